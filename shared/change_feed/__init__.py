@@ -1,0 +1,1 @@
+"""The change feed: an ordered log of every change."""

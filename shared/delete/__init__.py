@@ -1,0 +1,1 @@
+"""Deletion of studies, series and instances, and the clean-up that follows."""

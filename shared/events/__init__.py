@@ -1,0 +1,1 @@
+"""DICOM events and how they are published."""

@@ -1,0 +1,62 @@
+"""The HTTP messages that rooms see, whatever hosts them."""
+
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+
+class Headers:
+    """Header fields in the order received; names compare case-insensitively, a name may occur several times."""
+
+    __slots__ = ("_items",)
+
+    def __init__(self, items: Iterable[tuple[str, str]] = ()) -> None:
+        self._items = tuple((name.lower(), value) for name, value in items)
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        return iter(self._items)
+
+    def get(self, name: str) -> str | None:
+        """The first value of `name`, or None."""
+        name = name.lower()
+        return next((value for key, value in self._items if key == name), None)
+
+    def all(self, name: str) -> list[str]:
+        """Every value of `name`, in order."""
+        name = name.lower()
+        return [value for key, value in self._items if key == name]
+
+
+async def _no_body() -> AsyncIterator[bytes]:
+    return
+    yield b""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One HTTP request.
+
+    `path` and `query` are as sent, percent-encoding included. `route` holds the values of the route template, decoded.
+    `body` yields the body in chunks and can be read once; it raises `InvalidRequest` when the client goes away.
+    """
+
+    method: str
+    scheme: str
+    host: str
+    path: str
+    query: str = ""
+    headers: Headers = field(default_factory=Headers)
+    route: Mapping[str, str] = field(default_factory=dict)
+    body: AsyncIterator[bytes] = field(default_factory=_no_body)
+    client: str = ""
+
+
+type Body = bytes | AsyncIterator[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """One HTTP response. A streamed body is closed (`aclose`) when the client goes away."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...] = ()
+    body: Body = b""

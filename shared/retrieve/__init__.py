@@ -1,0 +1,1 @@
+"""Retrieve transaction, WADO-RS (PS3.18 §10.4)."""

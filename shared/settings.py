@@ -1,0 +1,105 @@
+"""Every app setting: its name, its default and its rule. Nothing else reads the environment."""
+
+from collections.abc import Mapping
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from shared.errors import Misconfigured
+
+
+def _split(value: object) -> object:
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+type Words = Annotated[tuple[str, ...], BeforeValidator(_split)]
+"""A comma-separated list."""
+
+
+class Settings(BaseModel):
+    """The configuration of one deployment. Field aliases are the names of the app settings."""
+
+    model_config = ConfigDict(frozen=True, populate_by_name=True, extra="ignore")
+
+    # --- where the data is
+    storage_connection: str = Field("", alias="DicomStorage")
+    """Connection string of the account that holds the data: development only; a deployment uses the three URIs."""
+    blob_service_uri: str = Field("", alias="DicomStorage__blobServiceUri")
+    table_service_uri: str = Field("", alias="DicomStorage__tableServiceUri")
+    queue_service_uri: str = Field("", alias="DicomStorage__queueServiceUri")
+    identity_client_id: str = Field("", alias="DicomStorage__clientId")
+    """The user-assigned managed identity; empty: the default credential chain."""
+    container: str = Field("dicom", alias="DICOM_CONTAINER")
+    index_shards: int = Field(16, ge=1, le=256, alias="INDEX_SHARDS")
+    """Shards of the search index; fixed when the store is first used (storage §2)."""
+    table_spread: int = Field(1, ge=1, le=256, alias="TABLE_SPREAD")
+    """Physical tables per kind for an emulator that scans a table for each query; 1 on Azure."""
+
+    # --- what the service does
+    data_partitions: bool = Field(False, alias="DATA_PARTITIONS_ENABLED")
+    max_request_bytes: int = Field(4 * 1024**3, gt=0, alias="MAX_REQUEST_BYTES")
+    max_file_bytes: int = Field(2_147_483_647, gt=0, alias="MAX_FILE_BYTES")
+    clear_preamble: bool = Field(True, alias="CLEAR_PREAMBLE")
+    full_item_validation: bool = Field(False, alias="FULL_ITEM_VALIDATION")
+    bulk_data_uris: bool = Field(True, alias="BULK_DATA_URIS")
+    """Emit BulkDataURI in v2 metadata (W-3)."""
+    character_set_as_stored: bool = Field(False, alias="CHARACTER_SET_AS_STORED")
+    """Return (0008,0005) as stored instead of the encoding of the response (D-7)."""
+    metadata_inline: bool = Field(True, alias="METADATA_INLINE")
+    deleted_retention_hours: float = Field(72, ge=0, alias="DELETED_RETENTION_HOURS")
+
+    # --- who may do what
+    authentication: Literal["openid", "platform", "off"] = Field("openid", alias="AUTHENTICATION_MODE")
+    authority: str = Field("", alias="AUTHENTICATION_AUTHORITY")
+    audiences: Words = Field((), alias="AUTHENTICATION_AUDIENCES")
+    roles_claim: str = Field("roles", alias="AUTHENTICATION_ROLES_CLAIM")
+    roles_document: str = Field("", alias="AUTHENTICATION_ROLES")
+    """JSON text of the roles document (AUTH-11); empty: globalAdmin and globalReader."""
+    platform_authentication: bool = Field(False, alias="WEBSITE_AUTH_ENABLED")
+    """Set by the platform itself; the only thing that makes its principal header trustworthy."""
+    audit_header_prefix: str = Field("X-MS-AZUREDICOM-AUDIT-", min_length=1, alias="AUDIT_HEADER_PREFIX")
+
+    # --- the edge
+    public_base_url: str = Field("", alias="PUBLIC_BASE_URL")
+    """Scheme, host and path base of URLs in responses, when a gateway stands in front."""
+    trust_forwarded_headers: bool = Field(False, alias="TRUST_FORWARDED_HEADERS")
+    cors_origins: Words = Field((), alias="CORS_ALLOWED_ORIGINS")
+    cors_methods: Words = Field(("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"), alias="CORS_ALLOWED_METHODS")
+    cors_headers: Words = Field(
+        ("accept", "authorization", "content-type", "if-none-match"), alias="CORS_ALLOWED_HEADERS"
+    )
+    cors_max_age: int = Field(3600, ge=0, alias="CORS_MAX_AGE")
+    cors_credentials: bool = Field(False, alias="CORS_ALLOW_CREDENTIALS")
+
+    # --- events and telemetry
+    events_topic: str = Field("", alias="DICOM_EVENTS_TOPIC")
+    """Endpoint of the Event Grid custom topic; empty: no events, the timer sweep alone sequences changes."""
+    events_topic_key: str = Field("", alias="DICOM_EVENTS_TOPIC_KEY")
+    """Access key of the topic: development only; a deployment uses the managed identity."""
+    log_uids: bool = Field(False, alias="LOG_UIDS")
+    """Log UIDs as they are instead of hashed."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.authentication == "openid" and not (self.authority and self.audiences):
+            raise ValueError(
+                "AUTHENTICATION_AUTHORITY and AUTHENTICATION_AUDIENCES are required; "
+                "AUTHENTICATION_MODE=off switches authentication off for development"
+            )
+        if self.authentication == "platform" and not self.platform_authentication:
+            raise ValueError("AUTHENTICATION_MODE=platform needs the platform's authentication to be on")
+        if self.cors_credentials and "*" in self.cors_origins:
+            raise ValueError("CORS_ALLOW_CREDENTIALS cannot be combined with the origin *")
+        if not self.storage_connection and not (
+            self.blob_service_uri and self.table_service_uri and self.queue_service_uri
+        ):
+            raise ValueError("DicomStorage, or DicomStorage__blobServiceUri, __tableServiceUri and __queueServiceUri")
+        return self
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Self:
+        """Read the settings from `environment`. Empty values count as not set. Raises Misconfigured."""
+        try:
+            return cls.model_validate({key: value for key, value in environment.items() if value})
+        except ValueError as error:
+            raise Misconfigured(str(error)) from error

@@ -1,0 +1,202 @@
+"""The ports of the data stores: what the service needs of blobs, tables and queues, and how they fail.
+
+Adapters translate every SDK exception into one of the errors below or into `shared.errors.Unavailable`.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, NamedTuple, Protocol
+
+
+class StorageError(Exception):
+    """Base of what a store reports to its caller."""
+
+
+class BlobNotFound(StorageError):
+    """No blob of that name, or not the one that was asked for (If-Match)."""
+
+
+class BlobExists(StorageError):
+    """A create-only write found a blob of that name."""
+
+
+class PreconditionFailed(StorageError):
+    """A conditional table write found an entity missing, present, or with another etag: re-read and decide."""
+
+
+class Ambiguous(StorageError):
+    """A write got no answer: it may or may not have been applied. Re-read and decide (storage invariant 9)."""
+
+
+# ---------------------------------------------------------------------------------------------------------- blobs
+
+
+@dataclass(frozen=True, slots=True)
+class BlobProperties:
+    """What is known of a blob without reading it."""
+
+    name: str
+    length: int
+    etag: str
+    created: datetime
+    metadata: Mapping[str, str]
+
+
+class BlobUpload(Protocol):
+    """A blob in the making. Nothing is visible before `commit`; an upload that is never committed leaves no blob.
+
+    At most a few blocks are held in memory; `write` waits while too many are under way (back-pressure).
+    """
+
+    async def write(self, data: bytes) -> None:
+        """Append `data`."""
+        ...
+
+    async def commit(self, metadata: Mapping[str, str]) -> BlobProperties:
+        """Make the blob visible. Raises BlobExists if the name is taken by another blob."""
+        ...
+
+    async def abort(self) -> None:
+        """Give up; releases memory and pending requests. Safe to call twice, and after commit."""
+        ...
+
+
+class BlobReader(Protocol):
+    """An opened download: properties are known, bytes follow."""
+
+    length: int
+    """Bytes that `chunks` will yield."""
+    etag: str
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """The bytes, a piece at a time, in constant memory."""
+        ...
+
+
+class BlobStore(Protocol):
+    """One container of immutable blobs."""
+
+    def upload(self, name: str) -> BlobUpload:
+        """Start writing a new blob. Small ones are one request, larger ones staged blocks."""
+        ...
+
+    async def put(self, name: str, data: bytes, metadata: Mapping[str, str]) -> BlobProperties:
+        """Write a small blob, create-only. Raises BlobExists."""
+        ...
+
+    async def read(self, name: str, offset: int = 0, length: int | None = None) -> bytes:
+        """The bytes of a range in one request; shorter when the blob ends. Raises BlobNotFound."""
+        ...
+
+    async def read_ranges(self, name: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        """Several (offset, length) ranges, fetched together. Raises BlobNotFound."""
+        ...
+
+    async def open(self, name: str, offset: int = 0, length: int | None = None) -> BlobReader:
+        """Open a range for streaming; the blob exists when this returns. Raises BlobNotFound."""
+        ...
+
+    async def properties(self, name: str) -> BlobProperties:
+        """Raises BlobNotFound."""
+        ...
+
+    async def delete(self, name: str) -> bool:
+        """Remove a blob; False when there was none."""
+        ...
+
+    def list(self, prefix: str = "") -> AsyncIterator[BlobProperties]:
+        """All blobs whose name starts with `prefix`, by name."""
+        ...
+
+
+# --------------------------------------------------------------------------------------------------------- tables
+
+type Value = str | int | float | bool | bytes
+"""int is Edm.Int64, bytes is Edm.Binary (at most 64 KiB), str at most 32 Ki UTF-16 units."""
+
+type Kind = Literal["dicom", "idx", "idxi", "hint", "feed", "conf", "trash", "ops", "tagerr"]
+"""The tables of storage §2; an adapter maps (kind, partition key) to a physical table."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entity:
+    """A row: keys, properties, and the etag it had when read ('' for one not yet written)."""
+
+    partition_key: str
+    row_key: str
+    properties: Mapping[str, Value]
+    etag: str = ""
+
+
+class Operation(NamedTuple):
+    """One write of an entity group transaction.
+
+    insert: fails if present. upsert: insert or replace. replace, merge, delete: fail if missing, or if `etag` is not
+    '*' and differs.
+    """
+
+    verb: Literal["insert", "upsert", "replace", "merge", "delete"]
+    partition_key: str
+    row_key: str
+    properties: Mapping[str, Value] = {}
+    etag: str = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Part of a range, in key order; `next_row_key` is where the next page starts, None at the end of the range."""
+
+    entities: Sequence[Entity]
+    next_row_key: str | None
+
+
+class TableStore(Protocol):
+    """The tables. Every call touches one partition of one table."""
+
+    async def get(self, kind: Kind, partition_key: str, row_key: str) -> Entity | None:
+        """One row, or None."""
+        ...
+
+    async def page(
+        self,
+        kind: Kind,
+        partition_key: str,
+        low: str,
+        high: str,
+        *,
+        top: int = 1000,
+        select: Sequence[str] | None = None,
+    ) -> Page:
+        """At most `top` (≤ 1000) rows with low ≤ RowKey < high in one request. A page may be empty and not the last."""
+        ...
+
+    async def range(
+        self, kind: Kind, partition_key: str, low: str, high: str, *, select: Sequence[str] | None = None
+    ) -> list[Entity]:
+        """All rows with low ≤ RowKey < high, in key order, over as many pages as it takes."""
+        ...
+
+    async def commit(self, kind: Kind, operations: Sequence[Operation]) -> None:
+        """One entity group transaction: 1 to 100 operations on different rows of one partition, at most 4 MiB; all or
+        none. A single operation is one plain request.
+
+        Raises PreconditionFailed when a row is missing, present or changed, Ambiguous when the outcome is unknown,
+        ValueError when the limits are broken (nothing was sent).
+        """
+        ...
+
+    async def ensure_tables(self) -> None:
+        """Create what is missing. Idempotent."""
+        ...
+
+
+# --------------------------------------------------------------------------------------------------------- queues
+
+
+class QueueStore(Protocol):
+    """Queues for work that must be paced (S-6)."""
+
+    async def send(self, queue: str, message: str, *, delay_seconds: int = 0) -> None:
+        """Append one message (≤ 48 KiB of text)."""
+        ...

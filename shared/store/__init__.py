@@ -1,0 +1,1 @@
+"""Store transaction, STOW-RS and PUT upsert (PS3.18 §10.5)."""
