@@ -27,8 +27,9 @@ class Headers:
 
 
 async def _no_body() -> AsyncIterator[bytes]:
-    return
-    yield b""
+    nothing: tuple[bytes, ...] = ()
+    for chunk in nothing:
+        yield chunk
 
 
 @dataclass(frozen=True, slots=True)

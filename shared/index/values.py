@@ -1,0 +1,100 @@
+"""The values that cross the doors of the index."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum, auto
+
+from shared.dicom.frames import FrameTable
+from shared.dicom.identifiers import InstanceIdentifier
+
+type Attributes = Mapping[str, str]
+"""Tag (8 upper-case hex digits, or a path of them joined by dots) to the first value as DICOM text, padding kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """A data partition. `namespace` is what keys and blob names carry: '0' for Microsoft.Default (storage §2)."""
+
+    key: int
+    name: str
+    namespace: str
+    created: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class NewInstance:
+    """A stored file that is to be committed to the index. Its blob is durable."""
+
+    identifier: InstanceIdentifier
+    sop_class_uid: str
+    transfer_syntax_uid: str
+    blob: str
+    """Blob name; its last component, without suffix, is the upload's id: later uploads have greater ids."""
+    length: int
+    """Bytes of the file."""
+    replace: bool
+    """Upsert (PUT): an existing instance is replaced instead of AlreadyStored."""
+    study: Attributes
+    """Valid, non-empty study-level attributes of the index. (0010,0020) may be '' (STOW-22)."""
+    series: Attributes
+    instance: Attributes
+    metadata: bytes | None
+    """DICOM JSON of the data set, UTF-8, one object; bulk values as {"vr", "BulkDataURI": path inside the instance}.
+    None: kept in a blob beside the file, `{blob without .dcm}.json`, because it is too large for rows.
+    """
+    frames: FrameTable | None = None
+    expires: datetime | None = None
+    """When the study expires (EXP-1); None cancels."""
+
+
+class CommitOutcome(Enum):
+    """What became of one NewInstance."""
+
+    STORED = auto()
+    ALREADY_STORED = auto()
+    """A live instance exists, or a newer upload has replaced it (45070)."""
+    DELETED = auto()
+    """This very blob was stored and has been deleted or replaced since (a late event)."""
+    BUSY = auto()
+    """Optimistic retries ran out (45071)."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredInstance:
+    """A live instance as the index knows it."""
+
+    identifier: InstanceIdentifier
+    sop_class_uid: str
+    transfer_syntax_uid: str
+    version: int
+    """Watermark (CON-2, W-4)."""
+    blob: str
+    length: int
+    frames: FrameTable | None
+    metadata: bytes | None
+    """As in NewInstance; None if it is kept in a blob, or was not asked for."""
+    sort_key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesView:
+    """A series with at least one instance; attributes are the latest non-empty values (IDX-2)."""
+
+    series_instance_uid: str
+    instances: int
+    attributes: Attributes
+    sort_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class StudyView:
+    """A study with at least one instance, folded rows and pending changes taken together (storage §3)."""
+
+    study_instance_uid: str
+    instances: int
+    attributes: Attributes
+    series: Mapping[str, SeriesView]
+    """By SeriesInstanceUID, newest first."""
+    sort_key: str
+    expires: datetime | None = None
