@@ -13,16 +13,6 @@ type Attributes = Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Partition:
-    """A data partition. `namespace` is what keys and blob names carry: '0' for Microsoft.Default (storage §2)."""
-
-    key: int
-    name: str
-    namespace: str
-    created: datetime
-
-
-@dataclass(frozen=True, slots=True)
 class NewInstance:
     """A stored file that is to be committed to the index. Its blob is durable."""
 
@@ -84,6 +74,8 @@ class SeriesView:
     series_instance_uid: str
     instances: int
     attributes: Attributes
+    newest: InstanceIdentifier
+    """The live instance of the series with the highest watermark."""
     sort_key: str
 
 
@@ -96,5 +88,7 @@ class StudyView:
     attributes: Attributes
     series: Mapping[str, SeriesView]
     """By SeriesInstanceUID, newest first."""
+    newest: InstanceIdentifier
+    """The live instance of the study with the highest watermark."""
     sort_key: str
     expires: datetime | None = None
