@@ -1,0 +1,51 @@
+# One word runs each thing; CI calls the same words.
+.DEFAULT_GOAL := help
+.PHONY: help setup run test unit integration conformance nightly check format bench docs lock clean
+
+export PORT ?= 7071
+export AZURITE_PORT ?= 10000
+export DATA_DIR ?= $(CURDIR)/.data
+export EPHEMERAL ?=
+export WORKERS ?= 1
+PY := .venv/bin/python
+# Two processes suit small machines; more only help where there are cores for Azurite and the workers too.
+TEST_PROCESSES ?= 2
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+setup: ## Python packages and the storage emulator (the other targets do it themselves)
+	@scripts/setup
+
+run: setup ## the service on http://localhost:7071, on Azurite (PORT= AZURITE_PORT= DATA_DIR= EPHEMERAL=1 HOST=func)
+	@scripts/run
+
+test: setup ## every test that CI runs: unit, architecture, integration, conformance
+	@scripts/test
+
+unit: setup ## unit and architecture tests only: seconds, no sockets
+	@$(PY) -m pytest tests/unit tests/architecture -n $(TEST_PROCESSES)
+
+integration: setup ## adapters, triggers and index on Azurite
+	@$(PY) -m pytest tests/integration
+
+conformance: setup ## the specification over HTTP; DICOMWEB_URL=https://... tests a service elsewhere
+	@$(PY) -m pytest tests/conformance
+
+nightly: setup ## the minutes-long histories and crash tests
+	@$(PY) -m pytest tests -m nightly --timeout 3600
+
+check: setup ## format, lint, types, import contracts
+	@scripts/check
+
+format: setup ## let the formatter and the linter mend what they can
+	@$(PY) -m ruff format . && $(PY) -m ruff check --fix .
+
+bench: setup ## benchmarks against a service started for it (see benchmarks/README.md)
+	@$(PY) -m benchmarks $(ARGS)
+
+lock: setup ## resolve pyproject.toml into the pinned requirement files
+	@scripts/lock
+
+clean: ## remove what set-up made; data in DATA_DIR stays
+	@rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache
