@@ -36,6 +36,10 @@ class NewInstance:
     frames: FrameTable | None = None
     expires: datetime | None = None
     """When the study expires (EXP-1); None cancels."""
+    upload_id: str = ""
+    """For a file dropped under a name of its own: an id in the form of ours, made of its creation time (storage §4).
+    Empty: the blob's name holds it.
+    """
 
 
 class CommitOutcome(Enum):

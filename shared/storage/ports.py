@@ -53,6 +53,10 @@ class BlobUpload(Protocol):
         """Append `data`."""
         ...
 
+    async def stage(self) -> None:
+        """Send what is held as staged blocks, so that nothing of the upload stays in memory. More may be written after."""
+        ...
+
     async def commit(self, metadata: Mapping[str, str]) -> BlobProperties:
         """Make the blob visible. Raises BlobExists if the name is taken by another blob."""
         ...
