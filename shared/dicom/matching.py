@@ -1,0 +1,400 @@
+r"""PS3.4 §C.2.2.2 Attribute matching: what a matching key of a query says, and whether a stored value meets it.
+
+`attribute_match` reads a key. The result is one of a few plain values, so that a planner sees what to look up in an
+index; its `matches` judges a stored value: the first value as DICOM text, padding included, None if absent.
+
+| Key | VR | Result |
+|---|---|---|
+| `*` | any | Universal (W-14) |
+| `""` with empty value matching | any | Empty (MATCH-11) |
+| `a,b` | UI, and where the caller allows lists | AnyOf (MATCH-3) |
+| `a\b` | UI, and any with multiple value matching | AnyOf (MATCH-11) |
+| with `*` or `?` | AE CS LO LT SH ST UC UR UT | Like (MATCH-2) |
+| other text | these, AS and UI | Equal |
+| a value or a range | DA DT TM | Between (MATCH-1, D-40) |
+| a number | IS DS SL SS SV UL US UV FL FD | Number |
+| a name | PN | NameEqual, NameLike, NameWords (MATCH-4 to 6) |
+"""
+
+import calendar
+import math
+import re
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from shared.dicom import person_names
+from shared.errors import InvalidRequest
+
+_WILDCARD_VRS = frozenset({"AE", "CS", "LO", "LT", "SH", "ST", "UC", "UR", "UT"})
+_TEXT_VRS = _WILDCARD_VRS | {"AS", "UI"}
+_PERIOD_VRS = frozenset({"DA", "DT", "TM"})
+_INTEGER_VRS = frozenset({"IS", "SL", "SS", "SV", "UL", "US", "UV"})
+_NUMBER_VRS = _INTEGER_VRS | {"DS", "FD", "FL"}
+
+MATCHING_VRS = _TEXT_VRS | _PERIOD_VRS | _NUMBER_VRS | {"PN"}
+"""The value representations that can be matched (8.4)."""
+
+FIRST, LAST = "", "~"
+"""The open ends of a Between: less and greater than every date and time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Universal:
+    """Everything matches, an absent attribute too (§C.2.2.2.3, W-14)."""
+
+    def matches(self, text: str | None) -> bool:  # noqa: ARG002 - every match has this form
+        """Always."""
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class Empty:
+    """An absent attribute or one without a value (§C.2.2.2.7, MATCH-11)."""
+
+    def matches(self, text: str | None) -> bool:
+        """Whether nothing but padding is there."""
+        return text is None or not text.strip(" \0")
+
+
+@dataclass(frozen=True, slots=True)
+class Equal:
+    """Single value matching of text, case-insensitive (§C.2.2.2.1). `value` is folded."""
+
+    value: str
+
+    def matches(self, text: str | None) -> bool:
+        """Whether `text` is this value, padding aside."""
+        return text is not None and fold(text) == self.value
+
+
+@dataclass(frozen=True, slots=True)
+class Like:
+    """Wildcard matching of text (§C.2.2.2.4): `*` is any run of characters, `?` any one. `pattern` is folded."""
+
+    pattern: str
+
+    def matches(self, text: str | None) -> bool:
+        """Whether `text`, padding aside, fits the pattern as a whole."""
+        return text is not None and _expression(self.pattern).fullmatch(fold(text)) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Between:
+    """Range matching of dates and times, both ends inclusive (§C.2.2.2.5); a single value is the range of its period.
+
+    `low` and `high` are `YYYYMMDD` (DA), `HHMMSSFFFFFF` (TM) or both (DT), or FIRST and LAST.
+    """
+
+    vr: str
+    low: str
+    high: str
+
+    def matches(self, text: str | None) -> bool:
+        """Whether the moment at which `text` begins lies inside; what is no date or time never does."""
+        period = None if text is None else _period(self.vr, text.strip(" \0"), stored=True)
+        return period is not None and self.low <= period[0] <= self.high
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """Single value matching of numbers by their value."""
+
+    value: int | float
+    single: bool = False
+    """Values of VR FL: compare with the precision that they are stored with."""
+
+    def matches(self, text: str | None) -> bool:
+        """Whether `text` is this number."""
+        stored = None if text is None else _number(text)
+        return stored is not None and (
+            stored == self.value or (self.single and _as_single(stored) == _as_single(self.value))
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class NameEqual:
+    """Single value matching of names. `groups` are folded component groups, an empty one is not compared.
+
+    One group alone may be any group of the stored name; several are compared each with its own.
+    """
+
+    groups: tuple[str, ...]
+
+    def matches(self, text: str | None) -> bool:
+        """Whether `text` is this name: case, accents and trailing empty components do not count."""
+        if text is None:
+            return False
+        stored = person_names.component_groups(text)
+        if len(self.groups) == 1:
+            return self.groups[0] in stored
+        return len(stored) >= len(self.groups) and all(
+            not group or group == stored[position] for position, group in enumerate(self.groups)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class NameLike:
+    """Wildcard matching of names: groups as in NameEqual, each a pattern; wildcards reach across components."""
+
+    groups: tuple[str, ...]
+
+    def matches(self, text: str | None) -> bool:
+        """Whether `text` fits the pattern."""
+        if text is None:
+            return False
+        stored = person_names.component_groups(text)
+        if len(self.groups) == 1:
+            return any(_group_fits(self.groups[0], group) for group in stored)
+        return len(stored) >= len(self.groups) and all(
+            not group or _group_fits(group, stored[position]) for position, group in enumerate(self.groups)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class NameWords:
+    """Fuzzy matching of names (MATCH-5): `words`, in order and adjacent, begin consecutive words of the stored name.
+
+    A word may hold wildcards; `whole` is then the plain wildcard match, which is enough by itself (W-19).
+    """
+
+    words: tuple[str, ...]
+    whole: NameLike | None = None
+
+    def matches(self, text: str | None) -> bool:
+        """Whether the words are found."""
+        if text is None:
+            return False
+        stored = person_names.words(text)
+        starts = range(len(stored) - len(self.words) + 1)
+        if any(all(map(_begins, stored[start:], self.words)) for start in starts):
+            return True
+        return self.whole is not None and self.whole.matches(text)
+
+
+@dataclass(frozen=True, slots=True)
+class AnyOf:
+    """A list of values (§C.2.2.2.2): one of the alternatives matches. None at all match nothing."""
+
+    alternatives: tuple["AttributeMatch", ...]
+
+    def matches(self, text: str | None) -> bool:
+        """Whether one of them does."""
+        return any(alternative.matches(text) for alternative in self.alternatives)
+
+
+type AttributeMatch = Universal | Empty | Equal | Like | Between | Number | NameEqual | NameLike | NameWords | AnyOf
+
+NOTHING = AnyOf(())
+
+
+def fold(text: str) -> str:
+    """Text as it is compared: without padding and case (8.4, CON-8, MATCH-9)."""
+    return text.strip(" \0").casefold()
+
+
+def literal_prefix(pattern: str) -> str:
+    """What every text that fits `pattern` begins with."""
+    return re.split(r"[*?]", pattern, maxsplit=1)[0]
+
+
+def attribute_match(
+    vr: str,
+    value: str,
+    *,
+    fuzzy: bool = False,
+    list_separator: str = "",
+    empty_value: bool = False,
+    multiple_values: bool = False,
+) -> AttributeMatch:
+    """The meaning of a matching key `value` (not blank) of an attribute of that VR.
+
+    `fuzzy` concerns names alone. `list_separator`: what else separates alternatives.
+    Raises InvalidRequest, with a reason that does not quote the value.
+    """
+    if vr not in MATCHING_VRS:
+        raise InvalidRequest(f"Values of VR {vr} cannot be matched.")
+    value = value.strip(" \0")
+    if empty_value and value == '""':
+        return Empty()
+    separators = list_separator
+    if vr == "UI":
+        separators += ",\\"
+    if multiple_values:
+        separators += "\\"
+    if not any(separator in value for separator in separators):
+        return _single_match(vr, value, fuzzy=fuzzy)
+    parts = [part.strip(" \0") for part in re.split(f"[{re.escape(separators)}]", value)]
+    return _any_of([_single_match(vr, part, fuzzy=fuzzy) for part in parts if part])
+
+
+def _any_of(alternatives: Sequence[AttributeMatch]) -> AttributeMatch:
+    if len(alternatives) == 1:
+        return alternatives[0]
+    if any(isinstance(alternative, Universal) for alternative in alternatives):
+        return Universal()
+    return AnyOf(tuple(dict.fromkeys(alternatives)))
+
+
+def _single_match(vr: str, value: str, *, fuzzy: bool) -> AttributeMatch:
+    if value and not value.strip("*"):
+        return Universal()
+    if vr in _PERIOD_VRS:
+        return _between(vr, value)
+    if vr in _NUMBER_VRS:
+        return _number_match(vr, value)
+    if vr == "PN":
+        return _name_words(value) if fuzzy else _name_match(value)
+    if vr in _WILDCARD_VRS and _has_wildcard(value):
+        return Like(fold(value))
+    return Equal(fold(value))
+
+
+def _has_wildcard(text: str) -> bool:
+    return "*" in text or "?" in text
+
+
+@lru_cache(maxsize=512)
+def _expression(pattern: str) -> re.Pattern[str]:
+    # Atomic groups: each run between two asterisks is looked for once, so hostile patterns cost no more than others.
+    first, *others = (
+        "".join("." if letter == "?" else re.escape(letter) for letter in run)
+        for run in re.sub(r"\*+", "*", pattern).split("*")
+    )
+    middle = "".join(f"(?>.*?{run})" for run in others[:-1])
+    return re.compile(first + middle + "".join(f".*{run}" for run in others[-1:]), re.DOTALL)
+
+
+# ---------------------------------------------------------------------------------------------------------- names
+
+
+def _name_match(value: str) -> NameEqual | NameLike | AnyOf:
+    groups = tuple(group if group.strip("*") else "" for group in person_names.component_groups(value))
+    if not any(groups):
+        return NOTHING
+    while not groups[-1]:
+        groups = groups[:-1]
+    return NameLike(groups) if _has_wildcard(value) else NameEqual(groups)
+
+
+def _group_fits(pattern: str, group: str) -> bool:
+    missing = pattern.count("^") - group.count("^")
+    return _expression(pattern).fullmatch(group + "^" * missing) is not None
+
+
+def _name_words(value: str) -> NameWords | AnyOf:
+    if '"' in value:
+        raise InvalidRequest("A fuzzy value cannot contain a quotation mark.")
+    words = person_names.words(value, keep="*?")
+    while words and not words[0].strip("*"):
+        words = words[1:]
+    while words and not words[-1].strip("*"):
+        words = words[:-1]
+    whole = _name_match(value)
+    if not words and not isinstance(whole, NameLike):
+        return NOTHING
+    return NameWords(tuple(words), whole if isinstance(whole, NameLike) else None)
+
+
+def _begins(stored: str, word: str) -> bool:
+    if _has_wildcard(word):
+        return _expression(word + "*").fullmatch(stored) is not None
+    return stored.startswith(word)
+
+
+# ------------------------------------------------------------------------------------------------ dates and times
+
+_DATE = re.compile(r"(\d{4})(\d\d)(\d\d)", re.ASCII)
+_TIME = re.compile(r"(\d\d)(?:(\d\d)(?:(\d\d)(?:\.(\d{1,6}))?)?)?", re.ASCII)
+_DATE_TIME = re.compile(r"(\d{4})(?:(\d\d)(?:(\d\d)(\d[\d.]*)?)?)?", re.ASCII)
+_OFFSET = re.compile(r"[+-]\d{4}", re.ASCII)
+
+
+def _between(vr: str, value: str) -> Between:
+    if value.count("-") != 1:
+        period = _period(vr, value)
+        if period is None:
+            raise InvalidRequest(f"It is neither a value nor a range of VR {vr}.")
+        return Between(vr, *period)
+    first, last = (part.strip(" ") for part in value.split("-"))
+    low = _period(vr, first) if first else (FIRST, FIRST)
+    high = _period(vr, last) if last else (LAST, LAST)
+    if low is None or high is None or not (first or last):
+        raise InvalidRequest(f"It is neither a value nor a range of VR {vr}.")
+    if low[0] > high[1]:
+        raise InvalidRequest("The range ends before it starts.")
+    return Between(vr, low[0], high[1])
+
+
+def _period(vr: str, text: str, *, stored: bool = False) -> tuple[str, str] | None:
+    """The first and the last moment of what `text` names, None if it is not of that VR."""
+    if vr == "DA":
+        return (text, text) if (date := _DATE.fullmatch(text)) and _is_date(*date.groups()) else None
+    if vr == "TM":
+        return _time_of_day(text)
+    if stored:  # stored moments are compared by their local time (QIDO-51)
+        text = text[:-5] if _OFFSET.fullmatch(text[-5:]) else text
+    parts = _DATE_TIME.fullmatch(text)
+    if parts is None:
+        return None
+    year, month, day, time = parts.groups()
+    if not _is_date(year, month or "01", day or "01"):
+        return None
+    clock = ("000000000000", "235959999999") if time is None else _time_of_day(time)
+    if clock is None:
+        return None
+    return f"{year}{month or '01'}{day or '01'}{clock[0]}", f"{year}{month or '12'}{day or '31'}{clock[1]}"
+
+
+def _is_date(year: str, month: str, day: str) -> bool:
+    if year == "0000" or not "01" <= month <= "12":
+        return False
+    return 1 <= int(day) <= calendar.monthrange(int(year), int(month))[1]
+
+
+def _time_of_day(text: str) -> tuple[str, str] | None:
+    parts = _TIME.fullmatch(text)
+    if parts is None:
+        return None
+    hour, minute, second, fraction = parts.groups(default="")
+    if hour > "23" or minute > "59" or second > "60":  # 60: a leap second
+        return None
+    low = hour + (minute or "00") + (second or "00") + fraction.ljust(6, "0")
+    return low, hour + (minute or "59") + (second or "59") + fraction.ljust(6, "9")
+
+
+# -------------------------------------------------------------------------------------------------------- numbers
+
+_INTEGER = re.compile(r"[+-]?\d{1,20}", re.ASCII)
+_DECIMAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+
+
+def _number_match(vr: str, value: str) -> Number | Equal:
+    number = _number(value)
+    if vr in _INTEGER_VRS:
+        if not isinstance(number, int) or not -(2**63) <= number < 2**64:
+            raise InvalidRequest("It is not an integer.")
+        return Number(number)
+    if vr == "DS" and number is None:
+        return Equal(fold(value))
+    if number is None:
+        raise InvalidRequest("It is not a number.")
+    return Number(number, single=vr == "FL")
+
+
+def _number(text: str) -> int | float | None:
+    text = text.strip(" \0")
+    if _INTEGER.fullmatch(text):
+        return int(text)
+    if not _DECIMAL.fullmatch(text):
+        return None
+    number = float(text)
+    return number if math.isfinite(number) else None
+
+
+def _as_single(number: float) -> float | None:
+    try:
+        return float(struct.unpack("f", struct.pack("f", number))[0])
+    except OverflowError:
+        return None
