@@ -1,0 +1,129 @@
+"""Writing a blob while its bytes arrive: small ones as one request, larger ones as staged blocks (storage §4).
+
+What is common to every adapter of the blob port: buffering, back-pressure and how an upload recognises itself. A write
+whose answer is lost is repeated, as it is create-only and carries an id of its own: when the name turns out to be
+taken, the id in the blob's metadata says by whom.
+"""
+
+import asyncio
+import re
+from base64 import b64encode
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+from uuid import uuid4
+
+from shared.storage.ports import BlobProperties
+
+SINGLE_PUT_BYTES = 8 * 1024**2
+BLOCK_BYTES = 4 * 1024**2
+BLOCKS_IN_FLIGHT = 4
+
+UPLOAD_ID = "uploadid"
+"""The metadata name that holds the id of the upload that wrote a blob; the port does not show it."""
+
+_METADATA_NAME = re.compile(r"[a-z_][a-z0-9_]*")
+
+
+def check_metadata(metadata: Mapping[str, str]) -> None:
+    """Raise ValueError for metadata that do not survive the HTTP headers in which they travel."""
+    for name, value in metadata.items():
+        if not _METADATA_NAME.fullmatch(name) or name == UPLOAD_ID:
+            raise ValueError("A metadata name is a lower-case identifier")
+        if not value or value != value.strip() or not (value.isascii() and value.isprintable()):
+            raise ValueError("A metadata value is printable ASCII text without outer blanks")
+
+
+class BlockWriter(Protocol):
+    """What an adapter does for an upload. `metadata` include the upload's id; both writes are create-only."""
+
+    async def write_blob(self, name: str, data: bytes, metadata: Mapping[str, str]) -> BlobProperties:
+        """Write a whole blob. Raises BlobExists unless it is this very upload."""
+        ...
+
+    async def stage_block(self, name: str, block: str, data: bytes) -> None:
+        """Send one block; nothing becomes visible. Repeating it does no harm."""
+        ...
+
+    async def commit_blocks(
+        self, name: str, blocks: Sequence[str], length: int, metadata: Mapping[str, str]
+    ) -> BlobProperties:
+        """Make a blob of the staged blocks. Raises BlobExists unless it is this very upload."""
+        ...
+
+
+def new_upload_id() -> str:
+    """A text that no other upload has."""
+    return uuid4().hex
+
+
+class StagedUpload:
+    """A BlobUpload over a BlockWriter; holds at most the blocks in flight and less than one block or single PUT."""
+
+    def __init__(self, writer: BlockWriter, name: str, *, new_id: Callable[[], str] = new_upload_id) -> None:
+        self._writer = writer
+        self._name = name
+        self._id = new_id()
+        self._buffer = bytearray()
+        self._blocks: list[str] = []
+        self._length = 0
+        self._in_flight: set[asyncio.Task[None]] = set()
+        self._open = True
+
+    async def write(self, data: bytes) -> None:
+        """Append `data`; waits while enough blocks are under way. Raises what staging an earlier block raised."""
+        if not self._open:
+            raise ValueError("The upload has ended")
+        self._buffer += data
+        self._length += len(data)
+        if not self._blocks and self._length <= SINGLE_PUT_BYTES:
+            return
+        while len(self._buffer) >= BLOCK_BYTES:
+            await self._send_block()
+
+    async def stage(self) -> None:
+        """Send what is held, so that nothing of the upload stays in memory. More may be written after."""
+        if not self._open:
+            raise ValueError("The upload has ended")
+        while self._buffer:
+            await self._send_block()
+        while self._in_flight:
+            await self._wait()
+
+    async def commit(self, metadata: Mapping[str, str]) -> BlobProperties:
+        """Make the blob visible. Raises BlobExists; the upload has ended whatever happens."""
+        if not self._open:
+            raise ValueError("The upload has ended")
+        check_metadata(metadata)
+        own = {**metadata, UPLOAD_ID: self._id}
+        try:
+            if not self._blocks:
+                return await self._writer.write_blob(self._name, bytes(self._buffer), own)
+            await self.stage()
+            return await self._writer.commit_blocks(self._name, self._blocks, self._length, own)
+        finally:
+            await self.abort()
+
+    async def abort(self) -> None:
+        """Give up. Blocks that were staged are never visible; the service forgets them after a week."""
+        self._open = False
+        self._buffer = bytearray()
+        tasks, self._in_flight = self._in_flight, set()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _send_block(self) -> None:
+        while len(self._in_flight) >= BLOCKS_IN_FLIGHT:
+            await self._wait()
+        with memoryview(self._buffer) as view:
+            data = bytes(view[:BLOCK_BYTES])
+        del self._buffer[:BLOCK_BYTES]
+        # All ids of one blob must have the same length; the upload's own id keeps them apart from another upload's.
+        block = b64encode(f"{self._id}{len(self._blocks):08}".encode()).decode()
+        self._blocks.append(block)
+        self._in_flight.add(asyncio.create_task(self._writer.stage_block(self._name, block, data)))
+
+    async def _wait(self) -> None:
+        done, self._in_flight = await asyncio.wait(self._in_flight, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
