@@ -1,0 +1,104 @@
+"""PS3.18 §8.3.4 Query parameters: the control parameters of a search, and what remains as its matching keys."""
+
+import re
+from dataclasses import dataclass, field
+from urllib.parse import parse_qsl
+
+from shared.errors import InvalidRequest
+
+DEFAULT_LIMIT = 100
+MAX_LIMIT = 200
+_MAX_OFFSET = 2**63 - 1
+_MAX_PARAMETERS = 500
+
+_INTEGER = re.compile(r"[+-]?\d{1,30}", re.ASCII)
+
+
+def invalid_parameter(name: str, reason: str) -> InvalidRequest:
+    """The refusal of the parameter `name`, worded as clients of the reference expect it (azure-apis ERR-4)."""
+    return InvalidRequest(f"The query parameter '{name}' is invalid. {reason}")
+
+
+def pairs(query: str) -> list[tuple[str, str]]:
+    """Names and values of a query string as sent, decoded and trimmed, in order (QIDO-5). Raises InvalidRequest."""
+    try:
+        decoded = parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=_MAX_PARAMETERS)
+    except ValueError as error:
+        raise InvalidRequest("The query string is not valid UTF-8, or has too many parameters.") from error
+    return [(name.strip(), value.strip()) for name, value in decoded]
+
+
+@dataclass(frozen=True, slots=True)
+class QueryParameters:
+    """A query string of a search, read as far as no attribute needs to be known."""
+
+    limit: int = DEFAULT_LIMIT
+    offset: int = 0
+    fuzzy_matching: bool = False
+    empty_value_matching: bool = False
+    multiple_value_matching: bool = False
+    include_all: bool = False
+    include_fields: tuple[str, ...] = ()
+    """Attribute identifiers as the client spelt them, `all` left out (D-32)."""
+    keys: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    """The matching keys: attribute identifier as spelt and value, in order."""
+
+
+def parse_query(query: str) -> QueryParameters:
+    """Read the control parameters of a search (8.1); their names are case-insensitive (QIDO-1).
+
+    Raises InvalidRequest for a value out of range or of the wrong type, and for a repeated parameter (QIDO-6);
+    `includefield` alone may be repeated.
+    """
+    controls: dict[str, str] = {}
+    fields: list[str] = []
+    keys: list[tuple[str, str]] = []
+    for name, value in pairs(query):
+        control = name.lower()
+        if control == "includefield":
+            fields += (part.strip() for part in value.split(","))
+        elif control in _CONTROLS:
+            if control in controls:
+                raise invalid_parameter(_CONTROLS[control], "It is given more than once.")
+            controls[control] = value
+        elif control != "accept":  # read where media types are negotiated (ACC-6)
+            keys.append((name, value))
+    if not all(fields):
+        raise invalid_parameter("IncludeField", "It names no attribute.")
+    return QueryParameters(
+        limit=_integer(controls, "limit", DEFAULT_LIMIT, 1, MAX_LIMIT),
+        offset=_integer(controls, "offset", 0, 0, _MAX_OFFSET),
+        fuzzy_matching=_boolean(controls, "fuzzymatching"),
+        empty_value_matching=_boolean(controls, "emptyvaluematching"),
+        multiple_value_matching=_boolean(controls, "multiplevaluematching"),
+        include_all=any(name.lower() == "all" for name in fields),
+        include_fields=tuple(name for name in fields if name.lower() != "all"),
+        keys=tuple(keys),
+    )
+
+
+_CONTROLS = {
+    "limit": "Limit",
+    "offset": "Offset",
+    "fuzzymatching": "FuzzyMatching",
+    "emptyvaluematching": "EmptyValueMatching",
+    "multiplevaluematching": "MultipleValueMatching",
+}
+
+
+def _integer(controls: dict[str, str], control: str, default: int, low: int, high: int) -> int:
+    text, name = controls.get(control), _CONTROLS[control]
+    if text is None:
+        return default
+    if not _INTEGER.fullmatch(text):
+        raise invalid_parameter(name, f"The field {name} must be an integer.")
+    if not low <= int(text) <= high:
+        raise invalid_parameter(name, f"The field {name} must be between {low} and {high}.")
+    return int(text)
+
+
+def _boolean(controls: dict[str, str], control: str) -> bool:
+    text = controls.get(control, "false").lower()
+    if text not in {"true", "false"}:
+        raise invalid_parameter(_CONTROLS[control], "It must be 'true' or 'false'.")
+    return text == "true"
