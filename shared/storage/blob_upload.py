@@ -125,5 +125,6 @@ class StagedUpload:
 
     async def _wait(self) -> None:
         done, self._in_flight = await asyncio.wait(self._in_flight, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
+        failures = [failure for task in done if (failure := task.exception())]
+        if failures:
+            raise failures[0]

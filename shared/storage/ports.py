@@ -54,7 +54,7 @@ class BlobUpload(Protocol):
         ...
 
     async def stage(self) -> None:
-        """Send what is held as staged blocks, so that nothing of the upload stays in memory. More may be written after."""
+        """Send what is held as staged blocks, so that nothing of the upload stays in memory. More may be written."""
         ...
 
     async def commit(self, metadata: Mapping[str, str]) -> BlobProperties:

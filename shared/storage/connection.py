@@ -1,0 +1,81 @@
+"""Where an account's blobs, tables and queues are, and how the service proves itself there."""
+
+from dataclasses import dataclass, field
+from typing import Self
+from urllib.parse import urlsplit
+
+from azure.core.credentials_async import AsyncTokenCredential
+
+from shared.errors import Misconfigured
+
+STORAGE_SCOPE = "https://storage.azure.com/.default"
+"""The scope of a token for Azure Storage."""
+
+_EMULATOR_ACCOUNT = "devstoreaccount1"
+# Published by Microsoft for every emulator; it protects nothing.
+_EMULATOR_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+
+
+@dataclass(frozen=True, slots=True)
+class SharedKey:
+    """An account and its key (base64). Only for the emulator and development: it opens the whole account."""
+
+    account: str
+    key: str = field(repr=False)
+
+
+type Credential = SharedKey | AsyncTokenCredential
+"""An account key, or anything that hands out Entra ID tokens."""
+
+
+@dataclass(frozen=True, slots=True)
+class StorageConnection:
+    """The endpoints of one storage account, without trailing slash, and the credential for them."""
+
+    blob_endpoint: str
+    table_endpoint: str
+    queue_endpoint: str
+    credential: Credential
+
+    @property
+    def is_emulator(self) -> bool:
+        """Whether this is an emulator, which has the account in the path instead of in the host name."""
+        return urlsplit(self.blob_endpoint).path == f"/{_EMULATOR_ACCOUNT}"
+
+    @classmethod
+    def from_connection_string(cls, text: str) -> Self:
+        """Read a storage connection string with an account key, or the emulator's short form.
+
+        Raises Misconfigured; its text holds nothing of the connection string.
+        """
+        fields = {}
+        for part in text.strip().split(";"):
+            name, equals, value = part.strip().partition("=")
+            if equals:
+                fields[name.strip().lower()] = value.strip()
+        if fields.get("usedevelopmentstorage", "").lower() == "true":
+            proxy = fields.get("developmentstorageproxyuri", "http://127.0.0.1").rstrip("/")
+            blob, queue, table = (f"{proxy}:{port}/{_EMULATOR_ACCOUNT}" for port in (10000, 10001, 10002))
+            return cls(blob, table, queue, SharedKey(_EMULATOR_ACCOUNT, _EMULATOR_KEY))
+        account, key = fields.get("accountname", ""), fields.get("accountkey", "")
+        if not account or not key:
+            raise Misconfigured("The storage connection string needs AccountName and AccountKey")
+        protocol = fields.get("defaultendpointsprotocol", "https")
+        suffix = fields.get("endpointsuffix", "core.windows.net")
+        blob, table, queue = (
+            _endpoint(fields.get(f"{service}endpoint") or f"{protocol}://{account}.{service}.{suffix}")
+            for service in ("blob", "table", "queue")
+        )
+        return cls(blob, table, queue, SharedKey(account, key))
+
+    @classmethod
+    def from_uris(cls, blob: str, table: str, queue: str, credential: AsyncTokenCredential) -> Self:
+        """The endpoints of a deployment, where the service proves itself with a token. Raises Misconfigured."""
+        return cls(_endpoint(blob), _endpoint(table), _endpoint(queue), credential)
+
+
+def _endpoint(uri: str) -> str:
+    parts = urlsplit(uri)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise Misconfigured("A storage endpoint is an absolute http or https URI without query")
+    return uri.rstrip("/")
