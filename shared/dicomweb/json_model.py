@@ -1,0 +1,112 @@
+"""PS3.18 Annex F DICOM JSON model: writing it, and finishing a stored document for one answer.
+
+A stored document is what `dumps` made of one data set: compact, UTF-8, `vr` first in each element, bulk values as
+`{"vr": …, "BulkDataURI": path inside the instance}`. That is why the functions below can work on its bytes, without
+parsing: inside a JSON string every quotation mark is escaped, so a pattern with bare ones matches structure only.
+"""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+
+_BULK = re.compile(
+    rb'":\{"vr":"(?:O[BDFLVW]|UN)"(?:,"(?:BulkDataURI":"[^"\\]*"|InlineBinary":"[^"\\]*"|Value":\[\]))?\}'
+)
+_URI = b'"BulkDataURI":"'
+_KEY_LENGTH = len('"7FE00010')
+_CHARACTER_SET = b'"00080005":'
+_UTF_8 = b'"00080005":{"vr":"CS","Value":["ISO_IR 192"]}'
+_LEADING_CHARACTER_SET = re.compile(rb'\{"00080005":\{"vr":"CS"(?:,"Value":\[(?:"[^"\\]*",?|null,?)*\])?\},?')
+_FLOATS = frozenset({"FL", "FD"})
+
+
+def dumps(document: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> bytes:
+    """The bytes of a data set, or of an array of data sets.
+
+    JSON has no NaN and no infinity: such FL and FD values are written as "NaN", "Infinity" and "-Infinity".
+    """
+    for dataset in [document] if isinstance(document, Mapping) else document:
+        if _has_special_float(dataset):
+            return orjson.dumps(_named_floats(document))
+    return orjson.dumps(document)
+
+
+def _has_special_float(dataset: Mapping[str, Any]) -> bool:
+    for element in dataset.values():
+        vr = element.get("vr")
+        if vr in _FLOATS:
+            if not all(map(math.isfinite, filter(_is_float, element.get("Value", ())))):
+                return True
+        elif vr == "SQ" and any(_has_special_float(item) for item in element.get("Value", ()) if item):
+            return True
+    return False
+
+
+def _is_float(value: object) -> bool:
+    return isinstance(value, float)
+
+
+def _named_floats(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _named_floats(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_named_floats(inner) for inner in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    return value
+
+
+def join(documents: Sequence[bytes]) -> bytes:
+    """The JSON array of finished documents (JSON-9)."""
+    return b"[" + b",".join(documents) + b"]"
+
+
+def rebase_bulk_data(document: bytes, instance_url: str) -> bytes:
+    """`document` with each BulkDataURI as an absolute URL below `instance_url` (W-3). Nested elements are included."""
+    return document.replace(_URI, _URI + instance_url.encode("ascii") + b"/bulkdata/")
+
+
+def without_bulk_data(document: bytes) -> bytes:
+    """`document` without the elements of VR OB, OD, OF, OL, OV, OW and UN, at every level, empty or not (META-3)."""
+    kept = bytearray()
+    position = 0
+    for element in _BULK.finditer(document):
+        kept += document[position : element.start() - _KEY_LENGTH]
+        position = element.end()
+        if document[position] == ord(","):
+            position += 1
+        elif kept.endswith(b","):
+            del kept[-1:]
+    return bytes(kept + document[position:]) if position else document
+
+
+def with_character_set(document: bytes, as_stored: bool) -> bytes:
+    """`document` with a (0008,0005) that tells the truth about its UTF-8 (D-7).
+
+    ISO_IR 192 at the top if any text is not ASCII, and no such element otherwise; `as_stored` leaves everything alone.
+    """
+    if as_stored:
+        return document
+    ascii_only = document.isascii()
+    occurrences = document.count(_CHARACTER_SET)
+    leading = _LEADING_CHARACTER_SET.match(document) if occurrences == 1 else None
+    if leading or (occurrences == 0 and (ascii_only or document[2:10] > b"00080005")):
+        rest = document[leading.end() if leading else 1 :]
+        return b"{" + rest if ascii_only else b"{" + _UTF_8 + (b"" if rest == b"}" else b",") + rest
+    attributes = _without_character_set(orjson.loads(document))
+    if not ascii_only:
+        attributes["00080005"] = {"vr": "CS", "Value": ["ISO_IR 192"]}
+        attributes = dict(sorted(attributes.items()))
+    return orjson.dumps(attributes)
+
+
+def _without_character_set(dataset: dict[str, Any]) -> dict[str, Any]:
+    dataset.pop("00080005", None)
+    for element in dataset.values():
+        if element.get("vr") == "SQ":
+            for item in element.get("Value", ()):
+                _without_character_set(item)
+    return dataset

@@ -1,0 +1,160 @@
+"""PS3.18 §8.7 Media types: reading Accept and Content-Type as real clients write them, and choosing what to send.
+
+Lenient where clients are: a parameter may be quoted or not, `type=image/jpeg` and `transfer-syntax=*` included; several
+values may come in one field or in several; a bare `*` is `*/*`. Strict where leniency would guess: a value that cannot
+be read at all is refused.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from urllib.parse import unquote
+
+from shared.errors import NotAcceptable, UnsupportedMedia
+
+DICOM = "application/dicom"
+DICOM_JSON = "application/dicom+json"
+JSON = "application/json"
+OCTET_STREAM = "application/octet-stream"
+MULTIPART_RELATED = "multipart/related"
+PROBLEM_JSON = "application/problem+json"
+
+_WORD = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+_MEDIA_RANGE = re.compile(rf"\s*({_WORD}/{_WORD}|\*)\s*")
+_PARAMETER = re.compile(rf'\s*;\s*(?:({_WORD})\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s";,]*))\s*)?')
+_EMPTY = re.compile(r"[\s,]*")
+_QUALITY = re.compile(r"[0-9]?(?:\.[0-9]*)?")
+_CACHED_LENGTH = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class MediaType:
+    """A media type or range with its parameters. `type` and parameter names are in lower case, values as sent."""
+
+    type: str
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    quality: float = 1.0
+    """The weight `q` of an Accept value, 0 to 1; 0 means "not this"."""
+
+    def get(self, name: str) -> str | None:
+        """The value of a parameter, or None."""
+        return self.parameters.get(name)
+
+
+class _Unreadable(ValueError):
+    """The text is no media type, or no list of them."""
+
+
+def _quality(text: str) -> float:
+    if not text or text == "." or not _QUALITY.fullmatch(text):
+        raise _Unreadable
+    return min(float(text), 1.0)
+
+
+def _read_one(text: str, position: int) -> tuple[MediaType, int]:
+    """The media type that begins at `position`, and where it ends."""
+    found = _MEDIA_RANGE.match(text, position)
+    if not found:
+        raise _Unreadable
+    media_type = "*/*" if found[1] == "*" else found[1].lower()
+    position = found.end()
+    parameters: dict[str, str] = {}
+    quality = 1.0
+    while parameter := _PARAMETER.match(text, position):
+        position = parameter.end()
+        name, quoted, bare = parameter.groups()
+        if name is None:
+            continue
+        value = re.sub(r"\\(.)", r"\1", quoted) if quoted is not None else bare
+        if name.lower() == "q":
+            quality = _quality(value)
+        else:
+            parameters.setdefault(name.lower(), value)
+    return MediaType(media_type, parameters, quality), position
+
+
+def _read_list(text: str) -> tuple[MediaType, ...]:
+    values: list[MediaType] = []
+    position = 0
+    while True:
+        blank = _EMPTY.match(text, position)
+        position = blank.end() if blank else position
+        if position == len(text):
+            return tuple(values)
+        value, position = _read_one(text, position)
+        values.append(value)
+        if position < len(text) and text[position] != ",":
+            raise _Unreadable
+
+
+_read_list_cached = lru_cache(maxsize=256)(_read_list)
+
+
+def parse_accept(values: Iterable[str]) -> list[MediaType]:
+    """The values of one or several Accept fields, in order. Empty if there are none.
+
+    Raises NotAcceptable, without a text (ERR-2), if a field cannot be read.
+    """
+    found: list[MediaType] = []
+    for text in values:
+        try:
+            found += _read_list_cached(text) if len(text) <= _CACHED_LENGTH else _read_list(text)
+        except _Unreadable:
+            raise NotAcceptable from None
+    return found
+
+
+def accept_of(headers: Sequence[str], query: str = "") -> list[MediaType]:
+    """What the client accepts: its `accept` query parameter if there is one, else its Accept fields (ACC-6).
+
+    `query` is the raw query string. A client that says nothing accepts everything (W-2). Raises NotAcceptable.
+    """
+    return parse_accept(_accept_parameters(query) or headers) or [MediaType("*/*")]
+
+
+def _accept_parameters(query: str) -> list[str]:
+    """Percent-decoded only: in a media type `+` is a plus sign."""
+    if "accept" not in query.lower():
+        return []
+    pairs = (pair.partition("=") for pair in query.split("&"))
+    return [unquote(value) for name, _, value in pairs if unquote(name).lower() == "accept" and value]
+
+
+def parse_content_type(text: str | None) -> MediaType:
+    """The Content-Type of a request or a part.
+
+    Raises UnsupportedMedia, without a text (ERR-2), if it is absent or cannot be read.
+    """
+    try:
+        value, position = _read_one(text or "", 0)
+    except _Unreadable:
+        raise UnsupportedMedia from None
+    if position != len(text or "") or "*" in value.type:
+        raise UnsupportedMedia
+    return value
+
+
+def negotiate_json(accept: Iterable[MediaType]) -> str:
+    """The JSON media type to send to a store, a search or a metadata request (ACC-1 to ACC-4).
+
+    The most specific range that covers the type decides, so `application/dicom+json;q=0, */*` refuses it.
+    Raises NotAcceptable, without a text (ERR-2), if no value covers it.
+    """
+    offered: dict[str, float] = {}
+    for value in accept:
+        offered[value.type] = max(value.quality, offered.get(value.type, 0.0))
+    json = [offered[name] for name in (DICOM_JSON, JSON) if name in offered]
+    ranges = [offered[name] for name in ("application/*", "*/*") if name in offered]
+    decisive = max(json) if json else next(iter(ranges), 0.0)
+    if decisive <= 0.0:
+        raise NotAcceptable
+    return DICOM_JSON
+
+
+def accepts_problem(values: Iterable[str]) -> bool:
+    """Whether the client asks by name for `application/problem+json` (D-4). Unreadable values count as no."""
+    try:
+        return any(value.type == PROBLEM_JSON and value.quality > 0 for value in parse_accept(values))
+    except NotAcceptable:
+        return False
