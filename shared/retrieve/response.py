@@ -1,0 +1,116 @@
+"""What a retrieve sends: single part and multipart, validators and caching headers (PS3.18 §8.6, §10.4.1)."""
+
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Final
+
+from shared.dicomweb import multipart
+from shared.http.messages import Response
+from shared.index.values import StoredInstance
+from shared.retrieve.request import Encoding, TransferSyntaxChoice
+
+_JOINED_WITH_HEAD: Final = 64 * 1024
+"""Parts up to this many bytes go out together with their head: one write instead of two."""
+
+CACHING: Final = (("Cache-Control", "private, no-cache"), ("Vary", "Accept, msdicom-request-original"))
+"""A copy may be kept, but each use of it is checked with the service: rights and data may have changed (META-10)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part of a multipart answer."""
+
+    encoding: Encoding
+    location: str
+    """Absolute URL of the instance or frame (W-9)."""
+    body: bytes | AsyncIterator[bytes]
+
+
+# -------------------------------------------------------------------------------------------------------- validators
+
+
+def resource_tag(instances: Sequence[StoredInstance], *, single: bool, original: bool) -> str:
+    """The ETag of the metadata of one instance, or of all `instances` of a study or series (META-6, D-24, D-25)."""
+    highest = max(instance.version for instance in instances)
+    return f'"{highest}{"" if single else f"-{len(instances)}"}{"-o" if original else ""}"'
+
+
+def representation_tag(instance: StoredInstance, choice: TransferSyntaxChoice, encoding: Encoding) -> str:
+    """The ETag of an instance or frame in one representation (META-10).
+
+    One URL has several representations, so each has its own tag. That of a multipart is weak: the boundary changes.
+    """
+    weak = "W/" if choice.multipart else ""
+    return f'{weak}"{instance.version}-{encoding.media_type}-{encoding.transfer_syntax_uid}"'
+
+
+_TAG = re.compile(r'\s*(?:W/)?(?:"([\x21\x23-\x7e\x80-\xff]*)"|([^\s",]+))\s*')
+
+
+def is_current(if_none_match: Iterable[str], tag: str) -> bool:
+    """Whether the client holds the representation named `tag` (RFC 9110 §13.1.2, weak comparison).
+
+    Unquoted tags are understood as well; a value that is no list of tags matches nothing (D-24).
+    """
+    wanted = tag.removeprefix("W/").strip('"')
+    for value in if_none_match:
+        if value.strip() == "*":
+            return True
+        at = 0
+        tags = []
+        while match := _TAG.match(value, at):
+            tags.append(match[1] if match[1] is not None else match[2])
+            at = match.end()
+            if value[at : at + 1] != ",":
+                break
+            at += 1
+        if at == len(value) and wanted in tags:
+            return True
+    return False
+
+
+# ------------------------------------------------------------------------------------------------------------ bodies
+
+
+def not_modified(tag: str) -> Response:
+    """304, with the headers that the 200 would have had (META-7, W-6)."""
+    return Response(304, (("ETag", tag), *CACHING))
+
+
+def metadata(body: AsyncIterator[bytes], tag: str) -> Response:
+    """A JSON array of data sets, streamed (META-1)."""
+    return Response(200, (("Content-Type", "application/dicom+json"), ("ETag", tag), *CACHING), body)
+
+
+def single_part(encoding: Encoding, length: int | None, body: bytes | AsyncIterator[bytes], tag: str) -> Response:
+    """One instance or frame as the whole body (WADO-20, WADO-26)."""
+    known = () if length is None else (("Content-Length", str(length)),)
+    return Response(200, (("Content-Type", encoding.content_type), *known, ("ETag", tag), *CACHING), body)
+
+
+def several_parts(media_type: str, parts: AsyncGenerator[Part], tag: str | None = None) -> Response:
+    """Instances or frames as multipart/related (WADO-21..24, D-21)."""
+    boundary = multipart.new_boundary()
+    headers = (("Content-Type", multipart.content_type(boundary, media_type)), *CACHING)
+    return Response(200, headers if tag is None else (*headers, ("ETag", tag)), _framed(boundary, parts))
+
+
+async def _framed(boundary: str, parts: AsyncGenerator[Part]) -> AsyncGenerator[bytes]:
+    first = True
+    async with aclosing(parts):
+        async for part in parts:
+            headers = [("Content-Type", part.encoding.content_type), ("Content-Location", part.location)]
+            head = multipart.part_head(boundary, headers, first)
+            first = False
+            if not isinstance(part.body, bytes):
+                yield head
+                async for chunk in part.body:
+                    yield chunk
+            elif len(part.body) <= _JOINED_WITH_HEAD:
+                yield head + part.body
+            else:
+                yield head
+                yield part.body
+        yield multipart.closing(boundary)

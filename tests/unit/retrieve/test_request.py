@@ -1,0 +1,312 @@
+"""Which representation is sent: the tables of retrieve negotiation."""
+
+import pytest
+
+from shared.dicomweb.media_types import parse_accept
+from shared.errors import InvalidRequest, InvalidUid, NotAcceptable, NotFound
+from shared.retrieve.request import (
+    FRAME_MEDIA_TYPES,
+    Resource,
+    allow_frames,
+    check_frame_numbers,
+    choices,
+    choose,
+    frame_numbers,
+    instance_of,
+    nothing_found,
+    resource_of,
+    wants_original,
+)
+
+ILE, ELE, DEFL, EBE = (
+    "1.2.840.10008.1.2",
+    "1.2.840.10008.1.2.1",
+    "1.2.840.10008.1.2.1.99",
+    "1.2.840.10008.1.2.2",
+)
+JPEG, JPEG_X, JPEG_LL, JLS, J2KL, J2K, HTJ2K, RLE, MPEG2 = (
+    "1.2.840.10008.1.2.4.50",
+    "1.2.840.10008.1.2.4.51",
+    "1.2.840.10008.1.2.4.70",
+    "1.2.840.10008.1.2.4.80",
+    "1.2.840.10008.1.2.4.90",
+    "1.2.840.10008.1.2.4.91",
+    "1.2.840.10008.1.2.4.201",
+    "1.2.840.10008.1.2.5",
+    "1.2.840.10008.1.2.4.100",
+)
+
+
+def sent(resource, accept, *stored):
+    """'multipart|single media/type syntax…' of what is chosen for objects in the syntaxes `stored`."""
+    choice, encodings = choose(choices(resource, parse_accept([accept])), stored)
+    labels = sorted({f"{one.media_type} {one.transfer_syntax_uid}" for one in encodings.values()})
+    return f"{'multipart' if choice.multipart else 'single'} {', '.join(labels)}"
+
+
+DICOM, MULTI = "application/dicom", 'multipart/related; type="application/dicom"'
+
+
+@pytest.mark.spec("WADO-5", "WADO-9", "WADO-11", "WADO-25", "D-18", "D-20", "D-39")
+@pytest.mark.parametrize(
+    ("accept", "stored", "expected"),
+    [
+        (DICOM, ELE, f"single {DICOM} {ELE}"),
+        (f"{DICOM}; transfer-syntax=*", J2KL, f"single {DICOM} {J2KL}"),
+        (f"{DICOM}; transfer-syntax=*", ILE, f"single {DICOM} {ILE}"),
+        (f'{DICOM}; transfer-syntax="*"', EBE, f"single {DICOM} {EBE}"),
+        (f"{DICOM}; transfer-syntax={J2KL}", J2KL, f"single {DICOM} {J2KL}"),
+        (f"{DICOM}; transfer-syntax={MPEG2}", MPEG2, f"single {DICOM} {MPEG2}"),
+        (f"{DICOM}; transfer-syntax={ILE}", ILE, f"single {DICOM} {ILE}"),
+        (MULTI, ELE, f"multipart {DICOM} {ELE}"),
+        (f"{MULTI}; transfer-syntax=*", JPEG, f"multipart {DICOM} {JPEG}"),
+        ("multipart/related; type=application/dicom; transfer-syntax=*", RLE, f"multipart {DICOM} {RLE}"),
+        ("*/*", HTJ2K, f"multipart {DICOM} {HTJ2K}"),
+        ('multipart/related; type="*/*"', MPEG2, f"multipart {DICOM} {MPEG2}"),
+        (f'multipart/related; type="*/*"; transfer-syntax={ELE}', ELE, f"multipart {DICOM} {ELE}"),
+        ("multipart/related", JPEG, f"multipart {DICOM} {JPEG}"),
+    ],
+)
+def test_an_instance_is_sent_in_the_accepted_form(accept, stored, expected):
+    assert sent(Resource.INSTANCE, accept, stored) == expected
+
+
+@pytest.mark.spec("WADO-7", "WADO-8", "WADO-11", "D-20")
+@pytest.mark.parametrize(
+    ("accept", "stored"),
+    [
+        ("application/octet-stream", ELE),
+        ("application/dicom+json", ELE),
+        ("image/jpeg", JPEG),
+        ('multipart/related; type="application/octet-stream"', ELE),
+        (DICOM, J2KL),
+        (DICOM, ILE),
+        (f"{DICOM}; transfer-syntax={J2KL}", ELE),
+        (f"{DICOM}; transfer-syntax={MPEG2}", ELE),
+        (f"{DICOM}; transfer-syntax={ILE}", ELE),
+        (f"{DICOM}; transfer-syntax=*; q=0", ELE),
+    ],
+)
+def test_an_instance_that_would_have_to_be_transcoded_or_relabelled_is_not_acceptable(accept, stored):
+    with pytest.raises(NotAcceptable):
+        sent(Resource.INSTANCE, accept, stored)
+
+
+@pytest.mark.spec("D-17", "WADO-5", "D-19", "W-2")
+@pytest.mark.parametrize(
+    ("accept", "stored", "expected"),
+    [
+        ("*/*", (ELE, JPEG), f"multipart {DICOM} {ELE}, {DICOM} {JPEG}"),
+        (MULTI, (ELE, ELE), f"multipart {DICOM} {ELE}"),
+        (f"{MULTI}; transfer-syntax={J2KL}", (J2KL, J2KL), f"multipart {DICOM} {J2KL}"),
+        (f"{MULTI}; transfer-syntax={JLS}", (JLS,), f"multipart {DICOM} {JLS}"),
+        (f"{MULTI}; transfer-syntax=*", (ELE, MPEG2), f"multipart {DICOM} {ELE}, {DICOM} {MPEG2}"),
+        (f"{DICOM}, {MULTI}; transfer-syntax=*; q=0.1", (RLE,), f"multipart {DICOM} {RLE}"),
+    ],
+)
+def test_a_study_is_sent_when_every_instance_is_acceptable_as_stored(accept, stored, expected):
+    assert sent(Resource.INSTANCES, accept, *stored) == expected
+
+
+@pytest.mark.spec("WADO-8", "WADO-10", "D-19")
+@pytest.mark.parametrize(
+    ("accept", "stored"),
+    [
+        (DICOM, (ELE,)),
+        (f"{DICOM}; transfer-syntax=*", (ELE,)),
+        (MULTI, (ELE, MPEG2)),
+        (f"{MULTI}; transfer-syntax={ELE}", (J2KL,)),
+        ('multipart/related; type="application/octet-stream"', (ELE,)),
+    ],
+)
+def test_a_study_with_an_instance_that_is_not_acceptable_is_refused_whole(accept, stored):
+    with pytest.raises(NotAcceptable):
+        sent(Resource.INSTANCES, accept, *stored)
+
+
+OCTETS = "application/octet-stream"
+
+
+def several(media_type, syntax=None):
+    return f'multipart/related; type="{media_type}"' + (f"; transfer-syntax={syntax}" if syntax else "")
+
+
+@pytest.mark.spec("FRM-6", "FRM-10", "W-10", "D-18", "D-22", "WADO-5")
+@pytest.mark.parametrize(
+    ("accept", "stored", "expected"),
+    [
+        (OCTETS, ELE, f"single {OCTETS} {ELE}"),
+        (OCTETS, ILE, f"single {OCTETS} {ELE}"),
+        (OCTETS, DEFL, f"single {OCTETS} {ELE}"),
+        (OCTETS, EBE, f"single {OCTETS} {ELE}"),
+        (f"{OCTETS}; transfer-syntax=*", ILE, f"single {OCTETS} {ILE}"),
+        (f"{OCTETS}; transfer-syntax=*", JPEG, f"single {OCTETS} {JPEG}"),
+        (f"{OCTETS}; transfer-syntax={JPEG}", JPEG, f"single {OCTETS} {JPEG}"),
+        (several(OCTETS, "*"), HTJ2K, f"multipart {OCTETS} {HTJ2K}"),
+        ("multipart/related; type=application/octet-stream; transfer-syntax=*", JLS, f"multipart {OCTETS} {JLS}"),
+        (several(OCTETS, '"*"'), JLS, f"multipart {OCTETS} {JLS}"),
+        (several(OCTETS), ELE, f"multipart {OCTETS} {ELE}"),
+        ("*/*", ELE, f"multipart {OCTETS} {ELE}"),
+        ("*/*", ILE, f"multipart {OCTETS} {ILE}"),
+        ("*/*", JPEG, f"multipart image/jpeg {JPEG}"),
+        (several("*/*"), J2K, f"multipart image/jp2 {J2K}"),
+        (several("*/*"), RLE, f"multipart image/dicom-rle {RLE}"),
+        (several("*/*"), MPEG2, f"multipart video/mpeg2 {MPEG2}"),
+        (several("*/*", ELE), ILE, f"multipart {OCTETS} {ELE}"),
+        (several("image/jp2"), J2KL, f"multipart image/jp2 {J2KL}"),
+        (several("image/jp2", J2K), J2K, f"multipart image/jp2 {J2K}"),
+        (several("image/jls", JLS), JLS, f"multipart image/jls {JLS}"),
+        (several("image/jpeg"), JPEG, f"multipart image/jpeg {JPEG}"),
+        (several("image/jpeg"), JPEG_X, f"multipart image/jpeg {JPEG_X}"),
+        (several("video/mpeg2"), MPEG2, f"multipart video/mpeg2 {MPEG2}"),
+        (f"{several('image/jls')}, {several(OCTETS)}", ELE, f"multipart {OCTETS} {ELE}"),
+        (f"image/png, {several(OCTETS, '*')}", ELE, f"multipart {OCTETS} {ELE}"),
+    ],
+)
+def test_frames_are_sent_under_the_label_that_was_accepted(accept, stored, expected):
+    assert sent(Resource.FRAMES, accept, stored) == expected
+
+
+@pytest.mark.spec("WADO-8", "FRM-10")
+@pytest.mark.parametrize(
+    ("accept", "stored"),
+    [
+        (several("image/jp2", "*"), J2KL),
+        ("image/jp2", J2KL),
+        (DICOM, ELE),
+        (several(DICOM, "*"), ELE),
+        ("image/png", ELE),
+        (several("image/jpeg", JLS), JLS),
+        (several("image/jp2"), J2K),
+        (several("image/jls"), JPEG),
+        (several("image/jpeg"), ELE),
+        (OCTETS, JPEG),
+        (several(OCTETS, JPEG), ELE),
+        (several("video/mpeg2"), ELE),
+    ],
+)
+def test_frames_in_another_type_or_syntax_are_not_acceptable(accept, stored):
+    with pytest.raises(NotAcceptable):
+        sent(Resource.FRAMES, accept, stored)
+
+
+@pytest.mark.spec("FRM-10")
+def test_every_syntax_of_the_table_of_frames_is_answered_under_its_own_type():
+    for media_type, syntaxes in FRAME_MEDIA_TYPES.items():
+        for syntax in syntaxes:
+            expected = f"multipart {media_type} {syntax}"
+            assert sent(Resource.FRAMES, several(media_type, syntax), syntax) == expected
+            assert sent(Resource.FRAMES, "*/*", syntax) == expected
+
+
+@pytest.mark.spec("WADO-3", "WADO-4")
+@pytest.mark.parametrize(
+    ("accept", "expected"),
+    [
+        (f"{DICOM}; transfer-syntax={ELE}, {MULTI}; transfer-syntax=*", f"multipart {DICOM} {ELE}"),
+        (f"{MULTI}; transfer-syntax=*, {DICOM}; transfer-syntax={ELE}", f"multipart {DICOM} {ELE}"),
+        (f"{DICOM}; q=0.5, {MULTI}; q=0.4; transfer-syntax=*", f"single {DICOM} {ELE}"),
+        (f"{DICOM}; q=0.4, {MULTI}; q=0.5", f"multipart {DICOM} {ELE}"),
+        (f"{DICOM}, {MULTI}", f"single {DICOM} {ELE}"),
+        (f"image/png, {DICOM}; q=0.2", f"single {DICOM} {ELE}"),
+    ],
+)
+def test_quality_decides_then_any_syntax_then_the_clients_order(accept, expected):
+    assert sent(Resource.INSTANCE, accept, ELE) == expected
+
+
+@pytest.mark.spec("W-10", "WADO-3")
+@pytest.mark.parametrize(
+    ("stored", "expected"),
+    [
+        (JPEG, f"multipart image/jpeg {JPEG}"),
+        (JLS, f"multipart image/jls {JLS}"),
+        (J2K, f"multipart image/jp2 {J2K}"),
+        (ELE, f"multipart {OCTETS} {ELE}"),
+        (HTJ2K, f"multipart {OCTETS} {HTJ2K}"),
+    ],
+)
+def test_a_slide_viewers_list_gets_the_type_of_the_stored_syntax(stored, expected):
+    accept = ", ".join(
+        [
+            *(several("image/jls", f"1.2.840.10008.1.2.4.{n}") for n in (80, 81)),
+            *(several("image/jp2", f"1.2.840.10008.1.2.4.{n}") for n in (90, 91)),
+            *(several("image/jpx", f"1.2.840.10008.1.2.4.{n}") for n in (92, 93)),
+            several(OCTETS, "*"),
+            several("image/jpeg", JPEG),
+        ]
+    )
+    assert len(accept) > 600
+    assert sent(Resource.FRAMES, accept, stored) == expected
+
+
+@pytest.mark.spec("D-18")
+def test_nothing_there_is_not_found_unless_only_an_unlisted_syntax_was_accepted():
+    def error(resource, accept):
+        return nothing_found(choices(resource, parse_accept([accept])), "instance")
+
+    assert isinstance(error(Resource.INSTANCE, DICOM), NotFound)
+    assert isinstance(error(Resource.INSTANCE, f"{DICOM}; transfer-syntax={J2KL}"), NotFound)
+    assert isinstance(error(Resource.INSTANCE, f"{DICOM}; transfer-syntax={MPEG2}"), NotAcceptable)
+    assert isinstance(error(Resource.INSTANCE, f"{DICOM}; transfer-syntax={MPEG2}, */*"), NotFound)
+    assert isinstance(error(Resource.FRAMES, several(OCTETS, JPEG)), NotAcceptable)
+    assert isinstance(error(Resource.FRAMES, several("image/jls")), NotFound)
+
+
+def test_a_choice_names_the_syntax_that_a_transcoder_would_have_to_produce():
+    def target(resource, accept):
+        return choices(resource, parse_accept([accept]))[0].target
+
+    assert target(Resource.INSTANCE, DICOM) == ELE
+    assert target(Resource.INSTANCE, f"{DICOM}; transfer-syntax={J2KL}") == J2KL
+    assert target(Resource.INSTANCE, f"{DICOM}; transfer-syntax={MPEG2}") is None
+    assert target(Resource.INSTANCE, "*/*") is None
+    assert target(Resource.FRAMES, several("image/jpeg")) == JPEG_LL
+    assert target(Resource.FRAMES, several("video/mp4")) is None
+
+
+@pytest.mark.spec("FRM-1")
+@pytest.mark.parametrize("text", ["", ",", "1,", "1,,2", "a", "1.5", "1;2", "0x1", "１", "9999999999", "1 2", "--1"])
+def test_a_frame_list_that_is_not_integers_is_refused(text):
+    with pytest.raises(InvalidRequest):
+        frame_numbers(text)
+
+
+@pytest.mark.spec("FRM-1", "WADO-27")
+def test_a_frame_list_keeps_order_and_repeats():
+    assert frame_numbers("3,1,1, 2") == (3, 1, 1, 2)
+
+
+@pytest.mark.spec("FRM-1")
+@pytest.mark.parametrize("text", ["0", "-1", "1,0"])
+def test_frames_are_counted_from_one(text):
+    numbers = frame_numbers(text)
+    with pytest.raises(InvalidRequest):
+        check_frame_numbers(numbers)
+
+
+@pytest.mark.spec("FRM-4")
+def test_several_frames_need_a_multipart_answer():
+    single = choices(Resource.FRAMES, parse_accept([OCTETS]))
+    assert allow_frames(single, 1) == single
+    with pytest.raises(InvalidRequest):
+        allow_frames(single, 2)
+    both = choices(Resource.FRAMES, parse_accept([f"{OCTETS}, {several(OCTETS)}"]))
+    assert [choice.multipart for choice in allow_frames(both, 2)] == [True]
+
+
+@pytest.mark.spec("UID-1", "UID-2", "UID-3", "CON-8", "W-12")
+def test_uids_of_a_path_are_checked_leniently_and_trimmed():
+    assert resource_of({"study": "1.02..3 "}).study_instance_uid == "1.02..3"
+    assert resource_of({"study": "1.2", "series": "1.3\0\0"}).series_instance_uid == "1.3"
+    assert instance_of({"study": ".1", "series": "2", "instance": "3"}).sop_instance_uid == "3"
+    for bad in ("98-0-705", "abc.1", "", " ", "1.", "1" * 65, "1.2\n"):
+        with pytest.raises(InvalidUid):
+            resource_of({"study": "1.2", "series": bad})
+
+
+@pytest.mark.spec("WADO-32")
+def test_only_true_asks_for_the_original():
+    assert wants_original("True")
+    assert not wants_original("1")
+    assert not wants_original(None)
