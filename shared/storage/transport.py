@@ -7,8 +7,9 @@ signatures over keys. Here, ServiceRequestError means that nothing was sent; Ser
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from io import BytesIO
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 
 import aiohttp
 from azure.core.exceptions import ServiceRequestError, ServiceResponseError
@@ -20,6 +21,7 @@ _CONNECT_SECONDS = 5.0
 _QUEUE_SECONDS = 15.0
 _READ_SECONDS = 10.0
 _WRITE_SECONDS = 30.0
+_LARGE_BODY = 2**20  # aiohttp wants to send more than this in pieces
 # The emulator closes idle connections after 5 s; a request sent at that moment is lost without an answer.
 _KEEP_ALIVE_SECONDS = {"http": 3.0, "https": 30.0}
 
@@ -37,15 +39,15 @@ class StorageResponse:
 class StorageTransport(AsyncHttpTransport[HttpRequest, StorageResponse]):
     """Sends the requests of one pipeline. `requests` counts those sent, repeats included."""
 
-    def __init__(self, scheme: str) -> None:
+    def __init__(
+        self, scheme: str, *, read_seconds: float = _READ_SECONDS, write_seconds: float = _WRITE_SECONDS
+    ) -> None:
         self.requests = 0
         self._keep_alive = _KEEP_ALIVE_SECONDS[scheme]
         self._session: aiohttp.ClientSession | None = None
-        self._reading = aiohttp.ClientTimeout(
-            total=None, connect=_QUEUE_SECONDS, sock_connect=_CONNECT_SECONDS, sock_read=_READ_SECONDS
-        )
-        self._writing = aiohttp.ClientTimeout(
-            total=None, connect=_QUEUE_SECONDS, sock_connect=_CONNECT_SECONDS, sock_read=_WRITE_SECONDS
+        self._reading, self._writing = (
+            aiohttp.ClientTimeout(total=None, connect=_QUEUE_SECONDS, sock_connect=_CONNECT_SECONDS, sock_read=seconds)
+            for seconds in (read_seconds, write_seconds)
         )
 
     async def open(self) -> None:
@@ -73,13 +75,14 @@ class StorageTransport(AsyncHttpTransport[HttpRequest, StorageResponse]):
     async def send(self, request: HttpRequest, **_options: object) -> StorageResponse:
         """One attempt. Raises ServiceRequestError (nothing was sent) or ServiceResponseError (no one knows)."""
         session = self._session or self._pool()
+        body = cast("bytes | None", request.data)  # its declared type has forms too, which nobody sends here
         self.requests += 1
         try:
             async with session.request(
                 request.method,
                 URL(request.url, encoded=True),
                 headers=request.headers,
-                data=request.data,
+                data=BytesIO(body) if body and len(body) > _LARGE_BODY else body,
                 allow_redirects=False,
                 timeout=self._reading if request.method == "GET" else self._writing,
             ) as response:
