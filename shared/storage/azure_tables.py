@@ -150,7 +150,8 @@ class AzureTableStore:
             return
         content_type, body = table_entities.batch_request(self._endpoint, table, operations, uuid4().hex)
         response = await self._send("POST", "$batch", {"Content-Type": content_type}, body)
-        _expect(response, 202)
+        if response.status_code != 202:
+            raise _write_failure(response.status_code, response.body)
         try:
             failure = table_entities.batch_failure(response.body)
         except ValueError:

@@ -1,0 +1,257 @@
+"""Partition keys, row keys and blob names (storage §2 to §4). Pure.
+
+`!` separates the parts of a key. Text in a key is escaped so that it holds neither `!` nor anything that sorts before it:
+`[tag!value!, tag!value")` is the range of a value, `[tag!prefix, tag!prefix\uffff)` that of a prefix.
+"""
+
+import random
+import re
+import struct
+from dataclasses import dataclass
+from hashlib import sha1
+
+from shared.dicom import person_names
+from shared.dicom.identifiers import InstanceIdentifier
+
+DEFAULT_NAMESPACE = "0"
+
+VALUE_UNITS = 180
+"""Longest text in a key, in UTF-16 units; a text that was cut finds more than was asked for, never less."""
+
+HINT_PARTITIONS = 4
+
+# ------------------------------------------------------------------------------------------------------ partitions
+
+
+@dataclass(frozen=True, slots=True)
+class StudyPlace:
+    """Where the rows of a study are: the keys of its partition, of its postings and of its hint."""
+
+    namespace: str
+    study_instance_uid: str
+    partition_key: str
+    shard: int
+
+    @property
+    def postings(self) -> str:
+        """The partition key of its postings, in `idx` and `idxi`."""
+        return posting_partition(self.shard, self.namespace)
+
+    @property
+    def hint(self) -> tuple[str, str]:
+        """Partition key and row key of its hint."""
+        return f"h{self.shard % HINT_PARTITIONS}", f"{self.namespace}!{self.study_instance_uid}"
+
+
+def study_place(namespace: str, study: str, shards: int) -> StudyPlace:
+    """Where the rows of `study` are, in a store with that number of shards."""
+    digest = _digest(f"{namespace}!{study}")
+    return StudyPlace(namespace, study, f"{digest[:4]}{namespace}!{study}", int(digest[:4], 16) % shards)
+
+
+def study_partition(namespace: str, study: str) -> str:
+    """The partition key of a study's rows."""
+    return f"{_digest(f'{namespace}!{study}')[:4]}{namespace}!{study}"
+
+
+def shard_of(namespace: str, study: str, shards: int) -> int:
+    """The shard of the search index that holds a study's postings."""
+    return int(_digest(f"{namespace}!{study}")[:4], 16) % shards
+
+
+def posting_partition(shard: int, namespace: str) -> str:
+    """The partition key of the postings of one shard and data partition."""
+    return f"{shard:02x}!{namespace}"
+
+
+def hint_partitions(shards: int) -> list[str]:
+    """The partition keys of all hints of a store with that number of shards."""
+    return [f"h{number}" for number in range(min(shards, HINT_PARTITIONS))]
+
+
+def hinted_study(row_key: str, shards: int) -> StudyPlace:
+    """The study that a hint row names."""
+    namespace, _, study = row_key.partition("!")
+    return study_place(namespace, study, shards)
+
+
+# ------------------------------------------------------------------------------------------------- study partition
+
+ANCHOR = "A"
+SUMMARY = "B"
+VISIBLE = ("A", "E")
+"""The rows that a reader takes: anchor, summary, series, pending changes."""
+PENDING = ("D!", 'D"')
+FOLDED = ("E!", 'E"')
+UNLOGGED = ("D", "F")
+UNFINISHED = ("D", "H")
+INSTANCES = ("I!", 'I"')
+
+
+def series_row(series: str) -> str:
+    """The row of a series."""
+    return f"C!{series}"
+
+
+def pending_row(change_id: str) -> str:
+    """The row of a committed change that is not folded yet."""
+    return f"D!{change_id}"
+
+
+def folded_row(change_id: str) -> str:
+    """The row of a folded change that is not in the change feed yet."""
+    return f"E!{change_id}"
+
+
+def cleanup_row(version: int, sort_key: str) -> str:
+    """The row of what is left to remove after version `version` of the summary."""
+    return f"G!{version:08}!{sort_key}"
+
+
+def instance_row(series: str, sop_instance: str) -> str:
+    """The row of an instance, live or deleted."""
+    return f"I!{series}!{sop_instance}"
+
+
+def instance_range(series: str | None, sop_instance: str | None) -> tuple[str, str]:
+    """The range of the instance rows of a study, of a series of it, or of one instance."""
+    if series is None:
+        return INSTANCES
+    if sop_instance is None:
+        return f"I!{series}!", f'I!{series}"'
+    return f"I!{series}!{sop_instance}", f"I!{series}!{sop_instance} "
+
+
+def instance_of(row_key: str) -> tuple[str, str]:
+    """Series and SOP Instance UID of an instance row."""
+    _, series, sop_instance = row_key.split("!")
+    return series, sop_instance
+
+
+def change_id(version: int, series: str, sop_instance: str) -> str:
+    """What orders changes and names them: the version, then the instance."""
+    return f"{version:016x}!{instance_digest(series, sop_instance)}"
+
+
+def instance_digest(series: str, sop_instance: str) -> str:
+    """8 hex digits for an instance inside its study."""
+    return _digest(f"{series}!{sop_instance}")[:8]
+
+
+def uid_digest(uid: str) -> str:
+    """16 hex digits for a series or SOP Instance UID in posting keys."""
+    return _digest(uid)[:16]
+
+
+def new_sort_key(now_ms: int) -> str:
+    """The sort key of a new incarnation of a study: ascending is newest first; the tail makes it unique."""
+    return f"{2**48 - 1 - now_ms:012x}{random.getrandbits(16):04x}"
+
+
+def newest_first(version: int) -> str:
+    """16 hex digits that ascend while versions descend."""
+    return f"{2**64 - 1 - version:016x}"
+
+
+# ------------------------------------------------------------------------------------------------------------ text
+
+_UNFIT = re.compile("[\x00-\x20/\\\\#?%'~!\x7f-\x9f\ud800-\U0010ffff]")
+
+
+def _escaped(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    # Above U+D800 the service's order of keys (UTF-16) and Python's differ, and surrogates are no text.
+    return f"~{code:02x}" if code < 256 else f"~u{code:06x}"
+
+
+def escape(text: str) -> str:
+    """Folded text as it stands in a key: what a key cannot hold, and what sorts before `!`, becomes `~hh`."""
+    text = text[:VALUE_UNITS]
+    return _UNFIT.sub(_escaped, text)[:VALUE_UNITS]
+
+
+def encode(text: str) -> str:
+    """Text in a key: padding and case do not count."""
+    return escape(text.strip(" \0").casefold())
+
+
+def encode_name(text: str) -> str:
+    """A part of a person's name in a key: padding, case and accents do not count."""
+    return escape(person_names.fold(text.strip(" \0")))
+
+
+def encode_number(value: float) -> str:
+    """A number in a key: 16 hex digits in numerical order."""
+    (bits,) = struct.unpack(">Q", struct.pack(">d", value + 0.0))
+    return f"{bits ^ (2**64 - 1 if bits >> 63 else 2**63):016x}"
+
+
+# ----------------------------------------------------------------------------------------------------------- blobs
+
+_CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_BLOB = re.compile(r"([0-9a-f]{3})/([0-9a-z]+)/([0-9.]+)/([0-9.]+)/([0-9.]+)/([0-9A-HJKMNP-TV-Z]{26})\.dcm")
+
+
+@dataclass(frozen=True, slots=True)
+class BlobName:
+    """What the name of a blob that the service wrote says."""
+
+    namespace: str
+    identifier: InstanceIdentifier
+    upload_id: str
+
+
+def blob_prefix(namespace: str, study: str) -> str:
+    """What the names of all blobs of a study begin with."""
+    return f"{_digest(f'{namespace}!{study}')[:3]}/{namespace}/{study}/"
+
+
+def blob_name(namespace: str, identifier: InstanceIdentifier, upload_id: str) -> str:
+    """The name of the blob of one upload."""
+    prefix = blob_prefix(namespace, identifier.study_instance_uid)
+    return f"{prefix}{identifier.series_instance_uid}/{identifier.sop_instance_uid}/{upload_id}.dcm"
+
+
+def parse_blob_name(name: str) -> BlobName | None:
+    """The parts of a name that `blob_name` made; None for any other name."""
+    parts = _BLOB.fullmatch(name)
+    if parts is None:
+        return None
+    digest, namespace, study, series, sop_instance, upload_id = parts.groups()
+    if _digest(f"{namespace}!{study}")[:3] != digest:
+        return None
+    return BlobName(namespace, InstanceIdentifier(study, series, sop_instance), upload_id)
+
+
+def metadata_blob(blob: str) -> str:
+    """The blob beside `blob` that holds its metadata when they are too large for rows."""
+    return f"{blob.removesuffix('.dcm')}.json"
+
+
+def frames_blob(blob: str) -> str:
+    """The blob beside `blob` that holds its frame offsets when they are too many for a row."""
+    return f"{blob.removesuffix('.dcm')}.off"
+
+
+def new_upload_id(now_ms: int) -> str:
+    """A ULID: 26 characters, later ones are greater."""
+    return _ulid(now_ms, random.getrandbits(80))
+
+
+def dropped_upload_id(blob: str, created_ms: int) -> str:
+    """The upload id of a file that was dropped under a name of its own: the same whenever it is asked for."""
+    return _ulid(created_ms, int(_digest(blob)[:20], 16))
+
+
+def upload_id_of(blob: str) -> str:
+    """The upload id in the name of a blob that the service wrote: its last component, without suffix."""
+    return blob.rpartition("/")[2].removesuffix(".dcm")
+
+
+def _ulid(now_ms: int, tail: int) -> str:
+    number = now_ms << 80 | tail
+    return "".join(_CROCKFORD[number >> shift & 31] for shift in range(125, -1, -5))
+
+
+def _digest(text: str) -> str:
+    return sha1(text.encode(), usedforsecurity=False).hexdigest()
