@@ -58,6 +58,10 @@ class Settings(BaseModel):
     platform_authentication: bool = Field(False, alias="WEBSITE_AUTH_ENABLED")
     """Set by the platform itself; the only thing that makes its principal header trustworthy."""
     audit_header_prefix: str = Field("X-MS-AZUREDICOM-AUDIT-", min_length=1, alias="AUDIT_HEADER_PREFIX")
+    audit_claims: Words = Field(("sub", "oid", "azp", "appid", "roles"), alias="AUDIT_CLAIMS")
+    """The claims of a caller that audit records name (AUD-2)."""
+    audit_query_values: Literal["keep", "hash", "drop"] = Field("keep", alias="AUDIT_QUERY_VALUES")
+    """What audit records keep of the values in a query string, which can name patients (AUD-7)."""
 
     # --- the edge
     public_base_url: str = Field("", alias="PUBLIC_BASE_URL")
@@ -76,6 +80,8 @@ class Settings(BaseModel):
     """Endpoint of the Event Grid custom topic; empty: no events, the timer sweep alone sequences changes."""
     events_topic_key: str = Field("", alias="DICOM_EVENTS_TOPIC_KEY")
     """Access key of the topic: development only; a deployment uses the managed identity."""
+    health_checks_excluded: Words = Field((), alias="HEALTH_CHECKS_EXCLUDED")
+    """Names of health checks that do not count (HC-3)."""
     log_uids: bool = Field(False, alias="LOG_UIDS")
     """Log UIDs as they are instead of hashed."""
 
