@@ -1,7 +1,7 @@
 """The values that cross the doors of the index."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum, auto
 
@@ -36,6 +36,8 @@ class NewInstance:
     frames: FrameTable | None = None
     expires: datetime | None = None
     """When the study expires (EXP-1); None cancels."""
+    frames_in_blob: int = 0
+    """The number of frames when their table is kept in a blob beside the file, `{blob without .dcm}.off`; else 0."""
     upload_id: str = ""
     """For a file dropped under a name of its own: an id in the form of ours, made of its creation time (storage §4).
     Empty: the blob's name holds it.
@@ -51,7 +53,8 @@ class CommitOutcome(Enum):
     DELETED = auto()
     """This very blob was stored and has been deleted or replaced since (a late event)."""
     BUSY = auto()
-    """Optimistic retries ran out (45071)."""
+    """Optimistic retries ran out (45071). A write may still be under way: the blob must be left where it is, the blob
+    trigger indexes it or finds it superseded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,11 @@ class StoredInstance:
     metadata: bytes | None
     """As in NewInstance; None if it is kept in a blob, or was not asked for."""
     sort_key: str = ""
+    """Ascending is newest first among the instances of a study."""
+    frames_in_blob: int = 0
+    """As in NewInstance; `frames` is None then."""
+    attributes: Attributes = field(default_factory=dict)
+    """The instance-level attributes of the index."""
 
 
 @dataclass(frozen=True, slots=True)

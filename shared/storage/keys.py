@@ -1,6 +1,6 @@
 """Partition keys, row keys and blob names (storage §2 to §4). Pure.
 
-`!` separates the parts of a key. Text in a key is escaped so that it holds neither `!` nor anything that sorts before it:
+`!` separates the parts of a key. Text in a key is escaped so that it holds neither `!` nor what sorts before it:
 `[tag!value!, tag!value")` is the range of a value, `[tag!prefix, tag!prefix\uffff)` that of a prefix.
 """
 

@@ -1,0 +1,118 @@
+"""Metadata documents and frame tables as they are stored beside an instance (storage §4)."""
+
+import struct
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from shared.dicom import frames as frame_tables
+from shared.dicom.frames import FrameTable
+from shared.index.preset_dictionary import PRESET_DICTIONARIES
+from shared.index.values import NewInstance, StoredInstance
+from shared.storage import keys
+from shared.storage.ports import BlobExists, BlobStore, Value
+
+CHUNK = 60_000
+"""Bytes of one binary property; the service takes 64 KiB."""
+
+INLINE_METADATA = 240_000
+INLINE_FRAMES = 32_768
+
+_CURRENT = max(PRESET_DICTIONARIES)
+_OFFSET = 8
+
+
+def split(name: str, data: bytes) -> dict[str, Value]:
+    """`data` as properties `name0`, `name1`, …"""
+    return {f"{name}{number}": data[at : at + CHUNK] for number, at in enumerate(range(0, len(data), CHUNK))}
+
+
+def join(name: str, properties: Mapping[str, Value]) -> bytes:
+    """The bytes that `split` cut up; empty if there are none."""
+    chunks: list[bytes] = []
+    while isinstance(chunk := properties.get(f"{name}{len(chunks)}"), bytes):
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def compress(document: bytes) -> bytes:
+    """A JSON document, deflated; the first byte names the preset dictionary."""
+    packer = zlib.compressobj(6, zlib.DEFLATED, -15, 9, zdict=PRESET_DICTIONARIES[_CURRENT])
+    return bytes((_CURRENT,)) + packer.compress(document) + packer.flush()
+
+
+def decompress(packed: bytes) -> bytes:
+    """What `compress` was given."""
+    unpacker = zlib.decompressobj(-15, zdict=PRESET_DICTIONARIES[packed[0]])
+    return unpacker.decompress(packed[1:]) + unpacker.flush()
+
+
+def metadata_properties(document: bytes | None) -> dict[str, Value]:
+    """The properties `md0`… of an instance row."""
+    return {} if document is None else split("md", compress(document))
+
+
+def metadata_in(properties: Mapping[str, Value]) -> bytes | None:
+    """The document in `md0`…, None if the row has none."""
+    packed = join("md", properties)
+    return decompress(packed) if packed else None
+
+
+def frame_properties(frames: FrameTable | None, frames_in_blob: int) -> dict[str, Value]:
+    """The properties of an instance row that describe its frames."""
+    if frames_in_blob:
+        return {"frame_count": frames_in_blob}
+    return {} if frames is None else {"frames": frame_tables.pack(frames)}
+
+
+def frames_in(properties: Mapping[str, Value]) -> FrameTable | None:
+    """The frame table in an instance row."""
+    packed = properties.get("frames")
+    return frame_tables.unpack(packed) if isinstance(packed, bytes) else None
+
+
+async def move_to_blobs(entry: NewInstance, blobs: BlobStore, *, metadata_inline: bool = True) -> NewInstance:
+    """Write what is too large for rows beside the file of `entry`; call before committing it. Idempotent."""
+    document = entry.metadata
+    if document is not None and (
+        not metadata_inline or (len(document) > INLINE_METADATA and len(compress(document)) > INLINE_METADATA)
+    ):
+        await _put(blobs, keys.metadata_blob(entry.blob), document)
+        entry = replace(entry, metadata=None)
+    table = entry.frames
+    if table is not None and table.encapsulated and len(frame_tables.pack(table)) > INLINE_FRAMES:
+        await _put(blobs, keys.frames_blob(entry.blob), struct.pack(f">{len(table.offsets)}Q", *table.offsets))
+        entry = replace(entry, frames=None, frames_in_blob=table.count)
+    return entry
+
+
+async def _put(blobs: BlobStore, name: str, data: bytes) -> None:
+    try:
+        await blobs.put(name, data, {})
+    except BlobExists:
+        return  # of an earlier attempt with the same file: the content is derived from it
+
+
+async def read_metadata(instance: StoredInstance, blobs: BlobStore) -> bytes:
+    """The metadata of an instance that was looked up with its metadata. Raises BlobNotFound."""
+    if instance.metadata is not None:
+        return instance.metadata
+    return await blobs.read(keys.metadata_blob(instance.blob))
+
+
+async def read_frames(instance: StoredInstance, blobs: BlobStore) -> FrameTable | None:
+    """The whole frame table of an instance; None if it has no frames that could be located. Raises BlobNotFound."""
+    if not instance.frames_in_blob:
+        return instance.frames
+    data = await blobs.read(keys.frames_blob(instance.blob))
+    return FrameTable(instance.frames_in_blob, offsets=struct.unpack(f">{len(data) // _OFFSET}Q", data))
+
+
+async def read_frame_ranges(instance: StoredInstance, blobs: BlobStore, frames: Sequence[int]) -> list[tuple[int, int]]:
+    """The byte ranges [start, end) of some frames (from 0) of an instance whose table is in a blob, without all of it.
+
+    Raises BlobNotFound.
+    """
+    ranges = [(_OFFSET * frame, 2 * _OFFSET) for frame in frames]
+    pairs = await blobs.read_ranges(keys.frames_blob(instance.blob), ranges)
+    return [(start, end) for start, end in (struct.unpack(">2Q", pair) for pair in pairs)]
