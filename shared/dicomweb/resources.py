@@ -160,14 +160,17 @@ def match(method: str, path: str, *, data_partitions: bool) -> Match | None:
     return None
 
 
-def allowed_methods(path: str, *, data_partitions: bool, version: ApiVersion = ApiVersion.V2) -> tuple[str, ...]:
-    """The methods that `path` answers in `version`, in alphabetical order, for `Allow`; empty if no row knows it."""
+def allowed_methods(path: str, *, data_partitions: bool, version: ApiVersion | None) -> tuple[str, ...]:
+    """The methods that `path` answers in `version`, in alphabetical order, for `Allow`; empty if no row knows it.
+
+    Without a version only the unversioned resources count.
+    """
     path = path.removeprefix("/")
     found = {
         method
         for row, pattern in _compiled(data_partitions)
-        if pattern.fullmatch(path)
+        if row.versioned == (version is not None) and pattern.fullmatch(path)
         for method in row.methods
-        if row.exists_in(version, method)
+        if version is None or row.exists_in(version, method)
     }
     return tuple(sorted(found))

@@ -1,0 +1,243 @@
+"""What every HTTP function wears: the checks of §4.2 in their order, the headers of §4.3, errors, audit.
+
+The steps, each of which may end the request: route and version (404, 405, 400), `<` in the query string (400), caller
+(401), the resource's early checks (415, 400), partition (400), its Accept check (406), the data action (403), UIDs of
+the path (400). What is left is the handler's.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Protocol
+
+from shared import telemetry
+from shared.dicom.identifiers import is_uid, trim_uid
+from shared.dicomweb import versions
+from shared.dicomweb.media_types import accepts_problem
+from shared.dicomweb.partitions import DEFAULT_KEY, DEFAULT_NAME, Partition, is_partition_name
+from shared.dicomweb.resources import Resource
+from shared.dicomweb.urls import Urls, base_url, forwarded_prefix
+from shared.dicomweb.versions import ApiVersion
+from shared.errors import Forbidden, InvalidRequest, InvalidUid
+from shared.http.cors import Cors
+from shared.http.error_table import error_response, status_of
+from shared.http.exchange import Exchange, ResponseStream, close
+from shared.http.messages import Request, Response
+from shared.http.principal import ANONYMOUS, Authenticator, Caller
+from shared.http.routing import PARTITION_MISSING, PARTITIONS_DISABLED, Routed, routed
+from shared.settings import Settings
+
+_SECURITY = (
+    ("X-Content-Type-Options", "nosniff"),
+    ("X-Frame-Options", "SAMEORIGIN"),
+    ("Content-Security-Policy", "frame-src 'self';"),
+)
+_VERSIONS = (
+    ("api-supported-versions", versions.SUPPORTED),
+    *((("api-deprecated-versions", versions.DEPRECATED),) if versions.DEPRECATED else ()),
+)
+_BODILESS = frozenset({204, 304})
+_DEFAULT_PARTITION = Partition(DEFAULT_KEY, DEFAULT_NAME, "0", datetime.min.replace(tzinfo=UTC))
+_UIDS = {"study": "StudyInstanceUID", "series": "SeriesInstanceUID", "instance": "SOPInstanceUID"}
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What the boundary has found out about a request when its handler runs."""
+
+    version: ApiVersion
+    partition: Partition
+    caller: Caller
+    urls: Urls
+    request_id: str
+
+
+type Handler = Callable[[Request, Context], Awaitable[Response]]
+type Check = Callable[[Request, ApiVersion], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Checks:
+    """The checks of a resource that have their place between those of the boundary (§4.2)."""
+
+    early: Check | None = None
+    """Step 4: the request's Content-Type, types of query parameters, the frame list."""
+    accept: Check | None = None
+    """Step 6 of store, search and metadata: the Accept header."""
+
+
+NO_CHECKS = Checks()
+
+
+class PartitionResolver(Protocol):
+    """Knows the data partitions."""
+
+    async def resolve(self, name: str, *, create: bool) -> Partition:
+        """The partition of that name. Raises InvalidRequest if it is unknown and must not be created (PART-6)."""
+        ...
+
+
+class Boundary:
+    """Runs handlers behind the common checks."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        authenticator: Authenticator,
+        partitions: PartitionResolver,
+        audit: telemetry.AuditLog | None = None,
+    ) -> None:
+        self.data_partitions = settings.data_partitions
+        self._settings = settings
+        self._authenticator = authenticator
+        self._partitions = partitions
+        self._audit = audit or telemetry.AuditLog(
+            authority=settings.authority,
+            audience=settings.audiences[0] if settings.audiences else "",
+            query_values=settings.audit_query_values,
+        )
+        self._cors = Cors(
+            origins=settings.cors_origins,
+            methods=settings.cors_methods,
+            headers=settings.cors_headers,
+            max_age=settings.cors_max_age,
+            credentials=settings.cors_credentials,
+        )
+
+    async def run(self, resource: Resource, request: Request, handler: Handler, checks: Checks = NO_CHECKS) -> Response:
+        """Answer `request`. Never raises, but for cancellation.
+
+        The body of the response is bytes, or a stream that its sender must close (`aclose`).
+        """
+        exchange = Exchange(self._settings, self._audit, resource, request)
+        if preflight := self._cors.preflight(request):
+            return replace(preflight, headers=(*preflight.headers, *self._common(exchange)))
+        try:
+            answer, body = await self._answer(exchange, handler, checks)
+            exchange.status = answer.status
+            return await self._finished(exchange, answer, body)
+        except Exception as error:  # noqa: BLE001  (whatever it is, the client gets an answer)
+            answer = self._failed(exchange, error)
+            exchange.status = answer.status
+            return await self._finished(exchange, answer, None)
+        except BaseException:
+            exchange.end(0, aborted=True)
+            raise
+
+    async def _answer(self, exchange: Exchange, handler: Handler, checks: Checks) -> tuple[Response, bytes | None]:
+        """The handler's response, and the first chunk of a streamed body: read early, its failure is still an error."""
+        request, context = await self._checked(exchange, checks)
+        answer = await handler(request, context)
+        if isinstance(answer.body, bytes) or request.method == "HEAD":
+            return answer, None
+        try:
+            return answer, await anext(answer.body, b"")
+        except BaseException:
+            await close(answer.body)
+            raise
+
+    async def _checked(self, exchange: Exchange, checks: Checks) -> tuple[Request, Context]:
+        request = exchange.request
+        found = routed(exchange.resource, request, data_partitions=self.data_partitions)
+        resource = exchange.resource = found.resource
+        exchange.version = found.version if resource.versioned else None
+        if "<" in request.query or "%3c" in request.query.lower():
+            raise InvalidRequest("The query string included invalid characters.")
+        caller = ANONYMOUS if resource.action is None else await self._authenticator.authenticate(request)
+        exchange.begin(caller)
+        if checks.early:
+            checks.early(request, found.version)
+        name = self._partition_name(found)
+        permitted = resource.action is None or resource.action in caller.actions
+        if name is None or (resource.create_partition and not permitted):  # who may not store creates no partition
+            partition = _DEFAULT_PARTITION
+        else:
+            partition = await self._partitions.resolve(name, create=resource.create_partition)
+        if checks.accept:
+            checks.accept(request, found.version)
+        if not permitted:
+            raise Forbidden("Authorization failed.")
+        route = {**found.route, **_trimmed_uids(found)}
+        urls = self._urls(request, found, partition)
+        request = exchange.request = replace(request, route=route, body=exchange.metered_body())
+        return request, Context(found.version, partition, caller, urls, exchange.request_id)
+
+    def _partition_name(self, found: Routed) -> str | None:
+        """The partition that the path names; None for Microsoft.Default. Raises InvalidRequest (PART-1, PART-3)."""
+        name = found.route.get("partition")
+        if not self.data_partitions:
+            if name is not None:
+                raise InvalidRequest(PARTITIONS_DISABLED)
+            return None
+        if name is None:
+            if found.resource.partitioned:
+                raise InvalidRequest(PARTITION_MISSING)
+            return None
+        if not is_partition_name(name):
+            raise InvalidRequest("The specified PartitionName is invalid.")
+        return name
+
+    def _urls(self, request: Request, found: Routed, partition: Partition) -> Urls:
+        headers = request.headers
+        trusted = self._settings.trust_forwarded_headers
+        forwarded = (headers.get("x-forwarded-proto"), headers.get("x-forwarded-host")) if trusted else None
+        return Urls(
+            base_url(request.scheme, request.host, self._settings.public_base_url, forwarded),
+            found.segment,
+            partition.name if self.data_partitions and found.resource.partitioned else None,
+            forwarded_prefix(headers.get("x-forwarded-prefix")) if trusted else None,
+        )
+
+    def _failed(self, exchange: Exchange, error: Exception) -> Response:
+        request = exchange.request
+        if status_of(error) >= 500:
+            telemetry.failure("request-failed", error, function=exchange.resource.name, requestId=exchange.request_id)
+        return error_response(
+            error,
+            request_id=exchange.request_id,
+            problem=accepts_problem(request.headers.all("accept")),
+            challenge=self._authenticator.challenge,
+        )
+
+    async def _finished(self, exchange: Exchange, answer: Response, first: bytes | None) -> Response:
+        """The response with the common headers, and without a body where there must be none."""
+        present = {name.lower() for name, _ in answer.headers}
+        headers = [*answer.headers]
+        headers += (field for field in self._common(exchange) if field[0].lower() not in present)
+        headers += self._cors.headers(exchange.request)
+        body: bytes | AsyncIterator[bytes] = answer.body
+        if exchange.request.method == "HEAD" or answer.status in _BODILESS:
+            if isinstance(body, bytes):
+                known = str(len(body))
+            else:
+                known = ""
+                await close(body)
+            if known and answer.status not in _BODILESS and "content-length" not in present:
+                headers.append(("Content-Length", known))
+            body = b""
+        elif isinstance(body, bytes):
+            if "content-length" not in present:
+                headers.append(("Content-Length", str(len(body))))
+        else:
+            return Response(answer.status, tuple(headers), ResponseStream(body, first, exchange))
+        exchange.end(len(body))
+        return Response(answer.status, tuple(headers), body)
+
+    def _common(self, exchange: Exchange) -> tuple[tuple[str, str], ...]:
+        """HDR-1, HDR-4, URL-4."""
+        own = ("X-Request-Id", exchange.request_id)
+        first = exchange.request.path.removeprefix("/").partition("/")[0]
+        versioned = exchange.version is not None or versions.parse_version(first) is not None
+        return (*_SECURITY, own, *(_VERSIONS if versioned else ()))
+
+
+def _trimmed_uids(found: Routed) -> dict[str, str]:
+    """The UIDs of the path without padding (CON-8). Raises InvalidUid (UID-1 to UID-3)."""
+    uids: dict[str, str] = {}
+    for name, keyword in _UIDS.items():
+        value = found.route.get(name)
+        if value is not None:
+            if not is_uid(value):
+                raise InvalidUid(f"The {keyword} of the path is not a valid UID.")
+            uids[name] = trim_uid(value)
+    return uids

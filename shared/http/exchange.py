@@ -1,0 +1,193 @@
+"""One request and its answer while they are under way: identifiers, audit records, what telemetry will say."""
+
+import re
+import time
+import uuid
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from shared import telemetry
+from shared.dicom.identifiers import is_uid
+from shared.dicomweb.resources import Resource
+from shared.dicomweb.versions import ApiVersion
+from shared.errors import InvalidRequest, TooLarge
+from shared.http.messages import Body, Request
+from shared.http.principal import Caller
+from shared.settings import Settings
+
+_ECHOED = re.compile(r"[\x20-\x7e]{1,128}")
+_TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-((?!0{32})[0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?")
+_MAX_AUDIT_HEADERS = 10
+_MAX_AUDIT_VALUE = 2048
+_USER_AGENT_LENGTH = 128
+_UIDS = ("study", "series", "instance")
+_CLIENT_GONE = 499
+
+
+def trace_of(request: Request) -> str | None:
+    """The trace id of a valid W3C `traceparent`, or None."""
+    value = request.headers.get("traceparent")
+    found = _TRACEPARENT.fullmatch(value.strip().lower()) if value else None
+    return found[1] if found else None
+
+
+def client_request_id(request: Request) -> str | None:
+    """The id that the client gave its request, if it may be echoed: at most 128 printable ASCII characters (HDR-4)."""
+    for name in ("x-request-id", "x-ms-client-request-id"):
+        value = request.headers.get(name)
+        if value and _ECHOED.fullmatch(value):
+            return value
+    return None
+
+
+class Exchange:
+    """Made when a request arrives; closed once, when the last byte of its answer is out or the client is gone."""
+
+    def __init__(self, settings: Settings, audit: telemetry.AuditLog, resource: Resource, request: Request) -> None:
+        self.resource = resource
+        self.request = request
+        self.version: ApiVersion | None = None
+        self.trace_id = trace_of(request) or uuid.uuid4().hex
+        self.request_id = client_request_id(request) or self.trace_id
+        self.status = _CLIENT_GONE
+        self.received = 0
+        self._settings = settings
+        self._audit = audit
+        self._audited: telemetry.AuditedRequest | None = None
+        self._started = time.perf_counter()
+        self._closed = False
+
+    def begin(self, caller: Caller) -> None:
+        """The caller is known: write the first audit record (AUD-1). Raises InvalidRequest (HDR-3)."""
+        if self.resource.audit is None:
+            return
+        self._audited = self._record(caller.claims, {})
+        self._audited = replace(self._audited, custom_headers=self._custom_headers())
+        self._audit.executing(self._audited)
+
+    def end(self, sent: int, *, aborted: bool = False) -> None:
+        """The answer is out, or cannot be completed: write the second audit record and the telemetry."""
+        if self._closed:
+            return
+        self._closed = True
+        if self.resource.audit is not None:
+            self._audit.executed(self._audited or self._record({}, {}), self.status)
+        if self.resource.action is not None or self.status >= 500:
+            self._report(sent, aborted=aborted)
+
+    def metered_body(self) -> AsyncIterator[bytes]:
+        """The body of the request, which fails with TooLarge when it exceeds the limit (STOW-8)."""
+        return self._metered(self.request.body, self._settings.max_request_bytes)
+
+    async def _metered(self, body: AsyncIterator[bytes], limit: int) -> AsyncIterator[bytes]:
+        declared = self.request.headers.get("content-length") or ""
+        if declared.isdecimal() and int(declared) > limit:
+            raise TooLarge(f"The request is larger than {limit} bytes.")
+        async for chunk in body:
+            self.received += len(chunk)
+            if self.received > limit:
+                raise TooLarge(f"The request is larger than {limit} bytes.")
+            yield chunk
+
+    def _custom_headers(self) -> dict[str, str]:
+        prefix = self._settings.audit_header_prefix.lower()
+        found = [(name, value) for name, value in self.request.headers if name.startswith(prefix)]
+        if len(found) > _MAX_AUDIT_HEADERS:
+            raise InvalidRequest(f"The request has more than {_MAX_AUDIT_HEADERS} custom audit headers.")
+        if any(len(value) > _MAX_AUDIT_VALUE for _, value in found):
+            raise InvalidRequest(f"A custom audit header is longer than {_MAX_AUDIT_VALUE} characters.")
+        joined: dict[str, str] = {}
+        for name, value in found:
+            joined[name] = f"{joined[name]},{value}" if name in joined else value
+        return joined
+
+    def _record(self, claims: Mapping[str, str], headers: Mapping[str, str]) -> telemetry.AuditedRequest:
+        request = self.request
+        return telemetry.AuditedRequest(
+            operation=self.resource.audit or "",
+            uri=f"{request.scheme}://{request.host}{request.path}",
+            query=request.query,
+            correlation_id=self.trace_id,
+            caller_ip=request.client,
+            claims=claims,
+            custom_headers=headers,
+        )
+
+    def _report(self, sent: int, *, aborted: bool) -> None:
+        named = {name: self.request.route.get(name, "") for name in _UIDS}
+        uids: dict[str, Any] = {
+            name: uid if self._settings.log_uids else telemetry.pseudonym(uid)
+            for name, uid in named.items()
+            if is_uid(uid)
+        }
+        telemetry.event(
+            "transaction",
+            function=self.resource.name,
+            method=self.request.method,
+            apiVersion=self.version.value if self.version else None,
+            status=self.status,
+            aborted=aborted or None,
+            milliseconds=round((time.perf_counter() - self._started) * 1000, 1),
+            received=self.received,
+            sent=sent,
+            requestId=self.request_id,
+            traceId=self.trace_id,
+            userAgent=(self.request.headers.get("user-agent") or "")[:_USER_AGENT_LENGTH],
+            partitions=self._settings.data_partitions,
+            **uids,
+        )
+
+
+class ResponseStream:
+    """A streamed body on its way out. It is always closed, and its exchange with it; a failure is reported here.
+
+    When the first byte is out a failure can only cut the connection (WADO-28): iteration then raises ResponseAborted.
+    """
+
+    def __init__(self, body: AsyncIterator[bytes], first: bytes | None, exchange: Exchange) -> None:
+        self._body = body
+        self._first = first
+        self._exchange = exchange
+        self._sent = 0
+        self._complete = False
+
+    def __aiter__(self) -> "ResponseStream":
+        return self
+
+    async def __anext__(self) -> bytes:
+        chunk, self._first = self._first, None
+        if chunk is None:
+            chunk = await self._next()
+        self._sent += len(chunk)
+        return chunk
+
+    async def _next(self) -> bytes:
+        try:
+            return await anext(self._body)
+        except StopAsyncIteration:
+            self._complete = True
+            self._exchange.end(self._sent)
+            raise
+        except Exception as error:  # noqa: BLE001  (whatever it is, the connection is cut and the reason reported)
+            exchange = self._exchange
+            telemetry.failure("response-aborted", error, function=exchange.resource.name, requestId=exchange.request_id)
+            raise ResponseAborted from None
+
+    async def aclose(self) -> None:
+        """Release what the body holds. Safe to call at any time, and again."""
+        try:
+            await close(self._body)
+        finally:
+            self._exchange.end(self._sent, aborted=not self._complete)
+
+
+class ResponseAborted(Exception):
+    """The answer could not be completed. The failure itself has been reported."""
+
+
+async def close(body: Body) -> None:
+    """Close a streamed body that will not be read (again)."""
+    aclose = getattr(body, "aclose", None)
+    if aclose is not None:
+        await aclose()

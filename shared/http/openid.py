@@ -1,0 +1,190 @@
+"""Bearer tokens of any OpenID provider, checked in code (AUTH-1, P-5).
+
+Signature by the provider's published keys (asymmetric algorithms only), issuer, audience, expiry and not-before. The
+keys come from OpenID discovery, are kept for hours, and are fetched again when a token names one that is unknown, but
+not more often than once a minute: tokens with invented key ids must not turn into requests to the provider.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+from shared import telemetry
+from shared.errors import Misconfigured, MissingCredentials, Unavailable
+from shared.http.messages import Request
+from shared.http.principal import Caller, Roles, audited_claims, challenge, role_names
+from shared.settings import Settings
+
+ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
+"""Signature algorithms that are accepted: asymmetric ones, never `none`, never a shared secret."""
+
+_LEEWAY_SECONDS = 60
+_TOKEN_LIMIT = 16 * 1024
+_KEEP_SECONDS = 12 * 3600.0
+_UNKNOWN_KEY_SECONDS = 60.0
+_AFTER_FAILURE_SECONDS = 5.0
+_TIMEOUT_SECONDS = 10.0
+_DOCUMENT_LIMIT = 1024 * 1024
+_LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+@dataclass(frozen=True, slots=True)
+class KeySet:
+    """What a provider publishes: its issuer, and its keys as JSON Web Keys."""
+
+    issuer: str
+    keys: tuple[Mapping[str, Any], ...]
+
+
+class KeySource(Protocol):
+    """Fetches the present keys."""
+
+    async def fetch(self) -> KeySet:
+        """Ask the provider. Raises Unavailable."""
+        ...
+
+
+class ProviderKeys:
+    """OpenID Connect Discovery 1.0 §4: the provider's configuration document, then the key set that it names."""
+
+    def __init__(self, authority: str) -> None:
+        self._authority = authority.rstrip("/")
+        if not _secure(self._authority):
+            raise Misconfigured("AUTHENTICATION_AUTHORITY must begin with https://")
+
+    async def fetch(self) -> KeySet:
+        """Two GET requests, in one short-lived session."""
+        import aiohttp
+
+        timeout = aiohttp.ClientTimeout(total=_TIMEOUT_SECONDS)
+        try:
+            async with aiohttp.ClientSession(timeout=timeout) as session:
+                document = await _get(session, f"{self._authority}/.well-known/openid-configuration")
+                location = str(document["jwks_uri"])
+                if not _secure(location):
+                    raise Unavailable("The identity provider names an insecure key location.")
+                key_set = await _get(session, location)
+                return KeySet(str(document["issuer"]), tuple(key for key in key_set["keys"] if isinstance(key, dict)))
+        except (aiohttp.ClientError, TimeoutError, ValueError, KeyError, TypeError) as error:
+            raise Unavailable("The identity provider cannot be reached.") from error
+
+
+async def _get(session: Any, location: str) -> dict[str, Any]:
+    import orjson
+
+    async with session.get(location, allow_redirects=False) as response:
+        if response.status != 200:
+            raise ValueError("status")
+        body = await response.content.read(_DOCUMENT_LIMIT)
+        while more := await response.content.read(_DOCUMENT_LIMIT):
+            body += more
+            if len(body) > _DOCUMENT_LIMIT:
+                raise ValueError("length")
+    document = orjson.loads(body)
+    if not isinstance(document, dict):
+        raise TypeError("document")
+    return document
+
+
+def _secure(location: str) -> bool:
+    parts = urlsplit(location)
+    return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOCAL_HOSTS)
+
+
+class _KeyRing:
+    """The keys in use, refreshed when they are old or a token names another."""
+
+    def __init__(self, source: KeySource, clock: Callable[[], float]) -> None:
+        self._source = source
+        self._clock = clock
+        self._lock = asyncio.Lock()
+        self._set: KeySet | None = None
+        self._fetched = self._next_try = 0.0
+
+    async def find(self, key_id: str | None) -> tuple[Mapping[str, Any] | None, str]:
+        """The key named `key_id` (None: the only one there is), or None; and the issuer. Raises Unavailable."""
+        now = self._clock()
+        key = _pick(self._set, key_id) if self._set else None
+        stale = self._set is None or now - self._fetched > _KEEP_SECONDS
+        if (stale or key is None) and now >= self._next_try:
+            async with self._lock:
+                if self._clock() >= self._next_try:  # nobody else has asked while this request waited
+                    await self._refresh()
+            key = _pick(self._set, key_id) if self._set else None
+        if self._set is None:
+            raise Unavailable("The identity provider cannot be reached.")
+        return key, self._set.issuer
+
+    async def _refresh(self) -> None:
+        """Old keys stay in use while the provider is away: they were good, and tokens expire by themselves."""
+        try:
+            self._set = await self._source.fetch()
+            self._fetched = self._clock()
+            self._next_try = self._fetched + _UNKNOWN_KEY_SECONDS
+        except Unavailable as error:
+            self._next_try = self._clock() + _AFTER_FAILURE_SECONDS
+            telemetry.failure("identity-provider", error)
+
+
+def _pick(keys: KeySet | None, key_id: str | None) -> Mapping[str, Any] | None:
+    usable = [key for key in keys.keys if key.get("kty") != "oct" and key.get("use", "sig") == "sig"] if keys else []
+    if key_id is None:
+        return usable[0] if len(usable) == 1 else None
+    return next((key for key in usable if key.get("kid") == key_id), None)
+
+
+class OpenIdAuthenticator:
+    """Verifies the bearer token of each request and maps its roles to data actions."""
+
+    def __init__(
+        self, settings: Settings, roles: Roles, source: KeySource, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.challenge = challenge(settings)
+        self._audiences = list(settings.audiences)
+        self._roles = roles
+        self._roles_claim = settings.roles_claim
+        self._audit_claims = settings.audit_claims
+        self._keys = _KeyRing(source, clock)
+
+    async def authenticate(self, request: Request) -> Caller:
+        """The caller that the token names. Raises MissingCredentials, whatever is wrong with it; Unavailable."""
+        claims = await self._verified(_bearer(request))
+        names = role_names(claims.get(self._roles_claim))
+        return Caller(self._roles.actions(names), audited_claims(claims, self._audit_claims))
+
+    async def _verified(self, token: str) -> Mapping[str, Any]:
+        import jwt
+
+        try:
+            header = jwt.get_unverified_header(token)
+            algorithm = header.get("alg")
+            if algorithm not in ALGORITHMS:
+                raise MissingCredentials
+            key, issuer = await self._keys.find(header.get("kid"))
+            if key is None or key.get("alg", algorithm) != algorithm:
+                raise MissingCredentials
+            claims: dict[str, Any] = jwt.decode(
+                token,
+                jwt.PyJWK(dict(key), algorithm),
+                algorithms=[algorithm],
+                audience=self._audiences,
+                issuer=issuer,
+                leeway=_LEEWAY_SECONDS,
+                options={"require": ["exp", "iss", "aud"]},
+            )
+        except (jwt.PyJWTError, ValueError, TypeError):
+            raise MissingCredentials from None
+        return claims
+
+
+def _bearer(request: Request) -> str:
+    values = request.headers.all("authorization")
+    if len(values) != 1 or len(values[0]) > _TOKEN_LIMIT:
+        raise MissingCredentials
+    scheme, _, token = values[0].strip().partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise MissingCredentials
+    return token.strip()

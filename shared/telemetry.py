@@ -1,0 +1,120 @@
+"""Structured log lines: telemetry without patient data (TEL-2, TEL-3), and the audit trail (AUD-1 to AUD-7).
+
+Two sinks that must never mix. `dicom.telemetry` is the ordinary log: counts, durations, outcomes, UIDs hashed unless a
+setting allows them, never a query string, never the text of an exception that we did not write. `dicom.audit` holds
+request URIs, which can name patients: whoever routes that logger somewhere protects it as patient data.
+"""
+
+import hashlib
+import logging
+import traceback
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import orjson
+
+TELEMETRY_LOGGER = "dicom.telemetry"
+AUDIT_LOGGER = "dicom.audit"
+
+type QueryValues = Literal["keep", "hash", "drop"]
+"""What the audit trail keeps of the values in a query string."""
+
+_telemetry = logging.getLogger(TELEMETRY_LOGGER)
+_audit = logging.getLogger(AUDIT_LOGGER)
+_FRAMES = 12
+
+
+def pseudonym(text: str) -> str:
+    """A stable stand-in for a UID, partition or query value: 16 hex digits."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def event(name: str, *, level: int = logging.INFO, **fields: Any) -> None:
+    """Write one line to the ordinary log. `fields` hold no patient data; None values are left out."""
+    if _telemetry.isEnabledFor(level):
+        _telemetry.log(level, _line({"event": name, **fields}))
+
+
+def failure(name: str, error: BaseException, *, level: int = logging.ERROR, **fields: Any) -> None:
+    """Write the type of `error`, its causes, and where each was raised. Never its text: that may quote patient data."""
+    event(name, level=level, **fields, errors=[_described(each) for each in _chain(error)])
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    current: BaseException | None = error
+    while current is not None and id(current) not in seen:
+        seen.add(id(current))
+        yield current
+        current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
+
+
+def _described(error: BaseException) -> dict[str, Any]:
+    frames = traceback.extract_tb(error.__traceback__)[-_FRAMES:]
+    return {
+        "type": f"{type(error).__module__}.{type(error).__qualname__}",
+        "frames": [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames],
+    }
+
+
+def _line(fields: Mapping[str, Any]) -> str:
+    return orjson.dumps(
+        {key: value for key, value in fields.items() if value is not None}, default=str, option=orjson.OPT_NON_STR_KEYS
+    ).decode()
+
+
+@dataclass(frozen=True, slots=True)
+class AuditedRequest:
+    """What both audit records of a request share."""
+
+    operation: str
+    uri: str
+    """Absolute, without the query string."""
+    query: str
+    correlation_id: str
+    """The W3C trace id."""
+    caller_ip: str
+    claims: Mapping[str, str]
+    custom_headers: Mapping[str, str]
+
+
+class AuditLog:
+    """Writes the two records of each audited request (AUD-1) with the fields of AUD-2."""
+
+    def __init__(self, *, authority: str = "", audience: str = "", query_values: QueryValues = "keep") -> None:
+        self._fixed = {"eventType": "AuditEvent", "authority": authority, "audience": audience}
+        self._query_values = query_values
+
+    def executing(self, request: AuditedRequest) -> None:
+        """The request is about to be served: its caller is known."""
+        self._write("Executing", request, None)
+
+    def executed(self, request: AuditedRequest, status: int) -> None:
+        """The request has been answered, with `status`."""
+        self._write("Executed", request, status)
+
+    def _write(self, action: str, request: AuditedRequest, status: int | None) -> None:
+        if not _audit.isEnabledFor(logging.INFO):
+            return
+        query = self._query(request.query)
+        record = {
+            "action": action,
+            **self._fixed,
+            "operation": request.operation,
+            "uri": f"{request.uri}?{query}" if query else request.uri,
+            "statusCode": status,
+            "correlationId": request.correlation_id,
+            "callerIp": request.caller_ip,
+            "callerClaims": dict(request.claims),
+            "customHeaders": dict(request.custom_headers),
+        }
+        _audit.info("%s", _line(record))
+
+    def _query(self, query: str) -> str:
+        if self._query_values == "keep" or not query:
+            return query
+        if self._query_values == "drop":
+            return ""
+        pairs = (pair.partition("=") for pair in query.split("&"))
+        return "&".join(f"{name}={pseudonym(value)}" for name, _, value in pairs)
