@@ -1,0 +1,1 @@
+"""Runs the function app without Azure Functions Core Tools. Development and tests only; never deployed."""

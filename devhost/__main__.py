@@ -1,0 +1,139 @@
+"""Runs the function app on this machine: `python -m devhost --help`."""
+
+import argparse
+import asyncio
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from devhost.azurite import Azurite, Ports
+from devhost.config import Unusable, read_settings, settings_file
+from devhost.event_grid import RetryPolicy
+from devhost.host import DevHost, HostArguments, needs_emulator, with_storage
+
+log = logging.getLogger("devhost")
+
+_ROOT: Final = Path(__file__).resolve().parent.parent
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m devhost", description="Runs the function app on this machine.")
+    add = parser.add_argument
+    add("--app", type=Path, default=_ROOT, help="directory of function_app.py and host.json")
+    add("--settings", type=Path, help="settings file instead of local.settings.json or local.settings.sample.json")
+    add("--address", default="127.0.0.1", help="where to listen")
+    add("--port", type=int, default=7071, help="0: any free port")
+    add("--workers", type=int, default=int(os.environ.get("FUNCTIONS_WORKER_PROCESS_COUNT") or 1))
+    add("--azurite-port", type=int, default=10000, help="the first of three ports; 0: free ones")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--data-dir", type=Path, default=_ROOT / ".data", help="where Azurite keeps its data")
+    where.add_argument("--ephemeral", action="store_true", help="keep no data")
+    add("--webhooks", type=Path, help="event subscriptions of your own (default: devhost.webhooks.json of the app)")
+    add("--event-retry-scale", type=float, default=0.1, help="factor on Event Grid's pauses between attempts")
+    add("--no-blob-events", action="store_true", help="do not watch containers for new blobs")
+    add("--log-level", default=os.environ.get("DEVHOST_LOG_LEVEL", "WARNING"), type=str.upper)
+    add("--once", action="store_true", help="index the functions, print them and end")
+    add("--under-parent", action="store_true", help=argparse.SUPPRESS)  # end when standard input ends: for tests
+    add("--ready-json", action="store_true", help=argparse.SUPPRESS)  # say so in one line of JSON: for tests
+    return parser.parse_args()
+
+
+def _stop_on_signals(stop: Callable[[], None], *, with_parent: bool) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop)
+
+    def watch_parent() -> None:
+        while os.read(0, 1024):
+            pass
+        loop.call_soon_threadsafe(stop)
+
+    if with_parent:
+        threading.Thread(target=watch_parent, daemon=True).start()
+
+
+def _greeting(host: DevHost, data: str) -> str:
+    return f"""
+The service is ready: {host.url}
+
+  store   curl -X POST {host.url}/v2/studies -H 'Content-Type: application/dicom' --data-binary @image.dcm
+  search  curl '{host.url}/v2/studies?PatientName=Doe*'
+
+{data}
+Ctrl-C ends it.
+"""
+
+
+async def _run(arguments: argparse.Namespace) -> None:
+    stopping = asyncio.Event()
+    _stop_on_signals(stopping.set, with_parent=arguments.under_parent)
+    app = arguments.app.resolve()
+    settings = read_settings(arguments.settings or settings_file(app), os.environ)
+    azurite: Azurite | None = None
+    host: DevHost | None = None
+    try:
+        data = "The data is where the settings say."
+        if needs_emulator(settings) and not arguments.once:
+            place = None if arguments.ephemeral else arguments.data_dir.resolve()
+            azurite = await Azurite.start(Ports.starting_at(arguments.azurite_port), place)
+            settings = with_storage(settings, azurite.connection_string)
+            data = f"The data is in {place}." if place else "The data is in memory and ends with the service."
+        host = DevHost(
+            HostArguments(
+                app=app,
+                settings=settings,
+                address=arguments.address,
+                port=arguments.port,
+                workers=arguments.workers,
+                log_level=arguments.log_level,
+                webhooks=arguments.webhooks,
+                retry=RetryPolicy().scaled(arguments.event_retry_scale),
+                watch_blobs=not arguments.no_blob_events,
+            )
+        )
+        if arguments.once:
+            await host.index()
+            print(host.summary())
+            return
+        starting = asyncio.create_task(host.start())
+        ended = asyncio.create_task(stopping.wait())
+        await asyncio.wait({starting, ended}, return_when=asyncio.FIRST_COMPLETED)
+        if not starting.done():
+            starting.cancel()
+            await asyncio.wait({starting})
+            return
+        await starting
+        connection = azurite.connection_string if azurite else settings.get("DicomStorage", "")
+        ready = json.dumps({"url": host.url, "connectionString": connection})
+        print(ready if arguments.ready_json else _greeting(host, data), flush=True)
+        await ended
+    finally:
+        if host is not None:
+            await host.stop()
+        if azurite is not None:
+            await azurite.stop()
+
+
+def main() -> int:
+    """Run the host; the answer is the exit code."""
+    arguments = _arguments()
+    logging.basicConfig(
+        level=arguments.log_level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    logging.getLogger("azure").setLevel(logging.WARNING)
+    try:
+        asyncio.run(_run(arguments))
+    except Unusable as error:
+        print(f"The app cannot be run: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

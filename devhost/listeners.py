@@ -1,0 +1,227 @@
+"""Builds what the functions of an app listen to: triggers, watchers of containers, and subscriptions."""
+
+import asyncio
+import json
+import logging
+import uuid
+from collections.abc import Coroutine, Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from aiohttp import ClientSession
+
+from devhost.blob_events import BLOB_CREATED, BlobWatcher, blob_of, subject_of
+from devhost.config import Function, HostOptions, Unusable, connection_of, resolved
+from devhost.event_delivery import Delivery, delivery_session
+from devhost.event_grid import Event, EventGrid, EventSchema, Filter, RetryPolicy, Subscription, Topic
+from devhost.invoker import Invoker
+from devhost.storage import HOST_CONTAINER, StorageAccount
+from devhost.subscriptions import (
+    BLOBS_PER_DELIVERY,
+    DEAD_LETTER_CONTAINER,
+    EVENTS_TOPIC,
+    FUNCTION_SUBSCRIPTIONS,
+    STORAGE_TOPIC,
+)
+from devhost.triggers.blob import BlobTrigger
+from devhost.triggers.event_grid import EventGridTrigger
+from devhost.triggers.queue import QueueTrigger
+from devhost.triggers.timer import TimerTrigger, timer_value
+
+log = logging.getLogger("devhost")
+
+
+class StoredDeadLetters:
+    """Dead letters as blobs, named as on Azure: topic, subscription, date and hour."""
+
+    def __init__(self, account: StorageAccount | None) -> None:
+        self._account = account
+
+    async def put(self, subscription: Subscription, letter: Event) -> None:
+        """Keep one event."""
+        if self._account is None:
+            return
+        now = datetime.now(UTC)
+        place = f"{subscription.topic}/{subscription.name.upper()}"
+        name = f"{place}/{now.year}/{now.month}/{now.day}/{now.hour}/{uuid.uuid4()}.json"
+        try:
+            await self._account.container(DEAD_LETTER_CONTAINER).put_async(name, json.dumps([letter]).encode())
+        except Exception as error:  # noqa: BLE001 - delivery of other events goes on
+            log.error("A dead letter could not be kept: %r", error)  # noqa: TRY400
+
+
+class Listeners:
+    """Everything that starts functions without an HTTP client."""
+
+    def __init__(
+        self,
+        functions: Iterable[Function],
+        settings: Mapping[str, str],
+        options: HostOptions,
+        invoker: Invoker,
+        *,
+        topic_key: str,
+        base_url: str,
+        policy: RetryPolicy,
+        watch_blobs: bool = True,
+    ) -> None:
+        """`base_url` is where this host listens. Raises Unusable."""
+        self._functions = list(functions)
+        self._settings = settings
+        self._options = options
+        self._invoker = invoker
+        self._base_url = base_url
+        self._policy = policy
+        self._watch_blobs = watch_blobs
+        self._session: ClientSession | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self.deliveries: list[Delivery] = []
+        self.event_grid = EventGrid([Topic(EVENTS_TOPIC, topic_key), Topic(STORAGE_TOPIC, "", EventSchema.EVENT_GRID)])
+        self.event_grid_trigger = EventGridTrigger(self._of("eventgridtrigger"), invoker)
+        self.blobs = {function.name.lower(): self._blob(function) for function in self._of("blobtrigger")}
+        self.timers = {
+            function.name.lower(): TimerTrigger(function, settings, invoker, self._host_account())
+            for function in self._of("timertrigger")
+        }
+        self._queues = [self._queue(function) for function in self._of("queuetrigger")]
+
+    def _of(self, kind: str) -> list[Function]:
+        return [function for function in self._functions if function.kind == kind]
+
+    def _host_account(self) -> StorageAccount | None:
+        text = self._settings.get("AzureWebJobsStorage", "")
+        return StorageAccount.parse(text) if text else None
+
+    def _account(self, function: Function) -> StorageAccount:
+        return StorageAccount.parse(connection_of(str(function.trigger.get("connection", "")), self._settings))
+
+    def _blob(self, function: Function) -> BlobTrigger:
+        if str(function.trigger.get("source", "")).lower() != "eventgrid":
+            raise Unusable(
+                f"{function.name}: a blob trigger must have the source Event Grid; "
+                "the Flex Consumption plan does not poll containers"
+            )
+        return BlobTrigger(
+            function,
+            self._account(function),
+            resolved(str(function.trigger["path"]), self._settings),
+            self._invoker,
+            parallelism=self._options.blob_parallelism,
+            tries=self._options.blob_tries,
+        )
+
+    def _queue(self, function: Function) -> QueueTrigger:
+        queue = resolved(str(function.trigger["queueName"]), self._settings)
+        return QueueTrigger(function, self._account(function), queue, self._invoker, self._options.queues)
+
+    async def start(self, webhooks: Iterable[Subscription]) -> None:
+        """Listen. The host already serves HTTP, or the endpoints could not be validated. Raises Unusable."""
+        self._session = delivery_session()
+        others = [function for function in self._functions if function.kind != "httptrigger"]
+        account = self._host_account()
+        if others and account is None:
+            raise Unusable("AzureWebJobsStorage is not set, which every trigger but HTTP needs")
+        if account is not None and others:
+            await account.create_container(HOST_CONTAINER)
+            await account.create_container(DEAD_LETTER_CONTAINER)
+        letters = StoredDeadLetters(account)
+        for webhook in webhooks:
+            if webhook.topic.lower() not in self.event_grid.topics:
+                raise Unusable(f"the webhook {webhook.name} names the topic {webhook.topic}, which does not exist")
+            self._subscribe(webhook, letters)
+        for declared in FUNCTION_SUBSCRIPTIONS:
+            function = self.event_grid_trigger.function(declared.function)
+            if function is not None:
+                endpoint = f"{self._base_url}/runtime/webhooks/EventGrid?functionName={function.name}"
+                wanted = Filter(declared.event_types)
+                self._subscribe(Subscription(declared.name, EVENTS_TOPIC, endpoint, wanted), letters)
+        for trigger in self.blobs.values():
+            self._run(trigger.run())
+            self._subscribe(self._blob_subscription(trigger), letters)
+        if self._watch_blobs:
+            self._watch()
+        for queue in self._queues:
+            self._run(queue.run())
+        for timer in self.timers.values():
+            self._run(timer.run())
+
+    def _blob_subscription(self, trigger: BlobTrigger) -> Subscription:
+        name = trigger.function.name
+        return Subscription(
+            name=name.replace("_", "-"),
+            topic=STORAGE_TOPIC,
+            endpoint=f"{self._base_url}/runtime/webhooks/blobs?functionName=Host.Functions.{name}",
+            filter=Filter(frozenset({BLOB_CREATED}), subject_of(trigger.container, "")),
+            max_events_per_batch=BLOBS_PER_DELIVERY,
+        )
+
+    def _watch(self) -> None:
+        watched: dict[tuple[StorageAccount, str], list[BlobTrigger]] = {}
+        for trigger in self.blobs.values():
+            watched.setdefault((trigger.account, trigger.container), []).append(trigger)
+        for (account, container), triggers in watched.items():
+            names = [trigger.function.name for trigger in triggers]
+            watcher = BlobWatcher(
+                account, container, names, lambda events: self.event_grid.publish(STORAGE_TOPIC, events)
+            )
+            for trigger in triggers:
+                trigger.settled = watcher.settled
+            self._run(watcher.run())
+
+    def _subscribe(self, subscription: Subscription, letters: StoredDeadLetters) -> None:
+        assert self._session is not None  # noqa: S101 - start() has made it
+        schema = self.event_grid.topics[subscription.topic.lower()].schema
+        delivery = Delivery(
+            subscription,
+            schema,
+            self._session,
+            policy=self._policy,
+            dead_letters=letters,
+            validation_url=lambda code: f"{self._base_url}/runtime/devhost/validate?code={code}",
+            settled=self._given_up,
+        )
+        self.event_grid.subscribe(delivery)
+        self.deliveries.append(delivery)
+        delivery.start()
+
+    def _given_up(self, event: Event) -> None:
+        """A blob's event is a dead letter, so its functions will not hear of it."""
+        for trigger in self.blobs.values():
+            try:
+                container, blob, etag = blob_of(event, trigger.account)
+            except (KeyError, ValueError):
+                continue
+            if container == trigger.container:
+                trigger.settled(trigger.function.name, blob, etag)
+
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.append(task)
+        task.add_done_callback(_report)
+
+    async def start_by_hand(self, function: Function, text: str) -> None:
+        """Run a function that is not HTTP as the portal's button does, with `text` as its input."""
+        name = function.trigger["name"]
+        if function.kind == "timertrigger":
+            await self.timers[function.name.lower()].run_once(timer_value(None, past_due=False))
+        elif function.kind == "eventgridtrigger":
+            await self._invoker.run(function, {name: ("json", text)}, reason="By hand")
+        else:
+            metadata = {"Id": ("string", "by-hand"), "DequeueCount": ("json", "1"), "BlobTrigger": ("string", "")}
+            content: Any = text.encode() if function.kind == "blobtrigger" else text
+            kind = "bytes" if function.kind == "blobtrigger" else "string"
+            await self._invoker.run(function, {name: (kind, content)}, metadata, reason="By hand")
+
+    async def stop(self) -> None:
+        """Stop listening. Invocations under way are not waited for."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*(delivery.close() for delivery in self.deliveries))
+        if self._session is not None:
+            await self._session.close()
+
+
+def _report(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("A listener failed", exc_info=error)

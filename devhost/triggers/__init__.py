@@ -1,0 +1,1 @@
+"""The listeners that start functions which are not called over HTTP."""
