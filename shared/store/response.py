@@ -1,0 +1,91 @@
+"""PS3.18 §10.5.3 and Annex I.2: what became of each instance → Store Instances Response and status (dicomweb §6.6)."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from shared.dicomweb.json_model import dumps
+from shared.dicomweb.urls import Urls
+from shared.dicomweb.versions import ApiVersion
+from shared.http.messages import Response
+from shared.index.outcomes import StoreOutcome
+
+_RETRIEVE_URL: Final = "00081190"
+_FAILED_SOP_SEQUENCE: Final = "00081198"
+_REFERENCED_SOP_SEQUENCE: Final = "00081199"
+
+_SEVERAL_VALUES: Final = (
+    "One or more attributes that are searched by have several values where the standard allows one. "
+    "The first one is searchable."
+)
+
+
+def store_response(
+    outcomes: Sequence[StoreOutcome], *, version: ApiVersion, urls: Urls, study: str | None, host: str
+) -> Response:
+    """The response to a store of `outcomes`, in the order of the request (STOW-34).
+
+    `study` is the StudyInstanceUID of the request's path; `host` is the request's, and names the author of a Warning.
+    """
+    if not outcomes:
+        return Response(204)
+    succeeded = [outcome for outcome in outcomes if outcome.failure is None]
+    failed = [outcome for outcome in outcomes if outcome.failure is not None]
+    dataset: dict[str, Any] = {}
+    if study is not None and succeeded:
+        dataset[_RETRIEVE_URL] = _element("UR", urls.study(study))
+    if failed:
+        dataset[_FAILED_SOP_SEQUENCE] = _element("SQ", *map(_failure_item, failed))
+    if succeeded:
+        items = (_success_item(outcome, version, urls) for outcome in succeeded)
+        dataset[_REFERENCED_SOP_SEQUENCE] = _element("SQ", *items)
+
+    headers = [("Content-Type", "application/dicom+json")]
+    if any(outcome.several_values for outcome in succeeded):
+        headers.append(("Warning", f'299 {_warn_agent(host)} "{_SEVERAL_VALUES}"'))
+    return Response(_status(succeeded, failed, version), tuple(headers), dumps(dataset))
+
+
+def _status(succeeded: Sequence[StoreOutcome], failed: Sequence[StoreOutcome], version: ApiVersion) -> int:
+    if not succeeded:
+        return 409
+    warned = version.warnings_make_202 and any(outcome.warning is not None for outcome in succeeded)
+    return 202 if failed or warned else 200
+
+
+def _success_item(outcome: StoreOutcome, version: ApiVersion, urls: Urls) -> dict[str, Any]:
+    if outcome.identifier is None:
+        raise ValueError("An instance that was stored has an identifier")
+    item = _references(outcome) | {_RETRIEVE_URL: _element("UR", urls.instance(outcome.identifier))}
+    if outcome.warning is not None:
+        item["00081196"] = _element("US", int(outcome.warning))
+    if version.always_lists_failed_attributes:
+        item["00741048"] = _failed_attributes(outcome)
+    return item
+
+
+def _failure_item(outcome: StoreOutcome) -> dict[str, Any]:
+    item = _references(outcome)
+    if outcome.failure is not None:
+        item["00081197"] = _element("US", int(outcome.failure))
+    if outcome.comments:
+        item["00741048"] = _failed_attributes(outcome)
+    return item
+
+
+def _references(outcome: StoreOutcome) -> dict[str, Any]:
+    uids = (("00081150", outcome.sop_class_uid), ("00081155", outcome.sop_instance_uid))
+    return {tag: _element("UI", uid) for tag, uid in uids if uid is not None}
+
+
+def _failed_attributes(outcome: StoreOutcome) -> dict[str, Any]:
+    return _element("SQ", *({"00000902": _element("LO", comment)} for comment in outcome.comments))
+
+
+def _element(vr: str, *values: Any) -> dict[str, Any]:
+    return {"vr": vr, "Value": list(values)} if values else {"vr": vr}
+
+
+def _warn_agent(host: str) -> str:
+    """The host without its port, and a colon (STOW-41)."""
+    name = host[: host.find("]") + 1] if host.startswith("[") else host.partition(":")[0]
+    return f"{name}:" if name else "-"

@@ -1,0 +1,103 @@
+"""PS3.18 §10.5 Store: the body is received whole, file by file, then what it held is stored (STOW-7)."""
+
+from collections.abc import AsyncIterator
+from typing import Final
+
+from shared.dicomweb.multipart import Event as PartEvent
+from shared.dicomweb.multipart import MultipartReader, PartData, PartEnd, PartHeaders
+from shared.dicomweb.partitions import Partition
+from shared.dicomweb.versions import ApiVersion
+from shared.errors import TooLarge
+from shared.index.ingest import Ingest
+from shared.index.outcomes import StoreOutcome
+from shared.index.receiver import Receiver
+from shared.index.store_batch import StoreBatch
+from shared.index.terms import Terms
+from shared.store.request import Multipart, StoreRequest, check_part_type
+
+_MAX_PARTS: Final = 20_000
+"""What is remembered of a part is small, but it must not grow without end."""
+
+
+async def store_instances(
+    wanted: StoreRequest, body: AsyncIterator[bytes], *, version: ApiVersion, partition: Partition, ingest: Ingest
+) -> list[StoreOutcome]:
+    """Store what `body` holds; the outcomes are in its order.
+
+    Raises UnsupportedMedia, InvalidRequest and TooLarge for the request as a whole, with nothing stored; Unavailable
+    when the data stores let nothing be stored.
+    """
+    terms = Terms(version, wanted.study, wanted.replace, wanted.expires)
+    async with ingest.begin(partition, terms) as batch:
+        if isinstance(wanted.content, Multipart):
+            await _receive_parts(wanted.content, body, batch)
+        else:
+            await _receive_file(body, batch)
+        outcomes = await batch.store()
+    if any(outcome.failure is None for outcome in outcomes):
+        ingest.announce()
+    return outcomes
+
+
+async def _receive_file(body: AsyncIterator[bytes], batch: StoreBatch) -> None:
+    receiver = batch.receiver()
+    async for chunk in body:
+        await receiver.write(chunk)
+    await batch.add(receiver)
+
+
+async def _receive_parts(content: Multipart, body: AsyncIterator[bytes], batch: StoreBatch) -> None:
+    parts = _Parts(content, batch)
+    reader = MultipartReader(content.boundary)
+    async for chunk in body:
+        for event in reader.feed(chunk):
+            await parts.take(event)
+    for event in reader.finish():
+        await parts.take(event)
+
+
+class _Parts:
+    """The parts of one multipart body on their way into a batch."""
+
+    def __init__(self, content: Multipart, batch: StoreBatch) -> None:
+        self._content = content
+        self._batch = batch
+        self._count = 0
+        self._receiver: Receiver | None = None
+        self._bare = False
+        """The first part has no headers, and no bytes so far: if it stays alone it is no part at all (W-5)."""
+
+    async def take(self, event: PartEvent) -> None:
+        """Take the next event of the reader. Raises UnsupportedMedia, TooLarge."""
+        match event:
+            case PartHeaders():
+                await self._begin(event)
+            case PartData():
+                self._check_bare()
+                if self._receiver is not None:
+                    await self._receiver.write(event.data)
+            case PartEnd():
+                if not self._bare:
+                    await self._end()
+
+    async def _begin(self, headers: PartHeaders) -> None:
+        if self._bare:
+            self._check_bare()
+            await self._end()
+        self._count += 1
+        if self._count > _MAX_PARTS:
+            raise TooLarge(f"The request has more than {_MAX_PARTS} parts. Send fewer instances in one request.")
+        self._bare = self._count == 1 and not headers.headers
+        if not self._bare:
+            check_part_type(headers, self._content, first=self._count == 1)
+        self._receiver = self._batch.receiver()
+
+    def _check_bare(self) -> None:
+        if self._bare:
+            check_part_type(PartHeaders(()), self._content, first=True)
+            self._bare = False
+
+    async def _end(self) -> None:
+        receiver, self._receiver = self._receiver, None
+        if receiver is not None:
+            await self._batch.add(receiver)
