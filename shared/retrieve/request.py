@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
-from shared.dicom.identifiers import InstanceIdentifier, ResourceIdentifier, is_uid, trim_uid
+from shared.dicom.identifiers import InstanceIdentifier, ResourceIdentifier
 from shared.dicomweb.media_types import MediaType
-from shared.errors import InvalidRequest, InvalidUid, NotAcceptable, NotFound
+from shared.errors import InvalidRequest, NotAcceptable, NotFound
 
 IMPLICIT_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2"
 EXPLICIT_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2.1"
@@ -218,20 +218,13 @@ _GREATEST_FRAME: Final = 2**31 - 1
 
 
 def resource_of(route: Mapping[str, str]) -> ResourceIdentifier:
-    """The study, series or instance that the path names. Raises InvalidUid (UID-1)."""
-    return ResourceIdentifier(*[_uid(route, name) for name in ("study", "series", "instance") if name in route])
+    """The study, series or instance that the path names; its UIDs are checked and trimmed by the boundary."""
+    return ResourceIdentifier(route["study"], route.get("series"), route.get("instance"))
 
 
 def instance_of(route: Mapping[str, str]) -> InstanceIdentifier:
-    """The instance that the path names. Raises InvalidUid (UID-1)."""
-    return InstanceIdentifier(_uid(route, "study"), _uid(route, "series"), _uid(route, "instance"))
-
-
-def _uid(route: Mapping[str, str], name: str) -> str:
-    text = route[name]
-    if not is_uid(text):
-        raise InvalidUid(f"The {name} in the path is not a valid UID.")
-    return trim_uid(text)
+    """The instance that the path names."""
+    return InstanceIdentifier(route["study"], route["series"], route["instance"])
 
 
 def frame_numbers(text: str) -> tuple[int, ...]:

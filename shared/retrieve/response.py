@@ -1,11 +1,12 @@
 """What a retrieve sends: single part and multipart, validators and caching headers (PS3.18 §8.6, §10.4.1)."""
 
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final
 
+from shared.dicom.identifiers import ResourceIdentifier
 from shared.dicomweb import multipart
 from shared.http.messages import Response
 from shared.index.values import StoredInstance
@@ -31,10 +32,10 @@ class Part:
 # -------------------------------------------------------------------------------------------------------- validators
 
 
-def resource_tag(instances: Sequence[StoredInstance], *, single: bool, original: bool) -> str:
-    """The ETag of the metadata of one instance, or of all `instances` of a study or series (META-6, D-24, D-25)."""
-    highest = max(instance.version for instance in instances)
-    return f'"{highest}{"" if single else f"-{len(instances)}"}{"-o" if original else ""}"'
+def resource_tag(scope: ResourceIdentifier, versions: Collection[int], *, original: bool) -> str:
+    """The ETag of metadata: the highest watermark and, unless of one instance, how many (META-6, D-24, D-25)."""
+    count = "" if scope.sop_instance_uid is not None else f"-{len(versions)}"
+    return f'"{max(versions)}{count}{"-o" if original else ""}"'
 
 
 def representation_tag(instance: StoredInstance, choice: TransferSyntaxChoice, encoding: Encoding) -> str:
@@ -79,8 +80,8 @@ def not_modified(tag: str) -> Response:
     return Response(304, (("ETag", tag), *CACHING))
 
 
-def metadata(body: AsyncIterator[bytes], tag: str) -> Response:
-    """A JSON array of data sets, streamed (META-1)."""
+def metadata(body: bytes | AsyncIterator[bytes], tag: str) -> Response:
+    """A JSON array of data sets (META-1)."""
     return Response(200, (("Content-Type", "application/dicom+json"), ("ETag", tag), *CACHING), body)
 
 

@@ -2,25 +2,20 @@
 
 import pytest
 
-from shared.dicom.identifiers import InstanceIdentifier
+from shared.dicom.identifiers import ResourceIdentifier
 from shared.dicomweb.multipart import MultipartReader, PartData, PartHeaders
-from shared.index.values import StoredInstance
 from shared.retrieve.request import Encoding
 from shared.retrieve.response import Part, is_current, not_modified, resource_tag, several_parts, single_part
 
 ELE = "1.2.840.10008.1.2.1"
 
 
-def stored(version):
-    identifier = InstanceIdentifier("1", "2", str(version))
-    return StoredInstance(identifier, "1.2", ELE, version, f"{version}.dcm", 10, None, None)
-
-
 @pytest.mark.spec("META-6", "META-8", "D-24", "D-25")
 def test_the_tag_of_metadata_tells_highest_watermark_and_count_and_whether_it_is_the_original():
-    assert resource_tag([stored(7)], single=True, original=False) == '"7"'
-    assert resource_tag([stored(7), stored(12), stored(9)], single=False, original=False) == '"12-3"'
-    assert resource_tag([stored(7)], single=False, original=True) == '"7-1-o"'
+    study, instance = ResourceIdentifier("1"), ResourceIdentifier("1", "2", "3")
+    assert resource_tag(instance, [7], original=False) == '"7"'
+    assert resource_tag(study, [7, 12, 9], original=False) == '"12-3"'
+    assert resource_tag(study, [7], original=True) == '"7-1-o"'
 
 
 @pytest.mark.spec("D-24", "META-7")

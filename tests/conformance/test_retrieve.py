@@ -1,0 +1,525 @@
+"""WADO-RS over HTTP: studies, series, instances, frames and metadata (PS3.18 §10.4)."""
+
+import pytest
+
+from tests.builders.images import (
+    DEFL,
+    EBE,
+    ELE,
+    ILE,
+    J2K_LOSSLESS,
+    JPEG,
+    JPEG_LS,
+    MPEG2,
+    RLE,
+    image,
+    new_uid,
+)
+from tests.conformance.exchange import Exchange, multipart_type, parts
+
+DICOM = "application/dicom"
+OCTETS = "application/octet-stream"
+JSON = "application/dicom+json"
+
+
+def several(media_type, syntax=None):
+    return f'multipart/related; type="{media_type}"' + (f"; transfer-syntax={syntax}" if syntax else "")
+
+
+@pytest.fixture
+def v1(service):
+    return Exchange(service.url, "v1")
+
+
+@pytest.fixture
+def v2(service):
+    return Exchange(service.url, "v2")
+
+
+def syntax_of(content_type):
+    return content_type.partition("transfer-syntax=")[2]
+
+
+# --------------------------------------------------------------------------------------------------------- instances
+
+
+@pytest.mark.spec("WADO-9", "WADO-20", "WADO-25", "WADO-26", "STOW-13", "D-20")
+@pytest.mark.parametrize("syntax", [ILE, ELE, DEFL, EBE, JPEG, J2K_LOSSLESS, RLE, MPEG2])
+def test_an_instance_comes_back_byte_for_byte_in_whatever_syntax_it_was_stored(v2, syntax):
+    one = image(syntax=syntax, frames=2, bits=16)
+    v2.store(one)
+
+    reply = v2.get(one.path, f"{DICOM}; transfer-syntax=*")
+
+    assert reply.status_code == 200
+    assert reply.headers["Content-Type"] == f"{DICOM}; transfer-syntax={syntax}"
+    assert reply.headers["Content-Length"] == str(len(one.data))
+    assert reply.content == one.data
+
+
+@pytest.mark.spec("WADO-5", "WADO-21", "WADO-22", "WADO-23", "WADO-24", "W-2", "W-9", "D-5", "D-21", "D-39")
+@pytest.mark.parametrize("accept", ["*/*", None, several(DICOM, "*"), several("*/*"), several(DICOM)])
+def test_an_instance_as_multipart_names_its_type_syntax_and_location(v2, accept):
+    one = image()
+    v2.store(one)
+
+    reply = v2.get(one.path, accept)
+
+    assert reply.status_code == 200
+    assert multipart_type(reply) == DICOM
+    (part,) = parts(reply)
+    assert part.headers == {
+        "content-type": f"{DICOM}; transfer-syntax={ELE}",
+        "content-location": f"{v2.base}/{one.path}",
+    }
+    assert part.body == one.data
+
+
+@pytest.mark.spec("WADO-7", "WADO-8", "ERR-1")
+@pytest.mark.parametrize(
+    "accept",
+    [
+        OCTETS,
+        JSON,
+        "image/png",
+        several(OCTETS, "*"),
+        f"{DICOM}; transfer-syntax={MPEG2}",
+        f"{DICOM}; transfer-syntax=1.2.3",
+        "nonsense",
+    ],
+)
+def test_an_instance_in_a_form_that_cannot_be_produced_is_not_acceptable(v2, accept):
+    one = image()
+    v2.store(one)
+    assert v2.get(one.path, accept).status_code == 406
+
+
+@pytest.mark.spec("D-18", "WADO-11")
+@pytest.mark.parametrize("syntax", [ILE, JPEG, RLE, MPEG2])
+def test_an_instance_can_be_asked_for_in_the_very_syntax_that_is_stored(v2, syntax):
+    one = image(syntax=syntax)
+    v2.store(one)
+    reply = v2.get(one.path, f"{DICOM}; transfer-syntax={syntax}")
+    assert (reply.status_code, reply.content) == (200, one.data)
+
+
+@pytest.mark.spec("WADO-3", "WADO-4")
+def test_quality_decides_and_any_syntax_wins_among_equals(v2):
+    one = image(syntax=JPEG)
+    v2.store(one)
+    reply = v2.get(one.path, f"image/png, {DICOM}; transfer-syntax={ELE}, {several(DICOM, '*')}")
+    assert [syntax_of(part.headers["content-type"]) for part in parts(reply)] == [JPEG]
+    reply = v2.get(one.path, f"{several(DICOM, '*')}; q=0.2, {DICOM}; transfer-syntax=*; q=0.8")
+    assert reply.headers["Content-Type"] == f"{DICOM}; transfer-syntax={JPEG}"
+
+
+@pytest.mark.spec("META-10", "D-24", "W-6")
+def test_an_unchanged_instance_is_not_sent_again(v2):
+    one = image()
+    v2.store(one)
+    accept = f"{DICOM}; transfer-syntax=*"
+    tag = v2.get(one.path, accept).headers["ETag"]
+
+    again = v2.get(one.path, accept, If_None_Match=tag)
+
+    assert (again.status_code, again.content) == (304, b"")
+    assert again.headers["ETag"] == tag
+    assert again.headers["Cache-Control"] == "private, no-cache"
+    assert v2.get(one.path, accept, If_None_Match='"0"').status_code == 200
+    assert v2.get(one.path, several(DICOM, "*"), If_None_Match=tag).status_code == 200
+
+
+@pytest.mark.spec("WADO-32")
+@pytest.mark.parametrize("value", ["true", "TRUE", "false", "perhaps"])
+def test_without_an_original_version_the_current_one_is_returned(v2, value):
+    one = image()
+    v2.store(one)
+    assert v2.get(one.path, f"{DICOM}; transfer-syntax=*", msdicom_request_original=value).content == one.data
+    assert v2.get(f"{one.path}/metadata", JSON, msdicom_request_original=value).status_code == 200
+
+
+# -------------------------------------------------------------------------------------------------- study and series
+
+
+@pytest.mark.spec("WADO-6", "WADO-23", "WADO-27", "D-17", "W-9")
+@pytest.mark.parametrize(
+    "accept", ["*/*", several(DICOM, "*"), "multipart/related; type=application/dicom; transfer-syntax=*"]
+)
+def test_a_study_of_mixed_syntaxes_comes_whole_each_part_in_its_own(v2, accept):
+    study, series = new_uid(), new_uid()
+    images = [image(study, series), image(study, series, syntax=JPEG, frames=3), image(study, syntax=MPEG2)]
+    v2.store(*images, image())
+
+    reply = v2.get(f"studies/{study}", accept)
+
+    assert reply.status_code == 200
+    expected = {
+        f"{v2.base}/{one.path}": (f"{DICOM}; transfer-syntax={one.transfer_syntax_uid}", one.data) for one in images
+    }
+    got = {part.headers["content-location"]: (part.headers["content-type"], part.body) for part in parts(reply)}
+    assert got == expected
+    reply = v2.get(f"studies/{study}/series/{series}", accept)
+    assert {part.body for part in parts(reply)} == {one.data for one in images[:2]}
+
+
+@pytest.mark.spec("WADO-10", "D-19")
+def test_a_study_that_is_stored_in_the_requested_syntax_needs_no_star(v2):
+    study = new_uid()
+    v2.store(image(study), image(study))
+    assert len(parts(v2.get(f"studies/{study}", several(DICOM)))) == 2
+    v2.store(image(study, syntax=MPEG2))
+    assert v2.get(f"studies/{study}", several(DICOM)).status_code == 406
+
+
+@pytest.mark.spec("WADO-8", "WADO-7")
+@pytest.mark.parametrize("accept", [DICOM, f"{DICOM}; transfer-syntax=*", several(OCTETS), several(DICOM, MPEG2)])
+def test_a_study_or_series_is_multipart_dicom_or_nothing(v2, accept):
+    study = new_uid()
+    one = image(study)
+    v2.store(one)
+    assert v2.get(f"studies/{study}", accept).status_code == 406
+    assert v2.get(one.path.partition("/instances/")[0], accept).status_code == 406
+
+
+@pytest.mark.spec("WADO-28", "WADO-26")
+def test_many_instances_and_large_ones_stream_through(v2):
+    study, series = new_uid(), new_uid()
+    small = [image(study, series) for _ in range(30)]
+    large = image(study, series, size=(1500, 1500), bits=16)
+    v2.store(*small, large)
+    got = {part.body for part in parts(v2.get(f"studies/{study}/series/{series}"))}
+    assert got == {one.data for one in [*small, large]}
+
+
+# ------------------------------------------------------------------------------------------------- paths and order
+
+
+@pytest.mark.spec("WADO-30", "WADO-31")
+def test_what_does_not_exist_under_this_path_is_not_found(v2):
+    one, other = image(), image()
+    v2.store(one, other)
+    mine, theirs = one.identifier, other.identifier
+    series = f"studies/{mine.study_instance_uid}/series/{mine.series_instance_uid}"
+    for path in (
+        f"studies/{new_uid()}",
+        f"studies/{mine.study_instance_uid}/series/{theirs.series_instance_uid}",
+        f"{series}/instances/{theirs.sop_instance_uid}",
+        f"{series}/instances/{theirs.sop_instance_uid}/frames/1",
+        other.path.replace(theirs.study_instance_uid, mine.study_instance_uid),
+    ):
+        assert v2.get(path).status_code == 404
+        if "frames" not in path:
+            assert v2.get(f"{path}/metadata", JSON).status_code == 404
+
+
+@pytest.mark.spec("D-18")
+@pytest.mark.parametrize("suffix", ["", "/frames/1"])
+def test_a_syntax_outside_the_table_is_not_acceptable_even_where_nothing_exists(v2, suffix):
+    path = f"studies/{new_uid()}/series/{new_uid()}/instances/{new_uid()}{suffix}"
+    media_type = OCTETS if suffix else DICOM
+    assert v2.get(path, several(media_type, MPEG2)).status_code == 406
+    assert v2.get(path, several(media_type, "*")).status_code == 404
+
+
+@pytest.mark.spec("UID-1", "UID-2", "UID-3", "CON-8", "W-12")
+def test_uids_in_paths_are_lenient_but_not_arbitrary(v2):
+    one = image()
+    v2.store(one)
+    assert v2.get(f"{one.path}%20%20").status_code == 200
+    assert v2.get("studies/1..02.3").status_code == 404
+    for bad in ("abc.1", "98-0-705", "1.", "1" * 65, "1%0A"):
+        assert v2.get(f"studies/{bad}").status_code == 400
+        assert v2.get(f"studies/{bad}/metadata", JSON).status_code == 400
+        assert v2.get(f"studies/1/series/{bad}/instances/1/frames/1").status_code == 400
+
+
+@pytest.mark.spec("FRM-1", "FRM-4")
+def test_the_first_failing_check_decides(v2):
+    one = image()
+    v2.store(one)
+    nowhere = f"studies/{new_uid()}/series/{new_uid()}/instances/{new_uid()}"
+    # UIDs before Accept, Accept before existence
+    assert v2.get("studies/abc", "image/png").status_code == 400
+    assert v2.get(nowhere, "image/png").status_code == 406
+    # metadata: Accept before UIDs
+    assert v2.get("studies/abc/metadata", "image/png").status_code == 406
+    # frame list, UIDs, frame numbers, Accept, single part, existence, frame
+    assert v2.get("studies/abc/series/1/instances/1/frames/x", "image/png").status_code == 400
+    assert v2.get(f"{nowhere}/frames/0", "image/png").status_code == 400
+    assert v2.get(f"{nowhere}/frames/1,2", "image/png").status_code == 406
+    assert v2.get(f"{nowhere}/frames/1,2", OCTETS).status_code == 400
+    assert v2.get(f"{nowhere}/frames/1", OCTETS).status_code == 404
+    assert v2.get(f"{one.path}/frames/1,2", several(OCTETS)).status_code == 404
+
+
+@pytest.mark.spec("URL-12", "W-18")
+def test_head_answers_what_get_would_without_a_body(v2):
+    one = image()
+    v2.store(one)
+    for path, accept in (
+        (one.path, f"{DICOM}; transfer-syntax=*"),
+        (one.path, "*/*"),
+        (f"{one.path}/frames/1", OCTETS),
+        (f"{one.path}/metadata", JSON),
+        (f"studies/{new_uid()}", "*/*"),
+        (one.path, "image/png"),
+    ):
+        get, head = v2.get(path, accept), v2.send("HEAD", path, accept)
+        assert (head.status_code, head.content) == (get.status_code, b"")
+        assert head.headers.get("ETag") == get.headers.get("ETag")
+        assert (
+            head.headers["Content-Type"].partition("boundary")[0]
+            == get.headers["Content-Type"].partition("boundary")[0]
+        )
+    head = v2.send("HEAD", one.path, f"{DICOM}; transfer-syntax=*")
+    assert head.headers["Content-Length"] == str(len(one.data))
+
+
+# ------------------------------------------------------------------------------------------------------------ frames
+
+
+@pytest.mark.spec("FRM-5", "FRM-7", "WADO-20", "WADO-26")
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("syntax", [ILE, ELE, DEFL, EBE])
+def test_a_native_frame_is_its_pixels_in_little_endian_order(v2, syntax, bits):
+    one = image(syntax=syntax, frames=3, size=(7, 5), bits=bits)
+    v2.store(one)
+
+    reply = v2.get(f"{one.path}/frames/2", OCTETS)
+
+    assert reply.status_code == 200
+    assert reply.headers["Content-Type"] == f"{OCTETS}; transfer-syntax={ELE}"
+    assert reply.headers["Content-Length"] == str(len(one.frames[1]))
+    assert reply.content == one.frames[1]
+
+
+@pytest.mark.spec("FRM-5")
+def test_frames_of_one_bit_pixels_are_moved_to_byte_boundaries(v2):
+    one = image(frames=5, size=(5, 5), bits=1)
+    v2.store(one)
+    reply = v2.get(f"{one.path}/frames/1,2,3,4,5", several(OCTETS))
+    assert tuple(part.body for part in parts(reply)) == one.frames
+
+
+@pytest.mark.spec("FRM-5", "FRM-6", "FRM-7", "WADO-25", "D-22")
+@pytest.mark.parametrize("offset_table", [True, False])
+@pytest.mark.parametrize("fragments", [1, 3])
+@pytest.mark.parametrize("syntax", [JPEG, JPEG_LS, J2K_LOSSLESS])
+def test_a_compressed_frame_is_its_fragments_joined(v2, syntax, fragments, offset_table):
+    one = image(syntax=syntax, frames=3, fragments=fragments, offset_table=offset_table)
+    v2.store(one)
+
+    reply = v2.get(f"{one.path}/frames/3,1", several(OCTETS, "*"))
+
+    assert reply.status_code == 200
+    assert multipart_type(reply) == OCTETS
+    third, first = parts(reply)
+    assert (third.body, first.body) == (one.frames[2], one.frames[0])
+    assert third.headers["content-type"] == f"{OCTETS}; transfer-syntax={syntax}"
+    assert third.headers["content-location"] == f"{v2.base}/{one.path}/frames/3"
+
+
+@pytest.mark.spec("WADO-27", "FRM-1", "FRM-5")
+def test_frames_come_in_the_requested_order_repeats_repeated(v2):
+    one = image(frames=9, bits=16)
+    v2.store(one)
+    wanted = [9, 1, 1, 2, 3, 8, 9]
+    listed = ",".join(map(str, wanted))
+    for numbers in (listed, listed.replace(",", "%2C")):
+        reply = v2.get(f"{one.path}/frames/{numbers}", several(OCTETS, "*"))
+        assert [part.body for part in parts(reply)] == [one.frames[number - 1] for number in wanted]
+
+
+@pytest.mark.spec("FRM-10", "W-10", "D-22", "WADO-5")
+@pytest.mark.parametrize(
+    ("syntax", "media_type"),
+    [
+        (ELE, OCTETS),
+        (JPEG, "image/jpeg"),
+        (JPEG_LS, "image/jls"),
+        (J2K_LOSSLESS, "image/jp2"),
+        (RLE, "image/dicom-rle"),
+    ],
+)
+def test_frames_under_any_type_are_as_stored_and_labelled_by_their_image_type(v2, syntax, media_type):
+    one = image(syntax=syntax, frames=2)
+    v2.store(one)
+    accepted = ["*/*", None, several("*/*")]
+    if media_type != OCTETS:
+        accepted += [several(media_type), several(media_type, syntax)]
+    for accept in accepted:
+        reply = v2.get(f"{one.path}/frames/1,2", accept)
+        assert reply.status_code == 200
+        assert multipart_type(reply) == media_type
+        assert [part.headers["content-type"] for part in parts(reply)] == [
+            f"{media_type}; transfer-syntax={syntax}"
+        ] * 2
+        assert tuple(part.body for part in parts(reply)) == one.frames
+
+
+@pytest.mark.spec("W-10", "FRM-10")
+@pytest.mark.parametrize(
+    "accept", ["multipart/related; type=application/octet-stream; transfer-syntax=*", several(OCTETS, '"*"')]
+)
+def test_a_viewer_gets_frames_as_stored_with_their_syntax_named(v2, accept):
+    one = image(syntax=JPEG_LS)
+    v2.store(one)
+    (part,) = parts(v2.get(f"{one.path}/frames/1", accept))
+    assert part.headers["content-type"] == f"{OCTETS}; transfer-syntax={JPEG_LS}"
+    assert part.body == one.frames[0]
+
+
+@pytest.mark.spec("W-10")
+@pytest.mark.parametrize(("syntax", "media_type"), [(JPEG, "image/jpeg"), (JPEG_LS, "image/jls"), (ELE, OCTETS)])
+def test_a_slide_viewers_long_list_is_understood(v2, syntax, media_type):
+    one = image(syntax=syntax, frames=4)
+    v2.store(one)
+    accept = ", ".join(
+        [
+            *(several("image/jls", f"1.2.840.10008.1.2.4.{n}") for n in (80, 81)),
+            *(several("image/jp2", f"1.2.840.10008.1.2.4.{n}") for n in (90, 91)),
+            *(several("image/jpx", f"1.2.840.10008.1.2.4.{n}") for n in (92, 93)),
+            several(OCTETS, "*"),
+            several("image/jpeg", JPEG),
+        ]
+    )
+    reply = v2.get(f"{one.path}/frames/2", accept)
+    (part,) = parts(reply)
+    assert (multipart_type(reply), part.body) == (media_type, one.frames[1])
+
+
+@pytest.mark.spec("WADO-8", "FRM-10")
+@pytest.mark.parametrize(
+    "accept",
+    [
+        DICOM,
+        "image/png",
+        several("image/jp2", "*"),
+        "image/jp2",
+        several("image/jpeg", JPEG_LS),
+        several(OCTETS, MPEG2),
+    ],
+)
+def test_frames_in_another_form_are_not_acceptable(v2, accept):
+    one = image(syntax=J2K_LOSSLESS)
+    v2.store(one)
+    assert v2.get(f"{one.path}/frames/1", accept).status_code == 406
+
+
+@pytest.mark.spec("FRM-1", "FRM-2", "FRM-3")
+def test_frames_that_are_not_there(v2):
+    one, empty = image(frames=2), image(frames=0)
+    v2.store(one, empty)
+    for numbers in ("0", "-1", "a", "1,a", "1,,2", "1.5", "%20"):
+        assert v2.get(f"{one.path}/frames/{numbers}").status_code == 400
+    assert v2.get(f"{one.path}/frames/1,3").status_code == 404
+    assert v2.get(f"{empty.path}/frames/1").status_code == 404
+
+
+@pytest.mark.spec("META-10")
+def test_an_unchanged_frame_is_not_sent_again(v2):
+    one = image(frames=2)
+    v2.store(one)
+    reply = v2.get(f"{one.path}/frames/1", OCTETS)
+    again = v2.get(f"{one.path}/frames/1", OCTETS, If_None_Match=reply.headers["ETag"])
+    assert (again.status_code, again.content) == (304, b"")
+    assert reply.headers["Cache-Control"] == "private, no-cache"
+
+
+# ---------------------------------------------------------------------------------------------------------- metadata
+
+
+@pytest.mark.spec("META-1", "META-2", "JSON-1", "JSON-9", "JSON-2")
+def test_metadata_is_an_array_of_one_data_set_per_instance(v2):
+    study, series = new_uid(), new_uid()
+    images = [image(study, series, InstanceNumber=n) for n in (1, 2)] + [image(study)]
+    v2.store(*images)
+    for path, expected in (
+        (f"studies/{study}/metadata", images),
+        (f"studies/{study}/series/{series}/metadata", images[:2]),
+        (f"{images[0].path}/metadata", images[:1]),
+    ):
+        reply = v2.get(path, JSON)
+        assert reply.status_code == 200
+        assert reply.headers["Content-Type"].startswith(JSON)
+        datasets = reply.json()
+        got = {dataset["00080018"]["Value"][0]: dataset for dataset in datasets}
+        assert sorted(got) == sorted(one.identifier.sop_instance_uid for one in expected)
+        for dataset in datasets:
+            assert list(dataset) == sorted(dataset)
+            assert dataset["00280010"] == {"vr": "US", "Value": [6]}
+            assert dataset["00100010"] == {"vr": "PN", "Value": [{"Alphabetic": "Test^Retrieve"}]}
+            assert not [key for key in dataset if key.startswith("0002")]
+
+
+@pytest.mark.spec("META-3", "W-3", "D-23")
+def test_bulk_values_are_named_in_v2_and_left_out_in_v1(v1, v2):
+    one = image(syntax=JPEG)
+    v2.store(one)
+    (with_uris,) = v2.get(f"{one.path}/metadata", JSON).json()
+    (without,) = v1.get(f"{one.path}/metadata", JSON).json()
+    assert with_uris["7FE00010"] == {"vr": "OB", "BulkDataURI": f"{v2.base}/{one.path}/bulkdata/7FE00010"}
+    assert "7FE00010" not in without
+    del with_uris["7FE00010"]
+    assert with_uris == without
+
+
+@pytest.mark.spec("META-6", "META-7", "META-8", "D-24", "D-25", "W-6")
+def test_metadata_has_a_tag_that_changes_with_each_instance(v2):
+    study = new_uid()
+    first, second = image(study), image(study)
+    path = f"studies/{study}/metadata"
+    v2.store(first)
+    one = v2.get(path, JSON)
+    assert one.headers["ETag"].startswith('"')
+    assert one.headers["ETag"].endswith('-1"')
+    assert "msdicom-request-original" in one.headers["Vary"]
+    for held in (one.headers["ETag"], one.headers["ETag"].strip('"'), f'"x", W/{one.headers["ETag"]}', "*"):
+        reply = v2.get(path, JSON, If_None_Match=held)
+        assert (reply.status_code, reply.content) == (304, b"")
+        assert reply.headers["ETag"] == one.headers["ETag"]
+    for held in ('"x"', '"', "one two"):
+        assert v2.get(path, JSON, If_None_Match=held).status_code == 200
+
+    v2.store(second)
+    two = v2.get(path, JSON, If_None_Match=one.headers["ETag"])
+    assert two.status_code == 200
+    assert two.headers["ETag"].endswith('-2"')
+    assert v2.send("DELETE", second.path).status_code == 204
+    three = v2.get(path, JSON, If_None_Match=two.headers["ETag"])
+    assert three.status_code == 200
+    assert three.headers["ETag"] == one.headers["ETag"]
+    instance = v2.get(f"{first.path}/metadata", JSON).headers["ETag"]
+    assert "-" not in instance
+
+
+@pytest.mark.spec("META-6", "D-25", "WADO-32")
+def test_the_original_has_a_tag_of_its_own(v2):
+    one = image()
+    v2.store(one)
+    current = v2.get(f"{one.path}/metadata", JSON).headers["ETag"]
+    original = v2.get(f"{one.path}/metadata", JSON, msdicom_request_original="true").headers["ETag"]
+    assert original == f'{current.rstrip('"')}-o"'
+
+
+@pytest.mark.spec("ACC-2", "ACC-3", "ACC-4", "ERR-2")
+def test_metadata_is_json_for_whoever_takes_it(v2):
+    one = image()
+    v2.store(one)
+    path = f"{one.path}/metadata"
+    for accept in (JSON, "application/json", "APPLICATION/*", "*/*", None, f"image/png, {JSON}"):
+        assert v2.get(path, accept).status_code == 200
+    for accept in (DICOM, "image/png", "application/dicom+json+x", "nonsense"):
+        reply = v2.get(path, accept)
+        assert (reply.status_code, reply.content) == (406, b"")
+
+
+@pytest.mark.spec("META-1")
+def test_the_metadata_of_many_instances_come_complete(v2):
+    study, series = new_uid(), new_uid()
+    images = [image(study, series, frames=0) for _ in range(150)]
+    v2.store(*images)
+    datasets = v2.get(f"studies/{study}/series/{series}/metadata", JSON).json()
+    expected = {one.identifier.sop_instance_uid for one in images}
+    assert {dataset["00080018"]["Value"][0] for dataset in datasets} == expected
+    assert len(datasets) == len(images)
