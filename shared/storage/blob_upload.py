@@ -7,7 +7,6 @@ taken, the id in the blob's metadata says by whom.
 
 import asyncio
 import re
-from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 from uuid import uuid4
@@ -119,7 +118,7 @@ class StagedUpload:
             data = bytes(view[:BLOCK_BYTES])
         del self._buffer[:BLOCK_BYTES]
         # All ids of one blob must have the same length; the upload's own id keeps them apart from another upload's.
-        block = b64encode(f"{self._id}{len(self._blocks):08}".encode()).decode()
+        block = f"{self._id}{len(self._blocks):08}"
         self._blocks.append(block)
         self._in_flight.add(asyncio.create_task(self._writer.stage_block(self._name, block, data)))
 

@@ -1,5 +1,6 @@
 """Where an account's blobs, tables and queues are, and how the service proves itself there."""
 
+import logging
 from dataclasses import dataclass, field
 from typing import Self
 from urllib.parse import urlsplit
@@ -72,6 +73,11 @@ class StorageConnection:
     def from_uris(cls, blob: str, table: str, queue: str, credential: AsyncTokenCredential) -> Self:
         """The endpoints of a deployment, where the service proves itself with a token. Raises Misconfigured."""
         return cls(_endpoint(blob), _endpoint(table), _endpoint(queue), credential)
+
+
+def quiet_sdk_logs() -> None:
+    """Keep the SDK from logging the URLs of its requests: blob names hold UIDs."""
+    logging.getLogger("azure").setLevel(logging.WARNING)
 
 
 def _endpoint(uri: str) -> str:

@@ -69,9 +69,15 @@ class BlobUpload(Protocol):
 class BlobReader(Protocol):
     """An opened download: properties are known, bytes follow."""
 
-    length: int
-    """Bytes that `chunks` will yield."""
-    etag: str
+    @property
+    def length(self) -> int:
+        """Bytes that `chunks` will yield."""
+        ...
+
+    @property
+    def etag(self) -> str:
+        """As in BlobProperties."""
+        ...
 
     def chunks(self) -> AsyncIterator[bytes]:
         """The bytes, a piece at a time, in constant memory."""
