@@ -1,8 +1,8 @@
 """BlobCreated events for an emulator that sends none: new blobs are noticed by listing.
 
-The price is bounded instead of the delay: after a listing the watcher rests fifty times as long as the listing took
-(half a second at least, five minutes at most), so that it costs the emulator at most two percent of its time however
-many blobs there are. What it has seen it knows by a hash of name and ETag.
+Beyond a thousand blobs the price is bounded instead of the delay: after a listing the watcher rests fifty times as long
+as the listing took, five minutes at most, so that it costs the emulator two percent of its time. What it has seen it
+knows by a hash of name and ETag.
 
 A host that dies must not lose an event, so each container has a mark in the storage of the host: every blob that was
 last modified before the mark has been handled by its function, or given up. Blobs from then on are announced again
@@ -70,6 +70,13 @@ def blob_of(event: Event, account: StorageAccount) -> tuple[str, str, str]:
     return container, unquote(blob), str(event["data"].get("eTag", "")).strip('"')
 
 
+def rest_after(listing: float, blobs: int) -> float:
+    """Seconds to rest after a listing of so many blobs that took `listing` seconds."""
+    if blobs <= _PAGE:
+        return _SHORTEST_REST
+    return min(max(_SHORTEST_REST, _REST_PER_LISTING * listing), _LONGEST_REST)
+
+
 class BlobWatcher:
     """Announces the new blobs of one container and knows which of them are still to be handled."""
 
@@ -100,8 +107,7 @@ class BlobWatcher:
                 await self._scan()
             except Exception as error:  # noqa: BLE001 - the emulator may be away for a moment; watching goes on
                 log.warning("Listing %s failed: %r", self._container, error)
-            listing = time.monotonic() - began
-            await asyncio.sleep(min(max(_SHORTEST_REST, _REST_PER_LISTING * listing), _LONGEST_REST))
+            await asyncio.sleep(rest_after(time.monotonic() - began, len(self._seen)))
 
     def settled(self, function: str, blob: str, etag: str) -> None:
         """`function` has handled this version of `blob`, or never will."""
@@ -109,14 +115,16 @@ class BlobWatcher:
             self._changed = True
 
     async def _scan(self) -> None:
-        from obstore.exceptions import NotFoundError
+        from obstore.exceptions import BaseError
 
         began = datetime.now(UTC)
         present: set[int] = set()
         try:
             async for page in self._account.container(self._container).list(chunk_size=_PAGE):
                 self._announce(page, present)
-        except (NotFoundError, FileNotFoundError):
+        except (BaseError, FileNotFoundError) as error:
+            if "ContainerNotFound" not in str(error):
+                raise
             present.clear()
         self._seen = present
         if self._changed:

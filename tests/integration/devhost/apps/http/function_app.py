@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-import json
 import logging
 import os
 import time
@@ -82,6 +81,7 @@ async def download(req: Request) -> StreamingResponse:
         sent = 0
         try:
             while sent < size:
+                await asyncio.sleep(0)  # as a body does that comes from storage: the server of the worker may look up
                 yield _BLOCK
                 sent += len(_BLOCK)
         finally:
@@ -98,8 +98,8 @@ async def wait(req: Request) -> Response:
     return Response("done")
 
 
-@app.route(route="busy/{seconds}", methods=["GET"])
-async def busy(req: Request) -> Response:
+@app.route(route="block/{seconds}", methods=["GET"])
+async def block(req: Request) -> Response:
     time.sleep(float(req.path_params["seconds"]))  # noqa: ASYNC251 - a function that blocks its worker is the point
     return Response("done")
 
@@ -133,12 +133,11 @@ async def crash(req: Request) -> Response:
     os._exit(9)
 
 
-@app.route(route="waiting", methods=["GET"])
-async def waiting(req: Request) -> Response:
-    """How many invocations the runtime of this worker still has an entry for."""
-    from azure_functions_runtime.http_v2 import http_coordinator
-
-    return Response(str(len(http_coordinator._context_references)))
+@app.route(route="busy-invocations", methods=["GET"])
+async def busy_invocations(req: Request) -> Response:
+    """How many invocations this worker is at."""
+    tasks = asyncio.all_tasks()
+    return Response(str(sum("Worker._answer" in str(task.get_coro()) for task in tasks)))
 
 
 @app.route(route="status/{code:int}", methods=["GET", "HEAD"])
@@ -147,8 +146,8 @@ async def status(req: Request) -> Response:
 
 
 @app.route(route="settings", methods=["GET"])
-async def settings(req: Request) -> Response:
-    return Response(json.dumps({name: value for name, value in os.environ.items() if name.startswith(("MY_", "DICOM"))}))
+async def settings(req: Request) -> JSONResponse:
+    return JSONResponse(dict(os.environ))
 
 
 @app.route(route="{*path}", methods=["GET"])
