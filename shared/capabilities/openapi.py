@@ -1,0 +1,140 @@
+"""The OpenAPI 3.1 description of the service, generated from the resource table (URL-8)."""
+
+from typing import Any
+
+from shared.capabilities.descriptions import (
+    TEXT,
+    Operation,
+    Parameter,
+    documented,
+    operation,
+    path_parameters,
+    reason,
+)
+from shared.dicomweb.media_types import DICOM_JSON, JSON
+from shared.dicomweb.resources import Resource
+from shared.dicomweb.urls import Urls
+from shared.dicomweb.versions import ApiVersion
+
+_PARAMETERS: dict[str, dict[str, Any]] = {
+    "study": {"description": "StudyInstanceUID", "schema": {"$ref": "#/components/schemas/Uid"}},
+    "series": {"description": "SeriesInstanceUID", "schema": {"$ref": "#/components/schemas/Uid"}},
+    "instance": {"description": "SOPInstanceUID", "schema": {"$ref": "#/components/schemas/Uid"}},
+    "frames": {
+        "description": "Frame numbers, separated by commas; the first one is 1",
+        "schema": {"type": "string", "pattern": "^[0-9]+(,[0-9]+)*$"},
+    },
+    "partition": {
+        "description": "Data partition",
+        "schema": {"type": "string", "pattern": "^[A-Za-z0-9.\\-_]{1,64}$"},
+    },
+}
+_SCHEMAS: dict[str, Any] = {
+    "Uid": {"type": "string", "pattern": "^[0-9.]{0,63}[0-9]$"},
+    "DataSet": {
+        "type": "object",
+        "description": "A data set as DICOM JSON (PS3.18 Annex F)",
+        "patternProperties": {"^[0-9A-F]{8}$": {"type": "object", "required": ["vr"]}},
+        "additionalProperties": False,
+    },
+    "DataSets": {"type": "array", "items": {"$ref": "#/components/schemas/DataSet"}},
+    "Partitions": {
+        "type": "array",
+        "items": {
+            "type": "object",
+            "properties": {
+                "partitionKey": {"type": "integer"},
+                "partitionName": {"type": "string"},
+                "createdDate": {"type": "string", "format": "date-time"},
+            },
+        },
+    },
+}
+_BINARY: dict[str, Any] = {}
+
+
+def document(version: ApiVersion, urls: Urls, *, data_partitions: bool) -> dict[str, Any]:
+    """The description of `version`, with `urls` of a resource that has no partition."""
+    paths: dict[str, Any] = {}
+    for row, methods in documented(version):
+        template = row.path(data_partitions=data_partitions).removeprefix("{version}")
+        path = "/" + template.removeprefix("/")
+        item = paths.setdefault(path, {})
+        if names := path_parameters(template):
+            item["parameters"] = [{"name": name, "in": "path", "required": True, **_PARAMETERS[name]} for name in names]
+        if not row.versioned:
+            item["servers"] = [{"url": urls.base}]
+        for method in methods:
+            item[method.lower()] = _operation(row, method, unique=len(methods) == 1)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "DICOMweb service",
+            "summary": "STOW-RS, WADO-RS, QIDO-RS and delete (DICOM PS3.18)",
+            "version": f"v{version.value}",
+        },
+        "servers": [{"url": urls.root}],
+        "security": [{"bearer": []}],
+        "paths": paths,
+        "components": {
+            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
+            "schemas": _SCHEMAS,
+        },
+    }
+
+
+def _operation(row: Resource, method: str, *, unique: bool) -> dict[str, Any]:
+    facts = operation(row)
+    described: dict[str, Any] = {
+        "operationId": row.name if unique else f"{row.name}_{method.lower()}",
+        "summary": row.summary,
+        "responses": {
+            **{str(status): _success(facts, row, status, method) for status in facts.successes},
+            **{str(status): _failure(row, status, method) for status in facts.failures},
+        },
+    }
+    if row.audit:
+        described["tags"] = [row.audit]
+    if row.action is None:
+        described["security"] = []
+    if facts.parameters:
+        described["parameters"] = [_parameter(parameter) for parameter in facts.parameters]
+    if facts.consumes:
+        described["requestBody"] = {
+            "required": True,
+            "content": {media_type: {"schema": _BINARY} for media_type in facts.consumes},
+        }
+    return described
+
+
+def _parameter(parameter: Parameter) -> dict[str, Any]:
+    described = {"name": parameter.name, "in": parameter.place, "description": parameter.text}
+    return {**described, "schema": dict(parameter.schema)}
+
+
+def _success(facts: Operation, row: Resource, status: int, method: str) -> dict[str, Any]:
+    if method == "HEAD" or status in {204, 304} or not facts.produces:
+        return {"description": reason(status)}
+    return {
+        "description": reason(status),
+        "content": {media_type: {"schema": _schema(media_type, row)} for media_type in facts.produces},
+    }
+
+
+def _failure(row: Resource, status: int, method: str) -> dict[str, Any]:
+    described: dict[str, Any] = {"description": reason(status)}
+    if row.audit == "store" and status == 409:
+        described["content"] = {DICOM_JSON: {"schema": {"$ref": "#/components/schemas/DataSet"}}}
+    elif row.name == "health_check":
+        described["content"] = {JSON: {"schema": {"type": "object"}}}
+    elif method != "HEAD" and status != 401:
+        described["content"] = {TEXT: {"schema": {"type": "string"}}}
+    return described
+
+
+def _schema(media_type: str, row: Resource) -> dict[str, Any]:
+    if row.audit == "partition":
+        return {"$ref": "#/components/schemas/Partitions"}
+    if media_type == DICOM_JSON and row.action is not None:
+        return {"$ref": f"#/components/schemas/{'DataSet' if row.audit == 'store' else 'DataSets'}"}
+    return {"type": "object"} if media_type == JSON else _BINARY

@@ -1,0 +1,108 @@
+"""PS3.18 §8.9 Retrieve Capabilities (CAP-1), and the same facts as JSON (CAP-2)."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+from xml.sax.saxutils import quoteattr
+
+from shared.capabilities.descriptions import WADL, documented, matching_keys, operation, path_parameters, search_keys
+from shared.dicomweb import versions
+from shared.dicomweb.media_types import DICOM_JSON, JSON, MediaType
+from shared.dicomweb.query_parameters import DEFAULT_LIMIT, MAX_LIMIT
+from shared.dicomweb.versions import ApiVersion
+from shared.errors import NotAcceptable
+from shared.settings import Settings
+
+_WADL_TYPES = (WADL, "application/xml", "text/xml", "application/*", "*/*")
+_JSON_TYPES = (DICOM_JSON, JSON)
+
+
+def negotiate_capabilities(accept: Iterable[MediaType]) -> str:
+    """WADL unless the client prefers JSON. Raises NotAcceptable if it wants neither."""
+    best: tuple[float, str] = (0.0, "")
+    for value in accept:
+        sent = WADL if value.type in _WADL_TYPES else value.type if value.type in _JSON_TYPES else ""
+        if sent and value.quality > best[0]:
+            best = (value.quality, sent)
+    if not best[1]:
+        raise NotAcceptable("Capabilities are available as application/vnd.sun.wadl+xml and application/dicom+json.")
+    return best[1]
+
+
+def conformance(settings: Settings, version: ApiVersion, segment: str) -> dict[str, Any]:
+    """What this deployment can do in `version`: features, limits, resources, transfer syntaxes, search keys."""
+    return {
+        "apiVersion": segment,
+        "supportedVersions": versions.SUPPORTED.split(", "),
+        "features": {
+            "dataPartitions": settings.data_partitions,
+            "upsert": version.upserts,
+            "studyExpiry": version.expires_studies,
+            "bulkDataUris": version.emits_bulk_data_uri and settings.bulk_data_uris,
+            "fullItemValidation": settings.full_item_validation,
+            "fuzzyMatching": True,
+            "wildcardMatching": True,
+            "conditionalRetrieve": True,
+            "events": bool(settings.events_topic),
+            "crossOriginRequests": bool(settings.cors_origins),
+        },
+        "limits": {
+            "requestBytes": settings.max_request_bytes,
+            "fileBytes": settings.max_file_bytes,
+            "searchDefault": DEFAULT_LIMIT,
+            "searchMaximum": MAX_LIMIT,
+            "partitionNameCharacters": 64,
+            "auditHeaders": 10,
+            "auditHeaderCharacters": 2048,
+        },
+        "transferSyntaxes": {"store": ["*"], "retrieve": ["*"]},
+        "searchKeys": search_keys(),
+        "resources": [
+            {
+                "name": row.name,
+                "path": "/" + row.path(data_partitions=settings.data_partitions).replace("{version}", segment),
+                "methods": methods,
+                "consumes": operation(row).consumes,
+                "produces": operation(row).produces,
+            }
+            for row, methods in documented(version)
+        ],
+    }
+
+
+def wadl(settings: Settings, version: ApiVersion, *, base: str, segment: str) -> bytes:
+    """The Web Application Description of `version`."""
+    lines = [
+        '<?xml version="1.0" encoding="UTF-8"?>',
+        '<application xmlns="http://wadl.dev.java.net/2009/02" xmlns:xsd="http://www.w3.org/2001/XMLSchema">',
+        f"  <resources base={quoteattr(base + '/')}>",
+    ]
+    for row, methods in documented(version):
+        path = row.path(data_partitions=settings.data_partitions).replace("{version}", segment)
+        lines.append(f"    <resource path={quoteattr(path)}>")
+        lines += (
+            f'      <param name={quoteattr(name)} style="template" type="xsd:string"/>'
+            for name in path_parameters(path)
+        )
+        facts = operation(row)
+        for method in methods:
+            names = [parameter.name for parameter in facts.parameters if parameter.place == "query"]
+            names += matching_keys(row) if row.audit == "query" else ()
+            lines += (
+                f'      <method name="{method}" id={quoteattr(f"{row.name}_{method.lower()}")}>',
+                "        <request>",
+                *(f'          <param name={quoteattr(name)} style="query" type="xsd:string"/>' for name in names),
+                *_representations(facts.consumes),
+                "        </request>",
+                f'        <response status="{" ".join(map(str, facts.successes))}">',
+                *_representations(facts.produces),
+                "        </response>",
+                f'        <response status="{" ".join(map(str, facts.failures))}"/>' if facts.failures else "",
+                "      </method>",
+            )
+        lines.append("    </resource>")
+    lines += ("  </resources>", "</application>", "")
+    return "\n".join(line for line in lines if line).encode() + b"\n"
+
+
+def _representations(media_types: Sequence[str]) -> list[str]:
+    return [f"          <representation mediaType={quoteattr(media_type)}/>" for media_type in media_types]

@@ -1,0 +1,39 @@
+"""`GET /partitions` (PART-1, PART-2, PART-9, PART-10).
+
+Partitions are only listed: a store creates them, and nothing removes them.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import azure.functions as func
+
+from shared.dicomweb.partitions import Partition
+from shared.errors import InvalidRequest
+from shared.http.azure_functions import mount
+from shared.http.boundary import Boundary, Context
+from shared.http.messages import Request, Response
+from shared.http.routing import PARTITIONS_DISABLED
+from shared.partitions.response import partition_list
+
+
+class PartitionSource(Protocol):
+    """Knows every partition."""
+
+    async def partitions(self) -> Sequence[Partition]:
+        """All of them, Microsoft.Default included."""
+        ...
+
+
+def blueprint(boundary: Boundary, registry: PartitionSource) -> func.Blueprint:
+    """The function of this room."""
+
+    async def list_partitions(_request: Request, _context: Context) -> Response:
+        if not boundary.data_partitions:
+            raise InvalidRequest(PARTITIONS_DISABLED)
+        body = partition_list(await registry.partitions())
+        return Response(200, (("Content-Type", "application/json; charset=utf-8"),), body)
+
+    room = func.Blueprint()
+    mount(room, boundary, "list_partitions", list_partitions)
+    return room
