@@ -2,6 +2,8 @@
 
 from collections import defaultdict
 
+from shared.storage.azure_queues import check_message
+
 
 class MemoryQueueStore:
     """A QueueStore in memory; `messages` holds what was sent, by queue, as (text, delay in seconds)."""
@@ -11,8 +13,7 @@ class MemoryQueueStore:
         self.requests = 0
 
     async def send(self, queue: str, message: str, *, delay_seconds: int = 0) -> None:
-        if len(message.encode()) > 48 * 1024:
-            raise ValueError("A message has at most 48 KiB")
+        check_message(message, delay_seconds)
         self.requests += 1
         self.messages[queue].append((message, delay_seconds))
 

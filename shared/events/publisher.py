@@ -1,0 +1,88 @@
+"""Events as the service publishes them: CloudEvents 1.0, at least once, in any order (A-2, S-6)."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from shared.errors import DicomServiceError
+
+_LOG = logging.getLogger(__name__)
+_ANNOUNCE_SECONDS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class CloudEventData:
+    """One event: the context attributes of CloudEvents 1.0 that are used here, and JSON data. No patient attributes."""
+
+    id: str
+    source: str
+    type: str
+    time: datetime
+    """With a time zone."""
+    subject: str | None
+    data: Mapping[str, Any]
+
+    def json(self) -> dict[str, object]:
+        """The event in the JSON format of CloudEvents 1.0."""
+        event: dict[str, object] = {
+            "specversion": "1.0",
+            "id": self.id,
+            "source": self.source,
+            "type": self.type,
+            "time": self.time.isoformat().replace("+00:00", "Z"),
+            "datacontenttype": "application/json",
+            "data": dict(self.data),
+        }
+        if self.subject is not None:
+            event["subject"] = self.subject
+        return event
+
+
+class EventPublisher(Protocol):
+    """Where events go."""
+
+    async def publish(self, events: Sequence[CloudEventData]) -> None:
+        """Hand over `events`; when it returns, all were taken. Raises Unavailable or DependencyRefused: some may have
+        been taken then, and all may be published again under the same ids.
+        """
+        ...
+
+
+class Announcer:
+    """Says that changes are pending, beside the request that made them (S-6).
+
+    It never fails or delays a request: a lost announcement is made good by the timer sweep. While one event is under
+    way, what is announced meanwhile is gathered into the next.
+    """
+
+    def __init__(self, publisher: EventPublisher | None, event: Callable[[Sequence[str]], CloudEventData]) -> None:
+        """`event` makes the event for the pending places. No publisher: nothing is announced."""
+        self._publisher = publisher
+        self._event = event
+        self._pending: set[str] = set()
+        self._task: asyncio.Task[None] | None = None
+
+    def announce(self, places: Sequence[str]) -> None:
+        """Tell, soon, that changes are pending in `places`: opaque texts that tell nothing of a patient."""
+        if self._publisher is None or not places:
+            return
+        self._pending.update(places)
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._run(self._publisher))
+
+    async def close(self) -> None:
+        """Wait until what was announced is told."""
+        if self._task:
+            await self._task
+
+    async def _run(self, publisher: EventPublisher) -> None:
+        while self._pending:
+            places, self._pending = sorted(self._pending), set()
+            try:
+                async with asyncio.timeout(_ANNOUNCE_SECONDS):
+                    await publisher.publish([self._event(places)])
+            except (DicomServiceError, TimeoutError) as error:
+                _LOG.warning("Pending changes were not announced: %s", type(error).__name__)
