@@ -1,0 +1,169 @@
+import math
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shared.dicomweb.json_model import dumps, join, rebase_bulk_data, with_character_set, without_bulk_data
+
+BULK = ("OB", "OD", "OF", "OL", "OV", "OW", "UN")
+
+# Text that looks like the structure that the functions search for.
+TRAPS = st.sampled_from(
+    [
+        '"BulkDataURI":"7FE00010"',
+        '{"vr":"OB"}',
+        '"7FE00010":{"vr":"OB","BulkDataURI":"7FE00010"}',
+        ',"00080005":{"vr":"CS"}',
+        '\\":{"vr":"UN"}',
+        "\\",
+        '"',
+        "é",
+        "plain",
+        "",
+    ]
+)
+TAGS = st.integers(0x00080006, 0x7FE0FFFF).map(lambda tag: f"{tag:08X}")
+
+
+def datasets(depth: int = 2):
+    text = st.builds(lambda value: {"vr": "LO", "Value": [value]}, TRAPS)
+    bulk = st.builds(
+        lambda vr, uri: {"vr": vr, **uri}, st.sampled_from(BULK), st.sampled_from([{}, {"BulkDataURI": "x/1/y"}])
+    )
+    number = st.builds(lambda value: {"vr": "FD", "Value": [value]}, st.floats(allow_nan=False, allow_infinity=False))
+    elements = [text, bulk, number]
+    if depth:
+        items = st.lists(st.deferred(lambda: datasets(depth - 1)), max_size=2)
+        elements.append(st.builds(lambda value: {"vr": "SQ", **({"Value": value} if value else {})}, items))
+    return st.dictionaries(TAGS, st.one_of(elements), max_size=4).map(lambda found: dict(sorted(found.items())))
+
+
+def without(dataset: dict) -> dict:
+    return {
+        tag: {**element, "Value": [without(item) for item in element["Value"]]}
+        if element["vr"] == "SQ" and "Value" in element
+        else element
+        for tag, element in dataset.items()
+        if element["vr"] not in BULK
+    }
+
+
+@pytest.mark.spec("META-3")
+@settings(max_examples=200)
+@given(datasets())
+def test_bulk_elements_are_removed_at_every_level_and_nothing_else(dataset):
+    assert orjson.loads(without_bulk_data(dumps(dataset))) == without(dataset)
+
+
+@pytest.mark.spec("META-3")
+def test_empty_bulk_elements_go_too_and_items_stay():
+    document = dumps(
+        {
+            "00080060": {"vr": "CS", "Value": ["CT"]},
+            "00281201": {"vr": "OW"},
+            "54000100": {"vr": "SQ", "Value": [{"54001010": {"vr": "OW", "BulkDataURI": "54000100/1/54001010"}}]},
+            "7FE00010": {"vr": "OW", "BulkDataURI": "7FE00010"},
+        }
+    )
+
+    assert without_bulk_data(document) == (
+        b'{"00080060":{"vr":"CS","Value":["CT"]},"54000100":{"vr":"SQ","Value":[{}]}}'
+    )
+
+
+def test_a_document_without_bulk_data_is_left_alone():
+    document = dumps({"00080060": {"vr": "CS", "Value": ["OB"]}})
+
+    assert without_bulk_data(document) is document
+
+
+@settings(max_examples=100)
+@given(datasets())
+def test_bulk_data_uris_become_absolute_at_every_level_and_text_stays(dataset):
+    url = "https://h/v2/studies/1/series/2/instances/3"
+
+    def rebased(found: dict) -> dict:
+        result = {}
+        for tag, element in found.items():
+            result[tag] = dict(element)
+            if "BulkDataURI" in element:
+                result[tag]["BulkDataURI"] = f"{url}/bulkdata/{element['BulkDataURI']}"
+            elif element["vr"] == "SQ" and "Value" in element:
+                result[tag]["Value"] = [rebased(item) for item in element["Value"]]
+        return result
+
+    assert orjson.loads(rebase_bulk_data(dumps(dataset), url)) == rebased(dataset)
+
+
+@pytest.mark.spec("JSON-7")
+def test_text_that_is_not_ascii_is_declared_as_utf_8():
+    document = dumps(
+        {
+            "00080005": {"vr": "CS", "Value": ["ISO_IR 100"]},
+            "00100010": {"vr": "PN", "Value": [{"Alphabetic": "Müller"}]},
+        }
+    )
+
+    finished = orjson.loads(with_character_set(document, as_stored=False))
+
+    assert finished["00080005"] == {"vr": "CS", "Value": ["ISO_IR 192"]}
+    assert list(finished) == ["00080005", "00100010"]
+
+
+@pytest.mark.spec("JSON-7")
+@pytest.mark.parametrize(
+    "declared",
+    [{"vr": "CS"}, {"vr": "CS", "Value": ["ISO_IR 100"]}, {"vr": "CS", "Value": [None, "ISO 2022 IR 87"]}, None],
+)
+def test_ascii_text_needs_no_character_set(declared):
+    rest = {"00080060": {"vr": "CS", "Value": ["CT"]}}
+    document = dumps({**({"00080005": declared} if declared else {}), **rest})
+
+    assert orjson.loads(with_character_set(document, as_stored=False)) == rest
+
+
+def test_the_character_set_as_stored_is_kept_on_request():
+    document = dumps({"00080005": {"vr": "CS", "Value": ["ISO_IR 100"]}})
+
+    assert with_character_set(document, as_stored=True) is document
+
+
+@pytest.mark.spec("JSON-7", "JSON-1")
+@settings(max_examples=200)
+@given(datasets(), st.booleans(), st.booleans(), st.booleans())
+def test_the_character_set_is_right_wherever_it_stood(dataset, top, nested, earlier):
+    declared = {"00080005": {"vr": "CS", "Value": ["ISO_IR 100", "]}"]}}
+    dataset = {**({"00080001": {"vr": "UL"}} if earlier else {}), **(declared if top else {}), **dataset}
+    if nested:
+        dataset["FFFC0000"] = {"vr": "SQ", "Value": [dict(declared)]}
+    document = dumps(dataset)
+
+    finished = with_character_set(document, as_stored=False)
+
+    expected = {tag: element for tag, element in dataset.items() if tag != "00080005"}
+    if nested:
+        expected["FFFC0000"] = {"vr": "SQ", "Value": [{}]}
+    if not document.isascii():
+        expected["00080005"] = {"vr": "CS", "Value": ["ISO_IR 192"]}
+    assert orjson.loads(finished) == expected
+    assert list(orjson.loads(finished)) == sorted(expected)
+
+
+def test_numbers_that_json_lacks_are_written_as_names():
+    document = {
+        "00189804": {"vr": "FD", "Value": [1.5, math.nan, None]},
+        "00189999": {"vr": "SQ", "Value": [{"00189805": {"vr": "FL", "Value": [math.inf, -math.inf]}}]},
+    }
+
+    written = orjson.loads(dumps([document]))
+
+    assert written[0]["00189804"]["Value"] == [1.5, "NaN", None]
+    assert written[0]["00189999"]["Value"][0]["00189805"]["Value"] == ["Infinity", "-Infinity"]
+
+
+@pytest.mark.spec("JSON-9")
+def test_finished_documents_are_joined_to_an_array():
+    assert join([]) == b"[]"
+    assert orjson.loads(join([b'{"a":1}', b'{"b":2}'])) == [{"a": 1}, {"b": 2}]
