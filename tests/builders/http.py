@@ -1,0 +1,207 @@
+"""Requests, settings and a boundary in one line."""
+
+import json
+from collections.abc import AsyncIterator, Callable, Iterable
+from datetime import UTC, datetime
+
+import pytest
+
+from shared.dicomweb.partitions import DEFAULT_KEY, DEFAULT_NAME, Partition
+from shared.dicomweb.resources import FALLBACK, Resource, match
+from shared.errors import InvalidRequest, MissingCredentials
+from shared.http.boundary import NO_CHECKS, Boundary, Checks, Context, Handler
+from shared.http.messages import Headers, Request, Response
+from shared.http.principal import ACTIONS, Caller
+from shared.settings import Settings
+
+DEFAULT_PARTITION = Partition(DEFAULT_KEY, DEFAULT_NAME, "0", datetime(2026, 1, 1, tzinfo=UTC))
+
+
+def settings(**fields: object) -> Settings:
+    """Settings of a service without authentication, unless `fields` say otherwise."""
+    return Settings(**{"storage_connection": "UseDevelopmentStorage=true", "authentication": "off", **fields})
+
+
+async def chunks(*pieces: bytes) -> AsyncIterator[bytes]:
+    """A body in pieces."""
+    for piece in pieces:
+        yield piece
+
+
+def routed(
+    method: str,
+    target: str,
+    headers: Iterable[tuple[str, str]] = (),
+    *,
+    body: bytes = b"",
+    data_partitions: bool = False,
+    scheme: str = "https",
+    host: str = "dicom.example",
+) -> tuple[Resource, Request]:
+    """A request for `target` (path and query), and the row whose function the host calls for it."""
+    path, _, query = target.partition("?")
+    found = match(method, path, data_partitions=data_partitions)
+    resource = found.resource if found else FALLBACK
+    request = Request(
+        method=method,
+        scheme=scheme,
+        host=host,
+        path=path,
+        query=query,
+        headers=Headers(headers),
+        route=dict(found.route) if found else {"path": path.lstrip("/")},
+        body=chunks(body) if body else chunks(),
+        client="192.0.2.7",
+    )
+    return resource, request
+
+
+class TokenAuthenticator:
+    """Knows callers by bearer token: `all`, or the names of actions joined by a plus sign."""
+
+    challenge = 'Bearer authorization_uri="https://login.example", resource_id="dicom", realm="dicom"'
+
+    async def authenticate(self, request: Request) -> Caller:
+        """The caller of the token."""
+        scheme, _, token = (request.headers.get("authorization") or "").partition(" ")
+        if scheme != "Bearer":
+            raise MissingCredentials
+        actions = ACTIONS if token == "all" else frozenset(token.split("+")) & ACTIONS
+        return Caller(actions, {"sub": f"user-{token}"})
+
+
+class KnownPartitions:
+    """Partitions in memory."""
+
+    def __init__(self, *names: str) -> None:
+        self.names = list(names)
+
+    async def resolve(self, name: str, *, create: bool) -> Partition:
+        """The partition of that name."""
+        if name not in self.names:
+            if not create:
+                raise InvalidRequest("Specified PartitionName does not exist.")
+            self.names.append(name)
+        key = self.names.index(name) + 2
+        return Partition(key, name, str(key), datetime(2026, 1, 1, tzinfo=UTC))
+
+    async def partitions(self) -> list[Partition]:
+        """All of them, latest first."""
+        named = [await self.resolve(name, create=False) for name in self.names]
+        return [*reversed(named), DEFAULT_PARTITION]
+
+
+ALL = (("Authorization", "Bearer all"),)
+"""Headers of a caller who may do everything."""
+
+ORIGIN = ("Origin", "https://viewer.example")
+PREFLIGHT = (ORIGIN, ("Access-Control-Request-Method", "GET"), ("Access-Control-Request-Headers", "authorization"))
+"""Headers of a preflight."""
+
+INSTANCE = "/v2/studies/1.2/series/1.2.3/instances/1.2.3.4"
+
+
+def boundary(partitions: KnownPartitions | None = None, **fields: object) -> Boundary:
+    """A boundary whose callers are known by token."""
+    return Boundary(settings(**fields), TokenAuthenticator(), partitions or KnownPartitions("ward"))
+
+
+def field(response: Response, name: str) -> str | None:
+    """The only value of a response header, or None."""
+    values = [value for key, value in response.headers if key.lower() == name.lower()]
+    assert len(values) < 2, f"{name} occurs {len(values)} times"
+    return values[0] if values else None
+
+
+async def content(response: Response) -> bytes:
+    """The whole body; a streamed one is closed."""
+    if isinstance(response.body, bytes):
+        return response.body
+    try:
+        return b"".join([chunk async for chunk in response.body])
+    finally:
+        await response.body.aclose()
+
+
+async def say_hello(_request: Request, _context: Context) -> Response:
+    """A handler."""
+    return Response(200, (("Content-Type", "text/plain"),), b"hello")
+
+
+def refuse(error: Exception) -> Callable[..., None]:
+    """A check that raises `error`."""
+
+    def check(*_: object) -> None:
+        raise error
+
+    return check
+
+
+async def ask(
+    method: str,
+    target: str,
+    headers: Iterable[tuple[str, str]] = ALL,
+    *,
+    handler: Handler = say_hello,
+    checks: Checks = NO_CHECKS,
+    at: Boundary | None = None,
+    body: bytes = b"",
+    **options: str,
+) -> Response:
+    """Send a request through the boundary `at`, to `handler`."""
+    at = at or boundary()
+    resource, request = routed(method, target, headers, body=body, data_partitions=at.data_partitions, **options)
+    return await at.run(resource, request, handler, checks)
+
+
+async def context_of(
+    method: str, target: str, headers: Iterable[tuple[str, str]] = ALL, **options: Boundary | str
+) -> tuple[Request, Context]:
+    """What the handler of a request is given."""
+    seen: list[tuple[Request, Context]] = []
+
+    async def remember(request: Request, context: Context) -> Response:
+        seen.append((request, context))
+        return Response(200)
+
+    response = await ask(method, target, headers, handler=remember, **options)
+    assert response.status == 200, response.body
+    return seen[0]
+
+
+def lines(caplog: pytest.LogCaptureFixture, logger: str) -> list[dict[str, object]]:
+    """The JSON lines that a logger has written."""
+    return [json.loads(record.getMessage()) for record in caplog.records if record.name == logger]
+
+
+class Stream:
+    """A body that counts how it is treated."""
+
+    def __init__(self, *pieces: bytes | Exception) -> None:
+        self.pieces = list(pieces)
+        self.read = 0
+        self.closed = 0
+
+    def __aiter__(self):
+        return self
+
+    async def __anext__(self):
+        if self.read == len(self.pieces):
+            raise StopAsyncIteration
+        piece = self.pieces[self.read]
+        self.read += 1
+        if isinstance(piece, Exception):
+            raise piece
+        return piece
+
+    async def aclose(self):
+        self.closed += 1
+
+
+def streaming(stream: AsyncIterator[bytes], *headers: tuple[str, str]) -> Handler:
+    """A handler that answers with a stream."""
+
+    async def handler(_request: Request, _context: Context) -> Response:
+        return Response(200, headers, stream)
+
+    return handler
