@@ -109,7 +109,7 @@ class Number:
         """Whether `text` is this number."""
         stored = None if text is None else _number(text)
         return stored is not None and (
-            stored == self.value or (self.single and _as_single(stored) == _as_single(self.value))
+            stored == self.value or (self.single and as_single(stored) == as_single(self.value))
         )
 
 
@@ -393,7 +393,8 @@ def _number(text: str) -> int | float | None:
     return number if math.isfinite(number) else None
 
 
-def _as_single(number: float) -> float | None:
+def as_single(number: float) -> float | None:
+    """`number` with the precision of VR FL; None if it is out of its range."""
     try:
         return float(struct.unpack("f", struct.pack("f", number))[0])
     except OverflowError:

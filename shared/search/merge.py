@@ -1,0 +1,205 @@
+"""The candidates of a plan: studies that are on all lists, newest first, over all shards (storage §6.3)."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+
+from shared.index.postings import Posting, parse_posting
+from shared.search import planner
+from shared.search.planner import FEW, Extent, Plan, Source
+from shared.search.scan import AllStudiesCursor, Cursor, Shard, TooManyValues, after, open_source, sort_key_of
+from shared.storage.ports import Entity
+
+_SMALLEST_PAGE = 64
+_DROPPED_AT_ONCE = 5000
+_FIRST_RANKS = 1
+"""Sources of these ranks mostly have few studies: they are asked alone first."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Candidate:
+    """A study that may be what is searched for."""
+
+    sort_key: str
+    """The study that is meant is the one with this sort key; '' for whichever is there now."""
+    study_instance_uid: str = field(compare=False)
+    instances: frozenset[tuple[str, str]] | None = field(default=None, compare=False)
+    """Series and SOP Instance UIDs that may match; None for any."""
+
+
+class ShardStream:
+    """The candidates of one shard: what its cursors agree on, and the list of all studies does not refuse."""
+
+    def __init__(
+        self, cursors: Sequence[Cursor], judge: AllStudiesCursor | None, reserve: Sequence[Cursor] = ()
+    ) -> None:
+        self.cursors = list(cursors)
+        self.judge = judge
+        self.reserve = list(reserve)
+        """Cursors that are not asked so far."""
+        self.buffer: deque[Candidate] = deque()
+        self.done = False
+        self._from = ""
+
+    async def fill(self, count: int) -> None:
+        """Find candidates until `count` are at hand or there are no more. Raises TooLarge."""
+        while len(self.buffer) < count and not self.done:
+            agreed = await self._agree()
+            if agreed is None:
+                self.done = True
+            elif self.judge is None or await self.judge.judge(sort_key_of(agreed)):
+                posting = parse_posting(agreed)
+                self.buffer.append(Candidate(posting.sort_key, posting.study_instance_uid))
+
+    async def _agree(self) -> Entity | None:
+        """A posting of the next study that is on all lists: each list in turn skips to where the last one stands."""
+        target, agreeing, turn = self._from, 0, 0
+        while True:
+            entity = await self.cursors[turn].seek(target)
+            if entity is None:
+                return None
+            sort_key = sort_key_of(entity)
+            agreeing = agreeing + 1 if sort_key == target else 1
+            target = sort_key
+            if agreeing >= len(self.cursors):
+                self._from = after(target)
+                return entity
+            turn = (turn + 1) % len(self.cursors)
+
+
+class Candidates:
+    """All candidates, newest first."""
+
+    def __init__(self, streams: Sequence[ShardStream], *, total: int | None = None) -> None:
+        self._streams = streams
+        self.total = total
+        """How many there are at most, if that is known."""
+
+    @staticmethod
+    def of(candidates: Iterable[Candidate]) -> "Candidates":
+        """These, of which there are no more."""
+        stream = ShardStream((), None)
+        stream.buffer.extend(sorted(candidates))
+        stream.done = True
+        return Candidates([stream], total=len(stream.buffer))
+
+    async def take(self, count: int) -> list[Candidate]:
+        """The next `count` candidates; fewer at the end. Raises TooLarge."""
+        taken: list[Candidate] = []
+        while len(taken) < count:
+            if any(not stream.buffer and not stream.done for stream in self._streams):
+                ahead = (count - len(taken)) * 3 // (2 * len(self._streams)) + 1
+                await asyncio.gather(
+                    *(stream.fill(ahead) for stream in self._streams if len(stream.buffer) < ahead and not stream.done)
+                )
+            waiting = [stream for stream in self._streams if stream.buffer]
+            if not waiting:
+                break
+            taken.append(min(waiting, key=lambda stream: stream.buffer[0]).buffer.popleft())
+        return taken
+
+    async def drop(self, count: int) -> None:
+        """Pass over the next `count` candidates. Raises TooLarge."""
+        while count > 0 and (taken := await self.take(min(count, _DROPPED_AT_ONCE))):
+            count -= len(taken)
+
+    def narrow(self) -> None:
+        """Merge from now on the lists too that were left out: too many candidates turned out not to match."""
+        for stream in self._streams:
+            stream.cursors += stream.reserve
+            stream.reserve = []
+
+
+# ------------------------------------------------------------------------------------------------------- from a plan
+
+
+async def find_candidates(
+    shards: Sequence[Shard], plan: Plan, fits: Callable[[Posting], bool] | None, want: int
+) -> Candidates:
+    """The candidates of `plan`, of which about `want` will be taken.
+
+    `fits` judges a row of the list of all studies by the study-level matching keys; None if there are none that it can.
+    Raises TooLarge.
+    """
+    effort = shards[0].effort
+    top = max(_SMALLEST_PAGE, FEW // len(shards) + 1, 3 * want // (2 * len(shards)) + 1)
+    opened: list[_Opened[Cursor]] = []
+    for group in _by_haste(plan.sources):
+        found = await asyncio.gather(*(_open(shards, source, top) for source in group))
+        opened += [source for source in found if source]
+        few = planner.smallest([source.extent for source in opened])
+        if few is not None:
+            effort.bounded = False
+            return Candidates.of(_candidates_in(opened[few]))
+    unserved = bool(plan.unserved) or len(opened) < len(plan.sources)
+    effort.bounded = unserved
+    if not opened:
+        walk = await _open_all_studies(shards, fits, top)
+        return Candidates([ShardStream([cursor], None) for cursor in walk.cursors], total=walk.total)
+    extents = [source.extent for source in opened]
+    merged = planner.to_merge(extents, want, len(shards))
+    judge = await _open_all_studies(shards, fits, _SMALLEST_PAGE) if unserved and fits else None
+    if judge and not planner.judges_by_list(extents[merged[0]], judge.extent):
+        judge = None
+    left_out = [position for position in range(len(opened)) if position not in merged]
+    streams = [
+        ShardStream(
+            [opened[position].cursors[number] for position in merged],
+            judge.cursors[number] if judge else None,
+            [opened[position].cursors[number] for position in left_out],
+        )
+        for number in range(len(shards))
+    ]
+    totals = [source.total for source in opened if source.total is not None]
+    return Candidates(streams, total=min(totals, default=None))
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened[C: Cursor]:
+    """A source with its first pages read, by shard."""
+
+    cursors: Sequence[C]
+    extent: Extent
+
+    @property
+    def total(self) -> int | None:
+        return self.extent.rows if self.extent.complete else None
+
+
+def _by_haste(sources: Sequence[Source]) -> Iterator[list[Source]]:
+    for _, group in groupby(sources, key=lambda source: source.rank <= _FIRST_RANKS):
+        yield list(group)
+
+
+async def _open(shards: Sequence[Shard], source: Source, top: int) -> _Opened[Cursor] | None:
+    """None if its lists are too many: then the candidates are judged by its matching key, as by any."""
+    try:
+        cursors = await asyncio.gather(*(open_source(shard, source, top) for shard in shards))
+    except TooManyValues:
+        return None
+    return _Opened(cursors, Extent.of_all([cursor.extent for cursor in cursors]))
+
+
+async def _open_all_studies(
+    shards: Sequence[Shard], fits: Callable[[Posting], bool] | None, top: int
+) -> _Opened[AllStudiesCursor]:
+    cursors = [AllStudiesCursor(shard, fits) for shard in shards]
+    await asyncio.gather(*(cursor.open(top) for cursor in cursors))
+    return _Opened(cursors, Extent.of_all([cursor.extent for cursor in cursors]))
+
+
+def _candidates_in(source: _Opened[Cursor]) -> Iterator[Candidate]:
+    """The studies of a source that is wholly at hand, with the instances that it names, if it names instances."""
+    by_study: dict[str, list[Posting]] = {}
+    for cursor in source.cursors:
+        for entity in cursor.postings:
+            by_study.setdefault(sort_key_of(entity), []).append(parse_posting(entity))
+    for sort_key, postings in by_study.items():
+        instances = frozenset(
+            (posting.series_instance_uid, posting.sop_instance_uid)
+            for posting in postings
+            if posting.series_instance_uid and posting.sop_instance_uid
+        )
+        yield Candidate(sort_key, postings[0].study_instance_uid, instances or None)

@@ -1,0 +1,166 @@
+"""PS3.18 §10.6.1 Search request: the resource and its query string become a SearchQuery."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from html import escape
+
+from shared.dicom.attributes import parse_attribute_id
+from shared.dicom.identifiers import is_uid, trim_uid
+from shared.dicom.matching import AttributeMatch, attribute_match
+from shared.dicomweb.query_parameters import QueryParameters, invalid_parameter, parse_query
+from shared.dicomweb.versions import ApiVersion
+from shared.errors import InvalidRequest, InvalidUid
+from shared.index.postings import MODALITIES_IN_STUDY, SERIES_INSTANCE_UID, STUDY_INSTANCE_UID, Level
+from shared.search.attributes import (
+    COMPUTED,
+    RESOURCES,
+    SEARCHABLE,
+    SearchableAttribute,
+    all_attributes,
+    default_attributes,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """One matching key."""
+
+    attribute: SearchableAttribute
+    match: AttributeMatch = field(repr=False)
+
+    @property
+    def key(self) -> str:
+        """Which attribute it is about."""
+        return self.attribute.key
+
+
+@dataclass(frozen=True, slots=True)
+class SearchQuery:
+    """What is searched for, and what is to be returned of each result."""
+
+    levels: tuple[Level, ...]
+    """Searchable levels of the resource; the last is the level of the results."""
+    study: str | None = None
+    """StudyInstanceUID of the path, trimmed."""
+    series: str | None = None
+    """SeriesInstanceUID of the path, trimmed."""
+    filters: tuple[Filter, ...] = ()
+    """All of them must match (QIDO-4)."""
+    stored: frozenset[str] = frozenset()
+    """Keys of the attributes to return as they are stored."""
+    computed: frozenset[str] = frozenset()
+    """Tags of the attributes to return as the service knows them."""
+    limit: int = 100
+    offset: int = 0
+    erroneous: tuple[str, ...] = ()
+    """Matching keys, as spelt, by which not every instance is indexed (QIDO-17)."""
+
+    @property
+    def level(self) -> Level:
+        """The level of the results."""
+        return self.levels[-1]
+
+    def at(self, level: Level) -> list[Filter]:
+        """The matching keys of one level."""
+        return [item for item in self.filters if item.attribute.level == level]
+
+
+def parse_search(
+    resource: str,
+    route: Mapping[str, str],
+    query: str,
+    version: ApiVersion,
+    extended: Mapping[str, SearchableAttribute] | None = None,
+) -> SearchQuery:
+    """Read a search of `resource` (a key of RESOURCES).
+
+    `route` holds `study` and `series` of the path, decoded. `extended`: what else can be searched by, by key.
+    Raises InvalidUid for the path, InvalidRequest for the query string (8.1, 8.2).
+    """
+    study, series = (_path_uid(route.get(name)) for name in ("study", "series"))
+    levels = RESOURCES[resource]
+    parameters = parse_query(query)
+    searchable = {**(extended or {}), **SEARCHABLE}
+    filters: dict[str, Filter] = {}
+    erroneous: list[str] = []
+    for name, value in parameters.keys:
+        attribute = _searchable(name, levels, searchable)
+        if attribute.key in filters:
+            raise invalid_parameter(escape(name), "The attribute is given more than once.")
+        filters[attribute.key] = Filter(attribute, _match(name, value, attribute, parameters))
+        if attribute.erroneous:
+            erroneous.append(name)
+    stored, computed = _returned(parameters, levels, version, filters)
+    path = {STUDY_INSTANCE_UID: study, SERIES_INSTANCE_UID: series}
+    return SearchQuery(
+        levels=levels,
+        study=study,
+        series=series,
+        filters=tuple(filters.values()),
+        stored=stored | {tag for tag, uid in path.items() if uid},
+        computed=computed,
+        limit=parameters.limit,
+        offset=parameters.offset,
+        erroneous=tuple(erroneous),
+    )
+
+
+def _path_uid(uid: str | None) -> str | None:
+    if uid is None:
+        return None
+    if not is_uid(uid):
+        raise InvalidUid("A UID of the path is not valid: 1 to 64 digits and dots, the last one a digit.")
+    return trim_uid(uid)
+
+
+def _searchable(
+    name: str, levels: tuple[Level, ...], searchable: Mapping[str, SearchableAttribute]
+) -> SearchableAttribute:
+    shown = escape(name[:100])
+    try:
+        key = parse_attribute_id(name).key
+    except InvalidRequest as error:
+        raise invalid_parameter(shown, "It names no attribute: use a keyword or 8 hexadecimal digits.") from error
+    attribute = searchable.get(key)
+    if attribute is None or attribute.level not in levels:
+        raise invalid_parameter(shown, "The attribute is not queryable at this resource.")
+    if attribute.refusal:
+        raise invalid_parameter(shown, attribute.refusal)
+    return attribute
+
+
+def _match(name: str, value: str, attribute: SearchableAttribute, parameters: QueryParameters) -> AttributeMatch:
+    if not value.strip(" \0"):
+        raise invalid_parameter(escape(name), "It has no value.")
+    try:
+        return attribute_match(
+            attribute.vr,
+            value,
+            fuzzy=parameters.fuzzy_matching,
+            list_separator=attribute.list_separator,
+            empty_value=parameters.empty_value_matching,
+            multiple_values=parameters.multiple_value_matching,
+        )
+    except InvalidRequest as error:
+        raise invalid_parameter(escape(name), str(error)) from error
+
+
+def _returned(
+    parameters: QueryParameters, levels: tuple[Level, ...], version: ApiVersion, filters: Iterable[str]
+) -> tuple[frozenset[str], frozenset[str]]:
+    """The attributes to return as stored, and as computed (QIDO-30, 8.5)."""
+    asked = {_included(name) for name in parameters.include_fields}.union(filters)
+    if parameters.include_all:
+        asked |= all_attributes(levels)
+    # A default of v1 is InstanceAvailability as stored; whoever asks for it gets the truth (W-7).
+    computed = asked & COMPUTED
+    if levels[-1] == "instance" or (levels[-1] == "series" and not version.short_search_defaults):
+        computed -= {MODALITIES_IN_STUDY}
+    return frozenset((asked | default_attributes(version, levels)) - computed), frozenset(computed)
+
+
+def _included(name: str) -> str:
+    try:
+        return parse_attribute_id(name).key
+    except InvalidRequest as error:
+        raise invalid_parameter("IncludeField", f"'{escape(name[:100])}' names no attribute.") from error

@@ -1,0 +1,228 @@
+"""PS3.18 §10.6.3 Search response: what is known of each result becomes a DICOM JSON data set."""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from shared.dicom.dictionary import vm_of, vr_of
+from shared.dicom.identifiers import InstanceIdentifier
+from shared.dicomweb import json_model
+from shared.dicomweb.urls import Urls
+from shared.http.messages import Response
+from shared.index.postings import (
+    CARRIED,
+    MODALITIES_IN_STUDY,
+    MODALITY,
+    SERIES_INSTANCE_UID,
+    SOP_CLASS_UID,
+    SOP_INSTANCE_UID,
+    STUDY_INSTANCE_UID,
+    Level,
+)
+from shared.index.values import SeriesView, StoredInstance, StudyView
+from shared.search.attributes import (
+    AVAILABLE_TRANSFER_SYNTAX_UID,
+    INSTANCE_AVAILABILITY,
+    NUMBER_OF_SERIES_RELATED_INSTANCES,
+    NUMBER_OF_STUDY_RELATED_INSTANCES,
+    NUMBER_OF_STUDY_RELATED_SERIES,
+    RETRIEVE_URL,
+    SPECIFIC_CHARACTER_SET,
+)
+from shared.search.request import SearchQuery
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """A study, series or instance that was found."""
+
+    study: StudyView
+    series: SeriesView | None = None
+    """None: the result is a study."""
+    instance: StoredInstance | None = None
+    """The result itself, if it is an instance; else its newest instance, None if nothing of it is needed."""
+    metadata: bytes | None = None
+    """The document of `instance`; None if nothing of it is needed."""
+
+    @property
+    def identifier(self) -> InstanceIdentifier:
+        """The result itself if it is an instance, else its newest instance."""
+        if self.instance:
+            return self.instance.identifier
+        return (self.series or self.study).newest
+
+
+_UIDS = frozenset({STUDY_INSTANCE_UID, SERIES_INSTANCE_UID, SOP_INSTANCE_UID})
+
+
+def _vr(tag: str) -> str:
+    return vr_of(int(tag, 16)) or "UN"
+
+
+def _whole(*keys: str) -> frozenset[str]:
+    """Those of `keys` whose attributes rows carry whole: of several values they have the first, and no long text."""
+    return frozenset(key for key in keys if "." not in key and vm_of(int(key, 16)) == "1" and _vr(key) != "LT")
+
+
+_SHARED_ROWS = _UIDS | _whole(*CARRIED["study"], *CARRIED["series"])
+_ROWS: Mapping[Level, frozenset[str]] = {
+    "study": _SHARED_ROWS,
+    "series": _SHARED_ROWS,
+    "instance": _UIDS | {SOP_CLASS_UID} | _whole(*CARRIED["instance"]),  # an instance speaks for itself (D-44)
+}
+"""What index rows say of the results of each level (D-35)."""
+
+_TIMES = frozenset(key for key in _SHARED_ROWS if _vr(key) == "TM")
+"""Rows do not carry times in an old notation, as `10:30`; the metadata show them."""
+
+
+def needs_metadata(query: SearchQuery, result: SearchResult, *, character_set_as_stored: bool) -> bool:
+    """Whether the metadata document of a result (of its newest instance) must be read."""
+    known = _ROWS[query.level] if character_set_as_stored else _ROWS[query.level] | {SPECIFIC_CHARACTER_SET}
+    if not query.stored <= known:
+        return True
+    times = query.stored & _TIMES if query.level != "instance" else frozenset[str]()
+    return bool(times) and not times <= _row_attributes(result, query.level).keys()
+
+
+def needs_instance(query: SearchQuery) -> bool:
+    """Whether something of the row of each result's newest instance is asked for, beside its metadata."""
+    return AVAILABLE_TRANSFER_SYNTAX_UID in query.computed
+
+
+def render(
+    results: Sequence[SearchResult],
+    query: SearchQuery,
+    urls: Urls,
+    *,
+    host: str,
+    more: bool,
+    character_set_as_stored: bool,
+) -> Response:
+    """The response of a search; `more` results exist beyond them (QIDO-2, QIDO-44)."""
+    headers: list[tuple[str, str]] = []
+    if more:
+        headers.append(("Warning", f'299 {_warning_agent(host)}: "There are additional results that can be requested"'))
+    if query.erroneous:
+        headers.append(("erroneous-dicom-attributes", ",".join(query.erroneous)))
+    if not results:
+        return Response(204, tuple(headers))
+    documents = []
+    for result in results:
+        document = json_model.dumps(dataset(result, query, urls))
+        if b'"BulkDataURI"' in document:
+            document = json_model.without_bulk_data(document)
+        documents.append(json_model.with_character_set(document, character_set_as_stored))
+    headers.append(("Content-Type", "application/dicom+json"))
+    return Response(200, tuple(headers), json_model.join(documents))
+
+
+def _warning_agent(host: str) -> str:
+    """The host without its port (STOW-41)."""
+    return host.rsplit(":", 1)[0] if host.rpartition(":")[2].isdigit() else host or "-"
+
+
+def dataset(result: SearchResult, query: SearchQuery, urls: Urls) -> dict[str, dict[str, Any]]:
+    """The attributes of one result in the DICOM JSON model, in ascending order (JSON-1)."""
+    rows = {key: element for key, element in _row_elements(result, query.level).items() if key in query.stored}
+    if result.metadata is None:
+        found = rows
+    else:
+        document = pick(orjson.loads(result.metadata), query.stored)
+        found = document | rows if query.level != "instance" else rows | document
+    found |= {
+        tag: _element(tag, values) for tag, values in _computed(result, urls, query.level) if tag in query.computed
+    }
+    return dict(sorted(found.items()))
+
+
+def pick(document: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]:
+    """The elements of `document` that `keys` name; of a sequence only what dotted paths name in its items (D-28)."""
+    found: dict[str, Any] = {}
+    nested: dict[str, set[str]] = {}
+    for key in keys:
+        tag, _, inner = key.partition(".")
+        if inner:
+            nested.setdefault(tag, set()).add(inner)
+        elif key in document:
+            found[key] = document[key]
+    for tag, inner_tags in nested.items():
+        items = document.get(tag, {}).get("Value", ())
+        if tag not in found and any(inner_tags & item.keys() for item in items if item):
+            picked = [{key: value for key, value in item.items() if key in inner_tags} for item in items if item]
+            found[tag] = {"vr": "SQ", "Value": picked}
+    return found
+
+
+def _row_elements(result: SearchResult, level: Level) -> dict[str, dict[str, Any]]:
+    """What the index rows of a result say of it, as elements by tag."""
+    found = {key: _element_of_text(key, text) for key, text in _row_attributes(result, level).items()}
+    identifier = result.identifier
+    found[STUDY_INSTANCE_UID] = _element(STUDY_INSTANCE_UID, [identifier.study_instance_uid])
+    found[SERIES_INSTANCE_UID] = _element(SERIES_INSTANCE_UID, [identifier.series_instance_uid])
+    found[SOP_INSTANCE_UID] = _element(SOP_INSTANCE_UID, [identifier.sop_instance_uid])
+    if level == "instance" and result.instance:
+        found[SOP_CLASS_UID] = _element(SOP_CLASS_UID, [result.instance.sop_class_uid])
+    return found
+
+
+def _row_attributes(result: SearchResult, level: Level) -> dict[str, str]:
+    """The text of the attributes that rows carry whole. Of a study's series, that of its newest instance (QIDO-34)."""
+    if level == "instance":
+        carried = dict(result.instance.attributes) if result.instance else {}
+    else:
+        study = result.study.attributes
+        series_view = result.series or result.study.series.get(result.study.newest.series_instance_uid)
+        series = series_view.attributes if series_view else {}
+        carried = {**series, **study} if level == "study" else {**study, **series}
+    return {key: text for key, text in carried.items() if key in _ROWS[level]}
+
+
+def _computed(result: SearchResult, urls: Urls, level: Level) -> Iterator[tuple[str, list[Any]]]:
+    """Values of the computed attributes that have some (8.5)."""
+    study, series, identifier = result.study, result.series, result.identifier
+    modalities = {item.attributes.get(MODALITY, "").strip(" \0") for item in study.series.values()}
+    yield MODALITIES_IN_STUDY, sorted(modalities - {""})
+    yield INSTANCE_AVAILABILITY, ["ONLINE"]
+    yield NUMBER_OF_STUDY_RELATED_SERIES, [len(study.series)]
+    yield NUMBER_OF_STUDY_RELATED_INSTANCES, [study.instances]
+    if series:
+        yield NUMBER_OF_SERIES_RELATED_INSTANCES, [series.instances]
+    if result.instance:
+        yield AVAILABLE_TRANSFER_SYNTAX_UID, [result.instance.transfer_syntax_uid]
+    if level == "study":
+        yield RETRIEVE_URL, [urls.study(study.study_instance_uid)]
+    elif level == "series":
+        yield RETRIEVE_URL, [urls.series(study.study_instance_uid, identifier.series_instance_uid)]
+    else:
+        yield RETRIEVE_URL, [urls.instance(identifier)]
+
+
+def _element_of_text(key: str, text: str) -> dict[str, Any]:
+    """An attribute of an index row: the first value as DICOM text, padding kept (JSON-3 to JSON-6)."""
+    vr = _vr(key)
+    text = text.rstrip(" ")
+    if not text:
+        return {"vr": vr}  # an empty PatientID (QIDO-31)
+    if vr == "PN":
+        groups = zip(("Alphabetic", "Ideographic", "Phonetic"), text.split("="), strict=False)
+        return {"vr": vr, "Value": [{name: group for name, group in groups if group}]}
+    return {"vr": vr, "Value": [_number(text) if vr in {"IS", "DS"} else text]}
+
+
+def _number(text: str) -> int | float | str:
+    """A number if the text is one, else the text (JSON-4)."""
+    for read in (int, float):
+        try:
+            number = read(text)
+        except ValueError:
+            continue
+        return number if math.isfinite(number) else text
+    return text
+
+
+def _element(tag: str, values: Sequence[Any]) -> dict[str, Any]:
+    return {"vr": _vr(tag), "Value": list(values)} if values else {"vr": _vr(tag)}

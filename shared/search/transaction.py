@@ -1,0 +1,248 @@
+"""PS3.18 §10.6.2 Search: candidates of the index, each verified on its study's own rows, in order, one page of them.
+
+Order (QIDO-40, storage §6.5): studies newest first. Series and instances newest first as well, over all studies, while
+what has to be read for that is at most 5,000 rows; above that by study, newest study first, and newest first in each.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+from shared.dicom.identifiers import InstanceIdentifier, ResourceIdentifier
+from shared.dicomweb.partitions import Partition
+from shared.index.lookup import InstanceLookup
+from shared.index.postings import SOP_INSTANCE_UID
+from shared.index.values import SeriesView, StoredInstance, StudyView
+from shared.search.completion import Completion
+from shared.search.merge import Candidate, Candidates, find_candidates
+from shared.search.planner import named_uids, plan
+from shared.search.reads import PARALLEL, Reads
+from shared.search.request import SearchQuery
+from shared.search.response import SearchResult
+from shared.search.scan import Effort, Shard
+from shared.search.verification import is_instance_match, is_match, matching_series, row_judge
+from shared.storage import keys
+from shared.storage.ports import BlobStore, TableStore
+
+_SORTED_ROWS = 5000
+_ROWS_OF_A_STUDY = 3
+"""Its posting, anchor and summary."""
+
+_VERIFIED_SKIPS = 500
+"""Results that a page skips are verified up to here; beyond it they are not, where postings alone say what matches."""
+
+_WASTED_READS = 500
+"""Candidates that turn out not to match before all lists are merged."""
+
+_POINT_READS = 20
+_STUDIES_AT_ONCE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class SearchPorts:
+    """What a search reads."""
+
+    tables: TableStore
+    lookup: InstanceLookup
+    blobs: BlobStore
+    shards: int
+    clock: Callable[[], float]
+    """Seconds; only differences count."""
+
+
+@dataclass(frozen=True, slots=True)
+class SearchPage:
+    """One page of results."""
+
+    results: Sequence[SearchResult]
+    more: bool
+    """Whether there are results beyond the page."""
+
+
+async def search(
+    ports: SearchPorts, partition: Partition, query: SearchQuery, *, character_set_as_stored: bool = False
+) -> SearchPage:
+    """The page of results that `query` asks for. Raises TooLarge when no index serves it (S-5)."""
+    reads = Reads(ports.lookup, ports.blobs, partition)
+    found = await _Search(ports, partition, query, reads).results(query.limit + 1)
+    completion = Completion(reads, query, character_set_as_stored=character_set_as_stored)
+    return SearchPage(await completion.complete(found[: query.limit]), more=len(found) > query.limit)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A study that matches, as far as study and series can tell, with its matching series, newest first."""
+
+    view: StudyView
+    series: Sequence[SeriesView]
+    instances: frozenset[tuple[str, str]] | None
+    """Series and SOP Instance UIDs that may match; None for any."""
+
+    @property
+    def count(self) -> int:
+        return sum(series.instances for series in self.series)
+
+
+class _Search:
+    """One search under way."""
+
+    def __init__(self, ports: SearchPorts, partition: Partition, query: SearchQuery, reads: Reads) -> None:
+        self._ports = ports
+        self._reads = reads
+        self._partition = partition
+        self._query = query
+        self._plan = plan(query)
+        self._effort = Effort(ports.clock, bounded=self._plan.bounded)
+        self._candidates = Candidates.of(())
+        self._ready: deque[_Found] = deque()
+        self._wasted = 0
+        self._sop_instances = next(
+            (named_uids(item.match) for item in query.at("instance") if item.key == SOP_INSTANCE_UID), None
+        )
+
+    async def results(self, count: int) -> list[SearchResult]:
+        """`count` results from the offset on; fewer at the end."""
+        if self._plan.studies is not None:
+            named = await self._verified([Candidate("", study) for study in dict.fromkeys(self._plan.studies)])
+            self._ready.extend(sorted(named, key=lambda found: found.view.sort_key))
+            self._candidates.total = len(self._ready)
+        else:
+            names = (keys.posting_partition(number, self._partition.namespace) for number in range(self._ports.shards))
+            shards = [Shard(self._ports.tables, name, self._effort) for name in names]
+            studies = self._query.offset + count if self._query.level == "study" else _SORTED_ROWS // _ROWS_OF_A_STUDY
+            self._candidates = await find_candidates(shards, self._plan, row_judge(self._query), studies)
+        if self._query.level == "study":
+            return await self._studies(count)
+        return await self._below_studies(count)
+
+    # ---- studies
+
+    async def _studies(self, count: int) -> list[SearchResult]:
+        skip = self._query.offset
+        if self._plan.exact and skip > _VERIFIED_SKIPS:
+            await self._candidates.drop(skip)
+            skip = 0
+        results: list[SearchResult] = []
+        while len(results) < count:
+            studies = await self._next(min(PARALLEL, max(8, skip + count - len(results))))
+            if studies is None:
+                break
+            results += [SearchResult(found.view) for found in studies[skip:]]
+            skip = max(0, skip - len(studies))
+        return results[:count]
+
+    async def _next(self, count: int) -> list[_Found] | None:
+        """What matches among the next `count` candidates; None at the end."""
+        if self._ready:
+            return [self._ready.popleft() for _ in range(min(count, len(self._ready)))]
+        candidates = await self._candidates.take(count)
+        return await self._verified(candidates) if candidates else None
+
+    async def _verified(self, candidates: Sequence[Candidate]) -> list[_Found]:
+        self._effort.allow()
+        views = await asyncio.gather(*(self._reads.study(candidate.study_instance_uid) for candidate in candidates))
+        self._effort.rows += len(candidates)
+        found = [
+            match
+            for candidate, view in zip(candidates, views, strict=True)
+            if view and (match := self._found(candidate, view))
+        ]
+        self._wasted += len(candidates) - len(found)
+        if self._wasted > _WASTED_READS:
+            self._candidates.narrow()
+        return found
+
+    def _found(self, candidate: Candidate, view: StudyView) -> _Found | None:
+        if candidate.sort_key not in ("", view.sort_key) or not is_match(view, self._query):
+            return None
+        series = matching_series(view, self._query)
+        if not series and self._query.level != "study":
+            return None
+        instances = candidate.instances
+        if self._sop_instances is not None and len(series) * len(self._sop_instances) <= _POINT_READS:
+            uids = (item.series_instance_uid for item in series)
+            instances = frozenset(product(uids, self._sop_instances))
+        return _Found(view, series, instances)
+
+    # ---- series and instances
+
+    async def _below_studies(self, count: int) -> list[SearchResult]:
+        total = self._candidates.total
+        studies: list[_Found] = []
+        rows = 0
+        if total is not None and total * (_ROWS_OF_A_STUDY + 1) <= _SORTED_ROWS:
+            while rows <= _SORTED_ROWS and (batch := await self._next(PARALLEL)) is not None:
+                studies += batch
+                rows += sum(map(self._rows, batch))
+            if rows <= _SORTED_ROWS:
+                below = await asyncio.gather(*map(self._below, studies))
+                results = sorted((result for results in below for result in results), key=_age)
+                return results[self._query.offset : self._query.offset + count]
+        self._ready.extendleft(reversed(studies))
+        return await self._by_study(count)
+
+    def _rows(self, found: _Found) -> int:
+        rows = _ROWS_OF_A_STUDY + len(found.view.series)
+        return rows + found.count if self._query.level == "instance" else rows
+
+    async def _by_study(self, count: int) -> list[SearchResult]:
+        skip = self._query.offset
+        results: list[SearchResult] = []
+        while len(results) < count and (studies := await self._next(_STUDIES_AT_ONCE)) is not None:
+            expected = 0
+            chosen: list[_Found] = []
+            for position, found in enumerate(studies):
+                if expected >= skip + count - len(results):
+                    self._ready.extendleft(reversed(studies[position:]))
+                    break
+                size = self._size(found)
+                if not chosen and size is not None and size <= skip:
+                    skip -= size
+                else:
+                    chosen.append(found)
+                    expected += size or 0
+            for below in await asyncio.gather(*map(self._below, chosen)):
+                results += below[skip:]
+                skip = max(0, skip - len(below))
+        return results[:count]
+
+    def _size(self, found: _Found) -> int | None:
+        """How many results the study has; None if only its instances can tell."""
+        if self._query.level == "series":
+            return len(found.series)
+        return None if self._query.at("instance") else found.count
+
+    async def _below(self, found: _Found) -> list[SearchResult]:
+        """The results that a study has, newest first."""
+        if self._query.level == "series":
+            return [SearchResult(found.view, series) for series in found.series]
+        series = {item.series_instance_uid: item for item in found.series}
+        results = [
+            SearchResult(found.view, series[instance.identifier.series_instance_uid], instance)
+            for instance in await self._instances(found)
+            if instance.identifier.series_instance_uid in series and is_instance_match(instance, self._query)
+        ]
+        return sorted(results, key=_age)
+
+    async def _instances(self, found: _Found) -> list[StoredInstance]:
+        """The instances of the matching series of a study, or those that may match, if they are named."""
+        study = found.view.study_instance_uid
+        if found.instances is not None:
+            identifiers = (InstanceIdentifier(study, *uids) for uids in sorted(found.instances))
+            named = await asyncio.gather(*(self._reads.instance(item, metadata=False) for item in identifiers))
+            return [instance for instance in named if instance]
+        scopes = [ResourceIdentifier(study, item.series_instance_uid) for item in found.series]
+        if len(scopes) == len(found.view.series):
+            scopes = [ResourceIdentifier(study)]
+        read = await asyncio.gather(*(self._reads.instances(scope, metadata=False) for scope in scopes))
+        self._effort.rows += sum(map(len, read))
+        return [instance for instances in read for instance in instances]
+
+
+def _age(result: SearchResult) -> str:
+    """Ascending is newest first (QIDO-40)."""
+    if result.instance:
+        return keys.newest_first(result.instance.version)
+    return result.series.sort_key if result.series else result.study.sort_key

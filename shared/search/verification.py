@@ -1,0 +1,75 @@
+"""Whether a study, series or instance really meets the matching keys: the last word, by its own rows (8.4). Pure."""
+
+from collections.abc import Callable, Sequence
+
+from shared.dicom.matching import AttributeMatch, Empty, Universal
+from shared.index.postings import (
+    CARRIED,
+    MODALITIES_IN_STUDY,
+    MODALITY,
+    SERIES_INSTANCE_UID,
+    SOP_CLASS_UID,
+    SOP_INSTANCE_UID,
+    STUDY_INSTANCE_UID,
+    Posting,
+)
+from shared.index.values import SeriesView, StoredInstance, StudyView
+from shared.search.request import SearchQuery
+
+
+def is_match(view: StudyView, query: SearchQuery) -> bool:
+    """Whether the study-level keys match, by the study's latest values (MATCH-10)."""
+    return all(_study_value_matches(view, item.key, item.match) for item in query.at("study"))
+
+
+def _study_value_matches(view: StudyView, key: str, match: AttributeMatch) -> bool:
+    if key == STUDY_INSTANCE_UID:
+        return match.matches(view.study_instance_uid)
+    if key == MODALITIES_IN_STUDY:  # MATCH-8
+        answers = [match.matches(series.attributes.get(MODALITY)) for series in view.series.values()]
+        return all(answers) if isinstance(match, Empty) else any(answers)
+    return match.matches(view.attributes.get(key))
+
+
+def matching_series(view: StudyView, query: SearchQuery) -> list[SeriesView]:
+    """The series that the path and the series-level keys select, newest first."""
+    filters = query.at("series")
+    return [
+        series
+        for series in sorted(view.series.values(), key=lambda series: series.sort_key)
+        if query.series in (None, series.series_instance_uid)
+        and all(
+            item.match.matches(
+                series.series_instance_uid if item.key == SERIES_INSTANCE_UID else series.attributes.get(item.key)
+            )
+            for item in filters
+        )
+    ]
+
+
+def is_instance_match(instance: StoredInstance, query: SearchQuery) -> bool:
+    """Whether the instance-level keys match."""
+    known = {SOP_INSTANCE_UID: instance.identifier.sop_instance_uid, SOP_CLASS_UID: instance.sop_class_uid}
+    return all(
+        item.match.matches(known.get(item.key) or instance.attributes.get(item.key)) for item in query.at("instance")
+    )
+
+
+def row_judge(query: SearchQuery) -> Callable[[Posting], bool] | None:
+    """Judges a row of the list of all studies by those study-level keys whose values it carries; None if it has none.
+
+    A study whose rows it all refuses does not match.
+    """
+    filters: Sequence[tuple[str, AttributeMatch]] = [
+        (item.key, item.match)
+        for item in query.at("study")
+        if item.key in CARRIED["study"] and not isinstance(item.match, Universal)
+    ]
+    if not filters:
+        return None
+
+    def fits(posting: Posting) -> bool:
+        carried = posting.attributes or {}
+        return all(match.matches(carried.get(key)) for key, match in filters)
+
+    return fits
