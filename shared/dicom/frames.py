@@ -1,6 +1,13 @@
-"""Where the frames of an instance are in its file (PS3.5 §8, §A.4)."""
+"""Where the frames of an instance are in its file (PS3.5 §8, §A.4; CON-4, FRM-7)."""
 
+import struct
+import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+_ITEM = b"\xfe\xff\x00\xe0"
+_CODESTREAM_STARTS = (b"\xff\xd8", b"\xff\x4f\xff\x51")  # SOI of JPEG and JPEG-LS; SOC and SIZ of JPEG 2000
+_MAX_FRAMES = 1 << 24  # of a packed table
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,3 +28,124 @@ class FrameTable:
     def encapsulated(self) -> bool:
         """Whether the pixel data are encapsulated (compressed)."""
         return bool(self.offsets)
+
+
+def native_frames(
+    *, count: int, first: int, length: int, pixels: int, samples: int, bits_allocated: int, subsampled: bool
+) -> FrameTable | None:
+    """The table of native pixel data of `length` bytes from byte `first` of the file, or None if it is too short.
+
+    `pixels` is Rows times Columns. `subsampled` says that the photometric interpretation halves the chrominance
+    (PS3.3 §C.7.6.3.1.2, YBR_FULL_422); data that nevertheless have all samples are taken as they are.
+    """
+    bits = pixels * samples * bits_allocated
+    if subsampled and samples == 3 and length // 2 != (count * bits + 15) // 16:
+        bits = bits // 3 * 2
+    if count < 1 or bits < 1 or count * bits > length * 8:
+        return None
+    return FrameTable(count=count, first=first, bits=bits)
+
+
+def encapsulated_frames(
+    *,
+    count: int,
+    fragments: Sequence[int],
+    codestreams: Sequence[int],
+    end: int,
+    offset_tables: Sequence[Sequence[int]],
+) -> FrameTable | None:
+    """The table of encapsulated pixel data, or None where nothing says which fragments make up a frame.
+
+    `fragments` are the file offsets of the item headers after the one of the basic offset table, `end` is where the
+    last fragment ends. `codestreams` says of each whether it begins a codestream. `offset_tables` are tried in turn;
+    their entries count from the first fragment.
+    """
+    if not fragments or count < 1:
+        return None
+    if count == 1:
+        return FrameTable(count=1, offsets=(fragments[0], end))
+    if count == len(fragments):
+        return FrameTable(count=count, offsets=(*fragments, end))
+    known = set(fragments)
+    for table in offset_tables:
+        offsets = [fragments[0] + offset for offset in table]
+        ascending = all(map(int.__lt__, offsets, offsets[1:]))
+        if len(offsets) == count and offsets[0] == fragments[0] and ascending and known.issuperset(offsets):
+            return FrameTable(count=count, offsets=(*offsets, end))
+    starts = [offset for offset, starts in zip(fragments, codestreams, strict=True) if starts]
+    if len(starts) == count and starts[0] == fragments[0]:
+        return FrameTable(count=count, offsets=(*starts, end))
+    return None
+
+
+def starts_codestream(fragment: bytes) -> bool:
+    """Whether a fragment that begins with these (4 or more) bytes begins a JPEG, JPEG-LS or JPEG 2000 codestream."""
+    return fragment.startswith(_CODESTREAM_STARTS)
+
+
+def native_frame(table: FrameTable, number: int) -> tuple[int, int, int]:
+    """Where frame `number` (from 0) of native pixel data is: file offset, bytes to read, bits of the first to skip.
+
+    The bits are counted from the least significant one (PS3.5 §8.1.1); not 0 only for pixels of 1 bit.
+    """
+    start = table.bits * number
+    offset, shift = divmod(start, 8)
+    return table.first + offset, (shift + table.bits + 7) // 8, shift
+
+
+def encapsulated_frame(table: FrameTable, number: int) -> tuple[int, int]:
+    """Where frame `number` (from 0) of encapsulated pixel data is: file offset and bytes, item headers included."""
+    return table.offsets[number], table.offsets[number + 1] - table.offsets[number]
+
+
+def strip_items(data: bytes) -> bytes:
+    """The codestream of one encapsulated frame: its fragments joined, without item headers (FRM-5).
+
+    Raises:
+        ValueError: `data` is not a run of whole items.
+    """
+    parts = []
+    position = 0
+    while position < len(data):
+        if data[position : position + 4] != _ITEM or len(data) < position + 8:
+            raise ValueError("not an item")
+        end = position + 8 + int.from_bytes(data[position + 4 : position + 8], "little")
+        if end > len(data):
+            raise ValueError("an item longer than the frame")
+        parts.append(data[position + 8 : end])
+        position = end
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def pack(table: FrameTable) -> bytes:
+    """The table as bytes, for storage: a kind and its numbers, those of encapsulated frames deflated."""
+    if not table.encapsulated:
+        return b"N" + struct.pack("<QQQ", table.count, table.first, table.bits)
+    lengths = [after - before for before, after in zip(table.offsets, table.offsets[1:], strict=False)]
+    return b"E" + zlib.compress(struct.pack(f"<{len(lengths) + 1}Q", table.offsets[0], *lengths))
+
+
+def unpack(data: bytes) -> FrameTable:
+    """The table that `pack` made these bytes of.
+
+    Raises:
+        ValueError: it did not.
+    """
+    kind, body = data[:1], data[1:]
+    if kind == b"N" and len(body) == 24:
+        count, first, bits = struct.unpack("<QQQ", body)
+        return FrameTable(count=count, first=first, bits=bits)
+    if kind == b"E":
+        try:
+            inflater = zlib.decompressobj()
+            numbers = inflater.decompress(body, 8 * _MAX_FRAMES)
+        except zlib.error:
+            numbers = b""
+        if len(numbers) >= 16 and len(numbers) % 8 == 0 and inflater.eof:
+            position, *lengths = struct.unpack(f"<{len(numbers) // 8}Q", numbers)
+            offsets = [position]
+            for length in lengths:
+                position += length
+                offsets.append(position)
+            return FrameTable(count=len(lengths), offsets=tuple(offsets))
+    raise ValueError("not a frame table")

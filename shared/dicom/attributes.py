@@ -1,0 +1,79 @@
+"""PS3.18 §8.3.4.1 How an attribute is named in a request, and where it is in DICOM JSON attributes (Annex F)."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from shared.dicom.dictionary import data_element, tag_of
+from shared.errors import InvalidRequest
+
+type Attributes = dict[str, dict[str, Any]]
+"""A data set in the DICOM JSON model: 8 upper-case hex digits to `{"vr": ..., "Value": [...]}`."""
+
+_HEX = re.compile(r"[0-9A-Fa-f]{8}")
+
+
+@dataclass(frozen=True, slots=True)
+class AttributePath:
+    """A top-level attribute, or one in the items of a sequence (D-28: two levels at most)."""
+
+    tags: tuple[int, ...]
+
+    @property
+    def key(self) -> str:
+        """The tags as 8 upper-case hex digits each, joined by dots: `00400275.00080060`."""
+        return ".".join(f"{tag:08X}" for tag in self.tags)
+
+
+def parse_attribute_id(text: str) -> AttributePath:
+    """The attribute that a query parameter or an includefield names (QIDO-10, QIDO-15, QIDO-16, D-28).
+
+    `text` is a keyword, compared case-sensitively, or 8 hex digits in any case, or two of them joined by a dot.
+
+    Raises:
+        InvalidRequest: it is neither, or the standard has no such element (private tags are taken as they are).
+    """
+    names = text.split(".")
+    if len(names) > 2:
+        raise InvalidRequest(f"Attribute '{text[:100]}' is nested deeper than one sequence, which is not supported.")
+    tags = tuple(_tag(name) for name in names)
+    if len(tags) == 2 and not _may_be_sequence(tags[0]):
+        raise InvalidRequest(f"Attribute '{names[0][:100]}' is not a sequence.")
+    return AttributePath(tags)
+
+
+def remove(attributes: Attributes, path: str) -> bool:
+    """Takes exactly one element out of `attributes` (VAL-6, D-13); says whether it was there.
+
+    `path` is a tag, or tags and item numbers (from 1) as in `00400275/1/00080060` (BULK-1, W-17). Items stay, even
+    empty ones.
+    """
+    *steps, key = path.split("/")
+    items = iter(steps)
+    dataset: Mapping[str, Any] = attributes
+    for sequence, number in zip(items, items, strict=True):
+        value = dataset.get(sequence, {}).get("Value", ())
+        if not 1 <= int(number) <= len(value):
+            return False
+        dataset = value[int(number) - 1]
+    if key not in dataset or not isinstance(dataset, dict):
+        return False
+    del dataset[key]
+    return True
+
+
+def _tag(name: str) -> int:
+    tag = tag_of(name)
+    if tag is None and _HEX.fullmatch(name):
+        tag = int(name, 16)
+        if not tag & 0x10000 and data_element(tag) is None:
+            tag = None
+    if tag is None:
+        raise InvalidRequest(f"Unknown attribute '{name[:100]}'. Use a keyword or 8 hexadecimal digits.")
+    return tag
+
+
+def _may_be_sequence(tag: int) -> bool:
+    element = data_element(tag)
+    return element is None or element[1] == "SQ"

@@ -1,0 +1,145 @@
+"""PS3.5 §6.1 Character repertoires: from bytes to text by (0008,0005) SpecificCharacterSet (PS3.3 §C.12.1.1.2).
+
+Real files hold misspelt terms and text that is not what the character set says. Decoding never fails: unknown terms
+fall back to the default repertoire, undecodable bytes become U+FFFD.
+"""
+
+import codecs
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+
+_DEFAULT = "latin-1"  # a superset of ISO 646 that decodes every byte
+
+# ISO IR number -> Python codec, for single-byte sets with (`ISO 2022 IR n`) or without (`ISO_IR n`) code extensions.
+_SINGLE_BYTE = {
+    "6": _DEFAULT,
+    "13": "shift_jis",
+    "100": "latin-1",
+    "101": "iso8859-2",
+    "109": "iso8859-3",
+    "110": "iso8859-4",
+    "126": "iso8859-7",
+    "127": "iso8859-6",
+    "138": "iso8859-8",
+    "144": "iso8859-5",
+    "148": "iso8859-9",
+    "166": "iso8859-11",
+    "203": "iso8859-15",
+}
+_CODECS = (
+    {f"ISO_IR {number}": codec for number, codec in _SINGLE_BYTE.items()}
+    | {f"ISO 2022 IR {number}": codec for number, codec in _SINGLE_BYTE.items()}
+    | {
+        "ISO 2022 IR 58": "gb2312",
+        "ISO 2022 58": "gb2312",
+        "ISO 2022 IR 87": "iso2022_jp",
+        "ISO 2022 IR 149": "euc_kr",
+        "ISO 2022 IR 159": "iso2022_jp_2",
+        "ISO_IR 192": "utf-8",
+        "GB18030": "gb18030",
+        "GBK": "gbk",
+        "ISO 2022 GBK": "gbk",
+    }
+)
+_STAND_ALONE = frozenset({"utf-8", "gb18030", "gbk"})  # PS3.3 Table C.12-5: no code extensions beside these
+
+# Escape sequence -> Python codec (PS3.3 Tables C.12-3 and C.12-4).
+_ESCAPES = {
+    b"\x1b(B": _DEFAULT,
+    b"\x1b-A": "latin-1",
+    b"\x1b-B": "iso8859-2",
+    b"\x1b-C": "iso8859-3",
+    b"\x1b-D": "iso8859-4",
+    b"\x1b-F": "iso8859-7",
+    b"\x1b-G": "iso8859-6",
+    b"\x1b-H": "iso8859-8",
+    b"\x1b-L": "iso8859-5",
+    b"\x1b-M": "iso8859-9",
+    b"\x1b-T": "iso8859-11",
+    b"\x1b-b": "iso8859-15",
+    b"\x1b)I": "shift_jis",
+    b"\x1b(J": "shift_jis",
+    b"\x1b$B": "iso2022_jp",
+    b"\x1b$(D": "iso2022_jp_2",
+    b"\x1b$)C": "euc_kr",
+    b"\x1b$)A": "gb2312",
+}
+_KEEPS_ESCAPES = frozenset({"iso2022_jp", "iso2022_jp_2"})  # Python's codecs read these escape sequences themselves
+
+_FRAGMENT = re.compile(rb"^[^\x1b]+|\x1b[^\x1b]*")
+# What ends a code extension (PS3.5 §6.1.2.5.3); the value delimiter, too.
+_TEXT_DELIMITER = re.compile(rb"[\n\r\t\f\\]")
+_NAME_DELIMITER = re.compile(rb"[\n\r\t\f\\^=]")
+
+# Names of Python codecs that some writers put into (0008,0005). A fixed list: codecs like `idna` or `unicode_escape`
+# are no character sets.
+_FOREIGN = re.compile(
+    r"utf[-_ ]?8|(us-)?ascii|iso[-_ ]?8859[-_ ]?\d{1,2}|latin[-_ ]?1|(cp|windows-)125\d|gb2312|shift[-_]jis|euc[-_]kr",
+    re.IGNORECASE,
+)
+
+
+class CharacterSet:
+    """Decodes the text of one data set. Make it with `character_set`."""
+
+    __slots__ = ("_codecs", "_first")
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._codecs = names
+        self._first = names[0]
+
+    def text(self, raw: bytes) -> str:
+        """The text of an SH, LO, ST, LT, UC or UT element, all its values."""
+        if b"\x1b" not in raw:
+            return raw.decode(self._first, "replace")
+        return "".join(self._fragment(part, _TEXT_DELIMITER) for part in _FRAGMENT.findall(raw))
+
+    def name(self, raw: bytes) -> str:
+        """The text of a PN element, all its values."""
+        if b"\x1b" not in raw:
+            return raw.decode(self._first, "replace")
+        return "".join(self._fragment(part, _NAME_DELIMITER) for part in _FRAGMENT.findall(raw))
+
+    def _fragment(self, raw: bytes, delimiter: re.Pattern[bytes]) -> str:
+        if not raw.startswith(b"\x1b"):
+            return raw.decode(self._first, "replace")
+        size = 4 if raw[1:3] in {b"$(", b"$)"} else 3
+        codec = _ESCAPES.get(raw[:size])
+        if codec is None or (codec not in self._codecs and codec != _DEFAULT):
+            return raw.decode(self._first, "replace")
+        if codec in _KEEPS_ESCAPES:
+            return raw.decode(codec, "replace")
+        end = delimiter.search(raw, size)
+        if end is None:
+            return raw[size:].decode(codec, "replace")
+        return raw[size : end.start()].decode(codec, "replace") + raw[end.start() :].decode(self._first, "replace")
+
+
+DEFAULT_CHARACTER_SET = CharacterSet([_DEFAULT])
+"""What holds where (0008,0005) is absent or empty."""
+
+
+@lru_cache(maxsize=64)
+def character_set(specific_character_set: str) -> CharacterSet:
+    r"""The character set that the text of (0008,0005), values joined by `\`, stands for."""
+    names = [_codec(term) for term in specific_character_set.rstrip(" \0").split("\\")]
+    if names[0] in _STAND_ALONE:
+        del names[1:]
+    return CharacterSet([names[0], *(name for name in names[1:] if name not in _STAND_ALONE)])
+
+
+def _codec(term: str) -> str:
+    term = term.strip(" \0")
+    if codec := _CODECS.get(term):
+        return codec
+    # Common misspellings: `ISO-IR 100`, `ISO IR 100`, `ISO 2022-IR 100`, `ISO_2022_IR_100`.
+    repaired = re.sub(r"^ISO[ _-]IR[ _-]", "ISO_IR ", re.sub(r"^ISO.2022.IR.", "ISO 2022 IR ", term))
+    if codec := _CODECS.get(repaired):
+        return codec
+    if _FOREIGN.fullmatch(term):
+        try:
+            return codecs.lookup(term).name
+        except LookupError:
+            return _DEFAULT
+    return _DEFAULT
