@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from shared.errors import Misconfigured
 
@@ -107,5 +107,7 @@ class Settings(BaseModel):
         """Read the settings from `environment`. Empty values count as not set. Raises Misconfigured."""
         try:
             return cls.model_validate({key: value for key, value in environment.items() if value})
-        except ValueError as error:
-            raise Misconfigured(str(error)) from error
+        except ValidationError as error:
+            # Not the error's own text: it quotes the input, and with it keys.
+            faults = (f"{'.'.join(map(str, fault['loc'])) or 'settings'}: {fault['msg']}" for fault in error.errors())
+            raise Misconfigured("; ".join(faults)) from None
