@@ -14,7 +14,7 @@ from azurefunctions.extensions.base import Datum, InConverter, SdkType
 from shared.index.ingest import Ingest
 
 
-class BlobReference(SdkType):
+class BlobReference(SdkType):  # type: ignore[misc]  # the extension is not typed
     """The blob that a trigger reports, unread."""
 
     def __init__(self, name: str) -> None:
@@ -27,7 +27,11 @@ class BlobReference(SdkType):
         return self.name
 
 
-class BlobReferenceConverter(InConverter, binding="blob", trigger="blobTrigger"):
+class BlobReferenceConverter(  # type: ignore[call-arg]  # the extension is not typed
+    InConverter,  # type: ignore[misc]  # likewise
+    binding="blob",
+    trigger="blobTrigger",
+):
     """Makes the parameter of a function of what the host says about the blob."""
 
     @classmethod

@@ -6,6 +6,7 @@ every blob that appears, finds nothing to do, or finishes what a crash left, or 
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -15,12 +16,11 @@ from shared.dicom.part10 import InvalidPart10, Part10, Part10Reader
 from shared.dicomweb.json_model import dumps
 from shared.dicomweb.partitions import Partition
 from shared.errors import Unavailable
-from shared.events.publisher import EventPublisher, changes_pending
 from shared.index import documents
 from shared.index.acceptance import KEPT_TEXT, Refused, examine, needs_strict_reading
 from shared.index.instances import InstanceIndex
 from shared.index.lookup import InstanceLookup
-from shared.index.receiver import HELD_BYTES_UNREADABLE, ask_again
+from shared.index.receiver import HELD_BYTES_UNREADABLE, ask_again, feed
 from shared.index.registry import Registry
 from shared.index.rules import IngestRules
 from shared.index.store_batch import StoreBatch, discard
@@ -33,7 +33,6 @@ _BESIDE: Final = (".json", ".off")
 _YOUNG_SECONDS: Final = 10
 """A blob of this age is most likely being committed by the transaction that wrote it."""
 _GRACE_SECONDS: Final = 3.0
-_ANNOUNCEMENT_SECONDS: Final = 10
 
 
 class Ingest:
@@ -45,7 +44,6 @@ class Ingest:
         index: InstanceIndex,
         lookup: InstanceLookup,
         registry: Registry,
-        publisher: EventPublisher,
         *,
         rules: IngestRules,
         now: Callable[[], float],
@@ -57,11 +55,9 @@ class Ingest:
         self._index = index
         self._lookup = lookup
         self._registry = registry
-        self._publisher = publisher
         self._rules = rules
         self._pause = pause
         self._last_ms = 0
-        self._announcing: set[asyncio.Task[None]] = set()
 
     # ---- transactions
 
@@ -76,27 +72,10 @@ class Ingest:
             new_upload_id=self._new_upload_id,
         )
 
-    def announce(self) -> None:
-        """Wake the sequencer of the change feed (S-6). Nobody waits for it, nothing depends on it: a timer remains."""
-        task = asyncio.create_task(self._publish())
-        self._announcing.add(task)
-        task.add_done_callback(self._announcing.discard)
-
     def _new_upload_id(self) -> str:
         """Of two uploads of this process the later one has the greater id, even within a millisecond (PUT-2)."""
         self._last_ms = max(self._last_ms + 1, int(self.now() * 1000))
         return keys.new_upload_id(self._last_ms)
-
-    async def close(self) -> None:
-        """Wait for announcements that are under way."""
-        await asyncio.gather(*self._announcing, return_exceptions=True)
-
-    async def _publish(self) -> None:
-        try:
-            async with asyncio.timeout(_ANNOUNCEMENT_SECONDS):
-                await self._publisher.publish([changes_pending()])
-        except Exception as error:  # noqa: BLE001 - the timer sweep is the guarantee
-            telemetry.failure("changes-not-announced", error)
 
     # ---- the blob trigger
 
@@ -112,7 +91,7 @@ class Ingest:
         if blob.endswith(_BESIDE) and keys.parse_blob_name(f"{blob.rpartition('.')[0]}.dcm"):
             return
         name = keys.parse_blob_name(blob)
-        partition = await self._partition(name.namespace if name else keys.DEFAULT_NAMESPACE)
+        partition = await self._registry.by_namespace(name.namespace if name else keys.DEFAULT_NAMESPACE)
         if partition is None:
             _report(blob, "unknown-partition")
             return
@@ -152,11 +131,9 @@ class Ingest:
         )
         instance = await documents.move_to_blobs(instance, self._blobs, metadata_inline=self._rules.metadata_inline)
         [outcome] = await self._index.commit(partition, [instance])
-        if outcome is CommitOutcome.STORED:
-            await self._publish()
-        elif outcome is CommitOutcome.BUSY:
+        if outcome is CommitOutcome.BUSY:
             raise Unavailable("The instance is being stored by somebody else.")
-        elif outcome is CommitOutcome.ALREADY_STORED:
+        if outcome is CommitOutcome.ALREADY_STORED:
             if name is not None and name.identifier == instance.identifier:
                 await discard(self._blobs, instance)
             else:
@@ -170,15 +147,15 @@ class Ingest:
         known = False
         try:
             async for chunk in source.chunks():
-                await asyncio.to_thread(reader.feed, chunk)
+                await feed(reader, chunk)
                 if not known and reader.identifier is not None:
                     known = True
                     if await self._is_indexed(partition, reader.identifier, properties.name):
                         return None
             return await asyncio.to_thread(reader.finish)
-        except InvalidPart10:
+        except InvalidPart10 as error:
             part10 = None
-            if properties.length <= HELD_BYTES_UNREADABLE:
+            if not error.final and properties.length <= HELD_BYTES_UNREADABLE:
                 part10 = await ask_again(await self._blobs.read(properties.name), strict=strict)
             if part10 is None:
                 _report(properties.name, "not-readable")
@@ -188,10 +165,6 @@ class Ingest:
         stored = await self._lookup.instance(partition, identifier, metadata=False)
         return stored is not None and stored.blob == blob
 
-    async def _partition(self, namespace: str) -> Partition | None:
-        partitions = await self._registry.partitions()
-        return next((partition for partition in partitions if partition.namespace == namespace), None)
-
 
 def _report(blob: str, reason: str) -> None:
-    telemetry.event("blob-not-indexed", level=30, blob=telemetry.pseudonym(blob), reason=reason)
+    telemetry.event("blob-not-indexed", level=logging.WARNING, blob=telemetry.pseudonym(blob), reason=reason)

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
+from shared import telemetry
 from shared.dicom.identifiers import InstanceIdentifier, is_uid
 from shared.dicom.part10 import InvalidPart10, Part10, Part10Reader, second_opinion
 from shared.errors import TooLarge
@@ -22,7 +23,7 @@ HELD_BYTES: Final = 16 * 1024**2
 HELD_BYTES_UNREADABLE: Final = 64 * 1024**2
 """How much is kept of a file that the reader has refused, or whose UIDs are not known yet."""
 _INLINE_BYTES: Final = 256 * 1024
-"""What is parsed on the event loop; more than that at once, or a longer header, goes to a thread."""
+"""A chunk up to this size is parsed on the event loop, a larger one in a thread."""
 
 type OpenUpload = Callable[[InstanceIdentifier], tuple[str, BlobUpload]]
 """Names the blob of an instance and starts its upload."""
@@ -68,9 +69,9 @@ class Receiver:
         if self._reader is not None:
             try:
                 part10 = self._reader.finish()
-            except InvalidPart10:
-                self._reader = None
-        if part10 is None and self._held is not None and self.length:
+            except Exception as error:  # noqa: BLE001 - whatever is wrong with the reader, the others must not fail
+                self._refuse(error)
+        if part10 is None and self._held is not None:
             part10 = await ask_again(b"".join(self._held), strict=self._strict)
         if part10 is None:
             await self.abort()
@@ -105,26 +106,29 @@ class Receiver:
     async def _take(self, chunk: bytes) -> None:
         if self._reader is not None:
             try:
-                await self._feed(self._reader, chunk)
-            except InvalidPart10:
-                self._reader = None
+                await feed(self._reader, chunk)
+            except Exception as error:  # noqa: BLE001 - as above
+                self._refuse(error)
         if self._held is not None:
             self._held.append(chunk)
         if self._upload is not None:
             await self._upload.write(chunk)
         elif self._named is None and self._reader is not None and self._reader.identifier is not None:
             await self._begin_upload(self._reader.identifier)
-        settled = self._named is not None and self._reader is not None
-        if self.length > (HELD_BYTES if settled else HELD_BYTES_UNREADABLE):
+        readable = self._named is not None and self._reader is not None
+        if self.length > (HELD_BYTES if readable else HELD_BYTES_UNREADABLE):
             self._held = None
-            if not settled:
-                await self.abort()
+        if self._held is None and not readable:
+            await self.abort()  # it will be refused: there is no use in writing the rest
 
-    async def _feed(self, reader: Part10Reader, chunk: bytes) -> None:
-        if len(chunk) > _INLINE_BYTES or reader.header_bytes > _INLINE_BYTES:
-            await asyncio.to_thread(reader.feed, chunk)
+    def _refuse(self, error: Exception) -> None:
+        """The reader has given the file up. What it holds is of no more use if nobody else could read it, either."""
+        self._reader = None
+        if isinstance(error, InvalidPart10):
+            if error.final:
+                self._held = None
         else:
-            reader.feed(chunk)
+            telemetry.failure("reader-failed", error)
 
     async def _begin_upload(self, identifier: InstanceIdentifier) -> None:
         self._named = identifier
@@ -144,6 +148,17 @@ class Receiver:
 async def ask_again(data: bytes, *, strict: bool) -> Part10 | None:
     """A second opinion on a file that the reader has refused: what it holds, or None."""
     try:
-        return await asyncio.to_thread(second_opinion, data)
+        return await asyncio.to_thread(second_opinion, data, strict=strict, keep_text=KEPT_TEXT)
     except InvalidPart10:
         return None
+    except Exception as error:  # noqa: BLE001 - a file that nobody can read gets a reason, not an exception
+        telemetry.failure("second-opinion-failed", error)
+        return None
+
+
+async def feed(reader: Part10Reader, chunk: bytes) -> None:
+    """Parse the next bytes of a file: a large piece in a thread. Raises InvalidPart10."""
+    if len(chunk) > _INLINE_BYTES:
+        await asyncio.to_thread(reader.feed, chunk)
+    else:
+        reader.feed(chunk)

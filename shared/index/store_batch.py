@@ -154,7 +154,7 @@ class StoreBatch:
         if part10 is None:
             return _Entry(StoreOutcome(failure=FailureReason.VALIDATION_FAILURE))
         try:
-            verdict, document = await self._examine(part10, receiver.header_bytes)
+            verdict, document = await self._examine(part10)
         except Exception as error:  # noqa: BLE001 - one instance that trips the reader must not fail the others
             telemetry.failure("instance-not-judged", error)
             return _Entry(StoreOutcome(failure=FailureReason.PROCESSING_FAILURE))
@@ -196,7 +196,7 @@ class StoreBatch:
             pending,
         )
 
-    async def _examine(self, part10: Part10, header_bytes: int) -> tuple[Accepted | Refused, bytes]:
+    async def _examine(self, part10: Part10) -> tuple[Accepted | Refused, bytes]:
         def judge() -> tuple[Accepted | Refused, bytes]:
             verdict = examine(
                 part10,
@@ -206,6 +206,7 @@ class StoreBatch:
             )
             return verdict, dumps(verdict.metadata) if isinstance(verdict, Accepted) else b""
 
+        header_bytes = part10.pixel_data.offset if part10.pixel_data else part10.length
         return await asyncio.to_thread(judge) if header_bytes > _INLINE_BYTES else judge()
 
     def _open_upload(self, identifier: InstanceIdentifier) -> tuple[str, BlobUpload]:

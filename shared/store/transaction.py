@@ -33,10 +33,7 @@ async def store_instances(
             await _receive_parts(wanted.content, body, batch)
         else:
             await _receive_file(body, batch)
-        outcomes = await batch.store()
-    if any(outcome.failure is None for outcome in outcomes):
-        ingest.announce()
-    return outcomes
+        return await batch.store()
 
 
 async def _receive_file(body: AsyncIterator[bytes], batch: StoreBatch) -> None:
@@ -52,8 +49,7 @@ async def _receive_parts(content: Multipart, body: AsyncIterator[bytes], batch: 
     async for chunk in body:
         for event in reader.feed(chunk):
             await parts.take(event)
-    for event in reader.finish():
-        await parts.take(event)
+    reader.finish()
 
 
 class _Parts:
