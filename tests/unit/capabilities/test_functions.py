@@ -1,0 +1,260 @@
+import json
+import re
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from shared.capabilities import functions, yaml
+from shared.capabilities.descriptions import matching_keys, operation, search_keys
+from shared.dicomweb.resources import FALLBACK, RESOURCES
+from shared.errors import Unavailable
+from tests.builders.functions import handler_of
+from tests.builders.http import boundary, field, settings
+
+
+def room(checks=None, **fields):
+    return functions.blueprint(boundary(**fields), settings(**fields), checks or {})
+
+
+async def openapi(version: str = "v2", **fields) -> dict:
+    response = await handler_of(room(**fields), "openapi_json").get(f"/{version}/api.json")
+    assert (response.status, field(response, "content-type")) == (200, "application/json; charset=utf-8")
+    return json.loads(response.body)
+
+
+# -------------------------------------------------------------------------------------------------------- OpenAPI
+
+
+@pytest.mark.spec("URL-8")
+@pytest.mark.parametrize("data_partitions", [False, True])
+async def test_the_openapi_document_describes_every_row_of_the_resource_table(data_partitions):
+    document = await openapi(data_partitions=data_partitions)
+
+    assert document["openapi"].startswith("3.1")
+    described = {
+        (method, path)
+        for path, item in document["paths"].items()
+        for method in item
+        if method not in {"parameters", "servers"}
+    }
+    rows = [row for row in RESOURCES.values() if row is not FALLBACK]
+    assert described == {
+        (method.lower(), "/" + row.path(data_partitions=data_partitions).removeprefix("{version}").removeprefix("/"))
+        for row in rows
+        for method in row.methods
+    }
+
+
+@pytest.mark.spec("URL-8")
+async def test_the_openapi_document_is_consistent():
+    document = await openapi(data_partitions=True)
+    identifiers = []
+    for path, item in document["paths"].items():
+        named = [parameter["name"] for parameter in item.get("parameters", [])]
+        assert named == re.findall(r"\{(\w+)\}", path)
+        for method, described in item.items():
+            if method in {"parameters", "servers"}:
+                continue
+            identifiers.append(described["operationId"])
+            assert described["responses"]
+            assert ("requestBody" in described) == (method in {"post", "put"})
+    assert len(identifiers) == len(set(identifiers))
+    for reference in re.findall(r'"\$ref": ?"#/components/schemas/(\w+)"', json.dumps(document)):
+        assert reference in document["components"]["schemas"]
+
+
+@pytest.mark.spec("URL-8", "PUT-5")
+async def test_each_version_has_its_own_description():
+    assert "put" in (await openapi("v2"))["paths"]["/studies"]
+    assert "put" not in (await openapi("v1"))["paths"]["/studies"]
+    assert (await openapi("v1.0-prerelease"))["servers"] == [{"url": "https://dicom.example/v1.0-prerelease"}]
+    assert (await openapi("v2"))["paths"]["/health/check"]["servers"] == [{"url": "https://dicom.example"}]
+
+
+@pytest.mark.spec("URL-8")
+async def test_yaml_and_json_say_the_same():
+    response = await handler_of(room(), "openapi_yaml").get("/v2/api.yaml")
+
+    assert field(response, "content-type") == "application/yaml; charset=utf-8"
+    assert read_yaml(response.body.decode()) == await openapi()
+
+
+def test_yaml_of_every_kind_of_value():
+    value = {"a": {"b": [1, "x: y", {"c": None, "d": [[], {}, [True]]}], "#": "ä\n"}, "e": {}}
+
+    assert read_yaml(yaml.dumps(value).decode()) == value
+
+
+def read_yaml(text: str):
+    """Block style with JSON scalars, by indentation: an independent reading of what the emitter may write."""
+    lines = [(len(line) - len(line.lstrip()), line.lstrip()) for line in text.splitlines()]
+
+    def block(position: int, indent: int):
+        found = None
+        while position < len(lines) and lines[position][0] == indent:
+            line = lines[position][1]
+            if line.startswith("-"):
+                found = [] if found is None else found
+                rest, add = line[1:].strip(), found.append
+            else:
+                found = {} if found is None else found
+                key, end = json.JSONDecoder().raw_decode(line)
+                assert line[end] == ":"
+                rest, add = line[end + 1 :].strip(), lambda value, key=key, into=found: into.__setitem__(key, value)
+            if rest:
+                add(json.loads(rest))
+                position += 1
+            else:
+                value, position = block(position + 1, lines[position + 1][0])
+                add(value)
+        return found, position
+
+    value, end = block(0, 0)
+    assert end == len(lines)
+    return value
+
+
+# --------------------------------------------------------------------------------------------------- capabilities
+
+
+@pytest.mark.spec("CAP-1")
+@pytest.mark.parametrize(
+    "accept", [None, "*/*", "application/vnd.sun.wadl+xml", "application/json;q=0.5, application/*"]
+)
+async def test_capabilities_are_a_wadl_document_by_default(accept):
+    headers = [("Accept", accept)] if accept else []
+
+    response = await handler_of(room(), "capabilities").request("OPTIONS", "/v2/", headers)
+
+    assert (response.status, field(response, "content-type")) == (200, "application/vnd.sun.wadl+xml")
+    names = {"w": "http://wadl.dev.java.net/2009/02"}
+    document = ET.fromstring(response.body)  # noqa: S314  (our own output)
+    resources = document.find("w:resources", names)
+    assert resources.get("base") == "https://dicom.example/"
+    paths = [resource.get("path") for resource in resources.findall("w:resource", names)]
+    assert "v2/studies/{study}/series/{series}/instances/{instance}/frames/{frames}" in paths
+    search = document.find(".//w:method[@id='search_study_series_get']", names)
+    keys = [parameter.get("name") for parameter in search.findall("w:request/w:param", names)]
+    assert {"limit", "offset", "fuzzymatching", "includefield", "Modality"} <= set(keys)
+    assert "PatientID" not in keys
+
+
+@pytest.mark.spec("CAP-1")
+@pytest.mark.parametrize("accept", ["application/dicom+json", "application/json", "application/json, */*;q=0.1"])
+async def test_capabilities_are_json_for_those_who_prefer_it(accept):
+    response = await handler_of(room(), "capabilities").request("OPTIONS", "/v2/", [("Accept", accept)])
+
+    assert field(response, "content-type") == accept.partition(",")[0]
+    assert json.loads(response.body)["apiVersion"] == "v2"
+
+
+@pytest.mark.spec("CAP-1")
+async def test_capabilities_in_no_other_type():
+    response = await handler_of(room(), "capabilities").request("OPTIONS", "/v2/", [("Accept", "image/png")])
+
+    assert response.status == 406
+
+
+@pytest.mark.spec("CAP-1")
+async def test_a_preflight_of_the_capabilities_is_not_a_request_for_them():
+    preflight = [("Origin", "https://viewer.example"), ("Access-Control-Request-Method", "GET")]
+
+    response = await handler_of(room(), "capabilities").request("OPTIONS", "/v2/", preflight)
+
+    assert (response.status, response.body) == (204, b"")
+
+
+@pytest.mark.spec("CAP-2")
+async def test_conformance_tells_features_limits_resources_and_search_keys():
+    fields = {"data_partitions": True, "max_file_bytes": 1000, "bulk_data_uris": False}
+
+    response = await handler_of(room(**fields), "conformance").get("/v2/conformance")
+
+    facts = json.loads(response.body)
+    assert (facts["apiVersion"], facts["supportedVersions"]) == ("v2", ["1.0-prerelease", "1", "2"])
+    assert (facts["features"]["dataPartitions"], facts["features"]["bulkDataUris"]) == (True, False)
+    assert (facts["limits"]["fileBytes"], facts["limits"]["searchMaximum"]) == (1000, 200)
+    assert {"name", "path", "methods", "consumes", "produces"} == set(facts["resources"][0])
+    assert facts["resources"][0]["path"] == "/v2/partitions/{partition}/studies"
+    assert "PatientID" in facts["searchKeys"]["study"]
+
+
+@pytest.mark.spec("CAP-2")
+async def test_conformance_differs_by_version():
+    facts = json.loads((await handler_of(room(), "conformance").get("/v1/conformance")).body)
+
+    assert (facts["features"]["upsert"], facts["features"]["bulkDataUris"]) == (False, False)
+    assert facts["resources"][0]["methods"] == ["POST"]
+
+
+def test_every_row_has_its_facts():
+    for row in RESOURCES.values():
+        if row is not FALLBACK:
+            assert operation(row).successes
+
+
+@pytest.mark.spec("CAP-1")
+def test_search_resources_are_searched_by_their_own_and_their_parents_attributes():
+    keys = search_keys()
+
+    assert matching_keys(RESOURCES["search_instances"]) == keys["study"] + keys["series"] + keys["instance"]
+    assert matching_keys(RESOURCES["search_study_instances"]) == keys["series"] + keys["instance"]
+    assert matching_keys(RESOURCES["search_series_instances"]) == keys["instance"]
+    assert "RequestAttributesSequence.RequestedProcedureID" in keys["series"]
+
+
+# --------------------------------------------------------------------------------------------------------- health
+
+
+@pytest.mark.spec("URL-9", "HC-1", "AUTH-5")
+async def test_health_is_200_with_the_details():
+    async def well():
+        return None
+
+    response = await handler_of(room({"tables": well}), "health_check").get("/health/check")
+
+    assert (response.status, field(response, "api-supported-versions")) == (200, None)
+    assert json.loads(response.body) == {
+        "overallStatus": "Healthy",
+        "details": [{"name": "tables", "status": "Healthy", "description": ""}],
+    }
+
+
+@pytest.mark.spec("URL-9", "HC-1")
+async def test_ill_health_is_503_with_the_details():
+    async def ill():
+        raise Unavailable("account xyz")
+
+    response = await handler_of(room({"tables": ill}), "health_check").get("/health/check")
+
+    assert response.status == 503
+    assert json.loads(response.body)["overallStatus"] == "Unhealthy"
+    assert b"xyz" not in response.body
+
+
+@pytest.mark.spec("HC-3")
+async def test_an_excluded_check_does_not_count():
+    async def ill():
+        raise Unavailable("down")
+
+    response = await handler_of(room({"events": ill}, health_checks_excluded=("events",)), "health_check").get(
+        "/health/check"
+    )
+
+    assert (response.status, json.loads(response.body)["details"]) == (200, [])
+
+
+# ------------------------------------------------------------------------------------------------------- fallback
+
+
+@pytest.mark.spec("URL-11", "URL-3", "URL-1")
+@pytest.mark.parametrize(
+    ("method", "target", "status"),
+    [("GET", "/", 404), ("DELETE", "/v2/studies", 405), ("GET", "/v7/studies/1.2/x", 400), ("GET", "/v2/nothing", 404)],
+)
+async def test_the_fallback_answers_what_nobody_else_does(method, target, status):
+    assert (await handler_of(room(), "zz_fallback").request(method, target)).status == status
+
+
+async def test_a_path_whose_own_function_is_switched_off_is_not_found():
+    assert (await handler_of(room(), "zz_fallback").get("/v2/studies")).status == 404

@@ -1,0 +1,148 @@
+import base64
+import json
+import logging
+
+import pytest
+
+from shared.errors import Misconfigured, MissingCredentials
+from shared.http.messages import Headers, Request
+from shared.http.openid import OpenIdAuthenticator
+from shared.http.principal import ACTIONS, NoAuthentication, PlatformAuthenticator, Roles, authenticator
+from tests.builders.http import settings
+
+READER = {"name": "reader", "dataActions": ["read"], "scopes": ["/"]}
+
+
+def roles(*entries: dict) -> Roles:
+    return Roles(json.dumps(entries))
+
+
+@pytest.mark.spec("AUTH-16")
+def test_the_default_roles():
+    assert Roles().actions(["globalAdmin"]) == ACTIONS
+    assert Roles().actions(["globalReader"]) == {"read"}
+
+
+@pytest.mark.spec("AUTH-11", "AUTH-13")
+def test_not_data_actions_subtract_within_their_role_only():
+    found = roles(
+        {"name": "Most", "dataActions": ["*"], "notDataActions": ["delete", "export"], "scopes": ["/"]},
+        {"name": "Deleter", "dataActions": ["delete"], "scopes": ["/"]},
+        {"name": "Nothing", "dataActions": ["read"], "notDataActions": ["*"], "scopes": ["/"]},
+    )
+
+    assert found.actions(["most"]) == ACTIONS - {"delete", "export"}
+    assert found.actions(["most", "DELETER"]) == ACTIONS - {"export"}
+    assert found.actions(["nothing", "unknown"]) == frozenset()
+
+
+@pytest.mark.spec("AUTH-11", "AUTH-12")
+@pytest.mark.parametrize(
+    "document",
+    [
+        "not json",
+        "{}",
+        json.dumps([READER, {**READER, "name": "READER"}]),
+        json.dumps([{**READER, "dataActions": ["reed"]}]),
+        json.dumps([{**READER, "dataActions": []}]),
+        json.dumps([{**READER, "notDataActions": ["all"]}]),
+        json.dumps([{**READER, "scopes": []}]),
+        json.dumps([{**READER, "scopes": ["/studies"]}]),
+        json.dumps([{**READER, "scopes": ["/", "/"]}]),
+        json.dumps([{**READER, "name": ""}]),
+        json.dumps([{**READER, "unknown": 1}]),
+        json.dumps([{"name": "reader", "dataActions": ["read"]}]),
+    ],
+)
+def test_a_roles_document_with_a_fault_stops_the_start(document):
+    with pytest.raises(Misconfigured):
+        Roles(document)
+
+
+def principal(*claims: tuple[str, str], **fields: str) -> str:
+    document = {"auth_typ": "aad", "claims": [{"typ": typ, "val": val} for typ, val in claims], **fields}
+    return base64.b64encode(json.dumps(document).encode()).decode()
+
+
+def carrying(*values: str) -> Request:
+    return Request("GET", "https", "h", "/", headers=Headers(("X-MS-Client-Principal", value) for value in values))
+
+
+def platform() -> PlatformAuthenticator:
+    return PlatformAuthenticator(settings(authentication="platform", platform_authentication=True), Roles())
+
+
+@pytest.mark.spec("AUTH-10")
+async def test_the_principal_of_the_platform_makes_a_caller():
+    caller = await platform().authenticate(
+        carrying(principal(("roles", "globalReader"), ("sub", "u"), ("name", "Jane")))
+    )
+
+    assert (caller.actions, caller.claims) == ({"read"}, {"sub": "u", "roles": "globalReader"})
+
+
+async def test_the_principal_may_name_the_type_of_its_role_claims():
+    long_name = "http://schemas.microsoft.com/ws/2008/06/identity/claims/role"
+
+    caller = await platform().authenticate(carrying(principal((long_name, "globalAdmin"), role_typ=long_name)))
+
+    assert caller.actions == ACTIONS
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        (),
+        ("",),
+        ("not base64!",),
+        (base64.b64encode(b"[]").decode(),),
+        (base64.b64encode(b'{"claims": 7}').decode(),),
+        (base64.b64encode(b'{"claims": [{"typ": "roles"}]}').decode(),),
+        (base64.b64encode(b"\xff").decode(),),
+        (principal(("roles", "globalAdmin")), principal(("roles", "globalAdmin"))),
+    ],
+)
+async def test_a_principal_that_cannot_be_read_is_refused(values):
+    with pytest.raises(MissingCredentials):
+        await platform().authenticate(carrying(*values))
+
+
+async def test_the_principal_header_counts_only_when_the_platform_says_so():
+    with pytest.raises(Misconfigured):
+        PlatformAuthenticator(settings(), Roles())
+    with pytest.raises(ValueError, match="platform"):
+        settings(authentication="platform")
+
+
+async def test_the_principal_header_is_nothing_to_the_openid_authenticator():
+    at = authenticator(settings(authentication="openid", authority="https://login.example", audiences=("a",)))
+
+    with pytest.raises(MissingCredentials):
+        await at.authenticate(carrying(principal(("roles", "globalAdmin"))))
+
+
+@pytest.mark.spec("AUTH-4")
+async def test_switching_authentication_off_grants_everything_and_says_so_loudly(caplog):
+    at = authenticator(settings())
+
+    assert isinstance(at, NoAuthentication)
+    assert (await at.authenticate(Request("GET", "https", "h", "/"))).actions == ACTIONS
+    (record,) = caplog.records
+    assert record.levelno >= logging.WARNING
+    assert "AUTHENTICATION IS OFF" in record.getMessage()
+
+
+@pytest.mark.spec("AUTH-2", "AUTH-3", "HDR-7")
+def test_the_challenge_names_the_authority_and_the_audience():
+    at = authenticator(settings(authentication="openid", authority="https://login.example", audiences=("api://a", "b")))
+
+    assert isinstance(at, OpenIdAuthenticator)
+    assert at.challenge == ('Bearer authorization_uri="https://login.example", resource_id="api://a", realm="api://a"')
+
+
+@pytest.mark.parametrize("mode", ["openid", "platform"])
+def test_a_roles_document_with_a_fault_stops_the_start_in_every_mode(mode):
+    fields = {"authority": "https://login.example", "audiences": ("a",), "platform_authentication": True}
+
+    with pytest.raises(Misconfigured):
+        authenticator(settings(authentication=mode, roles_document="[7]", **fields))
