@@ -1,0 +1,113 @@
+"""The Store transaction on stores in memory."""
+
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from shared.dicom.identifiers import InstanceIdentifier
+from shared.dicomweb.partitions import DEFAULT_KEY, DEFAULT_NAME, Partition
+from shared.dicomweb.versions import ApiVersion
+from shared.index.clock import HybridClock
+from shared.index.ingest import Ingest
+from shared.index.instances import InstanceIndex
+from shared.index.lookup import InstanceLookup
+from shared.index.outcomes import StoreOutcome
+from shared.index.registry import Registry
+from shared.index.rules import IngestRules
+from shared.index.values import StoredInstance
+from shared.store.request import Multipart, SingleFile, StoreRequest
+from shared.store.transaction import store_instances
+from tests.builders.images import multipart
+from tests.fakes.blobs import MemoryBlobStore
+from tests.fakes.tables import MemoryTableStore
+
+SHARDS = 4
+BOUNDARY = b"a-boundary-that-occurs-nowhere-else"
+PARTITION = Partition(DEFAULT_KEY, DEFAULT_NAME, "0", datetime.min.replace(tzinfo=UTC))
+
+
+@dataclass
+class Time:
+    """A clock that tests set; pauses only note how long they would be."""
+
+    seconds: float = 1_700_000_000.0
+    pauses: list[float] = field(default_factory=list)
+
+    def __call__(self) -> float:
+        return self.seconds
+
+    async def pause(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        self.seconds += seconds
+
+
+class Service:
+    """What one process holds of the stores; `again` is another process on the same stores."""
+
+    def __init__(
+        self,
+        tables: MemoryTableStore | None = None,
+        blobs: MemoryBlobStore | None = None,
+        time: Time | None = None,
+        **rules: object,
+    ) -> None:
+        self.time = time or Time()
+        self.tables = tables or MemoryTableStore()
+        self.blobs = blobs or MemoryBlobStore(now=lambda: datetime.fromtimestamp(self.time(), UTC))
+        clock = HybridClock(self.time)
+        self.lookup = InstanceLookup(self.tables, shards=SHARDS)
+        self.index = InstanceIndex(self.tables, clock, shards=SHARDS)
+        self.ingest = Ingest(
+            self.blobs,
+            self.index,
+            self.lookup,
+            Registry(self.tables, clock, data_partitions=False, shards=SHARDS, spread=1),
+            rules=IngestRules(**{"max_file_bytes": 1 << 40, **rules}),
+            now=self.time,
+            pause=self.time.pause,
+        )
+
+    def again(self) -> "Service":
+        return Service(self.tables, self.blobs, self.time)
+
+    async def store(self, *files: bytes, **options: object) -> list[StoreOutcome]:
+        """Store `files` in one multipart request."""
+        return await self.send(multipart(list(files))[0], Multipart(BOUNDARY, "application/dicom"), **options)
+
+    async def store_one(self, data: bytes, **options: object) -> StoreOutcome:
+        """Store a file that is a whole body."""
+        [outcome] = await self.send(data, SingleFile(), **options)
+        return outcome
+
+    async def send(
+        self,
+        body: bytes | Iterable[bytes] | AsyncIterator[bytes],
+        content: SingleFile | Multipart,
+        *,
+        version: ApiVersion = ApiVersion.V2,
+        study: str | None = None,
+        replace: bool = False,
+        expires: datetime | None = None,
+        chunk: int = 64 * 1024,
+    ) -> list[StoreOutcome]:
+        """Run the transaction on `body`, cut into chunks."""
+        wanted = StoreRequest(content, study, replace, expires)
+        chunks = body if isinstance(body, AsyncIterator) else chunks_of(body, chunk)
+        return await store_instances(wanted, chunks, version=version, partition=PARTITION, ingest=self.ingest)
+
+    async def instance(self, identifier: InstanceIdentifier) -> StoredInstance | None:
+        """What the index says of an instance."""
+        return await self.lookup.instance(PARTITION, identifier, metadata=True)
+
+    async def content(self, identifier: InstanceIdentifier) -> bytes | None:
+        """The file of an instance, None if it is not stored."""
+        stored = await self.instance(identifier)
+        return None if stored is None else await self.blobs.read(stored.blob)
+
+
+async def chunks_of(body: bytes | Iterable[bytes], size: int) -> AsyncIterator[bytes]:
+    """`body` in pieces of `size` bytes, or as it is cut already."""
+    for piece in (
+        [body[start : start + size] for start in range(0, len(body), size)] if isinstance(body, bytes) else body
+    ):
+        yield piece
