@@ -29,6 +29,7 @@ JSON = "application/json;odata=minimalmetadata"
 _METHODS = {"insert": "POST", "upsert": "PUT", "replace": "PUT", "merge": "PATCH", "delete": "DELETE"}
 _TYPE = "@odata.type"
 _OPERATION_OVERHEAD = 600  # headers and boundary of one operation in a batch, without keys and properties
+_KEY_BYTES = 12  # of a UTF-16 unit at most: percent-encoded in the URL, and as JSON
 _FORBIDDEN_IN_KEYS = re.compile(r"[/\\#?\x00-\x1f\x7f-\x9f]")
 _SYSTEM_PROPERTIES = frozenset({"PartitionKey", "RowKey", "Timestamp"})
 
@@ -66,7 +67,7 @@ def check(operations: Sequence[Operation]) -> None:
             raise ValueError("A conditional write needs an etag")
         if operation.verb != "delete":
             payload += _check_properties(operation)
-        payload += _OPERATION_OVERHEAD + 6 * (len(partition_key) + len(operation.row_key))
+        payload += _OPERATION_OVERHEAD + _KEY_BYTES * (len(partition_key) + len(operation.row_key))
     # The estimate assumes that every character is escaped: only what may be too large is encoded to find out.
     if payload > MAX_BATCH_BYTES and _exact_payload(operations) > MAX_BATCH_BYTES:
         raise ValueError("An entity group transaction has at most 4 MiB")

@@ -1,0 +1,190 @@
+"""Every adapter proves itself with a token, over TLS, to an emulator that checks it."""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from devhost.azurite import azurite_command
+
+ROOT = Path(__file__).parents[3]
+
+CLIENT = '''
+import asyncio, sys, time
+import jwt
+from azure.core.credentials import AccessToken
+from shared.errors import DependencyRefused, Unavailable
+from shared.storage.azure_blobs import AzureBlobStore
+from shared.storage.azure_blobs_sdk import SdkBlobStore
+from shared.storage.azure_queues import AzureQueueStore
+from shared.storage.azure_tables import AzureTableStore
+from shared.storage.connection import StorageConnection
+from shared.storage.ports import Operation
+
+
+class Tokens:
+    """Tokens as the emulator wants them; it looks at the claims, not at the signature."""
+
+    def __init__(self, audience):
+        self.audience, self.asked = audience, []
+
+    async def get_token(self, *scopes, **options):
+        self.asked.append(scopes)
+        now = int(time.time())
+        claims = {"aud": self.audience, "iss": "https://sts.windows.net/ab1f708d-50f6-404c-a006-d71b2ac7a606/",
+                  "iat": now - 60, "nbf": now - 60, "exp": now + 3600}
+        return AccessToken(jwt.encode(claims, "x" * 32, "HS256"), now + 3600)
+
+    async def close(self):
+        pass
+
+    async def __aenter__(self):
+        return self
+
+    async def __aexit__(self, *failure):
+        pass
+
+
+def stores(tokens, ports):
+    uris = [f"https://127.0.0.1:{port}/devstoreaccount1" for port in ports]
+    connection = StorageConnection.from_uris(*uris, tokens)
+    return (
+        AzureTableStore(connection.table_endpoint, connection.credential),
+        AzureBlobStore(connection.blob_endpoint, "one", connection.credential),
+        SdkBlobStore(connection.blob_endpoint, "two", connection.credential),
+        AzureQueueStore(connection.queue_endpoint, connection.credential),
+    )
+
+
+async def main(blob, table, queue):
+    tokens = Tokens("https://storage.azure.com")
+    tables, *containers, queues = stores(tokens, (blob, table, queue))
+    await tables.ensure_tables()
+    await tables.commit("conf", [Operation("insert", "p", "a", {"x": 1}), Operation("insert", "p", "b", {"x": 2})])
+    assert [entity.properties["x"] for entity in await tables.range("conf", "p", "", "z")] == [1, 2]
+    for container in containers:
+        await container.ensure_container()
+        await container.put("a/b", b"data", {"mode": "put"})
+        assert await container.read("a/b", 1, 2) == b"at"
+        assert (await container.properties("a/b")).metadata == {"mode": "put"}
+        await container.close()
+    await queues.ensure_queue("work")
+    await queues.send("work", "text")
+    await queues.close()
+    await tables.close()
+    assert set(tokens.asked) == {("https://storage.azure.com/.default",)}, tokens.asked
+    assert len(tokens.asked) <= 5, tokens.asked
+
+    wrong = stores(Tokens("https://elsewhere.example"), (blob, table, queue))
+    for store in wrong:
+        try:
+            await store.ping()
+        except DependencyRefused:
+            pass
+        else:
+            raise AssertionError(type(store))
+        await store.close()
+    print("done")
+
+
+asyncio.run(main(*sys.argv[1:]))
+'''
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
+    """The files of an authority's certificate, of a server's that it signed, and of the server's key."""
+    authority_key, server_key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+    authority, server = (
+        x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]) for name in ("test authority", "127.0.0.1")
+    )
+    now = datetime.now(UTC)
+
+    def signed(subject: x509.Name, key: ec.EllipticCurvePrivateKey, *, is_authority: bool) -> bytes:
+        unsigned = (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(authority)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - timedelta(days=1))
+            .not_valid_after(now + timedelta(days=1))
+            .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+            .add_extension(x509.BasicConstraints(ca=is_authority, path_length=None), critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key()), critical=False
+            )
+            .add_extension(
+                x509.KeyUsage(
+                    digital_signature=True,
+                    key_cert_sign=is_authority,
+                    crl_sign=is_authority,
+                    content_commitment=False,
+                    key_encipherment=False,
+                    data_encipherment=False,
+                    key_agreement=False,
+                    encipher_only=False,
+                    decipher_only=False,
+                ),
+                critical=True,
+            )
+        )
+        return unsigned.sign(authority_key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+    folder = tmp_path_factory.mktemp("tls")
+    files = folder / "authority.pem", folder / "server.pem", folder / "key.pem"
+    files[0].write_bytes(signed(authority, authority_key, is_authority=True))
+    files[1].write_bytes(signed(server, server_key, is_authority=False))
+    files[2].write_bytes(
+        server_key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+    )
+    return files
+
+
+@pytest.fixture(scope="module")
+async def ports(certificate: tuple[Path, Path, Path]) -> AsyncIterator[dict[str, str]]:
+    """An emulator that wants TLS and tokens: the port of each service."""
+    options = [text for service in ("blob", "queue", "table") for text in (f"--{service}Port", "0")]
+    process = await asyncio.create_subprocess_exec(
+        azurite_command(os.environ), *options, "--inMemoryPersistence", "--skipApiVersionCheck", "--disableTelemetry",
+        "--silent", "--oauth", "basic", "--cert", str(certificate[1]), "--key", str(certificate[2]),
+        stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        assert process.stdout
+        found: dict[str, str] = {}
+        async with asyncio.timeout(60):
+            while len(found) < 3:
+                line = (await process.stdout.readline()).decode()
+                assert line, "azurite ended"
+                if "successfully listening at" in line:
+                    found[line.split()[1]] = line.strip().rpartition(":")[2]
+        yield found
+    finally:
+        process.terminate()
+        await process.communicate()
+
+
+async def test_tables_blobs_and_queues_take_a_token_and_refuse_a_wrong_one(
+    ports: dict[str, str], certificate: tuple[Path, Path, Path]
+) -> None:
+    # A process of its own: what it trusts is read when it starts.
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", CLIENT, ports["Blob"], ports["Table"], ports["Queue"],
+        cwd=ROOT, env={**os.environ, "SSL_CERT_FILE": str(certificate[0])},
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    output, _ = await process.communicate()
+    assert output.decode().strip() == "done", output.decode()
