@@ -51,6 +51,7 @@ class Image:
 def image(
     study: str | None = None,
     series: str | None = None,
+    sop: str | None = None,
     *,
     syntax: str = ELE,
     frames: int = 1,
@@ -65,7 +66,8 @@ def image(
 
     `fragments` per compressed frame; `frames=0` leaves the pixel data out. `attributes` are further ones by keyword.
     """
-    dataset, identifier = _dataset(study, series)
+    identifier = InstanceIdentifier(study or new_uid(), series or new_uid(), sop or new_uid())
+    dataset = _dataset(identifier)
     for keyword, value in attributes.items():
         setattr(dataset, keyword, value)
     noise = random.Random(identifier.sop_instance_uid)
@@ -84,8 +86,7 @@ def image(
     return Image(identifier, syntax, _written(dataset, syntax), pixels)
 
 
-def _dataset(study: str | None, series: str | None) -> tuple[Dataset, InstanceIdentifier]:
-    identifier = InstanceIdentifier(study or new_uid(), series or new_uid(), new_uid())
+def _dataset(identifier: InstanceIdentifier) -> Dataset:
     dataset = Dataset()
     dataset.SOPClassUID = SECONDARY_CAPTURE
     dataset.SOPInstanceUID = identifier.sop_instance_uid
@@ -102,7 +103,7 @@ def _dataset(study: str | None, series: str | None) -> tuple[Dataset, InstanceId
     dataset.StudyID = "1"
     dataset.SeriesNumber = 1
     dataset.InstanceNumber = 1
-    return dataset, identifier
+    return dataset
 
 
 def _describe(dataset: Dataset, frames: int, size: tuple[int, int], bits: int) -> None:

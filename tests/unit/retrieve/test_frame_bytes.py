@@ -1,5 +1,7 @@
 """From what a file holds of a frame to what is sent."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -28,7 +30,7 @@ def joined(*chunks):
 def test_fragments_are_joined_however_the_bytes_arrive(fragments, cuts):
     data = b"".join(map(item, fragments)) + DELIMITER
     at = [0, *sorted(cut % len(data) for cut in cuts), len(data)]
-    assert joined(*(data[start:end] for start, end in zip(at, at[1:], strict=False))) == b"".join(fragments)
+    assert joined(*(data[start:end] for start, end in pairwise(at))) == b"".join(fragments)
 
 
 @pytest.mark.spec("ERR-4")
@@ -68,7 +70,7 @@ def test_fragments_without_an_offset_table_are_grouped_by_the_end_marker():
     data = head + item(b"") + b"".join(pieces) + DELIMITER
     offsets = group_fragments(data, len(head), 3)
     assert offsets is not None
-    assert [joined(data[a:b]) for a, b in zip(offsets, offsets[1:], strict=False)] == frames
+    assert [joined(data[a:b]) for a, b in pairwise(offsets)] == frames
 
 
 @pytest.mark.spec("FRM-7")
