@@ -65,6 +65,7 @@ class Delivery:
         dead_letters: DeadLetters,
         validation_url: Callable[[str], str],
         settled: Callable[[Event], None] = lambda _: None,
+        answer_seconds: float = _ANSWER_SECONDS,
     ) -> None:
         """`validation_url` makes the URL for a code; `settled` hears of events that became dead letters."""
         self.subscription = subscription
@@ -73,6 +74,7 @@ class Delivery:
         self._policy = subscription.retry or policy
         self._dead_letters = dead_letters
         self._settled = settled
+        self._timeout = ClientTimeout(total=answer_seconds)
         self._queue: asyncio.PriorityQueue[_Pending] = asyncio.PriorityQueue()
         self._order = itertools.count()
         self._under_way: set[asyncio.Task[None]] = set()
@@ -177,9 +179,7 @@ class Delivery:
 
     async def _ask_permission(self) -> bool:
         headers = {"WebHook-Request-Origin": _ORIGIN, "WebHook-Request-Callback": self._validation_url}
-        async with self._session.options(
-            self.subscription.endpoint, headers=headers, timeout=ClientTimeout(total=_ANSWER_SECONDS)
-        ) as answer:
+        async with self._session.options(self.subscription.endpoint, headers=headers, timeout=self._timeout) as answer:
             allowed = answer.headers.get("WebHook-Allowed-Origin", "").lower()
             return answer.status in _DELIVERED and allowed in {"*", _ORIGIN}
 
@@ -198,7 +198,7 @@ class Delivery:
                 "aeg-subscription-name": self.subscription.name.upper(),
                 **headers,
             },
-            timeout=ClientTimeout(total=_ANSWER_SECONDS),
+            timeout=self._timeout,
             allow_redirects=False,
         ) as answer:
             return answer.status, await answer.content.read(1 << 16)

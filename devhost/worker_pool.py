@@ -88,9 +88,11 @@ class Worker:
                     raise Unusable(self.loaded.error)
                 await self._reach(self.loaded.http)
         except (TimeoutError, WorkerEnded) as error:
+            self.kill()
             await self.stop()
             raise Unusable(f"worker {self.number} did not start: {error or 'it took too long'}") from error
         except BaseException:
+            self.kill()
             await self.stop()
             raise
         self.http = self.loaded.http

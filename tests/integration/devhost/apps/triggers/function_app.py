@@ -82,7 +82,7 @@ async def on_name(blob: BlobName) -> None:
 
 @app.event_grid_trigger(arg_name="event")
 async def append_changes(event: func.CloudEvent) -> None:
-    _note("append_changes", id=event.id, type=event.type, data=event.data)
+    _note("append_changes", id=event.id, type=event.type, data=event.get_json())
 
 
 @app.event_grid_trigger(arg_name="event")
