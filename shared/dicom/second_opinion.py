@@ -190,7 +190,9 @@ class _TolerantReader:
         values: list[Attributes] = []
         for number, item in enumerate(items, 1):
             attributes: Attributes = {}
-            self._read_elements(attributes, map(item.get_item, item.keys()), f"{path}/{number}/", texts, levels)
+            # Iterating over the data set itself would have pydicom read the values.
+            elements = (item.get_item(tag, keep_deferred=True) for tag in list(item.keys()))
+            self._read_elements(attributes, elements, f"{path}/{number}/", texts, levels)
             values.append(attributes)
         return {"vr": "SQ", "Value": values} if values else {"vr": "SQ"}
 
