@@ -244,34 +244,42 @@ type Postings = dict[str, Mapping[str, Value]]
 
 def study_postings(sort_key: str, study: str, attributes: Attributes) -> Postings:
     """The study-level postings that these attributes imply, the row of list `a` included."""
-    properties = {"study": study}
-    rows: Postings = {
-        f"{value}!{sort_key}": properties
-        for key, text in attributes.items()
-        if (attribute := INDEXED.get(key)) and attribute.level == "study"
-        for value in posting_values(attribute, text)
-    }
     carried = orjson.dumps(
         {key: text for key, text in attributes.items() if (known := INDEXED.get(key)) and known.searchable},
         option=orjson.OPT_SORT_KEYS,
     )
     digest = sha1(carried, usedforsecurity=False).hexdigest()[:8]
+    rows = study_value_postings(sort_key, study, attributes)
     rows[f"{ALL_STUDIES}!!{sort_key}!{digest}"] = {"study": study, "attributes": carried}
     return rows
 
 
+def study_value_postings(sort_key: str, study: str, attributes: Attributes) -> Postings:
+    """The postings of these values of a study."""
+    return _value_postings("study", f"!{sort_key}", {"study": study}, attributes)
+
+
 def series_postings(sort_key: str, study: str, series: str, attributes: Attributes) -> Postings:
-    """The series-level postings that these attributes imply."""
-    properties = {"study": study, "series": series}
+    """The series-level postings that these attributes imply, that of the series' UID included."""
+    rows = series_value_postings(sort_key, study, series, attributes)
+    row_key = f"su!{keys.encode(series)}!{sort_key}!{keys.uid_digest(series)}"
+    rows[row_key] = {"study": study, "series": series}
+    return rows
+
+
+def series_value_postings(sort_key: str, study: str, series: str, attributes: Attributes) -> Postings:
+    """The postings of these values of a series."""
     tail = f"!{sort_key}!{keys.uid_digest(series)}"
-    rows: Postings = {
+    return _value_postings("series", tail, {"study": study, "series": series}, attributes)
+
+
+def _value_postings(level: Level, tail: str, properties: Mapping[str, Value], attributes: Attributes) -> Postings:
+    return {
         f"{value}{tail}": properties
         for key, text in attributes.items()
-        if (attribute := INDEXED.get(key)) and attribute.level == "series"
+        if (attribute := INDEXED.get(key)) and attribute.level == level
         for value in posting_values(attribute, text)
     }
-    rows[f"su!{keys.encode(series)}{tail}"] = properties
-    return rows
 
 
 def instance_postings(sort_key: str, study: str, series: str, sop_instance: str) -> Postings:

@@ -81,10 +81,12 @@ ANCHOR = "A"
 SUMMARY = "B"
 VISIBLE = ("A", "E")
 """The rows that a reader takes: anchor, summary, series, pending changes."""
-PENDING = ("D!", 'D"')
-FOLDED = ("E!", 'E"')
-UNLOGGED = ("D", "F")
+UNLOGGED_TOO = ("A", "F")
+"""The same, and the changes that are folded but not in the change feed."""
+FOLDED = ("E", "F")
+CLEANUP = ("G", "H")
 UNFINISHED = ("D", "H")
+"""Changes and clean-up: what the sequencer takes."""
 INSTANCES = ("I!", 'I"')
 
 

@@ -1,0 +1,138 @@
+"""The rows that record a change until it is folded, logged and cleaned up (storage §3: D, E and G rows)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import orjson
+
+from shared.index.documents import join, split
+from shared.index.values import Attributes
+from shared.storage.ports import Entity, Value
+
+type ChangeOperation = Literal["create", "delete"]
+
+LOGGED_COLUMNS = ("op", "series", "instance", "v")
+"""What the change feed takes from a D or E row."""
+
+_NONE = orjson.dumps({})
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A committed change of one instance."""
+
+    id: str
+    """Orders changes; `keys.change_id`."""
+    operation: ChangeOperation
+    series: str
+    instance: str
+    version: int
+    delta: int
+    """What it adds to the counts: 1, 0 (replaced) or -1."""
+    study_attributes: Attributes = field(default_factory=dict)
+    series_attributes: Attributes = field(default_factory=dict)
+    blob: str = ""
+    old_blob: str = ""
+    """The blob that a replacement made obsolete."""
+    posted: str = ""
+    """The sort key under which the instance was posted before the commit; '' if that has to follow it."""
+
+    @property
+    def digest(self) -> str:
+        """Stands for the instance inside its study."""
+        return self.id[17:]
+
+    def properties(self) -> dict[str, Value]:
+        """The properties of its D row."""
+        return {
+            "op": self.operation,
+            "series": self.series,
+            "instance": self.instance,
+            "v": self.version,
+            "dn": self.delta,
+            "sa": orjson.dumps(self.study_attributes) if self.study_attributes else _NONE,
+            "ra": orjson.dumps(self.series_attributes) if self.series_attributes else _NONE,
+            "blob": self.blob,
+            "old": self.old_blob,
+            "posted": self.posted,
+        }
+
+    def logged_properties(self) -> dict[str, Value]:
+        """The properties of its E row."""
+        return {
+            "op": self.operation,
+            "series": self.series,
+            "instance": self.instance,
+            "v": self.version,
+        }
+
+
+def change_in(entity: Entity) -> Change:
+    """The change in a D row."""
+    properties: Mapping[str, Any] = entity.properties
+    return Change(
+        entity.row_key[2:],
+        properties["op"],
+        properties["series"],
+        properties["instance"],
+        properties["v"],
+        properties["dn"],
+        orjson.loads(properties["sa"]),
+        orjson.loads(properties["ra"]),
+        properties["blob"],
+        properties["old"],
+        properties["posted"],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ObsoleteBlob:
+    """A blob that no live instance names any more."""
+
+    blob: str
+    series: str
+    instance: str
+    version: int
+    """Of the change that made it obsolete."""
+    deleted: bool
+    """The instance was deleted, not replaced: its tombstone is to be purged too."""
+
+    def fields(self) -> tuple[str, str, str, int, bool]:
+        """What it is made of, in order."""
+        return self.blob, self.series, self.instance, self.version, self.deleted
+
+
+@dataclass(frozen=True, slots=True)
+class Cleanup:
+    """What is left to remove after a fold (G row)."""
+
+    row_key: str
+    sort_key: str
+    """The incarnation of the study that the postings belong to."""
+    postings: Sequence[str] = ()
+    """Row keys of study- and series-level postings that the fold no longer implied."""
+    instances: Sequence[tuple[str, str]] = ()
+    """Series and SOP Instance UIDs of deleted instances, whose postings are to go."""
+    blobs: Sequence[ObsoleteBlob] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.postings or self.instances or self.blobs)
+
+    def properties(self) -> dict[str, Value]:
+        """The properties of its G row."""
+        blobs = [blob.fields() for blob in self.blobs]
+        document = orjson.dumps({"postings": self.postings, "instances": self.instances, "blobs": blobs})
+        return {"sk": self.sort_key, **split("g", document)}
+
+
+def cleanup_in(entity: Entity) -> Cleanup:
+    """The work in a G row."""
+    document = orjson.loads(join("g", entity.properties))
+    return Cleanup(
+        entity.row_key,
+        str(entity.properties["sk"]),
+        document["postings"],
+        [(series, instance) for series, instance in document["instances"]],
+        [ObsoleteBlob(*blob) for blob in document["blobs"]],
+    )

@@ -1,0 +1,237 @@
+"""Committing a batch of instances of one study (storage §5)."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from shared.dicom.identifiers import InstanceIdentifier
+from shared.index.attempts import ROUNDS, pause
+from shared.index.changes import Change
+from shared.index.clock import HybridClock
+from shared.index.expiry import schedule_expiry
+from shared.index.fold import anchor_properties, post
+from shared.index.hints import COMMIT_SECONDS, Hints
+from shared.index.instance_rows import STATE_COLUMNS, InstanceState, live_properties, state_in, write
+from shared.index.postings import Postings, instance_postings
+from shared.index.summary import EXPIRES
+from shared.index.values import CommitOutcome, NewInstance
+from shared.storage import keys
+from shared.storage.keys import StudyPlace
+from shared.storage.ports import Ambiguous, Operation, PreconditionFailed, TableStore
+
+MOST_INSTANCES = 45
+"""Instances in one transaction: an I and a D row each, and the anchor."""
+
+_SINGLE_READS = 4
+"""Up to so many instances of a series are read one by one, more as a range."""
+_SPARE_SECONDS = 10
+_REMEMBERED = 10_000
+
+type _States = Mapping[InstanceIdentifier, InstanceState]
+
+
+class SortKeys:
+    """The sort keys of studies as this process last saw them. A stale one is noticed after the commit."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[str, str] = OrderedDict()
+
+    def get(self, place: StudyPlace) -> str | None:
+        """The sort key, None if it is not known."""
+        return self._known.get(place.partition_key)
+
+    def put(self, place: StudyPlace, sort_key: str) -> None:
+        """Remember it."""
+        self._known[place.partition_key] = sort_key
+        self._known.move_to_end(place.partition_key)
+        if len(self._known) > _REMEMBERED:
+            self._known.popitem(last=False)
+
+    def forget(self, place: StudyPlace) -> None:
+        """It may be stale."""
+        self._known.pop(place.partition_key, None)
+
+
+@dataclass(slots=True)
+class Committed:
+    """What became of a batch."""
+
+    outcomes: dict[InstanceIdentifier, CommitOutcome] = field(default_factory=dict)
+    changes: list[Change] = field(default_factory=list)
+    """What has to become visible before the caller answers."""
+
+
+class Committer:
+    """Commits batches. One per process."""
+
+    def __init__(self, tables: TableStore, clock: HybridClock, hints: Hints, sort_keys: SortKeys) -> None:
+        self._tables = tables
+        self._clock = clock
+        self._hints = hints
+        self._sort_keys = sort_keys
+
+    async def commit(self, place: StudyPlace, batch: Sequence[NewInstance]) -> Committed:
+        """Commit at most MOST_INSTANCES different instances of a study in one transaction.
+
+        The first attempt assumes that new instances are new. A conflict or doubt is resolved by reading what is there.
+        Raises Unavailable.
+        """
+        result = Committed()
+        waiting = list(batch)
+        known = not any(entry.replace for entry in batch)
+        for attempt in range(ROUNDS):
+            await pause(attempt)
+            sort_key, states, _, _ = await asyncio.gather(
+                self._sort_key(place),
+                self._no_states() if known and not attempt else self._states(place, waiting),
+                self._hints.give(place),
+                schedule_expiry(self._tables, self._clock, place, batch),
+            )
+            waiting = [entry for entry in waiting if not self._is_settled(entry, states.get(entry.identifier), result)]
+            if not waiting or await self._attempt(place, waiting, sort_key, states, result):
+                return result
+            self._sort_keys.forget(place)
+        for entry in waiting:
+            result.outcomes[entry.identifier] = CommitOutcome.BUSY
+        return result
+
+    async def _attempt(
+        self,
+        place: StudyPlace,
+        entries: Sequence[NewInstance],
+        sort_key: str | None,
+        states: _States,
+        result: Committed,
+    ) -> bool:
+        """One transaction. False if it conflicted or its outcome is unknown."""
+        partition_key = place.partition_key
+        if sort_key is None:
+            properties = anchor_properties(self._clock)
+            sort_key = str(properties["sk"])
+            anchor = Operation("insert", partition_key, keys.ANCHOR, properties)
+        else:
+            anchor = Operation("merge", partition_key, keys.ANCHOR, {})
+        await self._post_new(place, sort_key, [entry for entry in entries if entry.identifier not in states])
+
+        operations = [anchor]
+        changes = []
+        for entry in entries:
+            state = states.get(entry.identifier)
+            change = self._change(entry, state, sort_key)
+            changes.append(change)
+            row_key = keys.instance_row(change.series, change.instance)
+            properties = live_properties(entry, change.version, _dead(state))
+            operations += (
+                write(partition_key, row_key, properties, state.etag if state else None),
+                Operation("insert", partition_key, keys.pending_row(change.id), change.properties()),
+            )
+        operations[0] = anchor._replace(properties={**anchor.properties, "lv": changes[-1].version})
+        if self._hints.age(place) > COMMIT_SECONDS - _SPARE_SECONDS:
+            return False
+        try:
+            await self._tables.commit("dicom", operations)
+        except (PreconditionFailed, Ambiguous):
+            return False
+        self._sort_keys.put(place, sort_key)
+        result.changes += changes
+        result.outcomes |= dict.fromkeys((entry.identifier for entry in entries), CommitOutcome.STORED)
+        return True
+
+    def _change(self, entry: NewInstance, state: InstanceState | None, sort_key: str) -> Change:
+        version = self._clock.next(state.version if state else 0)
+        series, instance = entry.identifier.series_instance_uid, entry.identifier.sop_instance_uid
+        replaced = state is not None and state.live
+        expires = int(entry.expires.timestamp() * 1000) if entry.expires else 0
+        return Change(
+            keys.change_id(version, series, instance),
+            "create",
+            series,
+            instance,
+            version,
+            0 if replaced else 1,
+            {**entry.study, EXPIRES: str(expires)},
+            entry.series,
+            entry.blob,
+            state.blob if state and state.live else "",
+            "" if state else sort_key,
+        )
+
+    def _is_settled(self, entry: NewInstance, state: InstanceState | None, result: Committed) -> bool:
+        """Whether nothing is left to commit; the outcome is noted."""
+        outcome = _outcome(entry, state)
+        if outcome is None:
+            return False
+        result.outcomes[entry.identifier] = outcome
+        if outcome is CommitOutcome.STORED and state:
+            series, instance = entry.identifier.series_instance_uid, entry.identifier.sop_instance_uid
+            change = keys.change_id(state.version, series, instance)
+            result.changes.append(
+                Change(change, "create", series, instance, state.version, 0, entry.study, entry.series)
+            )
+        return True
+
+    # ----------------------------------------------------------------------------------------- what it needs first
+
+    async def _post_new(self, place: StudyPlace, sort_key: str, entries: Sequence[NewInstance]) -> None:
+        rows: Postings = {}
+        for entry in entries:
+            uid = entry.identifier
+            rows |= instance_postings(sort_key, place.study_instance_uid, uid.series_instance_uid, uid.sop_instance_uid)
+        await post(self._tables, place, "idxi", rows)
+
+    async def _sort_key(self, place: StudyPlace) -> str | None:
+        known = self._sort_keys.get(place)
+        if known is None:
+            anchor = await self._tables.get("dicom", place.partition_key, keys.ANCHOR)
+            known = str(anchor.properties["sk"]) if anchor else None
+        return known
+
+    async def _no_states(self) -> _States:
+        return {}
+
+    async def _states(self, place: StudyPlace, entries: Sequence[NewInstance]) -> _States:
+        """What is there of these instances."""
+        wanted = {entry.identifier for entry in entries}
+        by_series: dict[str, list[str]] = {}
+        for entry in entries:
+            by_series.setdefault(entry.identifier.series_instance_uid, []).append(entry.identifier.sop_instance_uid)
+        bounds = []
+        for series, instances in by_series.items():
+            if len(instances) <= _SINGLE_READS:
+                bounds += [keys.instance_range(series, instance) for instance in instances]
+            else:
+                low, high = min(instances), max(instances)
+                bounds.append((keys.instance_range(series, low)[0], keys.instance_range(series, high)[1]))
+        ranges = await asyncio.gather(
+            *(self._tables.range("dicom", place.partition_key, *bound, select=STATE_COLUMNS) for bound in bounds)
+        )
+        found = {
+            InstanceIdentifier(place.study_instance_uid, *keys.instance_of(entity.row_key)): entity
+            for entities in ranges
+            for entity in entities
+        }
+        return {identifier: state_in(entity) for identifier, entity in found.items() if identifier in wanted}
+
+
+def _outcome(entry: NewInstance, state: InstanceState | None) -> CommitOutcome | None:
+    """What is decided by the state alone; None if the instance is to be written."""
+    if state is None:
+        return None
+    if state.live and state.blob == entry.blob:
+        return CommitOutcome.STORED
+    if state.remembers(entry.blob):
+        return CommitOutcome.DELETED
+    if state.live and (not entry.replace or _upload_id(entry) <= state.upload_id):
+        return CommitOutcome.ALREADY_STORED
+    return None
+
+
+def _upload_id(entry: NewInstance) -> str:
+    return entry.upload_id or keys.upload_id_of(entry.blob)
+
+
+def _dead(state: InstanceState | None) -> Sequence[str]:
+    if state is None:
+        return ()
+    return state.dead_with(state.blob) if state.live else state.dead

@@ -1,0 +1,129 @@
+"""Deleting instances (storage §5, dicomweb §9): a live row becomes a tombstone, and a pending change records it."""
+
+from collections.abc import Sequence
+
+from shared.errors import Unavailable
+from shared.index.attempts import ROUNDS, pause
+from shared.index.changes import Change
+from shared.index.clock import HybridClock
+from shared.index.fold import Folder
+from shared.index.hints import Hints
+from shared.index.instance_rows import STATE_COLUMNS, state_in, tombstone_properties
+from shared.index.study_rows import read_study
+from shared.index.summary import EXPIRES
+from shared.index.visibility import settle_deletion
+from shared.storage import keys
+from shared.storage.keys import StudyPlace
+from shared.storage.ports import Ambiguous, Entity, Operation, PreconditionFailed, TableStore
+
+_AT_ONCE = 45
+"""Instances in one transaction: an I and a D row each, and the anchor."""
+
+
+class Deleter:
+    """Deletes instances. One per process."""
+
+    def __init__(self, tables: TableStore, clock: HybridClock, hints: Hints, folder: Folder) -> None:
+        self._tables = tables
+        self._clock = clock
+        self._hints = hints
+        self._folder = folder
+
+    async def delete(self, place: StudyPlace, series: str | None = None, instance: str | None = None) -> int:
+        """Delete the instances that are there now of a study, a series or an instance; how many this call deleted.
+
+        Raises Unavailable; what was deleted until then stays so.
+        """
+        deleted = 0
+        rows = await self._live(place, keys.instance_range(series, instance))
+        for at in range(0, len(rows), _AT_ONCE):
+            deleted += await self._delete(place, rows[at : at + _AT_ONCE])
+        if deleted:
+            await settle_deletion(self._tables, self._folder, place)
+        return deleted
+
+    async def delete_expired(self, place: StudyPlace) -> int:
+        """Delete a study if it has expired; how many instances. Raises Unavailable.
+
+        A store in between decides anew (EXP-1): a transaction is tied to the anchor that was read before the decision.
+        """
+        deleted = conflicts = 0
+        while conflicts < ROUNDS:
+            await pause(conflicts)
+            rows = await read_study(self._tables, place)
+            expires, _ = rows.overlaid().study.attributes.get(EXPIRES, ("0", ""))
+            if rows.anchor is None or expires == "0" or int(expires) > self._clock.now_ms():
+                return deleted
+            live = (await self._live(place, keys.INSTANCES))[:_AT_ONCE]
+            if not live:
+                return deleted
+            await self._hints.give(place)
+            changes = self._changes(live)
+            if await self._commit(place, live, changes, rows.anchor.etag):
+                deleted += len(changes)
+            else:
+                conflicts += 1
+        raise Unavailable("The study is busy")
+
+    # ----------------------------------------------------------------------------------------------------- inside
+
+    async def _delete(self, place: StudyPlace, rows: Sequence[Entity]) -> int:
+        """Delete the instances in these rows; how many. Others may have been faster with some."""
+        tried: set[str] = set()
+        for attempt in range(ROUNDS):
+            await pause(attempt)
+            if attempt:
+                rows = await self._again(place, rows)
+            live = [row for row in rows if row.properties["live"]]
+            # An attempt without answer may have been applied: the tombstone carries our version then.
+            ours = sum(_change_id(row, int(row.properties["v"])) in tried for row in rows)
+            if not live:
+                return ours
+            await self._hints.give(place)
+            changes = self._changes(live)
+            tried |= {change.id for change in changes}
+            if await self._commit(place, live, changes, "*"):
+                return ours + len(changes)
+        raise Unavailable("The instances are busy")
+
+    def _changes(self, live: Sequence[Entity]) -> list[Change]:
+        changes = []
+        for row in live:
+            state = state_in(row)
+            series, instance = keys.instance_of(row.row_key)
+            version = self._clock.next(state.version)
+            change_id = keys.change_id(version, series, instance)
+            changes.append(Change(change_id, "delete", series, instance, version, -1, blob=state.blob))
+        return changes
+
+    async def _commit(
+        self, place: StudyPlace, live: Sequence[Entity], changes: Sequence[Change], anchor_etag: str
+    ) -> bool:
+        partition_key = place.partition_key
+        touch = {"lv": changes[-1].version}
+        operations = [Operation("merge", partition_key, keys.ANCHOR, touch, anchor_etag)]
+        for row, change in zip(live, changes, strict=True):
+            tombstone = tombstone_properties(state_in(row), change.version)
+            operations += (
+                Operation("replace", partition_key, row.row_key, tombstone, row.etag),
+                Operation("insert", partition_key, keys.pending_row(change.id), change.properties()),
+            )
+        try:
+            await self._tables.commit("dicom", operations)
+        except (PreconditionFailed, Ambiguous):
+            return False
+        return True
+
+    async def _live(self, place: StudyPlace, bounds: tuple[str, str]) -> list[Entity]:
+        rows = await self._tables.range("dicom", place.partition_key, *bounds, select=STATE_COLUMNS)
+        return [row for row in rows if row.properties["live"]]
+
+    async def _again(self, place: StudyPlace, rows: Sequence[Entity]) -> list[Entity]:
+        wanted = {row.row_key for row in rows}
+        low, high = min(wanted), max(wanted) + " "
+        found = await self._tables.range("dicom", place.partition_key, low, high, select=STATE_COLUMNS)
+        return [row for row in found if row.row_key in wanted]
+
+
+def _change_id(row: Entity, version: int) -> str:
+    return keys.change_id(version, *keys.instance_of(row.row_key))

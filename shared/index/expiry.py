@@ -1,0 +1,39 @@
+"""Studies that expire (dicomweb §6.9, EXP-1): the last store of a study decides when, or that it does not."""
+
+import asyncio
+from collections.abc import Sequence
+
+from shared.index.clock import HybridClock
+from shared.index.deletion import Deleter
+from shared.index.due import DueList
+from shared.index.values import NewInstance
+from shared.storage import keys
+from shared.storage.keys import StudyPlace
+from shared.storage.ports import Entity, TableStore
+
+_LIST = "expiry"
+
+
+def _due_list(tables: TableStore) -> DueList:
+    return DueList(tables, _LIST, buckets=1)
+
+
+async def schedule_expiry(
+    tables: TableStore, clock: HybridClock, place: StudyPlace, entries: Sequence[NewInstance]
+) -> None:
+    """Note when the study has to be looked at, before a commit says that it expires. Raises Unavailable."""
+    _, row_key = place.hint
+    times = {int(entry.expires.timestamp() * 1000) for entry in entries if entry.expires}
+    await asyncio.gather(*(_due_list(tables).put(due, clock.now_ms(), 0, row_key, {}) for due in sorted(times)))
+
+
+async def expire_studies(
+    tables: TableStore, clock: HybridClock, deleter: Deleter, *, shards: int, limit: int = 100
+) -> int:
+    """Delete the studies that have expired, about `limit` of them. Returns how many rows of work are done."""
+
+    async def expire(row: Entity) -> bool:
+        await deleter.delete_expired(keys.hinted_study(row.row_key, shards))
+        return True
+
+    return await _due_list(tables).work(clock.now_ms(), expire, limit=limit)

@@ -1,0 +1,286 @@
+"""The change feed as it is stored: one log of pages in buckets (storage §7).
+
+Bucket b is the partition `F{b}`: head `h`, pages `p{last sequence}`, time index `t{timestamp}`, and `k`, how far pages
+are acknowledged. Sequences are dense from 1; a page has one timestamp (microseconds since 1970), and timestamps
+strictly increase. Only who holds the head's etag appends. A full bucket is sealed, and the next one begins where it
+ends.
+"""
+
+import zlib
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from shared.dicom.identifiers import InstanceIdentifier
+from shared.errors import Unavailable
+from shared.index.attempts import ROUNDS, pause, settle
+from shared.index.changes import ChangeOperation
+from shared.index.documents import join, split
+from shared.storage.ports import Ambiguous, Entity, Operation, PreconditionFailed, TableStore, Value
+
+PAGE_ENTRIES = 1000
+BUCKET_ENTRIES = 1_000_000
+
+_PAGES_AT_ONCE = 8
+_DIRECTORY = "feed"
+_HEAD = "h"
+_ACKNOWLEDGED = "k"
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedChange:
+    """A change as a page holds it."""
+
+    id: str
+    """The change id; its first 16 hex digits are the version."""
+    operation: ChangeOperation
+    namespace: str
+    identifier: InstanceIdentifier
+
+    @property
+    def version(self) -> int:
+        """The version that the change made."""
+        return int(self.id[:16], 16)
+
+
+@dataclass(frozen=True, slots=True)
+class FeedPage:
+    """Changes with consecutive sequences and one timestamp."""
+
+    first: int
+    timestamp: int
+    changes: Sequence[LoggedChange]
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Where a bucket stands."""
+
+    bucket: int
+    etag: str
+    first: int
+    """The first sequence of the bucket."""
+    next: int
+    """The sequence of the next entry."""
+    timestamp: int
+    """Of the last page, in this bucket or before."""
+    floor: int
+    """No later page has a smaller timestamp."""
+    sealed: bool
+    acknowledged: int
+    """Every page up to this sequence is known to be acknowledged; 0: not known."""
+
+    @property
+    def needs_acknowledgement(self) -> bool:
+        """Whether the last page may still have D and E rows. Those of earlier buckets have none."""
+        return self.first < self.next != self.acknowledged + 1
+
+    def properties(self, **changed: int | bool) -> dict[str, int | bool]:
+        """The properties of its row, some of them changed."""
+        return {
+            "first": self.first,
+            "next": self.next,
+            "ts": self.timestamp,
+            "min": self.floor,
+            "sealed": self.sealed,
+            **changed,
+        }
+
+
+class FeedLog:
+    """The stored change feed. `bucket_entries`: when a bucket is full."""
+
+    def __init__(self, tables: TableStore, *, bucket_entries: int = BUCKET_ENTRIES) -> None:
+        self._tables = tables
+        self._bucket_entries = bucket_entries
+        self._bucket: int | None = None
+        self._buckets: list[tuple[int, int, int]] = [(0, 1, -1)]
+
+    # -------------------------------------------------------------------------------------------------------- head
+
+    async def head(self) -> Head:
+        """The head of the bucket that is being written; made if it is missing. Raises Unavailable."""
+        if self._bucket is None:
+            self._bucket = (await self._directory())[-1][0]
+        for attempt in range(ROUNDS):
+            head = await self._head(self._bucket)
+            if head is None:
+                await pause(attempt)
+                await self._begin(self._bucket)
+            elif head.sealed:
+                self._bucket += 1
+            else:
+                return head
+        raise Unavailable("The change feed is busy")
+
+    async def append(self, head: Head, changes: Sequence[LoggedChange], now: int) -> FeedPage | None:
+        """Commit one page after `head`; None if somebody else did, or if the outcome is unknown: read the head again.
+
+        `now`: microseconds since 1970.
+        """
+        page = FeedPage(head.next, max(now, head.timestamp + 1, head.floor), changes)
+        last = head.next + len(changes) - 1
+        key = _partition(head.bucket)
+        operations = [
+            Operation("replace", key, _HEAD, head.properties(next=last + 1, ts=page.timestamp), head.etag),
+            Operation("insert", key, f"p{last:016}", {"first": page.first, "ts": page.timestamp, **_packed(changes)}),
+            Operation("insert", key, f"t{page.timestamp:020}", {"first": page.first}),
+        ]
+        try:
+            await self._tables.commit("feed", operations)
+        except (PreconditionFailed, Ambiguous):
+            return None
+        return page
+
+    async def acknowledged(self, head: Head, last: int) -> None:
+        """Note that the pages up to `last` are acknowledged. A lost note costs work, nothing else."""
+        row = Operation("upsert", _partition(head.bucket), _ACKNOWLEDGED, {"acked": last})
+        with suppress(Ambiguous):
+            await self._tables.commit("feed", [row])
+
+    def is_full(self, head: Head) -> bool:
+        """Whether the bucket should be sealed."""
+        return head.next - head.first >= self._bucket_entries
+
+    async def seal(self, head: Head) -> None:
+        """End a bucket whose pages are all acknowledged. Whoever asks for the head next begins the following one."""
+        row = Operation("replace", _partition(head.bucket), _HEAD, head.properties(sealed=True), head.etag)
+        with suppress(PreconditionFailed, Ambiguous):
+            await self._tables.commit("feed", [row])
+
+    async def fence(self, end: int) -> None:
+        """Make every later page carry a timestamp ≥ `end`, so that what was before it is final. Raises Unavailable."""
+        for attempt in range(ROUNDS):
+            await pause(attempt)
+            head = await self.head()
+            if max(head.timestamp, head.floor) >= end:
+                return
+            row = Operation("replace", _partition(head.bucket), _HEAD, head.properties(min=end), head.etag)
+            with suppress(PreconditionFailed, Ambiguous):
+                await self._tables.commit("feed", [row])
+                return
+        raise Unavailable("The change feed is busy")
+
+    # ----------------------------------------------------------------------------------------------------- reading
+
+    async def last_page(self, head: Head) -> FeedPage | None:
+        """The page before `head`; None if the feed is empty."""
+        if head.next == 1:
+            return None
+        pages = await self.pages(head.next - 1, 1)
+        return pages[0] if pages else None
+
+    async def pages(self, sequence: int, entries: int) -> list[FeedPage]:
+        """The pages from the one that holds `sequence` on, until at least `entries` entries from there are in them."""
+        bucket: int | None = await self._bucket_of_sequence(sequence)
+        found: list[FeedPage] = []
+        wanted = sequence + entries
+        while bucket is not None and sequence < wanted:
+            rows = await self._tables.page("feed", _partition(bucket), f"p{sequence:016}", "q", top=_PAGES_AT_ONCE)
+            pages = [_page_in(row) for row in rows.entities]
+            found += pages
+            if pages:
+                sequence = pages[-1].first + len(pages[-1].changes)
+            elif rows.next_row_key is None:
+                bucket = await self._next_bucket(bucket)
+        return found
+
+    async def first_since(self, timestamp: int) -> int | None:
+        """The first sequence whose timestamp is ≥ `timestamp`; None if there is none yet."""
+        bucket: int | None = await self._bucket_of_time(timestamp)
+        low = f"t{max(timestamp, 0):020}"
+        while bucket is not None:
+            rows = await self._tables.page("feed", _partition(bucket), low, "u", top=1)
+            while not rows.entities and rows.next_row_key is not None:
+                rows = await self._tables.page("feed", _partition(bucket), rows.next_row_key, "u", top=1)
+            if rows.entities:
+                return int(rows.entities[0].properties["first"])
+            bucket = await self._next_bucket(bucket)
+        return None
+
+    # ----------------------------------------------------------------------------------------------------- buckets
+
+    async def _head(self, bucket: int) -> Head | None:
+        rows = {
+            row.row_key: row for row in await self._tables.range("feed", _partition(bucket), _HEAD, f"{_ACKNOWLEDGED}!")
+        }
+        if _HEAD not in rows:
+            return None
+        properties: Mapping[str, Any] = rows[_HEAD].properties
+        acknowledged = rows.get(_ACKNOWLEDGED)
+        return Head(
+            bucket,
+            rows[_HEAD].etag,
+            properties["first"],
+            properties["next"],
+            properties["ts"],
+            properties["min"],
+            properties["sealed"],
+            int(acknowledged.properties["acked"]) if acknowledged else 0,
+        )
+
+    async def _begin(self, bucket: int) -> None:
+        """Insert the head of a bucket if it is missing, then its directory entry. Either may be there already."""
+        head = Head(0, "", 1, 1, 0, 0, sealed=False, acknowledged=0)
+        if bucket:
+            sealed = await self._head(bucket - 1)
+            if sealed is None or not sealed.sealed:
+                raise Unavailable("The change feed has no such bucket")
+            head = Head(
+                bucket, "", sealed.next, sealed.next, sealed.timestamp, sealed.floor, sealed=False, acknowledged=0
+            )
+        with suppress(PreconditionFailed, Ambiguous):
+            await self._tables.commit("feed", [Operation("insert", _partition(bucket), _HEAD, head.properties())])
+        if bucket:
+            row = {"first": head.first, "ts": head.timestamp}
+            await settle(self._tables, "conf", [Operation("upsert", _DIRECTORY, f"b{bucket:06}", row)])
+
+    async def _directory(self) -> list[tuple[int, int, int]]:
+        """Bucket, first sequence and last timestamp before it, of each known bucket. It may lag behind the heads."""
+        rows = await self._tables.range("conf", _DIRECTORY, "b", "c")
+        later = [(int(row.row_key[1:]), int(row.properties["first"]), int(row.properties["ts"])) for row in rows]
+        self._buckets = [(0, 1, -1), *later]
+        return self._buckets
+
+    async def _bucket_of_sequence(self, sequence: int) -> int:
+        buckets = self._buckets if sequence < self._buckets[-1][1] else await self._directory()
+        return max(bucket for bucket, first, _ in buckets if first <= max(sequence, 1))
+
+    async def _bucket_of_time(self, timestamp: int) -> int:
+        buckets = self._buckets if timestamp <= self._buckets[-1][2] else await self._directory()
+        return max(bucket for bucket, _, before in buckets if before < max(timestamp, 0))
+
+    async def _next_bucket(self, bucket: int) -> int | None:
+        head = await self._head(bucket)
+        return bucket + 1 if head and head.sealed else None
+
+
+def _partition(bucket: int) -> str:
+    return f"F{bucket:06}"
+
+
+def _packed(changes: Sequence[LoggedChange]) -> dict[str, Value]:
+    document = [
+        (
+            change.id,
+            change.operation,
+            change.namespace,
+            change.identifier.study_instance_uid,
+            change.identifier.series_instance_uid,
+            change.identifier.sop_instance_uid,
+        )
+        for change in changes
+    ]
+    return split("d", zlib.compress(orjson.dumps(document)))
+
+
+def _page_in(row: Entity) -> FeedPage:
+    document = orjson.loads(zlib.decompress(join("d", row.properties)))
+    changes = [
+        LoggedChange(change_id, operation, namespace, InstanceIdentifier(*uids))
+        for change_id, operation, namespace, *uids in document
+    ]
+    return FeedPage(int(row.properties["first"]), int(row.properties["ts"]), changes)

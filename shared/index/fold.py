@@ -1,0 +1,239 @@
+"""Folding pending changes into the summaries and postings of a study (storage §5).
+
+Only a fold writes B and C rows. Several changes are folded by one transaction, whoever committed them.
+"""
+
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
+from weakref import WeakValueDictionary
+
+from shared.errors import Unavailable
+from shared.index.attempts import ROUNDS, pause, settle
+from shared.index.changes import Change, Cleanup, ObsoleteBlob
+from shared.index.clock import HybridClock
+from shared.index.postings import (
+    Postings,
+    instance_postings,
+    series_postings,
+    series_value_postings,
+    study_postings,
+    study_value_postings,
+)
+from shared.index.study_rows import StudyRows, read_study, restore_lost
+from shared.index.summary import Summary, Tally
+from shared.index.values import Attributes
+from shared.storage import keys
+from shared.storage.keys import StudyPlace
+from shared.storage.ports import Ambiguous, Entity, Kind, Operation, PreconditionFailed, TableStore, Value
+
+FOLDED_AT_ONCE = 30
+"""Changes in one fold: B, at most as many C, D and E rows each, and G fit a transaction."""
+_LOGGED_AT_ONCE = 45
+"""The same where no E rows are written."""
+_MOST = 100
+
+
+class Folder:
+    """Folds the pending changes of studies. One per process: folds of one study wait for each other here."""
+
+    def __init__(self, tables: TableStore, clock: HybridClock) -> None:
+        self._tables = tables
+        self._clock = clock
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    def lock(self, place: StudyPlace) -> asyncio.Lock:
+        """Held while this process folds that study, so that its own tasks do not race each other."""
+        lock = self._locks.get(place.partition_key)
+        if lock is None:
+            lock = self._locks[place.partition_key] = asyncio.Lock()
+        return lock
+
+    async def fold(self, place: StudyPlace) -> frozenset[str]:
+        """Fold the oldest pending changes, once, while holding the lock.
+
+        Returns the ids of those that this fold has folded: none if another one was faster.
+        """
+        rows = await read_study(self._tables, place)
+        changes = rows.foldable[:FOLDED_AT_ONCE]
+        if changes and await self._fold(place, rows, changes, logged=None):
+            return frozenset(change.id for change in changes)
+        return frozenset()
+
+    async def acknowledge(self, place: StudyPlace, change_ids: Collection[str]) -> None:
+        """Remove the D and E rows of changes that are in the change feed, folding the former (storage §7).
+
+        Idempotent. Raises Unavailable when others keep changing the study in between.
+        """
+        for attempt in range(ROUNDS + len(change_ids)):
+            await pause(min(attempt, 5))
+            async with self.lock(place):
+                rows = await read_study(self._tables, place, folded=True)
+                logged = [keys.folded_row(change) for change in rows.folded if change in change_ids]
+                changes = [change for change in rows.foldable if change.id in change_ids][:_LOGGED_AT_ONCE]
+                if changes:
+                    await self._fold(place, rows, changes, logged=logged)
+                elif logged:
+                    await self._remove(place.partition_key, logged)
+                elif not any(change.id in change_ids for change in rows.pending):
+                    return
+        raise Unavailable("A study changes too fast to be folded")
+
+    # ----------------------------------------------------------------------------------------------------- inside
+
+    async def _fold(
+        self, place: StudyPlace, rows: StudyRows, changes: Sequence[Change], *, logged: Sequence[str] | None
+    ) -> bool:
+        """One fold. `logged`: the changes are in the feed, and so are these E rows."""
+        sort_key = rows.sort_key
+        if not sort_key:
+            return await self._recreate_anchor(place)
+        old, new = rows.tally(), rows.tally()
+        for change in changes:
+            new.apply(change)
+        await restore_lost(self._tables, place, new)
+        fold = _Fold(place, rows, changes, old, new)
+
+        added, removed = fold.postings()
+        await asyncio.gather(
+            post(self._tables, place, "idx", added), post(self._tables, place, "idxi", fold.instance_postings())
+        )
+
+        operations = fold.operations()
+        if cleanup := fold.cleanup(removed):
+            operations.append(Operation("insert", place.partition_key, cleanup.row_key, cleanup.properties()))
+        if logged is None:
+            operations += [_folded(place.partition_key, change) for change in changes]
+        else:
+            rest = logged[: _MOST - len(operations)]
+            operations += [Operation("delete", place.partition_key, row_key) for row_key in rest]
+        try:
+            await self._tables.commit("dicom", operations)
+        except (PreconditionFailed, Ambiguous):
+            return False
+        return True
+
+    async def _recreate_anchor(self, place: StudyPlace) -> bool:
+        """Changes imply an anchor (storage invariant 1): only a damaged store lacks it."""
+        operation = Operation("insert", place.partition_key, keys.ANCHOR, anchor_properties(self._clock))
+        with suppress(PreconditionFailed, Ambiguous):
+            await self._tables.commit("dicom", [operation])
+        return False
+
+    async def _remove(self, partition_key: str, row_keys: Sequence[str]) -> None:
+        """Remove rows; what somebody else has removed meanwhile is found when the caller looks again."""
+        for at in range(0, len(row_keys), _MOST):
+            operations = [Operation("delete", partition_key, row_key) for row_key in row_keys[at : at + _MOST]]
+            with suppress(PreconditionFailed, Ambiguous):
+                await self._tables.commit("dicom", operations)
+
+
+def anchor_properties(clock: HybridClock) -> dict[str, Value]:
+    """The properties of the anchor of a new incarnation of a study."""
+    now_ms = clock.now_ms()
+    return {"sk": keys.new_sort_key(now_ms), "created": now_ms, "lv": 0}
+
+
+async def post(tables: TableStore, place: StudyPlace, kind: Kind, rows: Postings) -> None:
+    """Write postings; idempotent."""
+    operations = [Operation("upsert", place.postings, row_key, properties) for row_key, properties in rows.items()]
+    await settle(tables, kind, operations)
+
+
+class _Fold:
+    """What one fold changes. Pure."""
+
+    def __init__(self, place: StudyPlace, rows: StudyRows, changes: Sequence[Change], old: Tally, new: Tally) -> None:
+        self._place = place
+        self._rows = rows
+        self._changes = changes
+        self._old = old
+        self._new = new
+        self._version = int(rows.summary.properties["ver"]) + 1 if rows.summary else 1
+        self._touched = dict.fromkeys(change.series for change in changes)
+        folded = {change.id for change in changes}
+        waiting = {change.series for change in rows.pending if change.id not in folded}
+        self._emptied = {uid for uid in self._touched if new.series[uid].count == 0 and uid not in waiting}
+
+    def postings(self) -> tuple[Postings, list[str]]:
+        """The study- and series-level postings that are newly implied, and the keys of those that no longer are."""
+        study, sort_key = self._place.study_instance_uid, self._rows.sort_key
+        before: Postings = {}
+        after: Postings = {}
+        old, new = self._old.study.plain(), self._new.study.plain()
+        if self._rows.summary is None or old != new:
+            before |= study_postings(sort_key, study, old) if self._rows.summary else {}
+            after |= study_postings(sort_key, study, new)
+        for uid in self._touched:
+            had, has = uid in self._rows.series, uid not in self._emptied
+            old, new = self._old.series[uid].plain() if had else {}, self._new.series[uid].plain()
+            if had != has or old != new:
+                before |= series_postings(sort_key, study, uid, old) if had else {}
+                after |= series_postings(sort_key, study, uid, new) if has else {}
+        added = {row_key: row for row_key, row in after.items() if row_key not in before}
+        obsolete = before | self._passed_over()
+        return added, [row_key for row_key in obsolete if row_key not in after]
+
+    def _passed_over(self) -> Postings:
+        """Values of the changes that did not win: a fold that did not come to its end may have posted them."""
+        study, sort_key = self._place.study_instance_uid, self._rows.sort_key
+        postings: Postings = {}
+        for change in self._changes:
+            values = _differing(change.study_attributes, self._new.study)
+            postings |= study_value_postings(sort_key, study, values)
+            values = _differing(change.series_attributes, self._new.series[change.series])
+            postings |= series_value_postings(sort_key, study, change.series, values)
+        return postings
+
+    def instance_postings(self) -> Postings:
+        """The postings of the instances that were not posted before their commit, or for another incarnation."""
+        study, sort_key = self._place.study_instance_uid, self._rows.sort_key
+        postings: Postings = {}
+        for change in self._changes:
+            if change.operation == "create" and change.posted != sort_key:
+                postings |= instance_postings(sort_key, study, change.series, change.instance)
+        return postings
+
+    def cleanup(self, removed: Sequence[str]) -> Cleanup:
+        """What is to be removed once the fold is committed."""
+        return Cleanup(
+            keys.cleanup_row(self._version, self._rows.sort_key),
+            self._rows.sort_key,
+            removed,
+            [(change.series, change.instance) for change in self._changes if change.operation == "delete"],
+            [blob for change in self._changes if (blob := _obsolete_blob(change))],
+        )
+
+    def operations(self) -> list[Operation]:
+        """The writes of B and C rows, each only if nobody else has folded since, and the removal of the D rows."""
+        partition_key, rows = self._place.partition_key, self._rows
+        summary = {**self._new.study.properties(), "ver": self._version}
+        operations = [_write(partition_key, keys.SUMMARY, summary, rows.summary)]
+        for uid in self._touched:
+            row_key, present = keys.series_row(uid), rows.series.get(uid)
+            if uid not in self._emptied:
+                operations.append(_write(partition_key, row_key, self._new.series[uid].properties(), present))
+            elif present:
+                operations.append(Operation("delete", partition_key, row_key, etag=present.etag))
+        operations += [Operation("delete", partition_key, keys.pending_row(change.id)) for change in self._changes]
+        return operations
+
+
+def _differing(values: Attributes, summary: Summary) -> Attributes:
+    return {key: text for key, text in values.items() if summary.attributes.get(key, ("", ""))[0] != text}
+
+
+def _write(partition_key: str, row_key: str, properties: Mapping[str, Value], present: Entity | None) -> Operation:
+    if present is None:
+        return Operation("insert", partition_key, row_key, properties)
+    return Operation("replace", partition_key, row_key, properties, present.etag)
+
+
+def _folded(partition_key: str, change: Change) -> Operation:
+    return Operation("insert", partition_key, keys.folded_row(change.id), change.logged_properties())
+
+
+def _obsolete_blob(change: Change) -> ObsoleteBlob | None:
+    deleted = change.operation == "delete"
+    blob = change.blob if deleted else change.old_blob
+    return ObsoleteBlob(blob, change.series, change.instance, change.version, deleted) if blob else None

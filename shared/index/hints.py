@@ -1,0 +1,78 @@
+"""Hints: which studies may have pending work (storage §2, §5, §7)."""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from shared.index.attempts import settle
+from shared.index.clock import HybridClock
+from shared.storage import keys
+from shared.storage.keys import StudyPlace
+from shared.storage.ports import Ambiguous, Entity, Operation, PreconditionFailed, TableStore
+
+FRESH_SECONDS = 30
+"""A hint that this process wrote more recently is not written again."""
+COMMIT_SECONDS = 60
+"""A commit must start within this time of its hint."""
+STALE_SECONDS = 120
+"""A hint may be dropped at this age: a commit that relies on it is over, whatever the clocks of two processes say."""
+
+_REMEMBERED = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """A hint row."""
+
+    place: StudyPlace
+    written: float
+    """Seconds since 1970, by the clock of the writer."""
+    etag: str
+
+
+class Hints:
+    """The hints of the store. One per process: it remembers what it wrote."""
+
+    def __init__(self, tables: TableStore, clock: HybridClock, *, shards: int) -> None:
+        self._tables = tables
+        self._clock = clock
+        self._shards = shards
+        self._written: OrderedDict[str, float] = OrderedDict()
+
+    async def give(self, place: StudyPlace) -> None:
+        """Announce work on a study, unless it has just been announced. Raises Unavailable."""
+        now = self._clock.now()
+        if not 0 <= now - self._written.get(place.partition_key, 0) < FRESH_SECONDS:
+            partition_key, row_key = place.hint
+            await settle(self._tables, "hint", [Operation("upsert", partition_key, row_key, {"t": now})])
+            self._written[place.partition_key] = now
+            self._written.move_to_end(place.partition_key)
+            if len(self._written) > _REMEMBERED:
+                self._written.popitem(last=False)
+
+    def age(self, place: StudyPlace) -> float:
+        """Seconds since this process gave its last hint of the study."""
+        return self._clock.now() - self._written.get(place.partition_key, 0)
+
+    async def all(self) -> list[Hint]:
+        """Every hint of the store."""
+        hints: list[Hint] = []
+        for partition_key in keys.hint_partitions(self._shards):
+            hints += [self._hint(entity) for entity in await self._tables.range("hint", partition_key, "", "\uffff")]
+        return hints
+
+    async def drop(self, hint: Hint) -> None:
+        """Remove a hint, unless it has been given again since it was read."""
+        partition_key, row_key = hint.place.hint
+        try:
+            await self._tables.commit("hint", [Operation("delete", partition_key, row_key, etag=hint.etag)])
+        except (PreconditionFailed, Ambiguous):
+            return
+
+    def is_stale(self, hint: Hint) -> bool:
+        """Whether the hint may be dropped when nothing is pending."""
+        return self._clock.now() - hint.written > STALE_SECONDS
+
+    def _hint(self, entity: Entity) -> Hint:
+        written = entity.properties["t"]
+        place = keys.hinted_study(entity.row_key, self._shards)
+        return Hint(place, float(written) if isinstance(written, int | float) else 0.0, entity.etag)

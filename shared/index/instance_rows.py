@@ -1,0 +1,128 @@
+"""The row of an instance, live or deleted (storage §3: I rows)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from shared.dicom.identifiers import InstanceIdentifier
+from shared.index.documents import frame_properties, frames_in, metadata_in, metadata_properties
+from shared.index.summary import Source
+from shared.index.values import NewInstance, StoredInstance
+from shared.storage import keys
+from shared.storage.ports import Entity, Operation, Value
+
+STATE_COLUMNS = ("live", "v", "blob", "bid", "dead")
+SOURCE_COLUMNS = ("live", "v", "index")
+BLOB_COLUMNS = ("live", "v", "blob")
+DESCRIPTION_COLUMNS = ("live", "v", "blob", "length", "syntax", "sop_class", "frames", "frame_count", "attrs")
+
+_REMEMBERED = 400
+"""Obsolete uploads that a row remembers; their events come within two days."""
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceState:
+    """What decides whether an upload becomes the instance."""
+
+    etag: str
+    live: bool
+    version: int
+    blob: str
+    upload_id: str
+    dead: Sequence[str]
+    """Uploads that were deleted or replaced: the id if the blob's name follows from it, else the blob's name."""
+
+    def remembers(self, blob: str) -> bool:
+        """Whether `blob` was this instance and is no longer."""
+        return _remembered(blob) in self.dead
+
+    def dead_with(self, blob: str) -> list[str]:
+        """`dead` and one more."""
+        return [*self.dead, _remembered(blob)][-_REMEMBERED:]
+
+
+def _remembered(blob: str) -> str:
+    name = keys.parse_blob_name(blob)
+    return name.upload_id if name else blob
+
+
+def state_in(entity: Entity) -> InstanceState:
+    """The state in an instance row."""
+    properties: Mapping[str, Any] = entity.properties
+    return InstanceState(
+        entity.etag,
+        properties["live"],
+        properties["v"],
+        properties["blob"],
+        properties["bid"],
+        orjson.loads(properties["dead"]),
+    )
+
+
+def live_properties(entry: NewInstance, version: int, dead: Sequence[str]) -> dict[str, Value]:
+    """The properties of the row of a live instance."""
+    return {
+        "live": True,
+        "v": version,
+        "blob": entry.blob,
+        "bid": entry.upload_id or keys.upload_id_of(entry.blob),
+        "dead": orjson.dumps(dead).decode(),
+        "length": entry.length,
+        "syntax": entry.transfer_syntax_uid,
+        "sop_class": entry.sop_class_uid,
+        "index": orjson.dumps((entry.study, entry.series)),
+        "attrs": orjson.dumps(entry.instance).decode(),
+        **frame_properties(entry.frames, entry.frames_in_blob),
+        **metadata_properties(entry.metadata),
+    }
+
+
+def tombstone_properties(state: InstanceState, version: int) -> dict[str, Value]:
+    """The properties of the row of a deleted instance; its blob can be restored while it is not erased (S-3)."""
+    return {
+        "live": False,
+        "v": version,
+        "blob": state.blob,
+        "bid": state.upload_id,
+        "dead": orjson.dumps(state.dead_with(state.blob)).decode(),
+    }
+
+
+def write(partition_key: str, row_key: str, properties: Mapping[str, Value], etag: str | None) -> Operation:
+    """Insert the row, or replace the one that has `etag`."""
+    if etag is None:
+        return Operation("insert", partition_key, row_key, properties)
+    return Operation("replace", partition_key, row_key, properties, etag)
+
+
+def source_in(entity: Entity) -> Source | None:
+    """The live instance in a row as a source of attribute values; None if it is deleted."""
+    properties: Mapping[str, Any] = entity.properties
+    if not properties["live"]:
+        return None
+    series, instance = keys.instance_of(entity.row_key)
+    study_attributes, series_attributes = orjson.loads(properties["index"])
+    change = keys.change_id(properties["v"], series, instance)
+    return Source(change, series, instance, study_attributes, series_attributes)
+
+
+def stored_instance_in(study: str, entity: Entity) -> StoredInstance | None:
+    """The live instance in a row, as a reader sees it; None if it is deleted."""
+    properties: Mapping[str, Any] = entity.properties
+    if not properties["live"]:
+        return None
+    return StoredInstance(
+        InstanceIdentifier(study, *keys.instance_of(entity.row_key)),
+        properties["sop_class"],
+        properties["syntax"],
+        properties["v"],
+        properties["blob"],
+        properties["length"],
+        frames_in(properties),
+        metadata_in(properties),
+        keys.newest_first(properties["v"]),
+        properties.get("frame_count", 0),
+        orjson.loads(properties["attrs"]),
+    )

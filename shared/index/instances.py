@@ -1,0 +1,147 @@
+"""The door through which instances come to exist and cease to: commit and delete (storage §5)."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+
+from shared import telemetry
+from shared.dicom.identifiers import InstanceIdentifier, ResourceIdentifier
+from shared.dicomweb.partitions import Partition
+from shared.index.clock import HybridClock
+from shared.index.commit import MOST_INSTANCES, Committed, Committer, SortKeys
+from shared.index.deletion import Deleter
+from shared.index.documents import INLINE_FRAMES
+from shared.index.expiry import expire_studies
+from shared.index.fold import Folder
+from shared.index.hints import Hints
+from shared.index.values import CommitOutcome, NewInstance
+from shared.index.visibility import make_visible
+from shared.storage import keys
+from shared.storage.keys import StudyPlace
+from shared.storage.ports import TableStore
+
+type OnChange = Callable[[Sequence[StudyPlace]], Awaitable[None]]
+"""Told after a commit or delete which studies have changed (S-6). Its failure is logged and changes nothing."""
+
+_BATCH_BYTES = 3_500_000
+_ROW_BYTES = 8_000
+"""Of an instance and its change, without metadata and frame table."""
+_BATCHES_IN_FLIGHT = 4
+
+
+class InstanceIndex:
+    """Commits and deletes instances. One per process.
+
+    `shards` is the number of shards of the store.
+    """
+
+    def __init__(
+        self, tables: TableStore, clock: HybridClock, *, shards: int, on_change: OnChange | None = None
+    ) -> None:
+        self._tables = tables
+        self._clock = clock
+        self._shards = shards
+        self._on_change = on_change
+        self._hints = Hints(tables, clock, shards=shards)
+        self._folder = Folder(tables, clock)
+        self._sort_keys = SortKeys()
+        self._committer = Committer(tables, clock, self._hints, self._sort_keys)
+        self._deleter = Deleter(tables, clock, self._hints, self._folder)
+
+    async def commit(self, partition: Partition, entries: Sequence[NewInstance]) -> list[CommitOutcome]:
+        """Commit stored files to the index; the outcomes in the same order.
+
+        Of an instance that occurs twice the first one counts, the others are ALREADY_STORED (STOW-40). When this
+        returns, every query finds what is STORED. Raises Unavailable when a data store fails: any of the instances may
+        have been committed then, and their blobs must be left where they are.
+        """
+        first: dict[InstanceIdentifier, NewInstance] = {}
+        for entry in entries:
+            first.setdefault(entry.identifier, entry)
+        by_study: dict[str, list[NewInstance]] = {}
+        for entry in first.values():
+            by_study.setdefault(entry.identifier.study_instance_uid, []).append(entry)
+        places = [self._place(partition, study) for study in by_study]
+        results = await asyncio.gather(
+            *(self._commit_study(place, batch) for place, batch in zip(places, by_study.values(), strict=True)),
+            return_exceptions=True,
+        )
+        await self._announce(places)
+        outcomes: dict[InstanceIdentifier, CommitOutcome] = {}
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+            outcomes |= result
+        return [
+            outcomes[entry.identifier]
+            if first[entry.identifier] is entry or outcomes[entry.identifier] is CommitOutcome.BUSY
+            else CommitOutcome.ALREADY_STORED
+            for entry in entries
+        ]
+
+    async def delete(self, partition: Partition, scope: ResourceIdentifier) -> int:
+        """Delete what is there now of a study, a series or an instance; how many instances this call deleted.
+
+        When this returns, no reader sees them. Raises Unavailable; what was deleted until then stays so.
+        """
+        place = self._place(partition, scope.study_instance_uid)
+        deleted = await self._deleter.delete(place, scope.series_instance_uid, scope.sop_instance_uid)
+        if deleted:
+            await self._announce([place])
+        return deleted
+
+    async def expire(self, *, limit: int = 100) -> int:
+        """Delete studies that have expired (EXP-1), about `limit` of them; how many were looked at."""
+        return await expire_studies(self._tables, self._clock, self._deleter, shards=self._shards, limit=limit)
+
+    async def hint(self, partition: Partition, study: str) -> None:
+        """Announce that work on a study may be pending. Raises Unavailable."""
+        await self._hints.give(self._place(partition, study))
+
+    # ----------------------------------------------------------------------------------------------------- inside
+
+    def _place(self, partition: Partition, study: str) -> StudyPlace:
+        return keys.study_place(partition.namespace, study, self._shards)
+
+    async def _commit_study(
+        self, place: StudyPlace, entries: Sequence[NewInstance]
+    ) -> dict[InstanceIdentifier, CommitOutcome]:
+        slots = asyncio.Semaphore(_BATCHES_IN_FLIGHT)
+
+        async def commit(batch: Sequence[NewInstance]) -> Committed:
+            async with slots:
+                return await self._committer.commit(place, batch)
+
+        results = await asyncio.gather(*map(commit, _batches(entries)), return_exceptions=True)
+        committed = [result for result in results if isinstance(result, Committed)]
+        changes = [change for result in committed for change in result.changes]
+        if changes:
+            sort_key = await make_visible(self._tables, self._folder, place, changes)
+            self._sort_keys.put(place, sort_key) if sort_key else self._sort_keys.forget(place)
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+        return {identifier: outcome for result in committed for identifier, outcome in result.outcomes.items()}
+
+    async def _announce(self, places: Sequence[StudyPlace]) -> None:
+        if self._on_change is None:
+            return
+        try:
+            await self._on_change(places)
+        except Exception as error:  # noqa: BLE001 - a wake-up carries no truth: the timer finds the changes
+            telemetry.failure("changes-not-announced", error)
+
+
+def _batches(entries: Sequence[NewInstance]) -> Iterator[list[NewInstance]]:
+    """Cut up what fits no single transaction."""
+    batch: list[NewInstance] = []
+    size = 0
+    for entry in entries:
+        weight = _ROW_BYTES + 4 * len(entry.metadata or b"") // 3
+        if entry.frames is not None:
+            weight += 4 * INLINE_FRAMES // 3 if entry.frames.encapsulated else 0
+        if batch and (len(batch) == MOST_INSTANCES or size + weight > _BATCH_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(entry)
+        size += weight
+    yield batch

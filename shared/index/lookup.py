@@ -1,0 +1,149 @@
+"""Reading the index by identity (storage §3)."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from datetime import UTC, datetime
+from itertools import pairwise
+
+from shared.dicom.identifiers import InstanceIdentifier, ResourceIdentifier
+from shared.dicomweb.partitions import Partition
+from shared.index.instance_rows import DESCRIPTION_COLUMNS, stored_instance_in
+from shared.index.study_rows import StudyRows, read_study, restore_lost
+from shared.index.summary import EXPIRES, NEWEST, Summary, Tally
+from shared.index.values import SeriesView, StoredInstance, StudyView
+from shared.storage import keys
+from shared.storage.keys import StudyPlace
+from shared.storage.ports import Entity, Page, TableStore
+
+_PARALLEL_RANGES = 8
+_STREAMED_ROWS = 250
+"""Rows of a page while metadata are streamed: some ten kilobytes each."""
+
+
+class InstanceLookup:
+    """What is stored, as of now: everything that has been acknowledged is seen.
+
+    `shards` is the number of shards of the store.
+    """
+
+    def __init__(self, tables: TableStore, *, shards: int) -> None:
+        self._tables = tables
+        self._shards = shards
+
+    async def study(self, partition: Partition, study: str) -> StudyView | None:
+        """A study with its series; None if it has no instance."""
+        return await self.study_at(keys.study_place(partition.namespace, study, self._shards))
+
+    async def study_at(self, place: StudyPlace) -> StudyView | None:
+        """The same, by place."""
+        rows = await read_study(self._tables, place)
+        tally = rows.overlaid()
+        await restore_lost(self._tables, place, tally)
+        return _view(place, rows, tally)
+
+    async def instance(
+        self, partition: Partition, identifier: InstanceIdentifier, *, metadata: bool
+    ) -> StoredInstance | None:
+        """An instance; None if it is not there. `metadata`: with its metadata, if they are not in a blob."""
+        row_key = keys.instance_row(identifier.series_instance_uid, identifier.sop_instance_uid)
+        study = identifier.study_instance_uid
+        partition_key = keys.study_partition(partition.namespace, study)
+        if metadata:
+            entity = await self._tables.get("dicom", partition_key, row_key)
+        else:
+            bounds = keys.instance_range(identifier.series_instance_uid, identifier.sop_instance_uid)
+            entities = await self._tables.range("dicom", partition_key, *bounds, select=DESCRIPTION_COLUMNS)
+            entity = next(iter(entities), None)
+        return stored_instance_in(study, entity) if entity else None
+
+    async def instances(
+        self, partition: Partition, scope: ResourceIdentifier, *, metadata: bool
+    ) -> list[StoredInstance]:
+        """The instances of a study, a series or an instance, newest first; [] if there are none."""
+        study = scope.study_instance_uid
+        partition_key = keys.study_partition(partition.namespace, study)
+        low, high = keys.instance_range(scope.series_instance_uid, scope.sop_instance_uid)
+        select = None if metadata else DESCRIPTION_COLUMNS
+        page = await self._tables.page("dicom", partition_key, low, high, select=select)
+        entities = list(page.entities)
+        if page.next_row_key is not None:
+            entities += await self._rest(partition_key, (page.next_row_key, high), select, whole=low == "I!")
+        found = [instance for entity in entities if (instance := stored_instance_in(study, entity))]
+        return sorted(found, key=lambda instance: instance.sort_key)
+
+    async def stream(self, partition: Partition, scope: ResourceIdentifier) -> AsyncGenerator[StoredInstance]:
+        """The instances of a scope with their metadata, in no particular order, in bounded memory.
+
+        One range read, a page at a time; the next page is under way while one is used. Must be closed.
+        """
+        partition_key = keys.study_partition(partition.namespace, scope.study_instance_uid)
+        low, high = keys.instance_range(scope.series_instance_uid, scope.sop_instance_uid)
+
+        def read(start: str) -> asyncio.Task[Page]:
+            return asyncio.create_task(self._tables.page("dicom", partition_key, start, high, top=_STREAMED_ROWS))
+
+        reading: asyncio.Task[Page] | None = read(low)
+        try:
+            while reading is not None:
+                page = await reading
+                reading = None if page.next_row_key is None else read(page.next_row_key)
+                for entity in page.entities:
+                    if instance := stored_instance_in(scope.study_instance_uid, entity):
+                        yield instance
+        finally:
+            if reading is not None:
+                reading.cancel()
+                await asyncio.wait([reading])
+
+    async def _rest(
+        self, partition_key: str, bounds: tuple[str, str], select: tuple[str, ...] | None, *, whole: bool
+    ) -> list[Entity]:
+        """The rows of a long range: of a whole study, its series side by side."""
+        low, high = bounds
+        cuts: list[str] = []
+        if whole:
+            series = await self._tables.range("dicom", partition_key, "C!", 'C"', select=("n",))
+            cuts = [cut for entity in series if low < (cut := f"I!{entity.row_key[2:]}!") < high]
+        ends = [low, *cuts, high]
+        slots = asyncio.Semaphore(_PARALLEL_RANGES)
+
+        async def read(start: str, end: str) -> list[Entity]:
+            async with slots:
+                return await self._tables.range("dicom", partition_key, start, end, select=select)
+
+        parts = await asyncio.gather(*(read(start, end) for start, end in pairwise(ends)))
+        return [entity for part in parts for entity in part]
+
+
+def _view(place: StudyPlace, rows: StudyRows, tally: Tally) -> StudyView | None:
+    if tally.study.count <= 0:
+        return None
+    study = place.study_instance_uid
+    series = [
+        SeriesView(
+            uid,
+            summary.count,
+            summary.plain(),
+            _newest(study, summary),
+            keys.newest_first(summary.created),
+        )
+        for uid, summary in tally.series.items()
+        if summary.count > 0
+    ]
+    series.sort(key=lambda view: view.sort_key)
+    expires, _ = tally.study.attributes.get(EXPIRES, ("0", ""))
+    return StudyView(
+        study,
+        tally.study.count,
+        tally.study.plain(),
+        {view.series_instance_uid: view for view in series},
+        _newest(study, tally.study),
+        rows.sort_key,
+        datetime.fromtimestamp(int(expires) / 1000, UTC) if expires != "0" else None,
+    )
+
+
+def _newest(study: str, summary: Summary) -> InstanceIdentifier:
+    value, _ = summary.attributes.get(NEWEST, ("!", ""))
+    series, _, instance = value.partition("!")
+    return InstanceIdentifier(study, series, instance)

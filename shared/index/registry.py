@@ -1,0 +1,141 @@
+"""The data partitions, and what is fixed when a store is created (storage §2, dicomweb §3)."""
+
+from base64 import b32encode
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Any
+
+from shared.dicomweb.partitions import DEFAULT_KEY, DEFAULT_NAME, Partition, is_partition_name
+from shared.errors import InvalidRequest, Misconfigured, Unavailable
+from shared.index.attempts import ROUNDS, pause
+from shared.index.clock import HybridClock
+from shared.storage import keys
+from shared.storage.ports import Ambiguous, Entity, Operation, PreconditionFailed, TableStore, Value
+
+STORE_ROW = ("cfg", "store")
+"""The row of `conf` with the shape of the store and its creation."""
+
+_NAMES = "ns"
+_COUNTER = "!next"
+
+
+def namespace_of(name: str) -> str:
+    """What keys and blob names carry for a data partition: names that differ only in case share it (D-3)."""
+    if name.lower() == DEFAULT_NAME.lower():
+        return keys.DEFAULT_NAMESPACE
+    return b32encode(sha256(name.lower().encode()).digest()).decode().lower()[:12]
+
+
+class Registry:
+    """The data partitions of the store, and a cache of them: they are never renamed or removed (PART-9).
+
+    `shards` and `spread` are the settings that must be those of the store.
+    """
+
+    def __init__(
+        self, tables: TableStore, clock: HybridClock, *, data_partitions: bool, shards: int, spread: int
+    ) -> None:
+        self._tables = tables
+        self._clock = clock
+        self._data_partitions = data_partitions
+        self._shape = {"shards": shards, "spread": spread}
+        self._known: dict[str, Partition] = {}
+
+    async def check_at_start(self) -> None:
+        """Create what a new store needs and compare the rest with the settings.
+
+        Raises Misconfigured: the service must not start (PART-8, storage §2).
+        """
+        await self._tables.ensure_tables()
+        stored = await self._store_row()
+        for name, value in self._shape.items():
+            if stored[name] != value:
+                raise Misconfigured(f"The store was created with {name}={stored[name]}; the setting says {value}")
+        await self._default()
+        if not self._data_partitions and len(await self.partitions()) > 1:
+            raise Misconfigured("The store holds several data partitions: DATA_PARTITIONS_ENABLED must be on")
+
+    async def resolve(self, name: str, *, create: bool) -> Partition:
+        """The data partition of that name, in any case; made if it is missing and `create` is set (PART-4).
+
+        Raises InvalidRequest for a name that breaks PART-3 and for an unknown one (PART-6).
+        """
+        if not is_partition_name(name):
+            raise InvalidRequest("The specified PartitionName is invalid.")
+        namespace = namespace_of(name)
+        partition = await self.by_namespace(namespace)
+        if partition is None:
+            if not create:
+                raise InvalidRequest("Specified PartitionName does not exist.")
+            partition = await self._insert(name, namespace)
+        if partition.name.lower() != name.lower():  # two names of one digest must never share data
+            raise InvalidRequest("The specified PartitionName is invalid.")
+        return partition
+
+    async def by_namespace(self, namespace: str) -> Partition | None:
+        """The data partition that keys name so; None if there is none."""
+        if namespace not in self._known:
+            entity = await self._tables.get("conf", _NAMES, namespace)
+            if entity is None:
+                return await self._default() if namespace == keys.DEFAULT_NAMESPACE else None
+            self._remember(entity)
+        return self._known[namespace]
+
+    async def partitions(self) -> list[Partition]:
+        """All data partitions, by key (PART-10)."""
+        entities = await self._tables.range("conf", _NAMES, "", "\uffff")
+        found = [self._remember(entity) for entity in entities if entity.row_key != _COUNTER]
+        if not any(partition.key == DEFAULT_KEY for partition in found):
+            found.append(await self._default())
+        return sorted(found, key=lambda partition: partition.key)
+
+    # ----------------------------------------------------------------------------------------------------- inside
+
+    async def _default(self) -> Partition:
+        return await self._insert(DEFAULT_NAME, keys.DEFAULT_NAMESPACE)
+
+    async def _insert(self, name: str, namespace: str) -> Partition:
+        """The partition as the first of all concurrent creators made it. Raises Unavailable."""
+        for attempt in range(ROUNDS):
+            await pause(attempt)
+            entity = await self._tables.get("conf", _NAMES, namespace)
+            if entity:
+                return self._remember(entity)
+            operations = []
+            key = DEFAULT_KEY
+            if namespace != keys.DEFAULT_NAMESPACE:
+                counter = await self._tables.get("conf", _NAMES, _COUNTER)
+                key = int(counter.properties["key"]) if counter else DEFAULT_KEY + 1
+                operations.append(_counted(counter, key + 1))
+            row: dict[str, Value] = {"key": key, "name": name, "created": self._clock.now_ms()}
+            operations.append(Operation("insert", _NAMES, namespace, row))
+            with suppress(PreconditionFailed, Ambiguous):
+                await self._tables.commit("conf", operations)
+        raise Unavailable("The data partition cannot be created")
+
+    async def _store_row(self) -> Mapping[str, Any]:
+        for attempt in range(ROUNDS):
+            await pause(attempt)
+            entity = await self._tables.get("conf", *STORE_ROW)
+            if entity:
+                return entity.properties
+            row = {**self._shape, "created": self._clock.now_ms()}
+            with suppress(PreconditionFailed, Ambiguous):
+                await self._tables.commit("conf", [Operation("insert", *STORE_ROW, row)])
+        raise Unavailable("The store cannot be set up")
+
+    def _remember(self, entity: Entity) -> Partition:
+        properties: Mapping[str, Any] = entity.properties
+        created = datetime.fromtimestamp(properties["created"] / 1000, UTC)
+        partition = Partition(properties["key"], properties["name"], entity.row_key, created)
+        self._known[partition.namespace] = partition
+        return partition
+
+
+def _counted(counter: Entity | None, following: int) -> Operation:
+    """Take a key: fails if somebody else does."""
+    if counter is None:
+        return Operation("insert", _NAMES, _COUNTER, {"key": following})
+    return Operation("replace", _NAMES, _COUNTER, {"key": following}, counter.etag)

@@ -1,0 +1,101 @@
+"""Reading the rows of a study: anchor, summary, series and pending changes (storage §3)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from shared.index.changes import Change, change_in
+from shared.index.instance_rows import SOURCE_COLUMNS, source_in
+from shared.index.summary import Source, Tally, summary_in
+from shared.storage import keys
+from shared.storage.keys import StudyPlace
+from shared.storage.ports import Entity, TableStore
+
+_READS = 5
+
+
+@dataclass(slots=True)
+class StudyRows:
+    """What a reader takes of a study."""
+
+    anchor: Entity | None = None
+    summary: Entity | None = None
+    series: dict[str, Entity] = field(default_factory=dict)
+    pending: list[Change] = field(default_factory=list)
+    """In the order of their ids."""
+    foldable: list[Change] = field(default_factory=list)
+    """The first of them, as they stood at one moment: if a change is there, so are the earlier ones of its instance."""
+
+    folded: list[str] = field(default_factory=list)
+    """The ids of changes that are folded and not known to be logged, if they were asked for."""
+
+    @property
+    def sort_key(self) -> str:
+        """The sort key of this incarnation, '' if there is none."""
+        return str(self.anchor.properties["sk"]) if self.anchor else ""
+
+    def tally(self) -> Tally:
+        """The folded summaries, no pending change applied."""
+        return Tally(summary_in(self.summary), {uid: summary_in(entity) for uid, entity in self.series.items()})
+
+    def overlaid(self) -> Tally:
+        """The summaries with all pending changes applied."""
+        tally = self.tally()
+        for change in self.pending:
+            tally.apply(change)
+        return tally
+
+
+async def read_study(tables: TableStore, place: StudyPlace, *, folded: bool = False) -> StudyRows:
+    """The rows of a study as they stood at one moment, as far as they can be had so: one request, unless many."""
+    low, high = keys.UNLOGGED_TOO if folded else keys.VISIBLE
+    rows = StudyRows()
+    for _ in range(_READS):
+        pages = [await tables.page("dicom", place.partition_key, low, high)]
+        while (start := pages[-1].next_row_key) is not None:
+            pages.append(await tables.page("dicom", place.partition_key, start, high))
+        rows = _rows([page.entities for page in pages])
+        if len(pages) == 1 or await _is_unchanged(tables, place, rows):
+            break
+    return rows
+
+
+async def _is_unchanged(tables: TableStore, place: StudyPlace, rows: StudyRows) -> bool:
+    """Every commit touches the anchor and every fold the summary: both unchanged, the pages fit together."""
+    now = await tables.range("dicom", place.partition_key, keys.ANCHOR, "C", select=("n",))
+    before = [entity.etag for entity in (rows.anchor, rows.summary) if entity]
+    return [entity.etag for entity in now] == before
+
+
+def _rows(pages: Sequence[Sequence[Entity]]) -> StudyRows:
+    rows = StudyRows()
+    for page in pages:
+        changes = []
+        for entity in page:
+            kind = entity.row_key[0]
+            if kind == "D":
+                changes.append(change_in(entity))
+            elif kind == "E":
+                rows.folded.append(entity.row_key[2:])
+            elif kind == "C":
+                rows.series[entity.row_key[2:]] = entity
+            elif entity.row_key == keys.ANCHOR:
+                rows.anchor = entity
+            elif entity.row_key == keys.SUMMARY:
+                rows.summary = entity
+        rows.pending += changes
+        if not rows.foldable:
+            rows.foldable = changes
+    return rows
+
+
+async def restore_lost(tables: TableStore, place: StudyPlace, tally: Tally) -> None:
+    """Recompute the attributes whose source has been deleted from the live instances, if there are any (S-1)."""
+    series = tally.losing()
+    if series == []:
+        return
+    sources: list[Source] = []
+    for scope in [None] if series is None else series:
+        bounds = keys.instance_range(scope, None)
+        entities = await tables.range("dicom", place.partition_key, *bounds, select=SOURCE_COLUMNS)
+        sources += [source for entity in entities if (source := source_in(entity))]
+    tally.restore(sources)

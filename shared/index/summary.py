@@ -1,0 +1,139 @@
+"""The latest values of a study and its series, and what changes do to them (storage §3, IDX-2, S-1). Pure.
+
+Of two values of an attribute the one with the larger change id wins, whatever the order in which they arrive.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from shared.index.changes import Change
+from shared.index.values import Attributes
+from shared.storage.ports import Entity, Value
+
+NEWEST = "newest"
+"""Pseudo attribute: the live instance with the highest version, as `series!instance`."""
+EXPIRES = "expires"
+"""Pseudo attribute of a study: when it expires, milliseconds since 1970, '0' if it does not. The last store decides,
+and goes on deciding when its instance is deleted (EXP-1)."""
+
+PSEUDO = frozenset({NEWEST, EXPIRES})
+"""Not attributes of the data: no posting, and no reason for a fold."""
+
+
+@dataclass(slots=True)
+class Summary:
+    """A study or a series: instances, creation, and each attribute with the id of the change that it came from."""
+
+    count: int = 0
+    created: int = 0
+    """The version that created it (series alone; a study has its anchor)."""
+    attributes: dict[str, tuple[str, str]] = field(default_factory=dict)
+
+    def absorb(self, change_id: str, attributes: Attributes) -> None:
+        """Take over the values that win against the present ones."""
+        for key, text in attributes.items():
+            if _wins(text, change_id, self.attributes.get(key)):
+                self.attributes[key] = (text, change_id)
+
+    def plain(self) -> dict[str, str]:
+        """The attributes alone."""
+        return {key: text for key, (text, _) in self.attributes.items() if key not in PSEUDO}
+
+    def properties(self) -> dict[str, Value]:
+        """The properties of its row."""
+        return {"n": self.count, "created": self.created, "attrs": orjson.dumps(self.attributes)}
+
+
+def summary_in(entity: Entity | None) -> Summary:
+    """The summary in a B or C row; an empty one if there is no row."""
+    if entity is None:
+        return Summary()
+    properties: Mapping[str, Any] = entity.properties
+    attributes = {key: (text, change) for key, (text, change) in orjson.loads(properties["attrs"]).items()}
+    return Summary(properties["n"], properties["created"], attributes)
+
+
+def _wins(text: str, change_id: str, present: tuple[str, str] | None) -> bool:
+    if present is None:
+        return True
+    if (text == "") != (present[0] == ""):  # an empty PatientID stands only while there is no other (STOW-22)
+        return text != ""
+    return change_id > present[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A live instance, as a source of attribute values."""
+
+    id: str
+    """Its change id."""
+    series: str
+    instance: str
+    study_attributes: Attributes
+    series_attributes: Attributes
+
+
+@dataclass(slots=True)
+class Tally:
+    """The summaries of a study while changes are applied to them."""
+
+    study: Summary
+    series: dict[str, Summary]
+    deletions: dict[str, str] = field(default_factory=dict)
+    """Instance digest to the id of the latest applied change that deleted it."""
+
+    def apply(self, change: Change) -> None:
+        """Count a change and take over its values."""
+        series = self.series.setdefault(change.series, Summary())
+        if not series.count:
+            series.created = change.version
+        series.count += change.delta
+        self.study.count += change.delta
+        if change.operation == "delete":
+            self.deletions[change.digest] = max(change.id, self.deletions.get(change.digest, ""))
+            return
+        newest = {NEWEST: f"{change.series}!{change.instance}"}
+        self.study.absorb(change.id, change.study_attributes)
+        self.study.absorb(change.id, newest)
+        series.absorb(change.id, change.series_attributes)
+        series.absorb(change.id, newest)
+
+    def lost(self, summary: Summary) -> list[str]:
+        """The attributes of `summary` whose source has been deleted (S-1)."""
+        if not self.deletions:
+            return []
+        return [
+            key
+            for key, (_, source) in summary.attributes.items()
+            if key != EXPIRES and self.deletions.get(source[17:], "") > source
+        ]
+
+    def losing(self) -> list[str] | None:
+        """The series whose instances must be read for `restore`; [] for none, None for the whole study."""
+        if self.lost(self.study):
+            return None
+        return [series for series, summary in self.series.items() if self.lost(summary)]
+
+    def restore(self, sources: Iterable[Source]) -> None:
+        """Give lost attributes the latest value among the live instances, or none (S-1)."""
+        study_lost = self._forget(self.study)
+        series_lost = {uid: self._forget(summary) for uid, summary in self.series.items()}
+        for source in sources:
+            newest = {NEWEST: f"{source.series}!{source.instance}"}
+            if study_lost:
+                self.study.absorb(source.id, _only(study_lost, {**source.study_attributes, **newest}))
+            if lost := series_lost.get(source.series):
+                self.series[source.series].absorb(source.id, _only(lost, {**source.series_attributes, **newest}))
+
+    def _forget(self, summary: Summary) -> frozenset[str]:
+        lost = self.lost(summary)
+        for key in lost:
+            del summary.attributes[key]
+        return frozenset(lost)
+
+
+def _only(keys: frozenset[str], attributes: Attributes) -> Attributes:
+    return {key: text for key, text in attributes.items() if key in keys}
