@@ -1,0 +1,84 @@
+"""Documents, settings and sizes that cannot drift from the code."""
+
+import ast
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from shared.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+CODE = sorted(
+    path
+    for folder in ("shared", "devhost", "benchmarks", "scripts", "tests")
+    for path in (ROOT / folder).rglob("*.py")
+    if "__pycache__" not in path.parts
+)
+DOCUMENTED = [path for path in CODE if path.relative_to(ROOT).parts[0] in {"shared", "devhost"}]
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+ALIASES = {field.alias for field in Settings.model_fields.values()}
+PLATFORM = {
+    "FUNCTIONS_WORKER_RUNTIME",
+    "AzureWebJobsStorage",
+    "AzureWebJobsDisableHomepage",
+    "FUNCTIONS_REQUEST_BODY_SIZE_LIMIT",
+}
+# What the sample sets differently from the defaults, because it is for a laptop.
+LOCAL = {"DicomStorage", "AUTHENTICATION_MODE", "INDEX_SHARDS", "TABLE_SPREAD"}
+
+
+def relative(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+@pytest.fixture
+def sample() -> dict[str, str]:
+    return json.loads((ROOT / "local.settings.sample.json").read_text())["Values"]
+
+
+def test_no_file_is_longer_than_500_lines():
+    lengths = {relative(path): len(path.read_text().splitlines()) for path in CODE}
+
+    assert {name: length for name, length in lengths.items() if length > 500} == {}
+
+
+def test_every_module_says_what_it_is():
+    assert [relative(path) for path in DOCUMENTED if not ast.get_docstring(ast.parse(path.read_text()))] == []
+
+
+def test_every_setting_is_in_the_sample_and_every_value_of_the_sample_is_a_setting(sample):
+    assert set(sample) - PLATFORM == ALIASES
+
+
+def test_the_sample_is_valid_and_shows_the_defaults(sample):
+    shown = Settings.from_environment(sample)
+
+    different = {
+        field.alias
+        for name, field in Settings.model_fields.items()
+        if getattr(shown, name) != field.get_default(call_default_factory=True)
+    }
+    assert different == LOCAL
+
+
+def test_every_setting_has_a_name_for_the_environment():
+    assert None not in ALIASES
+    assert len(ALIASES) == len(Settings.model_fields)
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=relative)
+def test_every_file_that_a_document_names_exists(path):
+    text = path.read_text()
+    named = re.findall(r"`((?:shared|devhost|tests|docs|infra|scripts|benchmarks)/[\w./\-]+)`", text)
+    linked = [target.partition("#")[0] for target in re.findall(r"\]\((?!https?:|#)([^)]+)\)", text)]
+
+    assert [name for name in named if not (ROOT / name).exists()] == []
+    assert [target for target in linked if not (path.parent / target).exists()] == []
+
+
+def test_the_map_says_where_at_least_fifteen_things_are():
+    rows = re.findall(r"^\| [^|]+ \| `shared/", (ROOT / "docs" / "architecture.md").read_text(), re.MULTILINE)
+
+    assert len(rows) >= 15

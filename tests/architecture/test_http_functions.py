@@ -1,0 +1,62 @@
+"""Every HTTP function goes through the boundary, and every row of the resource table has its function."""
+
+import ast
+import inspect
+from pathlib import Path
+
+import azure.functions as func
+import pytest
+
+from shared.dicomweb.resources import RESOURCES
+from shared.http.boundary import Boundary
+from tests.builders.http import settings
+
+ROOT = Path(__file__).parents[2]
+APP_FILES = [ROOT / "function_app.py", *sorted((ROOT / "shared").rglob("*.py"))]
+DECLARATIONS = {"route", "http_type", "generic_trigger", "AsgiFunctionApp", "WsgiFunctionApp"}
+ADAPTER = ROOT / "shared" / "http" / "azure_functions.py"
+
+
+def test_only_the_adapter_declares_http_functions():
+    declaring = {
+        path
+        for path in APP_FILES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in DECLARATIONS
+    }
+
+    assert declaring == {ADAPTER}
+
+
+def http_functions(data_partitions: bool) -> dict[str, tuple[object, object]]:
+    """Name to the trigger and the code of the HTTP functions of the whole app."""
+    from shared import wiring
+
+    app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
+    for room in wiring.blueprints(settings(data_partitions=data_partitions)):
+        app.register_functions(room)
+    return {
+        function.get_function_name(): (function.get_trigger(), function.get_user_function())
+        for function in app.get_functions()
+        if function.get_trigger().get_binding_name() == "httpTrigger"
+    }
+
+
+@pytest.mark.parametrize("data_partitions", [False, True])
+async def test_the_app_has_the_function_of_every_row_and_no_other(data_partitions):
+    functions = http_functions(data_partitions)
+
+    assert sorted(functions) == sorted(RESOURCES)
+    for name, (trigger, code) in functions.items():
+        row = RESOURCES[name]
+        assert trigger.route == row.path(data_partitions=data_partitions)
+        assert tuple(method.value for method in trigger.methods or ()) == row.methods
+        assert code.resource is row
+
+
+async def test_every_function_runs_the_boundary():
+    for name, (_, code) in http_functions(data_partitions=False).items():
+        inside = inspect.getclosurevars(code).nonlocals
+
+        assert isinstance(inside["boundary"], Boundary), name
+        assert inspect.iscoroutinefunction(code), name

@@ -1,0 +1,92 @@
+"""Who may import whom: the contracts of pyproject.toml, where SDKs may stand, and what a cold start must not load."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SHARED = ROOT / "shared"
+MODULES = sorted(SHARED.rglob("*.py"))
+
+# An SDK, and the files of shared/ that may import it.
+PLACES = {
+    "azure.functions": ("*/functions.py", "http/azure_functions.py", "wiring.py"),
+    "azurefunctions": ("*/functions.py", "http/azure_functions.py"),
+    "starlette": ("http/azure_functions.py",),
+    "fastapi": (),
+    "azure.storage": ("storage/azure_*.py",),
+    "azure.data": ("storage/azure_*.py",),
+    "obstore": ("storage/azure_*.py",),
+    "azure.eventgrid": ("events/event_grid.py",),
+    "azure.identity": ("wiring.py",),
+    "jwt": ("http/openid.py",),
+}
+PURE = ("dicom", "dicomweb")
+IMPURE_MODULES = ("azure", "azurefunctions", "obstore", "aiohttp", "asyncio", "socket", "threading", "time", "logging")
+
+LATE = {"pydicom", "numpy", "jwt", "azure.identity", "azure.eventgrid"}
+"""What is imported on first use."""
+
+
+def imported(path: Path) -> Iterator[str]:
+    """The dotted names that a module imports, wherever in it."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def belongs_to(name: str, package: str) -> bool:
+    return name == package or name.startswith(f"{package}.")
+
+
+def test_imports_point_downwards():
+    command = [Path(sys.executable).with_name("lint-imports"), "--no-cache"]
+
+    checked = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
+
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+@pytest.mark.parametrize("package", PLACES)
+def test_an_sdk_is_imported_only_where_it_belongs(package):
+    users = [path.relative_to(SHARED) for path in MODULES if any(belongs_to(name, package) for name in imported(path))]
+
+    assert [str(path) for path in users if not any(path.full_match(place) for place in PLACES[package])] == []
+
+
+def test_the_placement_rules_speak_of_files_that_exist():
+    places = {place for files in PLACES.values() for place in files}
+
+    assert [place for place in places if not any(path.relative_to(SHARED).full_match(place) for path in MODULES)] == []
+
+
+@pytest.mark.parametrize("package", PURE)
+def test_the_pure_floor_has_no_clock_no_sockets_and_no_azure(package):
+    found = {
+        f"{path.relative_to(SHARED)}: {name}"
+        for path in (SHARED / package).rglob("*.py")
+        for name in imported(path)
+        if any(belongs_to(name, forbidden) for forbidden in IMPURE_MODULES)
+    }
+
+    assert found == set()
+
+
+def test_a_cold_start_loads_no_library_that_only_some_requests_need():
+    rooms = ", ".join(
+        f"shared.{room}.functions" for room in ("store", "search", "delete", "capabilities", "partitions")
+    )
+    program = f"import sys, {rooms}; print(sorted({LATE!r} & set(sys.modules)))"
+
+    loaded = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
+    )
+
+    assert loaded.stdout.strip() == "[]", loaded.stderr
