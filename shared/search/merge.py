@@ -8,11 +8,10 @@ from itertools import groupby
 
 from shared.index.postings import Posting, parse_posting
 from shared.search import planner
-from shared.search.planner import FEW, Extent, Plan, Source
+from shared.search.planner import Extent, Plan, Source
 from shared.search.scan import AllStudiesCursor, Cursor, Shard, TooManyValues, after, open_source, sort_key_of
 from shared.storage.ports import Entity
 
-_SMALLEST_PAGE = 64
 _DROPPED_AT_ONCE = 5000
 _FIRST_RANKS = 1
 """Sources of these ranks mostly have few studies: they are asked alone first."""
@@ -123,13 +122,13 @@ async def find_candidates(
     `fits` judges a row of the list of all studies by the study-level matching keys; None if there are none that it can.
     Raises TooLarge.
     """
-    effort = shards[0].effort
-    top = max(_SMALLEST_PAGE, FEW // len(shards) + 1, 3 * want // (2 * len(shards)) + 1)
+    effort, limits = shards[0].effort, shards[0].limits
+    top = max(limits.smallest_page, limits.few // len(shards) + 1, 3 * want // (2 * len(shards)) + 1)
     opened: list[_Opened[Cursor]] = []
     for group in _by_haste(plan.sources):
         found = await asyncio.gather(*(_open(shards, source, top) for source in group))
         opened += [source for source in found if source]
-        few = planner.smallest([source.extent for source in opened])
+        few = planner.smallest([source.extent for source in opened], limits)
         if few is not None:
             effort.bounded = False
             return Candidates.of(_candidates_in(opened[few]))
@@ -139,9 +138,9 @@ async def find_candidates(
         walk = await _open_all_studies(shards, fits, top)
         return Candidates([ShardStream([cursor], None) for cursor in walk.cursors], total=walk.total)
     extents = [source.extent for source in opened]
-    merged = planner.to_merge(extents, want, len(shards))
-    judge = await _open_all_studies(shards, fits, _SMALLEST_PAGE) if unserved and fits else None
-    if judge and not planner.judges_by_list(extents[merged[0]], judge.extent):
+    merged = planner.to_merge(extents, want, len(shards), limits)
+    judge = await _open_all_studies(shards, fits, limits.smallest_page) if unserved and fits else None
+    if judge and not planner.judges_by_list(extents[merged[0]], judge.extent, limits):
         judge = None
     left_out = [position for position in range(len(opened)) if position not in merged]
     streams = [

@@ -36,6 +36,7 @@ from shared.index.postings import (
     prefix_range,
 )
 from shared.search.date_cover import date_cover
+from shared.search.limits import SearchLimits
 from shared.search.request import Filter, SearchQuery
 from shared.storage import keys
 from shared.storage.ports import Kind
@@ -265,20 +266,14 @@ class Extent:
         )
 
 
-FEW = 300
-"""So many studies are read, and judged by their own rows, rather than found by merging lists."""
-
-_ROWS_BESIDE = 1000
-_ROWS_PER_JUDGEMENT = 30
-
-
-def smallest(extents: Sequence[Extent]) -> int | None:
+def smallest(extents: Sequence[Extent], limits: SearchLimits) -> int | None:
     """The source with the fewest studies, if they are few."""
-    few = [(extent.rows, position) for position, extent in enumerate(extents) if extent.complete and extent.rows <= FEW]
-    return min(few)[1] if few else None
+    complete = [(extent.rows, position) for position, extent in enumerate(extents) if extent.complete]
+    rows, position = min(complete, default=(limits.few + 1, None))
+    return position if rows <= limits.few else None
 
 
-def to_merge(extents: Sequence[Extent], need: int, shards: int) -> list[int]:
+def to_merge(extents: Sequence[Extent], need: int, shards: int, limits: SearchLimits) -> list[int]:
     """The sources to merge, sparsest first, if `need` results are wanted.
 
     A list that is dense beside the candidates of the sparsest source is left out: reading past its rows would cost more
@@ -293,10 +288,10 @@ def to_merge(extents: Sequence[Extent], need: int, shards: int) -> list[int]:
         for position in order
         if position == order[0]
         or extents[position].complete
-        or extents[position].density * window / shards <= _ROWS_BESIDE
+        or extents[position].density * window / shards <= limits.rows_beside
     ]
 
 
-def judges_by_list(sparsest: Extent, all_studies: Extent) -> bool:
+def judges_by_list(sparsest: Extent, all_studies: Extent, limits: SearchLimits) -> bool:
     """Whether candidates are judged by the list of all studies first: cheap while few others stand between them."""
-    return all_studies.complete or all_studies.density <= _ROWS_PER_JUDGEMENT * sparsest.density
+    return all_studies.complete or all_studies.density <= limits.rows_per_judgement * sparsest.density

@@ -11,12 +11,9 @@ from dataclasses import dataclass, field
 
 from shared.errors import TooLarge
 from shared.index.postings import ALL_STUDIES, Posting, equality_range, parse_posting, seek
+from shared.search.limits import SearchLimits
 from shared.search.planner import DistinctValues, Extent, Part, PostingList, Source
 from shared.storage.ports import Entity, Kind, Page, TableStore
-
-MAX_PAGE = 1000
-MAX_DISTINCT = 64
-"""Most values of a range whose lists are read side by side."""
 
 
 class TooManyValues(Exception):
@@ -30,8 +27,7 @@ class Effort:
     clock: Callable[[], float]
     """Seconds."""
     bounded: bool
-    max_rows: int = 50_000
-    max_seconds: float = 3.0
+    limits: SearchLimits
     rows: int = 0
     started: float = field(init=False)
 
@@ -40,7 +36,9 @@ class Effort:
 
     def allow(self) -> None:
         """Called before each read. Raises TooLarge when a bounded search has done what it may."""
-        if self.bounded and (self.rows >= self.max_rows or self.clock() - self.started > self.max_seconds):
+        if self.bounded and (
+            self.rows >= self.limits.bounded_rows or self.clock() - self.started > self.limits.bounded_seconds
+        ):
             raise TooLarge(
                 "No index serves one of the matching keys, and the search has looked at as many studies as it may. "
                 "Add a key that an index serves, for example a range of study dates, or leave out leading wildcards."
@@ -54,6 +52,11 @@ class Shard:
     tables: TableStore
     partition_key: str
     effort: Effort
+
+    @property
+    def limits(self) -> SearchLimits:
+        """Those of the search."""
+        return self.effort.limits
 
     async def page(self, kind: Kind, low: str, high: str, top: int) -> Page:
         """One request. Raises TooLarge."""
@@ -123,7 +126,7 @@ class ListCursor(Cursor):
         self._shard, self._kind, self._code, self._value = shard, kind, code, value
         start, self._end = equality_range(code, value)
         self._next: str | None = start
-        self._top = MAX_PAGE
+        self._top = 0
         self._pages = 0
 
     @property
@@ -133,7 +136,7 @@ class ListCursor(Cursor):
 
     async def open(self, top: int) -> None:
         """Read the first page."""
-        self._top = min(top, MAX_PAGE)
+        self._top = min(top, self._shard.limits.largest_page)
         await self._read("")
 
     async def _read(self, sort_key: str) -> bool:
@@ -145,7 +148,7 @@ class ListCursor(Cursor):
         self._keys = [sort_key_of(entity) for entity in page.entities]
         self._position = 0
         self._next = page.next_row_key
-        self._top = min(2 * self._top, MAX_PAGE)
+        self._top = min(2 * self._top, self._shard.limits.largest_page)
         self._pages += 1
         return True
 
@@ -228,7 +231,7 @@ async def _open_part(shard: Shard, kind: Kind, part: Part | DistinctValues, top:
     if isinstance(part, DistinctValues):
         lists = await _values_between(shard, kind, part)
     else:
-        page = await shard.page(kind, part.low, part.high, MAX_PAGE)
+        page = await shard.page(kind, part.low, part.high, shard.limits.largest_page)
         if page.next_row_key is None:
             return [Cursor(page.entities)]
         lists = part.cover
@@ -244,7 +247,7 @@ async def _values_between(shard: Shard, kind: Kind, part: DistinctValues) -> lis
         page = await shard.page(kind, low, part.high, 1)
         low = page.next_row_key
         for entity in page.entities:
-            if len(found) == MAX_DISTINCT:
+            if len(found) == shard.limits.distinct_values:
                 raise TooManyValues
             code, value, _ = entity.row_key.split("!", 2)
             found.append(PostingList(code, value))

@@ -16,6 +16,7 @@ from shared.index.lookup import InstanceLookup
 from shared.index.postings import SOP_INSTANCE_UID
 from shared.index.values import SeriesView, StoredInstance, StudyView
 from shared.search.completion import Completion
+from shared.search.limits import DEFAULT_LIMITS, SearchLimits
 from shared.search.merge import Candidate, Candidates, find_candidates
 from shared.search.planner import named_uids, plan
 from shared.search.reads import PARALLEL, Reads
@@ -26,17 +27,9 @@ from shared.search.verification import is_instance_match, is_match, matching_ser
 from shared.storage import keys
 from shared.storage.ports import BlobStore, TableStore
 
-_SORTED_ROWS = 5000
 _ROWS_OF_A_STUDY = 3
 """Its posting, anchor and summary."""
 
-_VERIFIED_SKIPS = 500
-"""Results that a page skips are verified up to here; beyond it they are not, where postings alone say what matches."""
-
-_WASTED_READS = 500
-"""Candidates that turn out not to match before all lists are merged."""
-
-_POINT_READS = 20
 _STUDIES_AT_ONCE = 8
 
 
@@ -50,6 +43,7 @@ class SearchPorts:
     shards: int
     clock: Callable[[], float]
     """Seconds; only differences count."""
+    limits: SearchLimits = DEFAULT_LIMITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +88,8 @@ class _Search:
         self._partition = partition
         self._query = query
         self._plan = plan(query)
-        self._effort = Effort(ports.clock, bounded=self._plan.bounded)
+        self._limits = ports.limits
+        self._effort = Effort(ports.clock, self._plan.bounded, ports.limits)
         self._candidates = Candidates.of(())
         self._ready: deque[_Found] = deque()
         self._wasted = 0
@@ -111,7 +106,11 @@ class _Search:
         else:
             names = (keys.posting_partition(number, self._partition.namespace) for number in range(self._ports.shards))
             shards = [Shard(self._ports.tables, name, self._effort) for name in names]
-            studies = self._query.offset + count if self._query.level == "study" else _SORTED_ROWS // _ROWS_OF_A_STUDY
+            studies = (
+                self._query.offset + count
+                if self._query.level == "study"
+                else self._limits.sorted_rows // (_ROWS_OF_A_STUDY + 1)
+            )
             self._candidates = await find_candidates(shards, self._plan, row_judge(self._query), studies)
         if self._query.level == "study":
             return await self._studies(count)
@@ -121,7 +120,7 @@ class _Search:
 
     async def _studies(self, count: int) -> list[SearchResult]:
         skip = self._query.offset
-        if self._plan.exact and skip > _VERIFIED_SKIPS:
+        if self._plan.exact and skip > self._limits.verified_skips:
             await self._candidates.drop(skip)
             skip = 0
         results: list[SearchResult] = []
@@ -150,7 +149,7 @@ class _Search:
             if view and (match := self._found(candidate, view))
         ]
         self._wasted += len(candidates) - len(found)
-        if self._wasted > _WASTED_READS:
+        if self._wasted > self._limits.wasted_reads:
             self._candidates.narrow()
         return found
 
@@ -161,7 +160,7 @@ class _Search:
         if not series and self._query.level != "study":
             return None
         instances = candidate.instances
-        if self._sop_instances is not None and len(series) * len(self._sop_instances) <= _POINT_READS:
+        if self._sop_instances is not None and len(series) * len(self._sop_instances) <= self._limits.point_reads:
             uids = (item.series_instance_uid for item in series)
             instances = frozenset(product(uids, self._sop_instances))
         return _Found(view, series, instances)
@@ -172,11 +171,11 @@ class _Search:
         total = self._candidates.total
         studies: list[_Found] = []
         rows = 0
-        if total is not None and total * (_ROWS_OF_A_STUDY + 1) <= _SORTED_ROWS:
-            while rows <= _SORTED_ROWS and (batch := await self._next(PARALLEL)) is not None:
+        if total is not None and total * (_ROWS_OF_A_STUDY + 1) <= self._limits.sorted_rows:
+            while rows <= self._limits.sorted_rows and (batch := await self._next(PARALLEL)) is not None:
                 studies += batch
                 rows += sum(map(self._rows, batch))
-            if rows <= _SORTED_ROWS:
+            if rows <= self._limits.sorted_rows:
                 below = await asyncio.gather(*map(self._below, studies))
                 results = sorted((result for results in below for result in results), key=_age)
                 return results[self._query.offset : self._query.offset + count]

@@ -1,0 +1,251 @@
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shared.dicomweb.versions import ApiVersion
+from shared.errors import InvalidRequest, InvalidUid
+from shared.search.attributes import RESOURCES, SEARCHABLE, SearchableAttribute
+from shared.search.request import SearchQuery, parse_search
+
+V1, V2 = ApiVersion.V1, ApiVersion.V2
+ROUTES = {
+    "search_study_series": {"study": "1.2"},
+    "search_study_instances": {"study": "1.2"},
+    "search_series_instances": {"study": "1.2", "series": "1.3"},
+}
+
+
+def read(query: str = "", resource: str = "search_studies", version: ApiVersion = V2, **options) -> SearchQuery:
+    return parse_search(resource, ROUTES.get(resource, {}), query, version, **options)
+
+
+def refusal(query: str, resource: str = "search_studies", **options) -> str:
+    with pytest.raises(InvalidRequest) as caught:
+        read(query, resource, **options)
+    return str(caught.value)
+
+
+@pytest.mark.spec("QIDO-10")
+@pytest.mark.parametrize("name", ["PatientName", "00100010"])
+def test_attributes_are_named_by_keyword_or_hex(name):
+    assert [item.key for item in read(f"{name}=x").filters] == ["00100010"]
+
+
+@pytest.mark.spec("QIDO-10")
+def test_hex_digits_may_be_in_either_case():
+    assert read("0020000d=1.2").filters[0].key == "0020000D"
+
+
+@pytest.mark.spec("QIDO-11")
+@pytest.mark.parametrize("name", ["patientname", "PatientNam", "foo", "00109999", "0010001", "=1", "Patient%20Name"])
+def test_an_unknown_name_is_refused(name):
+    assert "is invalid. It names no attribute" in refusal(f"{name}=1")
+
+
+@pytest.mark.spec("QIDO-12", "QIDO-37", "QIDO-50")
+@pytest.mark.parametrize(
+    ("query", "resource"),
+    [
+        ("Modality=CT", "search_studies"),
+        ("SOPInstanceUID=1", "search_studies"),
+        ("SOPInstanceUID=1", "search_series"),
+        ("PatientName=x", "search_study_series"),
+        ("StudyInstanceUID=1", "search_study_series"),
+        ("ModalitiesInStudy=CT", "search_study_series"),
+        ("PatientName=x", "search_study_instances"),
+        ("SeriesInstanceUID=1", "search_series_instances"),
+        ("Modality=CT", "search_series_instances"),
+        ("TimezoneOffsetFromUTC=0", "search_instances"),
+        ("PatientSex=F", "search_instances"),
+        ("NumberOfStudyRelatedInstances=1", "search_studies"),
+        ("NumberOfSeriesRelatedInstances=1", "search_series"),
+        ("00091001=x", "search_instances"),
+        ("SpecificCharacterSet=x", "search_instances"),
+    ],
+)
+def test_what_cannot_be_searched_at_a_resource_is_refused(query, resource):
+    assert "not queryable" in refusal(query, resource)
+
+
+@pytest.mark.spec("QIDO-12")
+@pytest.mark.parametrize("resource", RESOURCES)
+def test_every_level_of_a_resource_can_be_searched(resource):
+    values = {"DA": "20200101", "TM": "10", "IS": "1"}
+    for attribute in SEARCHABLE.values():
+        query = f"{attribute.key}={values.get(attribute.vr, 'x')}"
+        if attribute.level in RESOURCES[resource]:
+            assert read(query, resource).filters[0].key == attribute.key
+        else:
+            refusal(query, resource)
+
+
+@pytest.mark.spec("QIDO-13")
+@pytest.mark.parametrize("query", ["PatientID=a&PatientID=a", "PatientID=a&00100020=b"])
+def test_an_attribute_given_twice_is_refused(query):
+    assert "more than once" in refusal(query)
+
+
+@pytest.mark.spec("QIDO-14")
+@pytest.mark.parametrize("value", ["", "%20", "%00", "+"])
+def test_a_key_without_value_is_refused(value):
+    assert refusal(f"PatientName={value}") == "The query parameter 'PatientName' is invalid. It has no value."
+
+
+@pytest.mark.spec("QIDO-15")
+def test_attributes_of_request_attributes_are_named_by_dotted_paths():
+    for path in ("00400275.00401001", "RequestAttributesSequence.RequestedProcedureID"):
+        assert read(f"{path}=x", "search_series").filters[0].key == "00400275.00401001"
+    refusal("00400275.00400008.00080100=x", "search_series")
+    refusal("00400275.00080060=x", "search_series")
+    refusal("RequestedProcedureID=x", "search_series")
+
+
+@pytest.mark.spec("QIDO-3")
+def test_uids_of_the_path_are_checked_and_those_searched_for_are_not():
+    assert read("StudyInstanceUID=nonsense").filters
+    for route in ({"study": "abc"}, {"study": "1.2."}, {"study": "1." * 40 + "1"}):
+        with pytest.raises(InvalidUid):
+            parse_search("search_study_series", route, "", V2)
+
+
+def test_padding_of_uids_in_the_path_is_ignored():
+    query = parse_search("search_series_instances", {"study": "1.2 ", "series": "1.3 "}, "", V2)
+
+    assert (query.study, query.series) == ("1.2", "1.3")
+
+
+@pytest.mark.spec("MATCH-1", "MATCH-6")
+@pytest.mark.parametrize("query", ["StudyDate=2020-01-02", "StudyDate=-", "PatientName=a%22&fuzzymatching=true"])
+def test_a_value_that_cannot_be_matched_is_refused_without_quoting_it(query):
+    text = refusal(query)
+
+    assert text.startswith(f"The query parameter '{query.split('=')[0]}' is invalid. ")
+    assert "2020-01-02" not in text
+
+
+@pytest.mark.spec("ERR-5")
+def test_a_name_in_a_refusal_is_encoded_and_cut():
+    assert "&lt;b&gt;" in refusal("%3Cb%3E=1")
+    assert len(refusal("x" * 5000 + "=1")) < 400
+
+
+# -------------------------------------------------------------------------------------------------- what is returned
+
+
+@pytest.mark.spec("QIDO-30")
+def test_attributes_searched_by_and_uids_of_the_path_are_returned():
+    query = read("InstanceNumber=1&includefield=PatientSex", "search_series_instances")
+
+    assert query.stored == {"00080018", "00200013", "00100040", "0020000D", "0020000E"}
+
+
+@pytest.mark.spec("QIDO-30")
+@pytest.mark.parametrize(
+    ("resource", "version", "count"),
+    [
+        ("search_studies", V1, 13),
+        ("search_studies", V2, 8),
+        ("search_series", V1, 13 + 8 - 2),
+        ("search_series", V2, 8 + 4),
+        ("search_instances", V1, 13 + 8 + 10 - 2 - 3),
+        ("search_instances", V2, 8 + 4 + 1),
+        ("search_study_series", V2, 4 + 1),
+        ("search_study_instances", V2, 4 + 1 + 1),
+        ("search_series_instances", V2, 1 + 2),
+    ],
+)
+def test_the_default_sets_of_a_resource_are_united(resource, version, count):
+    assert len(read("", resource, version).stored) == count
+
+
+@pytest.mark.spec("QIDO-32", "QIDO-33", "QIDO-35")
+def test_all_is_the_same_in_every_version_and_holds_what_costs_nothing():
+    query = read("includefield=all")
+
+    assert read("includefield=all", version=V1).stored == query.stored
+    assert {"00081030", "00101010", "001021B0", "00100040"} <= query.stored
+    assert query.computed == {"00080061", "00080056", "00081190", "00201206", "00201208"}
+    assert "00081090" in read("includefield=all", "search_series").stored
+
+
+@pytest.mark.spec("QIDO-32")
+def test_all_may_stand_beside_other_fields():
+    assert "00280010" in read("includefield=all,Rows").stored
+
+
+@pytest.mark.spec("QIDO-34")
+def test_any_known_attribute_of_any_level_and_any_private_one_may_be_included():
+    query = read("includefield=Modality&includefield=00091001,00400275.00401001")
+
+    assert {"00080060", "00091001", "00400275.00401001"} <= query.stored
+
+
+@pytest.mark.spec("QIDO-34", "QIDO-15")
+@pytest.mark.parametrize("field", ["nonsense", "patientname", "00109999", "00400275.00400008.00080100", "", "a%20b"])
+def test_an_unknown_field_cannot_be_included(field):
+    assert refusal(f"includefield={field}").startswith("The query parameter 'IncludeField' is invalid. ")
+
+
+def test_computed_attributes_are_returned_when_asked_for():
+    query = read("includefield=ModalitiesInStudy,NumberOfStudyRelatedInstances,RetrieveURL,InstanceAvailability")
+
+    assert query.computed == {"00080061", "00201208", "00081190", "00080056"}
+    assert not query.computed & query.stored
+
+
+def test_availability_of_the_v1_defaults_is_the_stored_one():
+    query = read("", version=V1)
+
+    assert "00080056" in query.stored
+    assert "00080056" not in query.computed
+
+
+@pytest.mark.spec("MATCH-8")
+@pytest.mark.parametrize(
+    ("resource", "version", "computed"),
+    [
+        ("search_studies", V1, True),
+        ("search_studies", V2, True),
+        ("search_series", V1, False),
+        ("search_series", V2, True),
+        ("search_instances", V2, False),
+    ],
+)
+def test_modalities_in_study_can_be_searched_everywhere_and_are_computed_for_studies_and_v2_series(
+    resource, version, computed
+):
+    query = read("ModalitiesInStudy=CT", resource, version)
+
+    assert ("00080061" in query.computed) is computed
+
+
+# ------------------------------------------------------------------------------------------- attributes beside our own
+
+TAGS = {
+    "00101010": SearchableAttribute("00101010", "AS", "study", ("x0001",)),
+    "00100040": SearchableAttribute("00100040", "CS", "study", ("x0002",), erroneous=True),
+    "00102180": SearchableAttribute("00102180", "SH", "study", refusal="Query is disabled on the attribute."),
+}
+
+
+def test_further_attributes_can_be_searched_by():
+    assert read("PatientAge=010Y", extended=TAGS).filters[0].attribute.codes == ("x0001",)
+    refusal("PatientAge=010Y")
+
+
+def test_attributes_with_indexing_errors_are_named_as_the_client_spelt_them():
+    assert read("00100040=F&PatientAge=010Y", extended=TAGS).erroneous == ("00100040",)
+    assert read("PatientSex=F", extended=TAGS).erroneous == ("PatientSex",)
+
+
+def test_an_attribute_that_is_switched_off_is_refused():
+    assert "Query is disabled" in refusal("Occupation=x", extended=TAGS)
+
+
+@given(st.text(max_size=40), st.sampled_from(sorted(RESOURCES)))
+@settings(max_examples=150, deadline=None)
+def test_any_query_string_is_read_or_refused_as_invalid(query, resource):
+    try:
+        assert isinstance(read(query, resource), SearchQuery)
+    except InvalidRequest:
+        return
