@@ -7,6 +7,7 @@ taken, the id in the blob's metadata says by whom.
 
 import asyncio
 import re
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 from uuid import uuid4
@@ -62,7 +63,8 @@ class StagedUpload:
         self._writer = writer
         self._name = name
         self._id = new_id()
-        self._buffer = bytearray()
+        self._held: deque[bytes | memoryview] = deque()
+        self._held_bytes = 0
         self._blocks: list[str] = []
         self._length = 0
         self._in_flight: set[asyncio.Task[None]] = set()
@@ -72,18 +74,19 @@ class StagedUpload:
         """Append `data`; waits while enough blocks are under way. Raises what staging an earlier block raised."""
         if not self._open:
             raise ValueError("The upload has ended")
-        self._buffer += data
+        self._held.append(data)
+        self._held_bytes += len(data)
         self._length += len(data)
         if not self._blocks and self._length <= SINGLE_PUT_BYTES:
             return
-        while len(self._buffer) >= BLOCK_BYTES:
+        while self._held_bytes >= BLOCK_BYTES:
             await self._send_block()
 
     async def stage(self) -> None:
         """Send what is held, so that nothing of the upload stays in memory. More may be written after."""
         if not self._open:
             raise ValueError("The upload has ended")
-        while self._buffer:
+        while self._held_bytes:
             await self._send_block()
         while self._in_flight:
             await self._wait()
@@ -96,7 +99,7 @@ class StagedUpload:
         own = {**metadata, UPLOAD_ID: self._id}
         try:
             if not self._blocks:
-                return await self._writer.write_blob(self._name, bytes(self._buffer), own)
+                return await self._writer.write_blob(self._name, b"".join(self._held), own)
             await self.stage()
             return await self._writer.commit_blocks(self._name, self._blocks, self._length, own)
         finally:
@@ -105,7 +108,7 @@ class StagedUpload:
     async def abort(self) -> None:
         """Give up. Blocks that were staged are never visible; the service forgets them after a week."""
         self._open = False
-        self._buffer = bytearray()
+        self._held, self._held_bytes = deque(), 0
         tasks, self._in_flight = self._in_flight, set()
         for task in tasks:
             task.cancel()
@@ -114,13 +117,26 @@ class StagedUpload:
     async def _send_block(self) -> None:
         while len(self._in_flight) >= BLOCKS_IN_FLIGHT:
             await self._wait()
-        with memoryview(self._buffer) as view:
-            data = bytes(view[:BLOCK_BYTES])
-        del self._buffer[:BLOCK_BYTES]
+        data = self._take()
         # All ids of one blob must have the same length; the upload's own id keeps them apart from another upload's.
         block = f"{self._id}{len(self._blocks):08}"
         self._blocks.append(block)
         self._in_flight.add(asyncio.create_task(self._writer.stage_block(self._name, block, data)))
+
+    def _take(self) -> bytes:
+        """The next block of what is held."""
+        pieces: list[bytes | memoryview] = []
+        wanted = min(BLOCK_BYTES, self._held_bytes)
+        self._held_bytes -= wanted
+        while wanted:
+            piece = self._held.popleft()
+            if len(piece) > wanted:
+                whole = memoryview(piece)
+                piece = whole[:wanted]
+                self._held.appendleft(whole[wanted:])
+            pieces.append(piece)
+            wanted -= len(piece)
+        return b"".join(pieces)
 
     async def _wait(self) -> None:
         done, self._in_flight = await asyncio.wait(self._in_flight, return_when=asyncio.FIRST_COMPLETED)
