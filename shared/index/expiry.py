@@ -22,9 +22,8 @@ async def schedule_expiry(
     tables: TableStore, clock: HybridClock, place: StudyPlace, entries: Sequence[NewInstance]
 ) -> None:
     """Note when the study has to be looked at, before a commit says that it expires. Raises Unavailable."""
-    _, row_key = place.hint
     times = {int(entry.expires.timestamp() * 1000) for entry in entries if entry.expires}
-    await asyncio.gather(*(_due_list(tables).put(due, clock.now_ms(), 0, row_key, {}) for due in sorted(times)))
+    await asyncio.gather(*(_due_list(tables).put(due, clock.now_ms(), 0, place.name, {}) for due in sorted(times)))
 
 
 async def expire_studies(
@@ -33,7 +32,7 @@ async def expire_studies(
     """Delete the studies that have expired, about `limit` of them. Returns how many rows of work are done."""
 
     async def expire(row: Entity) -> bool:
-        await deleter.delete_expired(keys.hinted_study(row.row_key, shards))
+        await deleter.delete_expired(keys.named_place(row.row_key, shards))
         return True
 
     return await _due_list(tables).work(clock.now_ms(), expire, limit=limit)

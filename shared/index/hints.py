@@ -74,5 +74,5 @@ class Hints:
 
     def _hint(self, entity: Entity) -> Hint:
         written = entity.properties["t"]
-        place = keys.hinted_study(entity.row_key, self._shards)
+        place = keys.named_place(entity.row_key, self._shards)
         return Hint(place, float(written) if isinstance(written, int | float) else 0.0, entity.etag)

@@ -1,7 +1,7 @@
 """The door through which instances come to exist and cease to: commit and delete (storage §5)."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from shared import telemetry
 from shared.dicom.identifiers import InstanceIdentifier, ResourceIdentifier
@@ -19,8 +19,9 @@ from shared.storage import keys
 from shared.storage.keys import StudyPlace
 from shared.storage.ports import TableStore
 
-type OnChange = Callable[[Sequence[StudyPlace]], Awaitable[None]]
-"""Told after a commit or delete which studies have changed (S-6). Its failure is logged and changes nothing."""
+type OnChange = Callable[[Sequence[str]], None]
+"""Told after a commit or delete which studies have changed (S-6), by `StudyPlace.name`. Its failure is logged and
+changes nothing: a wake-up carries no truth."""
 
 _BATCH_BYTES = 3_500_000
 _ROW_BYTES = 8_000
@@ -65,7 +66,7 @@ class InstanceIndex:
             *(self._commit_study(place, batch) for place, batch in zip(places, by_study.values(), strict=True)),
             return_exceptions=True,
         )
-        await self._announce(places)
+        self._announce(places)
         outcomes: dict[InstanceIdentifier, CommitOutcome] = {}
         for result in results:
             if isinstance(result, BaseException):
@@ -86,7 +87,7 @@ class InstanceIndex:
         place = self._place(partition, scope.study_instance_uid)
         deleted = await self._deleter.delete(place, scope.series_instance_uid, scope.sop_instance_uid)
         if deleted:
-            await self._announce([place])
+            self._announce([place])
         return deleted
 
     async def expire(self, *, limit: int = 100) -> int:
@@ -122,12 +123,12 @@ class InstanceIndex:
                 raise result
         return {identifier: outcome for result in committed for identifier, outcome in result.outcomes.items()}
 
-    async def _announce(self, places: Sequence[StudyPlace]) -> None:
+    def _announce(self, places: Sequence[StudyPlace]) -> None:
         if self._on_change is None:
             return
         try:
-            await self._on_change(places)
-        except Exception as error:  # noqa: BLE001 - a wake-up carries no truth: the timer finds the changes
+            self._on_change([place.name for place in places])
+        except Exception as error:  # noqa: BLE001 - the timer finds the changes
             telemetry.failure("changes-not-announced", error)
 
 

@@ -45,9 +45,15 @@ class InstanceLookup:
         self, partition: Partition, identifier: InstanceIdentifier, *, metadata: bool
     ) -> StoredInstance | None:
         """An instance; None if it is not there. `metadata`: with its metadata, if they are not in a blob."""
+        return await self.instance_in(partition.namespace, identifier, metadata=metadata)
+
+    async def instance_in(
+        self, namespace: str, identifier: InstanceIdentifier, *, metadata: bool
+    ) -> StoredInstance | None:
+        """The same, by the namespace of the data partition."""
         row_key = keys.instance_row(identifier.series_instance_uid, identifier.sop_instance_uid)
         study = identifier.study_instance_uid
-        partition_key = keys.study_partition(partition.namespace, study)
+        partition_key = keys.study_partition(namespace, study)
         if metadata:
             entity = await self._tables.get("dicom", partition_key, row_key)
         else:

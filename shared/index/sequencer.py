@@ -76,22 +76,25 @@ class Sequencer:
             logged, _ = await self._cycle(studies)
         return logged
 
-    async def catch_up(self) -> bool:
-        """Log every change that was committed before this call (S-8); False if there was too much for a few cycles.
+    async def catch_up(self, studies: Collection[StudyPlace] | None = None) -> bool:
+        """Log every change that was committed before this call (S-8), at least those of `studies`; False if there was
+        too much for a few cycles.
 
-        Calls that come while a cycle runs share the next one. Raises Unavailable.
+        Calls for all studies that come while a cycle runs share the next one. Raises Unavailable.
         """
         ticket = self._started + 1
         for attempt in range(_CYCLES):
             await pause(attempt)
             async with self._running:
-                if self._finished >= ticket:
+                if studies is None and self._finished >= ticket:
                     return True
-                self._started += 1
+                if studies is None:
+                    self._started += 1
                 started = self._started
-                _, complete = await self._cycle(None)
+                _, complete = await self._cycle(studies)
                 if complete:
-                    self._finished = started
+                    if studies is None:
+                        self._finished = started
                     return True
         return False
 

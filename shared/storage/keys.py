@@ -38,9 +38,14 @@ class StudyPlace:
         return posting_partition(self.shard, self.namespace)
 
     @property
+    def name(self) -> str:
+        """What names the study in hints and wake-ups; `named_place` reads it."""
+        return f"{self.namespace}!{self.study_instance_uid}"
+
+    @property
     def hint(self) -> tuple[str, str]:
         """Partition key and row key of its hint."""
-        return f"h{self.shard % HINT_PARTITIONS}", f"{self.namespace}!{self.study_instance_uid}"
+        return f"h{self.shard % HINT_PARTITIONS}", self.name
 
 
 def study_place(namespace: str, study: str, shards: int) -> StudyPlace:
@@ -69,9 +74,9 @@ def hint_partitions(shards: int) -> list[str]:
     return [f"h{number}" for number in range(min(shards, HINT_PARTITIONS))]
 
 
-def hinted_study(row_key: str, shards: int) -> StudyPlace:
-    """The study that a hint row names."""
-    namespace, _, study = row_key.partition("!")
+def named_place(name: str, shards: int) -> StudyPlace:
+    """The study that `StudyPlace.name` names."""
+    namespace, _, study = name.partition("!")
     return study_place(namespace, study, shards)
 
 

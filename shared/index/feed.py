@@ -1,0 +1,130 @@
+"""Reading the change feed (storage §7; azure-side APIs §4)."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import Enum, auto
+
+from shared.dicom.identifiers import InstanceIdentifier
+from shared.index.changes import ChangeOperation
+from shared.index.clock import HybridClock
+from shared.index.feed_log import FeedLog, FeedPage
+from shared.index.lookup import InstanceLookup
+from shared.index.sequencer import Sequencer
+from shared.index.values import StoredInstance
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_READS_IN_FLIGHT = 32
+
+
+@dataclass(frozen=True, slots=True)
+class FeedEntry:
+    """One entry; it never changes (CF-20)."""
+
+    sequence: int
+    timestamp: datetime
+    operation: ChangeOperation
+    namespace: str
+    """Of the data partition."""
+    identifier: InstanceIdentifier
+    version: int
+
+
+class EntryState(Enum):
+    """How an entry stands to what is stored now (CF-21)."""
+
+    CURRENT = auto()
+    REPLACED = auto()
+    DELETED = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedEntry:
+    """An entry and its state at the time of reading."""
+
+    entry: FeedEntry
+    state: EntryState
+    instance: StoredInstance | None
+    """The present version of the instance (CF-26); None if it is deleted."""
+
+
+class ChangeFeed:
+    """The change feed as its endpoints read it.
+
+    Each reading first has everything logged that was committed before (S-8), as far as a few cycles reach.
+    """
+
+    def __init__(self, log: FeedLog, sequencer: Sequencer, lookup: InstanceLookup, clock: HybridClock) -> None:
+        self._log = log
+        self._sequencer = sequencer
+        self._lookup = lookup
+        self._clock = clock
+
+    async def by_sequence(self, after: int, limit: int) -> list[FeedEntry]:
+        """The entries with after < sequence ≤ after + limit (CF-10). Raises Unavailable."""
+        await self._sequencer.catch_up()
+        return await self._entries(after + 1, after + limit + 1)
+
+    async def by_time(self, start: datetime | None, end: datetime | None, offset: int, limit: int) -> list[FeedEntry]:
+        """The entries with start ≤ timestamp < end, without the first `offset`, at most `limit` (CF-11).
+
+        What lies before `end`, or before now if that is earlier, is final: no later entry gets such a timestamp.
+        Times carry an offset. Raises Unavailable.
+        """
+        await self._sequencer.catch_up()
+        now = int(self._clock.now() * 1_000_000)
+        if end is not None and _microseconds(end) <= now:
+            await self._log.fence(_microseconds(end))
+        first = await self._log.first_since(_microseconds(start) if start else 0)
+        if first is None:
+            return []
+        bound = await self._log.first_since(_microseconds(end)) if end else None
+        last = first + offset + limit
+        return await self._entries(first + offset, last if bound is None else min(last, bound))
+
+    async def latest(self) -> FeedEntry | None:
+        """The entry with the highest sequence; None if there is none (CF-17). Raises Unavailable."""
+        await self._sequencer.catch_up()
+        page = await self._log.last_page(await self._log.head())
+        return _entries_of(page)[-1] if page else None
+
+    async def resolve(self, entries: Sequence[FeedEntry], *, metadata: bool) -> list[ResolvedEntry]:
+        """The entries with their states, and the present versions of their instances, with metadata or without."""
+        slots = asyncio.Semaphore(_READS_IN_FLIGHT)
+        wanted = {(entry.namespace, entry.identifier) for entry in entries}
+
+        async def look_up(namespace: str, identifier: InstanceIdentifier) -> StoredInstance | None:
+            async with slots:
+                return await self._lookup.instance_in(namespace, identifier, metadata=metadata)
+
+        order = sorted(wanted)
+        found = dict(zip(order, await asyncio.gather(*(look_up(*each) for each in order)), strict=True))
+        return [_resolved(entry, found[entry.namespace, entry.identifier]) for entry in entries]
+
+    async def _entries(self, first: int, end: int) -> list[FeedEntry]:
+        """The entries with first ≤ sequence < end."""
+        if first >= end:
+            return []
+        pages = await self._log.pages(first, end - first)
+        return [entry for page in pages for entry in _entries_of(page) if first <= entry.sequence < end]
+
+
+def _entries_of(page: FeedPage) -> list[FeedEntry]:
+    timestamp = _EPOCH + page.timestamp * _MICROSECOND
+    return [
+        FeedEntry(page.first + place, timestamp, change.operation, change.namespace, change.identifier, change.version)
+        for place, change in enumerate(page.changes)
+    ]
+
+
+def _microseconds(time: datetime) -> int:
+    return (time - _EPOCH) // _MICROSECOND
+
+
+def _resolved(entry: FeedEntry, instance: StoredInstance | None) -> ResolvedEntry:
+    if instance is None:
+        return ResolvedEntry(entry, EntryState.DELETED, None)
+    state = EntryState.CURRENT if instance.version == entry.version else EntryState.REPLACED
+    return ResolvedEntry(entry, state, instance)
