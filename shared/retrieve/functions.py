@@ -1,6 +1,6 @@
 """The functions of WADO-RS (PS3.18 §10.4): studies, series, instances, frames and metadata, as stored."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from shared.dicomweb.media_types import MediaType, accept_of, negotiate_json
 from shared.dicomweb.urls import Urls
 from shared.dicomweb.versions import ApiVersion
 from shared.http.azure_functions import mount
-from shared.http.boundary import Boundary, Checks, Context
+from shared.http.boundary import NO_CHECKS, Boundary, Checks, Context, Handler
 from shared.http.messages import Request, Response
 from shared.index.lookup import InstanceLookup
 from shared.retrieve import response
@@ -33,6 +33,9 @@ from shared.retrieve.response import Part, is_current, representation_tag
 from shared.retrieve.unmapped_frames import UnmappedFrames
 from shared.storage.ports import BlobStore
 
+type Handlers = Mapping[str, tuple[Handler, Checks]]
+"""By name of the resource: what answers it, and its own checks."""
+
 
 def blueprint(
     boundary: Boundary,
@@ -43,17 +46,30 @@ def blueprint(
     character_set_as_stored: bool,
 ) -> func.Blueprint:
     """The functions of this room. The two flags are the settings BULK_DATA_URIS and CHARACTER_SET_AS_STORED."""
+    functions = func.Blueprint()
+    found = handlers(lookup, blobs, bulk_data_uris=bulk_data_uris, character_set_as_stored=character_set_as_stored)
+    for name, (handler, checks) in found.items():
+        mount(functions, boundary, name, handler, checks)
+    return functions
+
+
+def handlers(
+    lookup: InstanceLookup, blobs: BlobStore, *, bulk_data_uris: bool, character_set_as_stored: bool
+) -> Handlers:
+    """The same without a host."""
     room = _Retrieve(
         Sources(lookup, blobs), UnmappedFrames(blobs), bulk_data_uris=bulk_data_uris, as_stored=character_set_as_stored
     )
-    functions = func.Blueprint()
-    for name in ("retrieve_study", "retrieve_series"):
-        mount(functions, boundary, name, room.instances)
-    mount(functions, boundary, "retrieve_instance", room.instance)
-    mount(functions, boundary, "retrieve_frames", room.frames, Checks(early=_check_frame_list))
-    for name in ("retrieve_study_metadata", "retrieve_series_metadata", "retrieve_instance_metadata"):
-        mount(functions, boundary, name, room.metadata, Checks(accept=_check_json))
-    return functions
+    metadata = (room.metadata, Checks(accept=_check_json))
+    return {
+        "retrieve_study": (room.instances, NO_CHECKS),
+        "retrieve_series": (room.instances, NO_CHECKS),
+        "retrieve_instance": (room.instance, NO_CHECKS),
+        "retrieve_frames": (room.frames, Checks(early=_check_frame_list)),
+        "retrieve_study_metadata": metadata,
+        "retrieve_series_metadata": metadata,
+        "retrieve_instance_metadata": metadata,
+    }
 
 
 def _accepted(request: Request) -> list[MediaType]:

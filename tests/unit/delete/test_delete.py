@@ -1,0 +1,127 @@
+"""Deleting through the real index, and the timers."""
+
+import pytest
+
+from shared.delete.functions import blueprint
+from shared.delete.transaction import delete_instances
+from shared.dicom.identifiers import ResourceIdentifier
+from shared.errors import NotFound
+from tests.builders.functions import handler_of
+from tests.builders.http import ALL, boundary
+from tests.builders.images import image, new_uid
+from tests.unit.retrieve.archive import PARTITION, Archive
+
+
+@pytest.fixture
+def archive():
+    return Archive()
+
+
+async def nothing_due():
+    return 0
+
+
+async def count(archive, *uids):
+    return len(await archive.sources.lookup.instances(PARTITION, ResourceIdentifier(*uids), metadata=False))
+
+
+@pytest.mark.spec("DEL-2", "DEL-3", "DEL-6")
+async def test_each_level_is_deleted_once_and_the_rest_stays(archive):
+    study, series = new_uid(), new_uid()
+    images = [image(study, series), image(study, series), image(study), image(study)]
+    other = image()
+    await archive.store(*images, other)
+    one = images[0].identifier
+    for scope, removed, left in (
+        (ResourceIdentifier(study, series, one.sop_instance_uid), 1, 3),
+        (ResourceIdentifier(study, series), 1, 2),
+        (ResourceIdentifier(study), 2, 0),
+    ):
+        assert await delete_instances(archive.index, PARTITION, scope) == removed
+        assert await count(archive, study) == left
+        with pytest.raises(NotFound):
+            await delete_instances(archive.index, PARTITION, scope)
+    assert await count(archive, other.identifier.study_instance_uid) == 1
+
+
+@pytest.mark.spec("DEL-3", "WADO-31")
+async def test_nothing_is_deleted_under_the_wrong_parent(archive):
+    one, other = image(), image()
+    await archive.store(one, other)
+    mine, theirs = one.identifier, other.identifier
+    for scope in (
+        ResourceIdentifier(mine.study_instance_uid, theirs.series_instance_uid),
+        ResourceIdentifier(mine.study_instance_uid, mine.series_instance_uid, theirs.sop_instance_uid),
+        ResourceIdentifier(theirs.study_instance_uid, mine.series_instance_uid, mine.sop_instance_uid),
+    ):
+        with pytest.raises(NotFound):
+            await delete_instances(archive.index, PARTITION, scope)
+    assert await count(archive, mine.study_instance_uid) == await count(archive, theirs.study_instance_uid) == 1
+
+
+@pytest.mark.spec("DEL-11", "S-3")
+async def test_the_file_stays_for_the_retention(archive):
+    one = image()
+    await archive.store(one)
+    name = await archive.blob_of(one)
+    await delete_instances(archive.index, PARTITION, ResourceIdentifier(one.identifier.study_instance_uid))
+    assert archive.blobs.content(name) == one.data
+
+
+@pytest.mark.spec("DEL-12")
+async def test_a_deleted_instance_can_be_stored_again_at_once(archive):
+    one = image()
+    await archive.store(one)
+    before = await archive.sources.lookup.instance(PARTITION, one.identifier, metadata=False)
+    await delete_instances(archive.index, PARTITION, ResourceIdentifier(one.identifier.study_instance_uid))
+    await archive.store(one)
+    after = await archive.sources.lookup.instance(PARTITION, one.identifier, metadata=False)
+    assert after.version > before.version
+    assert after.blob != before.blob
+
+
+@pytest.mark.spec("DEL-1", "DEL-2", "DEL-3", "DEL-4")
+async def test_the_function_answers_without_a_body(archive):
+    one = image()
+    await archive.store(one)
+    room = blueprint(boundary(), archive.index, nothing_due)
+    function = handler_of(room, "delete_instance")
+    response = await function.request("DELETE", f"/v2/{one.path}", ALL)
+    assert (response.status, response.body) == (204, b"")
+    assert (await function.request("DELETE", f"/v2/{one.path}", ALL)).status == 404
+    bad = f"/v2/{one.path.replace(one.identifier.series_instance_uid, 'abc')}"
+    assert (await function.request("DELETE", bad, ALL)).status == 400
+    reader = (("Authorization", "Bearer read"),)
+    assert (await function.request("DELETE", f"/v2/{one.path}", reader)).status == 403
+
+
+def timer_of(room, name):
+    return handler_of(room, name)._call
+
+
+@pytest.mark.spec("DEL-11", "EXP-1")
+async def test_timers_work_off_what_is_due_but_not_for_ever(archive):
+    left = [3]
+
+    async def erase():
+        left[0] -= 1
+        return max(left[0], 0)
+
+    async def endless():
+        left[0] += 1
+        return 500
+
+    await timer_of(blueprint(boundary(), archive.index, erase), "erase_deleted")(None)
+    assert left == [0]
+    await timer_of(blueprint(boundary(), archive.index, endless), "erase_deleted")(None)
+    assert 0 < left[0] < 100
+    await timer_of(blueprint(boundary(), archive.index, nothing_due), "expire_studies")(None)
+
+
+@pytest.mark.spec("DEL-11")
+async def test_a_timer_that_fails_says_so(archive):
+    async def fail():
+        raise OSError("gone")
+
+    with pytest.raises(OSError, match="gone"):
+        await timer_of(blueprint(boundary(), archive.index, fail), "erase_deleted")(None)
