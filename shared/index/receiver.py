@@ -17,6 +17,7 @@ from shared.storage.ports import BlobUpload
 
 _PREAMBLE_BYTES: Final = 128
 _MAGIC: Final = b"DICM"
+_OPENING_BYTES: Final = _PREAMBLE_BYTES + len(_MAGIC)
 
 HELD_BYTES: Final = 16 * 1024**2
 """How much of a file that reads well is kept, in case that it reads badly later on."""
@@ -41,7 +42,8 @@ class Receiver:
         self._open_upload = open_upload
         self._max_bytes = max_bytes
         self._clear_preamble = clear_preamble
-        self._head: bytearray | None = bytearray()
+        self._head: bytes | None = b""
+        """The beginning, until it shows what it is; then None."""
         self._reader: Part10Reader | None = Part10Reader(strict=strict, keep_text=KEPT_TEXT)
         self._strict = strict
         self._held: list[bytes] | None = []
@@ -57,14 +59,14 @@ class Receiver:
         if self._head is None:
             await self._take(chunk)
             return
-        self._head += chunk
-        if len(self._head) >= _PREAMBLE_BYTES + len(_MAGIC):
-            await self._take(self._opened_head())
+        self._head = self._head + chunk if self._head else chunk
+        if len(self._head) >= _OPENING_BYTES:
+            await self._take(self._opening())
 
     async def finish(self) -> Part10 | None:
         """The file is complete: what it holds, or None if it is not a readable Part 10 file."""
         if self._head is not None:
-            await self._take(self._opened_head())
+            await self._take(self._opening())
         part10: Part10 | None = None
         if self._reader is not None:
             try:
@@ -96,12 +98,12 @@ class Receiver:
         self._reader = None
         await self._drop_upload()
 
-    def _opened_head(self) -> bytes:
-        head = self._head or bytearray()
-        self._head = None
-        if self._clear_preamble and head[_PREAMBLE_BYTES : _PREAMBLE_BYTES + len(_MAGIC)] == _MAGIC:
-            head[:_PREAMBLE_BYTES] = bytes(_PREAMBLE_BYTES)
-        return bytes(head)
+    def _opening(self) -> bytes:
+        """The beginning of the file, without what a preamble may hide (P-6)."""
+        head, self._head = self._head or b"", None
+        if self._clear_preamble and head[_PREAMBLE_BYTES:_OPENING_BYTES] == _MAGIC and any(head[:_PREAMBLE_BYTES]):
+            return bytes(_PREAMBLE_BYTES) + head[_PREAMBLE_BYTES:]
+        return head
 
     async def _take(self, chunk: bytes) -> None:
         if self._reader is not None:
