@@ -1,0 +1,1 @@
+"""Benchmarks of the hot paths over HTTP: `make bench`. See README.md."""

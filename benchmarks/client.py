@@ -1,0 +1,60 @@
+"""The DICOMweb requests that scenarios send; every answer is checked, because a fast error is not a result."""
+
+import uuid
+from collections.abc import AsyncIterator, Sequence
+
+import aiohttp
+
+
+class Client:
+    """DICOMweb over one pool of connections."""
+
+    def __init__(self, url: str, session: aiohttp.ClientSession) -> None:
+        self._url, self._session = url.rstrip("/"), session
+
+    async def store(self, files: Sequence[bytes]) -> None:
+        """POST one file as application/dicom, several as multipart/related."""
+        headers = {"Accept": "application/dicom+json"}
+        if len(files) == 1:
+            body, headers["Content-Type"] = files[0], "application/dicom"
+        else:
+            boundary = uuid.uuid4().hex
+            pieces: list[bytes] = []
+            for content in files:
+                pieces += [f"--{boundary}\r\nContent-Type: application/dicom\r\n\r\n".encode(), content, b"\r\n"]
+            body = b"".join([*pieces, f"--{boundary}--\r\n".encode()])
+            headers["Content-Type"] = f'multipart/related; type="application/dicom"; boundary="{boundary}"'
+        async with self._session.post(f"{self._url}/studies", data=body, headers=headers) as response:
+            await response.read()
+            assert response.status == 200, response.status
+
+    async def store_stream(self, chunks: AsyncIterator[bytes]) -> None:
+        """POST one file whose bytes are made while they are sent."""
+        headers = {"Accept": "application/dicom+json", "Content-Type": "application/dicom"}
+        async with self._session.post(f"{self._url}/studies", data=chunks, headers=headers) as response:
+            await response.read()
+            assert response.status == 200, response.status
+
+    async def get(self, path: str, accept: str, *, expect: int = 200) -> int:
+        """GET and read the body to its end; returns its length in bytes."""
+        length = 0
+        async with self._session.get(f"{self._url}/{path}", headers={"Accept": accept}) as response:
+            assert response.status == expect, (response.status, path.partition("?")[0])
+            async for chunk in response.content.iter_chunked(1 << 20):
+                length += len(chunk)
+        return length
+
+    async def search(self, query: str, *, at_least: int = 0) -> int:
+        """GET studies?query; returns the number of results, which is checked."""
+        async with self._session.get(
+            f"{self._url}/studies?{query}", headers={"Accept": "application/dicom+json"}
+        ) as response:
+            assert response.status in (200, 204), response.status
+            found = len(await response.json(content_type=None)) if response.status == 200 else 0
+        assert found >= at_least, (found, at_least)
+        return found
+
+    async def delete(self, path: str) -> None:
+        """DELETE; 204 and 404 are both fine."""
+        async with self._session.delete(f"{self._url}/{path}") as response:
+            assert response.status in (204, 404), response.status

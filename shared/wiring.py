@@ -1,0 +1,179 @@
+"""Settings → adapters → services: the only module that names concrete adapters."""
+
+import asyncio
+import threading
+import time
+import uuid
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import azure.functions as func
+from azure.core.credentials_async import AsyncTokenCredential
+
+from shared import telemetry
+from shared.capabilities import functions as capabilities
+from shared.change_feed import functions as change_feed
+from shared.delete import functions as delete
+from shared.errors import Unavailable
+from shared.events.dicom_events import changes_pending
+from shared.events.event_grid import EventGridPublisher
+from shared.events.publisher import Announcer, CloudEventData
+from shared.http.boundary import Boundary
+from shared.http.principal import authenticator
+from shared.index import functions as index_functions
+from shared.index.clock import HybridClock
+from shared.index.feed_log import FeedLog
+from shared.index.ingest import Ingest
+from shared.index.instances import InstanceIndex
+from shared.index.lookup import InstanceLookup
+from shared.index.registry import Registry
+from shared.index.removal import Remover
+from shared.index.rules import IngestRules
+from shared.index.sequencer import Sequencer
+from shared.index.trash import Trash
+from shared.partitions import functions as partitions
+from shared.retrieve import functions as retrieve
+from shared.search import functions as search
+from shared.settings import Settings
+from shared.storage.azure_blobs import AzureBlobStore
+from shared.storage.azure_tables import AzureTableStore
+from shared.storage.connection import StorageConnection, quiet_sdk_logs
+from shared.store import functions as store
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """The data stores, connected to nothing yet: connections open with the first request on the worker's loop."""
+
+    tables: AzureTableStore
+    blobs: AzureBlobStore
+    registry: Registry
+    clock: HybridClock
+
+    async def prepare(self) -> None:
+        """Create what a new store needs. Raises Misconfigured when settings and store contradict each other."""
+        await asyncio.gather(self.blobs.ensure_container(), self.registry.check_at_start())
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await asyncio.gather(self.tables.close(), self.blobs.close())
+
+
+def stores(settings: Settings) -> Stores:
+    """The stores that the settings name. Raises Misconfigured."""
+    connection = _connection(settings)
+    tables = AzureTableStore(connection.table_endpoint, connection.credential, spread=settings.table_spread)
+    blobs = AzureBlobStore(connection.blob_endpoint, settings.container, connection.credential)
+    clock = HybridClock(time.time)
+    registry = Registry(
+        tables,
+        clock,
+        data_partitions=settings.data_partitions,
+        shards=settings.index_shards,
+        spread=settings.table_spread,
+    )
+    return Stores(tables, blobs, registry, clock)
+
+
+def _connection(settings: Settings) -> StorageConnection:
+    if settings.storage_connection:
+        return StorageConnection.from_connection_string(settings.storage_connection)
+    return StorageConnection.from_uris(
+        settings.blob_service_uri, settings.table_service_uri, settings.queue_service_uri, _identity(settings)
+    )
+
+
+def _identity(settings: Settings) -> AsyncTokenCredential:
+    """The managed identity of a deployment; without one, whatever credential the machine has."""
+    from azure.identity.aio import DefaultAzureCredential, ManagedIdentityCredential
+
+    if settings.identity_client_id:
+        return ManagedIdentityCredential(client_id=settings.identity_client_id)
+    return DefaultAzureCredential()
+
+
+def _announcer(settings: Settings, clock: HybridClock) -> Announcer:
+    def event(places: Sequence[str]) -> CloudEventData:
+        now = datetime.fromtimestamp(clock.now(), UTC)
+        return changes_pending(settings.events_topic, places, event_id=str(uuid.uuid4()), time=now)
+
+    if not settings.events_topic:
+        return Announcer(None, event)
+    return Announcer(EventGridPublisher(settings.events_topic, settings.events_topic_key or _identity(settings)), event)
+
+
+def blueprints(settings: Settings) -> list[func.Blueprint]:
+    """The functions of the whole app. Raises Misconfigured."""
+    quiet_sdk_logs()
+    base = stores(settings)
+    tables, blobs, registry, clock = base.tables, base.blobs, base.registry, base.clock
+    announcer = _announcer(settings, clock)
+
+    boundary = Boundary(settings, authenticator(settings), registry)
+    lookup = InstanceLookup(tables, shards=settings.index_shards)
+    index = InstanceIndex(tables, clock, shards=settings.index_shards, on_change=announcer.announce)
+    rules = IngestRules(
+        max_file_bytes=settings.max_file_bytes,
+        clear_preamble=settings.clear_preamble,
+        full_item_validation=settings.full_item_validation,
+        metadata_inline=settings.metadata_inline,
+    )
+    trash = Trash(tables, clock, shards=settings.index_shards, retention_hours=settings.deleted_retention_hours)
+
+    sequencer = Sequencer(tables, clock, Remover(tables, trash), shards=settings.index_shards, log=FeedLog(tables))
+
+    async def erase_due() -> int:
+        return await trash.erase_due(blobs)
+
+    ingest = Ingest(blobs, index, lookup, registry, rules=rules, now=time.time)
+    as_stored = settings.character_set_as_stored
+    return [
+        store.blueprint(boundary, ingest),
+        retrieve.blueprint(
+            boundary, lookup, blobs, bulk_data_uris=settings.bulk_data_uris, character_set_as_stored=as_stored
+        ),
+        search.blueprint(boundary, tables, lookup, blobs, settings.index_shards, character_set_as_stored=as_stored),
+        delete.blueprint(boundary, index, erase_due),
+        partitions.blueprint(boundary, registry),
+        capabilities.blueprint(boundary, settings, {"files": blobs.ping, "index": tables.ping}),
+        index_functions.blueprint(ingest, settings.container),
+        change_feed.blueprint(sequencer, shards=settings.index_shards),
+    ]
+
+
+def check_store(settings: Settings) -> None:
+    """Create what a new store needs, before the first request is served.
+
+    Raises Misconfigured when settings and stored data contradict each other (PART-8): the app must not start then. A
+    store that cannot be reached is not an error here; requests will say so until it can.
+    """
+
+    async def prepare() -> None:
+        base = stores(settings)
+        try:
+            await base.prepare()
+        except Unavailable as error:
+            telemetry.failure("store-not-reached-at-start", error)
+        finally:
+            await base.close()
+
+    _run_aside(prepare())
+
+
+def _run_aside(work: Coroutine[Any, Any, None]) -> None:
+    """Run `work` to its end on a loop of its own: the worker imports the app while its loop is running."""
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            asyncio.run(work)
+        except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
+            failures.append(error)
+
+    thread = threading.Thread(target=run, name="check-store")
+    thread.start()
+    thread.join()
+    if failures:
+        raise failures[0]
