@@ -6,6 +6,7 @@ end of a value is missing, and which of two elements with one tag is meant.
 """
 
 import io
+import logging
 import warnings
 import zlib
 from collections.abc import Iterable
@@ -34,7 +35,7 @@ _PIXEL_DATA = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
 _INFLATED_LIMIT = 1 << 28
 _READS = 1 << 19  # pydicom may make: each element costs it one or two, and about 1 KiB of memory
 _MAX_DEPTH = 64
-_UN = VALUE_REPRESENTATIONS["UN"]
+_OB, _UN = VALUE_REPRESENTATIONS["OB"], VALUE_REPRESENTATIONS["UN"]
 
 
 def read(data: bytes, *, strict: bool, keep_text: frozenset[int]) -> Part10:
@@ -45,6 +46,7 @@ def read(data: bytes, *, strict: bool, keep_text: frozenset[int]) -> Part10:
     reader = _TolerantReader(body, checker, keep_text)
     try:
         # pydicom warns of what it finds odd. That has been seen already, and a warning may quote a value.
+        logging.getLogger("pydicom").propagate = False
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             implicit = reader.read(0 if meta.deflated else start, meta)
@@ -150,6 +152,8 @@ class _TolerantReader:
             items = read_sequence(stream, implicit, element.is_little_endian, len(raw), "iso8859")
             return self._sequence(items, path, texts, levels)
         if vr.kind == "bulk":
+            if undefined and element.is_implicit_VR:
+                vr = _OB  # PS3.5 §A.4
             if len(levels) == 1 and tag in _PIXEL_DATA and raw:
                 self.pixel_data = PixelData(vr.name, element.value_tell, None if undefined else len(raw))
                 self.fragments = _fragments(raw, element.value_tell) if undefined else None
@@ -226,7 +230,7 @@ def _inflate(data: bytes) -> bytes:
 
 
 def _value_representation(tag: int, vr: str | None, levels: list[Attributes]) -> ValueRepresentation:
-    if vr not in {None, "UN"}:
+    if vr is not None and vr != "UN" and " or " not in vr:
         return VALUE_REPRESENTATIONS.get(vr, _UN)
     element = data_element(tag)
     if element is None:
