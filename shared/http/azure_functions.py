@@ -10,7 +10,8 @@ import logging
 import re
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
+from functools import lru_cache
+from typing import Any, cast
 
 import azure.functions as func
 from azurefunctions.extensions.http.fastapi import Request as HostRequest
@@ -102,15 +103,20 @@ async def _body(request: HostRequest) -> AsyncIterator[bytes]:
 
 def to_host(response: Response) -> HostResponse:
     """Our response as the host's."""
-    fields = [(_field(name.lower()), _field(value)) for name, value in response.headers]
+    fields = [(_name(name), _value(value)) for name, value in response.headers]
     if isinstance(response.body, bytes):
         return _Whole(response.status, fields, response.body)
     return _Streamed(response.status, fields, response.body)
 
 
-def _field(text: str) -> bytes:
-    """A header name or value; what cannot stand in one is replaced, so that no value can begin another header."""
-    return _CONTROL.sub(" ", text).encode("latin-1", "replace")
+@lru_cache(maxsize=256)
+def _name(text: str) -> bytes:
+    return text.lower().encode("ascii")
+
+
+def _value(text: str) -> bytes:
+    """A header value; what cannot stand in one is replaced, so that no value can begin another header."""
+    return (text if text.isprintable() else _CONTROL.sub(" ", text)).encode("latin-1", "replace")
 
 
 class _Whole(HostResponse):  # type: ignore[misc]  # the extension is not typed
@@ -135,16 +141,29 @@ class _Streamed(HostStreamingResponse):  # type: ignore[misc]  # the extension i
         self.body_iterator = body
         self.background = None
 
-    async def stream_response(self, send: Any) -> None:
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG002  (ASGI's)
+        sending = cast("asyncio.Task[None]", asyncio.current_task())
+        gone = False
+
+        async def watch() -> None:
+            nonlocal gone
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            gone = True
+            sending.cancel()
+
+        watching = asyncio.create_task(watch())
         try:
-            await super().stream_response(send)
+            await self.stream_response(send)
         except ResponseAborted:
             return
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        try:
-            await super().__call__(scope, receive, send)
+        except asyncio.CancelledError:
+            if not gone:
+                raise
         finally:
+            watching.cancel()
+            if gone:
+                sending.uncancel()
             if isinstance(self.body_iterator, ResponseStream):
                 await self.body_iterator.aclose()
 

@@ -4,7 +4,6 @@ import re
 import time
 import uuid
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import replace
 from typing import Any
 
 from shared import telemetry
@@ -54,6 +53,7 @@ class Exchange:
         self.received = 0
         self._settings = settings
         self._audit = audit
+        self._claims: Mapping[str, str] = {}
         self._audited: telemetry.AuditedRequest | None = None
         self._started = time.perf_counter()
         self._closed = False
@@ -62,8 +62,8 @@ class Exchange:
         """The caller is known: write the first audit record (AUD-1). Raises InvalidRequest (HDR-3)."""
         if self.resource.audit is None:
             return
-        self._audited = self._record(caller.claims, {})
-        self._audited = replace(self._audited, custom_headers=self._custom_headers())
+        self._claims = caller.claims
+        self._audited = self._record(self._custom_headers())
         self._audit.executing(self._audited)
 
     def end(self, sent: int, *, aborted: bool = False) -> None:
@@ -72,7 +72,7 @@ class Exchange:
             return
         self._closed = True
         if self.resource.audit is not None:
-            self._audit.executed(self._audited or self._record({}, {}), self.status)
+            self._audit.executed(self._audited or self._record({}), self.status)
         if self.resource.action is not None or self.status >= 500:
             self._report(sent, aborted=aborted)
 
@@ -102,7 +102,7 @@ class Exchange:
             joined[name] = f"{joined[name]},{value}" if name in joined else value
         return joined
 
-    def _record(self, claims: Mapping[str, str], headers: Mapping[str, str]) -> telemetry.AuditedRequest:
+    def _record(self, custom_headers: Mapping[str, str]) -> telemetry.AuditedRequest:
         request = self.request
         return telemetry.AuditedRequest(
             operation=self.resource.audit or "",
@@ -110,8 +110,8 @@ class Exchange:
             query=request.query,
             correlation_id=self.trace_id,
             caller_ip=request.client,
-            claims=claims,
-            custom_headers=headers,
+            claims=self._claims,
+            custom_headers=custom_headers,
         )
 
     def _report(self, sent: int, *, aborted: bool) -> None:

@@ -7,23 +7,25 @@ from dataclasses import dataclass, field
 class Headers:
     """Header fields in the order received; names compare case-insensitively, a name may occur several times."""
 
-    __slots__ = ("_items",)
+    __slots__ = ("_items", "_values")
 
     def __init__(self, items: Iterable[tuple[str, str]] = ()) -> None:
         self._items = tuple((name.lower(), value) for name, value in items)
+        self._values: dict[str, list[str]] = {}
+        for name, value in self._items:
+            self._values.setdefault(name, []).append(value)
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
         return iter(self._items)
 
     def get(self, name: str) -> str | None:
         """The first value of `name`, or None."""
-        name = name.lower()
-        return next((value for key, value in self._items if key == name), None)
+        values = self._values.get(name.lower())
+        return values[0] if values else None
 
     def all(self, name: str) -> list[str]:
         """Every value of `name`, in order."""
-        name = name.lower()
-        return [value for key, value in self._items if key == name]
+        return list(self._values.get(name.lower(), ()))
 
 
 async def _no_body() -> AsyncIterator[bytes]:

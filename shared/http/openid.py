@@ -6,6 +6,7 @@ not more often than once a minute: tokens with invented key ids must not turn in
 """
 
 import asyncio
+import hashlib
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -28,6 +29,9 @@ _UNKNOWN_KEY_SECONDS = 60.0
 _AFTER_FAILURE_SECONDS = 5.0
 _TIMEOUT_SECONDS = 10.0
 _DOCUMENT_LIMIT = 1024 * 1024
+_PREPARED_KEYS = 64
+_VERIFIED_TOKENS = 1024
+_VERIFIED_SECONDS = 300.0
 _LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -94,6 +98,16 @@ def _secure(location: str) -> bool:
     return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOCAL_HOSTS)
 
 
+@dataclass(frozen=True, slots=True)
+class _Verified:
+    """A token that has been verified a moment ago: verifying costs more than all the rest of a small request."""
+
+    caller: Caller
+    keys: KeySet | None
+    until: float
+    """Seconds since the epoch; never later than the token itself is good."""
+
+
 class _KeyRing:
     """The keys in use, refreshed when they are old or a token names another."""
 
@@ -101,27 +115,27 @@ class _KeyRing:
         self._source = source
         self._clock = clock
         self._lock = asyncio.Lock()
-        self._set: KeySet | None = None
+        self.current: KeySet | None = None
         self._fetched = self._next_try = 0.0
 
     async def find(self, key_id: str | None) -> tuple[Mapping[str, Any] | None, str]:
         """The key named `key_id` (None: the only one there is), or None; and the issuer. Raises Unavailable."""
         now = self._clock()
-        key = _pick(self._set, key_id) if self._set else None
-        stale = self._set is None or now - self._fetched > _KEEP_SECONDS
+        key = _pick(self.current, key_id) if self.current else None
+        stale = self.current is None or now - self._fetched > _KEEP_SECONDS
         if (stale or key is None) and now >= self._next_try:
             async with self._lock:
                 if self._clock() >= self._next_try:  # nobody else has asked while this request waited
                     await self._refresh()
-            key = _pick(self._set, key_id) if self._set else None
-        if self._set is None:
+            key = _pick(self.current, key_id) if self.current else None
+        if self.current is None:
             raise Unavailable("The identity provider cannot be reached.")
-        return key, self._set.issuer
+        return key, self.current.issuer
 
     async def _refresh(self) -> None:
         """Old keys stay in use while the provider is away: they were good, and tokens expire by themselves."""
         try:
-            self._set = await self._source.fetch()
+            self.current = await self._source.fetch()
             self._fetched = self._clock()
             self._next_try = self._fetched + _UNKNOWN_KEY_SECONDS
         except Unavailable as error:
@@ -140,7 +154,13 @@ class OpenIdAuthenticator:
     """Verifies the bearer token of each request and maps its roles to data actions."""
 
     def __init__(
-        self, settings: Settings, roles: Roles, source: KeySource, *, clock: Callable[[], float] = time.monotonic
+        self,
+        settings: Settings,
+        roles: Roles,
+        source: KeySource,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], float] = time.time,
     ) -> None:
         self.challenge = challenge(settings)
         self._audiences = list(settings.audiences)
@@ -148,14 +168,27 @@ class OpenIdAuthenticator:
         self._roles_claim = settings.roles_claim
         self._audit_claims = settings.audit_claims
         self._keys = _KeyRing(source, clock)
+        self._now = now
+        self._prepared: dict[tuple[int, str], tuple[Mapping[str, Any], Any]] = {}
+        self._tokens: dict[bytes, _Verified] = {}
 
     async def authenticate(self, request: Request) -> Caller:
         """The caller that the token names. Raises MissingCredentials, whatever is wrong with it; Unavailable."""
-        claims = await self._verified(_bearer(request))
+        token = _bearer(request)
+        digest = hashlib.sha256(token.encode()).digest()
+        known = self._tokens.get(digest)
+        if known is not None and known.keys is self._keys.current and self._now() < known.until:
+            return known.caller
+        claims = await self._claims(token)
         names = role_names(claims.get(self._roles_claim))
-        return Caller(self._roles.actions(names), audited_claims(claims, self._audit_claims))
+        caller = Caller(self._roles.actions(names), audited_claims(claims, self._audit_claims))
+        if len(self._tokens) >= _VERIFIED_TOKENS:
+            self._tokens.clear()
+        until = min(self._now() + _VERIFIED_SECONDS, float(claims["exp"]) + _LEEWAY_SECONDS)
+        self._tokens[digest] = _Verified(caller, self._keys.current, until)
+        return caller
 
-    async def _verified(self, token: str) -> Mapping[str, Any]:
+    async def _claims(self, token: str) -> Mapping[str, Any]:
         import jwt
 
         try:
@@ -168,7 +201,7 @@ class OpenIdAuthenticator:
                 raise MissingCredentials
             claims: dict[str, Any] = jwt.decode(
                 token,
-                jwt.PyJWK(dict(key), algorithm),
+                self._key(key, algorithm),
                 algorithms=[algorithm],
                 audience=self._audiences,
                 issuer=issuer,
@@ -178,6 +211,19 @@ class OpenIdAuthenticator:
         except (jwt.PyJWTError, ValueError, TypeError):
             raise MissingCredentials from None
         return claims
+
+    def _key(self, published: Mapping[str, Any], algorithm: str) -> Any:
+        """The key as the library wants it; making it costs as much as verifying a signature."""
+        import jwt
+
+        kept = self._prepared.get((id(published), algorithm))
+        if kept is not None and kept[0] is published:
+            return kept[1]
+        if len(self._prepared) >= _PREPARED_KEYS:
+            self._prepared.clear()
+        key = jwt.PyJWK(dict(published), algorithm)
+        self._prepared[id(published), algorithm] = (published, key)
+        return key
 
 
 def _bearer(request: Request) -> str:

@@ -200,6 +200,78 @@ async def test_the_claims_that_count_are_settings():
     assert (caller.actions, caller.claims) == ({"read"}, {"oid": "o"})
 
 
+# --------------------------------------------------------------------------------- tokens that have been verified
+
+
+class Verifying(OpenIdAuthenticator):
+    """Counts how often a token is verified."""
+
+    verified = 0
+
+    async def _claims(self, token: str):
+        self.verified += 1
+        return await super()._claims(token)
+
+
+def verifying(provider: Provider, clock: Clock, wall: Clock) -> Verifying:
+    wanted = settings(authentication="openid", authority="https://login.example", audiences=(AUDIENCE,))
+    return Verifying(wanted, Roles(), provider, clock=clock, now=wall)
+
+
+async def test_a_token_is_verified_once_in_five_minutes():
+    wall = Clock()
+    wall.now = time.time()
+    at = verifying(Provider(RSA), Clock(), wall)
+    request = carrying(RSA.token())
+
+    first = await at.authenticate(request)
+    wall.now += 299
+    assert await at.authenticate(request) == first
+    assert at.verified == 1
+
+    wall.now += 2
+    assert await at.authenticate(request) == first
+    assert at.verified == 2
+
+
+async def test_a_token_that_runs_out_sooner_is_verified_sooner():
+    wall = Clock()
+    wall.now = time.time()
+    at = verifying(Provider(RSA), Clock(), wall)
+    request = carrying(RSA.token(exp=int(wall.now) + 30))
+    await at.authenticate(request)
+
+    wall.now += 92
+    await at.authenticate(request)
+
+    assert at.verified == 2
+
+
+async def test_another_token_is_always_verified():
+    at = verifying(Provider(RSA), Clock(), Clock())
+    token = RSA.token()
+    await at.authenticate(carrying(token))
+
+    with pytest.raises(MissingCredentials):
+        await at.authenticate(carrying(token[:-4] + "AAAA"))
+
+    assert at.verified == 2
+
+
+async def test_a_token_counts_as_verified_only_under_the_keys_that_verified_it():
+    provider, clock = Provider(RSA, OTHER), Clock()
+    at = verifying(provider, clock, Clock())
+    token = RSA.token()
+    await at.authenticate(carrying(token))
+
+    provider.published = key_set(OTHER)
+    clock.now += 13 * 3600
+    await at.authenticate(carrying(OTHER.token()))
+
+    with pytest.raises(MissingCredentials):
+        await at.authenticate(carrying(token))
+
+
 # ----------------------------------------------------------------------------------------------------------- keys
 
 
@@ -245,8 +317,8 @@ async def test_old_keys_are_fetched_again_and_stay_in_use_while_the_provider_is_
 
     provider.away = True
     clock.now += 13 * 3600
-    await at.authenticate(carrying(RSA.token()))
-    await at.authenticate(carrying(RSA.token()))
+    await at.authenticate(carrying(RSA.token(sub="second")))
+    await at.authenticate(carrying(RSA.token(sub="third")))
 
     assert provider.asked == 2
 
