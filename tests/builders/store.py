@@ -52,6 +52,7 @@ class Service:
         **rules: object,
     ) -> None:
         self.time = time or Time()
+        self.rules = rules
         self.tables = tables or MemoryTableStore()
         self.blobs = blobs or MemoryBlobStore(now=lambda: datetime.fromtimestamp(self.time(), UTC))
         clock = HybridClock(self.time)
@@ -68,7 +69,7 @@ class Service:
         )
 
     def again(self) -> "Service":
-        return Service(self.tables, self.blobs, self.time)
+        return Service(self.tables, self.blobs, self.time, **self.rules)
 
     async def store(self, *files: bytes, **options: object) -> list[StoreOutcome]:
         """Store `files` in one multipart request."""
