@@ -41,10 +41,11 @@ def resource_tag(scope: ResourceIdentifier, versions: Collection[int], *, origin
 def representation_tag(instance: StoredInstance, choice: TransferSyntaxChoice, encoding: Encoding) -> str:
     """The ETag of an instance or frame in one representation (META-10).
 
-    One URL has several representations, so each has its own tag. That of a multipart is weak: the boundary changes.
+    One URL has several representations, and If-None-Match compares tags weakly, so each has a tag of its own. That of
+    a multipart is weak as well: its boundary changes.
     """
-    weak = "W/" if choice.multipart else ""
-    return f'{weak}"{instance.version}-{encoding.media_type}-{encoding.transfer_syntax_uid}"'
+    form = 'W/"multipart' if choice.multipart else '"single'
+    return f'{form}-{instance.version}-{encoding.media_type}-{encoding.transfer_syntax_uid}"'
 
 
 _TAG = re.compile(r'\s*(?:W/)?(?:"([\x21\x23-\x7e\x80-\xff]*)"|([^\s",]+))\s*')

@@ -227,7 +227,7 @@ def test_uids_in_paths_are_lenient_but_not_arbitrary(v2):
     v2.store(one)
     assert v2.get(f"{one.path}%20%20").status_code == 200
     assert v2.get("studies/1..02.3").status_code == 404
-    for bad in ("abc.1", "98-0-705", "1.", "1" * 65, "1%0A"):
+    for bad in ("abc.1", "98-0-705", "1.", "1" * 65, "1%20x"):
         assert v2.get(f"studies/{bad}").status_code == 400
         assert v2.get(f"studies/{bad}/metadata", JSON).status_code == 400
         assert v2.get(f"studies/1/series/{bad}/instances/1/frames/1").status_code == 400

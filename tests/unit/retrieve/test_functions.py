@@ -90,7 +90,7 @@ async def test_representations_of_one_url_have_tags_of_their_own(service):
     one = image()
     await service.archive.store(one)
     tags = {
-        field(await service.get(path, accept), "ETag")
+        field(await service.get(path, accept), "ETag").removeprefix("W/")
         for path, accept in (
             (one.path, AS_STORED),
             (one.path, "*/*"),
@@ -99,8 +99,7 @@ async def test_representations_of_one_url_have_tags_of_their_own(service):
             (f"{one.path}/metadata", JSON),
         )
     }
-    assert len(tags) == 5
-    assert None not in tags
+    assert len(tags) == 5  # a weak tag and a strong one are the same to If-None-Match
 
 
 @pytest.mark.spec("WADO-24", "W-9", "URL-10")
