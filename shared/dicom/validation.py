@@ -18,7 +18,7 @@ _MONTH, _DAY = "(?:0[1-9]|1[0-2])", "(?:0[1-9]|[12][0-9]|3[01])"
 _DATE = f"[0-9]{{4}}{_MONTH}{_DAY}"
 _TIME = r"(?:[01][0-9]|2[0-3])(?:[0-5][0-9](?:(?:[0-5][0-9]|60)(?:\.[0-9]{1,6})?)?)?"
 _OFFSET = r"(?:\+(?:0[0-9]|1[0-3])[0-5][0-9]|\+1400|-(?!0000)(?:0[0-9]|1[01])[0-5][0-9]|-1200)"
-_DATE_TIME = f"[0-9]{{4}}(?:{_MONTH}(?:{_DAY}(?:{_TIME})?)?)?{_OFFSET}?"
+_DATE_TIME = f"(?!0000)[0-9]{{4}}(?:{_MONTH}(?:{_DAY}(?:{_TIME})?)?)?{_OFFSET}?"
 _DECIMAL = r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
 _COMPONENT = "(?:0|[1-9][0-9]*)"
 _CONTROL = "\0-\x1f\x7f-\x9f"  # Unicode category Cc
@@ -339,4 +339,7 @@ PLAINLY_VALID: dict[str, Callable[[str], bool]] = {
     "TM": _plain_tm,
     "UI": _plain_ui,
 }
-"""By VR, a fast test of one value: whatever it accepts, `strict` accepts. What it does not, `strict` judges."""
+"""By VR, a fast test of one value (no backslash but in LT and ST): whatever it accepts, `strict` accepts.
+
+What it does not accept, `strict` judges.
+"""
