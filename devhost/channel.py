@@ -60,6 +60,7 @@ class Channel(asyncio.Protocol):
         self._closed = closed
         self._buffer = bytearray()
         self._transport: asyncio.Transport | None = None
+        self._outgoing: list[bytes] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The line is open."""
@@ -67,10 +68,20 @@ class Channel(asyncio.Protocol):
         self._transport = transport
 
     def send(self, message: object) -> None:
-        """Send a message; it is dropped when the other end has gone, which `closed` tells."""
+        """Send a message, together with others of this turn of the loop.
+
+        It is dropped when the other end has gone, which `closed` tells.
+        """
+        data = pickle.dumps(message, 5)
+        if not self._outgoing:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._outgoing += (_LENGTH.pack(len(data)), data)
+
+    def _flush(self) -> None:
+        data = b"".join(self._outgoing)
+        self._outgoing.clear()
         if self._transport is not None and not self._transport.is_closing():
-            data = pickle.dumps(message, 5)
-            self._transport.write(_LENGTH.pack(len(data)) + data)
+            self._transport.write(data)
 
     def data_received(self, data: bytes) -> None:
         """Hands on every message that is complete."""
@@ -93,6 +104,7 @@ class Channel(asyncio.Protocol):
         self._closed()
 
     def close(self) -> None:
-        """Close the line: the other end sees that this one has gone."""
+        """Close the line when everything is sent: the other end sees that this one has gone."""
+        self._flush()
         if self._transport is not None:
             self._transport.close()

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import logging
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from typing import Final
 
 from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, DummyCookieJar, TCPConnector, hdrs, web
@@ -29,10 +29,10 @@ type Inner = Callable[[web.BaseRequest, str], Awaitable[web.StreamResponse | Non
 """Answers the host's own paths; None when the path is none of them."""
 
 _INVOCATION_ID: Final = istr("x-ms-invocation-id")
-_NOT_FORWARDED: Final = frozenset(
-    {"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"}
+_NOT_FORWARDED: Final = tuple(
+    map(istr, ("connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"))
 )
-_NOT_SENT_ON: Final = _NOT_FORWARDED | {"expect", "x-ms-invocation-id"}
+_NOT_SENT_ON: Final = (*_NOT_FORWARDED, istr("expect"), _INVOCATION_ID)
 _SMALL: Final = 1 << 16
 """Responses of up to so many bytes are sent in one piece."""
 _CHUNK: Final = 1 << 18
@@ -47,11 +47,16 @@ class BodyTooLarge(Exception):
     """A chunked request body passed the limit of the host."""
 
 
-def _kept(headers: Mapping[str, str], dropped: frozenset[str]) -> CIMultiDict[str]:
-    named = headers.get(hdrs.CONNECTION, "")
-    if named:
-        dropped |= {token.strip().lower() for token in named.split(",")}
-    return CIMultiDict((name, value) for name, value in headers.items() if name.lower() not in dropped)
+def _kept(headers: Mapping[str, str], dropped: Iterable[str]) -> CIMultiDict[str]:
+    kept = CIMultiDict(headers)
+    named = kept.get(hdrs.CONNECTION)
+    if named is not None:
+        for token in named.split(","):
+            kept.popall(token.strip(), None)
+    for name in dropped:
+        if name in kept:
+            del kept[name]
+    return kept
 
 
 class _Body(AsyncIterablePayload):

@@ -27,7 +27,7 @@ class FunctionSubscription(NamedTuple):
 
 
 FUNCTION_SUBSCRIPTIONS: Final = (
-    FunctionSubscription("append-changes", "append_changes", frozenset({"Dicom.ChangesPending"})),
+    FunctionSubscription("append-changes", "append_changes", frozenset({"ServerlessDicom.ChangesPending"})),
 )
 
 

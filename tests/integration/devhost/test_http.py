@@ -11,6 +11,7 @@ import pytest
 from aiohttp import ClientError, ClientSession
 
 from devhost.testing import RunningService, running_service
+from tests.integration.devhost.waiting import until
 
 APPS = Path(__file__).parent / "apps"
 MIB = 1 << 20
@@ -27,12 +28,9 @@ class HttpApp:
     def url(self, path: str) -> str:
         return self.service.url + path
 
-    async def noted(self, line: str) -> bool:
-        for _ in range(500):
-            if self._notes.exists() and line in self._notes.read_text().splitlines():
-                return True
-            await asyncio.sleep(0.01)
-        return False
+    async def noted(self, line: str) -> None:
+        """Wait for a line that the app writes."""
+        await until(lambda: self._notes.exists() and line in self._notes.read_text().splitlines())
 
     def forget_notes(self) -> None:
         self._notes.unlink(missing_ok=True)
@@ -203,7 +201,7 @@ async def test_a_slow_client_slows_the_function_down(app: HttpApp) -> None:
         await asyncio.sleep(0.5)
         now = [_resident(pid) for pid in app.service.processes]
     assert max(n - b for n, b in zip(now, before, strict=True)) < 24 * MIB
-    assert await app.noted("download ended after a part")
+    await app.noted("download ended after a part")
 
 
 async def test_pieces_of_a_response_arrive_when_they_are_made(app: HttpApp) -> None:
@@ -245,7 +243,7 @@ async def test_a_client_that_leaves_a_download_ends_it(app: HttpApp) -> None:
     async with app.client.get(app.url("/download/64")) as response:
         await response.content.readexactly(MIB)
         response.close()
-    assert await app.noted("download ended after a part")
+    await app.noted("download ended after a part")
 
 
 async def test_a_client_that_leaves_an_upload_ends_it(app: HttpApp) -> None:
@@ -256,7 +254,7 @@ async def test_a_client_that_leaves_an_upload_ends_it(app: HttpApp) -> None:
     await writer.drain()
     await asyncio.sleep(0.2)
     writer.close()
-    assert await app.noted("upload broke off: ClientDisconnect")
+    await app.noted("upload broke off: ClientDisconnect")
 
 
 async def test_clients_that_leave_at_once_leave_no_invocation_behind(app: HttpApp) -> None:
@@ -280,7 +278,7 @@ async def test_clients_that_leave_at_once_leave_no_invocation_behind(app: HttpAp
 async def test_a_function_that_fails_is_a_server_error(app: HttpApp) -> None:
     async with app.client.get(app.url("/boom")) as response:
         assert response.status == 500
-    assert "Executed 'Functions.boom' (Failed" in app.service.log_text
+    await until(lambda: "Executed 'Functions.boom' (Failed" in app.service.log_text)
 
 
 async def test_a_failure_midway_cuts_the_connection(app: HttpApp) -> None:

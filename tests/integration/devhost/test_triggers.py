@@ -280,7 +280,7 @@ async def test_events_that_the_service_publishes_reach_the_subscribed_function(a
     await app.send(_stored("settings"))
     topic = (await app.noted("settings"))[0]
     credential = AzureKeyCredential(topic["DICOM_EVENTS_TOPIC_KEY"])
-    wanted = CloudEvent(source="/dicom", type="Dicom.ChangesPending", data={"n": 1})
+    wanted = CloudEvent(source="/dicom", type="ServerlessDicom.ChangesPending", data={"n": 1})
     other = CloudEvent(source="/dicom", type="Another.Type", data={"n": 2})
     async with EventGridPublisherClient(topic["DICOM_EVENTS_TOPIC"], credential) as publisher:
         await publisher.send([other, wanted])

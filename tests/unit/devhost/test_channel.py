@@ -25,32 +25,40 @@ class Transport(asyncio.Transport):
         return False
 
 
-@given(
-    st.lists(st.one_of(st.text(), st.binary(), st.integers()), max_size=5), st.lists(st.integers(0, 200), max_size=10)
-)
-def test_messages_arrive_whole_however_the_bytes_are_cut(messages: list[Any], cuts: list[int]) -> None:
+async def _sent(messages: list[Any]) -> bytes:
     transport = Transport()
     sender = Channel(lambda _: None, lambda: None)
     sender.connection_made(transport)
     for message in messages:
         sender.send(message)
+    await asyncio.sleep(0)
+    return transport.written
+
+
+@given(
+    st.lists(st.one_of(st.text(), st.binary(), st.integers()), max_size=5), st.lists(st.integers(0, 200), max_size=10)
+)
+def test_messages_arrive_whole_however_the_bytes_are_cut(messages: list[Any], cuts: list[int]) -> None:
+    written = asyncio.run(_sent(messages))
     received: list[Any] = []
     receiver = Channel(received.append, lambda: None)
-    ends = sorted({min(cut, len(transport.written)) for cut in cuts} | {len(transport.written)})
     start = 0
-    for end in ends:
-        receiver.data_received(transport.written[start:end])
+    for end in sorted({min(cut, len(written)) for cut in cuts} | {len(written)}):
+        receiver.data_received(written[start:end])
         start = end
     assert received == messages
 
 
-def test_a_message_after_the_end_is_dropped() -> None:
+async def test_a_message_after_the_end_is_dropped() -> None:
     closed: list[bool] = []
     channel = Channel(lambda _: None, lambda: closed.append(True))
-    channel.connection_made(Transport())
+    transport = Transport()
+    channel.connection_made(transport)
     channel.connection_lost(None)
     channel.send("x")
+    await asyncio.sleep(0)
     assert closed == [True]
+    assert transport.written == b""
 
 
 def test_an_invocation_survives_the_way() -> None:

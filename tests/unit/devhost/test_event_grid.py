@@ -20,6 +20,8 @@ from devhost.event_grid import (
     read_events,
 )
 from devhost.storage import StorageAccount, emulator_connection
+from devhost.subscriptions import FUNCTION_SUBSCRIPTIONS
+from shared.events.dicom_events import CHANGES_PENDING
 
 CLOUD = {"id": "1", "source": "/s", "type": "A", "specversion": "1.0"}
 GRID = {
@@ -142,3 +144,8 @@ def test_listing_costs_at_most_a_fiftieth_of_the_time_where_there_are_many_blobs
     assert rest_after(0.1, 5000) == pytest.approx(5.0)
     assert rest_after(0.001, 5000) == 0.5
     assert rest_after(60, 1_000_000) == 300
+
+
+def test_the_function_behind_the_change_feed_gets_the_wake_up_that_the_service_publishes() -> None:
+    (subscription,) = [each for each in FUNCTION_SUBSCRIPTIONS if each.function == "append_changes"]
+    assert subscription.event_types == {CHANGES_PENDING}

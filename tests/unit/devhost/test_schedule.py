@@ -85,7 +85,7 @@ def test_the_next_occurrence_matches_and_no_second_before_it_does(
     found = Schedule.parse(" ".join(fields)).next_after(moment, UTC)
     assert matches(found)
     between = int((found - moment).total_seconds() * place)
-    assert 0 < (found - moment).total_seconds()
+    assert (found - moment).total_seconds() > 0
     for second in range(max(1, between - 60), between + 60):
         earlier = moment + timedelta(seconds=second)
         assert earlier >= found or not matches(earlier)
