@@ -1,0 +1,90 @@
+"""Every row of the resource table on the real boundary and adapter, with handlers that say who was called."""
+
+import os
+import sys
+from collections.abc import AsyncIterator
+
+import azure.functions as func
+import orjson
+
+from shared.dicomweb.partitions import Partition
+from shared.dicomweb.resources import RESOURCES
+from shared.errors import NotFound
+from shared.http.azure_functions import mount
+from shared.http.boundary import Boundary, Context, Handler
+from shared.http.messages import Request, Response
+from shared.http.principal import authenticator
+from shared.settings import Settings
+
+_PIECE = b"x" * 65536
+_closed: list[str] = []
+settings = Settings.from_environment({"DicomStorage": "none", **os.environ})
+
+
+class Partitions:
+    """Every name is a partition."""
+
+    async def resolve(self, name: str, *, create: bool) -> Partition:
+        """The partition of that name."""
+        from datetime import UTC, datetime
+
+        return Partition(2, name, "2", datetime(2026, 1, 1, tzinfo=UTC))
+
+
+def echo(name: str) -> Handler:
+    async def answer(request: Request, context: Context) -> Response:
+        if name == "zz_fallback":
+            raise NotFound("nothing")
+        body = orjson.dumps(
+            {
+                "function": name,
+                "route": dict(request.route),
+                "query": request.query,
+                "path": request.path,
+                "url": context.urls.root,
+                "partition": context.partition.name,
+            }
+        )
+        return Response(200, (("Content-Type", "application/json"),), body)
+
+    return answer
+
+
+async def stream(request: Request, context: Context) -> Response:
+    """Endless, or failing after the first piece, or the names of the streams that were closed."""
+
+    async def pieces(study: str) -> AsyncIterator[bytes]:
+        try:
+            yield _PIECE
+            while study == "1":
+                yield _PIECE
+            raise ValueError("PatientName is Doe")
+        finally:
+            _closed.append(study)
+
+    return Response(200, (("Content-Type", "application/dicom"),), pieces(request.route["study"]))
+
+
+async def store(request: Request, context: Context) -> Response:
+    size = 0
+    async for chunk in request.body:
+        size += len(chunk)
+    return Response(200, (), str(size).encode())
+
+
+async def report(request: Request, context: Context) -> Response:
+    """What the process keeps: closed streams, and entries of the runtime for past invocations."""
+    coordinator = sys.modules["azure_functions_runtime.http_v2"].http_coordinator
+    kept = len(coordinator._context_references)
+    return Response(200, (), orjson.dumps({"closed": _closed, "kept": kept}))
+
+
+HANDLERS: dict[str, Handler] = {"retrieve_study": stream, "store_studies": store, "health_check": report}
+
+boundary = Boundary(settings, authenticator(settings), Partitions())
+blueprint = func.Blueprint()
+for _name in RESOURCES:
+    mount(blueprint, boundary, _name, HANDLERS.get(_name, echo(_name)))
+
+app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
+app.register_functions(blueprint)
