@@ -26,7 +26,7 @@ PLACES = {
     "jwt": ("http/openid.py",),
 }
 PURE = ("dicom", "dicomweb")
-IMPURE_MODULES = ("azure", "azurefunctions", "obstore", "aiohttp", "asyncio", "socket", "threading", "time", "logging")
+IMPURE_MODULES = ("azure", "azurefunctions", "obstore", "aiohttp", "asyncio", "socket", "threading", "time")
 
 LATE = {"pydicom", "numpy", "jwt", "azure.identity", "azure.eventgrid"}
 """What is imported on first use."""

@@ -138,7 +138,7 @@ def test_reading_what_was_formatted_gives_it_back(values):
     assert parse_accept([text]) == [MediaType(*value) for value in values]
 
 
-@pytest.mark.spec("ACC-4")
+@pytest.mark.spec("ACC-4", "WADO-2")
 @pytest.mark.parametrize("headers", [[], [""], [" , "]])
 def test_a_client_that_says_nothing_accepts_everything(headers):
     assert accept_of(headers) == [MediaType("*/*")]

@@ -121,7 +121,6 @@ async def test_a_body_arrives_in_its_pieces():
     assert server.body == b"[b'one', b'two']"
 
 
-@pytest.mark.spec("STOW-44")
 async def test_a_client_that_goes_away_while_sending_makes_the_request_invalid():
     async def read_all(request: Request, context: Context) -> Response:
         with pytest.raises(InvalidRequest):
