@@ -36,7 +36,7 @@ SLIDE = (
         ('multipart/related; type="*/*"', {"type": "*/*"}),
         ("multipart/related;type=*/*", {"type": "*/*"}),
         ('Multipart/Related ; TYPE = "image/jls" ; ; q=0.5', {"type": "image/jls"}),
-(r'multipart/related; type="a\"b\\c"', {"type": 'a"b\\c'}),
+        (r'multipart/related; type="a\"b\\c"', {"type": 'a"b\\c'}),
         ('multipart/related; type="a, b; c=d"', {"type": "a, b; c=d"}),
         ("multipart/related; type=", {"type": ""}),
         ("multipart/related; type=first; type=second", {"type": "first"}),
