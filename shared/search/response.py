@@ -150,9 +150,9 @@ def pick(document: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]:
         elif key in document:
             found[key] = document[key]
     for tag, inner_tags in nested.items():
-        items = document.get(tag, {}).get("Value", ())
-        if tag not in found and any(inner_tags & item.keys() for item in items if item):
-            picked = [{key: value for key, value in item.items() if key in inner_tags} for item in items if item]
+        items = [item or {} for item in document.get(tag, {}).get("Value", ())]
+        if tag not in found and any(inner_tags & item.keys() for item in items):
+            picked = [{key: item[key] for key in item if key in inner_tags} for item in items]
             found[tag] = {"vr": "SQ", "Value": picked}
     return found
 
