@@ -26,6 +26,7 @@ from devhost.front import Front, http_server
 from devhost.invoker import Invoker
 from devhost.listeners import Listeners
 from devhost.routes import InvalidTemplate, Route, Router
+from devhost.storage import warm_up
 from devhost.subscriptions import EVENTS_TOPIC, WEBHOOKS_FILE, read_webhooks
 from devhost.worker_pool import WorkerCommand, WorkerPool
 
@@ -51,6 +52,8 @@ class HostArguments:
     webhooks: Path | None = None
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     watch_blobs: bool = True
+    topic: bool = True
+    """Whether the app is given a local topic, when no setting names one."""
 
 
 def with_storage(settings: Mapping[str, str], connection_string: str) -> dict[str, str]:
@@ -110,12 +113,12 @@ class DevHost:
             "AzureWebJobsScriptRoot": str(arguments.app),
             "WEBSITE_HOSTNAME": self.url.removeprefix("http://"),
         }
-        if not arguments.settings.get("DICOM_EVENTS_TOPIC"):
+        if arguments.topic and not arguments.settings.get("DICOM_EVENTS_TOPIC"):
             environment["DICOM_EVENTS_TOPIC"] = self.url + topic_path(EVENTS_TOPIC)
             environment["DICOM_EVENTS_TOPIC_KEY"] = key
         command = WorkerCommand(arguments.app, environment, arguments.log_level)
         self._pool = WorkerPool(command, arguments.workers, self._options.function_timeout)
-        loaded = await self._pool.start()
+        loaded, _ = await asyncio.gather(self._pool.start(), asyncio.to_thread(warm_up))
         self.functions = read_functions(
             loaded.functions, streaming=bool(loaded.http), bundle=self._options.extension_bundle
         )

@@ -122,8 +122,7 @@ class Listeners:
         if others and account is None:
             raise Unusable("AzureWebJobsStorage is not set, which every trigger but HTTP needs")
         if account is not None and others:
-            await account.create_container(HOST_CONTAINER)
-            await account.create_container(DEAD_LETTER_CONTAINER)
+            await asyncio.gather(*map(account.create_container, (HOST_CONTAINER, DEAD_LETTER_CONTAINER)))
         letters = StoredDeadLetters(account)
         for webhook in webhooks:
             if webhook.topic.lower() not in self.event_grid.topics:
