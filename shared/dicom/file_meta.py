@@ -58,9 +58,9 @@ class FileMeta:
             raise InvalidPart10("The file does not begin with a preamble and DICM.", final=True)
         end = -1
         while flow.offset + position != end or not self.deflated:
-            if len(buffer) - position < 12:
+            if len(buffer) - position < 8:
                 flow.taken, flow.complete = position, False
-                buffer, position = (yield 12), 0
+                buffer, position = (yield 8), 0
             group, number, code, length = EXPLICIT_LITTLE.header(buffer, position)
             if group != 0x0002:
                 break
@@ -69,6 +69,9 @@ class FileMeta:
                 raise InvalidPart10("An element of the file meta information has an impossible VR.", final=True)
             start = position + 8
             if vr.long:
+                if len(buffer) - start < 4:
+                    flow.taken, flow.complete = start, False
+                    buffer, start = (yield 4), 0
                 (length,) = EXPLICIT_LITTLE.length(buffer, start)
                 start += 4
             if length > _LIMIT or flow.offset > _LIMIT:

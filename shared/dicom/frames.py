@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 _ITEM = b"\xfe\xff\x00\xe0"
 _CODESTREAM_STARTS = (b"\xff\xd8", b"\xff\x4f\xff\x51")  # SOI of JPEG and JPEG-LS; SOC and SIZ of JPEG 2000
-_MAX_FRAMES = 1 << 24  # of a packed table
+_MAX_FRAMES = 1 << 22  # of a packed table
 
 
 @dataclass(frozen=True, slots=True)

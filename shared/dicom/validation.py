@@ -39,6 +39,7 @@ _IS_CODE = re.compile("[A-Z0-9_ ]*")
 _IS_UID = re.compile(rf"{_COMPONENT}(?:\.{_COMPONENT})*")
 _HAS_CONTROL = re.compile(f"[{_CONTROL}]")
 _HAS_CONTROL_BUT_ESC = re.compile(f"[{_CONTROL_BUT_ESC}]")
+_OVERLAY_ELEMENTS = (0x0050,)  # OverlayOrigin, the only one that must have more than one value
 _NUMBER_BYTES = {"FD": 8, "FL": 4, "SL": 4, "UL": 4, "SS": 2, "US": 2}
 
 
@@ -88,8 +89,10 @@ def allows(vm: str, count: int) -> bool:
 
 @cache
 def plural_elements() -> frozenset[int]:
-    """The tags of the standard elements that must have more than one value."""
-    return frozenset(tag for tag, element in data_elements().items() if not allows(element[2], 1))
+    """The tags of the standard elements that must have more than one value, those of overlays (60xx) included."""
+    overlays = (0x60000000 | group << 16 | number for group in range(0, 0x100, 2) for number in _OVERLAY_ELEMENTS)
+    plural = {vm for vm in {element[2] for element in data_elements().values()} if not allows(vm, 1)}
+    return frozenset(overlays) | {tag for tag, element in data_elements().items() if element[2] in plural}
 
 
 @cache

@@ -196,7 +196,10 @@ def f7(**overrides: Any) -> bytes:
 
 def f8(**overrides: Any) -> bytes:
     """F4 with a blank after the StudyInstanceUID."""
-    return f4(**{"StudyInstanceUID": f"{new_uid()[:40]} "} | overrides)
+    uid = str(overrides.pop("StudyInstanceUID", new_uid()))
+    uid = uid[: len(uid) - 1 + len(uid) % 2]  # of odd length, so that one blank makes it even
+    data = f4(StudyInstanceUID=uid, **overrides)
+    return data.replace(uid.encode() + b"\0", uid.encode() + b" ")  # pydicom would drop the blank
 
 
 def f9(**overrides: Any) -> bytes:

@@ -237,7 +237,7 @@ def test_the_number_of_values_is_as_the_dictionary_says(tag: int, right: tuple[i
 
 
 def test_plural_elements_are_those_that_one_value_is_too_few_for() -> None:
-    assert {0x00200037, 0x00200032, 0x00080008} <= plural_elements()
+    assert {0x00200037, 0x00200032, 0x00080008, 0x60020050} <= plural_elements()
     assert not {0x00100020, 0x00281055} & plural_elements()
     assert all(multiplicity(tag, 1) for tag in plural_elements())
 
