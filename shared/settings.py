@@ -82,6 +82,8 @@ class Settings(BaseModel):
     """Access key of the topic: development only; a deployment uses the managed identity."""
     health_checks_excluded: Words = Field((), alias="HEALTH_CHECKS_EXCLUDED")
     """Names of health checks that do not count (HC-3)."""
+    telemetry_level: Literal["", "INFO", "WARNING", "ERROR"] = Field("", alias="TELEMETRY_LEVEL")
+    """From which level on telemetry is logged, a line per transaction being INFO; empty: as the host logs the rest."""
     log_uids: bool = Field(False, alias="LOG_UIDS")
     """Log UIDs as they are instead of hashed."""
 

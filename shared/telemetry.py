@@ -7,8 +7,11 @@ request URIs, which can name patients: whoever routes that logger somewhere prot
 
 import hashlib
 import logging
+import time
 import traceback
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -25,6 +28,11 @@ _audit = logging.getLogger(AUDIT_LOGGER)
 _FRAMES = 12
 
 
+def set_level(level: str) -> None:
+    """From which level on the ordinary log is written; empty: as the host has it for everything."""
+    _telemetry.setLevel(level or logging.NOTSET)
+
+
 def pseudonym(text: str) -> str:
     """A stable stand-in for a UID, partition or query value: 16 hex digits."""
     return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -39,6 +47,63 @@ def event(name: str, *, level: int = logging.INFO, **fields: Any) -> None:
 def failure(name: str, error: BaseException, *, level: int = logging.ERROR, **fields: Any) -> None:
     """Write the type of `error`, its causes, and where each was raised. Never its text: that may quote patient data."""
     event(name, level=level, **fields, errors=[_described(each) for each in _chain(error)])
+
+
+# ------------------------------------------------------------------------------------------ what a transaction costs
+
+
+@dataclass(slots=True)
+class StorageUse:
+    """What one transaction asked of the data stores: requests, and bytes of their bodies either way."""
+
+    requests: int = 0
+    bytes_sent: int = 0
+    bytes_received: int = 0
+
+    def fields(self) -> dict[str, int]:
+        """As fields of an event."""
+        return {
+            "storageRequests": self.requests,
+            "storageBytesSent": self.bytes_sent,
+            "storageBytesReceived": self.bytes_received,
+        }
+
+
+_storage_use: ContextVar[StorageUse | None] = ContextVar("storage_use", default=None)
+
+
+@contextmanager
+def counting(use: StorageUse) -> Iterator[None]:
+    """Storage requests made inside, and in tasks that begin inside, count to `use`."""
+    token = _storage_use.set(use)
+    try:
+        yield
+    finally:
+        _storage_use.reset(token)
+
+
+def count_storage(*, requests: int = 1, sent: int = 0, received: int = 0) -> None:
+    """Called by the adapters of the data stores. `sent` and `received` are bytes of bodies."""
+    use = _storage_use.get()
+    if use is not None:
+        use.requests += requests
+        use.bytes_sent += sent
+        use.bytes_received += received
+
+
+@contextmanager
+def trigger(function: str) -> Iterator[None]:
+    """One run of a function that no HTTP request started: what it took is written at its end."""
+    use = StorageUse()
+    started = time.perf_counter()
+    failed = True
+    try:
+        with counting(use):
+            yield
+        failed = False
+    finally:
+        milliseconds = round((time.perf_counter() - started) * 1000, 1)
+        event("trigger", function=function, failed=failed or None, milliseconds=milliseconds, **use.fields())
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

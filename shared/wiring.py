@@ -107,6 +107,7 @@ def _announcer(settings: Settings, clock: HybridClock) -> Announcer:
 def blueprints(settings: Settings) -> list[func.Blueprint]:
     """The functions of the whole app. Raises Misconfigured."""
     quiet_sdk_logs()
+    telemetry.set_level(settings.telemetry_level)
     base = stores(settings)
     tables, blobs, registry, clock = base.tables, base.blobs, base.registry, base.clock
     announcer = _announcer(settings, clock)

@@ -2,6 +2,7 @@
 
 import azure.functions as func
 
+from shared import telemetry
 from shared.index.sequencer import Sequencer
 from shared.storage import keys
 
@@ -18,12 +19,14 @@ def blueprint(sequencer: Sequencer, *, shards: int) -> func.Blueprint:
         # The event is a wake-up: what it names is looked at first, and it may be late, double or wrong.
         data = event.get_json()
         names = data.get("places", []) if isinstance(data, dict) else []
-        await sequencer.catch_up([keys.named_place(name, shards) for name in names if isinstance(name, str)])
+        with telemetry.trigger("append_changes"):
+            await sequencer.catch_up([keys.named_place(name, shards) for name in names if isinstance(name, str)])
 
     async def sweep_changes(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the trigger's parameter
-        for _ in range(_SWEEPS):
-            if await sequencer.catch_up():
-                return
+        with telemetry.trigger("sweep_changes"):
+            for _ in range(_SWEEPS):
+                if await sequencer.catch_up():
+                    return
 
     functions.function_name("append_changes")(functions.event_grid_trigger(arg_name="event")(append_changes))
     functions.function_name("sweep_changes")(

@@ -5,6 +5,7 @@ from typing import Final
 
 import azure.functions as func
 
+from shared import telemetry
 from shared.delete.transaction import delete_instances
 from shared.dicom.identifiers import ResourceIdentifier
 from shared.http.azure_functions import mount
@@ -31,10 +32,12 @@ def blueprint(boundary: Boundary, index: InstanceIndex, erase_due: Work) -> func
         return Response(204)
 
     async def erase_deleted(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the host hands it over by name
-        await _work_off(erase_due)
+        with telemetry.trigger("erase_deleted"):
+            await _work_off(erase_due)
 
     async def expire_studies(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the host hands it over by name
-        await _work_off(index.expire)
+        with telemetry.trigger("expire_studies"):
+            await _work_off(index.expire)
 
     functions = func.Blueprint()
     for name in ("delete_study", "delete_series", "delete_instance"):

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextvars import Context
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -71,7 +72,8 @@ class Announcer:
             return
         self._pending.update(places)
         if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._run(self._publisher))
+            # It serves many requests and outlives them: what it does is not done for the one that happens to start it.
+            self._task = asyncio.create_task(self._run(self._publisher), context=Context())
 
     async def close(self) -> None:
         """Wait until what was announced is told."""

@@ -112,6 +112,10 @@ class Boundary:
         exchange = Exchange(self._settings, self._audit, resource, request)
         if preflight := self._cors.preflight(request):
             return replace(preflight, headers=(*preflight.headers, *self._common(exchange)))
+        with telemetry.counting(exchange.storage):
+            return await self._run(exchange, handler, checks)
+
+    async def _run(self, exchange: Exchange, handler: Handler, checks: Checks) -> Response:
         try:
             answer, body = await self._answer(exchange, handler, checks)
             exchange.status = answer.status

@@ -51,6 +51,7 @@ class Exchange:
         self.request_id = client_request_id(request) or self.trace_id
         self.status = _CLIENT_GONE
         self.received = 0
+        self.storage = telemetry.StorageUse()
         self._settings = settings
         self._audit = audit
         self._claims: Mapping[str, str] = {}
@@ -131,6 +132,7 @@ class Exchange:
             milliseconds=round((time.perf_counter() - self._started) * 1000, 1),
             received=self.received,
             sent=sent,
+            **self.storage.fields(),
             requestId=self.request_id,
             traceId=self.trace_id,
             userAgent=(self.request.headers.get("user-agent") or "")[:_USER_AGENT_LENGTH],
@@ -164,7 +166,9 @@ class ResponseStream:
 
     async def _next(self) -> bytes:
         try:
-            return await anext(self._body)
+            # Sent in another task than the one that made it, so in another context.
+            with telemetry.counting(self._exchange.storage):
+                return await anext(self._body)
         except StopAsyncIteration:
             self._complete = True
             self._exchange.end(self._sent)
@@ -177,7 +181,8 @@ class ResponseStream:
     async def aclose(self) -> None:
         """Release what the body holds. Safe to call at any time, and again."""
         try:
-            await close(self._body)
+            with telemetry.counting(self._exchange.storage):
+                await close(self._body)
         finally:
             self._exchange.end(self._sent, aborted=not self._complete)
 

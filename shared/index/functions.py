@@ -11,6 +11,7 @@ from typing import Any
 import azure.functions as func
 from azurefunctions.extensions.base import Datum, InConverter, SdkType
 
+from shared import telemetry
 from shared.index.ingest import Ingest
 
 
@@ -57,7 +58,8 @@ def blueprint(ingest: Ingest, container: str) -> func.Blueprint:
     functions = func.Blueprint()
 
     async def index_instance(blob: BlobReference) -> None:
-        await ingest.ensure(blob.name)
+        with telemetry.trigger("index_instance"):
+            await ingest.ensure(blob.name)
 
     trigger = functions.blob_trigger(
         arg_name="blob", path=f"{container}/{{name}}", connection="DicomStorage", source=func.BlobSource.EVENT_GRID

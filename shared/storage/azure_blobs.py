@@ -16,6 +16,7 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, PermissionDeniedError, UnauthenticatedError
 from obstore.store import AzureStore
 
+from shared import telemetry
 from shared.errors import DependencyRefused, Unavailable
 from shared.storage.azure_blobs_sdk import SdkBlobStore
 from shared.storage.blob_ranges import read_merged
@@ -49,6 +50,7 @@ class _Reader:
         try:
             async for chunk in self.result.stream(min_chunk_size=_CHUNK_BYTES):
                 left -= len(chunk)
+                telemetry.count_storage(requests=0, received=len(chunk))
                 yield bytes(chunk)
         except _FAILURES as error:
             raise _failure(error) from None
@@ -57,7 +59,7 @@ class _Reader:
 
 
 class AzureBlobStore:
-    """A BlobStore over one container. `requests` counts calls, without the clients' own repeats.
+    """A BlobStore over one container. `requests` counts requests, without those that obstore repeats.
 
     `created` in what a write returns is this process's time; `properties` and `list` give the service's.
     """
@@ -88,18 +90,22 @@ class AzureBlobStore:
         if not _is_plain(name):
             return await self._sdk.read(name, offset, length)
         if length is not None and length > 0 and offset >= 0:
-            self._requests += 1
+            self._count()
             try:
-                return bytes(await obstore.get_range_async(self._store, name, start=offset, length=length))
+                data = bytes(await obstore.get_range_async(self._store, name, start=offset, length=length))
             except _FAILURES as error:
                 return await self._beyond_end(name, offset, _failure(error))
+            telemetry.count_storage(requests=0, received=len(data))
+            return data
         result, _ = await self._get(name, offset, length)
         if result is None:
             return b""
         try:
-            return bytes(await result.bytes_async())
+            data = bytes(await result.bytes_async())
         except _FAILURES as error:
             raise _failure(error) from None
+        telemetry.count_storage(requests=0, received=len(data))
+        return data
 
     async def read_ranges(self, name: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         """Several (offset, length) ranges, fetched together. Raises BlobNotFound."""
@@ -148,7 +154,7 @@ class AzureBlobStore:
             return await self._sdk.write_blob(name, data, metadata)
         attempt = 0
         while True:
-            self._requests += 1
+            self._count(sent=len(data))
             try:
                 async with asyncio.timeout(_PUT_SECONDS):
                     written = await obstore.put_async(
@@ -180,6 +186,10 @@ class AzureBlobStore:
 
     # ----------------------------------------------------------------------------------------------------- inside
 
+    def _count(self, sent: int = 0) -> None:
+        self._requests += 1
+        telemetry.count_storage(sent=sent)
+
     async def _get(self, name: str, offset: int, length: int | None) -> "tuple[GetResult | None, str]":
         """The result and the etag of a range; no result when nothing lies in the range."""
         if offset < 0 or (length is not None and length < 0):
@@ -191,7 +201,7 @@ class AzureBlobStore:
             options["range"] = (offset, offset + length)
         elif offset:
             options["range"] = {"offset": offset}
-        self._requests += 1
+        self._count()
         try:
             result = await obstore.get_async(self._store, name, options=options)
         except _FAILURES as error:

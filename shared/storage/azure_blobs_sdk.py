@@ -8,15 +8,16 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import BytesIO
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from azure.core import MatchConditions
 from azure.core.exceptions import AzureError, HttpResponseError
+from azure.core.pipeline import PipelineResponse
 
 from shared.errors import DependencyRefused, Unavailable
 from shared.storage.blob_ranges import read_merged
 from shared.storage.blob_upload import BLOCK_BYTES, UPLOAD_ID, StagedUpload, check_metadata, new_upload_id
-from shared.storage.connection import Credential, SharedKey, quiet_sdk_logs
+from shared.storage.connection import Credential, SharedKey, count_answer, quiet_sdk_logs
 from shared.storage.ports import BlobExists, BlobNotFound, BlobProperties
 from shared.storage.retry import DEFAULT_BACKOFF
 
@@ -47,7 +48,7 @@ class _Reader:
 
 
 class SdkBlobStore:
-    """A BlobStore over one container. `requests` counts calls, without the client's own repeats."""
+    """A BlobStore over one container. `requests` counts requests that were answered."""
 
     def __init__(self, endpoint: str, container: str, credential: Credential) -> None:
         self.requests = 0
@@ -103,7 +104,6 @@ class SdkBlobStore:
 
     async def list(self, prefix: str = "") -> AsyncIterator[BlobProperties]:
         """All blobs whose name starts with `prefix`, by name."""
-        self.requests += 1
         try:
             async for blob in self._container().list_blobs(name_starts_with=prefix or None, include=["metadata"]):
                 yield _properties(blob.name, blob.size, blob.etag, blob.creation_time, blob.metadata)[0]
@@ -112,7 +112,6 @@ class SdkBlobStore:
 
     async def ensure_container(self) -> None:
         """Create the container if it is missing."""
-        self.requests += 1
         try:
             await self._container().create_container()
         except AzureError as error:
@@ -121,7 +120,6 @@ class SdkBlobStore:
 
     async def ping(self) -> None:
         """Raise Unavailable or DependencyRefused unless the container answers."""
-        self.requests += 1
         try:
             await self._container().get_container_properties()
         except AzureError as error:
@@ -215,13 +213,17 @@ class SdkBlobStore:
                 connection_timeout=_CONNECT_SECONDS,
                 read_timeout=_ANSWER_SECONDS,
                 use_env_settings=False,
+                raw_response_hook=self._count,
                 max_single_get_size=_DOWNLOAD_BYTES,
                 max_chunk_get_size=_DOWNLOAD_BYTES,
             )
         return self._client
 
-    def _blob(self, name: str) -> "BlobClient":
+    def _count(self, answer: PipelineResponse[Any, Any]) -> None:
         self.requests += 1
+        count_answer(answer)
+
+    def _blob(self, name: str) -> "BlobClient":
         return self._container().get_blob_client(name)
 
     async def _download(

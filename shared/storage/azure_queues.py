@@ -4,12 +4,13 @@ Messages are text in base64, as the queue trigger of Azure Functions expects by 
 The client is imported with the first message.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from azure.core.exceptions import AzureError
+from azure.core.pipeline import PipelineResponse
 
 from shared.errors import DependencyRefused, Unavailable
-from shared.storage.connection import Credential, SharedKey, quiet_sdk_logs
+from shared.storage.connection import Credential, SharedKey, count_answer, quiet_sdk_logs
 from shared.storage.retry import DEFAULT_BACKOFF
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def check_message(message: str, delay_seconds: int) -> None:
 
 
 class AzureQueueStore:
-    """A QueueStore over one storage account. `requests` counts calls, without the client's own repeats."""
+    """A QueueStore over one storage account. `requests` counts requests that were answered."""
 
     def __init__(self, endpoint: str, credential: Credential) -> None:
         self.requests = 0
@@ -62,7 +63,6 @@ class AzureQueueStore:
 
     async def ping(self) -> None:
         """Raise Unavailable or DependencyRefused unless the queues answer."""
-        self.requests += 1
         try:
             async for _ in self._service().list_queues(results_per_page=1):
                 break
@@ -93,13 +93,17 @@ class AzureQueueStore:
                 connection_timeout=_CONNECT_SECONDS,
                 read_timeout=_ANSWER_SECONDS,
                 use_env_settings=False,
+                raw_response_hook=self._count,
             )
         return self._client
+
+    def _count(self, answer: PipelineResponse[Any, Any]) -> None:
+        self.requests += 1
+        count_answer(answer)
 
     def _queue(self, name: str) -> "QueueClient":
         from azure.storage.queue import TextBase64EncodePolicy
 
-        self.requests += 1
         return self._service().get_queue_client(name, message_encode_policy=TextBase64EncodePolicy())
 
 

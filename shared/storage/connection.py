@@ -1,12 +1,15 @@
 """Where an account's blobs, tables and queues are, and how the service proves itself there."""
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 from azure.core.credentials_async import AsyncTokenCredential
+from azure.core.pipeline import PipelineResponse
 
+from shared import telemetry
 from shared.errors import Misconfigured
 
 STORAGE_SCOPE = "https://storage.azure.com/.default"
@@ -78,6 +81,19 @@ class StorageConnection:
 def quiet_sdk_logs() -> None:
     """Keep the SDK from logging the URLs of its requests: blob names hold UIDs."""
     logging.getLogger("azure").setLevel(logging.WARNING)
+
+
+def count_answer(answer: PipelineResponse[Any, Any]) -> None:
+    """Count a request of an SDK client: its `raw_response_hook`, called for each answer, those repeated included."""
+    request, response = answer.http_request, answer.http_response
+    telemetry.count_storage(
+        sent=_length(request.headers), received=0 if request.method == "HEAD" else _length(response.headers)
+    )
+
+
+def _length(headers: Mapping[str, str]) -> int:
+    value = str(headers.get("Content-Length", ""))
+    return int(value) if value.isdecimal() else 0
 
 
 def _endpoint(uri: str) -> str:

@@ -16,6 +16,8 @@ from azure.core.exceptions import ServiceRequestError, ServiceResponseError
 from azure.core.pipeline.transport import AsyncHttpTransport, HttpRequest
 from yarl import URL
 
+from shared import telemetry
+
 _POOL = 256
 _CONNECT_SECONDS = 5.0
 _QUEUE_SECONDS = 15.0
@@ -77,6 +79,7 @@ class StorageTransport(AsyncHttpTransport[HttpRequest, StorageResponse]):
         session = self._session or self._pool()
         body = cast("bytes | None", request.data)  # its declared type has forms too, which nobody sends here
         self.requests += 1
+        telemetry.count_storage(sent=len(body) if body else 0)
         try:
             async with session.request(
                 request.method,
@@ -86,7 +89,9 @@ class StorageTransport(AsyncHttpTransport[HttpRequest, StorageResponse]):
                 allow_redirects=False,
                 timeout=self._reading if request.method == "GET" else self._writing,
             ) as response:
-                return StorageResponse(response.status, response.headers, await response.read())
+                answer = await response.read()
+                telemetry.count_storage(requests=0, received=len(answer))
+                return StorageResponse(response.status, response.headers, answer)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             raise ServiceRequestError(type(error).__name__) from None
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
