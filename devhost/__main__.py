@@ -37,7 +37,11 @@ def _arguments() -> argparse.Namespace:
     add("--webhooks", type=Path, help="event subscriptions of your own (default: devhost.webhooks.json of the app)")
     add("--event-retry-scale", type=float, default=0.1, help="factor on Event Grid's pauses between attempts")
     add("--no-blob-events", action="store_true", help="do not watch containers for new blobs")
-    add("--no-topic", action="store_true", help="give the app no topic for its events: timers alone do what follows")
+    add(
+        "--http-only",
+        action="store_true",
+        help="only requests start functions: no events of blobs or topics, no timers",
+    )
     add("--log-level", default=os.environ.get("DEVHOST_LOG_LEVEL", "WARNING"), type=str.upper)
     add("--once", action="store_true", help="index the functions, print them and end")
     add("--under-parent", action="store_true", help=argparse.SUPPRESS)  # end when standard input ends: for tests
@@ -95,8 +99,8 @@ async def _run(arguments: argparse.Namespace) -> None:
                 log_level=arguments.log_level,
                 webhooks=arguments.webhooks,
                 retry=RetryPolicy().scaled(arguments.event_retry_scale),
-                watch_blobs=not arguments.no_blob_events,
-                topic=not arguments.no_topic,
+                watch_blobs=not (arguments.no_blob_events or arguments.http_only),
+                background=not arguments.http_only,
             )
         )
         if arguments.once:

@@ -52,8 +52,8 @@ class HostArguments:
     webhooks: Path | None = None
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     watch_blobs: bool = True
-    topic: bool = True
-    """Whether the app is given a local topic, when no setting names one."""
+    background: bool = True
+    """False: the app gets no local topic and timers do not fire; what follows a transaction is started by hand."""
 
 
 def with_storage(settings: Mapping[str, str], connection_string: str) -> dict[str, str]:
@@ -113,7 +113,7 @@ class DevHost:
             "AzureWebJobsScriptRoot": str(arguments.app),
             "WEBSITE_HOSTNAME": self.url.removeprefix("http://"),
         }
-        if arguments.topic and not arguments.settings.get("DICOM_EVENTS_TOPIC"):
+        if arguments.background and not arguments.settings.get("DICOM_EVENTS_TOPIC"):
             environment["DICOM_EVENTS_TOPIC"] = self.url + topic_path(EVENTS_TOPIC)
             environment["DICOM_EVENTS_TOPIC_KEY"] = key
         command = WorkerCommand(arguments.app, environment, arguments.log_level)
@@ -132,6 +132,7 @@ class DevHost:
             base_url=self.url,
             policy=arguments.retry,
             watch_blobs=arguments.watch_blobs,
+            run_timers=arguments.background,
         )
 
     async def start(self) -> None:

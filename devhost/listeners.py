@@ -64,6 +64,7 @@ class Listeners:
         base_url: str,
         policy: RetryPolicy,
         watch_blobs: bool = True,
+        run_timers: bool = True,
     ) -> None:
         """`base_url` is where this host listens. Raises Unusable."""
         self._functions = list(functions)
@@ -73,6 +74,7 @@ class Listeners:
         self._base_url = base_url
         self._policy = policy
         self._watch_blobs = watch_blobs
+        self._run_timers = run_timers
         self._session: ClientSession | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self.deliveries: list[Delivery] = []
@@ -141,7 +143,7 @@ class Listeners:
             self._watch()
         for queue in self._queues:
             self._run(queue.run())
-        for timer in self.timers.values():
+        for timer in self.timers.values() if self._run_timers else ():
             self._run(timer.run())
 
     def _blob_subscription(self, trigger: BlobTrigger) -> Subscription:
