@@ -8,6 +8,10 @@ from tests.builders.images import Image, multipart
 
 type Reply = requests.Response
 
+DICOM = "application/dicom"
+OCTETS = "application/octet-stream"
+JSON = "application/dicom+json"
+
 
 @dataclass(frozen=True, slots=True)
 class Part:
@@ -65,3 +69,13 @@ def multipart_type(reply: Reply) -> str:
     """The `type` parameter of a multipart reply."""
     _, _, rest = reply.headers["Content-Type"].partition('type="')
     return rest.partition('"')[0]
+
+
+def several(media_type: str, syntax: str | None = None) -> str:
+    """An Accept value for multipart/related."""
+    return f'multipart/related; type="{media_type}"' + (f"; transfer-syntax={syntax}" if syntax else "")
+
+
+def syntax_of(content_type: str) -> str:
+    """The transfer syntax that a Content-Type names."""
+    return content_type.partition("transfer-syntax=")[2]

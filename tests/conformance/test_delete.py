@@ -1,17 +1,12 @@
 """Deleting studies, series and instances over HTTP (dicomweb.md §9)."""
 
 import pytest
+import requests
 
-from tests.builders.images import image, new_uid
-from tests.conformance.exchange import Exchange, parts
+from tests.builders.images import image, multipart, new_uid
+from tests.conformance.exchange import JSON, parts
 
-JSON = "application/dicom+json"
 AS_STORED = "application/dicom; transfer-syntax=*"
-
-
-@pytest.fixture
-def v2(service):
-    return Exchange(service.url)
 
 
 def found(exchange, path):
@@ -114,10 +109,13 @@ def test_an_invalid_uid_is_refused(v2):
         assert v2.send("DELETE", f"studies/1/series/1/instances/{bad}").status_code == 400
 
 
-@pytest.mark.spec("DEL-12", "META-8")
+@pytest.mark.spec("DEL-5", "DEL-12", "META-8", "S-7")
 def test_what_was_deleted_can_be_stored_again_at_once(v2):
     one = image()
     v2.store(one)
+    body, content_type = multipart([one.data])
+    refused = requests.post(f"{v2.base}/studies", data=body, headers={"Content-Type": content_type}, timeout=60)
+    assert refused.status_code == 409
     before = v2.get(f"{one.path}/metadata", JSON).headers["ETag"]
     assert v2.send("DELETE", one.path).status_code == 204
     v2.store(one)

@@ -6,10 +6,16 @@ from shared.delete.functions import blueprint
 from shared.delete.transaction import delete_instances
 from shared.dicom.identifiers import ResourceIdentifier
 from shared.errors import NotFound
+from shared.index.clock import HybridClock
+from shared.index.feed import ChangeFeed, EntryState
+from shared.index.feed_log import FeedLog
+from shared.index.removal import Remover
+from shared.index.sequencer import Sequencer
+from shared.index.trash import Trash
 from tests.builders.functions import handler_of
 from tests.builders.http import ALL, boundary
 from tests.builders.images import image, new_uid
-from tests.unit.retrieve.archive import PARTITION, Archive
+from tests.unit.retrieve.archive import PARTITION, SHARDS, Archive
 
 
 @pytest.fixture
@@ -66,6 +72,53 @@ async def test_the_file_stays_for_the_retention(archive):
     name = await archive.blob_of(one)
     await delete_instances(archive.index, PARTITION, ResourceIdentifier(one.identifier.study_instance_uid))
     assert archive.blobs.content(name) == one.data
+
+
+class Upkeep:
+    """What runs beside the transactions, on a clock of its own."""
+
+    def __init__(self, archive, retention_hours):
+        self.hours = 0
+        clock = HybridClock(lambda: 1_700_000_000 + 10_000 + self.hours * 3600)
+        self.trash = Trash(archive.tables, clock, shards=SHARDS, retention_hours=retention_hours)
+        self.log = FeedLog(archive.tables)
+        remover = Remover(archive.tables, self.trash)
+        self.sequencer = Sequencer(archive.tables, clock, remover, shards=SHARDS, log=self.log)
+        self.feed = ChangeFeed(self.log, self.sequencer, archive.sources.lookup, clock)
+
+
+@pytest.mark.spec("DEL-9")
+async def test_each_deleted_instance_has_an_entry_in_the_change_feed(archive):
+    study = new_uid()
+    images = [image(study) for _ in range(3)]
+    await archive.store(*images)
+    await delete_instances(archive.index, PARTITION, ResourceIdentifier(study))
+    feed = Upkeep(archive, 72).feed
+    entries = await feed.by_sequence(0, 100)
+    deleted = [entry.identifier for entry in entries if entry.operation == "delete"]
+    assert sorted(deleted) == sorted(one.identifier for one in images)
+    states = {resolved.state for resolved in await feed.resolve(entries, metadata=True)}
+    assert states == {EntryState.DELETED}
+
+
+@pytest.mark.spec("DEL-11", "DEL-12", "S-3")
+async def test_only_the_deleted_file_is_erased_and_only_after_its_retention(archive):
+    one = image()
+    await archive.store(one)
+    old = await archive.blob_of(one)
+    await delete_instances(archive.index, PARTITION, ResourceIdentifier(one.identifier.study_instance_uid))
+    await archive.store(one)
+    new = await archive.blob_of(one)
+    upkeep = Upkeep(archive, 72)
+    await upkeep.sequencer.catch_up()
+    timer = timer_of(
+        blueprint(boundary(), archive.index, lambda: upkeep.trash.erase_due(archive.blobs)), "erase_deleted"
+    )
+    await timer(None)
+    assert archive.blobs.names() == sorted([old, new])
+    upkeep.hours = 80
+    await timer(None)
+    assert archive.blobs.names() == [new]
 
 
 @pytest.mark.spec("DEL-12")

@@ -60,7 +60,7 @@ async def test_big_endian_pixels_are_left_alone_when_they_are_asked_for_as_store
     assert body[::2] == one.frames[1][1::2]
 
 
-@pytest.mark.spec("WADO-13")
+@pytest.mark.spec("FRM-5", "D-20")
 async def test_big_endian_bytes_that_are_packed_in_words_are_not_guessed_at(archive):
     one = image(syntax=EBE, frames=2, bits=8, vr="OW")
     await archive.store(one)
@@ -140,7 +140,7 @@ async def test_a_frame_above_the_size_of_a_batch_is_streamed(archive, monkeypatc
     assert archive.blobs.calls == ["open"] * 3
 
 
-@pytest.mark.spec("WADO-12", "FRM-7")
+@pytest.mark.spec("FRM-5")
 async def test_a_frame_that_is_too_large_to_be_converted_is_refused(archive, monkeypatch):
     monkeypatch.setattr(frames_module, "_WHOLE", 10)
     one = image(syntax=EBE, frames=3, bits=16)
@@ -221,7 +221,7 @@ async def test_a_video_stream_is_one_frame(archive):
         await retrieved(archive, one, 26)
 
 
-@pytest.mark.spec("FRM-7", "WADO-12")
+@pytest.mark.spec("FRM-7")
 @pytest.mark.parametrize("syntax", [DEFL, JPEG])
 async def test_a_file_that_is_too_large_to_be_read_whole_is_refused(archive, monkeypatch, syntax):
     monkeypatch.setattr(unmapped_frames, "_LIMIT", 100)
@@ -233,7 +233,7 @@ async def test_a_file_that_is_too_large_to_be_read_whole_is_refused(archive, mon
     assert archive.blobs.calls == []
 
 
-@pytest.mark.spec("FRM-7", "WADO-12")
+@pytest.mark.spec("FRM-7")
 async def test_a_deflated_file_is_not_inflated_without_limit(archive, monkeypatch):
     one = image(syntax=DEFL, frames=2, ImageComments="a" * 9000)
     assert len(one.data) < 2000

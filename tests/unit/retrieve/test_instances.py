@@ -48,7 +48,7 @@ async def test_nothing_there_is_not_found(archive):
         await retrieve_instances(archive.sources, PARTITION, ResourceIdentifier("1.2"), unlisted)
 
 
-@pytest.mark.spec("D-19", "WADO-28")
+@pytest.mark.spec("D-19", "WADO-28", "WADO-33")
 async def test_a_study_that_is_not_acceptable_is_refused_before_a_file_is_read(archive):
     study = new_uid()
     images = [image(study), image(study, syntax=JPEG)]
