@@ -63,7 +63,7 @@ async def test_a_body_that_is_too_large_is_413_and_never_a_reset(fresh_service):
     await asyncio.to_thread(check)
 
 
-@pytest.mark.spec("STOW-6", "STOW-44")
+@pytest.mark.spec("STOW-6")
 async def test_a_client_that_goes_away_leaves_nothing(own_service, container):
     one, two = file(), image(size=(2000, 2000), bits=16)
     body, content_type = multipart([one.data, two.data])
