@@ -237,13 +237,13 @@ class DataSetReader:
                 if stop > size or tag in _PASSED_IN_READ:
                     break
                 budget -= _NODE
+            elif stop > size and length <= budget:
+                need = stop - position
+                break
             else:
-                if length + _NODE > budget:
-                    raise InvalidPart10(_TOO_LARGE, final=True)
-                if stop > size:
-                    need = stop - position
-                    break
                 budget -= length + _NODE
+            if budget < 0:
+                raise InvalidPart10(_TOO_LARGE, final=True)
 
             position = stop
             if number == 0:  # group length

@@ -17,7 +17,7 @@ from shared.dicom.strict_checker import StrictChecker
 __all__ = ["InvalidPart10", "Part10", "Part10Reader", "PixelData", "Violation", "second_opinion"]
 
 _PIECE = 1 << 20  # of inflated data
-_INFLATED_LIMIT = 1 << 30  # what a deflated data set may become: against bombs
+_INFLATED_LIMIT = 1 << 29  # what a deflated data set may become: against bombs
 _TRAILER = 9  # bytes after deflated data: a byte of padding, and the checksum and length that gzip writes
 
 
