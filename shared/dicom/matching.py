@@ -16,7 +16,6 @@ index; its `matches` judges a stored value: the first value as DICOM text, paddi
 | a name | PN | NameEqual, NameLike, NameWords (MATCH-4 to 6) |
 """
 
-import calendar
 import math
 import re
 import struct
@@ -25,6 +24,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from shared.dicom import person_names
+from shared.dicom.moments import period
 from shared.errors import InvalidRequest
 
 _WILDCARD_VRS = frozenset({"AE", "CS", "LO", "LT", "SH", "ST", "UC", "UR", "UT"})
@@ -93,8 +93,8 @@ class Between:
 
     def matches(self, text: str | None) -> bool:
         """Whether the moment at which `text` begins lies inside; what is no date or time never does."""
-        period = None if text is None else _period(self.vr, text.strip(" \0"), stored=True)
-        return period is not None and self.low <= period[0] <= self.high
+        stored = None if text is None else period(self.vr, text.strip(" \0"), stored=True)
+        return stored is not None and self.low <= stored[0] <= self.high
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,63 +305,21 @@ def _begins(stored: str, word: str) -> bool:
 
 # ------------------------------------------------------------------------------------------------ dates and times
 
-_DATE = re.compile(r"(\d{4})(\d\d)(\d\d)", re.ASCII)
-_TIME = re.compile(r"(\d\d)(?:(\d\d)(?:(\d\d)(?:\.(\d{1,6}))?)?)?", re.ASCII)
-_DATE_TIME = re.compile(r"(\d{4})(?:(\d\d)(?:(\d\d)(\d[\d.]*)?)?)?", re.ASCII)
-_OFFSET = re.compile(r"[+-]\d{4}", re.ASCII)
-
 
 def _between(vr: str, value: str) -> Between:
     if value.count("-") != 1:
-        period = _period(vr, value)
-        if period is None:
+        single = period(vr, value)
+        if single is None:
             raise InvalidRequest(f"It is neither a value nor a range of VR {vr}.")
-        return Between(vr, *period)
+        return Between(vr, *single)
     first, last = (part.strip(" ") for part in value.split("-"))
-    low = _period(vr, first) if first else (FIRST, FIRST)
-    high = _period(vr, last) if last else (LAST, LAST)
+    low = period(vr, first) if first else (FIRST, FIRST)
+    high = period(vr, last) if last else (LAST, LAST)
     if low is None or high is None or not (first or last):
         raise InvalidRequest(f"It is neither a value nor a range of VR {vr}.")
     if low[0] > high[1]:
         raise InvalidRequest("The range ends before it starts.")
     return Between(vr, low[0], high[1])
-
-
-def _period(vr: str, text: str, *, stored: bool = False) -> tuple[str, str] | None:
-    """The first and the last moment of what `text` names, None if it is not of that VR."""
-    if vr == "DA":
-        return (text, text) if (date := _DATE.fullmatch(text)) and _is_date(*date.groups()) else None
-    if vr == "TM":
-        return _time_of_day(text)
-    if stored:  # stored moments are compared by their local time (QIDO-51)
-        text = text[:-5] if _OFFSET.fullmatch(text[-5:]) else text
-    parts = _DATE_TIME.fullmatch(text)
-    if parts is None:
-        return None
-    year, month, day, time = parts.groups()
-    if not _is_date(year, month or "01", day or "01"):
-        return None
-    clock = ("000000000000", "235959999999") if time is None else _time_of_day(time)
-    if clock is None:
-        return None
-    return f"{year}{month or '01'}{day or '01'}{clock[0]}", f"{year}{month or '12'}{day or '31'}{clock[1]}"
-
-
-def _is_date(year: str, month: str, day: str) -> bool:
-    if year == "0000" or not "01" <= month <= "12":
-        return False
-    return 1 <= int(day) <= calendar.monthrange(int(year), int(month))[1]
-
-
-def _time_of_day(text: str) -> tuple[str, str] | None:
-    parts = _TIME.fullmatch(text)
-    if parts is None:
-        return None
-    hour, minute, second, fraction = parts.groups(default="")
-    if hour > "23" or minute > "59" or second > "60":  # 60: a leap second
-        return None
-    low = hour + (minute or "00") + (second or "00") + fraction.ljust(6, "0")
-    return low, hour + (minute or "59") + (second or "59") + fraction.ljust(6, "9")
 
 
 # -------------------------------------------------------------------------------------------------------- numbers

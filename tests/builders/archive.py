@@ -18,7 +18,7 @@ from shared.index.entries import index_attributes
 from shared.index.instances import InstanceIndex
 from shared.index.lookup import InstanceLookup
 from shared.index.values import CommitOutcome, NewInstance
-from shared.search.limits import DEFAULT_LIMITS
+from shared.search.limits import DEFAULT_LIMITS, SearchLimits
 from shared.search.request import parse_search
 from shared.search.response import render
 from shared.search.transaction import SearchPage, SearchPorts, search
@@ -26,6 +26,11 @@ from shared.storage import keys
 from tests.builders.http import DEFAULT_PARTITION
 from tests.fakes.blobs import MemoryBlobStore
 from tests.fakes.tables import MemoryTableStore
+
+SMALL_LIMITS = SearchLimits(
+    few=2, sorted_rows=30, smallest_page=2, largest_page=4, distinct_values=3, wasted_reads=5, verified_skips=3
+)
+"""Limits under which a few studies are many, so that all ways of searching are gone."""
 
 URLS = Urls("https://dicom.example", "v2", None)
 EXPLICIT_LITTLE_ENDIAN = "1.2.840.10008.1.2.1"
@@ -158,3 +163,11 @@ class Archive:
     async def instances(self, query: str = "", resource: str = "search_instances", **route: str) -> list[str]:
         """The SOPInstanceUIDs that a search for instances finds."""
         return [result.identifier.sop_instance_uid for result in (await self.page(query, resource, **route)).results]
+
+
+async def archive_of(*studies: dict[str, Any], **options: Any) -> Archive:
+    """An archive of one-instance studies 1.1, 1.2, …, the last one the newest."""
+    archive = Archive(**options)
+    for number, values in enumerate(studies, start=1):
+        await archive.store(f"1.{number}", f"1.{number}.1", f"1.{number}.1.1", **values)
+    return archive

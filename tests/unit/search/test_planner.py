@@ -101,7 +101,7 @@ def test_a_range_of_times_is_a_span_covered_by_hours():
 
     assert part == Span(
         "st!t093000000000",
-        'st!t115959999999"',
+        'st!t115960999999"',
         (PostingList("st", "h09"), PostingList("st", "h10"), PostingList("st", "h11")),
     )
 
