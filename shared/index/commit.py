@@ -79,22 +79,48 @@ class Committer:
         """
         result = Committed()
         waiting = list(batch)
-        known = not any(entry.replace for entry in batch)
+        optimistic = not any(entry.replace for entry in batch)
         for attempt in range(ROUNDS):
             await pause(attempt)
             sort_key, states, _, _ = await asyncio.gather(
                 self._sort_key(place),
-                self._no_states() if known and not attempt else self._states(place, waiting),
+                self._no_states() if optimistic and not attempt else self._states(place, waiting),
                 self._hints.give(place),
                 schedule_expiry(self._tables, self._clock, place, batch),
             )
-            waiting = [entry for entry in waiting if not self._is_settled(entry, states.get(entry.identifier), result)]
-            if not waiting or await self._attempt(place, waiting, sort_key, states, result):
+            undecided = [entry for entry in waiting if not _is_decided(entry, states.get(entry.identifier), result)]
+            refused = [entry for entry in undecided if _is_taken(entry, states.get(entry.identifier))]
+            fresh = [entry for entry in undecided if entry not in refused]
+            waiting = []
+            if refused and not await self._refuse(place, refused, states, result):
+                waiting += refused
+            if fresh and not await self._attempt(place, fresh, sort_key, states, result):
+                waiting += fresh
+            if not waiting:
                 return result
             self._sort_keys.forget(place)
         for entry in waiting:
             result.outcomes[entry.identifier] = CommitOutcome.BUSY
         return result
+
+    async def _refuse(
+        self, place: StudyPlace, entries: Sequence[NewInstance], states: _States, result: Committed
+    ) -> bool:
+        """Note in the rows that these uploads are refused: whoever else is about to commit one of them, the blob
+        trigger for one, must never succeed after the blob has been removed. False if a row has changed.
+        """
+        operations = []
+        for entry in entries:
+            state, uid = states[entry.identifier], entry.identifier
+            row_key = keys.instance_row(uid.series_instance_uid, uid.sop_instance_uid)
+            noted = state.refusal(entry.blob)
+            operations.append(Operation("merge", place.partition_key, row_key, noted, state.etag))
+        try:
+            await self._tables.commit("dicom", operations)
+        except (PreconditionFailed, Ambiguous):
+            return False
+        result.outcomes |= dict.fromkeys((entry.identifier for entry in entries), CommitOutcome.ALREADY_STORED)
+        return True
 
     async def _attempt(
         self,
@@ -121,7 +147,7 @@ class Committer:
             change = self._change(entry, state, sort_key)
             changes.append(change)
             row_key = keys.instance_row(change.series, change.instance)
-            properties = live_properties(entry, change.version, _dead(state))
+            properties = live_properties(entry, change.version, state)
             operations += (
                 write(partition_key, row_key, properties, state.etag if state else None),
                 Operation("insert", partition_key, keys.pending_row(change.id), change.properties()),
@@ -156,20 +182,6 @@ class Committer:
             state.blob if state and state.live else "",
             "" if state else sort_key,
         )
-
-    def _is_settled(self, entry: NewInstance, state: InstanceState | None, result: Committed) -> bool:
-        """Whether nothing is left to commit; the outcome is noted."""
-        outcome = _outcome(entry, state)
-        if outcome is None:
-            return False
-        result.outcomes[entry.identifier] = outcome
-        if outcome is CommitOutcome.STORED and state:
-            series, instance = entry.identifier.series_instance_uid, entry.identifier.sop_instance_uid
-            change = keys.change_id(state.version, series, instance)
-            result.changes.append(
-                Change(change, "create", series, instance, state.version, 0, entry.study, entry.series)
-            )
-        return True
 
     # ----------------------------------------------------------------------------------------- what it needs first
 
@@ -214,24 +226,27 @@ class Committer:
         return {identifier: state_in(entity) for identifier, entity in found.items() if identifier in wanted}
 
 
-def _outcome(entry: NewInstance, state: InstanceState | None) -> CommitOutcome | None:
-    """What is decided by the state alone; None if the instance is to be written."""
+def _is_decided(entry: NewInstance, state: InstanceState | None, result: Committed) -> bool:
+    """Whether the row says what became of this very upload; noted in `result`."""
     if state is None:
-        return None
+        return False
+    uid = entry.identifier
     if state.live and state.blob == entry.blob:
-        return CommitOutcome.STORED
-    if state.remembers(entry.blob):
-        return CommitOutcome.DELETED
-    if state.live and (not entry.replace or _upload_id(entry) <= state.upload_id):
-        return CommitOutcome.ALREADY_STORED
-    return None
+        result.outcomes[uid] = CommitOutcome.STORED
+        series, instance = uid.series_instance_uid, uid.sop_instance_uid
+        change_id = keys.change_id(state.version, series, instance)
+        result.changes.append(
+            Change(change_id, "create", series, instance, state.version, 0, entry.study, entry.series)
+        )
+    elif state.has_refused(entry.blob):
+        result.outcomes[uid] = CommitOutcome.ALREADY_STORED
+    elif state.remembers(entry.blob):
+        result.outcomes[uid] = CommitOutcome.DELETED
+    return uid in result.outcomes
 
 
-def _upload_id(entry: NewInstance) -> str:
-    return entry.upload_id or keys.upload_id_of(entry.blob)
-
-
-def _dead(state: InstanceState | None) -> Sequence[str]:
-    if state is None:
-        return ()
-    return state.dead_with(state.blob) if state.live else state.dead
+def _is_taken(entry: NewInstance, state: InstanceState | None) -> bool:
+    """Whether another upload is the instance and has to stay (45070, PUT-1)."""
+    if state is None or not state.live:
+        return False
+    return not entry.replace or (entry.upload_id or keys.upload_id_of(entry.blob)) <= state.upload_id

@@ -97,7 +97,8 @@ class FeedLog:
         self._tables = tables
         self._bucket_entries = bucket_entries
         self._bucket: int | None = None
-        self._buckets: list[tuple[int, int, int]] = [(0, 1, -1)]
+        self._buckets: list[tuple[int, int, int]] = []
+        """Bucket, first sequence and last timestamp before it, of each bucket that is known here."""
 
     # -------------------------------------------------------------------------------------------------------- head
 
@@ -239,23 +240,28 @@ class FeedLog:
             await settle(self._tables, "conf", [Operation("upsert", _DIRECTORY, f"b{bucket:06}", row)])
 
     async def _directory(self) -> list[tuple[int, int, int]]:
-        """Bucket, first sequence and last timestamp before it, of each known bucket. It may lag behind the heads."""
-        rows = await self._tables.range("conf", _DIRECTORY, "b", "c")
-        later = [(int(row.row_key[1:]), int(row.properties["first"]), int(row.properties["ts"])) for row in rows]
-        self._buckets = [(0, 1, -1), *later]
+        """The known buckets. The stored directory may lag behind the heads, and this copy of it, too: what is later is
+        found by following the seals.
+        """
+        if not self._buckets:
+            rows = await self._tables.range("conf", _DIRECTORY, "b", "c")
+            later = [(int(row.row_key[1:]), int(row.properties["first"]), int(row.properties["ts"])) for row in rows]
+            self._buckets = [(0, 1, -1), *later]
         return self._buckets
 
     async def _bucket_of_sequence(self, sequence: int) -> int:
-        buckets = self._buckets if sequence < self._buckets[-1][1] else await self._directory()
-        return max(bucket for bucket, first, _ in buckets if first <= max(sequence, 1))
+        return max(bucket for bucket, first, _ in await self._directory() if first <= max(sequence, 1))
 
     async def _bucket_of_time(self, timestamp: int) -> int:
-        buckets = self._buckets if timestamp <= self._buckets[-1][2] else await self._directory()
-        return max(bucket for bucket, _, before in buckets if before < max(timestamp, 0))
+        return max(bucket for bucket, _, before in await self._directory() if before < max(timestamp, 0))
 
     async def _next_bucket(self, bucket: int) -> int | None:
         head = await self._head(bucket)
-        return bucket + 1 if head and head.sealed else None
+        if head is None or not head.sealed:
+            return None
+        if bucket == self._buckets[-1][0]:
+            self._buckets.append((bucket + 1, head.next, head.timestamp))
+        return bucket + 1
 
 
 def _partition(bucket: int) -> str:

@@ -13,13 +13,15 @@ from shared.index.values import NewInstance, StoredInstance
 from shared.storage import keys
 from shared.storage.ports import Entity, Operation, Value
 
-STATE_COLUMNS = ("live", "v", "blob", "bid", "dead")
+STATE_COLUMNS = ("live", "v", "blob", "bid", "dead", "refused")
 SOURCE_COLUMNS = ("live", "v", "index")
 BLOB_COLUMNS = ("live", "v", "blob")
 DESCRIPTION_COLUMNS = ("live", "v", "blob", "length", "syntax", "sop_class", "frames", "frame_count", "attrs")
 
 _REMEMBERED = 400
 """Obsolete uploads that a row remembers; their events come within two days."""
+_REFUSED = 100
+"""Refused uploads that a row remembers: while one is in flight, its event may be, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +35,28 @@ class InstanceState:
     upload_id: str
     dead: Sequence[str]
     """Uploads that were deleted or replaced: the id if the blob's name follows from it, else the blob's name."""
+    refused: Sequence[str]
+    """Uploads that were answered ALREADY_STORED: they never become the instance, and their blobs may be removed."""
 
     def remembers(self, blob: str) -> bool:
         """Whether `blob` was this instance and is no longer."""
         return _remembered(blob) in self.dead
 
+    def has_refused(self, blob: str) -> bool:
+        """Whether `blob` has been refused."""
+        return _remembered(blob) in self.refused
+
+    def refusal(self, blob: str) -> dict[str, Value]:
+        """What the row says once `blob` is refused."""
+        return {"refused": _listed([*self.refused, _remembered(blob)][-_REFUSED:])}
+
     def dead_with(self, blob: str) -> list[str]:
         """`dead` and one more."""
         return [*self.dead, _remembered(blob)][-_REMEMBERED:]
+
+
+def _listed(uploads: Sequence[str]) -> str:
+    return orjson.dumps(uploads).decode()
 
 
 def _remembered(blob: str) -> str:
@@ -58,17 +74,22 @@ def state_in(entity: Entity) -> InstanceState:
         properties["blob"],
         properties["bid"],
         orjson.loads(properties["dead"]),
+        orjson.loads(properties["refused"]),
     )
 
 
-def live_properties(entry: NewInstance, version: int, dead: Sequence[str]) -> dict[str, Value]:
-    """The properties of the row of a live instance."""
+def live_properties(entry: NewInstance, version: int, before: InstanceState | None) -> dict[str, Value]:
+    """The properties of the row of a live instance that follows `before`."""
+    dead: Sequence[str] = ()
+    if before:
+        dead = before.dead_with(before.blob) if before.live else before.dead
     return {
         "live": True,
         "v": version,
         "blob": entry.blob,
         "bid": entry.upload_id or keys.upload_id_of(entry.blob),
-        "dead": orjson.dumps(dead).decode(),
+        "dead": _listed(dead),
+        "refused": _listed(before.refused if before else ()),
         "length": entry.length,
         "syntax": entry.transfer_syntax_uid,
         "sop_class": entry.sop_class_uid,
@@ -86,7 +107,8 @@ def tombstone_properties(state: InstanceState, version: int) -> dict[str, Value]
         "v": version,
         "blob": state.blob,
         "bid": state.upload_id,
-        "dead": orjson.dumps(state.dead_with(state.blob)).decode(),
+        "dead": _listed(state.dead_with(state.blob)),
+        "refused": _listed(state.refused),
     }
 
 

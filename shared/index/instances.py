@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 from shared import telemetry
 from shared.dicom.identifiers import InstanceIdentifier, ResourceIdentifier
@@ -58,25 +59,12 @@ class InstanceIndex:
         first: dict[InstanceIdentifier, NewInstance] = {}
         for entry in entries:
             first.setdefault(entry.identifier, entry)
-        by_study: dict[str, list[NewInstance]] = {}
-        for entry in first.values():
-            by_study.setdefault(entry.identifier.study_instance_uid, []).append(entry)
-        places = [self._place(partition, study) for study in by_study]
-        results = await asyncio.gather(
-            *(self._commit_study(place, batch) for place, batch in zip(places, by_study.values(), strict=True)),
-            return_exceptions=True,
-        )
-        self._announce(places)
-        outcomes: dict[InstanceIdentifier, CommitOutcome] = {}
-        for result in results:
-            if isinstance(result, BaseException):
-                raise result
-            outcomes |= result
+        outcomes = await self._commit(partition, list(first.values()))
+        repeated = [entry for entry in entries if first[entry.identifier] is not entry]
+        others = await self.commit(partition, [replace(entry, replace=False) for entry in repeated]) if repeated else []
+        following = iter(others)
         return [
-            outcomes[entry.identifier]
-            if first[entry.identifier] is entry or outcomes[entry.identifier] is CommitOutcome.BUSY
-            else CommitOutcome.ALREADY_STORED
-            for entry in entries
+            outcomes[entry.identifier] if first[entry.identifier] is entry else next(following) for entry in entries
         ]
 
     async def delete(self, partition: Partition, scope: ResourceIdentifier) -> int:
@@ -102,6 +90,25 @@ class InstanceIndex:
 
     def _place(self, partition: Partition, study: str) -> StudyPlace:
         return keys.study_place(partition.namespace, study, self._shards)
+
+    async def _commit(
+        self, partition: Partition, entries: Sequence[NewInstance]
+    ) -> dict[InstanceIdentifier, CommitOutcome]:
+        by_study: dict[str, list[NewInstance]] = {}
+        for entry in entries:
+            by_study.setdefault(entry.identifier.study_instance_uid, []).append(entry)
+        places = [self._place(partition, study) for study in by_study]
+        results = await asyncio.gather(
+            *(self._commit_study(place, batch) for place, batch in zip(places, by_study.values(), strict=True)),
+            return_exceptions=True,
+        )
+        self._announce(places)
+        outcomes: dict[InstanceIdentifier, CommitOutcome] = {}
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+            outcomes |= result
+        return outcomes
 
     async def _commit_study(
         self, place: StudyPlace, entries: Sequence[NewInstance]

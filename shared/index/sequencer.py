@@ -164,7 +164,7 @@ class Sequencer:
         D rows; rows of a second page may be older than what is missing in the first and are left for the next cycle.
         """
         first = await self._page(place, keys.UNFINISHED)
-        if first.next_row_key is None:
+        if first.next_row_key is None or first.entities[-1].row_key[0] == "G":
             return first.entities, True
         folded = await self._page(place, keys.FOLDED)
         if folded.next_row_key is not None:

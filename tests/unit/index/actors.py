@@ -1,0 +1,267 @@
+"""Who acts in a history, and what is checked when it is over."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import pairwise
+from unittest.mock import patch
+
+from shared.dicom.identifiers import InstanceIdentifier, ResourceIdentifier
+from shared.errors import DicomServiceError
+from shared.index import fold, visibility
+from shared.index.feed_log import LoggedChange
+from tests.unit.index.chaos import Crashed
+from tests.unit.index.history import HOUR, Plan, ServiceProcess, World
+from tests.unit.index.invariants import when_all_is_done
+from tests.unit.index.virtual_time import now, run
+
+FAILURES = (Crashed, DicomServiceError)
+"""What an actor of a history may meet: then its request stays unanswered. A StorageError must never come through."""
+
+
+@dataclass
+class Reader:
+    """A consumer that follows the feed, and one that asks for windows of time."""
+
+    seen: list[tuple[int, int, LoggedChange]] = field(default_factory=list)
+    windows: list[tuple[int, int, list[int]]] = field(default_factory=list)
+
+
+def run_history(seed: int, plan: Plan | None = None) -> World:
+    """Run the history of a seed to its end; its world tells what was violated."""
+    plan = Plan.of(seed) if plan is None else plan
+    with (
+        patch.object(fold, "FOLDED_AT_ONCE", plan.fold_at_once),
+        patch.object(fold, "_LOGGED_AT_ONCE", plan.fold_at_once),
+        patch.object(visibility, "_MANY_PENDING", plan.many_pending),
+    ):
+        return run(_history(plan))
+
+
+async def _history(plan: Plan) -> World:
+    world = World(plan)
+    reader = Reader()
+    over = asyncio.Event()
+    background = [
+        asyncio.create_task(actor)
+        for actor in (
+            _events(world, over),
+            _events(world, over),
+            _repeatedly(world, over, lambda process: process.sequencer.cycle(), 1.0),
+            _repeatedly(world, over, lambda process: process.sequencer.cycle(), 1.0),
+            _repeatedly(world, over, _erase, 900.0),
+            _repeatedly(world, over, lambda process: process.index.expire(), 20.0),
+            _repeatedly(world, over, lambda process: _read(process, reader), 2.0),
+        )
+    ]
+    await asyncio.gather(*(_client(world) for _ in range(plan.clients)))
+    world.active = False
+    while world.events:  # noqa: ASYNC110 - nothing tells when the last one is through
+        await asyncio.sleep(60)
+    over.set()
+    await asyncio.gather(*background)
+    plan.weather.crash = plan.weather.lose = plan.weather.ghost = plan.weather.slow = 0.0
+    await _finish(world)
+    world.note(await _feed_violations(world, reader))
+    return world
+
+
+# ------------------------------------------------------------------------------------------------------------ actors
+
+
+async def _client(world: World) -> None:
+    process = world.process()
+    for _ in range(world.plan.requests):
+        await asyncio.sleep(random.random() * world.plan.pause)
+        try:
+            await _request(world, process)
+        except FAILURES:
+            if not process.process.alive:
+                world.crashes += 1
+                process = world.process()
+
+
+async def _request(world: World, process: ServiceProcess) -> None:
+    plan = world.plan
+    partition = random.choice(world.partitions)
+
+    def any_instance() -> InstanceIdentifier:
+        study, series = random.randrange(plan.studies), random.randrange(plan.series)
+        return InstanceIdentifier(f"1.{study}", f"2.{study}.{series}", f"3.{random.randrange(plan.instances)}")
+
+    if random.random() < plan.stores:
+        entries = [process.upload(partition, any_instance()) for _ in range(random.choice((1, 1, 2, 4)))]
+        await process.store(partition, entries)
+        return
+    uid, level = any_instance(), random.random()
+    scope = ResourceIdentifier(
+        uid.study_instance_uid,
+        uid.series_instance_uid if level < 0.8 else None,
+        uid.sop_instance_uid if level < 0.6 else None,
+    )
+    world.deleted += await process.index.delete(partition, scope)
+
+
+async def _events(world: World, over: asyncio.Event) -> None:
+    process = world.process()
+    while not over.is_set():
+        await asyncio.sleep(random.random())
+        due = [event for event in world.events if event[0] <= now()]
+        if not due:
+            await asyncio.sleep(min(_idle(world), 600))
+            continue
+        event = random.choice(due)
+        world.events.remove(event)
+        try:
+            await process.ensure(event[1])
+        except FAILURES:
+            world.events.append((now() + random.choice((1, 600)), event[1]))
+            process = world.process()
+
+
+async def _repeatedly(
+    world: World, over: asyncio.Event, act: Callable[[ServiceProcess], Awaitable[object]], pause: float
+) -> None:
+    process = world.process()
+    while not over.is_set():
+        try:
+            await act(process)
+        except FAILURES:
+            process = world.process()
+        await asyncio.sleep(random.random() * max(pause, min(_idle(world), 3600)))
+
+
+def _idle(world: World) -> float:
+    """Seconds for which nobody needs to look: hours between the last request and the last late event."""
+    if world.active or not world.events:
+        return 0.0
+    return max(0.0, min(world.events)[0] - now() - 200)
+
+
+async def _erase(process: ServiceProcess) -> None:
+    await process.trash.erase_due(process.world.blobs)
+
+
+async def _read(process: ServiceProcess, reader: Reader) -> None:
+    """As ChangeFeed reads, without the cycle that it runs before."""
+    log, violations = process.log, process.world.violations
+    sequence = len(reader.seen) + 1
+    for page in await log.pages(sequence, random.choice((1, 3, 100))):
+        for place, change in enumerate(page.changes):
+            if page.first + place < len(reader.seen) + 1:
+                continue
+            if page.first + place > len(reader.seen) + 1:
+                violations.append("a gap in the feed")
+            if reader.seen and page.timestamp < reader.seen[-1][1]:
+                violations.append("a timestamp of the feed went back")
+            reader.seen.append((page.first + place, page.timestamp, change))
+    if random.random() < 0.15:
+        end = int(now() * 1_000_000)
+        start = end - random.choice((10**6, 10**8, 10**10))
+        await log.fence(end)
+        reader.windows.append((start, end, await _window(process, start, end)))
+
+
+async def _window(process: ServiceProcess, start: int, end: int) -> list[int]:
+    first = await process.log.first_since(start)
+    if first is None:
+        return []
+    bound = await process.log.first_since(end)
+    pages = await process.log.pages(first, 10**6 if bound is None else bound - first)
+    return [
+        sequence
+        for page in pages
+        if start <= page.timestamp < end
+        for sequence in range(page.first, page.first + len(page.changes))
+    ]
+
+
+# ---------------------------------------------------------------------------------------------------------- the end
+
+
+async def _finish(world: World) -> None:
+    """Let the timers do their work until nothing is left, then days pass."""
+    process = world.process()
+    process.process.skew = 0.0
+    for _ in range(20):
+        while not await process.sequencer.catch_up():
+            pass
+        await asyncio.sleep(45)
+    _check_places(world)
+    for _ in range(3):
+        await asyncio.sleep(60 * HOUR)
+        await process.index.expire()
+        while await process.trash.erase_due(world.blobs):
+            pass
+        for _ in range(6):
+            await process.sequencer.catch_up()
+            await asyncio.sleep(150)
+    _check_places(world)
+    used = {row.properties["blob"] for row in world.tables.rows("dicom") if row.properties.get("live")}
+    if left := set(world.blobs.names()) - used:
+        world.violations.append(f"{len(left)} obsolete files were not erased")
+    rows = [row.row_key for kind in ("hint", "trash") for row in world.tables.rows(kind)]
+    rows += [row.row_key for row in world.tables.rows("dicom") if row.properties.get("live") is False]
+    if rows:
+        world.violations.append(f"rows are left: {rows[:3]}")
+
+
+def _check_places(world: World) -> None:
+    for place in world.places():
+        world.note(when_all_is_done(world.facts(place), world.blobs.names()))
+
+
+async def _feed_violations(world: World, reader: Reader) -> Iterator[str]:
+    """The feed is dense, holds every committed change once, in order, and tells the stored state."""
+    process = world.process()
+    process.process.skew = 0.0
+    pages = await process.log.pages(1, 10**6)
+    log = [(page.first + at, page.timestamp, change) for page in pages for at, change in enumerate(page.changes)]
+    found: list[str] = []
+    if [sequence for sequence, _, _ in log] != list(range(1, len(log) + 1)):
+        found.append("the feed is not dense")
+    if reader.seen != log[: len(reader.seen)]:
+        found.append("a reader has seen another feed")
+    if any(after.timestamp <= before.timestamp for before, after in pairwise(pages)):
+        found.append("timestamps do not increase")
+    for start, end, window in reader.windows:
+        if window != [sequence for sequence, timestamp, _ in log if start <= timestamp < end]:
+            found.append("a window of time was not final")
+
+    logged = [(change.namespace, change.identifier.study_instance_uid, change.id) for _, _, change in log]
+    if len(set(logged)) != len(logged):
+        found.append("a change was logged twice")
+    partition_keys = {place.partition_key: place for place in world.places()}
+    committed = {
+        (place.namespace, place.study_instance_uid, change_id)
+        for key in world.committed
+        for partition_key, change_id in [key.split(" ")]
+        for place in [partition_keys[partition_key]]
+    }
+    if set(logged) != committed:
+        found.append(f"{len(committed - set(logged))} changes were not logged, {len(set(logged) - committed)} invented")
+    found += _replay_violations(world, [change for _, _, change in log])
+    if world.acknowledged - set(world.committed.values()):
+        found.append("an acknowledged store was never committed")
+    return iter(found)
+
+
+def _replay_violations(world: World, log: list[LoggedChange]) -> Iterator[str]:
+    state: dict[tuple[str, InstanceIdentifier], LoggedChange] = {}
+    for change in log:
+        key = (change.namespace, change.identifier)
+        before = state.get(key)
+        if before and before.version >= change.version:
+            yield "changes of an instance are out of order"
+        if change.operation == "delete" and (before is None or before.operation == "delete"):
+            yield "a delete of what was not there"
+        state[key] = change
+    live = {
+        (place.namespace, InstanceIdentifier(place.study_instance_uid, *uids)): row.properties["v"]
+        for place in world.places()
+        for uids, row in world.facts(place).live.items()
+    }
+    told = {key: change.version for key, change in state.items() if change.operation == "create"}
+    if live != told:
+        yield "the feed does not tell the stored state"

@@ -1,0 +1,248 @@
+"""Random histories of the index: clients, triggers, sequencers, timers and readers that crash and lose messages."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import count
+
+from shared.dicom.identifiers import InstanceIdentifier
+from shared.dicomweb.partitions import Partition
+from shared.index.clock import HybridClock
+from shared.index.feed import ChangeFeed
+from shared.index.feed_log import FeedLog
+from shared.index.instances import InstanceIndex
+from shared.index.lookup import InstanceLookup
+from shared.index.removal import Remover
+from shared.index.sequencer import Sequencer
+from shared.index.trash import Trash
+from shared.index.values import CommitOutcome, NewInstance
+from shared.storage import keys
+from shared.storage.ports import Kind, Operation
+from tests.fakes.blobs import MemoryBlobStore
+from tests.fakes.tables import MemoryTableStore
+from tests.unit.index.chaos import Process, UnreliableTables, Weather
+from tests.unit.index.invariants import StudyFacts, at_every_moment, when_acknowledged
+from tests.unit.index.virtual_time import now
+
+HOUR = 3600.0
+NAMES = ("Anna^A", "Bob^B", "Carl^C")
+
+
+@dataclass
+class Plan:
+    """The shape of one history."""
+
+    shards: int = 1
+    namespaces: int = 1
+    studies: int = 2
+    series: int = 2
+    instances: int = 3
+    clients: int = 6
+    requests: int = 8
+    weather: Weather = field(default_factory=Weather)
+    stores: float = 0.6
+    page_entries: int = 1000
+    bucket_entries: int = 1_000_000
+    page_limit: int = 1000
+    empty_page_every: int = 0
+    fold_at_once: int = 30
+    many_pending: int = 60
+    retention_hours: float = 0.0
+    skew: float = 0.0
+    expiring: float = 0.0
+    pause: float = 1.0
+    """Seconds between two requests of a client, at most."""
+
+    @staticmethod
+    def of(seed: int) -> "Plan":
+        """A plan drawn from `seed`; also seeds everything that is drawn later."""
+        random.seed(seed)
+        weather = random.choice(
+            (
+                Weather(),
+                Weather(crash=0.006),
+                Weather(lose=0.03, ghost=0.01),
+                Weather(crash=0.01, lose=0.02, ghost=0.01),
+                Weather(slow=0.02, crash=0.004, lose=0.01),
+            )
+        )
+        return Plan(
+            shards=random.choice((1, 3, 16)),
+            namespaces=random.choice((1, 1, 2)),
+            studies=random.choice((1, 1, 2, 3)),
+            series=random.choice((1, 2)),
+            instances=random.choice((1, 2, 4)),
+            requests=random.choice((6, 10)),
+            weather=weather,
+            stores=random.choice((0.4, 0.55, 0.7, 0.9)),
+            page_entries=random.choice((1000, 1000, 5)),
+            bucket_entries=random.choice((1_000_000, 10, 25)),
+            page_limit=random.choice((1000, 1000, 1000, 3)),
+            empty_page_every=random.choice((0, 0, 0, 5)),
+            fold_at_once=random.choice((30, 30, 3)),
+            many_pending=random.choice((60, 60, 4)),
+            retention_hours=random.choice((0, 0, 1, 72)),
+            skew=random.choice((0.0, 0.0, 5.0)),
+            expiring=random.choice((0.0, 0.0, 0.3)),
+            pause=random.choice((0.01, 0.5, 4.0)),
+        )
+
+
+class World:
+    """The stores, and what is known of everything that ever happened to them."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.tables = MemoryTableStore(page_limit=plan.page_limit, empty_page_every=plan.empty_page_every)
+        self.blobs = MemoryBlobStore(now=lambda: datetime.fromtimestamp(now(), UTC))
+        self.partitions = [
+            Partition(number + 1, f"p{number}", ("0", "abcdefghijkl")[number], datetime.min.replace(tzinfo=UTC))
+            for number in range(plan.namespaces)
+        ]
+        self.active = True
+        self.violations: list[str] = []
+        self.entries: dict[str, tuple[Partition, NewInstance]] = {}
+        self.events: list[tuple[float, str]] = []
+        self.acknowledged: set[str] = set()
+        self.refused: set[str] = set()
+        self.committed: dict[str, str] = {}
+        """Change id to the blob that it made live, or ''."""
+        self.versions: dict[tuple[str, str], int] = {}
+        self.numbers = count(1)
+        self.stored = self.deleted = self.crashes = 0
+
+    def places(self) -> list[keys.StudyPlace]:
+        return [
+            keys.study_place(partition.namespace, f"1.{study}", self.plan.shards)
+            for partition in self.partitions
+            for study in range(self.plan.studies)
+        ]
+
+    def facts(self, place: keys.StudyPlace) -> StudyFacts:
+        postings = {row.row_key: row for kind in ("idx", "idxi") for row in self.tables.rows(kind, place.postings)}
+        mine = {key: row for key, row in postings.items() if row.properties["study"] == place.study_instance_uid}
+        return StudyFacts(place, self.tables.rows("dicom", place.partition_key), mine)
+
+    def process(self) -> "ServiceProcess":
+        skew = self.plan.skew
+        return ServiceProcess(self, Process(self.plan.weather, random.uniform(-skew, skew)))
+
+    def note(self, violations: Sequence[str] | object) -> None:
+        self.violations += violations
+
+    # ---- called for each transaction, in the moment in which it is applied
+
+    def applied(self, kind: Kind, operations: Sequence[Operation]) -> None:
+        if kind == "dicom":
+            for operation in operations:
+                self._applied(operation)
+        if kind in ("dicom", "idx", "idxi"):
+            for place in self.places():
+                if operations[0].partition_key in (place.partition_key, place.postings):
+                    self.note(at_every_moment(self.facts(place)))
+
+    def _applied(self, operation: Operation) -> None:
+        properties = operation.properties
+        if operation.row_key.startswith("D!") and operation.verb == "insert":
+            change = f"{operation.partition_key} {operation.row_key[2:]}"
+            blob = str(properties["blob"]) if properties["op"] == "create" else ""
+            if change in self.committed:
+                self.violations.append("a change was committed twice")
+            if blob and blob in self.committed.values():
+                self.violations.append("a file became an instance twice")
+            if blob in self.refused:
+                self.violations.append("a refused file became an instance")
+            self.committed[change] = blob
+        if operation.row_key.startswith("I!") and "v" in properties:
+            row = (operation.partition_key, operation.row_key)
+            version = int(properties["v"])
+            if version <= self.versions.get(row, 0):
+                self.violations.append("a version did not increase")
+            self.versions[row] = version
+
+
+class ServiceProcess:
+    """What one process of the service holds."""
+
+    def __init__(self, world: World, process: Process) -> None:
+        plan = world.plan
+        self.world = world
+        self.process = process
+        self.tables = UnreliableTables(world.tables, process, world.applied)
+        self.clock = HybridClock(process.time)
+        self.index = InstanceIndex(self.tables, self.clock, shards=plan.shards)
+        self.lookup = InstanceLookup(self.tables, shards=plan.shards)
+        self.trash = Trash(self.tables, self.clock, shards=plan.shards, retention_hours=plan.retention_hours)
+        self.log = FeedLog(self.tables, bucket_entries=plan.bucket_entries)
+        self.sequencer = Sequencer(
+            self.tables,
+            self.clock,
+            Remover(self.tables, self.trash),
+            shards=plan.shards,
+            log=self.log,
+            page_entries=plan.page_entries,
+        )
+        self.feed = ChangeFeed(self.log, self.sequencer, self.lookup, self.clock)
+
+    # ---- store and delete, as the rooms and the blob trigger do it
+
+    def upload(self, partition: Partition, identifier: InstanceIdentifier) -> NewInstance:
+        """A durable file of random content."""
+        upload_id = keys.new_upload_id(self.clock.now_ms())
+        blob = keys.blob_name(partition.namespace, identifier, upload_id)
+        study = {"00100010": random.choice(NAMES), "00100020": random.choice(("", "P1", "P2"))}
+        if random.random() < 0.5:
+            study["00081030"] = random.choice(NAMES)
+        expires = None
+        if random.random() < self.world.plan.expiring:
+            expires = datetime.fromtimestamp(now(), UTC) + timedelta(seconds=random.choice((1, 20, 9000)))
+        entry = NewInstance(
+            identifier,
+            "1.2.840.10008.5.1.4.1.1.2",
+            "1.2.840.10008.1.2.1",
+            blob,
+            100,
+            random.random() < 0.3,
+            study,
+            {"00080060": random.choice(("CT", "MR"))},
+            {"00200013": "1"},
+            b"{}",
+            expires=expires,
+        )
+        self.world.entries[blob] = (partition, entry)
+        self.world.blobs.drop(blob, b"x")
+        delay = random.choice((0.05, 1.0, 30.0, 20 * HOUR))
+        self.world.events += [(now() + delay * random.random(), blob) for _ in range(random.choice((1, 1, 2)))]
+        return entry
+
+    async def store(self, partition: Partition, entries: Sequence[NewInstance]) -> None:
+        outcomes = await self.index.commit(partition, entries)
+        for entry, outcome in zip(entries, outcomes, strict=True):
+            await self._answered(partition, entry, outcome)
+
+    async def _answered(self, partition: Partition, entry: NewInstance, outcome: CommitOutcome) -> None:
+        world, uid = self.world, entry.identifier
+        if outcome is CommitOutcome.STORED:
+            world.stored += 1
+            world.acknowledged.add(entry.blob)
+            place = keys.study_place(partition.namespace, uid.study_instance_uid, world.plan.shards)
+            facts = world.facts(place)
+            world.note(when_acknowledged(facts, uid.series_instance_uid, uid.sop_instance_uid, entry.blob))
+        elif outcome is CommitOutcome.ALREADY_STORED:
+            if entry.blob in world.acknowledged or any(
+                row.properties["live"] and row.properties["blob"] == entry.blob
+                for row in world.tables.rows("dicom")
+                if row.row_key.startswith("I!")
+            ):
+                world.violations.append("a stored file was refused")
+            world.refused.add(entry.blob)
+            await world.blobs.delete(entry.blob)
+
+    async def ensure(self, blob: str) -> None:
+        if blob not in self.world.blobs.names():
+            return
+        partition, entry = self.world.entries[blob]
+        stored = await self.lookup.instance(partition, entry.identifier, metadata=False)
+        if stored is None or stored.blob != blob:
+            await self.store(partition, [entry])
