@@ -62,9 +62,14 @@ class RunningService:
         self.connection_string = settings.get("DicomStorage") or settings.get("AzureWebJobsStorage", "")
 
     @property
+    def log_path(self) -> Path:
+        """The file with everything that the host and its workers have logged."""
+        return Path(self._log.name)
+
+    @property
     def log_text(self) -> str:
-        """Everything that the host and its workers have logged."""
-        return Path(self._log.name).read_text(encoding="utf-8", errors="replace")
+        """What is in it."""
+        return self.log_path.read_text(encoding="utf-8", errors="replace")
 
     @property
     def host_pid(self) -> int:

@@ -98,7 +98,7 @@ async def on_queue(message: func.QueueMessage) -> None:
     _note("on_queue", text=text, count=message.dequeue_count)
     if text == "bad":
         raise ValueError("bad message")
-    if text == "slow":
+    if text == "slow" and _first_time("slow"):
         await asyncio.sleep(3600)
     if text == "settings":
         names = ("QUEUE_NAME", "FROM_THE_SAMPLE", "DICOM_EVENTS_TOPIC", "DICOM_EVENTS_TOPIC_KEY")
