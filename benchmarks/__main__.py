@@ -1,57 +1,94 @@
-"""`python -m benchmarks [store] [search] [retrieve] [--quick] [--save FILE] [--compare FILE] [--url URL --pid PID]`."""
+"""`python -m benchmarks [group ...] [--quick] [--save FILE] [--compare FILE] [--url URL [--pid PID]]`: README.md."""
 
 import argparse
 import asyncio
-import contextlib
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import aiohttp
 
-from benchmarks import report
+from benchmarks import instances, report
 from benchmarks.client import Client
-from benchmarks.measure import Bench, Processes, TransactionLog
-from benchmarks.scenarios import retrieve, search, store
-from benchmarks.service import local_service
+from benchmarks.measure import Bench, Processes, Result, Telemetry
+from benchmarks.scenarios import aftermath, large, retrieve, search, store
+from benchmarks.service import LocalService, local_service
 
-SCENARIOS = {"store": store.run, "retrieve": retrieve.run, "search": search.run}
+type Group = Callable[[Bench, Client, LocalService | None], Awaitable[None]]
+
+GROUPS: dict[str, Group] = {
+    "store": store.run,
+    "retrieve": retrieve.run,
+    "large": large.run,
+    "search": search.run,
+    "aftermath": aftermath.run,
+}
+_LOCAL = {"aftermath"}
+"""Groups that look at what follows a transaction, and so need a service of their own with everything on."""
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="benchmarks", description="Benchmarks of the hot paths over HTTP.")
-    parser.add_argument("scenarios", nargs="*", choices=[*SCENARIOS, []], help="default: all")
-    parser.add_argument("--quick", action="store_true", help="a tenth of the operations, small objects")
+    parser.add_argument("groups", nargs="*", metavar="group", help=f"of {', '.join(GROUPS)}; default: all")
+    parser.add_argument(
+        "--quick", action="store_true", help="a tenth of the operations, smaller objects: three minutes"
+    )
     parser.add_argument("--save", type=Path, help="write the results as JSON")
     parser.add_argument("--compare", type=Path, help="print ratios to a saved run")
     parser.add_argument("--url", help="DICOMweb base URL of another service, instead of starting this one")
     parser.add_argument("--pid", type=int, action="append", default=[], help="with --url: a local process to measure")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if unknown := set(arguments.groups) - set(GROUPS):
+        parser.error(f"no such group: {', '.join(sorted(unknown))}")
+    return arguments
 
 
-@contextlib.asynccontextmanager
-async def _bench(arguments: argparse.Namespace) -> AsyncIterator[Bench]:
-    if arguments.url:
-        yield Bench(arguments.url, Processes(arguments.pid), TransactionLog(None), arguments.quick)
-        return
-    async with local_service() as service:
-        yield Bench(f"{service.url}/v2", Processes(service.worker_pids), TransactionLog(service.log), arguments.quick)
+async def _run_group(name: str, bench: Bench, service: LocalService | None) -> None:
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(keepalive_timeout=3)) as session:
+        client = Client(bench.url, session)
+        await _warm_up(client)
+        bench.idle = bench.processes.resident()
+        await GROUPS[name](bench, client, service)
+
+
+async def _warm_up(client: Client) -> None:
+    """What the first requests of a process load is not what a request costs."""
+    small = instances.small()
+    for number in range(20):
+        await client.store([small.instance(9_000_000, 0, number)])
+        path = instances.path(9_000_000, 0, number)
+        await client.get(path, "application/dicom; transfer-syntax=*")
+        await client.get(f"{path}/metadata", "application/dicom+json")
+    await client.search("PatientID=PAT-09000000")
+
+
+async def _measure(arguments: argparse.Namespace) -> list[Result]:
+    groups = arguments.groups or [name for name in GROUPS if not (arguments.url and name in _LOCAL)]
+    results: list[Result] = []
+    print(report.heading(), flush=True)
+    for name in groups:
+        if arguments.url:
+            bench = Bench(arguments.url, Processes(arguments.pid), Telemetry(None), arguments.quick)
+            bench.results = report.Printed()
+            await _run_group(name, bench, None)
+        else:
+            async with local_service(background=name in _LOCAL) as service:
+                bench = Bench(
+                    f"{service.url}/v2", Processes(service.worker_pids), Telemetry(service.log), arguments.quick
+                )
+                bench.results = report.Printed()
+                await _run_group(name, bench, service)
+        results += bench.results
+    return results
 
 
 async def _main() -> int:
     arguments = _arguments()
-    async with _bench(arguments) as bench, aiohttp.ClientSession() as session:
-        client = Client(bench.url, session)
-        print(report.heading())
-        for name in arguments.scenarios or SCENARIOS:
-            printed = len(bench.results)
-            await SCENARIOS[name](bench, client)
-            for result in bench.results[printed:]:
-                print(report.line(result), flush=True)
-        if arguments.save:
-            report.save(arguments.save, bench.url, bench.results)
-        if arguments.compare:
-            print("\n".join(report.compare(arguments.compare, bench.results)))
+    results = await _measure(arguments)
+    if arguments.save:
+        report.save(arguments.save, results)
+    if arguments.compare:
+        print("\n".join(report.compare(arguments.compare, results)))
     return 0
 
 

@@ -16,6 +16,16 @@ def uid(*numbers: int) -> str:
     return ROOT + "".join(f".1{number:011d}" for number in numbers)
 
 
+def path(study: int, series: int, instance: int) -> str:
+    """The URL path of the instance that `Template.instance` makes of the same numbers."""
+    return f"{series_path(study, series)}/instances/{uid(study * 1000 + series, instance + 1)}"
+
+
+def series_path(study: int, series: int) -> str:
+    """That of its series."""
+    return f"studies/{uid(study, 0)}/series/{uid(study, series + 1)}"
+
+
 STUDY, SERIES, INSTANCE = uid(99999991, 0), uid(99999992, 0), uid(99999993, 0)
 PATIENT_ID, PATIENT_NAME, STUDY_DATE, ACCESSION = "PAT-00000000", "BENCH^AAAAAAAA", "20990101", "ACC-00000000"
 

@@ -1,23 +1,39 @@
-"""Measuring: latency at the client, CPU and memory of the workers, storage requests as the workers report them."""
+"""Measuring: latency at the client, CPU and memory of the workers, storage use as the workers report it."""
 
 import asyncio
 import json
 import statistics
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import psutil
 
+_ROUNDS = 5
+_FEWEST_IN_ROUNDS = 200
+_REPORT_SECONDS = 10.0
+_QUIET_SECONDS = 4
+_QUIET_SHARE = 0.04
+"""Of one core: what a worker uses when nothing is left to do."""
+_QUIET_DEADLINE = 300
+_MIB = 2**20
 
-@dataclass(slots=True)
+
+type Entry = dict[str, Any]
+"""One line of telemetry."""
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
-    """What one scenario cost. Times in milliseconds per operation, memory in MiB, bytes per operation."""
+    """What one scenario cost. Times in milliseconds per operation, memory in MiB, bytes per operation.
+
+    None where it could not be measured: the service runs elsewhere.
+    """
 
     name: str
     operations: int
@@ -27,15 +43,54 @@ class Result:
     per_second: float
     cpu_ms: float | None = None
     storage_requests: float | None = None
+    storage_sent_bytes: float | None = None
     storage_read_bytes: float | None = None
     peak_mib: float | None = None
     above_idle_mib: float | None = None
     note: str = ""
-    samples_ms: list[float] = field(default_factory=list, repr=False)
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        samples: Sequence[float],
+        elapsed: float,
+        *,
+        per: int = 1,
+        concurrency: int = 1,
+        cpu_ms: float | None,
+        memory: tuple[float, float] | None,
+        entries: Sequence[Entry],
+        note: str = "",
+    ) -> Self:
+        """`samples` are milliseconds of requests with `per` operations each; `entries` the telemetry of them all;
+        `memory` the peak and what of it is above idle, in bytes.
+        """
+        count = len(samples) * per
+        ordered = sorted(samples)
+
+        def mean(key: str) -> float | None:
+            return sum(entry[key] for entry in entries) / count if entries else None
+
+        return cls(
+            name=name,
+            operations=count,
+            concurrency=concurrency,
+            median_ms=statistics.median(ordered) / per,
+            p95_ms=ordered[min(len(ordered) - 1, int(len(ordered) * 0.95))] / per,
+            per_second=count / elapsed,
+            cpu_ms=cpu_ms,
+            storage_requests=mean("storageRequests"),
+            storage_sent_bytes=mean("storageBytesSent"),
+            storage_read_bytes=mean("storageBytesReceived"),
+            peak_mib=memory[0] / _MIB if memory else None,
+            above_idle_mib=memory[1] / _MIB if memory else None,
+            note=note,
+        )
 
     def to_json(self) -> dict[str, object]:
-        """Everything but the single samples."""
-        return {key: value for key, value in asdict(self).items() if key != "samples_ms"}
+        """All of it."""
+        return asdict(self)
 
 
 class Processes:
@@ -43,9 +98,13 @@ class Processes:
 
     def __init__(self, pids: Sequence[int]) -> None:
         self._processes = [psutil.Process(pid) for pid in pids]
-        self._peak = 0
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
+        self.peak = 0
+        """Highest resident size seen since the context was entered."""
+
+    def __bool__(self) -> bool:
+        return bool(self._processes)
 
     def cpu_seconds(self) -> float:
         """User and system time so far."""
@@ -55,18 +114,16 @@ class Processes:
         """Bytes resident now."""
         return sum(process.memory_info().rss for process in self._processes)
 
-    def __bool__(self) -> bool:
-        return bool(self._processes)
-
     def _watch(self) -> None:
         while not self._stop.wait(0.02):
-            self._peak = max(self._peak, self.resident())
+            self.peak = max(self.peak, self.resident())
 
     def __enter__(self) -> Self:
-        self._peak = self.resident()
+        self.peak = self.resident()
         self._stop.clear()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-        self._thread.start()
+        if self._processes:
+            self._thread = threading.Thread(target=self._watch, daemon=True)
+            self._thread.start()
         return self
 
     def __exit__(
@@ -76,42 +133,56 @@ class Processes:
         if self._thread:
             self._thread.join()
 
-    @property
-    def peak(self) -> int:
-        """Highest resident size seen since the context was entered."""
-        return self._peak
 
-
-class TransactionLog:
-    """The worker's telemetry, read from the local host's log: one JSON object per transaction."""
+class Telemetry:
+    """The worker's telemetry, read from the local host's log: one JSON object per transaction and per trigger."""
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
         self._offset = 0
+        self._entries: list[Entry] = []
 
-    async def settle(self) -> None:
-        """Skip what has been written so far."""
-        await asyncio.sleep(0.3)
+    def __bool__(self) -> bool:
+        return self._path is not None
+
+    def skip(self) -> None:
+        """Forget what has been written so far."""
+        self._entries.clear()
         if self._path:
             self._offset = self._path.stat().st_size
 
-    async def totals(self) -> tuple[int, int, int] | None:
-        """(transactions, storage requests, bytes read from storage) since `settle`; None without a log."""
-        if not self._path:
-            return None
-        await asyncio.sleep(0.3)
-        transactions = requests = received = 0
-        with self._path.open("rb") as log:
+    async def entries(
+        self, event: str, *, at_least: int, function: str | None = None, seconds: float = _REPORT_SECONDS
+    ) -> list[Entry]:
+        """The entries of a kind since `skip`, as soon as there are enough of them. [] without a log.
+
+        Raises TimeoutError.
+        """
+        deadline = time.monotonic() + seconds
+        while self._path:
+            self._read(self._path)
+            found = [
+                entry
+                for entry in self._entries
+                if entry["event"] == event and (function is None or entry["function"] == function)
+            ]
+            if len(found) >= at_least:
+                return found
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{len(found)} of {at_least} lines of telemetry")
+            await asyncio.sleep(0.05)
+        return []
+
+    def _read(self, path: Path) -> None:
+        with path.open("rb") as log:
             log.seek(self._offset)
-            for line in log:
-                start = line.find(b'{"event":"transaction"')
-                if start < 0:
-                    continue
-                entry = json.loads(line[start:])
-                transactions += 1
-                requests += entry["storage_requests"]
-                received += entry["storage_bytes_received"]
-        return transactions, requests, received
+            written = log.read()
+        complete = written[: written.rfind(b"\n") + 1]
+        self._offset += len(complete)
+        for line in complete.splitlines():
+            start = line.find(b'{"event":"')
+            if start >= 0:
+                self._entries.append(json.loads(line[start:]))
 
 
 @dataclass(slots=True)
@@ -120,8 +191,10 @@ class Bench:
 
     url: str
     processes: Processes
-    log: TransactionLog
+    telemetry: Telemetry
     quick: bool = False
+    idle: int = 0
+    """Bytes resident when the service had served its first requests."""
     results: list[Result] = field(default_factory=list)
 
     def times(self, operations: int) -> int:
@@ -137,55 +210,72 @@ class Bench:
         concurrency: int = 1,
         warm: int = 3,
         per: int = 1,
+        reported: bool = True,
         note: str = "",
     ) -> Result:
-        """Run `operation(n)` for n in 0..operations and record what it cost; `per` instances count as that many."""
+        """Run `operation(n)` for n in 0..operations and record what it cost; `per` instances count as that many.
+
+        `warm` runs go before, with negative n. CPU time is the median of a few rounds. Not `reported`: there is no
+        telemetry of it.
+        """
         for number in range(warm):
             await operation(-1 - number)
-        await self.log.settle()
+        await asyncio.sleep(0.3)
+        self.telemetry.skip()
         samples: list[float] = []
-        numbers = iter(range(operations))
 
-        async def worker() -> None:
-            for number in numbers:
-                begin = time.perf_counter()
-                await operation(number)
-                samples.append((time.perf_counter() - begin) * 1000)
+        async def work(numbers: Sequence[int]) -> None:
+            waiting = iter(numbers)
 
-        idle = self.processes.resident() if self.processes else 0
-        cpu = self.processes.cpu_seconds() if self.processes else 0.0
-        begin = time.perf_counter()
-        async with self._watched():
+            async def worker() -> None:
+                for number in waiting:
+                    begin = time.perf_counter()
+                    await operation(number)
+                    samples.append((time.perf_counter() - begin) * 1000)
+
             await asyncio.gather(*(worker() for _ in range(concurrency)))
+
+        cpu: list[float] = []
+        begin = time.perf_counter()
+        with self.processes:
+            for numbers in _rounds(operations):
+                before = self.processes.cpu_seconds()
+                await work(numbers)
+                cpu.append((self.processes.cpu_seconds() - before) * 1000 / (len(numbers) * per))
         elapsed = time.perf_counter() - begin
-        used = self.processes.cpu_seconds() - cpu if self.processes else 0.0
-        totals = await self.log.totals()
-        count = operations * per
-        samples.sort()
-        result = Result(
-            name=name,
-            operations=count,
+        entries = await self.telemetry.entries("transaction", at_least=operations) if reported else []
+        result = Result.of(
+            name,
+            samples,
+            elapsed,
+            per=per,
             concurrency=concurrency,
-            median_ms=statistics.median(samples) / per,
-            p95_ms=samples[min(len(samples) - 1, int(len(samples) * 0.95))] / per,
-            per_second=count / elapsed,
+            cpu_ms=statistics.median(cpu) if self.processes else None,
+            memory=self.memory(),
+            entries=entries,
             note=note,
-            samples_ms=samples,
         )
-        if self.processes:
-            result.cpu_ms = used * 1000 / count
-            result.peak_mib = self.processes.peak / 2**20
-            result.above_idle_mib = (self.processes.peak - idle) / 2**20
-        if totals and totals[0]:
-            result.storage_requests = totals[1] / count
-            result.storage_read_bytes = totals[2] / count
         self.results.append(result)
         return result
 
-    @asynccontextmanager
-    async def _watched(self) -> AsyncIterator[None]:
-        if self.processes:
-            with self.processes:
-                yield
-        else:
-            yield
+    def memory(self) -> tuple[float, float] | None:
+        """The peak of the latest measurement and what of it is above idle, in bytes; None if nothing is measured."""
+        return (self.processes.peak, self.processes.peak - self.idle) if self.processes else None
+
+    async def until_quiet(self) -> None:
+        """Wait until the workers have had nothing to do for some seconds. Raises TimeoutError."""
+        quiet = 0.0
+        deadline = time.monotonic() + _QUIET_DEADLINE
+        while quiet < _QUIET_SECONDS:
+            if time.monotonic() > deadline:
+                raise TimeoutError("the workers do not come to rest")
+            before = self.processes.cpu_seconds()
+            await asyncio.sleep(1)
+            quiet = quiet + 1 if self.processes.cpu_seconds() - before < _QUIET_SHARE else 0.0
+
+
+def _rounds(operations: int) -> list[range]:
+    if operations < _FEWEST_IN_ROUNDS:
+        return [range(operations)]
+    cuts = [operations * number // _ROUNDS for number in range(_ROUNDS + 1)]
+    return [range(start, end) for start, end in pairwise(cuts)]

@@ -1,6 +1,7 @@
 """Printing results, saving them with facts about the machine, and comparing two runs."""
 
 import json
+import os
 import platform
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -9,69 +10,94 @@ import psutil
 
 from benchmarks.measure import Result
 
+
+def _number(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:,.{digits}f}"
+
+
 _COLUMNS: tuple[tuple[str, int, Callable[[Result], str]], ...] = (
     ("scenario", 44, lambda r: r.name),
-    ("n", 6, lambda r: f"{r.operations}"),
-    ("c", 3, lambda r: f"{r.concurrency}"),
-    ("median ms", 10, lambda r: f"{r.median_ms:.2f}"),
-    ("p95 ms", 9, lambda r: f"{r.p95_ms:.2f}"),
-    ("per s", 8, lambda r: f"{r.per_second:.1f}"),
-    ("CPU ms", 8, lambda r: "-" if r.cpu_ms is None else f"{r.cpu_ms:.2f}"),
-    ("requests", 9, lambda r: "-" if r.storage_requests is None else f"{r.storage_requests:.2f}"),
-    ("read B", 11, lambda r: "-" if r.storage_read_bytes is None else f"{r.storage_read_bytes:.0f}"),
-    ("peak MiB", 9, lambda r: "-" if r.peak_mib is None else f"{r.peak_mib:.0f}"),
-    ("+idle", 6, lambda r: "-" if r.above_idle_mib is None else f"{r.above_idle_mib:.0f}"),
+    ("n", 5, lambda r: f"{r.operations}"),
+    ("median ms", 9, lambda r: _number(r.median_ms, 2)),
+    ("p95 ms", 9, lambda r: _number(r.p95_ms, 2)),
+    ("per s", 8, lambda r: _number(r.per_second, 1)),
+    ("CPU ms", 8, lambda r: _number(r.cpu_ms, 2)),
+    ("requests", 8, lambda r: _number(r.storage_requests, 2)),
+    ("read B", 13, lambda r: _number(r.storage_read_bytes, 0)),
+    ("peak MiB", 8, lambda r: _number(r.peak_mib, 0)),
+    ("+idle", 5, lambda r: _number(r.above_idle_mib, 0)),
 )
 
 
 def heading() -> str:
-    """The first line of the table."""
-    return " ".join(
-        f"{title:<{width}}" if i == 0 else f"{title:>{width}}" for i, (title, width, _) in enumerate(_COLUMNS)
-    )
+    """The first two lines of the table, which is Markdown too."""
+    names = (f"{title:<{width}}" if at == 0 else f"{title:>{width}}" for at, (title, width, _) in enumerate(_COLUMNS))
+    rules = ("-" * width if at == 0 else "-" * (width - 1) + ":" for at, (_, width, _) in enumerate(_COLUMNS))
+    return f"| {' | '.join(names)} |\n| {' | '.join(rules)} |"
 
 
 def line(result: Result) -> str:
     """One line of the table."""
     cells = (
-        f"{value(result):<{width}}" if i == 0 else f"{value(result):>{width}}"
-        for i, (_, width, value) in enumerate(_COLUMNS)
+        f"{value(result):<{width}}" if at == 0 else f"{value(result):>{width}}"
+        for at, (_, width, value) in enumerate(_COLUMNS)
     )
-    return " ".join(cells) + (f"  {result.note}" if result.note else "")
+    return f"| {' | '.join(cells)} |" + (f" {result.note}" if result.note else "")
 
 
-def save(path: Path, url: str, results: Sequence[Result]) -> None:
-    """Write the results as JSON."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    machine = {
+class Printed(list[Result]):
+    """Results that are printed as they come in."""
+
+    def append(self, result: Result) -> None:
+        """Print and keep."""
+        print(line(result), flush=True)
+        super().append(result)
+
+
+def machine() -> dict[str, object]:
+    """What the figures depend on."""
+    return {
         "python": platform.python_version(),
         "system": platform.platform(),
+        "processor": _processor(),
         "cores": psutil.cpu_count(),
         "memory_gib": round(psutil.virtual_memory().total / 2**30),
+        "load_average": round(os.getloadavg()[0], 1),
     }
-    document = {"url": url, "machine": machine, "results": [result.to_json() for result in results]}
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    return next((text.partition(":")[2].strip() for text in lines if text.startswith("model name")), platform.machine())
+
+
+def save(path: Path, results: Sequence[Result]) -> None:
+    """Write the results as JSON."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    document = {"machine": machine(), "results": [result.to_json() for result in results]}
     path.write_text(json.dumps(document, indent=1))
 
 
+_COMPARED = ("median_ms", "p95_ms", "cpu_ms", "storage_requests", "storage_read_bytes", "peak_mib")
+
+
 def compare(old_path: Path, results: Sequence[Result]) -> list[str]:
-    """Ratios new/old per scenario that both runs have: below 1 is better."""
+    """Ratios new/old of the scenarios that both runs have: below 1 is better."""
     old = {entry["name"]: entry for entry in json.loads(old_path.read_text())["results"]}
-    lines = [f"{'new / old':<44} {'median':>8} {'p95':>8} {'CPU':>8} {'requests':>9} {'+idle':>8}"]
+    titles = ("median", "p95", "CPU", "requests", "read B", "peak")
+    lines = ["", f"{'new / old':<44} " + " ".join(f"{title:>8}" for title in titles)]
     for result in results:
-        before = old.get(result.name)
-        if not before:
-            continue
-        new = result.to_json()
-
-        def ratio(key: str, new: dict[str, object] = new, before: dict[str, object] = before) -> str:
-            a, b = new[key], before.get(key)
-            if not isinstance(a, int | float) or not isinstance(b, int | float) or not b:
-                return "-"
-            return f"{a / b:.2f}"
-
-        cells = (ratio(key) for key in ("median_ms", "p95_ms", "cpu_ms", "storage_requests", "above_idle_mib"))
-        widths = (8, 8, 8, 9, 8)
-        lines.append(
-            f"{result.name:<44} " + " ".join(f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=True))
-        )
+        if result.name in old:
+            new, before = result.to_json(), old[result.name]
+            cells = (_ratio(new[key], before.get(key)) for key in _COMPARED)
+            lines.append(f"{result.name:<44} " + " ".join(f"{cell:>8}" for cell in cells))
     return lines
+
+
+def _ratio(new: object, old: object) -> str:
+    if not isinstance(new, int | float) or not isinstance(old, int | float) or not old:
+        return "-"
+    return f"{new / old:.2f}"

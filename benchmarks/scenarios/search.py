@@ -1,22 +1,32 @@
-"""Search transaction with 100, 1,000 and 5,000 studies in the index."""
+"""Search transaction (PS3.18 §10.6) with 100, 1,000 and 5,000 studies in the index."""
+
+import asyncio
+from collections.abc import Iterator
 
 from benchmarks import instances
 from benchmarks.client import Client
 from benchmarks.measure import Bench
+from benchmarks.service import LocalService
 
 _BASE = 6_000_000
 _OHIF = "limit=101&offset=0&fuzzymatching=true&includefield=00081030%2C00080060%2C00080090%2C00100030"
 
 
-async def run(bench: Bench, client: Client) -> None:
+async def run(bench: Bench, client: Client, service: LocalService | None) -> None:
     """Fills the index step by step and runs the same queries at each size."""
     small = instances.small()
     stored = 0
+
+    async def fill(starts: Iterator[int]) -> None:
+        for start in starts:
+            await client.store([small.instance(_BASE + n, 0, 0, name=_name(n)) for n in range(start, start + 20)])
+
     for size in (100, 500) if bench.quick else (100, 1000, 5000):
-        while stored < size:
-            files = [small.instance(_BASE + stored + i, 0, 0, name=_name(stored + i)) for i in range(20)]
-            await client.store(files)
-            stored += 20
+        starts = iter(range(stored, size, 20))
+        await asyncio.gather(*(fill(starts) for _ in range(4)))
+        stored = size
+        if service:
+            await service.settle(bench.telemetry)
         await _queries(bench, client, size)
 
 
