@@ -73,7 +73,7 @@ class Receiver:
                 part10 = self._reader.finish()
             except Exception as error:  # noqa: BLE001 - whatever is wrong with the reader, the others must not fail
                 self._refuse(error)
-        if part10 is None and self._held is not None:
+        if part10 is None and self._held is not None and self.length > _OPENING_BYTES:
             part10 = await ask_again(b"".join(self._held), strict=self._strict)
         if part10 is None:
             await self.abort()

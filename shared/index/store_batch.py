@@ -225,9 +225,8 @@ class StoreBatch:
             pending.compressed = True
         if self._held_documents + len(document) <= _HELD_DOCUMENTS:
             self._held_documents += len(document)
-            pending.document = bytes(
-                memoryview(document)
-            )  # a copy: the encoder's bytes keep 8 KiB, however few are used
+            # A copy: what the encoder returns keeps 8 KiB, however few of them are used.
+            pending.document = bytes(memoryview(document))
             return
         pending.beside = self._blobs.upload(keys.metadata_blob(pending.instance.blob))
         await pending.beside.write(documents.decompress(document) if pending.compressed else document)
