@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from shared.dicom.part10_values import InvalidPart10, Violation
-from shared.dicom.validation import explain, multiplicity, strict
+from shared.dicom.validation import PLAIN_DECIMALS, explain, multiplicity, strict
 from shared.dicom.values import ValueRepresentation
 
 _MOST = 1 << 18  # violations in one file: more are hostile
@@ -19,7 +19,8 @@ class StrictChecker:
     def text(self, tag: int, vr: ValueRepresentation, path: str, text: str) -> None:
         """Judges a text element; `text` is all its values as stored."""
         values = text.split("\\") if vr.several else [text]
-        explanation = None if all(map(vr.plainly_valid, values)) else strict(vr.name, values)
+        plain = vr.name == "DS" and PLAIN_DECIMALS(text)
+        explanation = None if plain or all(map(vr.plainly_valid, values)) else strict(vr.name, values)
         if explanation is None and text.strip(" \0") and (problem := multiplicity(tag, len(values))):
             explanation = explain(vr.name, text.rstrip(" \0"), problem)
         if explanation is not None:

@@ -329,6 +329,9 @@ _PLAIN_CODE = re.compile("[A-Z0-9_ ]{0,16}+").fullmatch
 _PLAIN_DECIMAL = re.compile("[+-]?[0-9]{1,12}+(?:\\.[0-9]{0,12}+)? ?").fullmatch
 _PLAIN_TIME = re.compile("(?:[01][0-9]|2[0-3])[0-5][0-9][0-5][0-9](?:\\.[0-9]{1,6}+)? ?").fullmatch
 
+PLAIN_DECIMALS = re.compile(r"(?:[+-]?[0-9]{1,7}+(?:\.[0-9]{0,7}+)?+\\)*+[+-]?[0-9]{1,7}(?:\.[0-9]{0,7})? ?").fullmatch
+"""A fast test of all values of a DS element: if it accepts them, each is a valid number of at most 14 digits."""
+
 PLAINLY_VALID: dict[str, Callable[[str], bool]] = {
     "CS": _plain_cs,
     "DA": _plain_da,

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from shared.dicom.validation import PLAINLY_VALID
+from shared.dicom.validation import PLAIN_DECIMALS, PLAINLY_VALID
 
 type Values = list[Any]
 """The `Value` array of an element; empty where it has no value."""
@@ -92,7 +92,10 @@ def _uids(text: str) -> Values:
 
 def _decimals(text: str) -> Values:
     if "\\" in text:
-        return [_decimal(value) for value in text.split("\\")]
+        texts = text.split("\\")
+        if len(texts) > 16 and PLAIN_DECIMALS(text):  # contours have thousands of values
+            return list(map(float, texts))
+        return [_decimal(value) for value in texts]
     value = _decimal(text)
     return [] if value is None else [value]
 

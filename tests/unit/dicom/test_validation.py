@@ -1,8 +1,11 @@
+from decimal import Decimal
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.dicom.validation import PLAINLY_VALID, minimum, multiplicity, plural_elements, strict
+from shared.dicom.validation import PLAIN_DECIMALS, PLAINLY_VALID, minimum, multiplicity, plural_elements, strict
+from shared.dicom.values import VALUE_REPRESENTATIONS
 
 TAGS = {
     "AE": 0x00080054,
@@ -242,6 +245,10 @@ def test_plural_elements_are_those_that_one_value_is_too_few_for() -> None:
     assert all(multiplicity(tag, 1) for tag in plural_elements())
 
 
+def join(values: list[Decimal]) -> str:
+    return "\\".join(map(str, values))
+
+
 CHARACTERS = st.text(
     st.sampled_from("0123456789.-+^=eE ABCDMYWZaé_\\\x00\x1b\n\x7f\x85２") | st.characters(), max_size=70
 )
@@ -253,6 +260,17 @@ def test_what_is_plainly_valid_is_valid(value: str) -> None:
     for vr, plainly in PLAINLY_VALID.items():
         if plainly(value) and (vr in {"LT", "ST"} or "\\" not in value):
             assert strict(vr, [value]) is None, vr
+
+
+@settings(max_examples=200)
+@given(st.text("0123456789+-.\\ ", max_size=40) | st.lists(st.decimals(-9999999, 9999999, places=3)).map(join))
+def test_plain_decimals_are_valid_numbers(text: str) -> None:
+    values = text.split("\\")
+    if PLAIN_DECIMALS(text):
+        assert strict("DS", values) is None
+        assert all(isinstance(float(value), float) for value in values)
+        many = "\\".join(values * 20)
+        assert VALUE_REPRESENTATIONS["DS"].from_text(many) == [float(value) for value in values * 20]
 
 
 @settings(max_examples=200)
