@@ -71,10 +71,9 @@ class ShardStream:
 class Candidates:
     """All candidates, newest first."""
 
-    def __init__(self, streams: Sequence[ShardStream], *, total: int | None = None) -> None:
+    def __init__(self, streams: Sequence[ShardStream]) -> None:
         self._streams = streams
-        self.total = total
-        """How many there are at most, if that is known."""
+        self._returned: deque[Candidate] = deque()
 
     @staticmethod
     def of(candidates: Iterable[Candidate]) -> "Candidates":
@@ -82,11 +81,11 @@ class Candidates:
         stream = ShardStream((), None)
         stream.buffer.extend(sorted(candidates))
         stream.done = True
-        return Candidates([stream], total=len(stream.buffer))
+        return Candidates([stream])
 
     async def take(self, count: int) -> list[Candidate]:
         """The next `count` candidates; fewer at the end. Raises TooLarge."""
-        taken: list[Candidate] = []
+        taken = [self._returned.popleft() for _ in range(min(count, len(self._returned)))]
         while len(taken) < count:
             if any(not stream.buffer and not stream.done for stream in self._streams):
                 ahead = (count - len(taken)) * 3 // (2 * len(self._streams)) + 1
@@ -98,6 +97,10 @@ class Candidates:
                 break
             taken.append(min(waiting, key=lambda stream: stream.buffer[0]).buffer.popleft())
         return taken
+
+    def put_back(self, candidates: Sequence[Candidate]) -> None:
+        """Take these, which were the last ones taken, next."""
+        self._returned.extendleft(reversed(candidates))
 
     async def drop(self, count: int) -> None:
         """Pass over the next `count` candidates. Raises TooLarge."""
@@ -136,7 +139,7 @@ async def find_candidates(
     effort.bounded = unserved
     if not opened:
         walk = await _open_all_studies(shards, fits, top)
-        return Candidates([ShardStream([cursor], None) for cursor in walk.cursors], total=walk.total)
+        return Candidates([ShardStream([cursor], None) for cursor in walk.cursors])
     extents = [source.extent for source in opened]
     merged = planner.to_merge(extents, want, len(shards), limits)
     judge = await _open_all_studies(shards, fits, limits.smallest_page) if unserved and fits else None
@@ -151,8 +154,7 @@ async def find_candidates(
         )
         for number in range(len(shards))
     ]
-    totals = [source.total for source in opened if source.total is not None]
-    return Candidates(streams, total=min(totals, default=None))
+    return Candidates(streams)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,10 +163,6 @@ class _Opened[C: Cursor]:
 
     cursors: Sequence[C]
     extent: Extent
-
-    @property
-    def total(self) -> int | None:
-        return self.extent.rows if self.extent.complete else None
 
 
 def _by_haste(sources: Sequence[Source]) -> Iterator[list[Source]]:

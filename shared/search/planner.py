@@ -44,6 +44,9 @@ from shared.storage.ports import Kind
 MAX_COVER = 16
 """Most lists that stand for a range of dates; a wider range is rounded up to months, years or decades."""
 
+MAX_UNION = 128
+"""Most alternatives of a matching key whose lists are read side by side."""
+
 
 @dataclass(frozen=True, slots=True)
 class PostingList:
@@ -161,6 +164,8 @@ def _sources(item: Filter) -> list[Source]:
     kind: Kind = "idxi" if item.attribute.level == "instance" else "idx"
     if not isinstance(item.match, AnyOf):
         return [Source(parts, rank, kind) for parts in _parts(item, item.match)]
+    if len(item.match.alternatives) > MAX_UNION:
+        return []
     union: list[Part] = []
     for alternative in item.match.alternatives:
         found = _parts(item, alternative)

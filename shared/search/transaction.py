@@ -93,6 +93,7 @@ class _Search:
         self._candidates = Candidates.of(())
         self._ready: deque[_Found] = deque()
         self._wasted = 0
+        self._most_sorted = ports.limits.sorted_rows // (_ROWS_OF_A_STUDY + 1)
         self._sop_instances = next(
             (named_uids(item.match) for item in query.at("instance") if item.key == SOP_INSTANCE_UID), None
         )
@@ -102,16 +103,11 @@ class _Search:
         if self._plan.studies is not None:
             named = await self._verified([Candidate("", study) for study in dict.fromkeys(self._plan.studies)])
             self._ready.extend(sorted(named, key=lambda found: found.view.sort_key))
-            self._candidates.total = len(self._ready)
         else:
             names = (keys.posting_partition(number, self._partition.namespace) for number in range(self._ports.shards))
             shards = [Shard(self._ports.tables, name, self._effort) for name in names]
-            studies = (
-                self._query.offset + count
-                if self._query.level == "study"
-                else self._limits.sorted_rows // (_ROWS_OF_A_STUDY + 1)
-            )
-            self._candidates = await find_candidates(shards, self._plan, row_judge(self._query), studies)
+            want = self._query.offset + count if self._query.level == "study" else self._most_sorted
+            self._candidates = await find_candidates(shards, self._plan, row_judge(self._query), want)
         if self._query.level == "study":
             return await self._studies(count)
         return await self._below_studies(count)
@@ -168,10 +164,9 @@ class _Search:
     # ---- series and instances
 
     async def _below_studies(self, count: int) -> list[SearchResult]:
-        total = self._candidates.total
         studies: list[_Found] = []
         rows = 0
-        if total is not None and total * (_ROWS_OF_A_STUDY + 1) <= self._limits.sorted_rows:
+        if await self._are_few(self._query.offset + count):
             while rows <= self._limits.sorted_rows and (batch := await self._next(PARALLEL)) is not None:
                 studies += batch
                 rows += sum(map(self._rows, batch))
@@ -181,6 +176,24 @@ class _Search:
                 return results[self._query.offset : self._query.offset + count]
         self._ready.extendleft(reversed(studies))
         return await self._by_study(count)
+
+    async def _are_few(self, needed: int) -> bool:
+        """Whether all candidates, of which at least `needed` must be looked at, can be read to sort what is below them.
+
+        The answer depends on nothing but what is stored, so that all pages of a search agree. Finding it out reads few
+        rows of the index beyond those that may be sorted.
+        """
+        most, start = self._most_sorted, self._effort.rows
+        known: list[Candidate] = []
+        ask = min(needed, most + 1)
+        while len(known) <= most and self._effort.rows - start <= self._limits.sorted_rows:
+            taken = await self._candidates.take(ask)
+            known += taken
+            if len(taken) < ask:
+                break
+            ask = PARALLEL
+        self._candidates.put_back(known)
+        return len(known) <= most and self._effort.rows - start <= self._limits.sorted_rows
 
     def _rows(self, found: _Found) -> int:
         rows = _ROWS_OF_A_STUDY + len(found.view.series)

@@ -14,6 +14,8 @@ from shared.search.verification import is_instance_match, is_match, matching_ser
 from tests.builders.archive import SMALL_LIMITS as SMALL
 from tests.builders.archive import Archive
 
+VERIFYING = replace(SMALL, verified_skips=100)
+
 PATIENTS = ["P1", "P2", "P1\0", "Q"]
 NAMES = ["Doe^John", "Doe^Jane", "Müller^Jörg", "Smith=スミス", "smith^john", ""]
 DATES = ["20191231", "20200101", "20200115", "20210704", "20230101", ""]
@@ -115,7 +117,7 @@ def shown(result: SearchResult, query: SearchQuery) -> str:
     stored=st.lists(instances, min_size=1, max_size=14),
     deleted=st.lists(st.integers(0, 13), max_size=3),
     asked=st.lists(searches(), min_size=4, max_size=8),
-    limits=st.sampled_from([DEFAULT_LIMITS, SMALL, replace(SMALL, few=0, sorted_rows=10_000, rows_beside=1)]),
+    limits=st.sampled_from([DEFAULT_LIMITS, VERIFYING, replace(VERIFYING, few=0, sorted_rows=10_000, rows_beside=1)]),
     tables=st.sampled_from([{"shards": 1}, {"shards": 3, "page_limit": 2, "empty_page_every": 3}]),
 )
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])

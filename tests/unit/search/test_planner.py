@@ -144,6 +144,12 @@ def test_what_no_list_serves_is_judged_on_rows(query):
     assert not found.exact
 
 
+def test_a_key_of_very_many_values_is_judged_on_rows():
+    values = "%5C".join(map(str, range(129)))
+
+    assert planned(f"PatientID={values}&multiplevaluematching=true").sources == ()
+
+
 def test_keys_that_lists_serve_come_with_those_that_none_does():
     found = planned("PatientName=*smi*&StudyDate=20200101&PatientID=x")
 

@@ -1,7 +1,7 @@
-
 import pytest
 
 from shared.dicomweb.partitions import Partition
+from tests.builders.archive import SMALL_LIMITS as SMALL
 from tests.builders.archive import Archive, archive_of
 
 # ----------------------------------------------------------------------------------------------------- what is found
@@ -200,6 +200,19 @@ async def test_what_is_deleted_does_not_count_as_skipped():
 
     assert await archive.studies("PatientID=P&offset=1") == ["1.1"]
     assert await archive.studies("offset=1") == ["1.1"]
+
+
+@pytest.mark.spec("QIDO-42")
+async def test_far_beyond_the_first_results_a_page_may_repeat_some_but_never_leaves_one_out():
+    archive = await archive_of(*({"PatientID": "P"} for _ in range(12)))
+    archive.limits = SMALL
+    await archive.delete("1.11")
+    everything = await archive.studies("PatientID=P")
+
+    for offset in range(11):
+        found = await archive.studies(f"PatientID=P&offset={offset}&limit=200")
+        assert found in (everything[offset:], everything[offset - 1 :])
+    assert await archive.studies("PatientID=P&offset=12") == []
 
 
 @pytest.mark.spec("QIDO-46")
