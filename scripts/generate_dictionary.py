@@ -5,7 +5,7 @@ Run after an upgrade of pydicom; `tests/unit/dicom/test_dictionary.py` fails whi
 
 from pathlib import Path
 
-from pydicom.datadict import DicomDictionary, RepeatersDictionary
+from pydicom._dicom_dict import DicomDictionary, RepeatersDictionary
 
 TARGET = Path(__file__).parent.parent / "shared" / "dicom" / "data_elements.tsv"
 

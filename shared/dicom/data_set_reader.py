@@ -6,16 +6,17 @@ deals with what has structure and with the ends of buffers.
 """
 
 import struct
-from array import array
 from collections.abc import Generator
 from typing import Any
 
 from shared.dicom.attributes import Attributes
 from shared.dicom.byte_flow import ByteFlow, Reading
 from shared.dicom.charset import DEFAULT_CHARACTER_SET, CharacterSet, character_set
+from shared.dicom.coding import IMPLICIT_LITTLE, Coding
 from shared.dicom.dictionary import data_element, data_elements
 from shared.dicom.frames import starts_codestream
 from shared.dicom.part10_values import InvalidPart10, PixelData
+from shared.dicom.pixel_data import Fragments
 from shared.dicom.strict_checker import StrictChecker
 from shared.dicom.validation import plural_elements
 from shared.dicom.values import VALUE_REPRESENTATIONS, ValueRepresentation, attribute_tags, choose_vr, numbers
@@ -38,38 +39,6 @@ _FRAGMENT = 40  # a fragment of pixel data
 
 _BY_CODE = {name.encode(): vr for name, vr in VALUE_REPRESENTATIONS.items()}
 _UN, _SQ = VALUE_REPRESENTATIONS["UN"], VALUE_REPRESENTATIONS["SQ"]
-
-
-class Coding:
-    """How elements are coded: explicit or implicit VR, little or big endian (PS3.5 §7.1, §7.3)."""
-
-    __slots__ = ("header", "implicit", "length", "order", "tag_and_length")
-
-    def __init__(self, *, implicit: bool, little_endian: bool) -> None:
-        self.implicit = implicit
-        self.order = "<" if little_endian else ">"
-        self.tag_and_length = struct.Struct(f"{self.order}HHL").unpack_from
-        self.header = self.tag_and_length if implicit else struct.Struct(f"{self.order}HH2sH").unpack_from
-        self.length = struct.Struct(f"{self.order}L").unpack_from
-
-
-IMPLICIT_LITTLE = Coding(implicit=True, little_endian=True)
-EXPLICIT_LITTLE = Coding(implicit=False, little_endian=True)
-EXPLICIT_BIG = Coding(implicit=False, little_endian=False)
-
-
-class Fragments:
-    """The fragments of encapsulated pixel data (PS3.5 §A.4). Offsets count from the first byte of the flow."""
-
-    __slots__ = ("basic_offsets", "codestreams", "end", "offsets")
-
-    def __init__(self) -> None:
-        self.offsets = array("Q")
-        """Of the item headers, without that of the basic offset table."""
-        self.codestreams = bytearray()
-        """1 for each fragment that begins a codestream, else 0."""
-        self.basic_offsets: tuple[int, ...] = ()
-        self.end = 0
 
 
 class _Level:

@@ -6,7 +6,7 @@ from typing import Any
 
 from shared.dicom.attributes import Attributes
 from shared.dicom.byte_flow import ByteFlow
-from shared.dicom.data_set_reader import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, Coding
+from shared.dicom.coding import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, Coding
 from shared.dicom.identifiers import trim_uid
 from shared.dicom.part10_values import InvalidPart10
 from shared.dicom.values import VALUE_REPRESENTATIONS, ValueRepresentation, numbers

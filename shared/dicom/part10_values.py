@@ -27,11 +27,6 @@ class Violation:
     explanation: str
     """What is wrong, in one sentence that quotes the value (STOW-36): for the store response only, never for a log."""
 
-    @property
-    def nested(self) -> bool:
-        """Whether the element is in an item of a sequence."""
-        return "/" in self.path
-
 
 @dataclass(frozen=True, slots=True)
 class PixelData:
@@ -56,8 +51,8 @@ class Part10:
     attributes: Attributes
     """The data set in the DICOM JSON model, ascending; bulk values as `{"vr", "BulkDataURI": path}` (see Violation)."""
     text: dict[str, str]
-    """By key, the text of the asked top-level elements as stored: decoded, padding and backslashes kept. Of a VR that
-    is no text, one character for each byte.
+    """By key, the text of the asked top-level elements as stored: decoded, padding and backslashes kept. Of numbers,
+    one character for each byte; sequences and bulk values have none.
     """
     violations: tuple[Violation, ...]
     """What the strict checker found, in the order of the file; empty if it was not asked for."""

@@ -1,14 +1,28 @@
 """PS3.5 §8, PS3.3 §C.7.6.3 From the attributes of an image to its frame table (CON-4, FRM-7)."""
 
+from array import array
 from collections.abc import Sequence
 
 from shared.dicom.attributes import Attributes
-from shared.dicom.data_set_reader import Fragments
 from shared.dicom.frames import FrameTable, encapsulated_frames, native_frames
 from shared.dicom.part10_values import PixelData
 
 _BITS_OF_FLOATS = {"OF": 32, "OD": 64}
 _SUBSAMPLED = frozenset({"YBR_FULL_422", "YBR_PARTIAL_422"})
+
+
+class Fragments:
+    """The fragments of encapsulated pixel data (PS3.5 §A.4). Offsets count from the first byte of the flow."""
+
+    __slots__ = ("basic_offsets", "codestreams", "end", "offsets")
+
+    def __init__(self) -> None:
+        self.offsets = array("Q")
+        """Of the item headers, without that of the basic offset table."""
+        self.codestreams = bytearray()
+        """1 for each fragment that begins a codestream, else 0."""
+        self.basic_offsets: tuple[int, ...] = ()
+        self.end = 0
 
 
 def frame_table(

@@ -20,12 +20,11 @@ from pydicom.filereader import data_element_generator, read_sequence
 from shared.dicom.attributes import Attributes
 from shared.dicom.byte_flow import ByteFlow, Reading
 from shared.dicom.charset import DEFAULT_CHARACTER_SET, CharacterSet, character_set
-from shared.dicom.data_set_reader import Fragments
 from shared.dicom.dictionary import data_element
 from shared.dicom.file_meta import FileMeta
 from shared.dicom.frames import starts_codestream
 from shared.dicom.part10_values import InvalidPart10, Part10, PixelData
-from shared.dicom.pixel_data import frame_table
+from shared.dicom.pixel_data import Fragments, frame_table
 from shared.dicom.strict_checker import StrictChecker
 from shared.dicom.values import VALUE_REPRESENTATIONS, ValueRepresentation, Values, attribute_tags, choose_vr, numbers
 
