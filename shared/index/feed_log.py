@@ -176,31 +176,38 @@ class FeedLog:
 
     async def pages(self, sequence: int, entries: int) -> list[FeedPage]:
         """The pages from the one that holds `sequence` on, until at least `entries` entries from there are in them."""
-        bucket: int | None = await self._bucket_of_sequence(sequence)
+        bucket = await self._bucket_of_sequence(sequence)
         found: list[FeedPage] = []
         wanted = sequence + entries
-        while bucket is not None and sequence < wanted:
+        while sequence < wanted:
             rows = await self._tables.page("feed", _partition(bucket), f"p{sequence:016}", "q", top=_PAGES_AT_ONCE)
             pages = [_page_in(row) for row in rows.entities]
             found += pages
             if pages:
                 sequence = pages[-1].first + len(pages[-1].changes)
             elif rows.next_row_key is None:
-                bucket = await self._next_bucket(bucket)
+                head = await self._head(bucket)
+                if head is None or (head.next <= sequence and not head.sealed):
+                    break
+                if head.next <= sequence:
+                    bucket = self._follow(head)
+                # Else a page has come since it was looked for.
         return found
 
     async def first_since(self, timestamp: int) -> int | None:
         """The first sequence whose timestamp is ≥ `timestamp`; None if there is none yet."""
-        bucket: int | None = await self._bucket_of_time(timestamp)
-        low = f"t{max(timestamp, 0):020}"
-        while bucket is not None:
-            rows = await self._tables.page("feed", _partition(bucket), low, "u", top=1)
-            while not rows.entities and rows.next_row_key is not None:
-                rows = await self._tables.page("feed", _partition(bucket), rows.next_row_key, "u", top=1)
+        timestamp = max(timestamp, 0)
+        bucket = await self._bucket_of_time(timestamp)
+        while True:
+            rows = await self._tables.page("feed", _partition(bucket), f"t{timestamp:020}", "u", top=1)
             if rows.entities:
                 return int(rows.entities[0].properties["first"])
-            bucket = await self._next_bucket(bucket)
-        return None
+            if rows.next_row_key is None:
+                head = await self._head(bucket)
+                if head is None or (head.timestamp < timestamp and not head.sealed):
+                    return None
+                if head.timestamp < timestamp:
+                    bucket = self._follow(head)
 
     # ----------------------------------------------------------------------------------------------------- buckets
 
@@ -255,13 +262,11 @@ class FeedLog:
     async def _bucket_of_time(self, timestamp: int) -> int:
         return max(bucket for bucket, _, before in await self._directory() if before < max(timestamp, 0))
 
-    async def _next_bucket(self, bucket: int) -> int | None:
-        head = await self._head(bucket)
-        if head is None or not head.sealed:
-            return None
-        if bucket == self._buckets[-1][0]:
-            self._buckets.append((bucket + 1, head.next, head.timestamp))
-        return bucket + 1
+    def _follow(self, sealed: Head) -> int:
+        """The bucket after a sealed one."""
+        if sealed.bucket == self._buckets[-1][0]:
+            self._buckets.append((sealed.bucket + 1, sealed.next, sealed.timestamp))
+        return sealed.bucket + 1
 
 
 def _partition(bucket: int) -> str:

@@ -12,7 +12,7 @@ from shared.dicom.identifiers import InstanceIdentifier
 from shared.index.attempts import pause
 from shared.index.changes import LOGGED_COLUMNS, ChangeOperation
 from shared.index.clock import HybridClock
-from shared.index.feed_log import PAGE_ENTRIES, FeedLog, LoggedChange
+from shared.index.feed_log import PAGE_ENTRIES, FeedLog, Head, LoggedChange
 from shared.index.fold import Folder
 from shared.index.hints import Hint, Hints
 from shared.index.removal import Remover
@@ -30,8 +30,8 @@ _CYCLES = 8
 class _Found:
     """What a cycle found in the studies that it looked at."""
 
-    changes: dict[str, tuple[StudyPlace, LoggedChange]] = field(default_factory=dict)
-    """Change id to the change."""
+    changes: dict[tuple[str, str], LoggedChange] = field(default_factory=dict)
+    """By change id, then the study's partition key: two studies may have changes of one id."""
     idle: list[StudyPlace] = field(default_factory=list)
     """Studies without changes or clean-up."""
     busy: list[StudyPlace] = field(default_factory=list)
@@ -102,22 +102,12 @@ class Sequencer:
 
     async def _cycle(self, studies: Iterable[StudyPlace] | None) -> tuple[int, bool]:
         """The number of changes logged, and whether those are all that were pending when it began."""
-        head = await self._log.head()
-        if head.needs_acknowledgement and self._acknowledged != head.next - 1:
-            # Another process, or this one before a doubt, appended the last page and may not have finished it.
-            page = await self._log.last_page(head)
-            await self._acknowledge(page.changes if page else ())
-            self._acknowledged = head.next - 1
-            await self._log.acknowledged(head, head.next - 1)
-        if self._log.is_full(head):
-            await self._log.seal(head)
-            head = await self._log.head()
-
+        head = await self._settled_head()
         hints, places = await self._where(studies)
         found = await self._look(places)
         chosen = sorted(found.changes)[: self._page_entries]
         if chosen:
-            changes = [found.changes[change_id][1] for change_id in chosen]
+            changes = [found.changes[key] for key in chosen]
             page = await self._log.append(head, changes, int(self._clock.now() * 1_000_000))
             if page is None:
                 return 0, False
@@ -126,6 +116,20 @@ class Sequencer:
             await self._log.acknowledged(head, self._acknowledged)
         await self._clean(found, hints)
         return len(chosen), found.complete and len(chosen) == len(found.changes)
+
+    async def _settled_head(self) -> Head:
+        """The head of a bucket with room, all pages before it acknowledged."""
+        while True:
+            head = await self._log.head()
+            if head.needs_acknowledgement and self._acknowledged != head.next - 1:
+                # Another process, or this one before a doubt, appended the last page and may not have finished it.
+                page = await self._log.last_page(head)
+                await self._acknowledge(page.changes if page else ())
+                self._acknowledged = head.next - 1
+                await self._log.acknowledged(head, head.next - 1)
+            if not self._log.is_full(head):
+                return head
+            await self._log.seal(head)
 
     async def _where(self, studies: Iterable[StudyPlace] | None) -> tuple[dict[str, Hint], list[StudyPlace]]:
         """The hints, by partition key, and where to look."""
@@ -153,7 +157,7 @@ class Sequencer:
         for row in rows:
             if row.row_key[0] != "G":
                 change = _logged_change(place, row)
-                found.changes[change.id] = (place, change)
+                found.changes[change.id, place.partition_key] = change
         found.complete = found.complete and complete
         (found.busy if rows else found.idle).append(place)
 
