@@ -303,7 +303,6 @@ MIB = 1 << 20
 
 
 @pytest.mark.parametrize("nested", [False, True])
-@pytest.mark.spec("STOW-8")
 def test_bulk_values_stream_past(nested: bool) -> None:
     size = 96 * MIB
     bulk = explicit(0x54001010, "OW", b"", length=size)

@@ -199,7 +199,7 @@ def test_attribute_tags_are_eight_hexadecimal_digits(order: str) -> None:
     assert read(body, EBE if order == ">" else ELE).attributes["00280009"]["Value"] == ["0020000D", "7FE00010"]
 
 
-@pytest.mark.spec("BULK-1", "META-3")
+@pytest.mark.spec("CON-4", "META-3")
 @pytest.mark.parametrize("vr", ["OB", "OD", "OF", "OL", "OV", "OW", "UN"])
 def test_bulk_values_are_named_by_their_path(vr: str) -> None:
     inner = explicit(0x00091002, vr, b"12345678")
