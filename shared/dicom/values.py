@@ -50,7 +50,7 @@ def choose_vr(choice: str, *, signed: bool) -> ValueRepresentation:
 def numbers(raw: bytes, code: str, size: int, order: str) -> Values:
     """The binary numbers in `raw`; incomplete ones at its end are left out. `order` is `<` or `>`.
 
-    NaN and infinities, which JSON has no numbers for, are the strings `NaN`, `inf` and `-inf`.
+    NaN and infinities, which JSON has no numbers for, are the strings `NaN`, `Infinity` and `-Infinity`, as fo-dicom and the hosted service write them.
     """
     count = len(raw) // size
     values = list(struct.unpack_from(f"{order}{count}{code}", raw))
@@ -68,7 +68,7 @@ def attribute_tags(raw: bytes, order: str) -> Values:
 def _non_finite(value: float) -> str:
     if math.isnan(value):
         return "NaN"
-    return "inf" if value > 0 else "-inf"
+    return "Infinity" if value > 0 else "-Infinity"
 
 
 def _strings(text: str) -> Values:

@@ -182,8 +182,8 @@ def test_binary_numbers_of_both_byte_orders(vr: str, code: str, values: list[flo
 
 def test_what_json_has_no_numbers_for_is_text() -> None:
     raw = struct.pack("<4d", float("nan"), float("inf"), float("-inf"), 1.5)
-    assert element("FD", raw)["Value"] == ["NaN", "inf", "-inf", 1.5]
-    assert element("FL", struct.pack("<f", float("inf")))["Value"] == ["inf"]
+    assert element("FD", raw)["Value"] == ["NaN", "Infinity", "-Infinity", 1.5]
+    assert element("FL", struct.pack("<f", float("inf")))["Value"] == ["Infinity"]
 
 
 def test_incomplete_numbers_are_left_out() -> None:

@@ -88,7 +88,7 @@ def same_value(ours: Any, theirs: Any) -> bool:
         groups = {name: text(group) for name, group in theirs.items() if text(group)}
         return ({name: text(group) for name, group in ours.items()} if ours else {}) == groups
     if isinstance(theirs, float) and not math.isfinite(theirs):
-        return ours in {"NaN", "inf", "-inf"}
+        return ours in {"NaN", "Infinity", "-Infinity"}
     return text(ours) == text(theirs)
 
 
