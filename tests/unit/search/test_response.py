@@ -126,6 +126,19 @@ async def test_lower_attributes_of_a_study_are_those_of_its_newest_instance():
     assert found["00200013"]["Value"] == [3]
 
 
+async def test_an_attribute_of_studies_and_series_is_the_latest_one_of_each():
+    archive = Archive()
+    await archive.store("1.1", "1.1.1", "1.1.1.1", TimezoneOffsetFromUTC="+0100")
+    await archive.store("1.1", "1.1.2", "1.1.2.1", TimezoneOffsetFromUTC="+0200")
+    await archive.store("1.1", "1.1.1", "1.1.1.2")
+
+    (study,) = await archive.found("includefield=00080201")
+    series = await archive.found("includefield=00080201", "search_series")
+
+    assert study["00080201"]["Value"] == ["+0200"]
+    assert [item["00080201"]["Value"] for item in series] == [["+0200"], ["+0100"]]
+
+
 @pytest.mark.spec("QIDO-34")
 async def test_any_attribute_can_be_included_private_and_nested_ones_too():
     archive = Archive()

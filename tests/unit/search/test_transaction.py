@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from shared.dicomweb.partitions import Partition
@@ -103,6 +105,16 @@ async def test_attributes_in_sequences_select_series():
     assert await archive.series("00400275.00400009=S2") == []
 
 
+@pytest.mark.spec("MATCH-8", "MATCH-11")
+async def test_no_modality_in_a_study_means_in_none_of_its_series():
+    archive = Archive()
+    await archive.store("1.1", "1.1.1", "1.1.1.1", Modality="CT")
+    await archive.store("1.1", "1.1.2", "1.1.2.1")
+    await archive.store("1.2", "1.2.1", "1.2.1.1")
+
+    assert await archive.studies("ModalitiesInStudy=%22%22&emptyvaluematching=true") == ["1.2"]
+
+
 @pytest.mark.spec("QIDO-2", "QIDO-3")
 async def test_a_path_that_does_not_exist_and_a_uid_that_is_none_find_nothing():
     archive = await archive_of({})
@@ -160,6 +172,27 @@ async def test_results_are_newest_first_and_an_old_study_stays_in_its_place():
     assert await archive.studies() == ["1.2", "1.1"]
     assert await archive.series() == ["1.1.2", "1.2.1", "1.1.1"]
     assert await archive.instances() == ["1.2.1.2", "1.1.2.1", "1.2.1.1", "1.1.1.1"]
+
+
+@pytest.mark.spec("QIDO-40")
+@pytest.mark.parametrize("resource", ["search_series", "search_instances"])
+async def test_above_the_limit_of_sorting_results_are_in_order_study_by_study(resource):
+    archive = await archive_of(*({} for _ in range(12)))
+    await archive.store("1.1", "1.1.2", "1.1.2.1")
+    by_study = [f"1.{number}.1" for number in range(12, 1, -1)] + ["1.1.2", "1.1.1"]
+    newest_first = ["1.1.2", *(f"1.{number}.1" for number in range(12, 0, -1))]
+
+    async def found(query: str = "") -> list[str]:
+        results = (await archive.page(query, resource)).results
+        return [result.series.series_instance_uid for result in results if result.series]
+
+    assert await found() == newest_first
+    archive.limits = SMALL
+    assert await found() == by_study
+    pages = [await found(f"limit=5&offset={offset}") for offset in (0, 5, 10, 15)]
+    assert [uid for page in pages for uid in page] == by_study
+    archive.limits = replace(SMALL, sorted_rows=100)
+    assert await found() == newest_first
 
 
 @pytest.mark.spec("QIDO-41")
