@@ -19,8 +19,9 @@ class HybridClock:
         return int(self.now() * 1000)
 
     def next(self, after: int = 0) -> int:
-        """A version greater than every one before it, and than `after`."""
-        self._last = max(self._last + 1, after + 1, self.now_ms() << 16 | random.getrandbits(16))
+        """A version greater than every one before it, and than `after`; hardly ever one that another process makes."""
+        random_bits = random.getrandbits(16)
+        self._last = max(self._last + 1, after + 1 + random_bits, self.now_ms() << 16 | random_bits)
         return self._last
 
 

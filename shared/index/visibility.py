@@ -66,9 +66,9 @@ class _Seen:
         if present is None:
             return False
         value, source = present
-        if value == text or not text:
-            return True
-        return source > change_id and bool(value) and self.deletions.get(source[17:], "") < source
+        if self.deletions.get(source[17:], "") > source:
+            return False
+        return value == text or not text or (bool(value) and source > change_id)
 
 
 async def make_visible(tables: TableStore, folder: Folder, place: StudyPlace, changes: Sequence[Change]) -> str:

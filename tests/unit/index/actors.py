@@ -61,7 +61,8 @@ async def _history(plan: Plan) -> World:
         await asyncio.sleep(60)
     over.set()
     await asyncio.gather(*background)
-    plan.weather.crash = plan.weather.lose = plan.weather.ghost = plan.weather.slow = 0.0
+    await asyncio.sleep(10)  # ghosts come late, but they come
+    plan.weather.clear_up()
     await _finish(world)
     world.note(await _feed_violations(world, reader))
     return world
@@ -136,7 +137,7 @@ def _idle(world: World) -> float:
     """Seconds for which nobody needs to look: hours between the last request and the last late event."""
     if world.active or not world.events:
         return 0.0
-    return max(0.0, min(world.events)[0] - now() - 200)
+    return max(0.0, min(world.events)[0] - now() - 60)
 
 
 async def _erase(process: ServiceProcess) -> None:

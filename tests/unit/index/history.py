@@ -101,6 +101,8 @@ class World:
             for number in range(plan.namespaces)
         ]
         self.active = True
+        self.late = now() + 20 * HOUR
+        """When late events come."""
         self.violations: list[str] = []
         self.entries: dict[str, tuple[Partition, NewInstance]] = {}
         self.events: list[tuple[float, str]] = []
@@ -212,8 +214,9 @@ class ServiceProcess:
         )
         self.world.entries[blob] = (partition, entry)
         self.world.blobs.drop(blob, b"x")
-        delay = random.choice((0.05, 1.0, 30.0, 20 * HOUR))
-        self.world.events += [(now() + delay * random.random(), blob) for _ in range(random.choice((1, 1, 2)))]
+        for _ in range(random.choice((1, 1, 2))):
+            at = self.world.late if random.random() < 0.2 else now()
+            self.world.events.append((at + random.random() * random.choice((0.05, 1.0, 30.0)), blob))
         return entry
 
     async def store(self, partition: Partition, entries: Sequence[NewInstance]) -> None:

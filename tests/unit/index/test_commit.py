@@ -1,0 +1,311 @@
+"""Storing: what is refused, replaced and repeated, and that everything is found when the answer comes (storage §5)."""
+
+import asyncio
+
+import pytest
+
+from shared.index.values import CommitOutcome
+from shared.storage import keys
+from shared.storage.ports import Ambiguous, Operation
+from tests.unit.index.chaos import Crashed
+from tests.unit.index.invariants import when_acknowledged
+from tests.unit.index.service import PARTITION, Service, Stores, commits, posts, reaps
+
+STORED, ALREADY, DELETED = CommitOutcome.STORED, CommitOutcome.ALREADY_STORED, CommitOutcome.DELETED
+
+
+def found(service: Service, entry) -> list[str]:
+    uid = entry.identifier
+    facts = service.stores.facts(uid.study_instance_uid)
+    return list(when_acknowledged(facts, uid.series_instance_uid, uid.sop_instance_uid, entry.blob))
+
+
+@pytest.mark.spec("STOW-45", "QIDO-46")
+async def test_a_stored_instance_is_found_by_everything_that_it_brought() -> None:
+    service = Service()
+    for number in range(4):
+        entry = await service.put("1.1", f"1.2.{number % 2}", f"1.3.{number}", name=f"Name^{number}")
+        assert found(service, entry) == []
+    view = await service.lookup.study(PARTITION, "1.1")
+    assert view is not None
+    assert (view.instances, {uid: series.instances for uid, series in view.series.items()}) == (
+        4,
+        {"1.2.1": 2, "1.2.0": 2},
+    )
+    assert view.newest.sop_instance_uid == "1.3.3"
+
+
+async def test_an_instance_that_changes_nothing_is_not_folded_before_the_answer() -> None:
+    service = Service()
+    await service.put("1.1", "1.2", "1.3.1")
+    before = service.tables.requests
+    await service.put("1.1", "1.2", "1.3.2")
+    assert service.tables.requests - before == 3  # posting, commit, a look at the study
+    assert len(service.stores.facts().rows.pending) == 1
+
+
+async def test_ten_instances_of_a_study_cost_few_requests() -> None:
+    service = Service()
+    await service.put("1.1", "1.2", "1.3")
+    other = Service(service.stores)
+    before = service.tables.requests
+    await other.store(*(other.entry("1.1", "1.2", f"1.3.{number}") for number in range(10)))
+    assert service.tables.requests - before <= 7
+
+
+async def test_the_hint_and_the_new_instances_postings_are_there_before_the_commit() -> None:
+    service = Service()
+    seen = []
+
+    async def look() -> None:
+        facts = service.stores.facts()
+        seen.append((len(service.tables.rows("hint")), [key for key in facts.postings if key.startswith("iu!")]))
+
+    service.stores.once(commits, look)
+    await service.put()
+    assert [(hints, len(postings)) for hints, postings in seen] == [(1, 1)]
+
+
+@pytest.mark.spec("STOW-40")
+async def test_of_an_instance_that_occurs_twice_the_first_one_counts() -> None:
+    service = Service()
+    first, second = service.entry(put=True), service.entry(put=True)
+    assert await service.store(first, second) == [STORED, ALREADY]
+    assert service.stores.facts().live["1.2", "1.3"].properties["blob"] == first.blob
+
+
+async def test_an_existing_instance_is_refused_and_a_put_replaces_it() -> None:
+    service = Service()
+    first = await service.put()
+    assert await service.store(service.entry()) == [ALREADY]
+    second = service.entry(put=True, name="New^Name")
+    assert await service.store(second) == [STORED]
+    assert found(service, second) == []
+    row = service.stores.facts().live["1.2", "1.3"]
+    assert row.properties["blob"] == second.blob
+    assert (await service.lookup.study(PARTITION, "1.1")).instances == 1  # type: ignore[union-attr]
+    assert await service.store(first) == [DELETED]
+
+
+async def test_an_older_upload_does_not_replace_a_newer_one() -> None:
+    service = Service()
+    older, newer = service.entry(put=True), service.entry(put=True)
+    assert await service.store(newer) == [STORED]
+    assert await service.store(older) == [ALREADY]
+
+
+async def test_the_version_of_an_instance_increases_whatever_the_clocks_say() -> None:
+    service = Service()
+    await service.put()
+    before = int(service.stores.facts().live["1.2", "1.3"].properties["v"])
+    behind = Service(service.stores, skew=-3600)
+    assert await behind.delete("1.1") == 1
+    dead = int(service.stores.facts().dead["1.2", "1.3"].properties["v"])
+    await behind.put()
+    after = int(service.stores.facts().live["1.2", "1.3"].properties["v"])
+    assert before < dead < after
+
+
+async def test_a_late_event_does_not_bring_a_deleted_instance_back() -> None:
+    service = Service()
+    entry = await service.put()
+    await service.delete("1.1")
+    await service.settle()
+    assert await service.store(entry) == [DELETED]
+    assert service.stores.facts().live == {}
+
+
+async def test_a_refused_upload_never_becomes_the_instance_afterwards() -> None:
+    """The blob trigger is about to commit the upload that the request itself finds refused; then the other one goes."""
+    service = Service()
+    await service.put()
+    upload = service.entry()
+
+    async def refuse_then_delete() -> None:
+        other = Service(service.stores)
+        assert await other.store(upload) == [ALREADY]  # its blob is removed now
+        assert await other.delete("1.1") == 1
+
+    service.stores.once(lambda kind, operations: kind == "dicom", refuse_then_delete)
+    assert await service.store(upload) == [ALREADY]
+    assert service.stores.facts().live == {}
+
+
+async def test_a_deleted_instance_that_is_stored_again_is_found() -> None:
+    service = Service()
+    await service.put("1.1", "1.2", "1.4")
+    await service.put()
+    await service.delete("1.1", "1.2", "1.3")
+    await service.settle()
+    entry = await service.put()
+    assert found(service, entry) == []
+
+
+async def test_a_crash_after_the_commit_of_an_instance_that_was_deleted_before_is_made_good_by_the_sequencer() -> None:
+    service = Service()
+    await service.put("1.1", "1.2", "1.4")
+    await service.put()
+    await service.delete("1.1", "1.2", "1.3")
+    await service.settle()
+    entry = service.entry()
+
+    async def crash() -> None:
+        raise Crashed
+
+    service.stores.once_after(commits, crash)
+    with pytest.raises(Crashed):
+        await service.store(entry)
+    await Service(service.stores).settle()
+    assert found(service, entry) == []
+
+
+async def test_an_instance_posted_for_a_former_incarnation_of_its_study_is_posted_again() -> None:
+    """Another process has deleted, cleaned up and stored the study again while this one remembers its sort key."""
+    service = Service()
+    await service.put()
+    other = Service(service.stores)
+    await other.delete("1.1")
+    await other.settle()
+    service.stores.time.seconds += 200
+    await other.put("1.1", "1.2", "1.4")
+    entry = service.entry("1.1", "1.2", "1.5")
+    assert await service.store(entry) == [STORED]
+    assert found(service, entry) == []
+
+
+async def test_the_same_when_the_process_dies_after_the_commit() -> None:
+    service = Service()
+    await service.put()
+    other = Service(service.stores)
+    await other.delete("1.1")
+    await other.settle()
+    await other.put("1.1", "1.2", "1.4")
+    entry = service.entry("1.1", "1.2", "1.5")
+
+    async def crash() -> None:
+        raise Crashed
+
+    service.stores.once_after(commits, crash)
+    with pytest.raises(Crashed):
+        await service.store(entry)
+    await other.settle()
+    assert found(service, entry) == []
+
+
+async def test_a_study_that_was_removed_and_stored_again_has_a_new_sort_key() -> None:
+    service = Service()
+    await service.put()
+    before = service.stores.facts().rows.sort_key
+    await service.delete("1.1")
+    await service.settle()
+    assert service.stores.facts().rows.anchor is None
+    await service.put()
+    assert service.stores.facts().rows.sort_key not in ("", before)
+
+
+async def test_a_study_is_not_removed_when_something_is_stored_meanwhile() -> None:
+    service = Service()
+    await service.put()
+    await service.delete("1.1")
+    other = Service(service.stores)
+    entry = other.entry("1.1", "1.2", "1.9")
+    service.stores.once(reaps, lambda: other.store(entry))
+    await service.settle()
+    assert found(service, entry) == []
+    assert (await service.lookup.study(PARTITION, "1.1")).instances == 1  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("applied", [True, False], ids=["answer lost", "request lost"])
+async def test_a_commit_without_answer_is_resolved_by_reading(applied: bool) -> None:
+    service = Service()
+    entry = service.entry()
+
+    async def lose() -> None:
+        raise Ambiguous("no answer")
+
+    if applied:
+        service.stores.once_after(commits, lose)
+    else:
+        service.stores.once(commits, lose)
+    assert await service.store(entry) == [STORED]
+    assert found(service, entry) == []
+    await service.settle()
+    assert len(await service.feed.by_sequence(0, 100)) == 1
+
+
+async def test_a_slow_commit_gives_its_hint_again() -> None:
+    """A sequencer may have dropped the hint of a commit that starts more than a minute after it."""
+    service = Service()
+
+    async def dawdle() -> None:
+        service.stores.time.seconds += 130
+        await Service(service.stores).sequencer.catch_up()
+
+    service.stores.once(posts, dawdle)
+    await service.put()
+    assert len(service.tables.rows("hint")) == 1
+    await service.settle()
+    assert len(await service.feed.by_sequence(0, 100)) == 1
+
+
+async def test_sixteen_writers_into_one_study_lose_nothing() -> None:
+    stores = Stores()
+    services = [Service(stores) for _ in range(16)]
+    batches = [
+        [service.entry("1.1", f"1.2.{number % 3}", f"1.3.{number}.{each}", name=f"N^{each}") for each in range(5)]
+        for number, service in enumerate(services)
+    ]
+
+    async def write(service: Service, entries) -> None:
+        for entry in entries:
+            assert await service.store(entry) == [STORED]
+            assert found(service, entry) == []
+
+    await asyncio.gather(*(write(service, entries) for service, entries in zip(services, batches, strict=True)))
+    view = await services[0].lookup.study(PARTITION, "1.1")
+    assert view is not None
+    assert view.instances == 80
+    assert stores.tables.requests / 80 < 30
+    await services[0].settle()
+    assert len(await services[0].feed.by_sequence(0, 100)) == 80
+
+
+async def test_many_pending_changes_are_folded_by_stores_that_need_no_fold_themselves() -> None:
+    service = Service()
+    await service.put()
+    for number in range(100):
+        await service.put("1.1", "1.2", f"1.3.{number}")
+    assert len(service.stores.facts().rows.pending) <= 61
+
+
+async def test_a_large_batch_is_cut_into_transactions_and_found_whole() -> None:
+    service = Service()
+    entries = [service.entry("1.1", "1.2", f"1.3.{number}") for number in range(100)]
+    assert await service.store(*entries) == [STORED] * 100
+    assert all(found(service, entry) == [] for entry in entries)
+    assert (await service.lookup.study(PARTITION, "1.1")).instances == 100  # type: ignore[union-attr]
+
+
+async def test_what_is_not_folded_yet_is_seen_by_readers() -> None:
+    service = Service()
+
+    async def crash() -> None:
+        raise Crashed
+
+    service.stores.once_after(commits, crash)
+    with pytest.raises(Crashed):
+        await service.store(service.entry(name="Early^Bird"))
+    assert service.stores.facts().rows.summary is None
+    assert await service.name() == "Early^Bird"
+
+
+async def test_changes_without_an_anchor_get_one() -> None:
+    """No history of this code leads there: it mends a store that was damaged otherwise (storage invariant 1)."""
+    service = Service()
+    await service.put()
+    entry = await service.put("1.1", "1.2", "1.4")
+    place = keys.study_place("0", "1.1", 4)
+    await service.tables.commit("dicom", [Operation("delete", place.partition_key, keys.ANCHOR)])
+    await Service(service.stores).settle()
+    assert service.stores.facts().rows.anchor is not None
+    assert entry.identifier.sop_instance_uid in {instance for _, instance in service.stores.facts().live}

@@ -1,0 +1,223 @@
+"""Folding: several writers, one summary, postings that are there in time (storage §5)."""
+
+from unittest.mock import patch
+
+import pytest
+
+from shared.index import fold
+from shared.index.values import CommitOutcome
+from shared.storage.ports import Ambiguous
+from tests.unit.index.chaos import Crashed
+from tests.unit.index.invariants import at_every_moment, when_all_is_done
+from tests.unit.index.service import PARTITION, Service, Stores, commits, folds
+
+
+async def crashing_store(service: Service, *uids: str, **options: str) -> None:
+    """Commit an instance and die before anything else is done for it."""
+
+    async def crash() -> None:
+        raise Crashed
+
+    service.stores.once_after(commits, crash)
+    with pytest.raises(Crashed):
+        await service.store(service.entry(*uids, **options))
+
+
+def healthy(stores: Stores) -> list[str]:
+    facts = stores.facts()
+    return [*at_every_moment(facts), *when_all_is_done(facts, stores.blobs.names())]
+
+
+async def test_postings_are_written_before_the_summary_that_implies_them() -> None:
+    service = Service()
+    seen = []
+
+    async def look() -> None:
+        seen.append({row_key.split("!")[0] for row_key in service.stores.facts().postings})
+
+    service.stores.once(folds, look)
+    await service.put()
+    assert {"a", "pn", "pt", "pe", "pi", "mo", "su", "iu"} <= seen[0]
+
+
+async def test_two_folds_at_once_count_each_change_once() -> None:
+    service = Service()
+    await crashing_store(service, "1.1", "1.2", "1.3.1")
+    other = Service(service.stores)
+
+    async def fold() -> None:
+        await crashing_store(other, "1.1", "1.2", "1.3.2")
+        await other.sequencer.catch_up()
+
+    service.stores.once(folds, fold)
+    await service.put("1.1", "1.2", "1.3.3")
+    assert (await service.lookup.study(PARTITION, "1.1")).instances == 3  # type: ignore[union-attr]
+    await service.settle()
+    assert healthy(service.stores) == []
+
+
+async def test_a_fold_that_gets_no_answer_is_not_repeated_blindly() -> None:
+    service = Service()
+
+    async def lose() -> None:
+        raise Ambiguous("no answer")
+
+    service.stores.once_after(folds, lose)
+    await service.put()
+    await service.settle()
+    assert (await service.lookup.study(PARTITION, "1.1")).instances == 1  # type: ignore[union-attr]
+    assert healthy(service.stores) == []
+
+
+async def test_a_folded_change_waits_for_the_feed() -> None:
+    service = Service()
+    await service.put()
+    facts = service.stores.facts()
+    assert (facts.rows.pending, [key[0] for key in facts.unfinished]) == ([], ["E"])
+    assert len(await service.feed.by_sequence(0, 10)) == 1
+    assert service.stores.facts().unfinished == []
+
+
+@pytest.mark.spec("IDX-2", "IDX-3")
+async def test_the_latest_value_that_is_not_empty_wins() -> None:
+    service = Service()
+    await service.put("1.1", "1.2", "1.3.1", name="First^Name", _00081030="CHEST")
+    await service.put("1.1", "1.2", "1.3.2", name="Second^Name")
+    view = await service.lookup.study(PARTITION, "1.1")
+    assert view is not None
+    assert view.attributes == {"00100010": "Second^Name", "00100020": "P1", "00081030": "CHEST"}
+
+
+@pytest.mark.spec("STOW-22", "QIDO-31")
+async def test_an_empty_patient_id_stands_only_while_there_is_no_other() -> None:
+    service = Service()
+    await service.put("1.1", "1.2", "1.3.1", name="", _00100020="")
+    view = await service.lookup.study(PARTITION, "1.1")
+    assert view is not None
+    assert view.attributes["00100020"] == ""
+    await service.put("1.1", "1.2", "1.3.2")
+    await service.put("1.1", "1.2", "1.3.3", _00100020="")
+    await service.settle()
+    view = await service.lookup.study(PARTITION, "1.1")
+    assert view is not None
+    assert view.attributes["00100020"] == "P1"
+    assert healthy(service.stores) == []
+
+
+async def test_a_value_of_an_older_version_loses_even_if_it_is_committed_later() -> None:
+    service, behind = Service(), None
+    await service.put("1.1", "1.2", "1.3.1", name="Newer^Version")
+    behind = Service(service.stores, skew=-3600)
+    await behind.put("1.1", "1.2", "1.3.2", name="Older^Version")
+    await service.settle()
+    assert await service.name() == "Newer^Version"
+    assert healthy(service.stores) == []
+
+
+async def test_a_value_that_is_hidden_by_a_source_about_to_be_taken_back_is_folded_before_the_answer() -> None:
+    """The study shows a later value of an instance whose deletion is pending: what was stored meanwhile will show."""
+    service = Service()
+    await service.put("1.1", "1.2", "1.3.1", name="Newer^Version")
+
+    async def crash() -> None:
+        raise Crashed
+
+    service.stores.once_after(commits, crash)
+    with pytest.raises(Crashed):
+        await service.delete("1.1", "1.2", "1.3.1")
+    behind = Service(service.stores, skew=-3600)
+    await behind.put("1.1", "1.2", "1.3.2", name="Older^Version")
+    assert any(row_key.startswith("pn!older^version!") for row_key in service.stores.facts().postings)
+    assert await service.name() == "Older^Version"
+
+
+async def test_what_a_lost_fold_has_posted_in_vain_is_removed() -> None:
+    service = Service()
+    await crashing_store(service, "1.1", "1.2", "1.3.1", name="Passed^Over")
+
+    async def crash() -> None:
+        raise Crashed
+
+    service.stores.once(folds, crash)
+    with pytest.raises(Crashed):
+        await service.sequencer.catch_up()
+    assert any("passed" in row_key for row_key in service.stores.facts().postings)
+    other = Service(service.stores)
+    await crashing_store(other, "1.1", "1.2", "1.3.2", name="Winning^Name")
+    await Service(service.stores).settle()
+    assert not any("passed" in row_key for row_key in service.stores.facts().postings)
+    assert healthy(service.stores) == []
+
+
+async def test_an_emptied_series_goes_with_its_postings_and_comes_back_new() -> None:
+    service = Service()
+    await service.put("1.1", "1.2.1", "1.3", modality="MR")
+    await service.put("1.1", "1.2.2", "1.4")
+    first = (await service.lookup.study(PARTITION, "1.1")).series["1.2.1"]  # type: ignore[union-attr]
+    assert await service.delete("1.1", "1.2.1") == 1
+    view = await service.lookup.study(PARTITION, "1.1")
+    assert view is not None
+    assert list(view.series) == ["1.2.2"]
+    await service.settle()
+    assert not any(row_key.startswith("mo!mr!") for row_key in service.stores.facts().postings)
+    service.stores.time.seconds += 1
+    await service.put("1.1", "1.2.1", "1.3")
+    again = (await service.lookup.study(PARTITION, "1.1")).series  # type: ignore[union-attr]
+    assert list(again) == ["1.2.1", "1.2.2"]
+    assert again["1.2.1"].sort_key < first.sort_key
+    await service.settle()
+    assert healthy(service.stores) == []
+
+
+async def test_a_series_is_not_dropped_while_a_change_of_it_is_pending() -> None:
+    service = Service()
+    await service.put("1.1", "1.2.2", "1.4")
+    await service.put("1.1", "1.2.1", "1.3")
+    await crashing_store(service, "1.1", "1.2.1", "1.5")
+
+    async def crash() -> None:
+        raise Crashed
+
+    service.stores.once_after(commits, crash)
+    with pytest.raises(Crashed):
+        await service.delete("1.1", "1.2.1", "1.3")
+    with patch.object(fold, "_LOGGED_AT_ONCE", 1):
+        await Service(service.stores).settle()
+    assert healthy(service.stores) == []
+
+
+async def test_a_summary_in_several_pages_is_read_as_of_one_moment() -> None:
+    """Between the pages another process folds: counted twice or not at all, the study would be wrong or gone."""
+    stores = Stores()
+    service = Service(stores)
+    for number in range(6):
+        await service.put("1.1", f"1.2.{number}", "1.3")
+    await crashing_store(service, "1.1", "1.2.0", "1.4")
+    stores.tables.page_limit = 3
+    pages = 0
+
+    async def fold_in_between(kind: str, operation: str) -> None:
+        nonlocal pages
+        pages += kind == "dicom" and operation == "page"
+        if pages == 2:
+            pages += 1
+            stores.tables.before = None
+            await Service(stores).sequencer.catch_up()
+
+    stores.tables.before = fold_in_between
+    view = await service.lookup.study(PARTITION, "1.1")
+    assert view is not None
+    assert view.instances == 7
+
+
+async def test_no_instance_is_lost_when_a_study_is_stored_deleted_and_stored_in_turns() -> None:
+    service = Service()
+    for round_number in range(5):
+        entry = service.entry("1.1", "1.2", "1.3", name=f"Round^{round_number}")
+        assert await service.store(entry) == [CommitOutcome.STORED]
+        assert await service.name() == f"Round^{round_number}"
+        assert await service.delete("1.1") == 1
+        assert await service.name() is None
+    await service.settle()
+    assert service.stores.facts().rows.anchor is None
+    assert service.stores.facts().postings == {}
