@@ -1,0 +1,51 @@
+"""PS3.5 §10, PS3.6 Table A-1 The transfer syntaxes that the service treats specially, and what can be made of which."""
+
+from typing import Final
+
+IMPLICIT_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2"
+EXPLICIT_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2.1"
+ENCAPSULATED_UNCOMPRESSED: Final = "1.2.840.10008.1.2.1.98"
+DEFLATED: Final = "1.2.840.10008.1.2.1.99"
+EXPLICIT_BIG_ENDIAN: Final = "1.2.840.10008.1.2.2"
+JPEG_BASELINE: Final = "1.2.840.10008.1.2.4.50"
+JPEG_EXTENDED: Final = "1.2.840.10008.1.2.4.51"
+JPEG_LOSSLESS: Final = "1.2.840.10008.1.2.4.57"
+JPEG_LOSSLESS_SV1: Final = "1.2.840.10008.1.2.4.70"
+JPEG_LS_LOSSLESS: Final = "1.2.840.10008.1.2.4.80"
+JPEG_LS_NEAR_LOSSLESS: Final = "1.2.840.10008.1.2.4.81"
+JPEG_2000_LOSSLESS: Final = "1.2.840.10008.1.2.4.90"
+JPEG_2000: Final = "1.2.840.10008.1.2.4.91"
+HTJ2K_LOSSLESS: Final = "1.2.840.10008.1.2.4.201"
+HTJ2K_LOSSLESS_RPCL: Final = "1.2.840.10008.1.2.4.202"
+HTJ2K: Final = "1.2.840.10008.1.2.4.203"
+RLE_LOSSLESS: Final = "1.2.840.10008.1.2.5"
+
+NATIVE: Final = frozenset({IMPLICIT_LITTLE_ENDIAN, EXPLICIT_LITTLE_ENDIAN, DEFLATED, EXPLICIT_BIG_ENDIAN})
+"""Syntaxes whose pixel data are not encapsulated."""
+
+JPEG_LOSSY_FAMILY: Final = frozenset({JPEG_BASELINE, JPEG_EXTENDED})
+JPEG_LOSSLESS_FAMILY: Final = frozenset({JPEG_LOSSLESS, JPEG_LOSSLESS_SV1})
+JPEG_LS_FAMILY: Final = frozenset({JPEG_LS_LOSSLESS, JPEG_LS_NEAR_LOSSLESS})
+JPEG_2000_FAMILY: Final = frozenset({JPEG_2000_LOSSLESS, JPEG_2000})
+HTJ2K_FAMILY: Final = frozenset({HTJ2K_LOSSLESS, HTJ2K_LOSSLESS_RPCL, HTJ2K})
+
+COMPRESSED: Final = (
+    JPEG_LOSSY_FAMILY
+    | JPEG_LOSSLESS_FAMILY
+    | JPEG_LS_FAMILY
+    | JPEG_2000_FAMILY
+    | HTJ2K_FAMILY
+    | frozenset({RLE_LOSSLESS})
+)
+"""The compressed syntaxes that are read and written."""
+
+SOURCES: Final = NATIVE | COMPRESSED | {ENCAPSULATED_UNCOMPRESSED}
+"""What can be transcoded: not video, and not what needs another server (JPIP, SMPTE)."""
+
+REVERSIBLE_TARGETS: Final = (COMPRESSED - JPEG_LOSSY_FAMILY) | {EXPLICIT_LITTLE_ENDIAN}
+"""What whole instances are transcoded to: always without a loss, also where the syntax would allow one. A lossy copy
+would be another image under the same SOP Instance UID (PS3.3 §C.7.6.1.1.5).
+"""
+
+FRAME_TARGETS: Final = COMPRESSED | {EXPLICIT_LITTLE_ENDIAN}
+"""What single frames are transcoded to: JPEG with a loss as well, for a client that asks for just that."""
