@@ -50,7 +50,8 @@ def choose_vr(choice: str, *, signed: bool) -> ValueRepresentation:
 def numbers(raw: bytes, code: str, size: int, order: str) -> Values:
     """The binary numbers in `raw`; incomplete ones at its end are left out. `order` is `<` or `>`.
 
-    NaN and infinities, which JSON has no numbers for, are the strings `NaN`, `Infinity` and `-Infinity`, as fo-dicom and the hosted service write them.
+    NaN and infinities, which JSON has no numbers for, are the strings `NaN`, `Infinity` and `-Infinity`, as fo-dicom
+    and the hosted service write them.
     """
     count = len(raw) // size
     values = list(struct.unpack_from(f"{order}{count}{code}", raw))
