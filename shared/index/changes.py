@@ -10,7 +10,7 @@ from shared.index.documents import join, split
 from shared.index.values import Attributes
 from shared.storage.ports import Entity, Value
 
-type ChangeOperation = Literal["create", "delete"]
+type ChangeOperation = Literal["create", "update", "delete"]
 
 LOGGED_COLUMNS = ("op", "series", "instance", "v")
 """What the change feed takes from a D or E row."""

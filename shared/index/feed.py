@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import Enum, auto
+from itertools import count
 
 from shared.dicom.identifiers import InstanceIdentifier
 from shared.index.changes import ChangeOperation
@@ -75,14 +76,16 @@ class ChangeFeed:
         """
         await self._sequencer.catch_up()
         now = int(self._clock.now() * 1_000_000)
-        if end is not None and _microseconds(end) <= now:
-            await self._log.fence(_microseconds(end))
-        first = await self._log.first_since(_microseconds(start) if start else 0)
+        await self._log.fence(now if end is None else min(now, _microseconds(end)))
+        first, bound = await asyncio.gather(
+            self._log.first_since(_microseconds(start) if start else 0),
+            self._log.first_since(_microseconds(end)) if end else _nothing(),
+        )
         if first is None:
             return []
-        bound = await self._log.first_since(_microseconds(end)) if end else None
         last = first + offset + limit
-        return await self._entries(first + offset, last if bound is None else min(last, bound))
+        entries = await self._entries(first + offset, last if bound is None else min(last, bound))
+        return [entry for entry in entries if end is None or entry.timestamp < end]
 
     async def latest(self) -> FeedEntry | None:
         """The entry with the highest sequence; None if there is none (CF-17). Raises Unavailable."""
@@ -112,11 +115,21 @@ class ChangeFeed:
 
 
 def _entries_of(page: FeedPage) -> list[FeedEntry]:
-    timestamp = _EPOCH + page.timestamp * _MICROSECOND
     return [
-        FeedEntry(page.first + place, timestamp, change.operation, change.namespace, change.identifier, change.version)
-        for place, change in enumerate(page.changes)
+        FeedEntry(
+            sequence,
+            _EPOCH + timestamp * _MICROSECOND,
+            change.operation,
+            change.namespace,
+            change.identifier,
+            change.version,
+        )
+        for sequence, timestamp, change in zip(count(page.first), page.timestamps(), page.changes, strict=False)
     ]
+
+
+async def _nothing() -> None:
+    """No bound."""
 
 
 def _microseconds(time: datetime) -> int:

@@ -1,15 +1,18 @@
 """The change feed as it is stored: one log of pages in buckets (storage §7).
 
-Bucket b is the partition `F{b}`: head `h`, pages `p{last sequence}`, time index `t{timestamp}`, and `k`, how far pages
-are acknowledged. Sequences are dense from 1; a page has one timestamp (microseconds since 1970), and timestamps
-strictly increase. Only who holds the head's etag appends. A full bucket is sealed, and the next one begins where it
-ends.
+Bucket b is the partition `F{b}`: head `h`, pages `p{last sequence}`, time index `t{last timestamp}`, and `k`, how far
+pages are acknowledged. Sequences are dense from 1; timestamps (microseconds since 1970) are commit times as far as they
+never decrease, and from page to page they increase. Only who holds the head's etag appends. A full bucket is sealed,
+and the next one begins where it ends.
 """
 
 import zlib
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import accumulate
+from math import ceil
 from typing import Any
 
 import orjson
@@ -18,13 +21,15 @@ from shared.dicom.identifiers import InstanceIdentifier
 from shared.errors import Unavailable
 from shared.index.attempts import ROUNDS, pause, settle
 from shared.index.changes import ChangeOperation
+from shared.index.clock import milliseconds
 from shared.index.documents import join, split
 from shared.storage.ports import Ambiguous, Entity, Operation, PreconditionFailed, TableStore, Value
 
 PAGE_ENTRIES = 1000
 BUCKET_ENTRIES = 1_000_000
 
-_PAGES_AT_ONCE = 8
+_FIRST_PAGES = 2
+_MOST_PAGES = 200
 _DIRECTORY = "feed"
 _HEAD = "h"
 _ACKNOWLEDGED = "k"
@@ -46,13 +51,37 @@ class LoggedChange:
         return int(self.id[:16], 16)
 
 
+def _committed(change: LoggedChange) -> int:
+    """When a change was committed, in microseconds since 1970; never before its request came in."""
+    return (milliseconds(change.version) + 1) * 1000
+
+
 @dataclass(frozen=True, slots=True)
 class FeedPage:
-    """Changes with consecutive sequences and one timestamp."""
+    """Changes with consecutive sequences."""
 
     first: int
     timestamp: int
+    """Of the last change; no change of an earlier page has it."""
+    earliest: int
+    """No change of the page has an earlier timestamp, and none of an earlier page has this one."""
     changes: Sequence[LoggedChange]
+
+    @property
+    def end(self) -> int:
+        """The sequence after the last one."""
+        return self.first + len(self.changes)
+
+    def timestamps(self) -> list[int]:
+        """The timestamp of each change: when it was committed, kept in the order of the sequences."""
+        return list(accumulate((self._timestamp(change) for change in self.changes), max))
+
+    def since(self, timestamp: int) -> int:
+        """The first sequence of the page with a timestamp ≥ `timestamp`; `end` if there is none."""
+        return self.first + bisect_left(self.timestamps(), timestamp)
+
+    def _timestamp(self, change: LoggedChange) -> int:
+        return max(self.earliest, min(_committed(change), self.timestamp))
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,12 +151,14 @@ class FeedLog:
 
         `now`: microseconds since 1970.
         """
-        page = FeedPage(head.next, max(now, head.timestamp + 1, head.floor), changes)
-        last = head.next + len(changes) - 1
+        earliest = max(head.timestamp + 1, head.floor)
+        latest = min(now, max(map(_committed, changes)))
+        page = FeedPage(head.next, max(earliest, latest), earliest, changes)
+        last = page.end - 1
         key = _partition(head.bucket)
         operations = [
             Operation("replace", key, _HEAD, head.properties(next=last + 1, ts=page.timestamp), head.etag),
-            Operation("insert", key, f"p{last:016}", {"first": page.first, "ts": page.timestamp, **_packed(changes)}),
+            Operation("insert", key, f"p{last:016}", _page_properties(page)),
             Operation("insert", key, f"t{page.timestamp:020}", {"first": page.first}),
         ]
         try:
@@ -178,14 +209,18 @@ class FeedLog:
         """The pages from the one that holds `sequence` on, until at least `entries` entries from there are in them."""
         bucket = await self._bucket_of_sequence(sequence)
         found: list[FeedPage] = []
-        wanted = sequence + entries
+        start, wanted = sequence, sequence + entries
         while sequence < wanted:
-            rows = await self._tables.page("feed", _partition(bucket), f"p{sequence:016}", "q", top=_PAGES_AT_ONCE)
-            pages = [_page_in(row) for row in rows.entities]
-            found += pages
-            if pages:
-                sequence = pages[-1].first + len(pages[-1].changes)
-            elif rows.next_row_key is None:
+            # Pages hold one change or a thousand: how many are needed is estimated from those that were read.
+            top = _FIRST_PAGES if not found else ceil((wanted - sequence) * len(found) / (sequence - start))
+            rows = await self._tables.page(
+                "feed", _partition(bucket), f"p{sequence:016}", "q", top=min(top, _MOST_PAGES)
+            )
+            for row in rows.entities:
+                if sequence < wanted:
+                    found.append(_page_in(row))
+                    sequence = found[-1].end
+            if not rows.entities and rows.next_row_key is None:
                 head = await self._head(bucket)
                 if head is None or (head.next <= sequence and not head.sealed):
                     break
@@ -201,7 +236,8 @@ class FeedLog:
         while True:
             rows = await self._tables.page("feed", _partition(bucket), f"t{timestamp:020}", "u", top=1)
             if rows.entities:
-                return int(rows.entities[0].properties["first"])
+                [page] = await self.pages(int(rows.entities[0].properties["first"]), 1)
+                return page.since(timestamp)
             if rows.next_row_key is None:
                 head = await self._head(bucket)
                 if head is None or (head.timestamp < timestamp and not head.sealed):
@@ -273,7 +309,7 @@ def _partition(bucket: int) -> str:
     return f"F{bucket:06}"
 
 
-def _packed(changes: Sequence[LoggedChange]) -> dict[str, Value]:
+def _page_properties(page: FeedPage) -> dict[str, Value]:
     document = [
         (
             change.id,
@@ -283,9 +319,10 @@ def _packed(changes: Sequence[LoggedChange]) -> dict[str, Value]:
             change.identifier.series_instance_uid,
             change.identifier.sop_instance_uid,
         )
-        for change in changes
+        for change in page.changes
     ]
-    return split("d", zlib.compress(orjson.dumps(document)))
+    packed = split("d", zlib.compress(orjson.dumps(document)))
+    return {"first": page.first, "ts": page.timestamp, "min": page.earliest, **packed}
 
 
 def _page_in(row: Entity) -> FeedPage:
@@ -294,4 +331,5 @@ def _page_in(row: Entity) -> FeedPage:
         LoggedChange(change_id, operation, namespace, InstanceIdentifier(*uids))
         for change_id, operation, namespace, *uids in document
     ]
-    return FeedPage(int(row.properties["first"]), int(row.properties["ts"]), changes)
+    properties: Mapping[str, Any] = row.properties
+    return FeedPage(properties["first"], properties["ts"], properties["min"], changes)

@@ -1,5 +1,6 @@
 """Hints: which studies may have pending work (storage §2, §5, §7)."""
 
+import asyncio
 from collections import OrderedDict
 from dataclasses import dataclass
 
@@ -55,10 +56,9 @@ class Hints:
 
     async def all(self) -> list[Hint]:
         """Every hint of the store."""
-        hints: list[Hint] = []
-        for partition_key in keys.hint_partitions(self._shards):
-            hints += [self._hint(entity) for entity in await self._tables.range("hint", partition_key, "", "\uffff")]
-        return hints
+        partition_keys = keys.hint_partitions(self._shards)
+        found = await asyncio.gather(*(self._tables.range("hint", key, "", "\uffff") for key in partition_keys))
+        return [self._hint(entity) for entities in found for entity in entities]
 
     async def drop(self, hint: Hint) -> None:
         """Remove a hint, unless it has been given again since it was read."""

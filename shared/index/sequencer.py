@@ -7,10 +7,11 @@ import asyncio
 import random
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from shared.dicom.identifiers import InstanceIdentifier
 from shared.index.attempts import pause
-from shared.index.changes import LOGGED_COLUMNS, ChangeOperation
+from shared.index.changes import LOGGED_COLUMNS
 from shared.index.clock import HybridClock
 from shared.index.feed_log import PAGE_ENTRIES, FeedLog, Head, LoggedChange
 from shared.index.fold import Folder
@@ -121,12 +122,13 @@ class Sequencer:
         """The head of a bucket with room, all pages before it acknowledged."""
         while True:
             head = await self._log.head()
-            if head.needs_acknowledgement and self._acknowledged != head.next - 1:
-                # Another process, or this one before a doubt, appended the last page and may not have finished it.
-                page = await self._log.last_page(head)
-                await self._acknowledge(page.changes if page else ())
-                self._acknowledged = head.next - 1
-                await self._log.acknowledged(head, head.next - 1)
+            if head.needs_acknowledgement:
+                if self._acknowledged != head.next - 1:
+                    # Another process, or this one before a doubt, appended the last page and may not have finished it.
+                    page = await self._log.last_page(head)
+                    await self._acknowledge(page.changes if page else ())
+                    self._acknowledged = head.next - 1
+                await self._log.acknowledged(head, head.next - 1)  # again: events wait for the note
             if not self._log.is_full(head):
                 return head
             await self._log.seal(head)
@@ -216,7 +218,6 @@ class Sequencer:
 
 
 def _logged_change(place: StudyPlace, row: Entity) -> LoggedChange:
-    properties = row.properties
-    identifier = InstanceIdentifier(place.study_instance_uid, str(properties["series"]), str(properties["instance"]))
-    operation: ChangeOperation = "delete" if properties["op"] == "delete" else "create"
-    return LoggedChange(row.row_key[2:], operation, place.namespace, identifier)
+    properties: Mapping[str, Any] = row.properties
+    identifier = InstanceIdentifier(place.study_instance_uid, properties["series"], properties["instance"])
+    return LoggedChange(row.row_key[2:], properties["op"], place.namespace, identifier)
