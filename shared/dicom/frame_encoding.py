@@ -109,13 +109,7 @@ def _codestream(samples: "NDArray[np.unsignedinteger[Any]]", pixels: ImagePixels
     if syntax in JPEG_LOSSY_FAMILY:
         return _jpeg(samples, pixels, syntax)
     if syntax in JPEG_LOSSLESS_FAMILY:
-        space = "RGB" if pixels.photometric == "RGB" else "YCBCR"  # a label only: nothing is transformed
-        colors: dict[str, Any] = {"colorspace": space, "outcolorspace": space, "subsampling": "444"}
-        return bytes(
-            imagecodecs.jpeg8_encode(
-                samples, lossless=True, predictor=1, bitspersample=bits, **(colors if pixels.color else {})
-            )
-        )
+        return _lossless_jpeg(samples, pixels)
     if syntax in JPEG_LS_FAMILY:
         return bytes(imagecodecs.jpegls_encode(samples, level=0, bitspersample=bits))
     transform = pixels.photometric == "RGB"
@@ -159,6 +153,27 @@ def _jpeg(samples: "NDArray[Any]", pixels: ImagePixels, syntax: str) -> bytes:
         return bytes(imagecodecs.jpeg8_encode(samples, level=_QUALITY, bitspersample=bits))
     spaces: dict[str, Any] = {"colorspace": "RGB" if pixels.photometric == "RGB" else "YCBCR", "outcolorspace": "YCBCR"}
     return bytes(imagecodecs.jpeg8_encode(samples, level=_QUALITY, subsampling="422", **spaces))
+
+
+def _lossless_jpeg(samples: "NDArray[Any]", pixels: ImagePixels) -> bytes:
+    """Components share a table, which only RGB makes the encoder do: libjpeg misreads lossless JPEGs of several tables."""
+    import imagecodecs
+
+    colors: dict[str, Any] = {"colorspace": "RGB", "outcolorspace": "RGB"} if pixels.color else {}
+    data = bytes(
+        imagecodecs.jpeg8_encode(samples, lossless=True, predictor=1, bitspersample=pixels.bits_stored, **colors)
+    )
+    return data if not pixels.color or pixels.photometric == "RGB" else _without_color_labels(data)
+
+
+def _without_color_labels(data: bytes) -> bytes:
+    """A colour JPEG without Adobe marker, its components numbered instead of named R, G and B."""
+    adobe = data.index(b"\xff\xee\x00\x0eAdobe")
+    plain = bytearray(data[:adobe] + data[adobe + 16 :])
+    frame, scan = plain.index(b"\xff\xc3\x00\x11"), plain.index(b"\xff\xda\x00\x0c")
+    for n in range(3):
+        plain[frame + 10 + 3 * n] = plain[scan + 5 + 2 * n] = n + 1
+    return bytes(plain)
 
 
 def _run_length(samples: "NDArray[Any]", pixels: ImagePixels) -> bytes:
