@@ -1,7 +1,7 @@
 """Absolute URLs in responses (URL-10, GEN-40 to GEN-43): the client's scheme, host, version segment and partition."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from shared.dicom.identifiers import InstanceIdentifier, trim_uid
 from shared.errors import InvalidRequest
@@ -30,6 +30,14 @@ class Urls:
             return f"{self.base}{self.prefix}"
         middle = f"/partitions/{self.partition}" if self.partition is not None else ""
         return f"{self.base}/{self.version_segment}{middle}"
+
+    def within(self, partition: str) -> "Urls":
+        """The same for resources of a data partition."""
+        return replace(self, partition=partition)
+
+    def operation(self, operation_id: str) -> str:
+        """URL of an operation, which belongs to no partition (OP-10)."""
+        return f"{replace(self, partition=None).root}/operations/{operation_id}"
 
     def study(self, uid: str) -> str:
         """URL of a study."""

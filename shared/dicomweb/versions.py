@@ -75,6 +75,11 @@ class ApiVersion(Enum):
         """Metadata names its bulk values by BulkDataURI instead of leaving them out (W-3)."""
         return self is ApiVersion.V2
 
+    @property
+    def success_word(self) -> str:
+        """The status of an operation that has succeeded (azure-side APIs §5)."""
+        return "succeeded" if self is ApiVersion.V2 else "completed"
+
 
 @dataclass(frozen=True, slots=True)
 class Unsupported:

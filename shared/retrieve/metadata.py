@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from shared.dicom.identifiers import InstanceIdentifier, ResourceIdentifier
-from shared.dicomweb.json_model import rebase_bulk_data, with_character_set, without_bulk_data
+from shared.dicomweb.json_model import finished
 from shared.dicomweb.partitions import Partition
 from shared.dicomweb.urls import Urls
 from shared.errors import NotFound
@@ -34,10 +34,8 @@ class MetadataRules:
 
     def finish(self, document: bytes, identifier: InstanceIdentifier) -> bytes:
         """The data set as it is sent."""
-        document = with_character_set(document, self.character_set_as_stored)
-        if self.bulk_data_uris:
-            return rebase_bulk_data(document, self.urls.instance(identifier))
-        return without_bulk_data(document)
+        url = self.urls.instance(identifier) if self.bulk_data_uris else None
+        return finished(document, url, character_set_as_stored=self.character_set_as_stored)
 
 
 @dataclass(frozen=True, slots=True)
