@@ -105,7 +105,7 @@ async def open_file(
             raise NotAcceptable("The instance was replaced by one in a transfer syntax that is not accepted.")
         try:
             if found.length <= _SMALL:
-                return OpenedFile(found, encoding, await sources.blobs.read(found.blob))
+                return OpenedFile(found, encoding, await sources.blobs.read(found.blob, 0, found.length))
             return OpenedFile(found, encoding, await sources.blobs.open(found.blob))
         except BlobNotFound:
             found = await successor(sources, partition, found)
