@@ -70,6 +70,7 @@ _EXPIRY = (
     Parameter("msdicom-expiry-option", "header", "", {"enum": ["RelativeToNow"]}),
     Parameter("msdicom-expiry-level", "header", "", {"enum": ["Study"]}),
 )
+_RANGE = Parameter("Range", "header", "The bytes of the value that are wanted", {"type": "string"})
 _REFUSED = (401, 403)
 _BUSY = (503,)
 
@@ -96,6 +97,20 @@ _BY_NAME: Mapping[str, Operation] = {
     "retrieve_frames": Operation(
         (MULTIPART_FRAMES, OCTET_STREAM), (), (200, 304), (400, *_REFUSED, 404, 406, *_BUSY), (_ACCEPT, _IF_NONE_MATCH)
     ),
+    "retrieve_instance_bulk_value": Operation(
+        (OCTET_STREAM, MULTIPART_FRAMES),
+        (),
+        (200, 206, 304),
+        (400, *_REFUSED, 404, 406, 416, *_BUSY),
+        (_ACCEPT, _IF_NONE_MATCH, _RANGE),
+    ),
+    **{
+        f"retrieve_{level}_{kind}": Operation(
+            (MULTIPART_FRAMES,), (), (200, 304), (400, *_REFUSED, 404, 406, *_BUSY), (_ACCEPT, _IF_NONE_MATCH)
+        )
+        for level in ("study", "series", "instance")
+        for kind in ("bulk_data", "pixel_data")
+    },
     "capabilities": Operation((WADL, DICOM_JSON)),
     "conformance": Operation((JSON,)),
     "openapi_yaml": Operation((YAML,)),
@@ -125,7 +140,7 @@ def reason(status: int) -> str:
 
 def path_parameters(template: str) -> list[str]:
     """The names of the parameters of a template, in order."""
-    return [segment[1:-1] for segment in template.split("/") if segment.startswith("{")]
+    return [segment[1:-1].removeprefix("*") for segment in template.split("/") if segment.startswith("{")]
 
 
 def matching_keys(resource: Resource) -> list[str]:

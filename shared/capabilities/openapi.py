@@ -24,6 +24,10 @@ _PARAMETERS: dict[str, dict[str, Any]] = {
         "description": "Frame numbers, separated by commas; the first one is 1",
         "schema": {"type": "string", "pattern": "^[0-9]+(,[0-9]+)*$"},
     },
+    "path": {
+        "description": "Where a value is in the data set, as in BulkDataURI: tags, with item numbers in between",
+        "schema": {"type": "string", "pattern": "^[0-9A-F]{8}(/[1-9][0-9]*/[0-9A-F]{8})*$"},
+    },
     "partition": {
         "description": "Data partition",
         "schema": {"type": "string", "pattern": "^[A-Za-z0-9.\\-_]{1,64}$"},
@@ -57,7 +61,7 @@ def document(version: ApiVersion, urls: Urls, *, data_partitions: bool) -> dict[
     """The description of `version`, with `urls` of a resource that has no partition."""
     paths: dict[str, Any] = {}
     for row, methods in documented(version):
-        template = row.path(data_partitions=data_partitions).removeprefix("{version}")
+        template = row.path(data_partitions=data_partitions).removeprefix("{version}").replace("{*", "{")
         path = "/" + template.removeprefix("/")
         item = paths.setdefault(path, {})
         if names := path_parameters(template):

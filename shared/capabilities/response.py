@@ -59,7 +59,8 @@ def conformance(settings: Settings, version: ApiVersion, segment: str) -> dict[s
         "resources": [
             {
                 "name": row.name,
-                "path": "/" + row.path(data_partitions=settings.data_partitions).replace("{version}", segment),
+                "path": "/"
+                + row.path(data_partitions=settings.data_partitions).replace("{version}", segment).replace("{*", "{"),
                 "methods": methods,
                 "consumes": operation(row).consumes,
                 "produces": operation(row).produces,
@@ -77,7 +78,7 @@ def wadl(settings: Settings, version: ApiVersion, *, base: str, segment: str) ->
         f"  <resources base={quoteattr(base + '/')}>",
     ]
     for row, methods in documented(version):
-        path = row.path(data_partitions=settings.data_partitions).replace("{version}", segment)
+        path = row.path(data_partitions=settings.data_partitions).replace("{version}", segment).replace("{*", "{")
         lines.append(f"    <resource path={quoteattr(path)}>")
         lines += (
             f'      <param name={quoteattr(name)} style="template" type="xsd:string"/>'

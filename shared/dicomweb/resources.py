@@ -98,6 +98,13 @@ RESOURCES: Mapping[str, Resource] = {
         _retrieve(
             "retrieve_instance_metadata", f"{_INSTANCE}/metadata", "Metadata of an instance", "retrieve-metadata"
         ),
+        _retrieve("retrieve_study_bulk_data", f"{_STUDY}/bulkdata", "Retrieve the bulk data of a study"),
+        _retrieve("retrieve_series_bulk_data", f"{_SERIES}/bulkdata", "Retrieve the bulk data of a series"),
+        _retrieve("retrieve_instance_bulk_data", f"{_INSTANCE}/bulkdata", "Retrieve the bulk data of an instance"),
+        _retrieve("retrieve_instance_bulk_value", f"{_INSTANCE}/bulkdata/{{*path}}", "Retrieve one bulk value"),
+        _retrieve("retrieve_study_pixel_data", f"{_STUDY}/pixeldata", "Retrieve the pixel data of a study"),
+        _retrieve("retrieve_series_pixel_data", f"{_SERIES}/pixeldata", "Retrieve the pixel data of a series"),
+        _retrieve("retrieve_instance_pixel_data", f"{_INSTANCE}/pixeldata", "Retrieve the pixel data of an instance"),
         _search("search_studies", "studies", "Search for studies (QIDO-RS)"),
         _search("search_series", "series", "Search for series"),
         _search("search_instances", "instances", "Search for instances"),
@@ -138,12 +145,17 @@ def _compiled(data_partitions: bool) -> tuple[tuple[Resource, re.Pattern[str]], 
 
 
 def _pattern(template: str) -> re.Pattern[str]:
-    """Literals compare without regard to case, a trailing slash is tolerated, a value is one segment (URL-6)."""
-    segments = (
-        f"(?P<{segment[1:-1]}>[^/]+)" if segment.startswith("{") else re.escape(segment)
-        for segment in template.split("/")
-    )
-    return re.compile("/".join(segments) + "/?", re.IGNORECASE)
+    """Literals compare without regard to case, a trailing slash is tolerated, a value is one segment (URL-6).
+
+    The host takes a catch-all, which may only come last, for what is left of the path, even for nothing.
+    """
+    return re.compile("/".join(map(_segment, template.split("/"))) + "/?", re.IGNORECASE)
+
+
+def _segment(segment: str) -> str:
+    if not segment.startswith("{"):
+        return re.escape(segment)
+    return f"(?P<{segment[2:-1]}>.*)" if segment.startswith("{*") else f"(?P<{segment[1:-1]}>[^/]+)"
 
 
 def _decoded(value: str) -> str:

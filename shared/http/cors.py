@@ -8,6 +8,7 @@ EXPOSED = (
     "ETag",
     "Location",
     "Content-Location",
+    "Content-Range",
     "Warning",
     "erroneous-dicom-attributes",
     "api-supported-versions",

@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
+from typing import Final
 
 import azure.functions as func
 
@@ -14,6 +15,8 @@ from shared.http.boundary import NO_CHECKS, Boundary, Checks, Context, Handler
 from shared.http.messages import Request, Response
 from shared.index.lookup import InstanceLookup
 from shared.retrieve import response
+from shared.retrieve.bulk_data import BulkData
+from shared.retrieve.bulk_handlers import BulkHandlers
 from shared.retrieve.frames import FrameBody, FrameRequest, LocatedFrames, RetrievedFrames, retrieve_frames
 from shared.retrieve.instances import OpenedFile, Sources, find_instance, open_file, retrieve_instances
 from shared.retrieve.metadata import MetadataRules, retrieve_metadata
@@ -32,6 +35,8 @@ from shared.retrieve.request import (
 from shared.retrieve.response import Part, is_current, representation_tag
 from shared.retrieve.unmapped_frames import UnmappedFrames
 from shared.storage.ports import BlobStore
+
+_LEVELS: Final = ("study", "series", "instance")
 
 type Handlers = Mapping[str, tuple[Handler, Checks]]
 """By name of the resource: what answers it, and its own checks."""
@@ -61,6 +66,7 @@ def handlers(
         Sources(lookup, blobs), UnmappedFrames(blobs), bulk_data_uris=bulk_data_uris, as_stored=character_set_as_stored
     )
     metadata = (room.metadata, Checks(accept=_check_json))
+    bulk = BulkHandlers(room.sources, BulkData(room.sources), room.unmapped)
     return {
         "retrieve_study": (room.instances, NO_CHECKS),
         "retrieve_series": (room.instances, NO_CHECKS),
@@ -69,6 +75,9 @@ def handlers(
         "retrieve_study_metadata": metadata,
         "retrieve_series_metadata": metadata,
         "retrieve_instance_metadata": metadata,
+        "retrieve_instance_bulk_value": (bulk.value, NO_CHECKS),
+        **{f"retrieve_{level}_bulk_data": (bulk.bulk_data, NO_CHECKS) for level in _LEVELS},
+        **{f"retrieve_{level}_pixel_data": (bulk.pixel_data, NO_CHECKS) for level in _LEVELS},
     }
 
 

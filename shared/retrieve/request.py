@@ -1,18 +1,17 @@
 """What a retrieve asks for, and in which representation it can be answered (PS3.18 §8.7, §10.4.1).
 
-`Accept` becomes a list of `TransferSyntaxChoice`, best first (WADO-3); what is stored then picks one of them. Only
-representations that need no transcoding are ever picked: `TransferSyntaxChoice.target` names the syntax that a
-transcoder would have to produce for the rest.
+`Accept` becomes a list of `TransferSyntaxChoice`, best first (WADO-3); what is stored then picks one of them.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
 from shared.dicom.identifiers import InstanceIdentifier, ResourceIdentifier
-from shared.dicomweb.media_types import MediaType
+from shared.dicom.transfer_syntaxes import FRAME_TARGETS, REVERSIBLE_TARGETS
+from shared.dicomweb.media_types import MULTIPART_RELATED, MediaType
 from shared.errors import InvalidRequest, NotAcceptable, NotFound
 
 IMPLICIT_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2"
@@ -102,9 +101,18 @@ class TransferSyntaxChoice:
 
     @property
     def target(self) -> str | None:
-        """The syntax to produce when none is stored that the client accepts; None: nothing can be produced."""
+        """The syntax to produce when none is stored that the client accepts; None: nothing can be produced.
+
+        Of frames only what the table lists; whole objects also in further syntaxes, as long as nothing is lost.
+        """
         first = self.transfer_syntaxes[0]
-        return first if self.listed and first != AS_STORED and first not in VIDEO else None
+        if self.resource is Resource.FRAMES:
+            return first if self.listed and first in FRAME_TARGETS else None
+        return first if first in REVERSIBLE_TARGETS else None
+
+    def produced(self) -> Encoding | None:
+        """How an object is labelled that was transcoded to `target`."""
+        return None if self.target is None else Encoding(self._label(self.target), self.target)
 
     def encoding(self, stored: str) -> Encoding | None:
         """How an object stored in the syntax `stored` is labelled when it is sent so; None: it must be transcoded."""
@@ -172,16 +180,39 @@ def _frame_syntaxes(media_type: str, *, multipart: bool, syntax: str | None) -> 
     return ((syntax,), True) if syntax in covered else None
 
 
-def choose(
-    accepted: Sequence[TransferSyntaxChoice], stored: Iterable[str]
-) -> tuple[TransferSyntaxChoice, dict[str, Encoding]]:
-    """The best choice that answers objects in all of the `stored` syntaxes without transcoding, and how each of these
-    is labelled (D-18, D-19). Raises NotAcceptable.
+type Convertible = Callable[[str, str], bool]
+"""Whether what is stored in the first transfer syntax can be sent in the second."""
 
-    Where several choices of one quality would send the same stored bytes, one that names their media type and syntax
-    is better than one that takes anything: it says more about them.
+
+def _nothing_is(_stored: str, _target: str) -> bool:
+    return False
+
+
+def choose(
+    accepted: Sequence[TransferSyntaxChoice], stored: Iterable[str], convertible: Convertible = _nothing_is
+) -> tuple[TransferSyntaxChoice, dict[str, Encoding]]:
+    """The best choice that answers objects in all of the `stored` syntaxes, and how each of these is labelled when it
+    is sent (D-18, D-19). Raises NotAcceptable.
+
+    Among choices of one quality those that need no transcoding come first. Where several would send the same stored
+    bytes, one that names their media type and syntax is better than one that takes anything: it says more about them.
     """
     syntaxes = set(stored)
+    for quality in sorted({choice.quality for choice in accepted}, reverse=True):
+        equals = [choice for choice in accepted if choice.quality == quality]
+        found = _as_they_are(equals, syntaxes) or _converted(equals, syntaxes, convertible)
+        if found is not None:
+            return found
+    raise NotAcceptable(
+        "What is stored is in another transfer syntax than the accepted ones; "
+        "transfer-syntax=* retrieves it as stored."
+    )
+
+
+type _Chosen = tuple[TransferSyntaxChoice, dict[str, Encoding]]
+
+
+def _as_they_are(accepted: Sequence[TransferSyntaxChoice], syntaxes: set[str]) -> _Chosen | None:
     possible = [
         (choice, encodings)
         for choice in accepted
@@ -189,17 +220,28 @@ def choose(
         == len(syntaxes)
     ]
     if not possible:
-        raise NotAcceptable(
-            "What is stored is in another transfer syntax than the accepted ones; "
-            "transfer-syntax=* retrieves it as stored."
-        )
+        return None
     best = possible[0][0]
     if best.resource is Resource.FRAMES and best.as_stored:
         for choice, encodings in possible:
-            same_rank = (choice.quality, choice.multipart) == (best.quality, best.multipart)
-            if same_rank and choice.media_type in FRAME_MEDIA_TYPES:
+            if choice.multipart == best.multipart and choice.media_type in FRAME_MEDIA_TYPES:
                 return choice, encodings
     return possible[0]
+
+
+def _converted(
+    accepted: Sequence[TransferSyntaxChoice], syntaxes: set[str], convertible: Convertible
+) -> _Chosen | None:
+    for choice in accepted:
+        made = choice.produced()
+        if made is None:
+            continue
+        encodings = {syntax: choice.encoding(syntax) or made for syntax in syntaxes}
+        if all(
+            encodings[syntax] is not made or convertible(syntax, made.transfer_syntax_uid) for syntax in syntaxes
+        ):
+            return choice, encodings
+    return None
 
 
 def nothing_found(accepted: Sequence[TransferSyntaxChoice], what: str) -> NotFound | NotAcceptable:
@@ -209,6 +251,39 @@ def nothing_found(accepted: Sequence[TransferSyntaxChoice], what: str) -> NotFou
     if any(choice.listed for choice in accepted):
         return NotFound(f"The requested {what} does not exist.")
     return NotAcceptable("The accepted transfer syntax is not supported.")
+
+
+# --------------------------------------------------------------------------------------------------------- bulk data
+
+
+def negotiate_value(accept: Iterable[MediaType]) -> bool:
+    """Whether a bulk value that is no pixel data goes out as multipart, not alone (BULK-2).
+
+    It is application/octet-stream in any case; what takes everything gets the bytes alone. Raises NotAcceptable.
+    """
+    for value in sorted(accept, key=lambda each: -each.quality):
+        multipart = value.type == MULTIPART_RELATED
+        media_type = value.parameters.get("type", ANY).strip().lower() if multipart else value.type
+        syntax = value.parameters.get("transfer-syntax", "").strip() or AS_STORED
+        covered = media_type in (OCTET_STREAM, "application/*", ANY) and syntax in (AS_STORED, EXPLICIT_LITTLE_ENDIAN)
+        if value.quality > 0 and covered:
+            return multipart
+    raise NotAcceptable("Bulk data are application/octet-stream.")
+
+
+def set_choices(accept: Iterable[MediaType], *, pixels_only: bool) -> tuple[TransferSyntaxChoice, ...]:
+    """How the pixel data among all bulk values of a resource may be sent: as frames are, in multipart (BULK-3, BULK-4).
+
+    Beside other values only octets can be promised. Raises NotAcceptable.
+    """
+    accepted = tuple(
+        choice
+        for choice in choices(Resource.FRAMES, accept)
+        if choice.multipart and (pixels_only or choice.media_type in (OCTET_STREAM, ANY))
+    )
+    if not accepted:
+        raise NotAcceptable("The bulk data of a resource are multipart/related.")
+    return accepted
 
 
 # ------------------------------------------------------------------------------------------------------------- paths

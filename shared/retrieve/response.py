@@ -92,6 +92,23 @@ def single_part(encoding: Encoding, length: int | None, body: bytes | AsyncItera
     return Response(200, (("Content-Type", encoding.content_type), *known, ("ETag", tag), *CACHING), body)
 
 
+def of_value(whole: Response, location: str, span: tuple[int, int] | None, size: int | None) -> Response:
+    """The single part of a bulk value: where it is, that ranges of it can be had if its `size` is known, and which
+    one this is (RFC 9110 §14.4, §15.3.7).
+    """
+    headers = [*whole.headers, ("Content-Location", location)]
+    if size is not None:
+        headers.append(("Accept-Ranges", "bytes"))
+    if span is None:
+        return Response(200, tuple(headers), whole.body)
+    return Response(206, (*headers, ("Content-Range", f"bytes {span[0]}-{span[1] - 1}/{size}")), whole.body)
+
+
+def unsatisfiable(size: int) -> Response:
+    """416: the range that is asked for begins behind the end (RFC 9110 §15.5.17)."""
+    return Response(416, (("Content-Range", f"bytes */{size}"), ("Accept-Ranges", "bytes")))
+
+
 def several_parts(media_type: str, parts: AsyncGenerator[Part], tag: str | None = None) -> Response:
     """Instances or frames as multipart/related (WADO-21..24, D-21)."""
     boundary = multipart.new_boundary()

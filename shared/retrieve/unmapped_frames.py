@@ -5,7 +5,6 @@ and time, so their size is limited, and few are read at a time.
 """
 
 import asyncio
-import zlib
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Final
@@ -14,18 +13,16 @@ from shared.dicom.frames import FrameTable, native_frame
 from shared.dicom.part10 import InvalidPart10, Part10, Part10Reader, second_opinion
 from shared.errors import NotAcceptable, NotFound
 from shared.index.values import StoredInstance
+from shared.retrieve.deflated import WHOLE, inflated_data_set
 from shared.retrieve.frame_bytes import DamagedPixelData, group_fragments, shift_bits
 from shared.retrieve.request import EXPLICIT_LITTLE_ENDIAN, VIDEO
 from shared.storage.ports import BlobStore
 
-_LIMIT: Final = 104_857_600
-"""Largest file that is read whole, and largest data set that is inflated."""
 _AT_A_TIME: Final = 2
 _REMEMBERED: Final = 256
 """Tables kept in memory: blobs never change, and a viewer asks for one frame after the other."""
 
 _PREAMBLE: Final = bytes(128) + b"DICM"
-_GROUP_LENGTH: Final = b"\x02\x00\x00\x00UL\x04\x00"
 
 
 class UnmappedFrames:
@@ -61,7 +58,7 @@ class UnmappedFrames:
         return tuple(frames[number] for number in numbers)
 
     async def _file(self, instance: StoredInstance) -> bytes:
-        if instance.length > _LIMIT:
+        if instance.length > WHOLE:
             raise NotAcceptable("The instance is too large for its frames to be told apart.")
         return await self._blobs.read(instance.blob)
 
@@ -95,19 +92,9 @@ def _mapped(data: bytes) -> FrameTable:
 
 def _inflated_frames(data: bytes, numbers: frozenset[int]) -> dict[int, bytes]:
     """The frames by number. The inflated data set, with a header of its own, is a file whose frames have offsets."""
-    header = len(_PREAMBLE) + len(_GROUP_LENGTH) + 4
-    if data[len(_PREAMBLE) : header - 4] != _GROUP_LENGTH:
-        raise NotAcceptable("The deflated data set of the instance does not tell where it begins.")
-    start = header + int.from_bytes(data[header - 4 : header], "little")
     uid = EXPLICIT_LITTLE_ENDIAN.encode() + b"\0"
     meta = b"\x02\x00\x10\x00UI" + len(uid).to_bytes(2, "little") + uid
-    try:
-        data_set = zlib.decompressobj(-zlib.MAX_WBITS).decompress(memoryview(data)[start:], _LIMIT + 1)
-    except zlib.error:
-        raise DamagedPixelData from None
-    if len(data_set) > _LIMIT:
-        raise NotAcceptable("The instance is too large for its frames to be told apart.")
-    inflated = _PREAMBLE + meta + data_set
+    inflated = _PREAMBLE + meta + inflated_data_set(data)
     table = _read(inflated).frames
     if table is None or table.encapsulated:
         raise NotFound("The instance has no frames.")

@@ -25,7 +25,7 @@ def host(method: str, path: str, data_partitions: bool) -> str:
 
 def example(template: str) -> str:
     values = {"version": "v2", "study": "1.2", "series": "1.2.3", "instance": "1.2.3.4", "frames": "1,2"}
-    return "/" + template.format(**values, partition="ward")
+    return "/" + template.replace("{*path}", "54000100/1/54001010").format(**values, partition="ward")
 
 
 @BOTH

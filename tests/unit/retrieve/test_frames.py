@@ -8,8 +8,8 @@ from shared.dicom.identifiers import InstanceIdentifier, ResourceIdentifier
 from shared.dicomweb.media_types import parse_accept
 from shared.errors import NotAcceptable, NotFound
 from shared.index import documents
+from shared.retrieve import deflated, unmapped_frames
 from shared.retrieve import frames as frames_module
-from shared.retrieve import unmapped_frames
 from shared.retrieve.frame_bytes import DamagedPixelData
 from shared.retrieve.frames import FrameRequest, retrieve_frames
 from shared.retrieve.instances import LostFile
@@ -224,7 +224,7 @@ async def test_a_video_stream_is_one_frame(archive):
 @pytest.mark.spec("FRM-7")
 @pytest.mark.parametrize("syntax", [DEFL, JPEG])
 async def test_a_file_that_is_too_large_to_be_read_whole_is_refused(archive, monkeypatch, syntax):
-    monkeypatch.setattr(unmapped_frames, "_LIMIT", 100)
+    monkeypatch.setattr(unmapped_frames, "WHOLE", 100)
     one = image(syntax=syntax, frames=3, fragments=2, offset_table=False)
     await archive.without_table(one)
     archive.forget()
@@ -238,7 +238,7 @@ async def test_a_deflated_file_is_not_inflated_without_limit(archive, monkeypatc
     one = image(syntax=DEFL, frames=2, ImageComments="a" * 9000)
     assert len(one.data) < 2000
     await archive.store(one)
-    monkeypatch.setattr(unmapped_frames, "_LIMIT", 5000)
+    monkeypatch.setattr(deflated, "WHOLE", 5000)
     with pytest.raises(NotAcceptable):
         await retrieved(archive, one, 1)
 

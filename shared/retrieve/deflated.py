@@ -1,0 +1,28 @@
+"""Files whose data set is deflated (PS3.5 §A.5): nothing in them has a byte range, so they are inflated whole."""
+
+import zlib
+from typing import Final
+
+from shared.errors import NotAcceptable
+from shared.retrieve.frame_bytes import DamagedPixelData
+
+WHOLE: Final = 104_857_600
+"""Largest file that is read whole, and largest data set that is inflated (WADO-12)."""
+
+_GROUP_LENGTH: Final = b"\x02\x00\x00\x00UL\x04\x00"
+_FILE_META: Final = 132
+
+
+def inflated_data_set(data: bytes) -> bytes:
+    """The data set of a whole file. Raises NotAcceptable, DamagedPixelData."""
+    start = _FILE_META + len(_GROUP_LENGTH) + 4
+    if data[_FILE_META : start - 4] != _GROUP_LENGTH:
+        raise NotAcceptable("The deflated data set of the instance does not tell where it begins.")
+    start += int.from_bytes(data[start - 4 : start], "little")
+    try:
+        data_set = zlib.decompressobj(-zlib.MAX_WBITS).decompress(memoryview(data)[start:], WHOLE + 1)
+    except zlib.error:
+        raise DamagedPixelData from None
+    if len(data_set) > WHOLE:
+        raise NotAcceptable("The instance is too large to be inflated.")
+    return data_set
