@@ -16,6 +16,7 @@ from shared.dicom.frames import FrameTable, encapsulated_frame, native_frame, st
 from shared.dicom.image_pixels import ImagePixels, Unconvertible, first, image_pixels
 from shared.dicom.part10_values import Part10
 from shared.dicom.transfer_syntaxes import (
+    DEFLATED,
     EXPLICIT_LITTLE_ENDIAN,
     FRAME_TARGETS,
     HTJ2K_FAMILY,
@@ -31,6 +32,10 @@ IMPLEMENTATION_CLASS_UID: Final = "2.25.106857191890076988153077102304622898932"
 IMPLEMENTATION_VERSION_NAME: Final = "SERVERLESS_DICOM"
 
 _BASIC_OFFSET_LIMIT: Final = 1 << 32
+_DEFLATE_RATIO: Final = 1032
+"""Bytes that one byte of a deflated stream can stand for."""
+_WORK_FRAMES: Final = 6
+"""Frames that a codec works with while it converts one, its own copies included."""
 _ITEM: Final = b"\xfe\xff\x00\xe0"
 _END_OF_ITEMS: Final = b"\xfe\xff\xdd\xe0\x00\x00\x00\x00"
 _PIXEL_DATA: Final = 0x7FE00010
@@ -80,6 +85,11 @@ def check_frames(pixels: ImagePixels, source: str, target: str) -> None:
     check_target(pixels, target)
 
 
+def frame_memory(pixels: ImagePixels, length: int) -> int:
+    """Bytes that converting one frame of `length` bytes takes at its peak, its result included."""
+    return length + _WORK_FRAMES * pixels.frame_bytes
+
+
 def transcode_frame(frame: bytes, pixels: ImagePixels, source: str, target: str) -> bytes:
     """One frame in another transfer syntax. `frame` as in `frame_decoding.decode`.
 
@@ -97,27 +107,35 @@ class TranscodedFile:
     length: int
 
 
-def memory_needed(pixels: ImagePixels | None, length: int) -> int:
+def memory_needed(pixels: ImagePixels | None, syntax: str, length: int, *, inflated_limit: int) -> int:
     """Bytes that transcoding a file of `length` bytes takes at its peak, its result included."""
-    if pixels is None:
-        return 3 * length
-    return 2 * length + pixels.frame_bytes * pixels.frames + 6 * pixels.frame_bytes
+    data_set = min(inflated_limit, _DEFLATE_RATIO * length) if syntax == DEFLATED else length
+    changed = 0 if pixels is None else pixels.frame_bytes * (pixels.frames + _WORK_FRAMES)
+    return length + 2 * data_set + changed
 
 
-def transcode_file(data: bytes, file: Part10, frames: FrameTable | None, target: str, *, limit: int) -> TranscodedFile:
+def transcode_file(
+    data: bytes,
+    file: Part10,
+    frames: FrameTable | None,
+    target: str,
+    *,
+    inflated_limit: int = 1 << 30,
+    pixel_limit: int = 1 << 30,
+) -> TranscodedFile:
     """The file in the transfer syntax `target`, one of REVERSIBLE_TARGETS, with new file meta information (WADO-15).
 
     `file` is what a reader made of `data`, `frames` where its frames are; None if it has no pixel data, or is deflated.
-    `limit`: bytes that the data set may have once it is inflated, and the pixel data once they are decoded.
+    The limits are bytes: of a deflated data set once it is inflated, and of the pixel data once they are decoded.
 
     Raises:
         Unconvertible: the object cannot be converted, or exceeds the limit.
     """
     source = file.transfer_syntax_uid
     pixels = pixels_to_change(file.attributes, source, target)
-    if pixels is not None and pixels.frame_bytes * pixels.frames > limit:
+    if pixels is not None and pixels.frame_bytes * pixels.frames > pixel_limit:
         raise Unconvertible("The pixel data of the instance are too large to be converted.")
-    data_set, start = data_set_of(data, source, limit=limit)
+    data_set, start = data_set_of(data, source, limit=inflated_limit)
     head = _file_meta(file, target)
     found = list(elements(data_set, start))
     if pixels is None:

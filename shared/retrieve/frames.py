@@ -1,8 +1,9 @@
 """Retrieve Frames (PS3.18 §10.4.1.1.6): byte ranges of the file, never the whole of it for one frame (FRM-7)."""
 
 import asyncio
+import hashlib
 from bisect import bisect_right
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
 
@@ -10,10 +11,14 @@ import orjson
 
 from shared.dicom.frames import FrameTable, encapsulated_frame, native_frame, strip_items
 from shared.dicom.identifiers import InstanceIdentifier
+from shared.dicom.image_pixels import ImagePixels, Unconvertible, image_pixels
+from shared.dicom.transcoding import can_transcode, check_frames, frame_memory, transcode_frame
+from shared.dicom.transfer_syntaxes import NATIVE
 from shared.dicomweb.partitions import Partition
 from shared.errors import NotAcceptable, NotFound
 from shared.index.documents import read_frame_ranges, read_metadata
 from shared.index.values import StoredInstance
+from shared.retrieve.converted import check_length
 from shared.retrieve.frame_bytes import DamagedPixelData, FragmentJoiner, shift_bits, swap_words
 from shared.retrieve.instances import Sources, find_instance, successor
 from shared.retrieve.request import (
@@ -26,6 +31,7 @@ from shared.retrieve.request import (
     nothing_found,
 )
 from shared.retrieve.unmapped_frames import UnmappedFrames
+from shared.retrieve.workshop import Workshop
 from shared.storage.ports import BlobNotFound, BlobReader, BlobStore
 
 _BATCH: Final = 4 * 1024 * 1024
@@ -49,6 +55,15 @@ class FrameRequest:
     accepted: tuple[TransferSyntaxChoice, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Conversion:
+    """From one transfer syntax to another; native frames are in little endian by then."""
+
+    pixels: ImagePixels
+    source: str
+    target: str
+
+
 class _Span(NamedTuple):
     """The bytes of the file that hold one frame."""
 
@@ -70,6 +85,8 @@ class _Layout:
     """The file has the words in the other byte order than the answer."""
     inflated: tuple[bytes, ...] | None = None
     """The frames themselves, when the data set is deflated and the file has no byte ranges for them."""
+    conversion: "_Conversion | None" = None
+    """How each frame is transcoded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +124,7 @@ async def retrieve_frames(
     while instance is not None:
         try:
             located = await _locate(sources, unmapped, partition, instance, request)
-            return located, None if is_current(located) else await _open(sources.blobs, located)
+            return located, None if is_current(located) else await _open(sources, located)
         except BlobNotFound:
             instance = await successor(sources, partition, instance)
     raise nothing_found(request.accepted, "instance")
@@ -124,11 +141,52 @@ async def _locate(
     request: FrameRequest,
 ) -> LocatedFrames:
     layout = await _layout(sources, unmapped, partition, instance, request.numbers)
-    choice, encodings = choose(request.accepted, [instance.transfer_syntax_uid])
-    encoding = encodings[instance.transfer_syntax_uid]
-    if instance.transfer_syntax_uid == EXPLICIT_BIG_ENDIAN and encoding.transfer_syntax_uid == EXPLICIT_LITTLE_ENDIAN:
+    stored = instance.transfer_syntax_uid
+    choice, encodings = choose(request.accepted, [stored], _convertible_frames)
+    converted = choice.encoding(stored) is None
+    if converted:
+        pixels = await _pixels_to_convert(sources, partition, instance)
+        choice, encodings = choose(request.accepted, [stored], pixels.convertible)
+        converted = choice.encoding(stored) is None
+        if converted:
+            layout = replace(layout, conversion=pixels.conversion(encodings[stored].transfer_syntax_uid))
+    encoding = encodings[stored]
+    if stored == EXPLICIT_BIG_ENDIAN and (converted or encoding.transfer_syntax_uid == EXPLICIT_LITTLE_ENDIAN):
         layout = replace(layout, swap=_is_in_words(await _attributes(sources, partition, instance)))
     return LocatedFrames(instance, choice, encoding, layout)
+
+
+def _convertible_frames(stored: str, target: str) -> bool:
+    return can_transcode(stored, target, frames=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Pixels:
+    """Pixels that are to be transcoded."""
+
+    described: ImagePixels
+    source: str
+
+    def convertible(self, _: str, target: str) -> bool:
+        """See `request.Convertible`."""
+        try:
+            check_frames(self.described, self.source, target)
+        except Unconvertible:
+            return False
+        return True
+
+    def conversion(self, target: str) -> _Conversion:
+        """To `target`."""
+        return _Conversion(self.described, self.source, target)
+
+
+async def _pixels_to_convert(sources: Sources, partition: Partition, instance: StoredInstance) -> _Pixels:
+    check_length(sources.workshop, instance)
+    described = image_pixels(await _attributes(sources, partition, instance))
+    if described is None:
+        raise NotFound("The instance has no pixel data.")
+    stored = instance.transfer_syntax_uid
+    return _Pixels(described, EXPLICIT_LITTLE_ENDIAN if stored in NATIVE else stored)
 
 
 async def _layout(
@@ -194,23 +252,25 @@ def _is_in_words(attributes: Mapping[str, Any]) -> bool:
 # ----------------------------------------------------------------------------------------------------------- reading
 
 
-async def _open(blobs: BlobStore, located: LocatedFrames) -> RetrievedFrames:
+async def _open(sources: Sources, located: LocatedFrames) -> RetrievedFrames:
     """Fetch the first frames; the rest follows as it is read. Raises BlobNotFound, DamagedPixelData, NotAcceptable."""
     layout = located.layout
+    file = _FrameReader(sources.blobs, located.instance.blob, layout, sources.workshop)
     if layout.inflated is not None:
-        return RetrievedFrames(layout.inflated[0], len(layout.inflated[0]), _these(layout.inflated[1:]))
+        frames = _these(layout.inflated, file)
+        first = await anext(frames)
+        return RetrievedFrames(first, len(first), frames)
     if any(_must_be_whole(layout, span) and span.length > _WHOLE for span in layout.spans):
         raise NotAcceptable("The frame is too large to be converted.")
-    file = _FrameReader(blobs, located.instance.blob, layout)
-    batches = _batches(layout.spans)
+    batches = _batches(layout.spans, layout.conversion.pixels.frame_bytes if layout.conversion else 0)
     bodies = await file.read(next(batches))
     length = len(bodies[0]) if isinstance(bodies[0], bytes) else None if layout.encapsulated else layout.spans[0].length
     return RetrievedFrames(bodies[0], length, _bodies(file, bodies[1:], batches))
 
 
-async def _these(bodies: Sequence[FrameBody]) -> AsyncGenerator[FrameBody]:
-    for body in bodies:
-        yield body
+async def _these(frames: Sequence[bytes], file: "_FrameReader") -> AsyncGenerator[bytes]:
+    for frame in frames:
+        yield await file.converted(frame, hashlib.sha256(frame).digest())
 
 
 async def _bodies(
@@ -233,19 +293,22 @@ async def _bodies(
 
 
 def _must_be_whole(layout: _Layout, span: _Span) -> bool:
-    return layout.swap or span.shift > 0 or layout.bits % 8 > 0
+    return layout.swap or span.shift > 0 or layout.bits % 8 > 0 or layout.conversion is not None
 
 
-def _batches(spans: Sequence[_Span]) -> Iterator[list[_Span]]:
-    """Runs of frames that are fetched together; a frame above the limit comes alone."""
+def _batches(spans: Sequence[_Span], decoded: int) -> Iterator[list[_Span]]:
+    """Runs of frames that are fetched together; a frame above the limit comes alone. `decoded`: bytes of a frame that
+    must be decoded.
+    """
     batch: list[_Span] = []
     size = 0
     for span in spans:
-        if batch and size + span.length > _BATCH:
+        length = max(span.length, decoded)
+        if batch and size + length > _BATCH:
             yield batch
             batch, size = [], 0
         batch.append(span)
-        size += span.length
+        size += length
     yield batch
 
 
@@ -275,6 +338,23 @@ class _FrameReader:
     blobs: BlobStore
     blob: str
     layout: _Layout
+    workshop: Workshop
+
+    async def converted(self, frame: bytes, place: Hashable) -> bytes:
+        """A frame as it is sent; `place` tells it from the others of the file. Raises NotAcceptable where it must be
+        transcoded and cannot be.
+        """
+        conversion = self.layout.conversion
+        if conversion is None:
+            return frame
+
+        async def work() -> bytes:
+            return await self.workshop.run(
+                lambda: transcode_frame(frame, conversion.pixels, conversion.source, conversion.target)
+            )
+
+        key = (self.blob, conversion.target, place)
+        return (await self.workshop.make(key, frame_memory(conversion.pixels, len(frame)), work)).value
 
     async def read(self, batch: Sequence[_Span]) -> list[FrameBody]:
         """The frames at `batch`. Raises BlobNotFound, DamagedPixelData."""
@@ -283,7 +363,8 @@ class _FrameReader:
             reader = await self.blobs.open(self.blob, first.offset, first.length)
             return [self._streamed(reader, first)]
         if len(batch) == 1:
-            return [self._frame(first, await self.blobs.read(self.blob, first.offset, first.length))]
+            frame = self._frame(first, await self.blobs.read(self.blob, first.offset, first.length))
+            return [await self.converted(frame, first)]
         ranges = _merged(batch)
         starts = [start for start, _ in ranges]
         pieces = await self.blobs.read_ranges(self.blob, ranges)
@@ -291,7 +372,7 @@ class _FrameReader:
         for span in batch:
             at = bisect_right(starts, span.offset) - 1
             begin = span.offset - starts[at]
-            bodies.append(self._frame(span, pieces[at][begin : begin + span.length]))
+            bodies.append(await self.converted(self._frame(span, pieces[at][begin : begin + span.length]), span))
         return bodies
 
     def _frame(self, span: _Span, data: bytes) -> bytes:

@@ -7,7 +7,8 @@ from typing import Final
 
 import azure.functions as func
 
-from shared.dicomweb.media_types import MediaType, accept_of, negotiate_json
+from shared.dicomweb import multipart
+from shared.dicomweb.media_types import DICOM_JSON, DICOM_XML, MediaType, accept_of, negotiate_data_sets
 from shared.dicomweb.urls import Urls
 from shared.dicomweb.versions import ApiVersion
 from shared.http.azure_functions import mount
@@ -18,14 +19,13 @@ from shared.retrieve import response
 from shared.retrieve.bulk_data import BulkData
 from shared.retrieve.bulk_handlers import BulkHandlers
 from shared.retrieve.frames import FrameBody, FrameRequest, LocatedFrames, RetrievedFrames, retrieve_frames
-from shared.retrieve.instances import OpenedFile, Sources, find_instance, open_file, retrieve_instances
+from shared.retrieve.instances import OpenedFile, Sources, find_instance, open_file, retrieve_instances, settle
 from shared.retrieve.metadata import MetadataRules, retrieve_metadata
 from shared.retrieve.request import (
     Resource,
     allow_frames,
     check_frame_numbers,
     choices,
-    choose,
     frame_numbers,
     instance_of,
     nothing_found,
@@ -65,7 +65,7 @@ def handlers(
     room = _Retrieve(
         Sources(lookup, blobs), UnmappedFrames(blobs), bulk_data_uris=bulk_data_uris, as_stored=character_set_as_stored
     )
-    metadata = (room.metadata, Checks(accept=_check_json))
+    metadata = (room.metadata, Checks(accept=_check_data_sets))
     bulk = BulkHandlers(room.sources, BulkData(room.sources), room.unmapped)
     return {
         "retrieve_study": (room.instances, NO_CHECKS),
@@ -89,8 +89,8 @@ def _check_frame_list(request: Request, _: ApiVersion) -> None:
     frame_numbers(request.route["frames"])
 
 
-def _check_json(request: Request, _: ApiVersion) -> None:
-    negotiate_json(_accepted(request))
+def _check_data_sets(request: Request, _: ApiVersion) -> None:
+    negotiate_data_sets(_accepted(request))
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,8 @@ class _Retrieve:
         accepted = choices(Resource.INSTANCE, _accepted(request))
         identifier = instance_of(request.route)
         instance = await find_instance(self.sources, context.partition, identifier, accepted)
-        choice, encodings = choose(accepted, [instance.transfer_syntax_uid])
+        stored = [instance.transfer_syntax_uid]
+        choice, encodings = await settle(self.sources, context.partition, resource_of(request.route), accepted, stored)
         tag = representation_tag(instance, choice, encodings[instance.transfer_syntax_uid])
         if is_current(request.headers.all("if-none-match"), tag):
             return response.not_modified(tag)
@@ -150,10 +151,12 @@ class _Retrieve:
 
     async def metadata(self, request: Request, context: Context) -> Response:
         """Retrieve Metadata of a study, a series or an instance."""
+        xml = negotiate_data_sets(_accepted(request)) == DICOM_XML
         rules = MetadataRules(
             bulk_data_uris=self.bulk_data_uris and context.version.emits_bulk_data_uri,
             character_set_as_stored=self.as_stored,
             urls=context.urls,
+            boundary=multipart.new_boundary() if xml else "",
         )
         scope = resource_of(request.route)
         original = wants_original(request.headers.get("msdicom-request-original"))
@@ -163,10 +166,13 @@ class _Retrieve:
             context.partition,
             scope,
             rules,
-            lambda versions: is_current(held, response.resource_tag(scope, versions, original=original)),
+            lambda versions: is_current(held, response.resource_tag(scope, versions, original=original, xml=xml)),
         )
-        tag = response.resource_tag(scope, found.versions, original=original)
-        return response.not_modified(tag) if found.body is None else response.metadata(found.body, tag)
+        tag = response.resource_tag(scope, found.versions, original=original, xml=xml)
+        if found.body is None:
+            return response.not_modified(tag)
+        content_type = multipart.content_type(rules.boundary, DICOM_XML) if xml else DICOM_JSON
+        return response.metadata(found.body, tag, content_type)
 
 
 async def _only(opened: OpenedFile) -> AsyncGenerator[OpenedFile]:

@@ -1,9 +1,9 @@
-"""Retrieve Study, Series and Instance (PS3.18 §10.4.1.1): files as stored, streamed in bounded memory."""
+"""Retrieve Study, Series and Instance (PS3.18 §10.4.1.1): files as stored or transcoded, in bounded memory."""
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from shared.dicom.identifiers import InstanceIdentifier, ResourceIdentifier
@@ -11,7 +11,9 @@ from shared.dicomweb.partitions import Partition
 from shared.errors import DicomServiceError, NotAcceptable
 from shared.index.lookup import InstanceLookup
 from shared.index.values import StoredInstance
+from shared.retrieve.converted import ConvertedFile, check_conversion, convert_file, convertible_objects
 from shared.retrieve.request import Encoding, TransferSyntaxChoice, choose, nothing_found
+from shared.retrieve.workshop import Workshop
 from shared.storage.ports import BlobNotFound, BlobReader, BlobStore
 
 _SMALL: Final = 1024 * 1024
@@ -29,19 +31,20 @@ class LostFile(DicomServiceError):
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Where a retrieve looks: the index, and the files."""
+    """Where a retrieve looks: the index, and the files; and where it has pixels converted."""
 
     lookup: InstanceLookup
     blobs: BlobStore
+    workshop: Workshop = field(default_factory=Workshop)
 
 
 @dataclass(frozen=True, slots=True)
 class OpenedFile:
-    """A stored file of which the first bytes are at hand or on their way."""
+    """A file of which the first bytes are at hand or on their way."""
 
     instance: StoredInstance
     encoding: Encoding
-    body: bytes | BlobReader
+    body: bytes | BlobReader | ConvertedFile
 
     @property
     def length(self) -> int:
@@ -94,22 +97,65 @@ async def open_file(
     choice: TransferSyntaxChoice,
 ) -> OpenedFile | None:
     """Open the file of `instance`, or of the version that has replaced it meanwhile; None when it was deleted
-    meanwhile (WADO-29).
+    meanwhile (WADO-29). It is transcoded where `choice` does not take it as stored (WADO-11).
 
-    Raises LostFile, and NotAcceptable when the newer version is in a syntax that was not accepted.
+    Raises LostFile, Unavailable, and NotAcceptable when it cannot be transcoded, or the newer version is in a syntax
+    that was not accepted.
     """
     found: StoredInstance | None = instance
     while found is not None:
-        encoding = choice.encoding(found.transfer_syntax_uid)
+        stored = choice.encoding(found.transfer_syntax_uid)
+        encoding = stored or choice.produced()
         if encoding is None:
             raise NotAcceptable("The instance was replaced by one in a transfer syntax that is not accepted.")
         try:
-            if found.length <= _SMALL:
-                return OpenedFile(found, encoding, await sources.blobs.read(found.blob, 0, found.length))
-            return OpenedFile(found, encoding, await sources.blobs.open(found.blob))
+            body: bytes | BlobReader | ConvertedFile
+            if stored is None:
+                target = encoding.transfer_syntax_uid
+                body = await convert_file(
+                    sources.workshop,
+                    sources.lookup,
+                    sources.blobs,
+                    partition=partition,
+                    instance=found,
+                    target=target,
+                )
+            elif found.length <= _SMALL:
+                body = await sources.blobs.read(found.blob, 0, found.length)
+            else:
+                body = await sources.blobs.open(found.blob)
+            return OpenedFile(found, encoding, body)
         except BlobNotFound:
             found = await successor(sources, partition, found)
     return None
+
+
+async def settle(
+    sources: Sources,
+    partition: Partition,
+    scope: ResourceIdentifier,
+    accepted: Sequence[TransferSyntaxChoice],
+    stored: Collection[str],
+) -> tuple[TransferSyntaxChoice, dict[str, Encoding]]:
+    """The best choice in which everything in `scope`, which is stored in these syntaxes, can really be sent.
+
+    What needs transcoding is looked at first, each object of it. Raises NotAcceptable (D-18, D-19).
+    """
+    left = list(accepted)
+    while True:
+        choice, encodings = choose(left, stored, convertible_objects)
+        if all(choice.encoding(syntax) for syntax in stored):
+            return choice, encodings
+        try:
+            await check_conversion(
+                sources.workshop, sources.lookup, sources.blobs, partition=partition, scope=scope, choice=choice
+            )
+        except NotAcceptable:
+            left.remove(choice)
+            if not left:
+                raise
+        else:
+            return choice, encodings
 
 
 async def retrieve_instances(
@@ -125,7 +171,8 @@ async def retrieve_instances(
     instances = await sources.lookup.instances(partition, scope, metadata=False)
     if not instances:
         raise nothing_found(accepted, "study" if scope.series_instance_uid is None else "series")
-    choice, _ = choose(accepted, {instance.transfer_syntax_uid for instance in instances})
+    stored = {instance.transfer_syntax_uid for instance in instances}
+    choice, _ = await settle(sources, partition, scope, accepted, stored)
     for at, instance in enumerate(instances):
         first = await open_file(sources, partition, instance, choice)
         if first is not None:

@@ -204,8 +204,7 @@ def choose(
         if found is not None:
             return found
     raise NotAcceptable(
-        "What is stored is in another transfer syntax than the accepted ones; "
-        "transfer-syntax=* retrieves it as stored."
+        "What is stored is in another transfer syntax than the accepted ones; transfer-syntax=* retrieves it as stored."
     )
 
 
@@ -237,9 +236,7 @@ def _converted(
         if made is None:
             continue
         encodings = {syntax: choice.encoding(syntax) or made for syntax in syntaxes}
-        if all(
-            encodings[syntax] is not made or convertible(syntax, made.transfer_syntax_uid) for syntax in syntaxes
-        ):
+        if all(encodings[syntax] is not made or convertible(syntax, made.transfer_syntax_uid) for syntax in syntaxes):
             return choice, encodings
     return None
 

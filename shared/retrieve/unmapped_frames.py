@@ -76,7 +76,11 @@ def _read(data: bytes) -> Part10:
 
 
 def _mapped(data: bytes) -> FrameTable:
-    file = _read(data)
+    return mapped_frames(data, _read(data))
+
+
+def mapped_frames(data: bytes, file: Part10) -> FrameTable:
+    """The frame table of a whole file that a reader has read. Raises NotFound (FRM-3), NotAcceptable."""
     if file.frames is not None:
         return file.frames
     if file.pixel_data is None or file.pixel_data.length is not None:

@@ -51,7 +51,7 @@ async def test_nothing_there_is_not_found(archive):
 @pytest.mark.spec("D-19", "WADO-28", "WADO-33")
 async def test_a_study_that_is_not_acceptable_is_refused_before_a_file_is_read(archive):
     study = new_uid()
-    images = [image(study), image(study, syntax=JPEG)]
+    images = [image(study), image(study, syntax=MPEG2)]
     await archive.store(*images)
     archive.forget()
     with pytest.raises(NotAcceptable):

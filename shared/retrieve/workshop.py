@@ -1,0 +1,122 @@
+"""Where pixels are converted: beside the event loop, each result once for all who wait for it, in bounded memory."""
+
+import asyncio
+import contextlib
+import os
+import weakref
+from collections import deque
+from collections.abc import Awaitable, Callable, Hashable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+from shared.errors import NotAcceptable, Unavailable
+
+_PATIENCE_SECONDS: Final = 60.0
+"""How long a request waits for memory that other requests hold."""
+_MEMORY: Final = 512 * 1024 * 1024
+_LARGEST_FILE: Final = 100 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, weakref_slot=True)
+class Made[T]:
+    """A result. Its memory counts as taken for as long as anybody holds it."""
+
+    value: T
+
+
+class Workshop:
+    """Makes things that cost memory and processor time. One per process.
+
+    `memory` bounds, in bytes, what all that is being made and all results that are still held take together;
+    `largest_file` is the size of the files that are read whole for it (WADO-12, REND-6).
+    """
+
+    def __init__(self, memory: int = _MEMORY, largest_file: int = _LARGEST_FILE) -> None:
+        self.memory = memory
+        self.largest_file = largest_file
+        self._free = memory
+        self._queue: deque[tuple[int, asyncio.Future[None]]] = deque()
+        self._making: dict[Hashable, asyncio.Task[Made[Any]]] = {}
+        self._held: weakref.WeakValueDictionary[Hashable, Made[Any]] = weakref.WeakValueDictionary()
+        self._threads = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="pixels")
+
+    async def make[T](self, key: Hashable, needed: int, work: Callable[[], Awaitable[T]]) -> Made[T]:
+        """What `work` returns; `needed` bytes are reserved for it, its result included.
+
+        Whoever asks for the same `key` while it is made, or while the result is held by anybody, gets the same.
+        Raises NotAcceptable when it needs more memory than there is, Unavailable when others hold it for too long, and
+        what `work` raises.
+        """
+        self.check(needed)
+        held = self._held.get(key)
+        if held is not None:
+            return cast("Made[T]", held)
+        task = self._making.get(key)
+        if task is None:
+            task = asyncio.create_task(self._make(key, needed, work))
+            self._making[key] = task
+            task.add_done_callback(lambda done: self._finished(key, done))
+        return cast("Made[T]", await asyncio.shield(task))
+
+    def check(self, needed: int) -> None:
+        """Raises NotAcceptable for what could never be made (WADO-12)."""
+        if needed > self.memory:
+            raise NotAcceptable("The pixel data of the instance are too large to be converted.")
+
+    async def run[T](self, function: Callable[[], T]) -> T:
+        """Run `function` in a thread, as many at a time as there are processors."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, function)
+
+    def _finished(self, key: Hashable, task: asyncio.Task[Made[Any]]) -> None:
+        self._making.pop(key, None)
+        if not task.cancelled():
+            task.exception()  # those who waited may all have gone
+
+    async def _make[T](self, key: Hashable, needed: int, work: Callable[[], Awaitable[T]]) -> Made[T]:
+        await self._reserve(needed)
+        try:
+            made = Made(await work())
+        except BaseException:
+            self._release(needed)
+            raise
+        loop = asyncio.get_running_loop()
+        weakref.finalize(made, self._release_from_anywhere, loop, needed).atexit = False
+        self._held[key] = made
+        return made
+
+    async def _reserve(self, needed: int) -> None:
+        """First come, first served: a large piece of work is not overtaken for ever by small ones."""
+        if not self._queue and needed <= self._free:
+            self._free -= needed
+            return
+        turn = asyncio.get_running_loop().create_future()
+        self._queue.append((needed, turn))
+        try:
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                await turn
+        except BaseException as error:
+            if turn.done() and not turn.cancelled():
+                self._release(needed)
+            else:
+                with contextlib.suppress(ValueError):  # gone, if its turn came while it was giving up
+                    self._queue.remove((needed, turn))
+                self._serve()
+            if isinstance(error, TimeoutError):
+                raise Unavailable("Too many images are being converted; try again later.") from None
+            raise
+
+    def _release_from_anywhere(self, loop: asyncio.AbstractEventLoop, needed: int) -> None:
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(self._release, needed)
+
+    def _release(self, needed: int) -> None:
+        self._free += needed
+        self._serve()
+
+    def _serve(self) -> None:
+        while self._queue and self._queue[0][0] <= self._free:
+            needed, turn = self._queue.popleft()
+            if not turn.done():
+                self._free -= needed
+                turn.set_result(None)
