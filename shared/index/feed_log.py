@@ -240,9 +240,10 @@ class FeedLog:
                 return page.since(timestamp)
             if rows.next_row_key is None:
                 head = await self._head(bucket)
-                if head is None or (head.timestamp < timestamp and not head.sealed):
+                nothing = head is None or head.timestamp < timestamp or head.next == head.first
+                if head is None or (nothing and not head.sealed):
                     return None
-                if head.timestamp < timestamp:
+                if nothing:
                     bucket = self._follow(head)
 
     # ----------------------------------------------------------------------------------------------------- buckets

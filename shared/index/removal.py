@@ -39,7 +39,7 @@ class Remover:
                 return
 
     async def reap(self, place: StudyPlace) -> bool:
-        """Remove the rows of a study that has no instances and no pending work; True if it did.
+        """Remove the rows of a study that has no instances and no pending work. False if there is nothing to remove.
 
         The anchor's etag proves that nothing was stored since the rows were read.
         """
@@ -59,10 +59,9 @@ class Remover:
         cleanup = Cleanup(keys.cleanup_row(int(rows.summary.properties["ver"]) + 1, sort_key), sort_key, list(postings))
         operations = [Operation("delete", partition_key, row.row_key, etag=row.etag) for row in gone]
         operations.append(Operation("insert", partition_key, cleanup.row_key, cleanup.properties()))
-        with suppress(PreconditionFailed, Ambiguous):
+        with suppress(PreconditionFailed, Ambiguous):  # something came in between, or is left: look again
             await self._tables.commit("dicom", operations)
-            return True
-        return False
+        return True
 
     # ----------------------------------------------------------------------------------------------------- inside
 

@@ -41,6 +41,7 @@ def run_history(seed: int, plan: Plan | None = None) -> World:
 
 async def _history(plan: Plan) -> World:
     world = World(plan)
+    await world.begin()
     reader = Reader()
     over = asyncio.Event()
     background = [

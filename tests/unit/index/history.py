@@ -13,6 +13,7 @@ from shared.index.feed import ChangeFeed
 from shared.index.feed_log import FeedLog
 from shared.index.instances import InstanceIndex
 from shared.index.lookup import InstanceLookup
+from shared.index.registry import STORE_ROW
 from shared.index.removal import Remover
 from shared.index.sequencer import Sequencer
 from shared.index.trash import Trash
@@ -113,6 +114,11 @@ class World:
         self.versions: dict[tuple[str, str], int] = {}
         self.numbers = count(1)
         self.stored = self.deleted = self.crashes = 0
+
+    async def begin(self) -> None:
+        """What a service finds at its start."""
+        created = {"shards": self.plan.shards, "spread": 1, "created": int(now() * 1000)}
+        await self.tables.commit("conf", [Operation("insert", *STORE_ROW, created)])
 
     def places(self) -> list[keys.StudyPlace]:
         return [

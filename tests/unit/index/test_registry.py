@@ -1,0 +1,116 @@
+"""Data partitions, and what is fixed when a store is created (dicomweb §3, storage §2)."""
+
+import asyncio
+
+import pytest
+
+from shared.errors import InvalidRequest, Misconfigured
+from shared.index.clock import HybridClock
+from shared.index.registry import Registry, namespace_of
+from shared.storage.ports import Ambiguous
+from tests.fakes.tables import MemoryTableStore
+
+
+def registry(tables: MemoryTableStore, *, data_partitions: bool = True, shards: int = 4, spread: int = 1) -> Registry:
+    clock = HybridClock(lambda: 1_800_000_000.0)
+    return Registry(tables, clock, data_partitions=data_partitions, shards=shards, spread=spread)
+
+
+@pytest.mark.spec("PART-7", "PART-10")
+async def test_a_new_store_has_the_default_partition_alone() -> None:
+    tables = MemoryTableStore()
+    new = registry(tables)
+    await new.check_at_start()
+    [default] = await new.partitions()
+    assert (default.key, default.name, default.namespace) == (1, "Microsoft.Default", "0")
+    assert default.created.timestamp() == 1_800_000_000
+    assert await new.resolve("microsoft.default", create=False) == default
+
+
+@pytest.mark.spec("PART-12", "DP-4a")
+async def test_names_that_differ_in_case_are_one_partition_and_the_first_spelling_stays() -> None:
+    tables = MemoryTableStore()
+    first = await registry(tables).resolve("Ward-7", create=True)
+    assert first.name == "Ward-7"
+    assert await registry(tables).resolve("WARD-7", create=True) == first
+    assert await registry(tables).resolve("ward-7", create=False) == first
+    assert first.namespace == namespace_of("wArD-7")
+    assert len(first.namespace) == 12
+
+
+@pytest.mark.spec("PART-6", "PART-3")
+@pytest.mark.parametrize("name", ["unknown", "", "a/b", "ä", "x" * 65])
+async def test_an_unknown_or_invalid_name_is_refused(name: str) -> None:
+    with pytest.raises(InvalidRequest):
+        await registry(MemoryTableStore()).resolve(name, create=False)
+
+
+@pytest.mark.spec("PART-4")
+async def test_concurrent_creations_agree_and_keys_are_unique() -> None:
+    async def yielding(kind: str, operation: str) -> None:
+        await asyncio.sleep(0)
+
+    tables = MemoryTableStore(before=yielding)
+    names = ["one", "two", "ONE", "three", "Two"] * 3
+    found = await asyncio.gather(*(registry(tables).resolve(name, create=True) for name in names))
+    assert len({partition.namespace for partition in found}) == 3
+    assert sorted({partition.key for partition in found}) == [2, 3, 4]
+    assert len({(partition.namespace, partition.name) for partition in found}) == 3
+
+
+async def test_a_creation_without_answer_is_resolved_by_reading() -> None:
+    lost = False
+
+    async def lose(kind: str, operation: str) -> None:
+        nonlocal lost
+        if operation == "commit" and not lost:
+            lost = True
+            raise Ambiguous
+
+    partition = await registry(MemoryTableStore(after=lose)).resolve("one", create=True)
+    assert partition.key == 2
+
+
+async def test_a_known_partition_costs_no_request() -> None:
+    tables = MemoryTableStore()
+    known = registry(tables)
+    await known.resolve("one", create=True)
+    before = tables.requests
+    await known.resolve("ONE", create=False)
+    assert tables.requests == before
+
+
+@pytest.mark.spec("PART-8")
+async def test_the_service_does_not_start_without_partitions_when_there_are_several() -> None:
+    tables = MemoryTableStore()
+    await registry(tables).check_at_start()
+    await registry(tables, data_partitions=False).check_at_start()
+    await registry(tables).resolve("one", create=True)
+    with pytest.raises(Misconfigured):
+        await registry(tables, data_partitions=False).check_at_start()
+    await registry(tables).check_at_start()
+
+
+@pytest.mark.parametrize("changed", [{"shards": 8}, {"spread": 64}])
+async def test_the_service_does_not_start_on_a_store_of_another_shape(changed: dict[str, int]) -> None:
+    tables = MemoryTableStore()
+    await registry(tables).check_at_start()
+    await registry(tables).check_at_start()
+    with pytest.raises(Misconfigured):
+        await registry(tables, **changed).check_at_start()
+
+
+async def test_two_names_of_one_digest_never_share_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shared.index.registry.namespace_of", lambda name: "aaaaaaaaaaaa")
+    tables = MemoryTableStore()
+    await registry(tables).resolve("one", create=True)
+    with pytest.raises(InvalidRequest):
+        await registry(tables).resolve("two", create=True)
+
+
+async def test_a_namespace_leads_back_to_its_partition() -> None:
+    tables = MemoryTableStore()
+    partition = await registry(tables).resolve("one", create=True)
+    assert await registry(tables).by_namespace(partition.namespace) == partition
+    assert (await registry(tables).by_namespace("0")).key == 1  # type: ignore[union-attr]
+    assert await registry(tables).by_namespace("nothing") is None
