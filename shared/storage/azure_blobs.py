@@ -22,7 +22,7 @@ from shared.storage.azure_blobs_sdk import SdkBlobStore
 from shared.storage.blob_ranges import read_merged
 from shared.storage.blob_upload import UPLOAD_ID, StagedUpload, check_metadata, new_upload_id
 from shared.storage.connection import STORAGE_SCOPE, Credential, SharedKey
-from shared.storage.ports import BlobExists, BlobNotFound, BlobProperties, BlobReader
+from shared.storage.ports import BlobExists, BlobNotFound, BlobPage, BlobProperties, BlobReader
 from shared.storage.retry import DEFAULT_BACKOFF
 
 if TYPE_CHECKING:
@@ -126,13 +126,21 @@ class AzureBlobStore:
         """Raises BlobNotFound."""
         return await self._sdk.properties(name)
 
-    async def delete(self, name: str) -> bool:
-        """Remove a blob; False when there was none."""
-        return await self._sdk.delete(name)
+    async def delete(self, name: str, *, etag: str = "") -> bool:
+        """Remove a blob; False when there was none, or another version than `etag`."""
+        return await self._sdk.delete(name, etag=etag)
 
     def list(self, prefix: str = "") -> AsyncIterator[BlobProperties]:
         """All blobs whose name starts with `prefix`, by name."""
         return self._sdk.list(prefix)
+
+    async def page(self, marker: str = "", *, top: int = 1000) -> BlobPage:
+        """At most `top` of all blobs, by name, in one request."""
+        return await self._sdk.page(marker, top=top)
+
+    async def copy_to(self, container: str, name: str, *, etag: str, metadata: Mapping[str, str]) -> None:
+        """Copy that version of a blob to the same name in another container. Raises BlobNotFound."""
+        await self._sdk.copy_to(container, name, etag=etag, metadata=metadata)
 
     async def ensure_container(self) -> None:
         """Create the container if it is missing."""

@@ -4,6 +4,7 @@ AzureBlobStore uses it for what is rare or what obstore does not offer; it serve
 client can carry the data. The client is imported with the first request.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,7 +19,7 @@ from shared.errors import DependencyRefused, Unavailable
 from shared.storage.blob_ranges import read_merged
 from shared.storage.blob_upload import BLOCK_BYTES, UPLOAD_ID, StagedUpload, check_metadata, new_upload_id
 from shared.storage.connection import Credential, SharedKey, count_answer, quiet_sdk_logs
-from shared.storage.ports import BlobExists, BlobNotFound, BlobProperties
+from shared.storage.ports import BlobExists, BlobNotFound, BlobPage, BlobProperties
 from shared.storage.retry import DEFAULT_BACKOFF
 
 if TYPE_CHECKING:
@@ -27,6 +28,11 @@ if TYPE_CHECKING:
 _CONNECT_SECONDS = 5
 _ANSWER_SECONDS = 30
 _DOWNLOAD_BYTES = 4 * 1024**2
+_COPY_PAUSES = (0.1, 0.2, 0.5, *[1.0] * 60, *[5.0] * 240)
+"""Seconds between looks at a copy that the service makes in its own time: within an account it is nearly always made
+at once."""
+_CHANGED = 412
+"""The blob has another ETag than the request names."""
 _LARGE_BODY = 2**20  # aiohttp does not want more than this as plain bytes
 
 
@@ -91,13 +97,14 @@ class SdkBlobStore:
         """Raises BlobNotFound."""
         return (await self.raw_properties(name))[0]
 
-    async def delete(self, name: str) -> bool:
-        """Remove a blob; False when there was none."""
+    async def delete(self, name: str, *, etag: str = "") -> bool:
+        """Remove a blob; False when there was none, or another version than `etag`."""
+        condition = {"etag": etag, "match_condition": MatchConditions.IfNotModified} if etag else {}
         try:
-            await self._blob(name).delete_blob()
+            await self._blob(name).delete_blob(**condition)
         except AzureError as error:
             raised = failure(error)
-            if isinstance(raised, BlobNotFound):
+            if isinstance(raised, BlobNotFound) or getattr(error, "status_code", None) == _CHANGED:
                 return False
             raise raised from None
         return True
@@ -109,6 +116,45 @@ class SdkBlobStore:
                 yield _properties(blob.name, blob.size, blob.etag, blob.creation_time, blob.metadata)[0]
         except AzureError as error:
             raise failure(error) from None
+
+    async def page(self, marker: str = "", *, top: int = 1000) -> BlobPage:
+        """At most `top` of all blobs, by name, in one request."""
+        listing = self._container().list_blobs(include=["metadata"], results_per_page=top)
+        pages = listing.by_page(continuation_token=marker or None)
+        try:
+            found = [blob async for blob in await anext(pages)]
+        except StopAsyncIteration:
+            return BlobPage((), "")
+        except AzureError as error:
+            raise failure(error) from None
+        blobs = [_properties(blob.name, blob.size, blob.etag, blob.creation_time, blob.metadata)[0] for blob in found]
+        return BlobPage(blobs, str(getattr(pages, "continuation_token", None) or ""))
+
+    async def copy_to(self, container: str, name: str, *, etag: str, metadata: Mapping[str, str]) -> None:
+        """Copy that version of a blob to the same name in another container. Raises BlobNotFound."""
+        check_metadata(metadata)
+        source = self._blob(name)
+        async with self._sibling(container) as target:
+            copy = target.get_blob_client(name)
+            try:
+                started = await copy.start_copy_from_url(
+                    source.url,
+                    metadata=dict(metadata),
+                    source_etag=etag,
+                    source_match_condition=MatchConditions.IfNotModified,
+                )
+                status = str(started["copy_status"])
+                for pause in _COPY_PAUSES:
+                    if status != "pending":
+                        break
+                    await asyncio.sleep(pause)
+                    status = str((await copy.get_blob_properties()).copy.status)
+            except AzureError as error:
+                raised = failure(error)
+                changed = getattr(error, "status_code", None) == _CHANGED
+                raise (BlobNotFound("No such version of the blob") if changed else raised) from None
+        if status != "success":
+            raise Unavailable("Blob Storage did not complete a copy")
 
     async def ensure_container(self) -> None:
         """Create the container if it is missing."""
@@ -198,26 +244,30 @@ class SdkBlobStore:
 
     def _container(self) -> "ContainerClient":
         if self._client is None:
-            from azure.storage.blob.aio import ContainerClient, LinearRetry
-
-            quiet_sdk_logs()
-            credential = self._credential
-            self._client = ContainerClient(
-                self._endpoint,
-                self._name,
-                credential={"account_name": credential.account, "account_key": credential.key}
-                if isinstance(credential, SharedKey)
-                else credential,
-                # Pauses of up to 2 s; the client's default begins at 15.
-                retry_policy=LinearRetry(backoff=1, random_jitter_range=1, retry_total=DEFAULT_BACKOFF.attempts - 1),
-                connection_timeout=_CONNECT_SECONDS,
-                read_timeout=_ANSWER_SECONDS,
-                use_env_settings=False,
-                raw_response_hook=self._count,
-                max_single_get_size=_DOWNLOAD_BYTES,
-                max_chunk_get_size=_DOWNLOAD_BYTES,
-            )
+            self._client = self._sibling(self._name)
         return self._client
+
+    def _sibling(self, container: str) -> "ContainerClient":
+        """A client for a container of the account."""
+        from azure.storage.blob.aio import ContainerClient, LinearRetry
+
+        quiet_sdk_logs()
+        credential = self._credential
+        return ContainerClient(
+            self._endpoint,
+            container,
+            credential={"account_name": credential.account, "account_key": credential.key}
+            if isinstance(credential, SharedKey)
+            else credential,
+            # Pauses of up to 2 s; the client's default begins at 15.
+            retry_policy=LinearRetry(backoff=1, random_jitter_range=1, retry_total=DEFAULT_BACKOFF.attempts - 1),
+            connection_timeout=_CONNECT_SECONDS,
+            read_timeout=_ANSWER_SECONDS,
+            use_env_settings=False,
+            raw_response_hook=self._count,
+            max_single_get_size=_DOWNLOAD_BYTES,
+            max_chunk_get_size=_DOWNLOAD_BYTES,
+        )
 
     def _count(self, answer: PipelineResponse[Any, Any]) -> None:
         self.requests += 1

@@ -11,6 +11,7 @@ from azure.core.pipeline import PipelineResponse
 
 from shared.errors import DependencyRefused, Unavailable
 from shared.storage.connection import Credential, SharedKey, count_answer, quiet_sdk_logs
+from shared.storage.ports import QueueNotFound
 from shared.storage.retry import DEFAULT_BACKOFF
 
 if TYPE_CHECKING:
@@ -44,7 +45,10 @@ class AzureQueueStore:
         self._client: QueueServiceClient | None = None
 
     async def send(self, queue: str, message: str, *, delay_seconds: int = 0) -> None:
-        """Append one message, visible after `delay_seconds`. Raises ValueError when it is too large or too late."""
+        """Append one message, visible after `delay_seconds`.
+
+        Raises QueueNotFound, and ValueError when it is too large or too late.
+        """
         check_message(message, delay_seconds)
         try:
             await self._queue(queue).send_message(
@@ -52,6 +56,14 @@ class AzureQueueStore:
             )
         except AzureError as error:
             raise _failure(error) from None
+
+    async def length(self, queue: str) -> int:
+        """About how many messages there are, those included that are being handled. Raises QueueNotFound."""
+        try:
+            properties = await self._queue(queue).get_queue_properties()
+        except AzureError as error:
+            raise _failure(error) from None
+        return int(properties.approximate_message_count or 0)
 
     async def ensure_queue(self, queue: str) -> None:
         """Create a queue if it is missing."""
@@ -112,6 +124,8 @@ def _failure(error: AzureError) -> Exception:
     code = str(getattr(error, "error_code", None) or "")
     code = code if code.isalnum() else type(error).__name__
     status = getattr(error, "status_code", None)
+    if code == "QueueNotFound":
+        return QueueNotFound("No queue of that name")
     if status in (401, 403):
         return DependencyRefused(f"Queue Storage refused the request ({status} {code})")
     return Unavailable(f"Queue Storage did not serve the request ({status or 'no answer'} {code})")

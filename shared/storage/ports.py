@@ -25,6 +25,10 @@ class PreconditionFailed(StorageError):
     """A conditional table write found an entity missing, present, or with another etag: re-read and decide."""
 
 
+class QueueNotFound(StorageError):
+    """No queue of that name."""
+
+
 class Ambiguous(StorageError):
     """A write got no answer: it may or may not have been applied. Re-read and decide (storage invariant 9)."""
 
@@ -41,6 +45,14 @@ class BlobProperties:
     etag: str
     created: datetime
     metadata: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class BlobPage:
+    """Part of a listing, by name; `next_marker` is where the next page starts, '' at the end."""
+
+    blobs: Sequence[BlobProperties]
+    next_marker: str
 
 
 class BlobUpload(Protocol):
@@ -111,12 +123,24 @@ class BlobStore(Protocol):
         """Raises BlobNotFound."""
         ...
 
-    async def delete(self, name: str) -> bool:
-        """Remove a blob; False when there was none."""
+    async def delete(self, name: str, *, etag: str = "") -> bool:
+        """Remove a blob; with `etag`, only that version of it. False when there was none, or another version."""
         ...
 
     def list(self, prefix: str = "") -> AsyncIterator[BlobProperties]:
-        """All blobs whose name starts with `prefix`, by name."""
+        """All blobs whose name starts with `prefix`, by name. Uploads that were never committed are no blobs."""
+        ...
+
+    async def page(self, marker: str = "", *, top: int = 1000) -> BlobPage:
+        """At most `top` (≤ 5000) of all blobs, by name, in one request; `marker` is where the page before ended."""
+        ...
+
+    async def copy_to(self, container: str, name: str, *, etag: str, metadata: Mapping[str, str]) -> None:
+        """Copy that version of a blob, inside the account, to the same name in another container.
+
+        What is there under that name is replaced at once. The bytes do not pass through this process. Raises
+        BlobNotFound when there is no such blob, or another version of it.
+        """
         ...
 
 
@@ -208,5 +232,9 @@ class QueueStore(Protocol):
     """Queues for work that must be paced (S-6)."""
 
     async def send(self, queue: str, message: str, *, delay_seconds: int = 0) -> None:
-        """Append one message (≤ 48 KiB of text)."""
+        """Append one message (≤ 48 KiB of text). Raises QueueNotFound."""
+        ...
+
+    async def length(self, queue: str) -> int:
+        """About how many messages there are, those included that are being handled. Raises QueueNotFound."""
         ...

@@ -6,10 +6,11 @@ from datetime import UTC, datetime
 from itertools import count
 
 from shared.storage.blob_upload import UPLOAD_ID, StagedUpload, check_metadata, new_upload_id
-from shared.storage.ports import BlobExists, BlobNotFound, BlobProperties
+from shared.storage.ports import BlobExists, BlobNotFound, BlobPage, BlobProperties
 
 type Hook = Callable[[str, str], Awaitable[None]]
-"""Called with 'blob' and the operation: 'put', 'block', 'commit', 'read', 'open', 'properties', 'delete' or 'list'."""
+"""Called with 'blob' and the operation: 'put', 'block', 'commit', 'read', 'open', 'properties', 'delete',
+'list' or 'copy'."""
 
 
 def _now() -> datetime:
@@ -44,7 +45,8 @@ class MemoryBlobStore:
     """A BlobStore in memory.
 
     `before` runs ahead of each request and `after` behind it; what they raise reaches the caller, as in
-    MemoryTableStore. `chunk_bytes` is the size of a reader's pieces.
+    MemoryTableStore. `chunk_bytes` is the size of a reader's pieces. `others` are the containers of the account into
+    which blobs can be copied.
     """
 
     def __init__(
@@ -54,12 +56,14 @@ class MemoryBlobStore:
         after: Hook | None = None,
         now: Callable[[], datetime] = _now,
         chunk_bytes: int = 1024**2,
+        others: "Mapping[str, MemoryBlobStore] | None" = None,
     ) -> None:
         self.before = before
         self.after = after
         self.requests = 0
         self._now = now
         self._chunk_bytes = chunk_bytes
+        self._others = others or {}
         self._etags = count(1)
         self._blobs: dict[str, _Blob] = {}
         self._staged: dict[tuple[str, str], bytes] = {}
@@ -113,9 +117,11 @@ class MemoryBlobStore:
         await self._end("properties")
         return properties
 
-    async def delete(self, name: str) -> bool:
+    async def delete(self, name: str, *, etag: str = "") -> bool:
         await self._begin("delete")
-        found = self._blobs.pop(name, None) is not None
+        found = name in self._blobs and etag in ("", self._blobs[name].etag)
+        if found:
+            del self._blobs[name]
         await self._end("delete")
         return found
 
@@ -125,6 +131,21 @@ class MemoryBlobStore:
             if name.startswith(prefix) and name in self._blobs:
                 yield self._blobs[name].properties(name)
         await self._end("list")
+
+    async def page(self, marker: str = "", *, top: int = 1000) -> BlobPage:
+        await self._begin("list")
+        names = [name for name in self.names() if name >= marker]
+        page = BlobPage([self._blobs[name].properties(name) for name in names[:top]], "".join(names[top : top + 1]))
+        await self._end("list")
+        return page
+
+    async def copy_to(self, container: str, name: str, *, etag: str, metadata: Mapping[str, str]) -> None:
+        check_metadata(metadata)
+        await self._begin("copy")
+        if self._find(name).etag != etag:
+            raise BlobNotFound("No such version of the blob")
+        self._others[container].drop(name, self._find(name).data, metadata)
+        await self._end("copy")
 
     async def ensure_container(self) -> None:
         """Always there."""

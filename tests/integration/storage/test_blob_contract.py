@@ -33,6 +33,25 @@ async def blobs(request: pytest.FixtureRequest, connection: StorageConnection, p
     await store.close()
 
 
+@pytest.fixture(params=["memory", "obstore", "sdk"])
+async def account(
+    request: pytest.FixtureRequest, connection: StorageConnection, prefix: str
+) -> AsyncIterator[tuple[BlobStore, BlobStore, str]]:
+    """A container, another one of the same account, and that one's name."""
+    container = f"{prefix}-errors"
+    if request.param == "memory":
+        other = MemoryBlobStore()
+        yield MemoryBlobStore(others={container: other}), other, container
+        return
+    adapter = AzureBlobStore if request.param == "obstore" else SdkBlobStore
+    stores = [adapter(connection.blob_endpoint, name, connection.credential) for name in (prefix, container)]
+    for store in stores:
+        await store.ensure_container()
+    yield stores[0], stores[1], container
+    for store in stores:
+        await store.close()
+
+
 async def download(blobs: BlobStore, name: str, offset: int = 0, length: int | None = None) -> bytes:
     reader = await blobs.open(name, offset, length)
     data = b"".join([chunk async for chunk in reader.chunks()])
@@ -238,3 +257,57 @@ async def test_metadata_that_headers_would_change_are_refused(blobs: BlobStore, 
     with pytest.raises(ValueError):
         await upload.commit(metadata)
     assert [blob async for blob in blobs.list()] == []
+
+
+async def test_only_the_version_that_is_named_is_removed(blobs: BlobStore) -> None:
+    first = await blobs.put(NAME, b"first", METADATA)
+    assert await blobs.delete(NAME, etag='"0x8D0000000000000"') is False
+    assert await blobs.read(NAME) == b"first"
+    assert await blobs.delete(NAME, etag=first.etag) is True
+    assert await blobs.delete(NAME, etag=first.etag) is False
+    second = await blobs.put(NAME, b"second", METADATA)
+    assert await blobs.delete(NAME, etag=first.etag) is False
+    assert await blobs.delete(NAME, etag=second.etag) is True
+
+
+async def test_a_listing_goes_on_where_a_page_ended(blobs: BlobStore) -> None:
+    names = [f"x/{number:02}" for number in range(7)]
+    for name in names:
+        await blobs.put(name, b"x", METADATA)
+    found: list[str] = []
+    marker, pages = "", 0
+    while pages == 0 or marker:
+        page = await blobs.page(marker, top=3)
+        assert len(page.blobs) <= 3
+        assert {blob.length for blob in page.blobs} <= {1}
+        found += [blob.name for blob in page.blobs]
+        marker, pages = page.next_marker, pages + 1
+        assert pages < 10
+    assert found == names
+
+
+async def test_an_upload_that_was_never_committed_is_in_no_listing(blobs: BlobStore) -> None:
+    upload = blobs.upload(NAME)
+    await upload.write(bytes(BLOCK_BYTES + 1))
+    await upload.stage()
+    assert [blob async for blob in blobs.list()] == []
+    assert (await blobs.page()).blobs == []
+    with pytest.raises(BlobNotFound):
+        await blobs.properties(NAME)
+    await upload.abort()
+
+
+async def test_a_blob_is_copied_into_another_container_and_replaces_what_is_there(
+    account: tuple[BlobStore, BlobStore, str],
+) -> None:
+    blobs, others, container = account
+    name = "a b/ä#1%20?.dcm"
+    written = await blobs.put(name, DATA, METADATA)
+    await others.put(name, b"old", {})
+    await blobs.copy_to(container, name, etag=written.etag, metadata={"status": "409"})
+    assert await others.read(name) == DATA
+    assert (await others.properties(name)).metadata == {"status": "409"}
+    assert await blobs.read(name) == DATA
+    for missing, etag in ((name, '"0x8D0000000000000"'), ("none", written.etag)):
+        with pytest.raises(BlobNotFound):
+            await blobs.copy_to(container, missing, etag=etag, metadata={})

@@ -6,9 +6,10 @@ import pytest
 from azure.storage.queue import TextBase64DecodePolicy
 from azure.storage.queue.aio import QueueClient
 
-from shared.errors import DependencyRefused, Unavailable
+from shared.errors import DependencyRefused
 from shared.storage.azure_queues import AzureQueueStore
 from shared.storage.connection import SharedKey, StorageConnection
+from shared.storage.ports import QueueNotFound
 from tests.fakes.queues import MemoryQueueStore
 
 
@@ -33,9 +34,17 @@ async def test_a_message_can_be_sent_once_the_queue_is_there(
     await queues.send(prefix, "é" * 24 * 1024)
     await queues.send(prefix, "later", delay_seconds=3600)
     await queues.ping()
+    assert await queues.length(prefix) == 2
     for size, delay in ((48 * 1024 + 1, 0), (1, -1), (1, 7 * 24 * 3600 + 1)):
         with pytest.raises(ValueError):
             await queues.send(prefix, "x" * size, delay_seconds=delay)
+
+
+async def test_a_queue_that_is_not_there_says_so(queues: AzureQueueStore | MemoryQueueStore, prefix: str) -> None:
+    with pytest.raises(QueueNotFound):
+        await queues.send(prefix, "text")
+    with pytest.raises(QueueNotFound):
+        await queues.length(prefix)
 
 
 async def test_a_reader_gets_the_text_unless_it_is_delayed(connection: StorageConnection, prefix: str) -> None:
@@ -56,10 +65,6 @@ async def test_a_reader_gets_the_text_unless_it_is_delayed(connection: StorageCo
 
 
 async def test_failures_are_told_in_our_words(connection: StorageConnection, prefix: str) -> None:
-    store = AzureQueueStore(connection.queue_endpoint, connection.credential)
-    with pytest.raises(Unavailable, match="QueueNotFound"):
-        await store.send(prefix, "text")
-    await store.close()
     refused = AzureQueueStore(connection.queue_endpoint, SharedKey("devstoreaccount1", "AAAA"))
     for request in (refused.ping(), refused.send(prefix, "text"), refused.ensure_queue(prefix)):
         with pytest.raises(DependencyRefused):
