@@ -17,7 +17,7 @@ import psutil
 _ROUNDS = 5
 _FEWEST_IN_ROUNDS = 200
 _REPORT_SECONDS = 10.0
-_QUIET_SECONDS = 4
+_QUIET_SECONDS = 3
 _QUIET_SHARE = 0.04
 """Of one core: what a worker uses when nothing is left to do."""
 _QUIET_DEADLINE = 300

@@ -21,7 +21,7 @@ async def run(bench: Bench, client: Client, service: LocalService | None) -> Non
         for start in starts:
             await client.store([small.instance(_BASE + n, 0, 0, name=_name(n)) for n in range(start, start + 20)])
 
-    for size in (100, 500) if bench.quick else (100, 1000, 5000):
+    for size in (100, 300) if bench.quick else (100, 1000, 5000):
         starts = iter(range(stored, size, 20))
         await asyncio.gather(*(fill(starts) for _ in range(4)))
         stored = size
