@@ -15,6 +15,7 @@ from shared.errors import NotAcceptable, UnsupportedMedia
 
 DICOM = "application/dicom"
 DICOM_JSON = "application/dicom+json"
+DICOM_XML = "application/dicom+xml"
 JSON = "application/json"
 OCTET_STREAM = "application/octet-stream"
 MULTIPART_RELATED = "multipart/related"
@@ -135,21 +136,33 @@ def parse_content_type(text: str | None) -> MediaType:
     return value
 
 
-def negotiate_json(accept: Iterable[MediaType]) -> str:
-    """The JSON media type to send to a store, a search or a metadata request (ACC-1 to ACC-4).
+def negotiate_data_sets(accept: Sequence[MediaType]) -> str:
+    """What data sets are sent as, to a store, a search or a metadata request: DICOM_JSON or DICOM_XML (ACC-1 to ACC-5).
 
-    The most specific range that covers the type decides, so `application/dicom+json;q=0, */*` refuses it.
-    Raises NotAcceptable, without a text (ERR-2), if no value covers it.
+    The most specific range that covers JSON decides about it, so `application/dicom+json;q=0, */*` refuses it. XML has
+    to be named, alone or as the type of multipart/related; it is sent when its weight is the greater one, or the same
+    and JSON is not named. Raises NotAcceptable, without a text (ERR-2), if neither is accepted.
     """
-    offered: dict[str, float] = {}
-    for value in accept:
-        offered[value.type] = max(value.quality, offered.get(value.type, 0.0))
-    json = [offered[name] for name in (DICOM_JSON, JSON) if name in offered]
-    ranges = [offered[name] for name in ("application/*", "*/*") if name in offered]
-    decisive = max(json) if json else next(iter(ranges), 0.0)
-    if decisive <= 0.0:
+    json = _weight(accept, (DICOM_JSON, JSON))
+    ranges = (_weight(accept, (name,)) for name in ("application/*", "*/*"))
+    of_json = json if json is not None else next((weight for weight in ranges if weight is not None), 0.0)
+    xml = max((value.quality for value in accept if _names_xml(value)), default=0.0)
+    if xml > of_json or (xml > 0.0 and xml == of_json and json is None):
+        return DICOM_XML
+    if of_json <= 0.0:
         raise NotAcceptable
     return DICOM_JSON
+
+
+def _weight(accept: Iterable[MediaType], names: Sequence[str]) -> float | None:
+    """The greatest weight of the values with one of these types; None if there are none."""
+    return max((value.quality for value in accept if value.type in names), default=None)
+
+
+def _names_xml(value: MediaType) -> bool:
+    if value.type == MULTIPART_RELATED:
+        return (value.get("type") or "").strip().lower() == DICOM_XML
+    return value.type == DICOM_XML
 
 
 def accepts_problem(values: Iterable[str]) -> bool:

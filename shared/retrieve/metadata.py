@@ -1,4 +1,7 @@
-"""Retrieve Metadata (PS3.18 §10.4.1.1.2, Annex F): one DICOM JSON data set per instance, from the index alone."""
+"""Retrieve Metadata (PS3.18 §10.4.1.1.2): one data set per instance, from the index alone.
+
+A JSON array of them (Annex F), or multipart/related with an XML document for each (PS3.19 §A.1, ACC-5).
+"""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Sequence
@@ -6,8 +9,12 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final
 
+import orjson
+
 from shared.dicom.identifiers import InstanceIdentifier, ResourceIdentifier
+from shared.dicomweb import multipart, xml_model
 from shared.dicomweb.json_model import finished
+from shared.dicomweb.media_types import DICOM_XML
 from shared.dicomweb.partitions import Partition
 from shared.dicomweb.urls import Urls
 from shared.errors import NotFound
@@ -18,6 +25,8 @@ from shared.storage.ports import BlobNotFound
 
 _CHUNK: Final = 256 * 1024
 """Documents are sent in pieces of about this many bytes."""
+_XML_CHUNK: Final = 64 * 1024
+"""Likewise; they take longer to make."""
 _PARALLEL: Final = 16
 """How many documents that are too large for the index are read from blobs at a time."""
 
@@ -31,11 +40,24 @@ class MetadataRules:
     character_set_as_stored: bool
     """D-7."""
     urls: Urls
+    boundary: str = ""
+    """Of multipart/related, for XML; empty: JSON."""
 
     def finish(self, document: bytes, identifier: InstanceIdentifier) -> bytes:
-        """The data set as it is sent."""
-        url = self.urls.instance(identifier) if self.bulk_data_uris else None
-        return finished(document, url, character_set_as_stored=self.character_set_as_stored)
+        """The data set as it is sent; of XML the whole part."""
+        url = self.urls.instance(identifier)
+        document = finished(
+            document, url if self.bulk_data_uris else None, character_set_as_stored=self.character_set_as_stored
+        )
+        if not self.boundary:
+            return document
+        headers = (("Content-Type", DICOM_XML), ("Content-Location", f"{url}/metadata"))
+        return multipart.part_head(self.boundary, headers, first=True) + xml_model.dumps(orjson.loads(document))
+
+    @property
+    def framing(self) -> tuple[bytes, bytes, bytes]:
+        """What comes before, between and after finished data sets."""
+        return (b"", b"\r\n", multipart.closing(self.boundary)) if self.boundary else (b"[", b",", b"]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +67,7 @@ class RetrievedMetadata:
     versions: Collection[int]
     """The watermarks of its instances, from which the ETag is made."""
     body: bytes | AsyncIterator[bytes] | None
-    """The JSON array; None if the client has it already."""
+    """None if the client has it already."""
 
 
 async def retrieve_metadata(
@@ -67,7 +89,7 @@ async def retrieve_metadata(
     if not instances:
         raise NotFound(f"The requested {'study' if scope.series_instance_uid is None else 'series'} does not exist.")
     versions = [instance.version for instance in instances]
-    body = None if is_current(versions) else _array(_documents(sources, partition, scope, rules))
+    body = None if is_current(versions) else _joined(_documents(sources, partition, scope, rules), rules)
     return RetrievedMetadata(versions, body)
 
 
@@ -87,7 +109,8 @@ async def _of_one(
     document = await _document(sources, partition, instance)
     if document is None:
         raise NotFound("The requested instance does not exist.")
-    return RetrievedMetadata(versions, b"[" + rules.finish(document, identifier) + b"]")
+    before, _, after = rules.framing
+    return RetrievedMetadata(versions, before + rules.finish(document, identifier) + after)
 
 
 async def _documents(
@@ -131,19 +154,22 @@ async def _document(sources: Sources, partition: Partition, instance: StoredInst
     return None
 
 
-async def _array(documents: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
-    """The documents as a JSON array, in pieces."""
+async def _joined(documents: AsyncGenerator[bytes], rules: MetadataRules) -> AsyncGenerator[bytes]:
+    """The documents as one body, in pieces."""
+    separator, between, after = rules.framing
+    most = _XML_CHUNK if rules.boundary else _CHUNK
     pieces: list[bytes] = []
     size = 0
-    separator = b"["
     async with aclosing(documents):
         async for document in documents:
             pieces += (separator, document)
-            separator = b","
+            separator = between
             size += len(document)
-            if size >= _CHUNK:
+            if size >= most:
                 yield b"".join(pieces)
                 pieces.clear()
                 size = 0
                 await asyncio.sleep(0)  # documents of one page come without waiting: let others have their turn
-    yield b"".join([*pieces, b"]" if separator == b"," else b"[]"])
+    if separator != between:
+        pieces.append(separator)
+    yield b"".join([*pieces, after])

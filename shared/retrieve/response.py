@@ -8,6 +8,7 @@ from typing import Final
 
 from shared.dicom.identifiers import ResourceIdentifier
 from shared.dicomweb import multipart
+from shared.dicomweb.media_types import DICOM_JSON
 from shared.http.messages import Response
 from shared.index.values import StoredInstance
 from shared.retrieve.request import Encoding, TransferSyntaxChoice
@@ -32,10 +33,14 @@ class Part:
 # -------------------------------------------------------------------------------------------------------- validators
 
 
-def resource_tag(scope: ResourceIdentifier, versions: Collection[int], *, original: bool) -> str:
-    """The ETag of metadata: the highest watermark and, unless of one instance, how many (META-6, D-24, D-25)."""
+def resource_tag(scope: ResourceIdentifier, versions: Collection[int], *, original: bool, xml: bool = False) -> str:
+    """The ETag of metadata: the highest watermark and, unless of one instance, how many (META-6, D-24, D-25).
+
+    That of XML is weak: the boundary of its multipart changes.
+    """
     count = "" if scope.sop_instance_uid is not None else f"-{len(versions)}"
-    return f'"{max(versions)}{count}{"-o" if original else ""}"'
+    tag = f"{max(versions)}{count}{'-o' if original else ''}"
+    return f'W/"{tag}-xml"' if xml else f'"{tag}"'
 
 
 def representation_tag(instance: StoredInstance, choice: TransferSyntaxChoice, encoding: Encoding) -> str:
@@ -81,9 +86,9 @@ def not_modified(tag: str) -> Response:
     return Response(304, (("ETag", tag), *CACHING))
 
 
-def metadata(body: bytes | AsyncIterator[bytes], tag: str) -> Response:
-    """A JSON array of data sets (META-1)."""
-    return Response(200, (("Content-Type", "application/dicom+json"), ("ETag", tag), *CACHING), body)
+def metadata(body: bytes | AsyncIterator[bytes], tag: str, content_type: str = DICOM_JSON) -> Response:
+    """A JSON array of data sets, or a multipart of XML documents (META-1, ACC-5)."""
+    return Response(200, (("Content-Type", content_type), ("ETag", tag), *CACHING), body)
 
 
 def single_part(encoding: Encoding, length: int | None, body: bytes | AsyncIterator[bytes], tag: str) -> Response:

@@ -5,7 +5,7 @@ import time
 
 import azure.functions as func
 
-from shared.dicomweb.media_types import accept_of, negotiate_json
+from shared.dicomweb.media_types import accept_of, negotiate_data_sets
 from shared.dicomweb.query_parameters import parse_query
 from shared.dicomweb.versions import ApiVersion
 from shared.http.azure_functions import mount
@@ -49,6 +49,7 @@ def _handler(resource: str, ports: SearchPorts, character_set_as_stored: bool) -
             host=request.host,
             more=page.more,
             character_set_as_stored=character_set_as_stored,
+            media_type=negotiate_data_sets(accept_of(request.headers.all("accept"), request.query)),
         )
 
     return handle
@@ -59,4 +60,4 @@ def _check_query(request: Request, _: ApiVersion) -> None:
 
 
 def _check_accept(request: Request, _: ApiVersion) -> None:
-    negotiate_json(accept_of(request.headers.all("accept"), request.query))
+    negotiate_data_sets(accept_of(request.headers.all("accept"), request.query))

@@ -9,7 +9,8 @@ import orjson
 
 from shared.dicom.dictionary import vm_of, vr_of
 from shared.dicom.identifiers import InstanceIdentifier
-from shared.dicomweb import json_model
+from shared.dicomweb import json_model, multipart, xml_model
+from shared.dicomweb.media_types import DICOM_JSON, DICOM_XML
 from shared.dicomweb.urls import Urls
 from shared.http.messages import Response
 from shared.index.postings import (
@@ -101,8 +102,12 @@ def render(
     host: str,
     more: bool,
     character_set_as_stored: bool,
+    media_type: str = DICOM_JSON,
 ) -> Response:
-    """The response of a search; `more` results exist beyond them (QIDO-2, QIDO-44)."""
+    """The response of a search; `more` results exist beyond them (QIDO-2, QIDO-44).
+
+    `media_type` is that of the data sets: DICOM_JSON, or DICOM_XML as multipart/related with a part for each result.
+    """
     headers: list[tuple[str, str]] = []
     if more:
         headers.append(("Warning", f'299 {_warning_agent(host)}: "There are additional results that can be requested"'))
@@ -110,13 +115,22 @@ def render(
         headers.append(("erroneous-dicom-attributes", ",".join(query.erroneous)))
     if not results:
         return Response(204, tuple(headers))
-    documents = []
+    documents: list[bytes] = []
     for result in results:
         document = json_model.dumps(dataset(result, query, urls))
         if b'"BulkDataURI"' in document:
             document = json_model.without_bulk_data(document)
         documents.append(json_model.with_character_set(document, character_set_as_stored))
-    headers.append(("Content-Type", "application/dicom+json"))
+    if media_type == DICOM_XML:
+        boundary = multipart.new_boundary()
+        parts = (
+            multipart.part_head(boundary, [("Content-Type", DICOM_XML)], first=not number)
+            + xml_model.dumps(orjson.loads(document))
+            for number, document in enumerate(documents)
+        )
+        headers.append(("Content-Type", multipart.content_type(boundary, DICOM_XML)))
+        return Response(200, tuple(headers), b"".join([*parts, multipart.closing(boundary)]))
+    headers.append(("Content-Type", DICOM_JSON))
     return Response(200, tuple(headers), json_model.join(documents))
 
 

@@ -5,7 +5,7 @@ from typing import Final
 
 import azure.functions as func
 
-from shared.dicomweb.media_types import accept_of, negotiate_json
+from shared.dicomweb.media_types import accept_of, negotiate_data_sets
 from shared.dicomweb.versions import ApiVersion
 from shared.http.azure_functions import mount
 from shared.http.boundary import Boundary, Checks, Context
@@ -20,7 +20,7 @@ _RESOURCES: Final = ("store_studies", "store_study")
 
 def check_accept(request: Request, _version: ApiVersion) -> None:
     """STOW-9. Raises NotAcceptable."""
-    negotiate_json(accept_of(request.headers.all("accept"), request.query))
+    negotiate_data_sets(accept_of(request.headers.all("accept"), request.query))
 
 
 CHECKS: Final = Checks(early=check_content_type, accept=check_accept)
@@ -35,7 +35,12 @@ def blueprint(boundary: Boundary, ingest: Ingest) -> func.Blueprint:
             wanted, request.body, version=context.version, partition=context.partition, ingest=ingest
         )
         return store_response(
-            outcomes, version=context.version, urls=context.urls, study=wanted.study, host=request.host
+            outcomes,
+            version=context.version,
+            urls=context.urls,
+            study=wanted.study,
+            host=request.host,
+            media_type=negotiate_data_sets(accept_of(request.headers.all("accept"), request.query)),
         )
 
     functions = func.Blueprint()

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
-from shared.dicomweb.json_model import dumps
+from shared.dicomweb import json_model, xml_model
+from shared.dicomweb.media_types import DICOM_JSON, DICOM_XML
 from shared.dicomweb.urls import Urls
 from shared.dicomweb.versions import ApiVersion
 from shared.http.messages import Response
@@ -20,11 +21,18 @@ _SEVERAL_VALUES: Final = (
 
 
 def store_response(
-    outcomes: Sequence[StoreOutcome], *, version: ApiVersion, urls: Urls, study: str | None, host: str
+    outcomes: Sequence[StoreOutcome],
+    *,
+    version: ApiVersion,
+    urls: Urls,
+    study: str | None,
+    host: str,
+    media_type: str = DICOM_JSON,
 ) -> Response:
     """The response to a store of `outcomes`, in the order of the request (STOW-34).
 
     `study` is the StudyInstanceUID of the request's path; `host` is the request's, and names the author of a Warning.
+    `media_type` is DICOM_JSON or DICOM_XML: one document in both cases (ACC-5).
     """
     if not outcomes:
         return Response(204)
@@ -39,10 +47,11 @@ def store_response(
         items = (_success_item(outcome, version, urls) for outcome in succeeded)
         dataset[_REFERENCED_SOP_SEQUENCE] = _element("SQ", *items)
 
-    headers = [("Content-Type", "application/dicom+json")]
+    headers = [("Content-Type", media_type)]
     if any(outcome.several_values for outcome in succeeded):
         headers.append(("Warning", f'299 {_warn_agent(host)} "{_SEVERAL_VALUES}"'))
-    return Response(_status(succeeded, failed, version), tuple(headers), dumps(dataset))
+    body = xml_model.dumps(dataset) if media_type == DICOM_XML else json_model.dumps(dataset)
+    return Response(_status(succeeded, failed, version), tuple(headers), body)
 
 
 def _status(succeeded: Sequence[StoreOutcome], failed: Sequence[StoreOutcome], version: ApiVersion) -> int:

@@ -6,7 +6,7 @@ from shared.dicomweb.media_types import (
     MediaType,
     accept_of,
     accepts_problem,
-    negotiate_json,
+    negotiate_data_sets,
     parse_accept,
     parse_content_type,
 )
@@ -179,10 +179,30 @@ def test_an_accept_parameter_that_cannot_be_read_is_not_acceptable():
         "image/png, application/dicom+json;q=0.1",
         "application/json;q=0, application/dicom+json",
         "text/html, */*;q=0.1",
+        'multipart/related; type="application/dicom+xml";q=0.5, application/dicom+json',
+        "application/dicom+xml, application/dicom+json",
+        "application/dicom+xml;q=0.5, */*;q=0.6",
     ],
 )
 def test_json_is_sent_to_a_client_that_accepts_it(text):
-    assert negotiate_json(parse_accept([text])) == "application/dicom+json"
+    assert negotiate_data_sets(parse_accept([text])) == "application/dicom+json"
+
+
+@pytest.mark.spec("ACC-5")
+@pytest.mark.parametrize(
+    "text",
+    [
+        'multipart/related; type="application/dicom+xml"',
+        "Multipart/Related; type=Application/DICOM+XML; transfer-syntax=*",
+        "application/dicom+xml",
+        'multipart/related; type="application/dicom+xml", */*',
+        "application/dicom+json;q=0.5, application/dicom+xml",
+        "application/dicom+json;q=0, application/dicom+xml;q=0.1",
+        "application/dicom+xml;q=0.5, */*;q=0.1",
+    ],
+)
+def test_xml_is_sent_to_a_client_that_prefers_it(text):
+    assert negotiate_data_sets(parse_accept([text])) == "application/dicom+xml"
 
 
 @pytest.mark.spec("ACC-4", "ERR-2")
@@ -193,7 +213,8 @@ def test_json_is_sent_to_a_client_that_accepts_it(text):
         "application/data",
         "image/png",
         "application/dicom+json+x",
-        "application/dicom+xml",
+        "application/dicom+xml;q=0",
+        "multipart/related; type=application/dicom",
         "application/dicom+json;q=0",
         "application/dicom+json;q=0, */*",
         "*/*;q=0",
@@ -202,7 +223,7 @@ def test_json_is_sent_to_a_client_that_accepts_it(text):
 )
 def test_json_is_refused_to_a_client_that_does_not_accept_it(text):
     with pytest.raises(NotAcceptable) as refused:
-        negotiate_json(parse_accept([text]))
+        negotiate_data_sets(parse_accept([text]))
 
     assert str(refused.value) == ""
 
