@@ -165,6 +165,14 @@ def _names_xml(value: MediaType) -> bool:
     return value.type == DICOM_XML
 
 
+def negotiate_plain_json(accept: Iterable[MediaType]) -> str:
+    """The media type of JSON that is no data set. Who asks for DICOM JSON gets it, too. Raises NotAcceptable."""
+    accepted = {JSON, DICOM_JSON, "application/*", "*/*"}
+    if not any(value.type in accepted and value.quality > 0 for value in accept):
+        raise NotAcceptable
+    return JSON
+
+
 def accepts_problem(values: Iterable[str]) -> bool:
     """Whether the client asks by name for `application/problem+json` (D-4). Unreadable values count as no."""
     try:
