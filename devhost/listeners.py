@@ -78,7 +78,11 @@ class Listeners:
         self._session: ClientSession | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self.deliveries: list[Delivery] = []
-        self.event_grid = EventGrid([Topic(EVENTS_TOPIC, topic_key), Topic(STORAGE_TOPIC, "", EventSchema.EVENT_GRID)])
+        schemas = {"eventgrid": EventSchema.EVENT_GRID}
+        schema = schemas.get(settings.get("DICOM_EVENTS_SCHEMA", "").lower(), EventSchema.CLOUD_EVENTS)
+        self.event_grid = EventGrid(
+            [Topic(EVENTS_TOPIC, topic_key, schema), Topic(STORAGE_TOPIC, "", EventSchema.EVENT_GRID)]
+        )
         self.event_grid_trigger = EventGridTrigger(self._of("eventgridtrigger"), invoker)
         self.blobs = {function.name.lower(): self._blob(function) for function in self._of("blobtrigger")}
         self.timers = {

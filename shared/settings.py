@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
@@ -66,6 +67,8 @@ class Settings(BaseModel):
     # --- the edge
     public_base_url: str = Field("", alias="PUBLIC_BASE_URL")
     """Scheme, host and path base of URLs in responses, when a gateway stands in front."""
+    website_hostname: str = Field("", alias="WEBSITE_HOSTNAME")
+    """Set by the platform: the host name under which the app is reached."""
     trust_forwarded_headers: bool = Field(False, alias="TRUST_FORWARDED_HEADERS")
     cors_origins: Words = Field((), alias="CORS_ALLOWED_ORIGINS")
     cors_methods: Words = Field(("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"), alias="CORS_ALLOWED_METHODS")
@@ -80,6 +83,14 @@ class Settings(BaseModel):
     """Endpoint of the Event Grid custom topic; empty: no events, the timer sweep alone sequences changes."""
     events_topic_key: str = Field("", alias="DICOM_EVENTS_TOPIC_KEY")
     """Access key of the topic: development only; a deployment uses the managed identity."""
+    events_schema: Literal["cloudevents", "eventgrid"] = Field("cloudevents", alias="DICOM_EVENTS_SCHEMA")
+    """The schema that the topic was created with: CloudEvents 1.0, or Event Grid's own."""
+    events_source: str = Field("", alias="DICOM_EVENTS_SOURCE")
+    """What events name as their source, for instance the resource id of the topic; empty: the topic's endpoint."""
+    image_events: bool = Field(True, alias="DICOM_IMAGE_EVENTS")
+    """Publish an event for each instance that is stored, changed or deleted, where there is a topic. What changes while
+    it is off is never published (EVT-3).
+    """
     health_checks_excluded: Words = Field((), alias="HEALTH_CHECKS_EXCLUDED")
     """Names of health checks that do not count (HC-3)."""
     telemetry_level: Literal["", "INFO", "WARNING", "ERROR"] = Field("", alias="TELEMETRY_LEVEL")
@@ -103,6 +114,11 @@ class Settings(BaseModel):
         ):
             raise ValueError("DicomStorage, or DicomStorage__blobServiceUri, __tableServiceUri and __queueServiceUri")
         return self
+
+    @property
+    def host(self) -> str:
+        """The host name, with its port if it has one, under which clients know the service (azure-side APIs §9.2)."""
+        return urlsplit(self.public_base_url).netloc or self.website_hostname or "localhost"
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:

@@ -14,7 +14,10 @@ from azure.core.credentials_async import AsyncTokenCredential
 
 from shared import telemetry
 from shared.capabilities import functions as capabilities
+from shared.capabilities.health import CheckResult, Status
 from shared.change_feed import functions as change_feed
+from shared.change_feed.publication import EventOrigin, Publication
+from shared.change_feed.transaction import ChangeFeedReader
 from shared.delete import functions as delete
 from shared.errors import Unavailable
 from shared.events.dicom_events import changes_pending
@@ -24,6 +27,7 @@ from shared.http.boundary import Boundary
 from shared.http.principal import authenticator
 from shared.index import functions as index_functions
 from shared.index.clock import HybridClock
+from shared.index.feed import ChangeFeed
 from shared.index.feed_log import FeedLog
 from shared.index.ingest import Ingest
 from shared.index.instances import InstanceIndex
@@ -33,6 +37,9 @@ from shared.index.removal import Remover
 from shared.index.rules import IngestRules
 from shared.index.sequencer import Sequencer
 from shared.index.trash import Trash
+from shared.operations import functions as operation_functions
+from shared.operations.runner import Runner
+from shared.operations.store import Operations
 from shared.partitions import functions as partitions
 from shared.retrieve import functions as retrieve
 from shared.search import functions as search
@@ -40,7 +47,11 @@ from shared.settings import Settings
 from shared.storage.azure_blobs import AzureBlobStore
 from shared.storage.azure_tables import AzureTableStore
 from shared.storage.connection import StorageConnection, quiet_sdk_logs
+from shared.storage.ports import Ambiguous
 from shared.store import functions as store
+
+_LATE_SECONDS = 120
+"""An event that is older has not come in time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,14 +105,59 @@ def _identity(settings: Settings) -> AsyncTokenCredential:
     return DefaultAzureCredential()
 
 
-def _announcer(settings: Settings, clock: HybridClock) -> Announcer:
+def _events(settings: Settings) -> EventGridPublisher | None:
+    """The topic; None where there is none."""
+    if not settings.events_topic:
+        return None
+    credential = settings.events_topic_key or _identity(settings)
+    return EventGridPublisher(settings.events_topic, credential, schema=settings.events_schema)
+
+
+def _announcer(settings: Settings, clock: HybridClock, events: EventGridPublisher | None) -> Announcer:
     def event(places: Sequence[str]) -> CloudEventData:
         now = datetime.fromtimestamp(clock.now(), UTC)
         return changes_pending(settings.events_topic, places, event_id=str(uuid.uuid4()), time=now)
 
-    if not settings.events_topic:
-        return Announcer(None, event)
-    return Announcer(EventGridPublisher(settings.events_topic, settings.events_topic_key or _identity(settings)), event)
+    return Announcer(events, event)
+
+
+@dataclass(frozen=True, slots=True)
+class _Feed:
+    """What numbers changes and publishes their events."""
+
+    log: FeedLog
+    sequencer: Sequencer
+    publication: Publication
+
+    async def check(self) -> CheckResult | None:
+        """Whether events come in time; what else could be wrong is told by the other checks."""
+        try:
+            lag = await self.publication.lag()
+        except (Unavailable, Ambiguous):
+            return CheckResult(Status.DEGRADED, "It is not known whether events are late.")
+        return CheckResult(Status.DEGRADED, "Events are late.") if lag > _LATE_SECONDS else None
+
+
+def _feed(settings: Settings, base: Stores, trash: Trash, events: EventGridPublisher | None) -> _Feed:
+    log = FeedLog(base.tables)
+    remover = Remover(base.tables, trash)
+    sequencer = Sequencer(base.tables, base.clock, remover, shards=settings.index_shards, log=log)
+    publication = Publication(
+        base.tables,
+        log,
+        sequencer,
+        partitions=base.registry,
+        publisher=events if settings.image_events else None,
+        origin=EventOrigin(settings.host, settings.events_source or settings.events_topic),
+        now=base.clock.now,
+    )
+    return _Feed(log, sequencer, publication)
+
+
+def _trash(settings: Settings, base: Stores) -> Trash:
+    return Trash(
+        base.tables, base.clock, shards=settings.index_shards, retention_hours=settings.deleted_retention_hours
+    )
 
 
 def blueprints(settings: Settings) -> list[func.Blueprint]:
@@ -110,7 +166,8 @@ def blueprints(settings: Settings) -> list[func.Blueprint]:
     telemetry.set_level(settings.telemetry_level)
     base = stores(settings)
     tables, blobs, registry, clock = base.tables, base.blobs, base.registry, base.clock
-    announcer = _announcer(settings, clock)
+    events = _events(settings)
+    announcer = _announcer(settings, clock, events)
 
     boundary = Boundary(settings, authenticator(settings), registry)
     lookup = InstanceLookup(tables, shards=settings.index_shards)
@@ -121,15 +178,23 @@ def blueprints(settings: Settings) -> list[func.Blueprint]:
         full_item_validation=settings.full_item_validation,
         metadata_inline=settings.metadata_inline,
     )
-    trash = Trash(tables, clock, shards=settings.index_shards, retention_hours=settings.deleted_retention_hours)
-
-    sequencer = Sequencer(tables, clock, Remover(tables, trash), shards=settings.index_shards, log=FeedLog(tables))
+    trash = _trash(settings, base)
+    feed = _feed(settings, base, trash, events)
 
     async def erase_due() -> int:
         return await trash.erase_due(blobs)
 
     ingest = Ingest(blobs, index, lookup, registry, rules=rules, now=time.time)
     as_stored = settings.character_set_as_stored
+    reader = ChangeFeedReader(
+        ChangeFeed(feed.log, feed.sequencer, lookup, clock),
+        registry,
+        blobs,
+        data_partitions=settings.data_partitions,
+        bulk_data_uris=settings.bulk_data_uris,
+        character_set_as_stored=as_stored,
+    )
+    operations = Operations(tables, clock.now)
     return [
         store.blueprint(boundary, ingest),
         retrieve.blueprint(
@@ -138,9 +203,12 @@ def blueprints(settings: Settings) -> list[func.Blueprint]:
         search.blueprint(boundary, tables, lookup, blobs, settings.index_shards, character_set_as_stored=as_stored),
         delete.blueprint(boundary, index, erase_due),
         partitions.blueprint(boundary, registry),
-        capabilities.blueprint(boundary, settings, {"files": blobs.ping, "index": tables.ping}),
+        capabilities.blueprint(
+            boundary, settings, {"files": blobs.ping, "index": tables.ping, "events": feed.check}
+        ),
         index_functions.blueprint(ingest, settings.container),
-        change_feed.blueprint(sequencer, shards=settings.index_shards),
+        change_feed.blueprint(boundary, reader, feed.sequencer, feed.publication, shards=settings.index_shards),
+        operation_functions.blueprint(boundary, operations, Runner(operations, {})),
     ]
 
 
@@ -155,6 +223,7 @@ def check_store(settings: Settings) -> None:
         base = stores(settings)
         try:
             await base.prepare()
+            await _feed(settings, base, _trash(settings, base), _events(settings)).publication.prepare()
         except Unavailable as error:
             telemetry.failure("store-not-reached-at-start", error)
         finally:

@@ -73,6 +73,9 @@ _EXPIRY = (
 _RANGE = Parameter("Range", "header", "The bytes of the value that are wanted", {"type": "string"})
 _REFUSED = (401, 403)
 _BUSY = (503,)
+_INCLUDE_METADATA = Parameter(
+    "includeMetadata", "query", "Give the present metadata of each instance", {"type": "boolean", "default": True}
+)
 
 _BY_OPERATION: Mapping[str, Operation] = {
     "store": Operation(
@@ -89,6 +92,7 @@ _BY_OPERATION: Mapping[str, Operation] = {
     "query": Operation((DICOM_JSON,), (), (200, 204), (400, *_REFUSED, 406, 413, *_BUSY), _SEARCH),
     "delete": Operation((), (), (204,), (400, *_REFUSED, 404, *_BUSY)),
     "partition": Operation((JSON,), (), (200,), (400, *_REFUSED, *_BUSY)),
+    "operation": Operation((JSON,), (), (200, 202), (400, *_REFUSED, 404, *_BUSY)),
 }
 _BY_NAME: Mapping[str, Operation] = {
     "retrieve_instance": Operation(
@@ -111,6 +115,9 @@ _BY_NAME: Mapping[str, Operation] = {
         for level in ("study", "series", "instance")
         for kind in ("bulk_data", "pixel_data")
     },
+    "change_feed_latest": Operation(
+        (JSON,), (), (200, 204), (400, *_REFUSED, 406, *_BUSY), (_INCLUDE_METADATA, _ACCEPT)
+    ),
     "capabilities": Operation((WADL, DICOM_JSON)),
     "conformance": Operation((JSON,)),
     "openapi_yaml": Operation((YAML,)),
@@ -119,8 +126,29 @@ _BY_NAME: Mapping[str, Operation] = {
 }
 
 
-def operation(resource: Resource) -> Operation:
+def _change_feed(version: ApiVersion) -> Operation:
+    default, most = version.feed_limits
+    limit = {"type": "integer", "minimum": 1, "maximum": most, "default": default}
+    offset = {"type": "integer", "minimum": 0, "default": 0}
+    time = {"type": "string", "format": "date-time"}
+    window: tuple[Parameter, ...] = (
+        Parameter("offset", "query", "The sequence after which the window begins", offset),
+        Parameter("limit", "query", "How many sequences the window has", limit),
+    )
+    if version.feeds_by_time:
+        window = (
+            Parameter("startTime", "query", "The earliest timestamp, with a time zone", time),
+            Parameter("endTime", "query", "The time before which the timestamps are, with a time zone", time),
+            Parameter("offset", "query", "The number of entries to skip", offset),
+            Parameter("limit", "query", "The number of entries", limit),
+        )
+    return Operation((JSON,), (), (200,), (400, *_REFUSED, 406, *_BUSY), (*window, _INCLUDE_METADATA, _ACCEPT))
+
+
+def operation(resource: Resource, version: ApiVersion) -> Operation:
     """The facts of a row of the resource table. Raises KeyError if nobody has written them down."""
+    if resource.name == "change_feed":
+        return _change_feed(version)
     return _BY_NAME[resource.name] if resource.name in _BY_NAME else _BY_OPERATION[resource.audit or ""]
 
 

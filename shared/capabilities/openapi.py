@@ -17,6 +17,10 @@ from shared.dicomweb.urls import Urls
 from shared.dicomweb.versions import ApiVersion
 
 _PARAMETERS: dict[str, dict[str, Any]] = {
+    "operation": {
+        "description": "Operation id, a GUID",
+        "schema": {"type": "string", "pattern": "^[0-9A-Fa-f-]{32,36}$"},
+    },
     "study": {"description": "StudyInstanceUID", "schema": {"$ref": "#/components/schemas/Uid"}},
     "series": {"description": "SeriesInstanceUID", "schema": {"$ref": "#/components/schemas/Uid"}},
     "instance": {"description": "SOPInstanceUID", "schema": {"$ref": "#/components/schemas/Uid"}},
@@ -42,6 +46,56 @@ _SCHEMAS: dict[str, Any] = {
         "additionalProperties": False,
     },
     "DataSets": {"type": "array", "items": {"$ref": "#/components/schemas/DataSet"}},
+    "ChangeFeed": {"type": "array", "items": {"$ref": "#/components/schemas/ChangeFeedEntry"}},
+    "ChangeFeedEntry": {
+        "type": "object",
+        "required": [
+            "sequence",
+            "partitionName",
+            "studyInstanceUid",
+            "seriesInstanceUid",
+            "sopInstanceUid",
+            "action",
+            "timestamp",
+            "state",
+        ],
+        "properties": {
+            "sequence": {"type": "integer", "format": "int64", "minimum": 1},
+            "partitionName": {"type": "string"},
+            "studyInstanceUid": {"$ref": "#/components/schemas/Uid"},
+            "seriesInstanceUid": {"$ref": "#/components/schemas/Uid"},
+            "sopInstanceUid": {"$ref": "#/components/schemas/Uid"},
+            "action": {"enum": ["Create", "Update", "Delete"]},
+            "timestamp": {"type": "string", "format": "date-time"},
+            "state": {"enum": ["Current", "Replaced", "Deleted"]},
+            "metadata": {"$ref": "#/components/schemas/DataSet"},
+        },
+    },
+    "Operation": {
+        "type": "object",
+        "required": ["operationId", "type", "createdTime", "lastUpdatedTime", "status", "resources"],
+        "properties": {
+            "operationId": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
+            "type": {"enum": ["reindex", "export", "update"]},
+            "createdTime": {"type": "string", "format": "date-time"},
+            "lastUpdatedTime": {"type": "string", "format": "date-time"},
+            "status": {
+                "enum": [
+                    "notStarted",
+                    "running",
+                    "completed",
+                    "succeeded",
+                    "failed",
+                    "canceled",
+                    "paused",
+                    "unknown",
+                ]
+            },
+            "percentComplete": {"type": "integer", "minimum": 0, "maximum": 100},
+            "resources": {"type": "array", "items": {"type": "string", "format": "uri"}},
+            "results": {"type": "object"},
+        },
+    },
     "Partitions": {
         "type": "array",
         "items": {
@@ -54,6 +108,13 @@ _SCHEMAS: dict[str, Any] = {
         },
     },
 }
+_RESULTS = {
+    "list_partitions": "Partitions",
+    "change_feed": "ChangeFeed",
+    "change_feed_latest": "ChangeFeedEntry",
+    "retrieve_operation": "Operation",
+}
+"""Name of a row to the schema of its answer."""
 _BINARY: dict[str, Any] = {}
 
 
@@ -69,7 +130,7 @@ def document(version: ApiVersion, urls: Urls, *, data_partitions: bool) -> dict[
         if not row.versioned:
             item["servers"] = [{"url": urls.base}]
         for method in methods:
-            item[method.lower()] = _operation(row, method, unique=len(methods) == 1)
+            item[method.lower()] = _operation(row, version, method, unique=len(methods) == 1)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -87,8 +148,8 @@ def document(version: ApiVersion, urls: Urls, *, data_partitions: bool) -> dict[
     }
 
 
-def _operation(row: Resource, method: str, *, unique: bool) -> dict[str, Any]:
-    facts = operation(row)
+def _operation(row: Resource, version: ApiVersion, method: str, *, unique: bool) -> dict[str, Any]:
+    facts = operation(row, version)
     described: dict[str, Any] = {
         "operationId": row.name if unique else f"{row.name}_{method.lower()}",
         "summary": row.summary,
@@ -137,8 +198,8 @@ def _failure(row: Resource, status: int, method: str) -> dict[str, Any]:
 
 
 def _schema(media_type: str, row: Resource) -> dict[str, Any]:
-    if row.audit == "partition":
-        return {"$ref": "#/components/schemas/Partitions"}
+    if row.name in _RESULTS:
+        return {"$ref": f"#/components/schemas/{_RESULTS[row.name]}"}
     if media_type == DICOM_JSON and row.action is not None:
         return {"$ref": f"#/components/schemas/{'DataSet' if row.audit == 'store' else 'DataSets'}"}
     return {"type": "object"} if media_type == JSON else _BINARY

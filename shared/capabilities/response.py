@@ -62,8 +62,8 @@ def conformance(settings: Settings, version: ApiVersion, segment: str) -> dict[s
                 "path": "/"
                 + row.path(data_partitions=settings.data_partitions).replace("{version}", segment).replace("{*", "{"),
                 "methods": methods,
-                "consumes": operation(row).consumes,
-                "produces": operation(row).produces,
+                "consumes": operation(row, version).consumes,
+                "produces": operation(row, version).produces,
             }
             for row, methods in documented(version)
         ],
@@ -84,7 +84,7 @@ def wadl(settings: Settings, version: ApiVersion, *, base: str, segment: str) ->
             f'      <param name={quoteattr(name)} style="template" type="xsd:string"/>'
             for name in path_parameters(path)
         )
-        facts = operation(row)
+        facts = operation(row, version)
         for method in methods:
             names = [parameter.name for parameter in facts.parameters if parameter.place == "query"]
             names += matching_keys(row) if row.audit == "query" else ()

@@ -1,8 +1,20 @@
-"""The functions that number changes: on an event, and by timer as the guarantee (S-6, storage §7)."""
+"""The functions of the change feed: its two resources, and what numbers changes and publishes their events.
+
+Numbering runs on an event, and by timer as the guarantee (S-6, storage §7).
+"""
 
 import azure.functions as func
 
 from shared import telemetry
+from shared.change_feed.publication import Publication
+from shared.change_feed.request import parse_include_metadata, parse_window
+from shared.change_feed.response import entry_list, latest_entry
+from shared.change_feed.transaction import BATCH, ChangeFeedReader
+from shared.dicomweb.media_types import accept_of, negotiate_plain_json
+from shared.dicomweb.versions import ApiVersion
+from shared.http.azure_functions import mount
+from shared.http.boundary import Boundary, Checks, Context
+from shared.http.messages import Request, Response
 from shared.index.sequencer import Sequencer
 from shared.storage import keys
 
@@ -11,9 +23,22 @@ _SWEEPS = 50
 """What one run of the timer takes at most; the next one goes on."""
 
 
-def blueprint(sequencer: Sequencer, *, shards: int) -> func.Blueprint:
-    """The functions of the change feed. `shards` is the number of shards of the store."""
+def blueprint(
+    boundary: Boundary, reader: ChangeFeedReader, sequencer: Sequencer, publication: Publication, *, shards: int
+) -> func.Blueprint:
+    """The functions of this room. `shards` is the number of shards of the store."""
     functions = func.Blueprint()
+
+    async def change_feed(request: Request, context: Context) -> Response:
+        window = parse_window(request.query, context.version)
+        entries = await reader.window(window)
+        batches = reader.shown(entries, context.version, context.urls, metadata=window.metadata)
+        return await entry_list(batches, whole=len(entries) <= BATCH)
+
+    async def change_feed_latest(request: Request, context: Context) -> Response:
+        metadata = parse_include_metadata(request.query)
+        entries = await reader.latest()
+        return await latest_entry(reader.shown(entries, context.version, context.urls, metadata=metadata))
 
     async def append_changes(event: func.CloudEvent) -> None:
         # The event is a wake-up: what it names is looked at first, and it may be late, double or wrong.
@@ -21,15 +46,33 @@ def blueprint(sequencer: Sequencer, *, shards: int) -> func.Blueprint:
         names = data.get("places", []) if isinstance(data, dict) else []
         with telemetry.trigger("append_changes"):
             await sequencer.catch_up([keys.named_place(name, shards) for name in names if isinstance(name, str)])
+            await publication.run()
 
     async def sweep_changes(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the trigger's parameter
         with telemetry.trigger("sweep_changes"):
             for _ in range(_SWEEPS):
                 if await sequencer.catch_up():
-                    return
+                    break
+            await publication.run()
 
+    mount(functions, boundary, "change_feed", change_feed, Checks(early=_check_window, accept=_check_json))
+    mount(
+        functions, boundary, "change_feed_latest", change_feed_latest, Checks(early=_check_latest, accept=_check_json)
+    )
     functions.function_name("append_changes")(functions.event_grid_trigger(arg_name="event")(append_changes))
     functions.function_name("sweep_changes")(
         functions.timer_trigger(arg_name="timer", schedule=_EVERY_30_SECONDS)(sweep_changes)
     )
     return functions
+
+
+def _check_window(request: Request, version: ApiVersion) -> None:
+    parse_window(request.query, version)
+
+
+def _check_latest(request: Request, _version: ApiVersion) -> None:
+    parse_include_metadata(request.query)
+
+
+def _check_json(request: Request, _version: ApiVersion) -> None:
+    negotiate_plain_json(accept_of(request.headers.all("accept"), request.query))

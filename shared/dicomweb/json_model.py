@@ -84,7 +84,7 @@ def without_bulk_data(document: bytes) -> bytes:
 
 
 def finished(document: bytes, instance_url: str | None, *, character_set_as_stored: bool) -> bytes:
-    """A stored document as an answer holds it: bulk values named below `instance_url`, or left out without one (W-3)."""
+    """A stored document as an answer has it: bulk values named below `instance_url`, or left out without one (W-3)."""
     document = with_character_set(document, character_set_as_stored)
     return without_bulk_data(document) if instance_url is None else rebase_bulk_data(document, instance_url)
 

@@ -78,6 +78,11 @@ def _delete(name: str, template: str, summary: str) -> Resource:
     return Resource(name, ("DELETE",), template, "delete", "delete", summary)
 
 
+def _global(name: str, template: str, audit: str, summary: str) -> Resource:
+    """What is read of the service as a whole (GEN-8)."""
+    return Resource(name, _READ, template, "read", audit, summary, partitioned=False)
+
+
 def _public(name: str, methods: tuple[str, ...], template: str, summary: str, *, versioned: bool = True) -> Resource:
     return Resource(name, methods, template, None, None, summary, versioned=versioned, partitioned=False)
 
@@ -114,7 +119,10 @@ RESOURCES: Mapping[str, Resource] = {
         _delete("delete_study", _STUDY, "Delete a study"),
         _delete("delete_series", _SERIES, "Delete a series"),
         _delete("delete_instance", _INSTANCE, "Delete an instance"),
-        Resource("list_partitions", _READ, "partitions", "read", "partition", "List the partitions", partitioned=False),
+        _global("change_feed", "changefeed", "change-feed", "The changes of all partitions, in order"),
+        _global("change_feed_latest", "changefeed/latest", "change-feed", "The latest change"),
+        _global("retrieve_operation", "operations/{operation}", "operation", "The state of a long-running operation"),
+        _global("list_partitions", "partitions", "partition", "List the partitions"),
         _public("capabilities", ("OPTIONS",), "", "Retrieve capabilities"),
         _public("conformance", _READ, "conformance", "What this deployment can do"),
         _public("openapi_yaml", _READ, "api.yaml", "This description as YAML"),

@@ -31,13 +31,13 @@ class Urls:
         middle = f"/partitions/{self.partition}" if self.partition is not None else ""
         return f"{self.base}/{self.version_segment}{middle}"
 
-    def within(self, partition: str) -> "Urls":
-        """The same for resources of a data partition."""
+    def within(self, partition: str | None) -> "Urls":
+        """The same for resources of a data partition, or of the service as a whole."""
         return replace(self, partition=partition)
 
     def operation(self, operation_id: str) -> str:
         """URL of an operation, which belongs to no partition (OP-10)."""
-        return f"{replace(self, partition=None).root}/operations/{operation_id}"
+        return f"{self.within(None).root}/operations/{operation_id}"
 
     def study(self, uid: str) -> str:
         """URL of a study."""

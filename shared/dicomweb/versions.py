@@ -76,6 +76,16 @@ class ApiVersion(Enum):
         return self is ApiVersion.V2
 
     @property
+    def feeds_by_time(self) -> bool:
+        """The change feed is read by windows of time instead of windows of sequences (azure-side APIs §4.2)."""
+        return self is ApiVersion.V2
+
+    @property
+    def feed_limits(self) -> tuple[int, int]:
+        """The default and the maximum of `limit` of the change feed (CF-2)."""
+        return (100, 200) if self is ApiVersion.V2 else (10, 100)
+
+    @property
     def success_word(self) -> str:
         """The status of an operation that has succeeded (azure-side APIs §5)."""
         return "succeeded" if self is ApiVersion.V2 else "completed"

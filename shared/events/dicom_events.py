@@ -37,6 +37,7 @@ def image_event(
     *,
     partition: str,
     sequence: int,
+    change: str,
     time: datetime,
     host: str,
     source: str,
@@ -44,11 +45,12 @@ def image_event(
     """The event of one entry of the change feed.
 
     `partition` is the data partition's name as clients see it, `host` the service's host name without scheme, `source`
-    the resource that publishes. The id depends on partition and sequence alone, so that a repeat can be recognised.
+    the resource that publishes, `change` the id of the change. The event's id depends on partition, sequence and change
+    alone, so that a repeat can be recognised, also where another store has published before.
     """
     study, series, sop = instance.study_instance_uid, instance.series_instance_uid, instance.sop_instance_uid
     return CloudEventData(
-        id=str(uuid5(_IDS, f"{partition}/{sequence}")),
+        id=str(uuid5(_IDS, f"{partition}/{sequence}/{change}")),
         source=source,
         type=kind.value,
         time=time,

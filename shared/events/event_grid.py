@@ -1,7 +1,7 @@
-"""Events through an Event Grid custom topic with the CloudEvents 1.0 schema."""
+"""Events through an Event Grid custom topic, in the schema that the topic takes."""
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Literal
 
 import orjson
 from azure.core.credentials import AzureKeyCredential
@@ -15,6 +15,8 @@ from shared.storage.connection import quiet_sdk_logs
 if TYPE_CHECKING:
     from azure.eventgrid.aio import EventGridPublisherClient
 
+type EventSchema = Literal["cloudevents", "eventgrid"]
+
 _BATCH_BYTES = 512 * 1024  # the service takes 1 MB
 _BATCH_EVENTS = 1000  # and 5,000 events
 _CONNECT_SECONDS = 3
@@ -25,16 +27,19 @@ _REPEATS = 2
 class EventGridPublisher:
     """An EventPublisher over one topic. The client is imported and made with the first event."""
 
-    def __init__(self, endpoint: str, credential: str | AsyncTokenCredential) -> None:
+    def __init__(
+        self, endpoint: str, credential: str | AsyncTokenCredential, *, schema: EventSchema = "cloudevents"
+    ) -> None:
         """`credential`: the topic's access key (development) or what hands out tokens."""
         self.requests = 0
         self._endpoint = endpoint
         self._credential = AzureKeyCredential(credential) if isinstance(credential, str) else credential
+        self._json = CloudEventData.json if schema == "cloudevents" else CloudEventData.event_grid_json
         self._client: EventGridPublisherClient | None = None
 
     async def publish(self, events: Sequence[CloudEventData]) -> None:
         """Hand over `events` in as few requests as the limits allow. Raises Unavailable or DependencyRefused."""
-        for batch in _batches(events):
+        for batch in _batches(map(self._json, events)):
             self.requests += 1
             try:
                 await self._topic().send(batch)
@@ -69,11 +74,10 @@ class EventGridPublisher:
         return self._client
 
 
-def _batches(events: Sequence[CloudEventData]) -> Iterator[list[dict[str, object]]]:
+def _batches(documents: Iterable[dict[str, object]]) -> Iterator[list[dict[str, object]]]:
     batch: list[dict[str, object]] = []
     size = 0
-    for event in events:
-        document = event.json()
+    for document in documents:
         length = len(orjson.dumps(document)) + 1
         if batch and (size + length > _BATCH_BYTES or len(batch) == _BATCH_EVENTS):
             yield batch

@@ -41,6 +41,17 @@ class CloudEventData:
             event["subject"] = self.subject
         return event
 
+    def event_grid_json(self) -> dict[str, object]:
+        """The event in the Event Grid schema; Event Grid adds the topic and its own version."""
+        return {
+            "id": self.id,
+            "subject": self.subject or self.type,
+            "eventType": self.type,
+            "eventTime": self.time.isoformat().replace("+00:00", "Z"),
+            "dataVersion": "1",
+            "data": dict(self.data),
+        }
+
 
 class EventPublisher(Protocol):
     """Where events go."""

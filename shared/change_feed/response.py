@@ -1,0 +1,67 @@
+"""Azure-side APIs §4.1 Entries of the change feed as JSON. Pure."""
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+
+import orjson
+
+from shared.http.messages import Response
+from shared.index.feed import EntryState, FeedEntry
+
+_ACTIONS = {"create": "Create", "update": "Update", "delete": "Delete"}
+_STATES = {EntryState.CURRENT: "Current", EntryState.REPLACED: "Replaced", EntryState.DELETED: "Deleted"}
+_JSON = (("Content-Type", "application/json; charset=utf-8"), ("Cache-Control", "no-store"))
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An entry as it is shown."""
+
+    entry: FeedEntry
+    partition: str
+    """The name of its data partition."""
+    state: EntryState
+    metadata: bytes | None
+    """A finished document; None: not asked for, or there is none."""
+
+
+async def entry_list(batches: AsyncGenerator[Sequence[Entry]], *, whole: bool) -> Response:
+    """The answer with the entries of a window, empty or not (CF-16). `whole`: they are few, do not stream them."""
+    chunks = _array(batches)
+    if whole:
+        return Response(200, _JSON, b"".join([chunk async for chunk in chunks]))
+    return Response(200, _JSON, chunks)
+
+
+async def latest_entry(batches: AsyncGenerator[Sequence[Entry]]) -> Response:
+    """The answer with the latest entry; 204 if there is none (CF-18)."""
+    async for [entry] in batches:
+        return Response(200, _JSON, _document(entry))
+    return Response(204)
+
+
+async def _array(batches: AsyncGenerator[Sequence[Entry]]) -> AsyncGenerator[bytes]:
+    separator = b"["
+    async with aclosing(batches):
+        async for batch in batches:
+            yield separator + b",".join(map(_document, batch))
+            separator = b","
+    yield b"]" if separator == b"," else b"[]"
+
+
+def _document(shown: Entry) -> bytes:
+    entry, identifier = shown.entry, shown.entry.identifier
+    fields = {
+        "sequence": entry.sequence,
+        "partitionName": shown.partition,
+        "studyInstanceUid": identifier.study_instance_uid,
+        "seriesInstanceUid": identifier.series_instance_uid,
+        "sopInstanceUid": identifier.sop_instance_uid,
+        "action": _ACTIONS[entry.operation],
+        "timestamp": entry.timestamp.isoformat(timespec="microseconds"),
+        "state": _STATES[shown.state],
+    }
+    if shown.metadata is not None:
+        fields["metadata"] = orjson.Fragment(shown.metadata)
+    return orjson.dumps(fields)

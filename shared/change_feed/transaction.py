@@ -1,0 +1,117 @@
+"""Azure-side APIs §4 Reading the change feed: the entries of a window, with what is stored of their instances now."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from typing import Protocol
+
+from shared.change_feed.request import SequenceWindow, TimeWindow
+from shared.change_feed.response import Entry
+from shared.dicomweb.json_model import finished
+from shared.dicomweb.partitions import Partition
+from shared.dicomweb.urls import Urls
+from shared.dicomweb.versions import ApiVersion
+from shared.index.documents import read_metadata
+from shared.index.feed import ChangeFeed, FeedEntry
+from shared.index.values import StoredInstance
+from shared.storage.ports import BlobNotFound, BlobStore
+
+BATCH = 32
+"""Entries whose instances are looked up together."""
+_PARALLEL = 16
+"""How many documents that are too large for the index are read from blobs at a time."""
+
+
+class Partitions(Protocol):
+    """Knows the data partitions by what keys name them."""
+
+    async def by_namespace(self, namespace: str) -> Partition | None:
+        """The partition; None if there is none."""
+        ...
+
+
+class ChangeFeedReader:
+    """The use cases of the room.
+
+    The two flags are the settings BULK_DATA_URIS and CHARACTER_SET_AS_STORED; `data_partitions`: URLs name partitions.
+    """
+
+    def __init__(
+        self,
+        feed: ChangeFeed,
+        partitions: Partitions,
+        blobs: BlobStore,
+        *,
+        data_partitions: bool,
+        bulk_data_uris: bool,
+        character_set_as_stored: bool,
+    ) -> None:
+        self._feed = feed
+        self._partitions = partitions
+        self._blobs = blobs
+        self._data_partitions = data_partitions
+        self._bulk_data_uris = bulk_data_uris
+        self._as_stored = character_set_as_stored
+
+    async def window(self, window: SequenceWindow | TimeWindow) -> list[FeedEntry]:
+        """The entries of a window, in order. Raises Unavailable."""
+        if isinstance(window, SequenceWindow):
+            return await self._feed.by_sequence(window.after, window.limit)
+        return await self._feed.by_time(window.start, window.end, window.offset, window.limit)
+
+    async def latest(self) -> list[FeedEntry]:
+        """The entry with the highest sequence (CF-17); [] if there is none. Raises Unavailable."""
+        latest = await self._feed.latest()
+        return [] if latest is None else [latest]
+
+    async def shown(
+        self, entries: Sequence[FeedEntry], version: ApiVersion, urls: Urls, *, metadata: bool
+    ) -> AsyncGenerator[list[Entry]]:
+        """The entries with what is stored of them now, in batches: metadata of a batch are in memory together.
+
+        Raises Unavailable.
+        """
+        for at in range(0, len(entries), BATCH):
+            yield await self._batch(entries[at : at + BATCH], version, urls, metadata=metadata)
+
+    async def _batch(
+        self, entries: Sequence[FeedEntry], version: ApiVersion, urls: Urls, *, metadata: bool
+    ) -> list[Entry]:
+        names = {namespace: await self._name(namespace) for namespace in {entry.namespace for entry in entries}}
+        resolved = await self._feed.resolve(entries, metadata=metadata)
+        slots = asyncio.Semaphore(_PARALLEL)
+
+        async def document(namespace: str, instance: StoredInstance) -> bytes | None:
+            stored = instance.metadata
+            if stored is None:
+                try:
+                    async with slots:
+                        stored = await read_metadata(instance, self._blobs)
+                except BlobNotFound:  # deleted or replaced since the row was read (CF-31)
+                    return None
+            url = None
+            if version.emits_bulk_data_uri and self._bulk_data_uris:
+                within = urls.within(names[namespace]) if self._data_partitions else urls
+                url = within.instance(instance.identifier)
+            return finished(stored, url, character_set_as_stored=self._as_stored)
+
+        documents: dict[tuple[str, object], bytes | None] = {}
+        if metadata:  # an instance may have several entries; its document is the same for all of them (CF-26)
+            present = {
+                (each.entry.namespace, each.entry.identifier): each.instance for each in resolved if each.instance
+            }
+            found = await asyncio.gather(*(document(key[0], instance) for key, instance in present.items()))
+            documents = dict(zip(present, found, strict=True))
+        return [
+            Entry(
+                each.entry,
+                names[each.entry.namespace],
+                each.state,
+                documents.get((each.entry.namespace, each.entry.identifier)),
+            )
+            for each in resolved
+        ]
+
+    async def _name(self, namespace: str) -> str:
+        """The name of a data partition; one that is not registered must not stop the feed."""
+        partition = await self._partitions.by_namespace(namespace)
+        return partition.name if partition else namespace

@@ -1,0 +1,49 @@
+"""Azure-side APIs §5 Operations as clients see them. Pure."""
+
+from datetime import datetime
+
+import orjson
+
+from shared.dicomweb.urls import Urls
+from shared.dicomweb.versions import ApiVersion
+from shared.http.messages import Response
+from shared.operations.values import Operation, OperationActive, OperationStatus
+
+_JSON = ("Content-Type", "application/json; charset=utf-8")
+
+
+def operation_state(operation: Operation, version: ApiVersion, urls: Urls) -> Response:
+    """The state of an operation: 202 and its own URL while it is active, else 200 (OP-1)."""
+    succeeded = operation.status is OperationStatus.SUCCEEDED
+    document = {
+        "operationId": operation.id,
+        "type": operation.type,
+        "createdTime": _time(operation.created),
+        "lastUpdatedTime": _time(operation.updated),
+        "status": version.success_word if succeeded else operation.status,
+        "percentComplete": 100 if succeeded and operation.percent is not None else operation.percent,
+        "resources": [f"{urls.within(None).root}/{path}" for path in operation.resources],
+        "results": operation.results,
+    }
+    body = orjson.dumps({name: value for name, value in document.items() if value is not None})
+    headers = (_JSON, ("Cache-Control", "no-store"))
+    if operation.status.active:
+        return Response(202, (*headers, ("Location", urls.operation(operation.id))), body)
+    return Response(200, headers, body)
+
+
+def operation_started(operation: Operation, urls: Urls) -> Response:
+    """The answer to a request that has started an operation (OP-4, OP-5)."""
+    href = urls.operation(operation.id)
+    body = orjson.dumps({"id": operation.id, "href": href})
+    return Response(202, (_JSON, ("Location", href)), body)
+
+
+def operation_refused(active: OperationActive, urls: Urls) -> Response:
+    """The answer to one that may not start another beside the active one (OP-8): its Location tells which."""
+    text = ("Content-Type", "text/plain; charset=utf-8")
+    return Response(409, (text, ("Location", urls.operation(active.operation_id))), str(active).encode())
+
+
+def _time(time: datetime) -> str:
+    return time.isoformat().replace("+00:00", "Z")

@@ -1,0 +1,278 @@
+"""Azure-side APIs §5 Operations as they are stored: durable, leased to one worker at a time (OP-9).
+
+All rows are in one partition of `ops`, because what must change together does so in one transaction: `o!{id}` the
+operation, `a!{id}` while it is active, and `x!{type}` while one of an exclusive type is (OP-8). Operations are few;
+what they work on is not kept here.
+"""
+
+import asyncio
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+
+from shared.errors import Unavailable
+from shared.index.attempts import ROUNDS, pause, settle
+from shared.index.documents import join, split
+from shared.operations.values import (
+    Document,
+    LeaseLost,
+    Operation,
+    OperationActive,
+    OperationStatus,
+    OperationType,
+    Paused,
+)
+from shared.storage.ports import Ambiguous, Entity, PreconditionFailed, TableStore, Value
+from shared.storage.ports import Operation as Write
+
+LEASE_SECONDS = 60.0
+RETENTION = timedelta(days=7)
+"""How long a finished operation can be read (OP-6)."""
+
+_PARTITION = "operations"
+_MOST = 100
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A stored operation."""
+
+    operation: Operation
+    holder: str = ""
+    """Who works on it; '': nobody."""
+    until: float = 0.0
+    """Nobody else takes it before, in seconds since 1970."""
+    attempts: int = 0
+    """How often it was taken since its last checkpoint."""
+    written: str = ""
+    """Names the write that made this row, so that a lost answer can be told from a lost request."""
+    etag: str = ""
+
+    def properties(self) -> dict[str, Value]:
+        operation = self.operation
+        document = {
+            "input": operation.input,
+            "checkpoint": operation.checkpoint,
+            "percent": operation.percent,
+            "resources": operation.resources,
+            "results": operation.results,
+        }
+        return {
+            "type": operation.type.value,
+            "status": operation.status.value,
+            "created": operation.created.timestamp(),
+            "updated": operation.updated.timestamp(),
+            "holder": self.holder,
+            "until": self.until,
+            "attempts": self.attempts,
+            "written": self.written,
+            **split("d", orjson.dumps(document)),
+        }
+
+
+class Lease:
+    """The right to work on an operation.
+
+    Its methods raise LeaseLost once another process has taken the operation over, and Unavailable while the tables do
+    not answer.
+    """
+
+    def __init__(self, store: "Operations", operation: Operation, holder: str, attempts: int) -> None:
+        self.operation = operation
+        """As of the last write."""
+        self.attempts = attempts
+        """How often it was taken since its last checkpoint: this time is 1, and after a checkpoint it is 0."""
+        self.stopping = asyncio.Event()
+        """Set when the work should end at its next checkpoint."""
+        self._store = store
+        self._holder = holder
+        self._writing = asyncio.Lock()
+
+    async def checkpoint(self, state: Document, *, percent: int | None = None) -> None:
+        """Note how far the work is: from here another worker goes on. Raises Paused if it is to end here."""
+        shown = self.operation.percent if percent is None else percent
+        await self._write(attempts=0, checkpoint=state, percent=shown)
+        self.attempts = 0
+        if self.stopping.is_set():
+            raise Paused
+
+    async def renew(self) -> None:
+        """Keep the lease while a step takes long."""
+        await self._write()
+
+    async def release(self, *, pause_seconds: float = 0.0) -> None:
+        """Give the operation back unfinished; nobody takes it before the pause is over."""
+        await self._write(holder="", seconds=pause_seconds)
+
+    async def succeed(self, results: Document | None = None) -> None:
+        """The work is done."""
+        percent = None if self.operation.percent is None else 100
+        await self._write(status=OperationStatus.SUCCEEDED, results=results, percent=percent)
+
+    async def fail(self, results: Document | None = None) -> None:
+        """The work cannot be done."""
+        await self._write(status=OperationStatus.FAILED, results=results)
+
+    async def _write(
+        self,
+        *,
+        holder: str | None = None,
+        seconds: float = LEASE_SECONDS,
+        attempts: int | None = None,
+        **changed: Any,
+    ) -> None:
+        async with self._writing:
+            self.operation = await self._store.write(
+                self.operation.id,
+                self._holder,
+                lambda row: replace(
+                    row,
+                    operation=replace(row.operation, **changed),
+                    holder=row.holder if holder is None else holder,
+                    attempts=row.attempts if attempts is None else attempts,
+                ),
+                seconds=seconds,
+            )
+
+
+class Operations:
+    """The operations of the service. `now`: seconds since 1970."""
+
+    def __init__(self, tables: TableStore, now: Callable[[], float]) -> None:
+        self._tables = tables
+        self._now = now
+
+    async def create(self, kind: OperationType, task: Document, *, resources: Sequence[str] = ()) -> Operation:
+        """A new operation that is to do `task`; it exists when this returns, whatever happens to the caller.
+
+        `resources`: paths of what is worked on, below the version segment. Raises OperationActive (OP-8), Unavailable.
+        """
+        now = self._time()
+        percent = None if kind is OperationType.EXPORT else 0
+        operation = Operation(
+            uuid.uuid4().hex, kind, OperationStatus.NOT_STARTED, now, now, task, {}, percent, tuple(resources)
+        )
+        rows = [
+            Write("insert", _PARTITION, f"o!{operation.id}", _Row(operation).properties()),
+            Write("insert", _PARTITION, f"a!{operation.id}", {"type": kind.value}),
+        ]
+        if kind.exclusive:
+            rows.append(Write("insert", _PARTITION, f"x!{kind.value}", {"operation": operation.id}))
+        for attempt in range(ROUNDS):
+            await pause(attempt)
+            lock = await self._tables.get("ops", _PARTITION, f"x!{kind.value}") if kind.exclusive else None
+            if lock is not None and lock.properties["operation"] != operation.id:
+                raise OperationActive(kind, str(lock.properties["operation"]))
+            try:
+                await self._tables.commit("ops", rows)
+            except (PreconditionFailed, Ambiguous):
+                if await self.get(operation.id) is None:
+                    continue
+            return operation
+        raise Unavailable("The operation cannot be created")
+
+    async def get(self, operation_id: str) -> Operation | None:
+        """An operation; None if there is none, or no longer (OP-6)."""
+        row = await self._row(operation_id)
+        return row.operation if row else None
+
+    async def active(self) -> list[tuple[str, OperationType]]:
+        """The operations that have not ended, the longest waiting not necessarily first."""
+        rows = await self._tables.range("ops", _PARTITION, "a!", 'a"')
+        return [(row.row_key[2:], OperationType(str(row.properties["type"]))) for row in rows]
+
+    async def claim(self, operation_id: str) -> Lease | None:
+        """Take an active operation that nobody works on; None if that is not possible. Raises Unavailable."""
+        holder = uuid.uuid4().hex
+        for attempt in range(ROUNDS):
+            await pause(attempt)
+            row = await self._row(operation_id)
+            if row is None or not row.operation.status.active:
+                return None
+            if row.holder == holder:  # an earlier attempt got through, only its answer did not
+                return Lease(self, row.operation, holder, row.attempts)
+            if self._now() < row.until:
+                return None
+            operation = replace(row.operation, status=OperationStatus.RUNNING)
+            taken = replace(row, operation=operation, holder=holder, attempts=row.attempts + 1)
+            await self._replace(taken, LEASE_SECONDS)
+        raise Unavailable("The operation cannot be taken")
+
+    async def write(
+        self, operation_id: str, holder: str, change: Callable[[_Row], _Row], *, seconds: float
+    ) -> Operation:
+        """Change an operation on behalf of `holder`, who keeps it for `seconds` more. Raises LeaseLost, Unavailable."""
+        written = uuid.uuid4().hex
+        for attempt in range(ROUNDS):
+            await pause(attempt)
+            row = await self._row(operation_id)
+            if row is not None and row.written == written:
+                return row.operation
+            if row is None or row.holder != holder or not row.operation.status.active:
+                raise LeaseLost
+            await self._replace(replace(change(row), written=written), seconds)
+        raise Unavailable("The operation cannot be written")
+
+    async def purge(self) -> int:
+        """Remove the operations whose time is over (OP-6); how many."""
+        oldest = (self._time() - RETENTION).timestamp()
+        rows = await self._tables.range("ops", _PARTITION, "o!", 'o"', select=("status", "updated"))
+        over = [row.row_key for row in rows if not _is_active(row) and float(str(row.properties["updated"])) < oldest]
+        for at in range(0, len(over), _MOST):
+            await settle(self._tables, "ops", [Write("delete", _PARTITION, key) for key in over[at : at + _MOST]])
+        return len(over)
+
+    # ----------------------------------------------------------------------------------------------------- inside
+
+    def _time(self) -> datetime:
+        return datetime.fromtimestamp(self._now(), UTC)
+
+    async def _row(self, operation_id: str) -> _Row | None:
+        entity = await self._tables.get("ops", _PARTITION, f"o!{operation_id}")
+        return _row_in(entity) if entity else None
+
+    async def _replace(self, row: _Row, seconds: float) -> None:
+        """Write a row unless somebody else has since it was read: reading it again tells."""
+        operation = replace(row.operation, updated=self._time())
+        properties = replace(row, operation=operation, until=self._now() + seconds).properties()
+        rows = [Write("replace", _PARTITION, f"o!{operation.id}", properties, row.etag)]
+        if not operation.status.active:
+            rows.append(Write("delete", _PARTITION, f"a!{operation.id}"))
+            if operation.type.exclusive:
+                rows.append(Write("delete", _PARTITION, f"x!{operation.type.value}"))
+        with suppress(PreconditionFailed, Ambiguous):
+            await self._tables.commit("ops", rows)
+
+
+def _is_active(row: Entity) -> bool:
+    return OperationStatus(str(row.properties["status"])).active
+
+
+def _row_in(entity: Entity) -> _Row:
+    properties: Mapping[str, Any] = entity.properties
+    document = orjson.loads(join("d", properties))
+    operation = Operation(
+        entity.row_key[2:],
+        OperationType(properties["type"]),
+        OperationStatus(properties["status"]),
+        datetime.fromtimestamp(properties["created"], UTC),
+        datetime.fromtimestamp(properties["updated"], UTC),
+        document["input"],
+        document["checkpoint"],
+        document["percent"],
+        tuple(document["resources"]),
+        document["results"],
+    )
+    return _Row(
+        operation,
+        properties["holder"],
+        properties["until"],
+        properties["attempts"],
+        properties["written"],
+        entity.etag,
+    )

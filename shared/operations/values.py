@@ -1,0 +1,85 @@
+"""Azure-side APIs §5 What an operation is. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from shared.errors import Conflict
+
+type Document = Mapping[str, Any]
+"""A JSON object."""
+
+
+class OperationType(StrEnum):
+    """The kinds of operations that clients see."""
+
+    REINDEX = "reindex"
+    EXPORT = "export"
+    UPDATE = "update"
+
+    @property
+    def exclusive(self) -> bool:
+        """At most one is active in the whole service (OP-8)."""
+        return self is not OperationType.EXPORT
+
+
+class OperationStatus(StrEnum):
+    """How far an operation is, in the words of the API but for success."""
+
+    NOT_STARTED = "notStarted"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+    @property
+    def active(self) -> bool:
+        """Work is left to be done."""
+        return self in (OperationStatus.NOT_STARTED, OperationStatus.RUNNING)
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """An operation as it stands."""
+
+    id: str
+    """32 lower-case hex digits (GEN-21)."""
+    type: OperationType
+    status: OperationStatus
+    created: datetime
+    updated: datetime
+    input: Document
+    """What is to be done."""
+    checkpoint: Document
+    """What its work needs to go on from where it was; empty at first."""
+    percent: int | None = None
+    """0 to 100; None where it cannot be computed."""
+    resources: tuple[str, ...] = ()
+    """Paths of the resources that are worked on, below the version segment."""
+    results: Document | None = None
+
+
+class OperationActive(Conflict):
+    """An operation of a kind of which one at a time may be active is under way (OP-8)."""
+
+    def __init__(self, kind: OperationType, operation_id: str) -> None:
+        name = "re-index" if kind is OperationType.REINDEX else kind.value
+        super().__init__(f"There is already an active {name} operation with ID '{operation_id}'.")
+        self.operation_id = operation_id
+
+
+class OperationFailed(Exception):
+    """The work of an operation has failed for good. `results` are shown to clients: no patient data."""
+
+    def __init__(self, results: Document | None = None) -> None:
+        super().__init__("The operation has failed")
+        self.results = results
+
+
+class LeaseLost(Exception):
+    """Another process has taken the operation over; whoever had it must not touch it any more."""
+
+
+class Paused(Exception):
+    """The work is to end at this checkpoint, and to go on from it later."""
