@@ -19,10 +19,11 @@ from shared.dicomweb.resources import Resource
 from shared.dicomweb.urls import Urls, base_url, forwarded_prefix
 from shared.dicomweb.versions import ApiVersion
 from shared.errors import Forbidden, InvalidRequest, InvalidUid
+from shared.http.compression import encoded
 from shared.http.cors import Cors
 from shared.http.error_table import error_response, status_of
-from shared.http.exchange import Exchange, ResponseStream, close
-from shared.http.messages import Request, Response
+from shared.http.exchange import Exchange, ResponseStream
+from shared.http.messages import Request, Response, close
 from shared.http.principal import ANONYMOUS, Authenticator, Caller
 from shared.http.routing import PARTITION_MISSING, PARTITIONS_DISABLED, Routed, routed
 from shared.settings import Settings
@@ -205,10 +206,11 @@ class Boundary:
 
     async def _finished(self, exchange: Exchange, answer: Response, first: bytes | None) -> Response:
         """The response with the common headers, and without a body where there must be none."""
+        answer, first = await encoded(exchange.request, answer, first)
         present = {name.lower() for name, _ in answer.headers}
         headers = [*answer.headers]
         headers += (field for field in self._common(exchange) if field[0].lower() not in present)
-        headers += self._cors.headers(exchange.request)
+        headers = _with_one_vary([*headers, *self._cors.headers(exchange.request)])
         body: bytes | AsyncIterator[bytes] = answer.body
         if exchange.request.method == "HEAD" or answer.status in _BODILESS:
             if isinstance(body, bytes):
@@ -233,6 +235,15 @@ class Boundary:
         first = exchange.request.path.removeprefix("/").partition("/")[0]
         versioned = exchange.version is not None or versions.parse_version(first) is not None
         return (*_SECURITY, own, *(_VERSIONS if versioned else ()))
+
+
+def _with_one_vary(headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The headers with all that the response varies by in one field."""
+    values = [value for name, value in headers if name.lower() == "vary"]
+    if len(values) < 2:
+        return headers
+    names = dict.fromkeys(name.strip() for value in values for name in value.split(","))
+    return [*(field for field in headers if field[0].lower() != "vary"), ("Vary", ", ".join(names))]
 
 
 def _trimmed_uids(found: Routed) -> dict[str, str]:

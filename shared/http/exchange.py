@@ -11,7 +11,7 @@ from shared.dicom.identifiers import is_uid
 from shared.dicomweb.resources import Resource
 from shared.dicomweb.versions import ApiVersion
 from shared.errors import InvalidRequest, TooLarge
-from shared.http.messages import Body, Request
+from shared.http.messages import Request, close
 from shared.http.principal import Caller
 from shared.settings import Settings
 
@@ -189,10 +189,3 @@ class ResponseStream:
 
 class ResponseAborted(Exception):
     """The answer could not be completed. The failure itself has been reported."""
-
-
-async def close(body: Body) -> None:
-    """Close a streamed body that will not be read (again)."""
-    aclose = getattr(body, "aclose", None)
-    if aclose is not None:
-        await aclose()

@@ -63,3 +63,10 @@ class Response:
     status: int
     headers: tuple[tuple[str, str], ...] = ()
     body: Body = b""
+
+
+async def close(body: Body) -> None:
+    """Close a streamed body that will not be read (again)."""
+    aclose = getattr(body, "aclose", None)
+    if aclose is not None:
+        await aclose()

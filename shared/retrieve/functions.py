@@ -21,6 +21,13 @@ from shared.retrieve.bulk_handlers import BulkHandlers
 from shared.retrieve.frames import FrameBody, FrameRequest, LocatedFrames, RetrievedFrames, retrieve_frames
 from shared.retrieve.instances import OpenedFile, Sources, find_instance, open_file, retrieve_instances, settle
 from shared.retrieve.metadata import MetadataRules, retrieve_metadata
+from shared.retrieve.rendered_handlers import (
+    CHECK_RENDERED,
+    CHECK_THUMBNAIL,
+    RenderedHandlers,
+    rendered_handlers,
+    thumbnail_handlers,
+)
 from shared.retrieve.request import (
     Resource,
     allow_frames,
@@ -67,6 +74,8 @@ def handlers(
     )
     metadata = (room.metadata, Checks(accept=_check_data_sets))
     bulk = BulkHandlers(room.sources, BulkData(room.sources), room.unmapped)
+    rendered = rendered_handlers(room.sources, room.unmapped)
+    thumbnails = thumbnail_handlers(room.sources, room.unmapped)
     return {
         "retrieve_study": (room.instances, NO_CHECKS),
         "retrieve_series": (room.instances, NO_CHECKS),
@@ -78,6 +87,17 @@ def handlers(
         "retrieve_instance_bulk_value": (bulk.value, NO_CHECKS),
         **{f"retrieve_{level}_bulk_data": (bulk.bulk_data, NO_CHECKS) for level in _LEVELS},
         **{f"retrieve_{level}_pixel_data": (bulk.pixel_data, NO_CHECKS) for level in _LEVELS},
+        **_of_pictures("rendered", rendered, CHECK_RENDERED),
+        **_of_pictures("thumbnail", thumbnails, CHECK_THUMBNAIL),
+    }
+
+
+def _of_pictures(kind: str, pictures: RenderedHandlers, checks: Checks) -> Handlers:
+    return {
+        f"retrieve_study_{kind}": (pictures.several, checks),
+        f"retrieve_series_{kind}": (pictures.several, checks),
+        f"retrieve_instance_{kind}": (pictures.instance, checks),
+        f"retrieve_frames_{kind}": (pictures.frames, checks),
     }
 
 
@@ -170,7 +190,7 @@ class _Retrieve:
         )
         tag = response.resource_tag(scope, found.versions, original=original, xml=xml)
         if found.body is None:
-            return response.not_modified(tag)
+            return response.not_modified(tag, response.DATA_SET_CACHING)
         content_type = multipart.content_type(rules.boundary, DICOM_XML) if xml else DICOM_JSON
         return response.metadata(found.body, tag, content_type)
 

@@ -19,6 +19,12 @@ _JOINED_WITH_HEAD: Final = 64 * 1024
 CACHING: Final = (("Cache-Control", "private, no-cache"), ("Vary", "Accept, msdicom-request-original"))
 """A copy may be kept, but each use of it is checked with the service: rights and data may have changed (META-10)."""
 
+DATA_SET_CACHING: Final = (
+    ("Cache-Control", "private, no-cache"),
+    ("Vary", "Accept, Accept-Encoding, msdicom-request-original"),
+)
+"""The same for what may be compressed (HDR-8)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Part:
@@ -81,14 +87,14 @@ def is_current(if_none_match: Iterable[str], tag: str) -> bool:
 # ------------------------------------------------------------------------------------------------------------ bodies
 
 
-def not_modified(tag: str) -> Response:
+def not_modified(tag: str, caching: tuple[tuple[str, str], ...] = CACHING) -> Response:
     """304, with the headers that the 200 would have had (META-7, W-6)."""
-    return Response(304, (("ETag", tag), *CACHING))
+    return Response(304, (("ETag", tag), *caching))
 
 
 def metadata(body: bytes | AsyncIterator[bytes], tag: str, content_type: str = DICOM_JSON) -> Response:
     """A JSON array of data sets, or a multipart of XML documents (META-1, ACC-5)."""
-    return Response(200, (("Content-Type", content_type), ("ETag", tag), *CACHING), body)
+    return Response(200, (("Content-Type", content_type), ("ETag", tag), *DATA_SET_CACHING), body)
 
 
 def single_part(encoding: Encoding, length: int | None, body: bytes | AsyncIterator[bytes], tag: str) -> Response:

@@ -141,7 +141,7 @@ async def test_metadata_are_tagged_by_watermark_and_count(service):
     assert len(json.loads(await content(response))) == 2
     tag = field(response, "ETag")
     assert tag.endswith('-2"')
-    assert field(response, "Vary") == "Accept, msdicom-request-original"
+    assert field(response, "Vary") == "Accept, Accept-Encoding, msdicom-request-original"
     assert (await service.get(f"studies/{study}/metadata", JSON, If_None_Match=tag)).status == 304
     original = await service.get(f"studies/{study}/metadata", JSON, msdicom_request_original="True")
     await content(original)
