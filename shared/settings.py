@@ -47,6 +47,10 @@ class Settings(BaseModel):
     character_set_as_stored: bool = Field(False, alias="CHARACTER_SET_AS_STORED")
     """Return (0008,0005) as stored instead of the encoding of the response (D-7)."""
     metadata_inline: bool = Field(True, alias="METADATA_INLINE")
+    max_transcode_bytes: int = Field(104_857_600, gt=0, alias="MAX_TRANSCODE_BYTES")
+    """Largest object whose pixels are converted: transcoded, or rendered (WADO-12, REND-6)."""
+    transcode_memory_bytes: int = Field(512 * 1024**2, gt=0, alias="TRANSCODE_MEMORY_BYTES")
+    """Memory of one worker process for all pixels that are being converted."""
     deleted_retention_hours: float = Field(72, ge=0, alias="DELETED_RETENTION_HOURS")
 
     # --- who may do what

@@ -42,6 +42,7 @@ from shared.operations.runner import Runner
 from shared.operations.store import Operations
 from shared.partitions import functions as partitions
 from shared.retrieve import functions as retrieve
+from shared.retrieve.workshop import Workshop
 from shared.search import functions as search
 from shared.settings import Settings
 from shared.storage.azure_blobs import AzureBlobStore
@@ -198,7 +199,12 @@ def blueprints(settings: Settings) -> list[func.Blueprint]:
     return [
         store.blueprint(boundary, ingest),
         retrieve.blueprint(
-            boundary, lookup, blobs, bulk_data_uris=settings.bulk_data_uris, character_set_as_stored=as_stored
+            boundary,
+            lookup,
+            blobs,
+            Workshop(settings.transcode_memory_bytes, settings.max_transcode_bytes),
+            bulk_data_uris=settings.bulk_data_uris,
+            character_set_as_stored=as_stored,
         ),
         search.blueprint(boundary, tables, lookup, blobs, settings.index_shards, character_set_as_stored=as_stored),
         delete.blueprint(boundary, index, erase_due),

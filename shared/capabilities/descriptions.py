@@ -14,6 +14,7 @@ from shared.index.postings import INDEXED
 MULTIPART_DICOM = 'multipart/related; type="application/dicom"'
 MULTIPART_FRAMES = 'multipart/related; type="application/octet-stream"'
 WADL = "application/vnd.sun.wadl+xml"
+IMAGE_TYPES = ("image/jpeg", "image/png", "image/gif")
 YAML = "application/yaml"
 TEXT = "text/plain"
 
@@ -77,6 +78,23 @@ _INCLUDE_METADATA = Parameter(
     "includeMetadata", "query", "Give the present metadata of each instance", {"type": "boolean", "default": True}
 )
 
+_VIEWPORT = Parameter(
+    "viewport", "query", "Width and height of the picture, and the region that it shows", {"type": "string"}
+)
+_RENDERING = (
+    _ACCEPT,
+    _VIEWPORT,
+    Parameter(
+        "quality", "query", "Quality of a JPEG", {"type": "integer", "minimum": 1, "maximum": 100, "default": 100}
+    ),
+    Parameter(
+        "window", "query", "center,width,function; the function is linear, linear-exact or sigmoid", {"type": "string"}
+    ),
+    Parameter("iccprofile", "query", "Colour profile of the picture", {"enum": ["no", "yes", "srgb"], "default": "no"}),
+)
+_FRAME_TYPES = tuple(f'multipart/related; type="image/{name}"' for name in ("jpeg", "dicom-rle", "jls", "jp2", "jphc"))
+_PICTURES = (*IMAGE_TYPES, *(f'multipart/related; type="{name}"' for name in IMAGE_TYPES))
+
 _BY_OPERATION: Mapping[str, Operation] = {
     "store": Operation(
         (DICOM_JSON,),
@@ -89,6 +107,9 @@ _BY_OPERATION: Mapping[str, Operation] = {
     "retrieve-metadata": Operation(
         (DICOM_JSON,), (), (200, 304), (400, *_REFUSED, 404, 406, *_BUSY), (_ACCEPT, _IF_NONE_MATCH)
     ),
+    "retrieve-rendered": Operation(
+        _PICTURES, (), (200, 304), (400, *_REFUSED, 404, 406, *_BUSY), (*_RENDERING, _IF_NONE_MATCH)
+    ),
     "query": Operation((DICOM_JSON,), (), (200, 204), (400, *_REFUSED, 406, 413, *_BUSY), _SEARCH),
     "delete": Operation((), (), (204,), (400, *_REFUSED, 404, *_BUSY)),
     "partition": Operation((JSON,), (), (200,), (400, *_REFUSED, *_BUSY)),
@@ -99,7 +120,11 @@ _BY_NAME: Mapping[str, Operation] = {
         (MULTIPART_DICOM, DICOM), (), (200, 304), (400, *_REFUSED, 404, 406, *_BUSY), (_ACCEPT, _IF_NONE_MATCH)
     ),
     "retrieve_frames": Operation(
-        (MULTIPART_FRAMES, OCTET_STREAM), (), (200, 304), (400, *_REFUSED, 404, 406, *_BUSY), (_ACCEPT, _IF_NONE_MATCH)
+        (MULTIPART_FRAMES, OCTET_STREAM, *_FRAME_TYPES),
+        (),
+        (200, 304),
+        (400, *_REFUSED, 404, 406, *_BUSY),
+        (_ACCEPT, _IF_NONE_MATCH),
     ),
     "retrieve_instance_bulk_value": Operation(
         (OCTET_STREAM, MULTIPART_FRAMES),
@@ -114,6 +139,12 @@ _BY_NAME: Mapping[str, Operation] = {
         )
         for level in ("study", "series", "instance")
         for kind in ("bulk_data", "pixel_data")
+    },
+    **{
+        f"retrieve_{level}_thumbnail": Operation(
+            _PICTURES, (), (200, 304), (400, *_REFUSED, 404, 406, *_BUSY), (_ACCEPT, _VIEWPORT, _IF_NONE_MATCH)
+        )
+        for level in ("study", "series", "instance", "frames")
     },
     "change_feed_latest": Operation(
         (JSON,), (), (200, 204), (400, *_REFUSED, 406, *_BUSY), (_INCLUDE_METADATA, _ACCEPT)

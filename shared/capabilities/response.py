@@ -5,6 +5,7 @@ from typing import Any
 from xml.sax.saxutils import quoteattr
 
 from shared.capabilities.descriptions import WADL, documented, matching_keys, operation, path_parameters, search_keys
+from shared.dicom.transfer_syntaxes import FRAME_TARGETS, REVERSIBLE_TARGETS, SOURCES
 from shared.dicomweb import versions
 from shared.dicomweb.media_types import DICOM_JSON, JSON, MediaType
 from shared.dicomweb.query_parameters import DEFAULT_LIMIT, MAX_LIMIT
@@ -42,19 +43,27 @@ def conformance(settings: Settings, version: ApiVersion, segment: str) -> dict[s
             "fuzzyMatching": True,
             "wildcardMatching": True,
             "conditionalRetrieve": True,
+            "transcoding": True,
+            "rendering": True,
             "events": bool(settings.events_topic),
             "crossOriginRequests": bool(settings.cors_origins),
         },
         "limits": {
             "requestBytes": settings.max_request_bytes,
             "fileBytes": settings.max_file_bytes,
+            "transcodingBytes": settings.max_transcode_bytes,
             "searchDefault": DEFAULT_LIMIT,
             "searchMaximum": MAX_LIMIT,
             "partitionNameCharacters": 64,
             "auditHeaders": 10,
             "auditHeaderCharacters": 2048,
         },
-        "transferSyntaxes": {"store": ["*"], "retrieve": ["*"]},
+        "transferSyntaxes": {
+            "store": ["*"],
+            "retrieve": ["*", *sorted(REVERSIBLE_TARGETS)],
+            "retrieveFrames": ["*", *sorted(FRAME_TARGETS)],
+            "transcodable": sorted(SOURCES),
+        },
         "searchKeys": search_keys(),
         "resources": [
             {

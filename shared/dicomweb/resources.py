@@ -70,6 +70,10 @@ def _retrieve(name: str, template: str, summary: str, audit: str = "retrieve") -
     return Resource(name, _READ, template, "read", audit, summary)
 
 
+def _rendered(name: str, template: str, summary: str) -> Resource:
+    return _retrieve(name, template, summary, "retrieve-rendered")
+
+
 def _search(name: str, template: str, summary: str) -> Resource:
     return Resource(name, _READ, template, "read", "query", summary)
 
@@ -110,6 +114,14 @@ RESOURCES: Mapping[str, Resource] = {
         _retrieve("retrieve_study_pixel_data", f"{_STUDY}/pixeldata", "Retrieve the pixel data of a study"),
         _retrieve("retrieve_series_pixel_data", f"{_SERIES}/pixeldata", "Retrieve the pixel data of a series"),
         _retrieve("retrieve_instance_pixel_data", f"{_INSTANCE}/pixeldata", "Retrieve the pixel data of an instance"),
+        _rendered("retrieve_study_rendered", f"{_STUDY}/rendered", "Retrieve a study as pictures"),
+        _rendered("retrieve_study_thumbnail", f"{_STUDY}/thumbnail", "Retrieve a small picture of a study"),
+        _rendered("retrieve_series_rendered", f"{_SERIES}/rendered", "Retrieve a series as pictures"),
+        _rendered("retrieve_series_thumbnail", f"{_SERIES}/thumbnail", "Retrieve a small picture of a series"),
+        _rendered("retrieve_instance_rendered", f"{_INSTANCE}/rendered", "Retrieve an instance as pictures"),
+        _rendered("retrieve_instance_thumbnail", f"{_INSTANCE}/thumbnail", "Retrieve a small picture of an instance"),
+        _rendered("retrieve_frames_rendered", f"{_INSTANCE}/frames/{{frames}}/rendered", "Retrieve frames as pictures"),
+        _rendered("retrieve_frames_thumbnail", f"{_INSTANCE}/frames/{{frames}}/thumbnail", "Small pictures of frames"),
         _search("search_studies", "studies", "Search for studies (QIDO-RS)"),
         _search("search_series", "series", "Search for series"),
         _search("search_instances", "instances", "Search for instances"),

@@ -41,6 +41,7 @@ from shared.retrieve.request import (
 )
 from shared.retrieve.response import Part, is_current, representation_tag
 from shared.retrieve.unmapped_frames import UnmappedFrames
+from shared.retrieve.workshop import Workshop
 from shared.storage.ports import BlobStore
 
 _LEVELS: Final = ("study", "series", "instance")
@@ -53,24 +54,35 @@ def blueprint(
     boundary: Boundary,
     lookup: InstanceLookup,
     blobs: BlobStore,
+    workshop: Workshop | None = None,
     *,
     bulk_data_uris: bool,
     character_set_as_stored: bool,
 ) -> func.Blueprint:
     """The functions of this room. The two flags are the settings BULK_DATA_URIS and CHARACTER_SET_AS_STORED."""
     functions = func.Blueprint()
-    found = handlers(lookup, blobs, bulk_data_uris=bulk_data_uris, character_set_as_stored=character_set_as_stored)
+    found = handlers(
+        lookup, blobs, workshop, bulk_data_uris=bulk_data_uris, character_set_as_stored=character_set_as_stored
+    )
     for name, (handler, checks) in found.items():
         mount(functions, boundary, name, handler, checks)
     return functions
 
 
 def handlers(
-    lookup: InstanceLookup, blobs: BlobStore, *, bulk_data_uris: bool, character_set_as_stored: bool
+    lookup: InstanceLookup,
+    blobs: BlobStore,
+    workshop: Workshop | None = None,
+    *,
+    bulk_data_uris: bool,
+    character_set_as_stored: bool,
 ) -> Handlers:
     """The same without a host."""
     room = _Retrieve(
-        Sources(lookup, blobs), UnmappedFrames(blobs), bulk_data_uris=bulk_data_uris, as_stored=character_set_as_stored
+        Sources(lookup, blobs, workshop or Workshop()),
+        UnmappedFrames(blobs),
+        bulk_data_uris=bulk_data_uris,
+        as_stored=character_set_as_stored,
     )
     metadata = (room.metadata, Checks(accept=_check_data_sets))
     bulk = BulkHandlers(room.sources, BulkData(room.sources), room.unmapped)

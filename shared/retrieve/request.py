@@ -76,7 +76,9 @@ class Encoding:
 
     @property
     def content_type(self) -> str:
-        """WADO-20, WADO-23: the syntax that the bytes are in, unquoted, never '*'."""
+        """WADO-20, WADO-23: the syntax that the bytes are in, unquoted, never '*'. Pictures have none (REND-7)."""
+        if not self.transfer_syntax_uid:
+            return self.media_type
         return f"{self.media_type}; transfer-syntax={self.transfer_syntax_uid}"
 
 
