@@ -19,11 +19,11 @@ async def run(bench: Bench, client: Client, service: LocalService | None) -> Non
 
     async def fill(starts: Iterator[int]) -> None:
         for start in starts:
-            await client.store([small.instance(_BASE + n, 0, 0, name=_name(n)) for n in range(start, start + 20)])
+            await client.store([small.instance(_BASE + n, 0, 0, name=_name(n)) for n in range(start, start + 10)])
 
     for size in (100, 300) if bench.quick else (100, 1000, 5000):
-        starts = iter(range(stored, size, 20))
-        await asyncio.gather(*(fill(starts) for _ in range(4)))
+        starts = iter(range(stored, size, 10))
+        await asyncio.gather(fill(starts), fill(starts))
         stored = size
         if service:
             await service.settle(bench.telemetry)
