@@ -196,11 +196,12 @@ class _Fold:
 
     def cleanup(self, removed: Sequence[str]) -> Cleanup:
         """What is to be removed once the fold is committed."""
+        deleted = [(change.series, change.instance) for change in self._changes if change.operation == "delete"]
         return Cleanup(
             keys.cleanup_row(self._version, self._rows.sort_key),
             self._rows.sort_key,
             removed,
-            [(change.series, change.instance) for change in self._changes if change.operation == "delete"],
+            list(dict.fromkeys(deleted)),
             [blob for change in self._changes if (blob := _obsolete_blob(change))],
         )
 

@@ -49,6 +49,7 @@ _SUSPECT_SECONDS = 600
 than a minute (storage §5)."""
 _FOLDERS = 4096
 _POSTINGS_AT_ONCE = 500
+_SAVED_EVERY = 1000
 _AT_ONCE = 90
 _PARTITION = "scrub"
 _CURSOR = "cursor"
@@ -118,12 +119,15 @@ class Scrubber:
         scrubbed = Scrubbed()
         await self._remove_suspects(scrubbed)
         cursor = await self._cursor()
+        saved = 0
         while not scrubbed.finished and scrubbed.looked_at < limit:
             if cursor.stage == "blobs":
                 await self._scrub_folder(cursor, scrubbed)
             else:
                 await self._scrub_postings(cursor, scrubbed)
-            await settle(self._tables, "conf", [_cursor_row(cursor)])
+            if scrubbed.finished or scrubbed.looked_at >= min(limit, saved + _SAVED_EVERY):
+                saved = scrubbed.looked_at
+                await settle(self._tables, "conf", [_cursor_row(cursor)])
         telemetry.event("scrubbed", **{name: getattr(scrubbed, name) for name in Scrubbed.__slots__})
         return scrubbed
 

@@ -15,6 +15,7 @@ from shared.index.instances import InstanceIndex
 from shared.index.lookup import InstanceLookup
 from shared.index.registry import STORE_ROW
 from shared.index.removal import Remover
+from shared.index.scrubber import Scrubber
 from shared.index.sequencer import Sequencer
 from shared.index.trash import Trash
 from shared.index.values import CommitOutcome, NewInstance
@@ -52,6 +53,7 @@ class Plan:
     retention_hours: float = 0.0
     skew: float = 0.0
     expiring: float = 0.0
+    scrubbing: bool = False
     pause: float = 1.0
     """Seconds between two requests of a client, at most."""
 
@@ -86,6 +88,7 @@ class Plan:
             retention_hours=random.choice((0, 0, 1, 72)),
             skew=random.choice((0.0, 0.0, 5.0)),
             expiring=random.choice((0.0, 0.0, 0.3)),
+            scrubbing=random.random() < 0.3,
             pause=random.choice((0.01, 0.5, 4.0)),
         )
 
@@ -170,6 +173,16 @@ class World:
             self.versions[row] = version
 
 
+class _Partitions:
+    """What the scrubber asks of the registry."""
+
+    def __init__(self, known: Sequence[Partition]) -> None:
+        self._known = known
+
+    async def partitions(self) -> Sequence[Partition]:
+        return self._known
+
+
 class ServiceProcess:
     """What one process of the service holds."""
 
@@ -190,6 +203,9 @@ class ServiceProcess:
             shards=plan.shards,
             log=self.log,
             page_entries=plan.page_entries,
+        )
+        self.scrubber = Scrubber(
+            self.tables, world.blobs, self.clock, _Partitions(world.partitions), self.ensure, shards=plan.shards
         )
         self.feed = ChangeFeed(self.log, self.sequencer, self.lookup, self.clock)
 

@@ -221,3 +221,13 @@ async def test_no_instance_is_lost_when_a_study_is_stored_deleted_and_stored_in_
     await service.settle()
     assert service.stores.facts().rows.anchor is None
     assert service.stores.facts().postings == {}
+
+
+async def test_an_instance_that_is_deleted_twice_before_a_fold_is_cleaned_up_once() -> None:
+    service = Service()
+    await service.put("1.1", "1.2", "1.4")
+    for _ in range(2):
+        await crashing_store(service)
+        assert await service.delete("1.1", "1.2", "1.3") == 1
+    await service.settle()
+    assert healthy(service.stores) == []
