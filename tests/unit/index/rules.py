@@ -1,0 +1,423 @@
+"""The rules of the storage design, each as the change of source that leaves it out.
+
+A rule is covered if leaving it out fails a test of `tests/unit/index` that CI runs: `test_rules_matter` tries them all.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Omission:
+    """A rule, and the text of one module of `shared/index` that keeps it, replaced by text that does not."""
+
+    rule: str
+    module: str
+    keeps: str
+    breaks: str
+
+
+OMISSIONS = (
+    Omission(
+        "a writer touches the anchor",
+        "commit",
+        'anchor = Operation("merge", partition_key, keys.ANCHOR, {})',
+        'anchor = Operation("upsert", partition_key, "Z", {})',
+    ),
+    Omission(
+        "a delete touches the anchor",
+        "deletion",
+        'operations = [Operation("merge", partition_key, keys.ANCHOR, touch, anchor_etag)]',
+        'operations = [Operation("upsert", partition_key, "Z", touch)]',
+    ),
+    Omission(
+        "only an untouched study is removed",
+        "removal",
+        'Operation("delete", partition_key, row.row_key, etag=row.etag) for row in gone',
+        'Operation("delete", partition_key, row.row_key) for row in gone',
+    ),
+    Omission(
+        "a study that is stored again gets another sort key",
+        "fold",
+        '"sk": keys.new_sort_key(now_ms)',
+        '"sk": "fe5c000000000000"',
+    ),
+    Omission("the hint comes before the commit", "commit", "self._hints.give(place),", "asyncio.sleep(0),"),
+    Omission(
+        "a commit starts within a minute of its hint",
+        "commit",
+        "if self._hints.age(place) > COMMIT_SECONDS - _SPARE_SECONDS:",
+        "if False:",
+    ),
+    Omission(
+        "new instances are posted before their commit",
+        "commit",
+        "        await self._post_new(place, sort_key,",
+        "        await self._post_new(place, sort_key, []) if True else await self._post_new(place, sort_key,",
+    ),
+    Omission(
+        "instances that were there before are posted after their commit",
+        "visibility",
+        "            await _post_instances(tables, place, seen.sort_key, changes)\n",
+        "",
+    ),
+    Omission(
+        "the fold posts instances that were not posted for this incarnation",
+        "fold",
+        'if change.operation == "create" and change.posted != sort_key:',
+        "if False:",
+    ),
+    Omission(
+        "a store answers only when it is visible",
+        "instances",
+        "            sort_key = await make_visible(self._tables, self._folder, place, changes)\n",
+        '            sort_key = ""\n',
+    ),
+    Omission(
+        "a store looks for its values in the summary",
+        "visibility",
+        "return value == text or not text or (bool(value) and source > change_id)",
+        "return True",
+    ),
+    Omission(
+        "a value about to be taken back does not count as shown",
+        "visibility",
+        '        if self.deletions.get(source[17:], "") > source:\n            return False\n',
+        "",
+    ),
+    Omission(
+        "an upload that was deleted does not come back",
+        "commit",
+        "    elif state.remembers(entry.blob):\n        result.outcomes[uid] = CommitOutcome.DELETED\n",
+        "",
+    ),
+    Omission(
+        "a refused upload is noted before its file goes",
+        "commit",
+        '            await self._tables.commit("dicom", operations)\n        except (PreconditionFailed, Ambiguous):\n'
+        "            return False\n        result.outcomes |= dict.fromkeys((entry.identifier for entry in entries), "
+        "CommitOutcome.ALREADY_STORED)",
+        "            pass\n        except (PreconditionFailed, Ambiguous):\n"
+        "            return False\n        result.outcomes |= dict.fromkeys((entry.identifier for entry in entries), "
+        "CommitOutcome.ALREADY_STORED)",
+    ),
+    Omission(
+        "an older upload does not replace a newer one",
+        "commit",
+        "return not entry.replace or (entry.upload_id or keys.upload_id_of(entry.blob)) <= state.upload_id",
+        "return not entry.replace",
+    ),
+    Omission(
+        "versions of an instance increase",
+        "commit",
+        "self._clock.next(state.version if state else 0)",
+        "self._clock.next(0)",
+    ),
+    Omission(
+        "a tombstone has a later version than what it ends",
+        "deletion",
+        "self._clock.next(state.version)",
+        "self._clock.next(0)",
+    ),
+    Omission(
+        "an instance row is replaced only as it was read",
+        "instance_rows",
+        'return Operation("replace", partition_key, row_key, properties, etag)',
+        'return Operation("replace", partition_key, row_key, properties)',
+    ),
+    Omission(
+        "an instance is deleted only as it was read",
+        "deletion",
+        'Operation("replace", partition_key, row.row_key, tombstone, row.etag),',
+        'Operation("replace", partition_key, row.row_key, tombstone),',
+    ),
+    Omission(
+        "an unanswered delete is counted once it is seen to have happened",
+        "deletion",
+        "ours = sum(",
+        "ours = 0 * sum(",
+    ),
+    Omission(
+        "a summary is replaced only as it was read",
+        "fold",
+        'return Operation("replace", partition_key, row_key, properties, present.etag)',
+        'return Operation("replace", partition_key, row_key, properties)',
+    ),
+    Omission(
+        "postings are written before the summary that implies them",
+        "fold",
+        'post(self._tables, place, "idx", added), post(self._tables, place, "idxi", fold.instance_postings())',
+        'post(self._tables, place, "idx", {}), post(self._tables, place, "idxi", fold.instance_postings())',
+    ),
+    Omission(
+        "a folded change waits for the feed",
+        "fold",
+        "operations += [_folded(place.partition_key, change) for change in changes]",
+        "pass",
+    ),
+    Omission(
+        "values that lost are cleaned up, too",
+        "fold",
+        "obsolete = before | self._passed_over()",
+        "obsolete = before",
+    ),
+    Omission(
+        "a series stays while a change of it is pending",
+        "fold",
+        "if new.series[uid].count == 0 and uid not in waiting",
+        "if new.series[uid].count == 0",
+    ),
+    Omission(
+        "an emptied series goes",
+        "fold",
+        "        self._emptied = {",
+        "        self._emptied = set() and {",
+    ),
+    Omission(
+        "what a deleted instance brought is taken back",
+        "fold",
+        "        await restore_lost(self._tables, place, new)\n",
+        "",
+    ),
+    Omission(
+        "a delete answers when what it took back is found as before",
+        "deletion",
+        "            await settle_deletion(self._tables, self._folder, place)\n",
+        "            pass\n",
+    ),
+    Omission(
+        "readers take back what a pending deletion takes back",
+        "lookup",
+        "        await restore_lost(self._tables, place, tally)\n",
+        "",
+    ),
+    Omission(
+        "readers count pending changes",
+        "study_rows",
+        "        for change in self.pending:\n            tally.apply(change)\n",
+        "",
+    ),
+    Omission(
+        "a study in several pages is read as of one moment",
+        "study_rows",
+        "if len(pages) == 1 or await _is_unchanged(tables, place, rows):",
+        "if True:",
+    ),
+    Omission(
+        "changes without an anchor get one",
+        "fold",
+        "return await self._recreate_anchor(place)",
+        "return False",
+    ),
+    Omission("the latest value wins", "summary", "return change_id > present[1]", "return True"),
+    Omission(
+        "an empty PatientID never wins",
+        "summary",
+        'if (text == "") != (present[0] == ""):',
+        "if False:",
+    ),
+    Omission(
+        "the last store decides the expiry, deleted or not",
+        "summary",
+        "if key != EXPIRES and self.deletions",
+        "if self.deletions",
+    ),
+    Omission(
+        "a stale posting is removed only as it was read",
+        "unposting",
+        'Operation("delete", posting.partition_key, posting.row_key, etag=posting.etag)',
+        'Operation("delete", posting.partition_key, posting.row_key)',
+    ),
+    Omission(
+        "nothing is unposted while changes are pending",
+        "unposting",
+        "        if rows.pending:\n            return None\n",
+        "",
+    ),
+    Omission(
+        "what the summary implies is not unposted",
+        "unposting",
+        "return [posting for posting in postings if posting.row_key not in implied]\n\n    async def _stale_instances",
+        "return list(postings)\n\n    async def _stale_instances",
+    ),
+    Omission(
+        "the postings of live instances stay",
+        "unposting",
+        "implied = {row_key for instance in live for",
+        "implied = {row_key for instance in live[:0] for",
+    ),
+    Omission(
+        "a page is appended only after the head that was read",
+        "feed_log",
+        "head.properties(next=last + 1, ts=page.timestamp), head.etag)",
+        "head.properties(next=last + 1, ts=page.timestamp))",
+    ),
+    Omission(
+        "the last page is acknowledged before the next is read for",
+        "sequencer",
+        "await self._acknowledge(page.changes if page else ())",
+        "pass",
+    ),
+    Omission(
+        "a sequencer that saw a bucket filled looks again",
+        "feed_log",
+        "return self.first < self.next != self.acknowledged + 1",
+        "return False",
+    ),
+    Omission(
+        "timestamps increase whatever the clocks say",
+        "feed_log",
+        "earliest = max(head.timestamp + 1, head.floor)",
+        "earliest = max(0, head.floor)",
+    ),
+    Omission(
+        "no page comes before the end of a window that was read",
+        "feed_log",
+        "earliest = max(head.timestamp + 1, head.floor)",
+        "earliest = head.timestamp + 1",
+    ),
+    Omission(
+        "a window is final before it is read",
+        "feed",
+        "        await self._log.fence(",
+        "        await asyncio.sleep(0) if True else await self._log.fence(",
+    ),
+    Omission(
+        "a reader does not leave a bucket before its last page",
+        "feed_log",
+        "                if head.next <= sequence:\n                    bucket = self._follow(head)\n",
+        "                bucket = self._follow(head)\n",
+    ),
+    Omission(
+        "rows of a second page wait for the next cycle",
+        "sequencer",
+        "        if folded.next_row_key is not None:\n            return folded.entities, False\n",
+        "",
+    ),
+    Omission(
+        "folded changes are read after pending ones",
+        "sequencer",
+        "        return [*pending, *folded.entities], False",
+        "        return pending, False",
+    ),
+    Omission(
+        "changes of two studies may share an id",
+        "sequencer",
+        "found.changes[change.id, place.partition_key] = change",
+        'found.changes[change.id, ""] = change',
+    ),
+    Omission(
+        "a hint that was given again is not dropped",
+        "hints",
+        'Operation("delete", partition_key, row_key, etag=hint.etag)',
+        'Operation("delete", partition_key, row_key)',
+    ),
+    Omission(
+        "a hint is kept for two minutes",
+        "hints",
+        "return self._clock.now() - hint.written > STALE_SECONDS",
+        "return True",
+    ),
+    Omission(
+        "a hint stays while something is unfinished",
+        "sequencer",
+        "(found.busy if rows else found.idle).append(place)",
+        "found.idle.append(place)",
+    ),
+    Omission(
+        "an emptied study is removed",
+        "removal",
+        "            if not all(done) or not await self.reap(place):\n",
+        "            if True:\n",
+    ),
+    Omission(
+        "a study is not removed while changes are pending",
+        "removal",
+        "if not (rows.anchor and rows.summary) or rows.pending or rows.tally().study.count:",
+        "if not (rows.anchor and rows.summary) or rows.tally().study.count:",
+    ),
+    Omission(
+        "a file in use is not erased",
+        "trash",
+        '        if instance and instance.properties["live"] and instance.properties["blob"] == obsolete.blob:\n'
+        "            return True  # in use: a file is erased only when no instance names it\n",
+        "",
+    ),
+    Omission(
+        "files are kept for their retention",
+        "trash",
+        "due_ms = milliseconds(obsolete.version) + self._retention_ms",
+        "due_ms = milliseconds(obsolete.version)",
+    ),
+    Omission(
+        "tombstones are kept for two days",
+        "trash",
+        "if now_ms < purge_ms or await self._is_needed(place, obsolete):",
+        "if await self._is_needed(place, obsolete):",
+    ),
+    Omission(
+        "a tombstone stays while something of its instance is unfinished",
+        "trash",
+        "if now_ms < purge_ms or await self._is_needed(place, obsolete):",
+        "if now_ms < purge_ms:",
+    ),
+    Omission(
+        "a tombstone is purged only as it was read",
+        "trash",
+        'gone = Operation("delete", place.partition_key, tombstone.row_key, etag=tombstone.etag)',
+        'gone = Operation("delete", place.partition_key, tombstone.row_key)',
+    ),
+    Omission(
+        "overdue work is looked for in the hours before",
+        "due",
+        "_LATE_HOURS = 2",
+        "_LATE_HOURS = -1",
+    ),
+    Omission(
+        "work that is overdue when it is noted is due now",
+        "due",
+        "due_ms = max(due_ms, now_ms)",
+        "due_ms = max(due_ms, 0)",
+    ),
+    Omission(
+        "an expired study is deleted only as it was read",
+        "deletion",
+        "if await self._commit(place, live, changes, rows.anchor.etag):",
+        'if await self._commit(place, live, changes, "*"):',
+    ),
+    Omission(
+        "the expiry is noted before the commit",
+        "commit",
+        "schedule_expiry(self._tables, self._clock, place, batch),",
+        "asyncio.sleep(0),",
+    ),
+    Omission(
+        "a suspect posting is removed only some time later",
+        "scrubber",
+        'if self._clock.now() - float(properties["t"]) < _SUSPECT_SECONDS:',
+        "if False:",
+    ),
+    Omission(
+        "a suspect posting is removed only as it was seen",
+        "scrubber",
+        '[each for each in found if each.etag == properties["etag"]]',
+        "found",
+    ),
+    Omission(
+        "a young file may belong to a request",
+        "scrubber",
+        "if parts and self._clock.now() - blob.created.timestamp() > _YOUNG_SECONDS:",
+        "if parts:",
+    ),
+    Omission(
+        "many pending changes are folded",
+        "visibility",
+        "crowded = len(seen.pending) > _MANY_PENDING and spare_folds > 0",
+        "crowded = False",
+    ),
+    Omission(
+        "of a repeated instance the first one counts",
+        "instances",
+        "[replace(entry, replace=False) for entry in repeated]",
+        "repeated",
+    ),
+)
