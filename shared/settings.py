@@ -53,6 +53,20 @@ class Settings(BaseModel):
     """Memory of one worker process for all pixels that are being converted."""
     deleted_retention_hours: float = Field(72, ge=0, alias="DELETED_RETENTION_HOURS")
 
+    # --- bulk import
+    bulk_import: bool = Field(False, alias="BULK_IMPORT_ENABLED")
+    """Store files that are dropped into the import container (IMP-1)."""
+    import_connection: str = Field("", alias="ImportStorage")
+    """Connection string of the account with the import container, for development; a deployment uses the two URIs.
+    None of them: the account that holds the data."""
+    import_blob_service_uri: str = Field("", alias="ImportStorage__blobServiceUri")
+    import_queue_service_uri: str = Field("", alias="ImportStorage__queueServiceUri")
+    import_container: str = Field("import-container", alias="IMPORT_CONTAINER")
+    import_error_container: str = Field("error-container", alias="IMPORT_ERROR_CONTAINER")
+    import_queue: str = Field("import-queue", alias="IMPORT_QUEUE")
+    """Where Event Grid announces new files of the import container."""
+    import_error_queue: str = Field("error-queue", alias="IMPORT_ERROR_QUEUE")
+
     # --- who may do what
     authentication: Literal["openid", "platform", "off"] = Field("openid", alias="AUTHENTICATION_MODE")
     authority: str = Field("", alias="AUTHENTICATION_AUTHORITY")
@@ -113,6 +127,12 @@ class Settings(BaseModel):
             raise ValueError("AUTHENTICATION_MODE=platform needs the platform's authentication to be on")
         if self.cors_credentials and "*" in self.cors_origins:
             raise ValueError("CORS_ALLOW_CREDENTIALS cannot be combined with the origin *")
+        if bool(self.import_blob_service_uri) != bool(self.import_queue_service_uri):
+            raise ValueError("ImportStorage__blobServiceUri and ImportStorage__queueServiceUri belong together")
+        if len({self.container, self.import_container, self.import_error_container}) < 3:
+            raise ValueError("DICOM_CONTAINER, IMPORT_CONTAINER and IMPORT_ERROR_CONTAINER must differ")
+        if self.import_queue == self.import_error_queue:
+            raise ValueError("IMPORT_QUEUE and IMPORT_ERROR_QUEUE must differ")
         if not self.storage_connection and not (
             self.blob_service_uri and self.table_service_uri and self.queue_service_uri
         ):

@@ -13,6 +13,8 @@ import azure.functions as func
 from azure.core.credentials_async import AsyncTokenCredential
 
 from shared import telemetry
+from shared.bulk_import import functions as bulk_import
+from shared.bulk_import.transaction import BulkImport, ImportPlaces
 from shared.capabilities import functions as capabilities
 from shared.capabilities.health import CheckResult, Status
 from shared.change_feed import functions as change_feed
@@ -46,6 +48,7 @@ from shared.retrieve.workshop import Workshop
 from shared.search import functions as search
 from shared.settings import Settings
 from shared.storage.azure_blobs import AzureBlobStore
+from shared.storage.azure_queues import AzureQueueStore
 from shared.storage.azure_tables import AzureTableStore
 from shared.storage.connection import StorageConnection, quiet_sdk_logs
 from shared.storage.ports import Ambiguous
@@ -95,6 +98,79 @@ def _connection(settings: Settings) -> StorageConnection:
     return StorageConnection.from_uris(
         settings.blob_service_uri, settings.table_service_uri, settings.queue_service_uri, _identity(settings)
     )
+
+
+@dataclass(frozen=True, slots=True)
+class ImportStores:
+    """The containers and queues of bulk import (IMP-3)."""
+
+    files: AzureBlobStore
+    errors: AzureBlobStore
+    queues: AzureQueueStore
+    places: ImportPlaces
+    connection_setting: str
+    """The setting that tells the host of the functions which account it is."""
+
+    async def prepare(self) -> None:
+        """Create what is missing."""
+        await asyncio.gather(
+            self.files.ensure_container(),
+            self.errors.ensure_container(),
+            *map(self.queues.ensure_queue, (self.places.queue, self.places.error_queue)),
+        )
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await asyncio.gather(self.files.close(), self.errors.close(), self.queues.close())
+
+
+def import_stores(settings: Settings) -> ImportStores:
+    """Those that the settings name: in the account of the data unless they name another. Raises Misconfigured."""
+    if settings.import_connection:
+        connection = StorageConnection.from_connection_string(settings.import_connection)
+    elif settings.import_blob_service_uri:
+        blobs, queues = settings.import_blob_service_uri, settings.import_queue_service_uri
+        connection = StorageConnection.from_uris(blobs, blobs, queues, _identity(settings))  # it needs no tables
+    else:
+        connection = _connection(settings)
+    own = settings.import_connection or settings.import_blob_service_uri
+    endpoint, credential = connection.blob_endpoint, connection.credential
+    return ImportStores(
+        AzureBlobStore(endpoint, settings.import_container, credential),
+        AzureBlobStore(endpoint, settings.import_error_container, credential),
+        AzureQueueStore(connection.queue_endpoint, credential),
+        ImportPlaces(
+            endpoint,
+            settings.import_container,
+            settings.import_error_container,
+            settings.import_queue,
+            settings.import_error_queue,
+        ),
+        "ImportStorage" if own else "DicomStorage",
+    )
+
+
+def _import_room(settings: Settings, base: Stores, ingest: Ingest, lookup: InstanceLookup) -> func.Blueprint:
+    inbox = import_stores(settings)
+    audit = telemetry.AuditLog(
+        authority=settings.authority,
+        audience=settings.audiences[0] if settings.audiences else "",
+        query_values=settings.audit_query_values,
+    )
+    transaction = BulkImport(
+        inbox.files,
+        inbox.queues,
+        inbox.places,
+        ingest=ingest,
+        lookup=lookup,
+        stored=base.blobs,
+        registry=base.registry,
+        audit=audit,
+        now=time.time,
+        data_partitions=settings.data_partitions,
+        max_file_bytes=settings.max_file_bytes,
+    )
+    return bulk_import.blueprint(transaction, inbox.places, inbox.connection_setting)
 
 
 def _identity(settings: Settings) -> AsyncTokenCredential:
@@ -209,12 +285,11 @@ def blueprints(settings: Settings) -> list[func.Blueprint]:
         search.blueprint(boundary, tables, lookup, blobs, settings.index_shards, character_set_as_stored=as_stored),
         delete.blueprint(boundary, index, erase_due),
         partitions.blueprint(boundary, registry),
-        capabilities.blueprint(
-            boundary, settings, {"files": blobs.ping, "index": tables.ping, "events": feed.check}
-        ),
+        capabilities.blueprint(boundary, settings, {"files": blobs.ping, "index": tables.ping, "events": feed.check}),
         index_functions.blueprint(ingest, settings.container),
         change_feed.blueprint(boundary, reader, feed.sequencer, feed.publication, shards=settings.index_shards),
         operation_functions.blueprint(boundary, operations, Runner(operations, {})),
+        *([_import_room(settings, base, ingest, lookup)] if settings.bulk_import else []),
     ]
 
 
@@ -227,13 +302,18 @@ def check_store(settings: Settings) -> None:
 
     async def prepare() -> None:
         base = stores(settings)
+        inbox = import_stores(settings) if settings.bulk_import else None
         try:
             await base.prepare()
             await _feed(settings, base, _trash(settings, base), _events(settings)).publication.prepare()
+            if inbox is not None:
+                await inbox.prepare()
         except Unavailable as error:
             telemetry.failure("store-not-reached-at-start", error)
         finally:
             await base.close()
+            if inbox is not None:
+                await inbox.close()
 
     _run_aside(prepare())
 

@@ -61,15 +61,20 @@ class Ingest:
 
     # ---- transactions
 
-    def begin(self, partition: Partition, terms: Terms) -> StoreBatch:
-        """The instances of one request, none so far."""
+    def begin(self, partition: Partition, terms: Terms, *, upload_id: str = "") -> StoreBatch:
+        """The instances of one request, none so far.
+
+        With `upload_id` it takes one file, which may have been stored under that id before, wholly or in part: the
+        same upload begun again. What was done of it stays done, and an instance deleted since stays deleted.
+        """
         return StoreBatch(
             self._blobs,
             self._index,
             rules=self._rules,
             partition=partition,
             terms=terms,
-            new_upload_id=self._new_upload_id,
+            new_upload_id=(lambda: upload_id) if upload_id else self._new_upload_id,
+            resumes=bool(upload_id),
         )
 
     def _new_upload_id(self) -> str:

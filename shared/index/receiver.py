@@ -51,6 +51,11 @@ class Receiver:
         self._blob = ""
         self._upload: BlobUpload | None = None
 
+    @property
+    def hopeless(self) -> bool:
+        """Whether the file will be refused, whatever follows: there is no use in receiving the rest."""
+        return self._reader is None and self._held is None
+
     async def write(self, chunk: bytes) -> None:
         """Take the next bytes. Waits while the store is slower than the sender. Raises TooLarge."""
         self.length += len(chunk)

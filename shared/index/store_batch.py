@@ -5,7 +5,7 @@ metadata documents beyond theirs as blobs in the making beside the files.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import batched
 from typing import Final, Self
@@ -26,7 +26,7 @@ from shared.index.rules import IngestRules
 from shared.index.terms import Terms
 from shared.index.values import CommitOutcome, NewInstance
 from shared.storage import keys
-from shared.storage.ports import Ambiguous, BlobStore, BlobUpload
+from shared.storage.ports import Ambiguous, BlobExists, BlobStore, BlobUpload
 
 HELD_BYTES: Final = 32 * 1024**2
 """Bytes of received files that wait in memory; more wait as staged blocks."""
@@ -59,6 +59,8 @@ class _Pending:
     """Its metadata; empty if they wait in `beside`."""
     compressed: bool = False
     beside: BlobUpload | None = None
+    written: bool = False
+    """This batch has made the file durable, not an earlier attempt with it."""
     staging: asyncio.Task[None] | None = None
 
     async def abort(self) -> None:
@@ -102,13 +104,16 @@ class StoreBatch:
         partition: Partition,
         terms: Terms,
         new_upload_id: Callable[[], str],
+        resumes: bool = False,
     ) -> None:
+        """`resumes`: blobs of these names may be there, of an earlier attempt with the same file."""
         self._blobs = blobs
         self._index = index
         self._rules = rules
         self._partition = partition
         self._terms = terms
         self._new_upload_id = new_upload_id
+        self._resumes = resumes
         self._strict = needs_strict_reading(terms.version, full_item_validation=rules.full_item_validation)
         self._entries: list[_Entry] = []
         self._receivers: set[Receiver] = set()
@@ -148,6 +153,15 @@ class StoreBatch:
         finally:
             await receiver.abort()
             self._receivers.discard(receiver)
+
+    def refuse(self, outcome: StoreOutcome) -> None:
+        """An instance of the request that has no file: it fails as `outcome` says, at its place in the order."""
+        self._entries.append(_Entry(outcome))
+
+    @property
+    def max_file_bytes(self) -> int:
+        """The largest file that is taken."""
+        return self._rules.max_file_bytes
 
     async def _judge(self, receiver: Receiver) -> _Entry:
         part10 = await receiver.finish()
@@ -281,9 +295,9 @@ class StoreBatch:
             try:
                 if pending.staging is not None:
                     await pending.staging
-                await pending.upload.commit(self._terms.blob_metadata())
+                pending.written = await self._commit_upload(pending.upload, self._terms.blob_metadata())
                 if pending.beside is not None:
-                    await pending.beside.commit({})
+                    await self._commit_upload(pending.beside, {})
                 else:
                     document = documents.decompress(pending.document) if pending.compressed else pending.document
                     pending.instance = replace(pending.instance, metadata=document)
@@ -296,6 +310,16 @@ class StoreBatch:
             except Exception as error:  # noqa: BLE001 - a fault of one instance must not fail the others
                 telemetry.failure("instance-not-written", error)
                 entry.fail(FailureReason.PROCESSING_FAILURE)
+
+    async def _commit_upload(self, upload: BlobUpload, metadata: Mapping[str, str]) -> bool:
+        """Make an upload durable; False if an earlier attempt has."""
+        try:
+            await upload.commit(metadata)
+        except BlobExists:
+            if not self._resumes:
+                raise
+            return False
+        return True
 
     async def _commit(self, entries: Sequence[_Entry]) -> None:
         """Commit written instances to the index. Whatever was committed stays, whatever happens after."""
@@ -327,6 +351,9 @@ class StoreBatch:
             entry.fail(FailureReason.ALREADY_STORED)
             if pending is not None:
                 await discard(self._blobs, pending.instance)
+        elif outcome is CommitOutcome.DELETED and self._resumes and pending is not None and pending.written:
+            # An earlier attempt was stored, then deleted, and its file has been erased: nobody would erase it again.
+            await discard(self._blobs, pending.instance)
 
 
 async def discard(blobs: BlobStore, instance: NewInstance) -> None:

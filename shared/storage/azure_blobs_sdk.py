@@ -99,9 +99,9 @@ class SdkBlobStore:
 
     async def delete(self, name: str, *, etag: str = "") -> bool:
         """Remove a blob; False when there was none, or another version than `etag`."""
-        condition = {"etag": etag, "match_condition": MatchConditions.IfNotModified} if etag else {}
+        condition = MatchConditions.IfNotModified if etag else None
         try:
-            await self._blob(name).delete_blob(**condition)
+            await self._blob(name).delete_blob(etag=etag or None, match_condition=condition)
         except AzureError as error:
             raised = failure(error)
             if isinstance(raised, BlobNotFound) or getattr(error, "status_code", None) == _CHANGED:

@@ -26,7 +26,7 @@ PLATFORM = {
     "FUNCTIONS_REQUEST_BODY_SIZE_LIMIT",
 }
 # What the sample sets differently from the defaults, because it is for a laptop.
-LOCAL = {"DicomStorage", "AUTHENTICATION_MODE", "INDEX_SHARDS", "TABLE_SPREAD"}
+LOCAL = {"BULK_IMPORT_ENABLED", "DicomStorage", "AUTHENTICATION_MODE", "INDEX_SHARDS", "TABLE_SPREAD"}
 
 
 def relative(path: Path) -> str:

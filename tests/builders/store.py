@@ -49,27 +49,31 @@ class Service:
         tables: MemoryTableStore | None = None,
         blobs: MemoryBlobStore | None = None,
         time: Time | None = None,
+        *,
+        data_partitions: bool = False,
         **rules: object,
     ) -> None:
         self.time = time or Time()
+        self.data_partitions = data_partitions
         self.rules = rules
         self.tables = tables or MemoryTableStore()
         self.blobs = blobs or MemoryBlobStore(now=lambda: datetime.fromtimestamp(self.time(), UTC))
         clock = HybridClock(self.time)
         self.lookup = InstanceLookup(self.tables, shards=SHARDS)
         self.index = InstanceIndex(self.tables, clock, shards=SHARDS)
+        self.registry = Registry(self.tables, clock, data_partitions=data_partitions, shards=SHARDS, spread=1)
         self.ingest = Ingest(
             self.blobs,
             self.index,
             self.lookup,
-            Registry(self.tables, clock, data_partitions=False, shards=SHARDS, spread=1),
+            self.registry,
             rules=IngestRules(**{"max_file_bytes": 1 << 40, **rules}),
             now=self.time,
             pause=self.time.pause,
         )
 
     def again(self) -> "Service":
-        return Service(self.tables, self.blobs, self.time, **self.rules)
+        return Service(self.tables, self.blobs, self.time, data_partitions=self.data_partitions, **self.rules)
 
     async def store(self, *files: bytes, **options: object) -> list[StoreOutcome]:
         """Store `files` in one multipart request."""

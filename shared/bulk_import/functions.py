@@ -1,0 +1,47 @@
+"""The functions of bulk import: a file that has been announced, one that the host has given up, and what got lost."""
+
+from typing import Final
+
+import azure.functions as func
+
+from shared import telemetry
+from shared.bulk_import.request import read_message
+from shared.bulk_import.transaction import BulkImport, ImportPlaces
+
+_SWEEP: Final = "15 */10 * * * *"
+"""Every ten minutes."""
+
+
+def blueprint(bulk_import: BulkImport, places: ImportPlaces, connection: str) -> func.Blueprint:
+    """The functions of this room. `connection` is the setting that names the account of the import queue."""
+
+    async def import_instance(message: func.QueueMessage) -> None:
+        with telemetry.trigger("import_instance"):
+            wanted = read_message(_text(message), places.container)
+            if wanted is None:
+                telemetry.event("import-message-not-understood")
+            else:
+                await bulk_import.run(wanted)
+
+    async def import_given_up(message: func.QueueMessage) -> None:
+        with telemetry.trigger("import_given_up"):
+            wanted = read_message(_text(message), places.container)
+            if wanted is not None:
+                await bulk_import.give_up(wanted)
+
+    async def sweep_imports(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the host hands it over by name
+        with telemetry.trigger("sweep_imports"):
+            await bulk_import.sweep()
+
+    functions = func.Blueprint()
+    for queue, run in ((places.queue, import_instance), (f"{places.queue}-poison", import_given_up)):
+        trigger = functions.queue_trigger(arg_name="message", queue_name=queue, connection=connection)
+        functions.function_name(run.__name__)(trigger(run))
+    timer = functions.timer_trigger(arg_name="timer", schedule=_SWEEP)
+    functions.function_name("sweep_imports")(timer(sweep_imports))
+    return functions
+
+
+def _text(message: func.QueueMessage) -> str:
+    body: bytes = message.get_body()
+    return body.decode(errors="replace")
