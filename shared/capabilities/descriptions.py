@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 from shared.dicom.dictionary import keyword_of
-from shared.dicomweb.media_types import DICOM, DICOM_JSON, JSON, OCTET_STREAM
+from shared.dicomweb.media_types import DICOM, DICOM_JSON, DICOM_XML, JSON, OCTET_STREAM
 from shared.dicomweb.query_parameters import DEFAULT_LIMIT, MAX_LIMIT
 from shared.dicomweb.resources import FALLBACK, RESOURCES, Resource
 from shared.dicomweb.versions import ApiVersion
@@ -13,6 +13,8 @@ from shared.index.postings import INDEXED
 
 MULTIPART_DICOM = 'multipart/related; type="application/dicom"'
 MULTIPART_FRAMES = 'multipart/related; type="application/octet-stream"'
+MULTIPART_JSON = 'multipart/related; type="application/dicom+json"'
+MULTIPART_XML = 'multipart/related; type="application/dicom+xml"'
 WADL = "application/vnd.sun.wadl+xml"
 IMAGE_TYPES = ("image/jpeg", "image/png", "image/gif")
 YAML = "application/yaml"
@@ -97,20 +99,20 @@ _PICTURES = (*IMAGE_TYPES, *(f'multipart/related; type="{name}"' for name in IMA
 
 _BY_OPERATION: Mapping[str, Operation] = {
     "store": Operation(
-        (DICOM_JSON,),
-        (DICOM, MULTIPART_DICOM),
+        (DICOM_JSON, DICOM_XML),
+        (DICOM, MULTIPART_DICOM, MULTIPART_JSON, MULTIPART_XML),
         (200, 202, 204),
         (400, *_REFUSED, 406, 409, 413, 415, *_BUSY),
         _EXPIRY,
     ),
     "retrieve": Operation((MULTIPART_DICOM,), (), (200,), (400, *_REFUSED, 404, 406, *_BUSY), (_ACCEPT,)),
     "retrieve-metadata": Operation(
-        (DICOM_JSON,), (), (200, 304), (400, *_REFUSED, 404, 406, *_BUSY), (_ACCEPT, _IF_NONE_MATCH)
+        (DICOM_JSON, MULTIPART_XML), (), (200, 304), (400, *_REFUSED, 404, 406, *_BUSY), (_ACCEPT, _IF_NONE_MATCH)
     ),
     "retrieve-rendered": Operation(
         _PICTURES, (), (200, 304), (400, *_REFUSED, 404, 406, *_BUSY), (*_RENDERING, _IF_NONE_MATCH)
     ),
-    "query": Operation((DICOM_JSON,), (), (200, 204), (400, *_REFUSED, 406, 413, *_BUSY), _SEARCH),
+    "query": Operation((DICOM_JSON, MULTIPART_XML), (), (200, 204), (400, *_REFUSED, 406, 413, *_BUSY), _SEARCH),
     "delete": Operation((), (), (204,), (400, *_REFUSED, 404, *_BUSY)),
     "partition": Operation((JSON,), (), (200,), (400, *_REFUSED, *_BUSY)),
     "operation": Operation((JSON,), (), (200, 202), (400, *_REFUSED, 404, *_BUSY)),

@@ -1,18 +1,17 @@
-"""PS3.18 §10.5.1 What a store asks for: its kind of body, the study of the path, its expiry (dicomweb §6.1, §6.9).
-
-Metadata with bulk data (STOW-16) would be further kinds of body beside `SingleFile` and `Multipart`; today their media
-types are 415.
-"""
+"""PS3.18 §10.5.1 What a store asks for: its kind of body, the study of the path, its expiry (dicomweb §6.1, §6.9)."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from shared.dicomweb.media_types import DICOM, MULTIPART_RELATED, parse_content_type
+from shared.dicomweb.media_types import DICOM, DICOM_JSON, DICOM_XML, MULTIPART_RELATED, parse_content_type
 from shared.dicomweb.multipart import PartHeaders
 from shared.dicomweb.versions import ApiVersion
 from shared.errors import InvalidRequest, UnsupportedMedia
 from shared.http.messages import Headers, Request
+
+MAX_PARTS: Final = 20_000
+"""Of a multipart body: what is remembered of a part is small, but it must not grow without end."""
 
 _EXPIRY_TIME: Final = "msdicom-expiry-time-milliseconds"
 _EXPIRY_CHOICES: Final = {"msdicom-expiry-option": "RelativeToNow", "msdicom-expiry-level": "Study"}
@@ -32,10 +31,18 @@ class Multipart:
 
 
 @dataclass(frozen=True, slots=True)
+class MetadataAndBulkData:
+    """The parts of the body are data sets in DICOM_JSON or DICOM_XML, and bulk values (STOW-16)."""
+
+    boundary: bytes
+    media_type: str
+
+
+@dataclass(frozen=True, slots=True)
 class StoreRequest:
     """A store: what its body is, and what it says about all its instances."""
 
-    content: SingleFile | Multipart
+    content: SingleFile | Multipart | MetadataAndBulkData
     study: str | None
     """The StudyInstanceUID of the path, trimmed."""
     replace: bool
@@ -71,13 +78,16 @@ def check_part_type(headers: PartHeaders, content: Multipart, *, first: bool) ->
         raise UnsupportedMedia("Each part of a store must have the Content-Type application/dicom.")
 
 
-def _content(headers: Headers) -> SingleFile | Multipart:
+def _content(headers: Headers) -> SingleFile | Multipart | MetadataAndBulkData:
     media_type = parse_content_type(headers.get("content-type"))
     if media_type.type == DICOM:
         return SingleFile()
     boundary = media_type.get("boundary")
     if media_type.type != MULTIPART_RELATED or not boundary:
         raise UnsupportedMedia
+    part_type = (media_type.get("type") or "").strip().lower()
+    if part_type in {DICOM_JSON, DICOM_XML}:
+        return MetadataAndBulkData(boundary.encode(), part_type)
     return Multipart(boundary.encode(), media_type.get("type"))
 
 

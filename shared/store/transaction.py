@@ -1,7 +1,6 @@
 """PS3.18 §10.5 Store: the body is received whole, file by file, then what it held is stored (STOW-7)."""
 
 from collections.abc import AsyncIterator
-from typing import Final
 
 from shared.dicomweb.multipart import Event as PartEvent
 from shared.dicomweb.multipart import MultipartReader, PartData, PartEnd, PartHeaders
@@ -13,10 +12,8 @@ from shared.index.outcomes import StoreOutcome
 from shared.index.receiver import Receiver
 from shared.index.store_batch import StoreBatch
 from shared.index.terms import Terms
-from shared.store.request import Multipart, StoreRequest, check_part_type
-
-_MAX_PARTS: Final = 20_000
-"""What is remembered of a part is small, but it must not grow without end."""
+from shared.store.composition import receive_composed
+from shared.store.request import MAX_PARTS, MetadataAndBulkData, Multipart, StoreRequest, check_part_type
 
 
 async def store_instances(
@@ -29,7 +26,9 @@ async def store_instances(
     """
     terms = Terms(version, wanted.study, wanted.replace, wanted.expires)
     async with ingest.begin(partition, terms) as batch:
-        if isinstance(wanted.content, Multipart):
+        if isinstance(wanted.content, MetadataAndBulkData):
+            await receive_composed(wanted.content, body, batch)
+        elif isinstance(wanted.content, Multipart):
             await _receive_parts(wanted.content, body, batch)
         else:
             await _receive_file(body, batch)
@@ -81,8 +80,8 @@ class _Parts:
             self._check_bare()
             await self._end()
         self._count += 1
-        if self._count > _MAX_PARTS:
-            raise TooLarge(f"The request has more than {_MAX_PARTS} parts. Send fewer instances in one request.")
+        if self._count > MAX_PARTS:
+            raise TooLarge(f"The request has more than {MAX_PARTS} parts. Send fewer instances in one request.")
         self._bare = self._count == 1 and not headers.headers
         if not self._bare:
             check_part_type(headers, self._content, first=self._count == 1)

@@ -115,7 +115,7 @@ async def test_a_file_that_is_too_large_fails_the_whole_request():
 
 @pytest.mark.spec("STOW-8")
 async def test_a_request_of_too_many_parts_is_refused(service, monkeypatch):
-    monkeypatch.setattr(transaction, "_MAX_PARTS", 3)
+    monkeypatch.setattr(transaction, "MAX_PARTS", 3)
 
     with pytest.raises(TooLarge):
         await service.store(*(file().data for _ in range(4)))

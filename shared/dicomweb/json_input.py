@@ -1,0 +1,70 @@
+"""PS3.18 Annex F Reading DICOM JSON that clients send: leniently in its form (JSON-8, GEN-13), never in its meaning."""
+
+import re
+from typing import Any, Final
+
+import orjson
+
+from shared.dicom.attributes import Attributes
+from shared.dicom.dictionary import tag_of
+from shared.errors import InvalidRequest
+
+_MAX_DEPTH: Final = 200
+"""Of nested data sets; deeper than any that is stored, and less than what the interpreter bears."""
+
+# Both patterns match whole strings first, so that nothing inside one is taken for a comment or a comma; and all of
+# what is not closed, so that no input is looked at twice.
+_COMMENT = re.compile(rb'("(?:[^"\\]++|\\.)*+"?)|//[^\n\r]*|/\*.*?(?:\*/|\Z)', re.DOTALL)
+_TRAILING_COMMA = re.compile(rb'("(?:[^"\\]++|\\.)*+"?)|,(?=[ \t\r\n]*[\]}])', re.DOTALL)
+_HEX = re.compile(r"[0-9A-Fa-f]{8}")
+
+
+def read_json(data: bytes) -> Any:
+    """The value of a JSON text, which may have comments and trailing commas (JSON-8). Raises InvalidRequest."""
+    data = data.removeprefix(b"\xef\xbb\xbf")
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError:
+        pass
+    for pattern in (_COMMENT, _TRAILING_COMMA):
+        data = pattern.sub(lambda found: found[1] or b" ", data)
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError:
+        raise InvalidRequest("The JSON body is malformed.") from None
+
+
+def read_data_sets(data: bytes) -> list[Attributes]:
+    """The data sets of a JSON array of them, or of a single one.
+
+    Keys may be tags in either case or keywords (GEN-13); those that are neither stay as they are. Raises
+    InvalidRequest.
+    """
+    value = read_json(data)
+    datasets = value if isinstance(value, list) else [value]
+    if not all(isinstance(dataset, dict) for dataset in datasets):
+        raise InvalidRequest("The JSON body is no array of data sets.")
+    return [_with_tags(dataset, 0) for dataset in datasets]
+
+
+def _with_tags(dataset: dict[str, Any], depth: int) -> Attributes:
+    if depth > _MAX_DEPTH:
+        raise InvalidRequest("The JSON body is nested too deep.")
+    found: Attributes = {}
+    for name, element in dataset.items():
+        key = _key(name)
+        if key in found:
+            raise InvalidRequest("An attribute occurs twice in the JSON body.")
+        items = element.get("Value") if isinstance(element, dict) else None
+        if isinstance(items, list) and any(isinstance(item, dict) for item in items) and element.get("vr") != "PN":
+            items = [_with_tags(item, depth + 1) if isinstance(item, dict) else item for item in items]
+            element = {**element, "Value": items}  # noqa: PLW2901 - the same element with tags for keys
+        found[key] = element
+    return found
+
+
+def _key(name: str) -> str:
+    if _HEX.fullmatch(name):
+        return name.upper()
+    tag = tag_of(name)
+    return name if tag is None else f"{tag:08X}"

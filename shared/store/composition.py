@@ -1,0 +1,128 @@
+"""PS3.18 §10.5 Store of metadata and bulk data: instances come as data sets in JSON or XML, and their bulk values as
+further parts (STOW-16, W-15). The service composes their files, which then go the way of all files.
+
+A BulkDataURI only ever names a part of the request: nothing is fetched from anywhere.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Final
+
+from shared.dicom.attributes import Attributes
+from shared.dicom.part10_composer import CannotCompose, Piece, Reference, compose
+from shared.dicomweb import xml_model
+from shared.dicomweb.json_input import read_data_sets
+from shared.dicomweb.media_types import DICOM, DICOM_JSON, DICOM_XML, parse_content_type
+from shared.dicomweb.multipart import Event as PartEvent
+from shared.dicomweb.multipart import MultipartReader, PartData, PartEnd, PartHeaders
+from shared.errors import InvalidRequest, TooLarge, UnsupportedMedia
+from shared.index.outcomes import StoreOutcome
+from shared.index.store_batch import StoreBatch
+from shared.store.bulk_spool import BulkSpool
+from shared.store.request import MAX_PARTS, MetadataAndBulkData
+
+_MAX_METADATA: Final = 32 * 1024**2
+"""Bytes of metadata in one request: they are held, and need more in memory than in the request."""
+
+
+async def receive_composed(content: MetadataAndBulkData, body: AsyncIterator[bytes], batch: StoreBatch) -> None:
+    """Receive what `body` holds, and add the instances that it describes to `batch`, in the order of the metadata.
+
+    Raises UnsupportedMedia, InvalidRequest, TooLarge, Unavailable.
+    """
+    with BulkSpool(batch.max_file_bytes) as spool:
+        parts = _Parts(content, spool)
+        reader = MultipartReader(content.boundary)
+        async for chunk in body:
+            for event in reader.feed(chunk):
+                await parts.take(event)
+        reader.finish()
+        for document in parts.documents:
+            for dataset in await asyncio.to_thread(_data_sets, content.media_type, document):
+                await _add(dataset, spool, batch)
+
+
+def _data_sets(media_type: str, document: bytes) -> list[Attributes]:
+    return [xml_model.loads(document)] if media_type == DICOM_XML else read_data_sets(document)
+
+
+async def _add(dataset: Attributes, spool: BulkSpool, batch: StoreBatch) -> None:
+    try:
+        pieces = await asyncio.to_thread(compose, dataset, spool.find)
+    except CannotCompose as error:
+        uids = (_uid(dataset, "00080016"), _uid(dataset, "00080018"))
+        batch.refuse(StoreOutcome(*uids, failure=error.reason))
+        return
+    receiver = batch.receiver()
+    async for chunk in _bytes(pieces, spool):
+        await receiver.write(chunk)
+    await batch.add(receiver)
+
+
+async def _bytes(pieces: list[Piece], spool: BulkSpool) -> AsyncIterator[bytes]:
+    for piece in pieces:
+        if isinstance(piece, Reference):
+            async for chunk in spool.read(piece):
+                yield chunk
+        elif piece:
+            yield piece
+
+
+def _uid(dataset: Attributes, key: str) -> str | None:
+    element = dataset.get(key)
+    values = element.get("Value") if isinstance(element, dict) else None
+    return values[0] if isinstance(values, list) and values and isinstance(values[0], str) else None
+
+
+class _Parts:
+    """The parts of one request: metadata are held, bulk values spooled."""
+
+    def __init__(self, content: MetadataAndBulkData, spool: BulkSpool) -> None:
+        self.documents: list[bytes] = []
+        self._media_type = content.media_type
+        self._spool = spool
+        self._count = 0
+        self._held = 0
+        self._document: list[bytes] | None = None
+        self._bare = False
+
+    async def take(self, event: PartEvent) -> None:
+        """Take the next event of the reader. Raises UnsupportedMedia, TooLarge, Unavailable."""
+        match event:
+            case PartHeaders():
+                self._begin(event)
+            case PartData() if self._document is not None:
+                self._held += len(event.data)
+                if self._held > _MAX_METADATA:
+                    raise TooLarge(f"The metadata of the request are larger than {_MAX_METADATA} bytes.")
+                self._document.append(event.data)
+            case PartData():
+                await self._spool.write(event.data)
+            case PartEnd():
+                self._end()
+
+    def _begin(self, headers: PartHeaders) -> None:
+        self._count += 1
+        if self._count > MAX_PARTS:
+            raise TooLarge(f"The request has more than {MAX_PARTS} parts. Send fewer instances in one request.")
+        first = self._count == 1
+        self._bare = first and not headers.headers
+        value = headers.get("content-type")
+        media_type = self._media_type if value is None and first else parse_content_type(value).type
+        if media_type == self._media_type:
+            self._document = []
+            return
+        if first or media_type in {DICOM, DICOM_JSON, DICOM_XML}:
+            raise UnsupportedMedia(f"The metadata of this store must have the Content-Type {self._media_type}.")
+        location = headers.get("content-location")
+        if not location:
+            raise InvalidRequest("A bulk value of the request has no Content-Location.")
+        self._spool.begin(location)
+
+    def _end(self) -> None:
+        if self._document is None:
+            self._spool.end()
+            return
+        document, self._document = b"".join(self._document), None
+        if document or not self._bare:  # W-5
+            self.documents.append(document)
