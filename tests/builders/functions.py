@@ -46,6 +46,8 @@ class Function:
 
         answer = await self._call(HostRequest(scope, receive), types.SimpleNamespace(invocation_id="i"))
         fields = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in answer.raw_headers)
+        if not hasattr(answer, "body"):
+            return Response(answer.status_code, fields, b"".join([chunk async for chunk in answer.body_iterator]))
         return Response(answer.status_code, fields, answer.body)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from shared.errors import DependencyRefused, Unavailable
 from shared.events.dicom_events import changes_pending
-from shared.events.event_grid import EventGridPublisher
+from shared.events.event_grid import EventGridPublisher, EventSchema
 from shared.events.publisher import CloudEventData
 
 KEY = "c2VjcmV0LWtleQ=="
@@ -42,10 +42,11 @@ class Topic:
 
 
 @asynccontextmanager
-async def topic(*statuses: int) -> AsyncIterator[tuple[EventGridPublisher, Topic]]:
+async def topic(*statuses: int, schema: EventSchema = "cloudevents") -> AsyncIterator[tuple[EventGridPublisher, Topic]]:
     received = Topic(list(statuses))
     server = await asyncio.start_server(received.serve, "127.0.0.1", 0)
-    publisher = EventGridPublisher(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/api/events", KEY)
+    endpoint = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/api/events"
+    publisher = EventGridPublisher(endpoint, KEY, schema=schema)
     try:
         yield publisher, received
     finally:
@@ -72,6 +73,14 @@ async def test_events_arrive_as_a_batch_of_cloud_events_under_the_key() -> None:
     assert head.startswith("post /api/events?api-version=")
     assert "content-type: application/cloudevents-batch+json" in head
     assert f"aeg-sas-key: {KEY}".lower() in head
+
+
+async def test_a_topic_with_the_event_grid_schema_gets_its_own() -> None:
+    sent = events(2)
+    async with topic(schema="eventgrid") as (publisher, received):
+        await publisher.publish(sent)
+    assert received.bodies == [[event.event_grid_json() for event in sent]]
+    assert "content-type: application/json" in received.heads[0].lower()
 
 
 @pytest.mark.parametrize(("count", "size", "batches"), [(1001, 10, [1000, 1]), (5, 200_000, [2, 2, 1])])

@@ -12,13 +12,17 @@ INSTANCE = InstanceIdentifier("1.2", "1.2.3", "1.2.3.4")
 
 
 def created(
-    partition: str = "Microsoft.Default", sequence: int = 7, kind: ImageEvent = ImageEvent.CREATED
+    partition: str = "Microsoft.Default",
+    sequence: int = 7,
+    change: str = "c1",
+    kind: ImageEvent = ImageEvent.CREATED,
 ) -> CloudEventData:
     return image_event(
         kind,
         INSTANCE,
         partition=partition,
         sequence=sequence,
+        change=change,
         time=TIME,
         host="dicom.example.org",
         source="/subscriptions/x/topics/dicom",
@@ -57,9 +61,14 @@ def test_the_types_are_those_of_the_managed_service() -> None:
 
 @pytest.mark.spec("EVT-2")
 def test_the_same_change_always_has_the_same_id_and_another_one_another() -> None:
-    ids = {created(partition, sequence).id for partition in ("a", "a/1", "b") for sequence in (1, 2, 11)}
-    assert len(ids) == 9
-    assert created().id == created().id == "f264f3d2-d0fa-5320-a3bf-2b9d2300dc96"
+    ids = {
+        created(partition, sequence, change).id
+        for partition in ("a", "b")
+        for sequence in (1, 2, 11)
+        for change in ("c1", "c2")
+    }
+    assert len(ids) == 12
+    assert created().id == created().id == "d81660d2-cfe2-566d-9abe-f9e2f89354ba"
 
 
 def test_the_wake_up_tells_where_to_look_and_nothing_else() -> None:
@@ -73,3 +82,18 @@ def test_the_wake_up_tells_where_to_look_and_nothing_else() -> None:
         "datacontenttype": "application/json",
         "data": {"places": ["h03", "h1f"]},
     }
+
+
+@pytest.mark.spec("EVT-2")
+def test_the_event_grid_schema_says_the_same() -> None:
+    event = created()
+    assert event.event_grid_json() == {
+        "id": event.id,
+        "subject": event.subject,
+        "eventType": "Microsoft.HealthcareApis.DicomImageCreated",
+        "eventTime": "2026-11-21T10:20:30.123456Z",
+        "dataVersion": "1",
+        "data": event.json()["data"],
+    }
+    wake_up = changes_pending("/topics/dicom", ["h03"], event_id="e1", time=TIME).event_grid_json()
+    assert wake_up["subject"]

@@ -1,0 +1,113 @@
+"""The change feed, its events and its functions on stores in memory."""
+
+import json
+from collections.abc import Sequence
+
+from shared.change_feed import functions
+from shared.change_feed.publication import EventOrigin, Publication
+from shared.change_feed.transaction import ChangeFeedReader
+from shared.dicom.identifiers import InstanceIdentifier, ResourceIdentifier
+from shared.http.boundary import Boundary
+from shared.index.changes import ChangeOperation
+from shared.index.clock import HybridClock
+from shared.index.feed import ChangeFeed
+from shared.index.feed_log import FeedLog, LoggedChange
+from shared.index.registry import Registry
+from shared.index.removal import Remover
+from shared.index.sequencer import Sequencer
+from shared.index.trash import Trash
+from shared.storage import keys
+from tests.builders.functions import Function, handler_of
+from tests.builders.http import TokenAuthenticator, settings
+from tests.builders.store import PARTITION, SHARDS, Service, Time
+from tests.fakes.blobs import MemoryBlobStore
+from tests.fakes.events import MemoryEventPublisher
+from tests.fakes.tables import MemoryTableStore
+
+READER = (("Authorization", "Bearer read"),)
+
+
+class FeedService(Service):
+    """A process of the service with everything that the change feed needs; `again` is another one."""
+
+    def __init__(
+        self,
+        tables: MemoryTableStore | None = None,
+        blobs: MemoryBlobStore | None = None,
+        time: Time | None = None,
+        *,
+        topic: MemoryEventPublisher | None = None,
+        data_partitions: bool = False,
+        **rules: object,
+    ) -> None:
+        super().__init__(tables, blobs, time, **rules)
+        self.topic = topic
+        self.data_partitions = data_partitions
+        self.clock = HybridClock(self.time)
+        self.registry = Registry(self.tables, self.clock, data_partitions=data_partitions, shards=SHARDS, spread=1)
+        self.log = FeedLog(self.tables)
+        trash = Trash(self.tables, self.clock, shards=SHARDS, retention_hours=0)
+        self.sequencer = Sequencer(self.tables, self.clock, Remover(self.tables, trash), shards=SHARDS, log=self.log)
+        self.publication = Publication(
+            self.tables,
+            self.log,
+            self.sequencer,
+            partitions=self.registry,
+            publisher=topic,
+            origin=EventOrigin("dicom.example", "/topics/dicom"),
+            now=self.time,
+        )
+
+    def again(self, **changed: object) -> "FeedService":
+        options = {"topic": self.topic, "data_partitions": self.data_partitions, **self.rules, **changed}
+        return FeedService(self.tables, self.blobs, self.time, **options)
+
+    def function(self, name: str, **fields: object) -> Function:
+        """A function of the room, behind a boundary that knows callers by token."""
+        reader = ChangeFeedReader(
+            ChangeFeed(self.log, self.sequencer, self.lookup, self.clock),
+            self.registry,
+            self.blobs,
+            data_partitions=self.data_partitions,
+            bulk_data_uris=True,
+            character_set_as_stored=False,
+        )
+        boundary = Boundary(
+            settings(data_partitions=self.data_partitions, **fields), TokenAuthenticator(), self.registry
+        )
+        room = functions.blueprint(boundary, reader, self.sequencer, self.publication, shards=SHARDS)
+        return handler_of(room, name)
+
+    async def feed(self, target: str = "/v2/changefeed") -> list[dict]:
+        """The entries that a client gets."""
+        response = await self.function("change_feed").get(target, READER)
+        assert response.status == 200, response.body
+        return json.loads(response.body)
+
+    async def latest(self, version: str = "v2") -> dict | None:
+        """The latest entry; None for an empty feed."""
+        response = await self.function("change_feed_latest").get(f"/{version}/changefeed/latest", READER)
+        return json.loads(response.body) if response.status == 200 else None
+
+    async def delete(self, scope: InstanceIdentifier | ResourceIdentifier) -> int:
+        """Delete what is in the scope."""
+        if isinstance(scope, InstanceIdentifier):
+            scope = ResourceIdentifier(scope.study_instance_uid, scope.series_instance_uid, scope.sop_instance_uid)
+        return await self.index.delete(PARTITION, scope)
+
+    async def append(self, *changes: LoggedChange) -> None:
+        """Write a page of the feed by hand."""
+        await self.log.append(await self.log.head(), changes, int(self.time() * 1_000_000))
+
+
+def logged(
+    identifier: InstanceIdentifier, version: int, operation: ChangeOperation = "create", namespace: str = "0"
+) -> LoggedChange:
+    """A change as the feed keeps it."""
+    change_id = keys.change_id(version, identifier.series_instance_uid, identifier.sop_instance_uid)
+    return LoggedChange(change_id, operation, namespace, identifier)
+
+
+def brief(entries: Sequence[dict]) -> list[tuple[int, str, str]]:
+    """Sequence, action and state of entries."""
+    return [(entry["sequence"], entry["action"], entry["state"]) for entry in entries]
