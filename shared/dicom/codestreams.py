@@ -42,8 +42,6 @@ class Codestream:
     lossy: bool = False
     adobe_transform: int | None = None
     """JPEG: the colour transform of the Adobe marker; 0 none, 1 YCbCr. None: no such marker."""
-    one_table: bool = True
-    """JPEG: whether all components are in one scan and coded with the same table."""
     component_transform: bool = False
     """JPEG 2000: whether the decoder turns the samples back into RGB."""
 
@@ -119,15 +117,12 @@ def _jpeg(data: bytes) -> Codestream:
         elif marker == 0xDA:
             if frame is None:
                 break
-            scanned = data[at + 2]
-            tables = {data[at + 4 + 2 * n] for n in range(scanned)}
-            near = data[at + 3 + 2 * scanned]
-            return _jpeg_frame(frame, adobe, near=near, one_table=scanned == frame[4] and len(tables) == 1)
+            return _jpeg_frame(frame, adobe, near=data[at + 3 + 2 * data[at + 2]])
         at += length
     raise BadCodestream("The codestream has no frame.")
 
 
-def _jpeg_frame(frame: tuple[int, int, int, int, int], adobe: int | None, *, near: int, one_table: bool) -> Codestream:
+def _jpeg_frame(frame: tuple[int, int, int, int, int], adobe: int | None, *, near: int) -> Codestream:
     marker, bits, rows, columns, samples = frame
     kind = "jpeg-ls" if marker == _JPEG_LS else "jpeg-lossless" if marker == _LOSSLESS else "jpeg"
     lossy = kind == "jpeg" or (kind == "jpeg-ls" and near > 0)

@@ -196,11 +196,7 @@ def _codestream(
     if header.kind == "jpeg":
         samples, photometric = _jpeg(data, header, pixels)
     elif header.kind == "jpeg-lossless":
-        # libjpeg reads wrong values, without a word, where components of a lossless JPEG have tables of their own.
-        if header.one_table:
-            samples = imagecodecs.jpeg8_decode(data, **(_UNTRANSFORMED if pixels.color else {}))
-        else:
-            samples = imagecodecs.jpegsof3_decode(data)
+        samples = imagecodecs.jpeg8_decode(data, **(_UNTRANSFORMED if pixels.color else {}))
     elif header.kind == "jpeg-ls":
         samples = imagecodecs.jpegls_decode(data)
     else:

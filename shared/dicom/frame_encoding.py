@@ -156,7 +156,7 @@ def _jpeg(samples: "NDArray[Any]", pixels: ImagePixels, syntax: str) -> bytes:
 
 
 def _lossless_jpeg(samples: "NDArray[Any]", pixels: ImagePixels) -> bytes:
-    """Components share a table, which the encoder does for RGB only: libjpeg misreads a lossless JPEG of several."""
+    """As RGB, whatever the colours are: for others the encoder uses two tables, and its scan header names only one."""
     import imagecodecs
 
     colors: dict[str, Any] = {"colorspace": "RGB", "outcolorspace": "RGB"} if pixels.color else {}
