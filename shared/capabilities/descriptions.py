@@ -74,6 +74,24 @@ _EXPIRY = (
     Parameter("msdicom-expiry-level", "header", "", {"enum": ["Study"]}),
 )
 _RANGE = Parameter("Range", "header", "The bytes of the value that are wanted", {"type": "string"})
+_WADO_URI = tuple(
+    Parameter(name, "query", text, {"type": kind})
+    for name, text, kind in (
+        ("requestType", "WADO", "string"),
+        ("studyUID", "StudyInstanceUID", "string"),
+        ("seriesUID", "SeriesInstanceUID", "string"),
+        ("objectUID", "SOPInstanceUID", "string"),
+        ("contentType", "application/dicom or the type of a picture; image/jpeg if it is left out", "string"),
+        ("transferSyntax", "Of application/dicom: the transfer syntax, or * for the stored one", "string"),
+        ("frameNumber", "The frame that is pictured; the first one is 1", "integer"),
+        ("rows", "The height into which the picture fits", "integer"),
+        ("columns", "The width into which the picture fits", "integer"),
+        ("region", "left,top,right,bottom as fractions of the image", "string"),
+        ("windowCenter", "The center of the window", "number"),
+        ("windowWidth", "The width of the window", "number"),
+        ("imageQuality", "The quality of a JPEG picture, 1 to 100", "integer"),
+    )
+)
 _REFUSED = (401, 403)
 _BUSY = (503,)
 _INCLUDE_METADATA = Parameter(
@@ -150,6 +168,13 @@ _BY_NAME: Mapping[str, Operation] = {
     },
     "change_feed_latest": Operation(
         (JSON,), (), (200, 204), (400, *_REFUSED, 406, *_BUSY), (_INCLUDE_METADATA, _ACCEPT)
+    ),
+    "retrieve_by_query": Operation(
+        (DICOM, *IMAGE_TYPES),
+        (),
+        (200, 304),
+        (400, *_REFUSED, 404, 406, *_BUSY),
+        (*_WADO_URI, _IF_NONE_MATCH),
     ),
     "capabilities": Operation((WADL, DICOM_JSON)),
     "conformance": Operation((JSON,)),

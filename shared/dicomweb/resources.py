@@ -122,6 +122,7 @@ RESOURCES: Mapping[str, Resource] = {
         _rendered("retrieve_instance_thumbnail", f"{_INSTANCE}/thumbnail", "Retrieve a small picture of an instance"),
         _rendered("retrieve_frames_rendered", f"{_INSTANCE}/frames/{{frames}}/rendered", "Retrieve frames as pictures"),
         _rendered("retrieve_frames_thumbnail", f"{_INSTANCE}/frames/{{frames}}/thumbnail", "Small pictures of frames"),
+        _retrieve("retrieve_by_query", "wado", "Retrieve an instance, or a picture of it, by query (WADO-URI)"),
         _search("search_studies", "studies", "Search for studies (QIDO-RS)"),
         _search("search_series", "series", "Search for series"),
         _search("search_instances", "instances", "Search for instances"),

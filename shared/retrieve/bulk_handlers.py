@@ -22,13 +22,12 @@ from shared.retrieve import response
 from shared.retrieve.bulk_data import NO_VALUE, BulkData, LocatedValue, names_value
 from shared.retrieve.byte_ranges import UNSATISFIABLE, requested_range
 from shared.retrieve.instances import Sources, successor
-from shared.retrieve.pixel_values import OCTETS, PixelSource, joined, these
+from shared.retrieve.pixel_values import OCTETS, PixelSource, joined, settle_pixels, these
 from shared.retrieve.request import (
     OCTET_STREAM,
     Resource,
     TransferSyntaxChoice,
     choices,
-    choose,
     instance_of,
     negotiate_value,
     resource_of,
@@ -128,7 +127,11 @@ class BulkHandlers:
         if not instances:
             raise NotFound("The requested study, series or instance does not exist.")
         with_pixels = {each.transfer_syntax_uid for each in instances if _may_have_pixels(each)}
-        choice, _ = choose(accepted, with_pixels or {EXPLICIT_LITTLE_ENDIAN})
+
+        async def check(choice: TransferSyntaxChoice) -> None:
+            await self._check(context, scope, choice)
+
+        choice, _ = await settle_pixels(accepted, with_pixels or {EXPLICIT_LITTLE_ENDIAN}, check)
         versions = [instance.version for instance in instances]
         syntax = choice.transfer_syntaxes[0]
         tag = f'W/"multipart-{max(versions)}-{len(versions)}-{choice.media_type}-{syntax}"'
@@ -139,6 +142,17 @@ class BulkHandlers:
         if first is None:
             raise NotFound("There are no pixel data." if pixels_only else "There are no bulk data.")
         return response.several_parts(first.encoding.media_type, _resumed(first, parts), tag)
+
+    async def _check(self, context: Context, scope: ResourceIdentifier, choice: TransferSyntaxChoice) -> None:
+        """Raises NotAcceptable where pixel data in `scope` cannot be converted for `choice`."""
+        async with aclosing(self.sources.lookup.stream(context.partition, scope)) as instances:
+            async for listed in instances:
+                if choice.encoding(listed.transfer_syntax_uid) is None and (
+                    known := await self.bulk.document(context.partition, listed)
+                ):
+                    instance, attributes = known
+                    if PIXEL_DATA in attributes:
+                        self.pixels(context, instance, attributes).check(choice)
 
     async def _parts(
         self, context: Context, scope: ResourceIdentifier, choice: TransferSyntaxChoice, *, pixels_only: bool
@@ -208,7 +222,11 @@ class _PixelValue:
             accepted = [each for each in accepted if each.multipart or each.target == EXPLICIT_LITTLE_ENDIAN]
             if not accepted:
                 raise InvalidRequest("Several frames can only be retrieved as multipart/related.")
-        choice, encodings = choose(accepted, [stored])
+
+        async def check(choice: TransferSyntaxChoice) -> None:
+            pixels.check(choice)
+
+        choice, encodings = await settle_pixels(accepted, [stored], check)
         tag = representation_tag(self.instance, choice, encodings[stored])
         if is_current(self.request.headers.all("if-none-match"), tag):
             return response.not_modified(tag)

@@ -41,6 +41,7 @@ from shared.retrieve.request import (
 )
 from shared.retrieve.response import Part, is_current, representation_tag
 from shared.retrieve.unmapped_frames import UnmappedFrames
+from shared.retrieve.wado_uri import CHECK_URI, UriHandler
 from shared.retrieve.workshop import Workshop
 from shared.storage.ports import BlobStore
 
@@ -99,6 +100,7 @@ def handlers(
         "retrieve_instance_bulk_value": (bulk.value, NO_CHECKS),
         **{f"retrieve_{level}_bulk_data": (bulk.bulk_data, NO_CHECKS) for level in _LEVELS},
         **{f"retrieve_{level}_pixel_data": (bulk.pixel_data, NO_CHECKS) for level in _LEVELS},
+        "retrieve_by_query": (UriHandler(room.sources, bulk.bulk, room.instance, rendered).answer, CHECK_URI),
         **_of_pictures("rendered", rendered, CHECK_RENDERED),
         **_of_pictures("thumbnail", thumbnails, CHECK_THUMBNAIL),
     }

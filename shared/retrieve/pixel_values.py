@@ -1,21 +1,24 @@
 """The pixel data of an instance as one element (W-17), in the encodings that frames have (PS3.18 §8.7.3.5)."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final
 
 from shared.dicom.attributes import Attributes
 from shared.dicom.bulk_data import PIXEL_DATA
+from shared.dicom.image_pixels import image_pixels
+from shared.dicom.transcoding import can_transcode, check_frames
 from shared.dicom.transfer_syntaxes import EXPLICIT_BIG_ENDIAN, EXPLICIT_LITTLE_ENDIAN, NATIVE
 from shared.dicomweb.partitions import Partition
 from shared.dicomweb.urls import Urls
 from shared.errors import NotAcceptable
 from shared.index.values import StoredInstance
 from shared.retrieve.bulk_data import BulkData, LocatedValue
+from shared.retrieve.converted import check_length
 from shared.retrieve.frames import FrameBody, FrameRequest, LocatedFrames, RetrievedFrames, retrieve_frames
 from shared.retrieve.instances import Sources
-from shared.retrieve.request import OCTET_STREAM, Encoding, TransferSyntaxChoice
+from shared.retrieve.request import OCTET_STREAM, Encoding, TransferSyntaxChoice, choose
 from shared.retrieve.response import Part
 from shared.retrieve.unmapped_frames import UnmappedFrames
 
@@ -43,6 +46,17 @@ class PixelSource:
             return self.instance.frames.count
         values = self.attributes.get("00280008", {}).get("Value")
         return values[0] if values and isinstance(values[0], int) and values[0] > 0 else 1
+
+    def check(self, choice: TransferSyntaxChoice) -> None:
+        """Raises NotAcceptable where the pixel data must be converted for `choice`, and cannot (WADO-12, WADO-13)."""
+        stored = self.instance.transfer_syntax_uid
+        if choice.encoding(stored) is not None:
+            return
+        check_length(self.sources.workshop, self.instance)
+        described = image_pixels(self.attributes)
+        if described is None or choice.target is None:
+            raise NotAcceptable("The pixel data of the instance cannot be converted.")
+        check_frames(described, EXPLICIT_LITTLE_ENDIAN if stored in NATIVE else stored, choice.target)
 
     async def native(self) -> LocatedValue:
         """The value of native pixel data. Raises NotFound, NotAcceptable, BlobNotFound."""
@@ -86,6 +100,34 @@ class PixelSource:
         """Whether `choice` takes the stored value as it is: uncompressed."""
         syntax = self.instance.transfer_syntax_uid
         return syntax in NATIVE and (choice.as_stored or EXPLICIT_LITTLE_ENDIAN in choice.transfer_syntaxes)
+
+
+async def settle_pixels(
+    accepted: Sequence[TransferSyntaxChoice],
+    stored: Collection[str],
+    check: Callable[[TransferSyntaxChoice], Awaitable[None]],
+) -> tuple[TransferSyntaxChoice, dict[str, Encoding]]:
+    """The best choice in which pixel data that are stored in these syntaxes can really be sent.
+
+    `check` raises NotAcceptable where something of it cannot be converted. Raises NotAcceptable (D-18, D-19).
+    """
+    left = list(accepted)
+    while True:
+        choice, encodings = choose(left, stored, _convertible)
+        if all(choice.encoding(syntax) for syntax in stored):
+            return choice, encodings
+        try:
+            await check(choice)
+        except NotAcceptable:
+            left.remove(choice)
+            if not left:
+                raise
+        else:
+            return choice, encodings
+
+
+def _convertible(stored: str, target: str) -> bool:
+    return can_transcode(stored, target, frames=True)
 
 
 async def these(parts: Sequence[Part]) -> AsyncGenerator[Part]:

@@ -7,6 +7,7 @@ import pytest
 from pydicom.dataset import Dataset
 
 from shared.retrieve import deflated
+from tests.builders import datasets
 from tests.builders.http import content, field
 from tests.builders.images import DEFL, EBE, ELE, ILE, JPEG, MPEG2, Image, image, new_uid
 from tests.unit.retrieve.test_functions import JSON, OCTETS, Service
@@ -223,6 +224,31 @@ async def test_native_pixel_data_are_one_value_and_compressed_ones_a_part_for_ea
     assert [value for _, _, value in found] == list(compressed.frames)
     assert found[2][1] == f"https://dicom.example/v2/{compressed.path}/frames/3"
     assert field(response, "ETag").startswith('W/"')
+
+
+@pytest.mark.spec("BULK-2", "W-17")
+async def test_compressed_pixel_data_are_decoded_for_whoever_wants_plain_octets(service):
+    identifier = image().identifier
+    data = datasets.f2(
+        StudyInstanceUID=identifier.study_instance_uid,
+        SeriesInstanceUID=identifier.series_instance_uid,
+        SOPInstanceUID=identifier.sop_instance_uid,
+    )
+    one = Image(identifier, datasets.J2K_LOSSLESS, data)
+    await service.archive.store(one)
+    pixels = b"".join(datasets.native_frames(8, 6, 8, 3))
+    response = await service.get(f"{one.path}/bulkdata/7FE00010", OCTETS)
+    assert (response.status, await content(response)) == (200, pixels)
+    assert field(response, "Content-Type") == f"{OCTETS}; transfer-syntax={ELE}"
+    for path in (f"{one.path}/bulkdata/7FE00010", f"{one.path}/pixeldata", f"{one.path}/bulkdata"):
+        response = await service.get(path, MULTIPART)
+        [(media_type, location, value)] = parts_of(response, await content(response))
+        assert (media_type, value) == (f"{OCTETS}; transfer-syntax={ELE}", pixels)
+        assert location.endswith(f"{one.path}/bulkdata/7FE00010")
+    noise = image(identifier.study_instance_uid, syntax=MPEG2)
+    await service.archive.store(noise)
+    for path in (f"studies/{identifier.study_instance_uid}/pixeldata", f"{noise.path}/bulkdata/7FE00010"):
+        assert await service.status(path, MULTIPART) == 406
 
 
 def unmarked(data):
