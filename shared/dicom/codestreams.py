@@ -126,7 +126,7 @@ def _jpeg_frame(frame: tuple[int, int, int, int, int], adobe: int | None, *, nea
     marker, bits, rows, columns, samples = frame
     kind = "jpeg-ls" if marker == _JPEG_LS else "jpeg-lossless" if marker == _LOSSLESS else "jpeg"
     lossy = kind == "jpeg" or (kind == "jpeg-ls" and near > 0)
-    return Codestream(kind, columns, rows, samples, bits, lossy=lossy, adobe_transform=adobe, one_table=one_table)
+    return Codestream(kind, columns, rows, samples, bits, lossy=lossy, adobe_transform=adobe)
 
 
 def _jpeg_2000(data: bytes) -> Codestream:
