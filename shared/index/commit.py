@@ -71,15 +71,15 @@ class Committer:
         self._hints = hints
         self._sort_keys = sort_keys
 
-    async def commit(self, place: StudyPlace, batch: Sequence[NewInstance]) -> Committed:
+    async def commit(self, place: StudyPlace, batch: Sequence[NewInstance], *, late: bool) -> Committed:
         """Commit at most MOST_INSTANCES different instances of a study in one transaction.
 
         The first attempt assumes that new instances are new. A conflict or doubt is resolved by reading what is there.
-        Raises Unavailable.
+        `late`: read at once. Raises Unavailable.
         """
         result = Committed()
         waiting = list(batch)
-        optimistic = not any(entry.replace for entry in batch)
+        optimistic = not late and not any(entry.replace for entry in batch)
         for attempt in range(ROUNDS):
             await pause(attempt)
             sort_key, states, _, _ = await asyncio.gather(

@@ -135,7 +135,7 @@ class Ingest:
             upload_id="" if name else keys.dropped_upload_id(blob, created),
         )
         instance = await documents.move_to_blobs(instance, self._blobs, metadata_inline=self._rules.metadata_inline)
-        [outcome] = await self._index.commit(partition, [instance])
+        [outcome] = await self._index.commit(partition, [instance], late=True)
         if outcome is CommitOutcome.BUSY:
             raise Unavailable("The instance is being stored by somebody else.")
         if outcome is CommitOutcome.ALREADY_STORED:

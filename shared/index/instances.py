@@ -49,9 +49,13 @@ class InstanceIndex:
         self._committer = Committer(tables, clock, self._hints, self._sort_keys)
         self._deleter = Deleter(tables, clock, self._hints, self._folder)
 
-    async def commit(self, partition: Partition, entries: Sequence[NewInstance]) -> list[CommitOutcome]:
+    async def commit(
+        self, partition: Partition, entries: Sequence[NewInstance], *, late: bool = False
+    ) -> list[CommitOutcome]:
         """Commit stored files to the index; the outcomes in the same order.
 
+        `late`: they may well be known already, refused or deleted, as those of a blob's event are; nothing is written
+        before that is looked up, so that such an event leaves no posting behind.
         Of an instance that occurs twice the first one counts, the others are ALREADY_STORED (STOW-40). When this
         returns, every query finds what is STORED. Raises Unavailable when a data store fails: any of the instances may
         have been committed then, and their blobs must be left where they are.
@@ -59,7 +63,7 @@ class InstanceIndex:
         first: dict[InstanceIdentifier, NewInstance] = {}
         for entry in entries:
             first.setdefault(entry.identifier, entry)
-        outcomes = await self._commit(partition, list(first.values()))
+        outcomes = await self._commit(partition, list(first.values()), late=late)
         repeated = [entry for entry in entries if first[entry.identifier] is not entry]
         others = await self.commit(partition, [replace(entry, replace=False) for entry in repeated]) if repeated else []
         following = iter(others)
@@ -92,14 +96,17 @@ class InstanceIndex:
         return keys.study_place(partition.namespace, study, self._shards)
 
     async def _commit(
-        self, partition: Partition, entries: Sequence[NewInstance]
+        self, partition: Partition, entries: Sequence[NewInstance], *, late: bool
     ) -> dict[InstanceIdentifier, CommitOutcome]:
         by_study: dict[str, list[NewInstance]] = {}
         for entry in entries:
             by_study.setdefault(entry.identifier.study_instance_uid, []).append(entry)
         places = [self._place(partition, study) for study in by_study]
         results = await asyncio.gather(
-            *(self._commit_study(place, batch) for place, batch in zip(places, by_study.values(), strict=True)),
+            *(
+                self._commit_study(place, batch, late=late)
+                for place, batch in zip(places, by_study.values(), strict=True)
+            ),
             return_exceptions=True,
         )
         self._announce(places)
@@ -111,13 +118,13 @@ class InstanceIndex:
         return outcomes
 
     async def _commit_study(
-        self, place: StudyPlace, entries: Sequence[NewInstance]
+        self, place: StudyPlace, entries: Sequence[NewInstance], *, late: bool
     ) -> dict[InstanceIdentifier, CommitOutcome]:
         slots = asyncio.Semaphore(_BATCHES_IN_FLIGHT)
 
         async def commit(batch: Sequence[NewInstance]) -> Committed:
             async with slots:
-                return await self._committer.commit(place, batch)
+                return await self._committer.commit(place, batch, late=late)
 
         results = await asyncio.gather(*map(commit, _batches(entries)), return_exceptions=True)
         committed = [result for result in results if isinstance(result, Committed)]

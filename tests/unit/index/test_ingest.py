@@ -112,11 +112,13 @@ async def test_a_late_event_of_a_deleted_instance_changes_nothing():
     await service.store_one(one.data)
     [name] = service.blobs.names()
     await service.index.delete(PARTITION, ResourceIdentifier(one.identifier.study_instance_uid))
+    postings = service.tables.rows("idxi")
 
     await service.again().ingest.ensure(name)
 
     assert await service.instance(one.identifier) is None
     assert service.blobs.names() == [name]
+    assert service.tables.rows("idxi") == postings  # not even written anew: after the clean-up they would stay
 
 
 @pytest.mark.spec("P-2", "PUT-2")
@@ -263,7 +265,7 @@ async def test_an_instance_that_somebody_else_is_storing_is_tried_again():
     service = Service()
     service.blobs.drop("one.dcm", file().data)
 
-    async def busy(partition, entries):
+    async def busy(partition, entries, **_):
         return [CommitOutcome.BUSY for _ in entries]
 
     service.index.commit = busy
