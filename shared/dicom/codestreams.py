@@ -11,6 +11,8 @@ _SOC: Final = b"\xff\x4f\xff\x51"
 _JP2: Final = b"\x00\x00\x00\x0cjP  "
 _JP2_CODESTREAM: Final = b"jp2c"
 _END: Final = b"\xff\xd9"
+_TAIL: Final = 32
+"""Bytes at the end of a frame in which its end may be: padding may follow."""
 _MAX_MARKERS: Final = 4096
 _MAX_TILES: Final = 16_384
 _MAX_BLOCKS: Final = 1 << 20
@@ -42,6 +44,8 @@ class Codestream:
     lossy: bool = False
     adobe_transform: int | None = None
     """JPEG: the colour transform of the Adobe marker; 0 none, 1 YCbCr. None: no such marker."""
+    ended: bool = True
+    """Whether the marker of its end is where it should be."""
     component_transform: bool = False
     """JPEG 2000: whether the decoder turns the samples back into RGB."""
 
@@ -55,7 +59,7 @@ def read_codestream(data: bytes) -> Codestream:
     try:
         if data.startswith(_SOI):
             found = _jpeg(data)
-            if _END not in data[-32:]:
+            if _END not in data[-_TAIL:]:
                 raise BadCodestream("The codestream has no end.")
             return found
         if data.startswith(_SOC):
@@ -152,6 +156,7 @@ def _jpeg_2000(data: bytes) -> Codestream:
         bits=(depth & 0x7F) + 1,
         signed=depth > 0x7F,
         lossy=irreversible,
+        ended=_END in data[-_TAIL:],
         component_transform=transform,
     )
 

@@ -97,6 +97,8 @@ def _check_header(header: Codestream, syntax: str, pixels: ImagePixels) -> None:
     """No decoder runs on a codestream that is larger than the attributes, which have been checked, promise."""
     if not any(syntax in family and header.kind == kind for family, kind in _KINDS):
         raise Unconvertible(f"{_DAMAGED} The codestream is not of the transfer syntax.")
+    if syntax in HTJ2K_FAMILY and not header.ended:  # the decoder would make up what is missing
+        raise Unconvertible(f"{_DAMAGED} The codestream has no end.")
     if (header.rows, header.columns, header.samples) != (pixels.rows, pixels.columns, pixels.samples):
         raise Unconvertible(f"{_DAMAGED} The codestream is not of the size that the attributes say.")
     if not 1 <= header.bits <= min(pixels.bits_allocated, 16):
