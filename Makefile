@@ -1,6 +1,6 @@
 # One word runs each thing; CI calls the same words.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test unit integration conformance nightly check format bench docs lock clean
+.PHONY: help setup run test unit integration conformance nightly browser check format bench docs lock clean
 
 export PORT ?= 7071
 export AZURITE_PORT ?= 10000
@@ -34,6 +34,10 @@ conformance: setup ## the specification over HTTP; DICOMWEB_URL=https://... test
 
 nightly: setup ## the minutes-long histories and crash tests
 	@$(PY) -m pytest tests -m nightly --timeout 3600
+
+browser: setup ## OHIF Viewer in a real browser against the service (sets up Chromium and the viewer first)
+	@scripts/setup-browser
+	@$(PY) -m pytest tests/browser
 
 check: setup ## format, lint, types, import contracts
 	@scripts/check

@@ -1,0 +1,132 @@
+"""The viewer in a browser, on a service that knows its origin and holds the samples."""
+
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import pytest
+from aiohttp import ClientSession
+
+from devhost.testing import running_service
+from tests.browser import samples
+from tests.browser.page import CACHE, Exchange, Page, running_browser
+from tests.browser.viewer import Viewer, running_viewer
+from tests.builders.images import multipart
+from tests.conftest import ROOT
+
+HERE = ROOT / "tests/browser"
+
+
+def pytest_collection_modifyitems(items):
+    """What is in this folder needs a browser: `make browser` runs it, and `make test` does not."""
+    for item in items:
+        if item.path.is_relative_to(HERE):
+            item.add_marker(pytest.mark.browser)
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """A service and the studies in it."""
+
+    url: str
+    ct: samples.Sample
+    earlier: samples.Sample
+    ultrasound: samples.Sample
+    codecs: samples.Sample
+    documents: samples.Sample
+    slide: samples.Sample
+
+
+@dataclass(frozen=True, slots=True)
+class Ohif:
+    """The viewer on a new page."""
+
+    page: Page
+    viewer: Viewer
+    archive: Archive
+
+    async def show_list(self) -> None:
+        """Open the list of studies."""
+        await self.page("goto", f"{self.viewer.origin}/")
+
+    async def show(self, study: samples.Sample, mode: str = "viewer", source: str = "recommended") -> None:
+        """Open a study in a mode of the viewer, through one of its data sources."""
+        await self.page("goto", f"{self.viewer.origin}/{mode}/{source}?StudyInstanceUIDs={study.study_instance_uid}")
+
+    async def exchanges(self, method: str = "GET", part: str = "") -> list[Exchange]:
+        """What it asked the service by that method, with that text in the URL, so far."""
+        return [one for one in await self.page.exchanges(self.archive.url) if one.method == method and part in one.url]
+
+
+@pytest.fixture(scope="session")
+async def browser():
+    """One browser for all tests."""
+    async with running_browser() as page:
+        yield page
+
+
+@pytest.fixture(scope="session")
+async def viewer():
+    """The viewer's own origin."""
+    async with running_viewer() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+async def archive(azurite, viewer):
+    """A service that allows the viewer's origin and nobody else's, with the samples in it."""
+    connection = azurite.connection_string
+    settings = {
+        "AzureWebJobsStorage": connection,
+        "DicomStorage": connection,
+        "CORS_ALLOWED_ORIGINS": viewer.origin,
+    }
+    async with running_service(ROOT, settings, workers=2) as service:
+        viewer.service = service.url
+        archive = Archive(
+            service.url,
+            ct=samples.ct_study(),
+            earlier=samples.earlier_study(),
+            ultrasound=samples.ultrasound_study(),
+            codecs=samples.codec_study(),
+            documents=samples.document_study(),
+            slide=samples.slide_study(),
+        )
+        # The list shows the latest of a day first only by chance, so the order of storing means nothing.
+        for study in (
+            archive.ct, archive.earlier, archive.ultrasound, archive.codecs, archive.documents, archive.slide,
+        ):  # fmt: skip
+            await _store(service.url, study)
+        yield archive
+
+
+async def _store(url: str, study: samples.Sample) -> None:
+    body, content_type = multipart(study.files)
+    headers = {"Content-Type": content_type, "Accept": "application/dicom+json"}
+    async with (
+        ClientSession() as session,
+        session.post(f"{url}/v2/studies", data=body, headers=headers) as response,
+    ):
+        answer = await response.json(content_type=None)
+        assert response.status in {200, 202}, answer
+        assert "00081198" not in answer, answer
+
+
+@pytest.fixture
+async def ohif(request, browser, viewer, archive):
+    """The viewer on a page that is new; nothing that it asks of the service may fail, and no script of it either.
+
+    What a test saw last is kept in `.cache/browser/shown`.
+    """
+    await browser("open")
+    shown = Ohif(browser, viewer, archive)
+    yield shown
+    pictures = CACHE / "shown"
+    pictures.mkdir(exist_ok=True)
+    (pictures / f"{request.node.name}.png").write_bytes(await browser.picture())
+    failed = [
+        (one.method, urlsplit(one.url).path, one.status, one.failure)
+        for one in await browser.exchanges(archive.url)
+        if one.failure or one.status not in {200, 204}
+    ]
+    assert failed == []
+    assert await browser("complaints") == []

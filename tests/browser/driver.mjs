@@ -1,0 +1,86 @@
+// Drives one page of a real browser for the tests: a request a line on stdin, {call, arguments}, an answer a line on
+// stdout, {value} or {error}. What the page exchanged with servers is recorded, CORS preflights included.
+import { createInterface } from 'node:readline';
+import { createRequire } from 'node:module';
+
+const [cache, executablePath] = process.argv.slice(2);
+const { chromium } = createRequire(`${cache}/`)('playwright-core');
+
+const browser = await chromium.launch({
+  executablePath,
+  args: [
+    // Pictures are drawn without a graphics card; tests run as root in containers; nothing is looked up elsewhere.
+    '--use-angle=swiftshader', '--enable-unsafe-swiftshader', '--ignore-gpu-blocklist', '--no-sandbox', '--disable-quic',
+    '--disable-dev-shm-usage', '--no-first-run', '--disable-background-networking', '--disable-component-update',
+    '--disable-sync',
+  ],
+});
+const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, serviceWorkers: 'block' });
+let page, exchanges, complaints;
+
+async function record(session) {
+  const preflights = new Map();
+  await session.send('Network.enable');
+  session.on('Network.requestWillBeSent', ({ requestId, request }) => {
+    if (request.method !== 'OPTIONS') return;
+    const exchange = { method: request.method, url: request.url, status: null, failure: 'no answer', sent: {}, received: {} };
+    for (const [name, value] of Object.entries(request.headers)) exchange.sent[name.toLowerCase()] = value;
+    preflights.set(requestId, exchange);
+    exchanges.push(exchange);
+  });
+  session.on('Network.responseReceived', ({ requestId, response }) => {
+    const exchange = preflights.get(requestId);
+    if (exchange) Object.assign(exchange, { status: response.status, failure: null });
+  });
+}
+
+const calls = {
+  async open() {
+    await page?.close();
+    page = await context.newPage();
+    page.setDefaultTimeout(60_000);
+    [exchanges, complaints] = [[], []];
+    await record(await context.newCDPSession(page));
+    page.on('requestfinished', async (request) => {
+      const [response, sent] = [await request.response(), await request.allHeaders()];
+      exchanges.push({
+        method: request.method(), url: request.url(), status: response.status(), failure: null,
+        sent, received: await response.allHeaders(),
+      });
+    });
+    page.on('requestfailed', (request) => exchanges.push({
+      method: request.method(), url: request.url(), status: null, failure: request.failure().errorText, sent: {}, received: {},
+    }));
+    page.on('pageerror', (error) => complaints.push(String(error.stack ?? error)));
+    page.on('console', (message) => message.type() === 'error' && complaints.push(message.text()));
+  },
+  goto: (url) => page.goto(url),
+  fill: (selector, text) => page.locator(selector).first().fill(text),
+  choose: (selector, name, base64) => page.locator(selector).first().setInputFiles({
+    name, mimeType: 'application/dicom', buffer: Buffer.from(base64, 'base64'),
+  }),
+  click: (selector) => page.locator(selector).first().click(),
+  doubleClick: (selector) => page.locator(selector).first().dblclick(),
+  async scroll(selector, deltaY) {
+    await page.locator(selector).first().hover();
+    await page.mouse.wheel(0, deltaY);
+  },
+  visible: (selector) => page.locator(selector).first().waitFor(),
+  texts: (selector) => page.locator(selector).allInnerTexts(),
+  picture: async (selector) => (await (selector ? page.locator(selector).first() : page).screenshot()).toString('base64'),
+  exchanges: () => exchanges,
+  complaints: () => complaints,
+};
+
+for await (const line of createInterface({ input: process.stdin })) {
+  const { call, arguments: values } = JSON.parse(line);
+  let answer;
+  try {
+    answer = { value: (await calls[call](...values)) ?? null };
+  } catch (error) {
+    answer = { error: String(error.message ?? error) };
+  }
+  // A navigation answers with an object of the driver, which says nothing to the tests.
+  process.stdout.write(`${JSON.stringify(call === 'goto' ? { ...answer, value: null } : answer)}\n`);
+}
+await browser.close();
