@@ -98,6 +98,9 @@ _COMPUTED_ON_ALL: Mapping[Level, frozenset[str]] = {
 }
 
 
+STUDY_SUMMARY = frozenset({MODALITIES_IN_STUDY, NUMBER_OF_STUDY_RELATED_SERIES, NUMBER_OF_STUDY_RELATED_INSTANCES})
+"""What PS3.18 Table 10.6.3-3 returns of every study and this service on request (D-34)."""
+
 COMPUTED: frozenset[str] = frozenset({AVAILABLE_TRANSFER_SYNTAX_UID, MODALITIES_IN_STUDY}).union(
     *_COMPUTED_ON_ALL.values()
 )

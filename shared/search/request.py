@@ -10,11 +10,12 @@ from shared.dicom.matching import AttributeMatch, attribute_match
 from shared.dicomweb.query_parameters import QueryParameters, invalid_parameter, parse_query
 from shared.dicomweb.versions import ApiVersion
 from shared.errors import InvalidRequest, InvalidUid
-from shared.index.postings import MODALITIES_IN_STUDY, SERIES_INSTANCE_UID, STUDY_INSTANCE_UID, Level
+from shared.index.postings import MODALITIES_IN_STUDY, MODALITY, SERIES_INSTANCE_UID, STUDY_INSTANCE_UID, Level
 from shared.search.attributes import (
     COMPUTED,
     RESOURCES,
     SEARCHABLE,
+    STUDY_SUMMARY,
     SearchableAttribute,
     all_attributes,
     default_attributes,
@@ -152,6 +153,9 @@ def _returned(
     asked = {_included(name) for name in parameters.include_fields}.union(filters)
     if parameters.include_all:
         asked |= all_attributes(levels)
+    if levels[-1] == "study" and MODALITY in asked:
+        # No study has a Modality. Viewers that ask for one want to list what PS3.18 Table 10.6.3-3 has of each study.
+        asked |= STUDY_SUMMARY
     # A default of v1 is InstanceAvailability as stored; whoever asks for it gets the truth (W-7).
     computed = asked & COMPUTED
     if levels[-1] == "instance" or (levels[-1] == "series" and not version.short_search_defaults):

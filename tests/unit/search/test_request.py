@@ -186,6 +186,15 @@ def test_an_unknown_field_cannot_be_included(field):
     assert refusal(f"includefield={field}").startswith("The query parameter 'IncludeField' is invalid. ")
 
 
+@pytest.mark.spec("QIDO-34", "D-34")
+def test_whoever_asks_for_the_modality_of_studies_gets_their_modalities_and_numbers_too():
+    query = read("includefield=00081030%2C00080060")
+
+    assert {"00081030", "00080060"} <= query.stored
+    assert query.computed == {"00080061", "00201206", "00201208"}
+    assert read("includefield=Modality", "search_series").computed == set()
+
+
 def test_computed_attributes_are_returned_when_asked_for():
     query = read("includefield=ModalitiesInStudy,NumberOfStudyRelatedInstances,RetrieveURL,InstanceAvailability")
 
