@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
 from unittest.mock import patch
@@ -14,7 +15,7 @@ from shared.index.feed_log import FeedPage, LoggedChange
 from tests.unit.index.chaos import Crashed
 from tests.unit.index.history import HOUR, Plan, ServiceProcess, World
 from tests.unit.index.invariants import stale_postings, when_all_is_done
-from tests.unit.index.virtual_time import now, run
+from tests.unit.index.virtual_time import now, run, skip_hours, sleep
 
 FAILURES = (Crashed, DicomServiceError)
 """What an actor of a history may meet: then its request stays unanswered. A StorageError must never come through."""
@@ -31,16 +32,24 @@ class Reader:
 def run_history(seed: int, plan: Plan | None = None) -> World:
     """Run the history of a seed to its end; its world tells what was violated."""
     plan = Plan.of(seed) if plan is None else plan
+    with folding(plan):
+        return run(history(World(plan)))
+
+
+@contextmanager
+def folding(plan: Plan) -> Iterator[None]:
+    """Folds of the size that the plan has."""
     with (
         patch.object(fold, "FOLDED_AT_ONCE", plan.fold_at_once),
         patch.object(fold, "_LOGGED_AT_ONCE", plan.fold_at_once),
         patch.object(visibility, "_MANY_PENDING", plan.many_pending),
     ):
-        return run(_history(plan))
+        yield
 
 
-async def _history(plan: Plan) -> World:
-    world = World(plan)
+async def history(world: World) -> World:
+    """Let everybody act, then wait until all is done, and check what is left."""
+    plan = world.plan
     await world.begin()
     reader = Reader()
     over = asyncio.Event()
@@ -59,13 +68,15 @@ async def _history(plan: Plan) -> World:
     ]
     await asyncio.gather(*(_client(world) for _ in range(plan.clients)))
     world.active = False
-    while world.events:  # noqa: ASYNC110 - nothing tells when the last one is through
-        await asyncio.sleep(60)
+    while world.events:
+        await sleep(60)
     over.set()
     await asyncio.gather(*background)
-    await asyncio.sleep(10)  # ghosts come late, but they come
+    await sleep(10)  # ghosts come late, but they come
     plan.weather.clear_up()
+    skip_hours(True)
     await _finish(world)
+    skip_hours(False)
     world.note(await _feed_violations(world, reader))
     return world
 
@@ -76,7 +87,7 @@ async def _history(plan: Plan) -> World:
 async def _client(world: World) -> None:
     process = world.process()
     for _ in range(world.plan.requests):
-        await asyncio.sleep(random.random() * world.plan.pause)
+        await sleep(random.random() * world.plan.pause)
         try:
             await _request(world, process)
         except FAILURES:
@@ -109,10 +120,10 @@ async def _request(world: World, process: ServiceProcess) -> None:
 async def _events(world: World, over: asyncio.Event) -> None:
     process = world.process()
     while not over.is_set():
-        await asyncio.sleep(random.random())
+        await sleep(random.random())
         due = [event for event in world.events if event[0] <= now()]
         if not due:
-            await asyncio.sleep(min(_idle(world), 600))
+            await sleep(min(_idle(world), 600))
             continue
         event = random.choice(due)
         world.events.remove(event)
@@ -132,7 +143,7 @@ async def _repeatedly(
             await act(process)
         except FAILURES:
             process = world.process()
-        await asyncio.sleep(random.random() * max(pause, min(_idle(world), 3600)))
+        await sleep(random.random() * max(pause, min(_idle(world), 3600)))
 
 
 def _idle(world: World) -> float:
@@ -198,16 +209,16 @@ async def _finish(world: World) -> None:
     for _ in range(20):
         while not await process.sequencer.catch_up():
             pass
-        await asyncio.sleep(45)
+        await sleep(45)
     _check_places(world)
-    for _ in range(3):
-        await asyncio.sleep(60 * HOUR)
+    for _ in range(world.plan.days):
+        await sleep(60 * HOUR)
         await process.index.expire()
         while await process.trash.erase_due(world.blobs):
             pass
         for _ in range(6):
             await process.sequencer.catch_up()
-            await asyncio.sleep(150)
+            await sleep(150)
     _check_places(world)
     used = {row.properties["blob"] for row in world.tables.rows("dicom") if row.properties.get("live")}
     if left := set(world.blobs.names()) - used:
@@ -223,7 +234,7 @@ async def _finish(world: World) -> None:
 async def _scrub_all(world: World, process: ServiceProcess) -> None:
     """Two walks with time between them leave no stale posting; nothing was lost and nothing is found missing."""
     runs = [await process.scrubber.run(limit=10**9)]
-    await asyncio.sleep(1200)
+    await sleep(1200)
     runs.append(await process.scrubber.run(limit=1))
     if any(run.ingested or run.missing or run.hinted or run.series for run in runs):
         world.violations.append(f"the scrubber had to mend something: {runs}")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from shared.errors import Unavailable
 from shared.storage.ports import Ambiguous, Entity, Kind, Operation, Page, StorageError
-from tests.unit.index.virtual_time import now
+from tests.unit.index.virtual_time import now, sleep
 
 
 class Crashed(BaseException):
@@ -102,7 +102,7 @@ class UnreliableTables:
         if weather.calm:
             return
         slow = random.random() < weather.slow
-        await asyncio.sleep(random.uniform(0.5, 8) if slow else random.random() * 0.02)
+        await sleep(random.uniform(0.5, 8) if slow else random.random() * 0.02)
         if random.random() < weather.crash / 2:
             self._process.alive = False
         self._live()
@@ -116,6 +116,6 @@ class UnreliableTables:
         self._applied(kind, operations)
 
     async def _later(self, kind: Kind, operations: Sequence[Operation]) -> None:
-        await asyncio.sleep(random.uniform(0.01, 5))
+        await sleep(random.uniform(0.01, 5))
         with suppress(StorageError):
             await self._apply(kind, operations)

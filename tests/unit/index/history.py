@@ -54,6 +54,8 @@ class Plan:
     skew: float = 0.0
     expiring: float = 0.0
     scrubbing: bool = False
+    days: int = 3
+    """How often days pass at the end."""
     pause: float = 1.0
     """Seconds between two requests of a client, at most."""
 
@@ -96,16 +98,16 @@ class Plan:
 class World:
     """The stores, and what is known of everything that ever happened to them."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, tables=None, late: float = 20 * HOUR) -> None:
         self.plan = plan
-        self.tables = MemoryTableStore(page_limit=plan.page_limit, empty_page_every=plan.empty_page_every)
+        self.tables = tables or MemoryTableStore(page_limit=plan.page_limit, empty_page_every=plan.empty_page_every)
         self.blobs = MemoryBlobStore(now=lambda: datetime.fromtimestamp(now(), UTC))
         self.partitions = [
             Partition(number + 1, f"p{number}", ("0", "abcdefghijkl")[number], datetime.min.replace(tzinfo=UTC))
             for number in range(plan.namespaces)
         ]
         self.active = True
-        self.late = now() + 20 * HOUR
+        self.late = late
         """When late events come."""
         self.violations: list[str] = []
         self.entries: dict[str, tuple[Partition, NewInstance]] = {}
@@ -120,6 +122,7 @@ class World:
 
     async def begin(self) -> None:
         """What a service finds at its start."""
+        self.late += now()
         created = {"shards": self.plan.shards, "spread": 1, "created": int(now() * 1000)}
         await self.tables.commit("conf", [Operation("insert", *STORE_ROW, created)])
 

@@ -20,14 +20,16 @@ OMISSIONS = (
     Omission(
         "a writer touches the anchor",
         "commit",
-        'anchor = Operation("merge", partition_key, keys.ANCHOR, {})',
-        'anchor = Operation("upsert", partition_key, "Z", {})',
+        '            await self._tables.commit("dicom", operations)\n        except (PreconditionFailed, Ambiguous):\n'
+        "            return False\n        self._sort_keys",
+        '            await self._tables.commit("dicom", operations[anchor.verb == "merge" :])\n'
+        "        except (PreconditionFailed, Ambiguous):\n            return False\n        self._sort_keys",
     ),
     Omission(
         "a delete touches the anchor",
         "deletion",
-        'operations = [Operation("merge", partition_key, keys.ANCHOR, touch, anchor_etag)]',
-        'operations = [Operation("upsert", partition_key, "Z", touch)]',
+        'await self._tables.commit("dicom", operations)',
+        'await self._tables.commit("dicom", operations[1:])',
     ),
     Omission(
         "only an untouched study is removed",

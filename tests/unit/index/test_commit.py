@@ -8,7 +8,7 @@ from shared.index.values import CommitOutcome
 from shared.storage import keys
 from shared.storage.ports import Ambiguous, Operation
 from tests.unit.index.chaos import Crashed
-from tests.unit.index.invariants import when_acknowledged
+from tests.unit.index.invariants import at_every_moment, when_acknowledged
 from tests.unit.index.service import PARTITION, Service, Stores, commits, posts, reaps
 
 STORED, ALREADY, DELETED = CommitOutcome.STORED, CommitOutcome.ALREADY_STORED, CommitOutcome.DELETED
@@ -92,6 +92,18 @@ async def test_an_older_upload_does_not_replace_a_newer_one() -> None:
     older, newer = service.entry(put=True), service.entry(put=True)
     assert await service.store(newer) == [STORED]
     assert await service.store(older) == [ALREADY]
+
+
+async def test_a_put_that_another_one_overtakes_decides_anew() -> None:
+    """It had read the row before; its upload is the older one now."""
+    service = Service()
+    await service.put()
+    older = service.entry(put=True)
+    newer = service.entry(put=True)
+    other = Service(service.stores)
+    service.stores.once(commits, lambda: other.store(newer))
+    assert await service.store(older) == [ALREADY]
+    assert service.stores.facts().live["1.2", "1.3"].properties["blob"] == newer.blob
 
 
 async def test_the_version_of_an_instance_increases_whatever_the_clocks_say() -> None:
@@ -213,6 +225,39 @@ async def test_a_study_is_not_removed_when_something_is_stored_meanwhile() -> No
     await service.settle()
     assert found(service, entry) == []
     assert (await service.lookup.study(PARTITION, "1.1")).instances == 1  # type: ignore[union-attr]
+
+
+async def emptied_study(service: Service) -> keys.StudyPlace:
+    """A study that waits for its removal, all changes folded and cleaned up."""
+    await service.put()
+    await service.delete("1.1")
+    place = keys.study_place("0", "1.1", 4)
+
+    async def not_now() -> None:
+        raise Crashed
+
+    service.stores.once(reaps, not_now)
+    with pytest.raises(Crashed):
+        await service.settle()
+    return place
+
+
+async def test_a_study_is_not_removed_when_something_is_committed_meanwhile() -> None:
+    """It is not folded yet: the anchor alone tells."""
+    service = Service()
+    place = await emptied_study(service)
+
+    async def commit_and_die() -> None:
+        async def crash() -> None:
+            raise Crashed
+
+        service.stores.once_after(commits, crash)
+        with pytest.raises(Crashed):
+            await Service(service.stores).put("1.1", "1.2", "1.9")
+
+    service.stores.once(reaps, commit_and_die)
+    await service.remover.reap(place)
+    assert list(at_every_moment(service.stores.facts())) == []
 
 
 @pytest.mark.parametrize("applied", [True, False], ids=["answer lost", "request lost"])

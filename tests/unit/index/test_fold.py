@@ -142,6 +142,7 @@ async def test_what_a_lost_fold_has_posted_in_vain_is_removed() -> None:
     with pytest.raises(Crashed):
         await service.sequencer.catch_up()
     assert any("passed" in row_key for row_key in service.stores.facts().postings)
+    service.stores.time.seconds += 1
     other = Service(service.stores)
     await crashing_store(other, "1.1", "1.2", "1.3.2", name="Winning^Name")
     await Service(service.stores).settle()
@@ -160,6 +161,7 @@ async def test_an_emptied_series_goes_with_its_postings_and_comes_back_new() -> 
     assert list(view.series) == ["1.2.2"]
     await service.settle()
     assert not any(row_key.startswith("mo!mr!") for row_key in service.stores.facts().postings)
+    assert healthy(service.stores) == []
     service.stores.time.seconds += 1
     await service.put("1.1", "1.2.1", "1.3")
     again = (await service.lookup.study(PARTITION, "1.1")).series  # type: ignore[union-attr]

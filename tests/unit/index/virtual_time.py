@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine
+from dataclasses import dataclass
 
 _START = 1_800_000_000.0
 
@@ -50,6 +51,32 @@ def run[T](main: Coroutine[None, None, T]) -> T:
         loop.close()
 
 
+@dataclass
+class _RealTime:
+    """How time passes on a loop whose time is real."""
+
+    skipped: float = 0.0
+    skipping: bool = False
+
+
+_REAL = _RealTime()
+
+
 def now() -> float:
-    """Seconds since 1970 on the running loop."""
-    return asyncio.get_running_loop().time()
+    """Seconds since 1970 on the running loop; on a loop of real time, since some time ago, hours skipped included."""
+    return asyncio.get_running_loop().time() + _REAL.skipped
+
+
+async def sleep(seconds: float) -> None:
+    """Let time pass. On a loop of real time it is cut short, or skipped once nobody else acts (`skip_hours`)."""
+    if isinstance(asyncio.get_running_loop(), VirtualTimeLoop):
+        await asyncio.sleep(seconds)
+    elif _REAL.skipping:
+        _REAL.skipped += seconds
+    else:
+        await asyncio.sleep(min(seconds, 1) * 0.02)
+
+
+def skip_hours(skip: bool) -> None:
+    """Whether `sleep` skips its time on a loop of real time."""
+    _REAL.skipping = skip
