@@ -16,9 +16,10 @@ _ROOT = Path(__file__).resolve().parent.parent
 
 @dataclass(frozen=True, slots=True)
 class LocalService:
-    """A running service: its URL, its worker processes and the log with their telemetry."""
+    """A running service: its URL, its storage, its worker processes and the log with their telemetry."""
 
     url: str
+    connection_string: str
     worker_pids: list[int]
     log: Path
 
@@ -45,4 +46,4 @@ async def local_service(*, background: bool) -> AsyncIterator[LocalService]:
     """
     settings = {"TELEMETRY_LEVEL": "INFO", "AUTHENTICATION_MODE": "off"}
     async with running_service(_ROOT, settings, options=() if background else ("--http-only",)) as service:
-        yield LocalService(service.url, await service.worker_pids(), service.log_path)
+        yield LocalService(service.url, service.connection_string, await service.worker_pids(), service.log_path)

@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 import uuid
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,13 +15,16 @@ from devhost.config import Function, HostOptions, Unusable, connection_of, resol
 from devhost.event_delivery import Delivery, delivery_session
 from devhost.event_grid import Event, EventGrid, EventSchema, Filter, RetryPolicy, Subscription, Topic
 from devhost.invoker import Invoker
+from devhost.queue_delivery import QueueDelivery
 from devhost.storage import HOST_CONTAINER, StorageAccount
 from devhost.subscriptions import (
     BLOBS_PER_DELIVERY,
     DEAD_LETTER_CONTAINER,
     EVENTS_TOPIC,
     FUNCTION_SUBSCRIPTIONS,
+    QUEUE_SUBSCRIPTIONS,
     STORAGE_TOPIC,
+    QueueSubscription,
 )
 from devhost.triggers.blob import BlobTrigger
 from devhost.triggers.event_grid import EventGridTrigger
@@ -29,6 +32,10 @@ from devhost.triggers.queue import QueueTrigger
 from devhost.triggers.timer import TimerTrigger, timer_value
 
 log = logging.getLogger("devhost")
+
+
+type _Settled = Callable[[str, str, str], None]
+"""Told the name of a handler, and the name and ETag of the blob with which it is done."""
 
 
 class StoredDeadLetters:
@@ -77,7 +84,8 @@ class Listeners:
         self._run_timers = run_timers
         self._session: ClientSession | None = None
         self._tasks: list[asyncio.Task[None]] = []
-        self.deliveries: list[Delivery] = []
+        self.deliveries: list[Delivery | QueueDelivery] = []
+        self._settled: dict[tuple[StorageAccount, str], _Settled] = {}
         schemas = {"eventgrid": EventSchema.EVENT_GRID}
         schema = schemas.get(settings.get("DICOM_EVENTS_SCHEMA", "").lower(), EventSchema.CLOUD_EVENTS)
         self.event_grid = EventGrid(
@@ -143,8 +151,13 @@ class Listeners:
         for trigger in self.blobs.values():
             self._run(trigger.run())
             self._subscribe(self._blob_subscription(trigger), letters)
+        queued: dict[tuple[StorageAccount, str], str] = {}
+        for to_queue in QUEUE_SUBSCRIPTIONS:
+            for function in self._of("queuetrigger"):
+                if function.name == to_queue.function:
+                    queued[self._subscribe_queue(to_queue, function)] = to_queue.name
         if self._watch_blobs:
-            self._watch()
+            self._watch(queued)
         for queue in self._queues:
             self._run(queue.run())
         for timer in self.timers.values() if self._run_timers else ():
@@ -160,18 +173,47 @@ class Listeners:
             max_events_per_batch=BLOBS_PER_DELIVERY,
         )
 
-    def _watch(self) -> None:
-        watched: dict[tuple[StorageAccount, str], list[BlobTrigger]] = {}
+    def _subscribe_queue(self, declared: QueueSubscription, function: Function) -> tuple[StorageAccount, str]:
+        """Deliver new blobs of a container to the queue of a function. Returns the container."""
+        account = self._account(function)
+        container = self._settings.get(declared.setting) or declared.default
+        wanted = Filter(frozenset({BLOB_CREATED}), subject_of(container, ""))
+
+        def settled(event: Event) -> None:
+            _, blob, etag = blob_of(event, account)
+            self._settle(account, container, declared.name, blob, etag)
+
+        delivery = QueueDelivery(
+            Subscription(declared.name, STORAGE_TOPIC, "", wanted),
+            EventSchema.EVENT_GRID,
+            account,
+            resolved(str(function.trigger["queueName"]), self._settings),
+            policy=self._policy,
+            settled=settled,
+        )
+        self.event_grid.subscribe(delivery)
+        self.deliveries.append(delivery)
+        delivery.start()
+        return account, container
+
+    def _watch(self, queued: Mapping[tuple[StorageAccount, str], str]) -> None:
+        """Watch the containers of blob triggers, and those whose events go to a queue: their subscriptions' names."""
+        watched: dict[tuple[StorageAccount, str], list[str]] = {place: [name] for place, name in queued.items()}
         for trigger in self.blobs.values():
-            watched.setdefault((trigger.account, trigger.container), []).append(trigger)
-        for (account, container), triggers in watched.items():
-            names = [trigger.function.name for trigger in triggers]
+            watched.setdefault((trigger.account, trigger.container), []).append(trigger.function.name)
+        for (account, container), handlers in watched.items():
             watcher = BlobWatcher(
-                account, container, names, lambda events: self.event_grid.publish(STORAGE_TOPIC, events)
+                account, container, handlers, lambda events: self.event_grid.publish(STORAGE_TOPIC, events)
             )
-            for trigger in triggers:
-                trigger.settled = watcher.settled
+            self._settled[account, container] = watcher.settled
             self._run(watcher.run())
+        for trigger in self.blobs.values():
+            trigger.settled = self._settled[trigger.account, trigger.container]
+
+    def _settle(self, account: StorageAccount, container: str, handler: str, blob: str, etag: str) -> None:
+        settled = self._settled.get((account, container))
+        if settled is not None:
+            settled(handler, blob, etag)
 
     def _subscribe(self, subscription: Subscription, letters: StoredDeadLetters) -> None:
         assert self._session is not None  # noqa: S101 - start() has made it

@@ -31,6 +31,22 @@ FUNCTION_SUBSCRIPTIONS: Final = (
 )
 
 
+class QueueSubscription(NamedTuple):
+    """New blobs of a container, which become messages in the queue of a function. Without that function it does not
+    exist.
+    """
+
+    name: str
+    function: str
+    setting: str
+    """The app setting with the name of the container."""
+    default: str
+    """Its name when the setting is not there."""
+
+
+QUEUE_SUBSCRIPTIONS: Final = (QueueSubscription("import", "import_instance", "IMPORT_CONTAINER", "import-container"),)
+
+
 class _Webhook(BaseModel):
     model_config = ConfigDict(extra="forbid")
 

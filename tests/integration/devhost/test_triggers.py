@@ -140,6 +140,19 @@ async def test_a_blob_that_keeps_failing_becomes_a_poison_message(app: TriggerAp
     assert len(app.notes("on_blob", name="inbox/bad")) == 3
 
 
+async def test_new_blobs_of_the_import_container_become_messages_in_the_queue_of_its_function(app: TriggerApp) -> None:
+    await app.blobs.create_container("import-container")
+    await app.put("import-container", "folder/a ü#.dcm", b"1234")
+    (note,) = await app.noted("import_instance")
+    event = note["event"]
+    assert event["eventType"] == "Microsoft.Storage.BlobCreated"
+    assert event["subject"] == "/blobServices/default/containers/import-container/blobs/folder/a ü#.dcm"
+    assert event["data"]["url"].endswith("/import-container/folder/a%20%C3%BC%23.dcm")
+    assert event["data"]["contentLength"] == 4
+    await app.put("import-container", "folder/a ü#.dcm", b"another")
+    await app.noted("import_instance", times=2)
+
+
 async def test_an_event_that_is_posted_by_hand_runs_the_blob_function(app: TriggerApp) -> None:
     await app.blobs.get_blob_client("inbox", "posted").upload_blob(b"posted")
     await app.noted("on_blob", name="inbox/posted")

@@ -105,6 +105,11 @@ async def on_queue(message: func.QueueMessage) -> None:
         _note("settings", **{name: os.environ.get(name) for name in names})
 
 
+@app.queue_trigger(arg_name="message", queue_name="imports", connection="AzureWebJobsStorage")
+async def import_instance(message: func.QueueMessage) -> None:
+    _note("import_instance", event=message.get_json())
+
+
 @app.timer_trigger(arg_name="timer", schedule="* * * * * *", run_on_startup=True)
 async def on_timer(timer: func.TimerRequest) -> None:
     _note("on_timer", at=time.time(), past_due=timer.past_due)
