@@ -3,6 +3,7 @@
 import asyncio
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from shared.dicom.identifiers import InstanceIdentifier
@@ -138,7 +139,8 @@ class Committer:
             anchor = Operation("insert", partition_key, keys.ANCHOR, properties)
         else:
             anchor = Operation("merge", partition_key, keys.ANCHOR, {})
-        await self._post_new(place, sort_key, [entry for entry in entries if entry.identifier not in states])
+        posted = self._new_postings(place, sort_key, [entry for entry in entries if entry.identifier not in states])
+        await post(self._tables, place, "idxi", posted)
 
         operations = [anchor]
         changes = []
@@ -157,7 +159,11 @@ class Committer:
             return False
         try:
             await self._tables.commit("dicom", operations)
-        except (PreconditionFailed, Ambiguous):
+        except Ambiguous:
+            return False
+        except PreconditionFailed:
+            if anchor.verb == "insert" and posted:
+                await self._take_back(place, posted)
             return False
         self._sort_keys.put(place, sort_key)
         result.changes += changes
@@ -185,12 +191,18 @@ class Committer:
 
     # ----------------------------------------------------------------------------------------- what it needs first
 
-    async def _post_new(self, place: StudyPlace, sort_key: str, entries: Sequence[NewInstance]) -> None:
+    def _new_postings(self, place: StudyPlace, sort_key: str, entries: Sequence[NewInstance]) -> Postings:
         rows: Postings = {}
         for entry in entries:
             uid = entry.identifier
             rows |= instance_postings(sort_key, place.study_instance_uid, uid.series_instance_uid, uid.sop_instance_uid)
-        await post(self._tables, place, "idxi", rows)
+        return rows
+
+    async def _take_back(self, place: StudyPlace, postings: Postings) -> None:
+        """Remove postings under a sort key that was ours and will never be the study's: another store has made it."""
+        operations = [Operation("delete", place.postings, row_key) for row_key in postings]
+        with suppress(PreconditionFailed, Ambiguous):
+            await self._tables.commit("idxi", operations)
 
     async def _sort_key(self, place: StudyPlace) -> str | None:
         known = self._sort_keys.get(place)

@@ -126,7 +126,12 @@ class InstanceIndex:
             async with slots:
                 return await self._committer.commit(place, batch, late=late)
 
-        results = await asyncio.gather(*map(commit, _batches(entries)), return_exceptions=True)
+        # The first batch alone makes a new study: others at the same time would post it under sort keys of their own.
+        first, *others = _batches(entries)
+        results = [
+            *await asyncio.gather(commit(first), return_exceptions=True),
+            *await asyncio.gather(*map(commit, others), return_exceptions=True),
+        ]
         committed = [result for result in results if isinstance(result, Committed)]
         changes = [change for result in committed for change in result.changes]
         if changes:

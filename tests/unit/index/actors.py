@@ -130,7 +130,7 @@ async def _events(world: World, over: asyncio.Event) -> None:
         try:
             await process.ensure(event[1])
         except FAILURES:
-            world.events.append((now() + random.choice((1, 600)), event[1]))
+            world.events.append((now() + random.choice((1, 5)), event[1]))
             process = world.process()
 
 

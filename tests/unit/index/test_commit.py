@@ -8,7 +8,7 @@ from shared.index.values import CommitOutcome
 from shared.storage import keys
 from shared.storage.ports import Ambiguous, Operation
 from tests.unit.index.chaos import Crashed
-from tests.unit.index.invariants import at_every_moment, when_acknowledged
+from tests.unit.index.invariants import at_every_moment, stale_postings, when_acknowledged
 from tests.unit.index.service import PARTITION, Service, Stores, commits, posts, reaps
 
 STORED, ALREADY, DELETED = CommitOutcome.STORED, CommitOutcome.ALREADY_STORED, CommitOutcome.DELETED
@@ -313,6 +313,21 @@ async def test_sixteen_writers_into_one_study_lose_nothing() -> None:
     assert stores.tables.requests / 80 < 30
     await services[0].settle()
     assert len(await services[0].feed.by_sequence(0, 100)) == 80
+
+
+async def test_stores_that_make_a_study_at_once_leave_no_posting_but_their_own() -> None:
+    stores = Stores()
+    services = [Service(stores) for _ in range(4)]
+
+    async def yielding(kind: str, operation: str) -> None:
+        await asyncio.sleep(0)
+
+    stores.tables.before = yielding
+    await asyncio.gather(*(service.put("1.1", "1.2", f"1.3.{n}") for n, service in enumerate(services)))
+    await services[0].store(*(services[0].entry("1.9", "1.2", f"1.3.{n}") for n in range(200)))
+    stores.tables.before = None
+    await services[0].settle()
+    assert stale_postings([stores.facts("1.1"), stores.facts("1.9")]) == set()
 
 
 async def test_many_pending_changes_are_folded_by_stores_that_need_no_fold_themselves() -> None:
