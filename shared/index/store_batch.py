@@ -163,15 +163,6 @@ class StoreBatch:
         """The largest file that is taken."""
         return self._rules.max_file_bytes
 
-    def refuse(self, outcome: StoreOutcome) -> None:
-        """An instance of the request that has no file: it fails as `outcome` says, at its place in the order."""
-        self._entries.append(_Entry(outcome))
-
-    @property
-    def max_file_bytes(self) -> int:
-        """The largest file that is taken."""
-        return self._rules.max_file_bytes
-
     async def _judge(self, receiver: Receiver) -> _Entry:
         part10 = await receiver.finish()
         if part10 is None:
