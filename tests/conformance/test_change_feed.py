@@ -9,6 +9,7 @@ import pytest
 from tests.builders.images import image, multipart, new_uid
 from tests.conformance.exchange import Exchange, Reply
 
+
 def latest_sequence(exchange: Exchange) -> int:
     reply = exchange.get("changefeed/latest?includeMetadata=false")
     assert reply.status_code in {200, 204}
