@@ -1,6 +1,6 @@
 # One word runs each thing; CI calls the same words.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test unit integration conformance nightly browser check format bench docs lock clean
+.PHONY: help setup run import test unit integration conformance nightly browser check format bench docs lock clean
 
 export PORT ?= 7071
 export AZURITE_PORT ?= 10000
@@ -19,6 +19,9 @@ setup: ## Python packages and the storage emulator (the other targets do it them
 
 run: setup ## the service on http://localhost:7071, on Azurite (PORT= AZURITE_PORT= DATA_DIR= EPHEMERAL=1 HOST=func)
 	@scripts/run
+
+import: setup ## send a folder of DICOM files: DIR= (URL= over STOW-RS, PARTITION=, ARGS=; docs/operate/import.md)
+	@$(PY) -m scripts.import_folder "$(DIR)" $(if $(URL),--url "$(URL)") $(if $(PARTITION),--partition "$(PARTITION)") $(ARGS)
 
 test: setup ## every test that CI runs: unit, architecture, integration, conformance
 	@scripts/test

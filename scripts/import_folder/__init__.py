@@ -1,0 +1,1 @@
+"""Sends a folder of DICOM files to the service: `python -m scripts.import_folder --help` (docs/operate/import.md)."""

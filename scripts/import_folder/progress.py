@@ -1,0 +1,70 @@
+"""How far it is: a bar on a terminal, else a line from time to time."""
+
+import shutil
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Final, TextIO
+
+_BAR_SECONDS: Final = 0.1
+_LINE_SECONDS: Final = 10.0
+_BAR_WIDTH: Final = 30
+
+
+class Progress:
+    """Counts what has become of the files and shows it on `stream`."""
+
+    def __init__(self, total: int, stream: TextIO = sys.stderr, clock: Callable[[], float] = time.monotonic) -> None:
+        self.counts: Counter[str] = Counter()
+        self._total = total
+        self._stream = stream
+        self._clock = clock
+        self._bar = stream.isatty()
+        self._begun = self._shown = clock()
+        self._uploaded = 0
+
+    def uploaded(self) -> None:
+        """One more file is on its way."""
+        self._uploaded += 1
+        self._show()
+
+    def done(self, state: str) -> None:
+        """What became of one more file is known."""
+        self.counts[state] += 1
+        self._show()
+
+    def tick(self) -> None:
+        """Nothing happened, for a while perhaps."""
+        self._show()
+
+    def close(self) -> None:
+        """Show where it ended."""
+        self._show(last=True)
+        if self._bar:
+            self._stream.write("\n")
+            self._stream.flush()
+
+    def text(self) -> str:
+        """The state in words."""
+        done = sum(self.counts.values())
+        seconds = max(self._clock() - self._begun, 0.001)
+        under_way = max(self._uploaded - done, 0)
+        refused = f", {self.counts['refused']:,} refused" if self.counts["refused"] else ""
+        waiting = f", {under_way:,} under way" if under_way else ""
+        return f"{done:,} of {self._total:,} files{refused}{waiting}, {done / seconds:,.0f} a second"
+
+    def _show(self, *, last: bool = False) -> None:
+        now = self._clock()
+        if not last and now - self._shown < (_BAR_SECONDS if self._bar else _LINE_SECONDS):
+            return
+        self._shown = now
+        text = self.text()
+        if not self._bar:
+            self._stream.write(f"{text}\n")
+        else:
+            filled = _BAR_WIDTH * sum(self.counts.values()) // max(self._total, 1)
+            width = shutil.get_terminal_size().columns - 1
+            line = f"[{'#' * filled}{'.' * (_BAR_WIDTH - filled)}] {text}"
+            self._stream.write(f"\r{line[:width].ljust(width)}")
+        self._stream.flush()

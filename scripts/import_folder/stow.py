@@ -1,0 +1,126 @@
+"""Sending files over STOW-RS, to any service: one instance a request, so that each answer is about one file."""
+
+import asyncio
+import json
+import random
+import secrets
+import shlex
+import subprocess
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, TCPConnector
+
+from scripts.import_folder.folder import Fatal, LocalFile, Verdict
+
+_ATTEMPTS: Final = 5
+_AGAIN: Final = frozenset({408, 429, 500, 502, 503, 504})
+_ALREADY_STORED: Final = frozenset({45070, 0x0111})
+"""FailureReason of a duplicate: of this service and its predecessor, and of PS3.18 §I.2."""
+_CHUNK: Final = 1024**2
+_STREAMED_BYTES: Final = 64 * 1024**2
+"""A larger file is sent without Content-Length: some hosts would read its body whole before they pass it on."""
+_LONGEST_PAUSE: Final = 60.0
+
+
+class StowSender:
+    """Sends files to `{url}/studies`. Made and closed on the running loop."""
+
+    def __init__(self, url: str, *, partition: str, token: str, token_command: str, concurrency: int) -> None:
+        """`token`: a bearer token, or `token_command`: what prints one."""
+        place = f"/partitions/{partition}" if partition else ""
+        self._target = f"{url.rstrip('/')}{place}/studies"
+        self._token = token
+        self._token_command = token_command
+        self._session = ClientSession(
+            connector=TCPConnector(limit=concurrency), timeout=ClientTimeout(total=None, sock_connect=10, sock_read=300)
+        )
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._session.close()
+
+    async def send(self, file: LocalFile) -> Verdict:
+        """Send a file, several times if need be. Raises Fatal when no other file would fare better."""
+        if not self._token and self._token_command:
+            await self._renew_token()
+        renewed = False
+        reason = ""
+        for attempt in range(_ATTEMPTS):
+            try:
+                async with self._post(file) as answer:
+                    if answer.status == 401 and self._token_command and not renewed:
+                        renewed = True
+                        await self._renew_token()
+                        continue
+                    if answer.status not in _AGAIN:
+                        return await _verdict(answer)
+                    reason = f"HTTP {answer.status}"
+                    pause = _pause(attempt, answer.headers.get("Retry-After", ""))
+            except (ClientError, TimeoutError) as error:
+                reason = f"no answer ({type(error).__name__})"
+                pause = _pause(attempt, "")
+            except OSError as error:
+                return Verdict("refused", f"the file cannot be read: {error.strerror}")
+            if attempt + 1 < _ATTEMPTS:
+                await asyncio.sleep(pause)
+        return Verdict("refused", f"{reason}, {_ATTEMPTS} times")
+
+    def _post(self, file: LocalFile) -> Any:
+        boundary = secrets.token_hex(24)
+        head = f"--{boundary}\r\nContent-Type: application/dicom\r\n\r\n".encode()
+        tail = f"\r\n--{boundary}--\r\n".encode()
+        headers = {
+            "Content-Type": f'multipart/related; type="application/dicom"; boundary={boundary}',
+            "Accept": "application/dicom+json",
+        }
+        if file.length <= _STREAMED_BYTES:
+            headers["Content-Length"] = str(len(head) + file.length + len(tail))
+        if self._token:
+            headers["Authorization"] = f"Bearer {self._token}"
+        return self._session.post(self._target, data=_body(head, file, tail), headers=headers)
+
+    async def _renew_token(self) -> None:
+        command = shlex.split(self._token_command)
+        try:
+            done = await asyncio.to_thread(
+                subprocess.run, command, check=True, capture_output=True, text=True, timeout=120
+            )
+        except (OSError, subprocess.SubprocessError) as error:
+            raise Fatal(f"The token command failed: {type(error).__name__}") from None
+        self._token = done.stdout.strip()
+
+
+async def _body(head: bytes, file: LocalFile, tail: bytes) -> AsyncIterator[bytes]:
+    yield head
+    with file.path.open("rb") as source:
+        while chunk := await asyncio.to_thread(source.read, _CHUNK):
+            yield chunk
+    yield tail
+
+
+def _pause(attempt: int, retry_after: str) -> float:
+    own = 2.0**attempt * random.uniform(0.5, 1.0)
+    return min(max(own, float(retry_after) if retry_after.isdecimal() else 0.0), _LONGEST_PAUSE)
+
+
+async def _verdict(answer: ClientResponse) -> Verdict:
+    """What an answer says of its one instance. Raises Fatal."""
+    if answer.status in (401, 403, 404, 405):
+        raise Fatal(f"The service answers {answer.status} {answer.reason}: check the address, and who you are.")
+    reasons = _failure_reasons(await answer.text(errors="replace"))
+    if reasons and reasons <= _ALREADY_STORED:
+        return Verdict("duplicate")
+    if answer.status in (200, 202) and not reasons:
+        return Verdict("stored")
+    named = ", ".join(f"failure reason {reason}" for reason in sorted(reasons))
+    return Verdict("refused", f"HTTP {answer.status}{f', {named}' if named else ''}")
+
+
+def _failure_reasons(text: str) -> set[int]:
+    """(0008,1197) of the items of (0008,1198) in a Store Instances Response."""
+    try:
+        items = json.loads(text).get("00081198", {}).get("Value", [])
+        return {int(item["00081197"]["Value"][0]) for item in items}
+    except (ValueError, AttributeError, KeyError, IndexError, TypeError):
+        return set()
