@@ -19,6 +19,7 @@ VALUES = {
     "study": "1.2",
     "series": "1.2.3",
     "instance": "1.2.3.4",
+    "operation": "0a1b",
     "frames": "1,2",
     "partition": "ward",
 }
@@ -61,7 +62,8 @@ async def test_the_host_calls_the_function_of_each_row(service, partitioned, cli
     for name, running, data_partitions in [(name, service, False) for name in ECHOING] + [
         (name, partitioned, True) for name in ECHOING
     ]:
-        path = RESOURCES[name].path(data_partitions=data_partitions).format(**VALUES)
+        template = RESOURCES[name].path(data_partitions=data_partitions).replace("{*path}", "54000100/1/54001010")
+        path = template.format(**VALUES)
         for method in RESOURCES[name].methods:
             for spelling in (path, path.replace("studies", "Studies").replace("metadata", "METADATA") + "/"):
                 async with client.request(method, URL(f"{running.url}/{spelling}?q=%2F", encoded=True)) as response:

@@ -143,6 +143,10 @@ async def test_a_304_names_the_representation_as_the_client_knows_it(held, answe
     headers = (*GZIP, ("If-None-Match", held))
     response = await ask("GET", "/v2/studies/1/metadata", headers, handler=answering(b"", TAG, status=304))
     assert (response.status, field(response, "ETag")) == (304, answered)
+    plain = await ask(
+        "GET", "/v2/studies/1/metadata", headers[:-2] + headers[-1:], handler=answering(b"", TAG, status=304)
+    )
+    assert field(plain, "ETag") == '"123-2"'
 
 
 @pytest.mark.spec("HDR-8", "HDR-5")
