@@ -37,7 +37,7 @@ def join(name: str, properties: Mapping[str, Value]) -> bytes:
 
 def compress(document: bytes) -> bytes:
     """A JSON document, deflated; the first byte names the preset dictionary."""
-    packer = zlib.compressobj(6, zlib.DEFLATED, -15, 9, zdict=PRESET_DICTIONARIES[_CURRENT])
+    packer = zlib.compressobj(6, zlib.DEFLATED, -15, 8, zdict=PRESET_DICTIONARIES[_CURRENT])
     return bytes((_CURRENT,)) + packer.compress(document) + packer.flush()
 
 
