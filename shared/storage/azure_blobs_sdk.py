@@ -99,9 +99,13 @@ class SdkBlobStore:
 
     async def delete(self, name: str, *, etag: str = "") -> bool:
         """Remove a blob; False when there was none, or another version than `etag`."""
-        condition = MatchConditions.IfNotModified if etag else None
+        blob = self._blob(name)
         try:
-            await self._blob(name).delete_blob(etag=etag or None, match_condition=condition)
+            # An etag of None is not "no etag" to the SDK: it would pass it on to the transport.
+            if etag:
+                await blob.delete_blob(etag=etag, match_condition=MatchConditions.IfNotModified)
+            else:
+                await blob.delete_blob()
         except AzureError as error:
             raised = failure(error)
             if isinstance(raised, BlobNotFound) or getattr(error, "status_code", None) == _CHANGED:
