@@ -53,7 +53,7 @@ def test_the_functions_are_those_of_the_resource_table():
     assert set(RESOURCES) == {name for name in TABLE if name.startswith("search_")}
 
 
-@pytest.mark.spec("ACC-2", "ACC-4")
+@pytest.mark.spec("ACC-2", "ACC-4", "ACC-5")
 @pytest.mark.parametrize(
     ("accept", "status"),
     [
@@ -63,10 +63,10 @@ def test_the_functions_are_those_of_the_resource_table():
         ((BAD_ACCEPT, ("Accept", "*/*")), 200),
         ((BAD_ACCEPT,), 406),
         ((("Accept", "application/dicom"),), 406),
-        ((("Accept", "application/dicom+xml"),), 406),
+        ((("Accept", 'multipart/related; type="application/dicom+xml"'),), 200),
     ],
 )
-async def test_json_is_what_can_be_accepted(accept, status):
+async def test_json_and_xml_are_what_can_be_accepted(accept, status):
     _, function = await room()
 
     assert (await function.get("/v2/studies", (*ALL, *accept))).status == status
