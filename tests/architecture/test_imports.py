@@ -28,7 +28,7 @@ PLACES = {
 PURE = ("dicom", "dicomweb")
 IMPURE_MODULES = ("azure", "azurefunctions", "obstore", "aiohttp", "asyncio", "socket", "threading", "time")
 
-LATE = {"pydicom", "numpy", "jwt", "azure.identity", "azure.eventgrid"}
+LATE = {"pydicom", "numpy", "imagecodecs", "PIL", "rle", "jwt", "azure.identity", "azure.eventgrid"}
 """What is imported on first use."""
 
 
@@ -81,7 +81,7 @@ def test_the_pure_floor_has_no_clock_no_sockets_and_no_azure(package):
 
 def test_a_cold_start_loads_no_library_that_only_some_requests_need():
     rooms = ", ".join(
-        f"shared.{room}.functions" for room in ("store", "search", "delete", "capabilities", "partitions")
+        f"shared.{room}.functions" for room in ("store", "search", "retrieve", "delete", "capabilities", "partitions")
     )
     program = f"import sys, {rooms}; print(sorted({LATE!r} & set(sys.modules)))"
 

@@ -29,10 +29,12 @@ class Exchange:
         self._session = requests.Session()
         self._session.headers.update(headers or {})
 
-    def send(self, method: str, path: str, accept: str | None = "*/*", **headers: str) -> Reply:
+    def send(
+        self, method: str, path: str, accept: str | None = "*/*", body: bytes | None = None, **headers: str
+    ) -> Reply:
         """One request; `accept=None` sends no Accept field at all. `_` in the name of a header stands for `-`."""
         fields = {"Accept": accept, **{name.replace("_", "-"): value for name, value in headers.items()}}
-        return self._session.request(method, f"{self.base}/{path}", headers=fields, timeout=60)
+        return self._session.request(method, f"{self.base}/{path}", data=body, headers=fields, timeout=60)
 
     def get(self, path: str, accept: str | None = "*/*", **headers: str) -> Reply:
         """A GET."""

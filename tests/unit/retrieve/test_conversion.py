@@ -336,7 +336,9 @@ async def test_a_study_is_shown_by_the_middle_image_of_its_first_series(service)
         return file(dataset)
 
     await service.archive.store(
-        report(1), *(instance(10, n, n) for n in (1, 2, 3)), *(instance(2, n, 100 + n % 150) for n in (10, 9, 30, 4, 200))
+        report(1),
+        *(instance(10, n, n) for n in (1, 2, 3)),
+        *(instance(2, n, 100 + n % 150) for n in (10, 9, 30, 4, 200)),
     )
     assert shown(await service.body("studies/1.2/rendered", "image/png"))[0, 0] == 110
     assert shown(await service.body("studies/1.2/thumbnail", "image/png"))[0, 0] == 110
