@@ -247,6 +247,8 @@ def batch_failure(body: bytes) -> tuple[int, bytes] | None:
     at = body.find(b"HTTP/1.1 ")
     while at >= 0:
         status = int(body[at + 9 : at + 12])
+        if status < 100:
+            raise ValueError("A status was cut short in the batch")
         if status >= 300:
             return status, body[body.find(b"{", at) : body.rfind(b"}") + 1]
         at = body.find(b"HTTP/1.1 ", at + 12)

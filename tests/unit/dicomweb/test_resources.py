@@ -25,6 +25,7 @@ def host(method: str, path: str, data_partitions: bool) -> str:
 
 def example(template: str) -> str:
     values = {"version": "v2", "study": "1.2", "series": "1.2.3", "instance": "1.2.3.4", "frames": "1,2"}
+    values["operation"] = "0" * 32
     return "/" + template.replace("{*path}", "54000100/1/54001010").format(**values, partition="ward")
 
 
@@ -107,6 +108,9 @@ def test_exactly_the_data_resources_take_a_partition():
         "conformance",
         "openapi_yaml",
         "openapi_json",
+        "change_feed",
+        "change_feed_latest",
+        "retrieve_operation",
         "health_check",
         "zz_fallback",
     }
@@ -127,8 +131,12 @@ def test_actions_and_audit_names_go_together():
         ("write", "store"),
         ("read", "retrieve"),
         ("read", "retrieve-metadata"),
+        ("read", "retrieve-rendered"),
         ("read", "query"),
         ("delete", "delete"),
         ("read", "partition"),
+        ("read", "retrieve-rendered"),
+        ("read", "change-feed"),
+        ("read", "operation"),
     }
     assert all(row.audit is None for row in RESOURCES.values() if row.action is None)

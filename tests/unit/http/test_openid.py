@@ -80,10 +80,10 @@ async def test_every_asymmetric_algorithm_is_accepted(algorithm, named):
         {"aud": "someone else"},
         {"aud": ["someone", "else"]},
         {"aud": None},
-        {"exp": int(time.time()) - 120},
+        {"exp": int(time.time()) - 7200},
         {"exp": None},
         {"exp": "soon"},
-        {"nbf": int(time.time()) + 120},
+        {"nbf": int(time.time()) + 7200},
     ],
 )
 async def test_a_token_with_a_wrong_claim_is_refused(claims):
