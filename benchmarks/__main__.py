@@ -11,7 +11,7 @@ import aiohttp
 from benchmarks import instances, report
 from benchmarks.client import Client
 from benchmarks.measure import Bench, Processes, Result, Telemetry
-from benchmarks.scenarios import aftermath, bulk_import, large, retrieve, search, store
+from benchmarks.scenarios import aftermath, bulk_import, change_feed, large, retrieve, search, store
 from benchmarks.service import LocalService, local_service
 
 type Group = Callable[[Bench, Client, LocalService | None], Awaitable[None]]
@@ -23,8 +23,9 @@ GROUPS: dict[str, Group] = {
     "search": search.run,
     "aftermath": aftermath.run,
     "bulk_import": bulk_import.run,
+    "change_feed": change_feed.run,
 }
-_LOCAL = {"aftermath", "bulk_import"}
+_LOCAL = {"aftermath", "bulk_import", "change_feed"}
 """Groups that look at what follows a transaction, and so need a service of their own with everything on."""
 
 

@@ -210,7 +210,6 @@ class Publication:
         return pages, bool(pages) and pages[-1].end < head.next
 
     async def _publish(self, publisher: EventPublisher, pages: Sequence[FeedPage], sequence: int) -> int:
-        started = self._now()
         events = [
             await self._event(number, timestamp, change)
             for page in pages
@@ -219,8 +218,8 @@ class Publication:
         ]
         async with asyncio.timeout(_PUBLISH_SECONDS):
             await publisher.publish(events)
-        oldest = events[0].time.timestamp()
-        telemetry.event("events-published", events=len(events), lagSeconds=round(max(0.0, started - oldest), 3))
+        lag = max(0.0, self._now() - events[0].time.timestamp())
+        telemetry.event("events-published", events=len(events), lagSeconds=round(lag, 3))
         return len(events)
 
     async def _event(self, sequence: int, timestamp: int, change: LoggedChange) -> CloudEventData:

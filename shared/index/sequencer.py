@@ -40,6 +40,16 @@ class _Found:
     """Every change that was pending when the cycle began is in `changes`."""
 
 
+@dataclass(slots=True)
+class _Calls:
+    """Calls that are served by the same cycles."""
+
+    studies: dict[str, StudyPlace] = field(default_factory=dict)
+    everything: bool = False
+    complete: bool | None = None
+    """What they are answered; None while they wait."""
+
+
 class Sequencer:
     """One per process."""
 
@@ -64,8 +74,7 @@ class Sequencer:
         self._running = asyncio.Lock()
         self._acknowledged = 0
         self._swept = 0.0
-        self._started = 0
-        self._finished = 0
+        self._waiting = _Calls()
 
     async def cycle(self, studies: Iterable[StudyPlace] | None = None) -> int:
         """Log what is pending, at most one page, and clean up; how many changes were logged.
@@ -81,25 +90,30 @@ class Sequencer:
         """Log every change that was committed before this call (S-8), at least those of `studies`; False if there was
         too much for a few cycles.
 
-        Calls for all studies that come while a cycle runs share the next one. Raises Unavailable.
+        Calls that come while cycles run are served together by the next ones. Raises Unavailable.
         """
-        ticket = self._started + 1
-        for attempt in range(_CYCLES):
-            await pause(attempt)
-            async with self._running:
-                if studies is None and self._finished >= ticket:
-                    return True
-                if studies is None:
-                    self._started += 1
-                started = self._started
-                _, complete = await self._cycle(studies)
-                if complete:
-                    if studies is None:
-                        self._finished = started
-                    return True
-        return False
+        calls = self._waiting
+        if studies is None:
+            calls.everything = True
+        else:
+            calls.studies.update((place.partition_key, place) for place in studies)
+        async with self._running:
+            if calls.complete is None:
+                if calls is self._waiting:
+                    self._waiting = _Calls()
+                calls.complete = await self._serve(calls)
+        return calls.complete
 
     # ----------------------------------------------------------------------------------------------------- inside
+
+    async def _serve(self, calls: _Calls) -> bool:
+        studies = None if calls.everything else list(calls.studies.values())
+        for attempt in range(_CYCLES):
+            await pause(attempt)
+            _, complete = await self._cycle(studies)
+            if complete:
+                return True
+        return False
 
     async def _cycle(self, studies: Iterable[StudyPlace] | None) -> tuple[int, bool]:
         """The number of changes logged, and whether those are all that were pending when it began."""
