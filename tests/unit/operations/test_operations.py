@@ -450,9 +450,9 @@ async def test_who_has_lost_the_lease_stops_working(world):
 
     async def work(_lease):
         world.time.seconds += 61
+        lease = await world.operations.claim(operation.id)
+        await lease.checkpoint({"by": "another"})
         try:
-            lease = await world.operations.claim(operation.id)
-            await lease.checkpoint({"by": "another"})
             await asyncio.sleep(10)
         except asyncio.CancelledError:
             stopped.append(True)
