@@ -11,7 +11,7 @@ import aiohttp
 from benchmarks import instances, report
 from benchmarks.client import Client
 from benchmarks.measure import Bench, Processes, Result, Telemetry
-from benchmarks.scenarios import aftermath, bulk_import, change_feed, large, retrieve, search, store
+from benchmarks.scenarios import aftermath, bulk_import, change_feed, large, retrieve, search, store, transcode
 from benchmarks.service import LocalService, local_service
 
 type Group = Callable[[Bench, Client, LocalService | None], Awaitable[None]]
@@ -19,6 +19,7 @@ type Group = Callable[[Bench, Client, LocalService | None], Awaitable[None]]
 GROUPS: dict[str, Group] = {
     "store": store.run,
     "retrieve": retrieve.run,
+    "transcode": transcode.run,
     "large": large.run,
     "search": search.run,
     "aftermath": aftermath.run,

@@ -37,6 +37,7 @@ from shared.index.lookup import InstanceLookup
 from shared.index.registry import Registry
 from shared.index.removal import Remover
 from shared.index.rules import IngestRules
+from shared.index.scrubber import Scrubber
 from shared.index.sequencer import Sequencer
 from shared.index.trash import Trash
 from shared.operations import functions as operation_functions
@@ -262,6 +263,7 @@ def blueprints(settings: Settings) -> list[func.Blueprint]:
         return await trash.erase_due(blobs)
 
     ingest = Ingest(blobs, index, lookup, registry, rules=rules, now=time.time)
+    scrubber = Scrubber(tables, blobs, clock, registry, ingest.ensure, shards=settings.index_shards)
     as_stored = settings.character_set_as_stored
     reader = ChangeFeedReader(
         ChangeFeed(feed.log, feed.sequencer, lookup, clock),
@@ -286,7 +288,7 @@ def blueprints(settings: Settings) -> list[func.Blueprint]:
         delete.blueprint(boundary, index, erase_due),
         partitions.blueprint(boundary, registry),
         capabilities.blueprint(boundary, settings, {"files": blobs.ping, "index": tables.ping, "events": feed.check}),
-        index_functions.blueprint(ingest, settings.container),
+        index_functions.blueprint(ingest, scrubber, settings.container),
         change_feed.blueprint(boundary, reader, feed.sequencer, feed.publication, shards=settings.index_shards),
         operation_functions.blueprint(boundary, operations, Runner(operations, {})),
         *([_import_room(settings, base, ingest, lookup)] if settings.bulk_import else []),

@@ -1,7 +1,8 @@
-"""The blob trigger `index_instance`: every blob that appears is indexed, if it is not already (P-2, storage §5).
+"""The functions of the index: each blob that appears is indexed, if it is not already (P-2, storage §5), and a timer
+mends what no event and no hint leads to.
 
-Its source is Event Grid. Only the name of the blob crosses the wire: the parameter is of a type of our own, because the
-host hands a blob whole to a function that asks for its bytes.
+The blob trigger's source is Event Grid. Only the name of the blob crosses the wire: the parameter is of a type of our
+own, because the host hands a blob whole to a function that asks for its bytes.
 """
 
 import json
@@ -13,6 +14,7 @@ from azurefunctions.extensions.base import Datum, InConverter, SdkType
 
 from shared import telemetry
 from shared.index.ingest import Ingest
+from shared.index.scrubber import Scrubber
 
 
 class BlobReference(SdkType):  # type: ignore[misc]  # the extension is not typed
@@ -53,9 +55,19 @@ class BlobReferenceConverter(  # type: ignore[call-arg]  # the extension is not 
         return False
 
 
-def blueprint(ingest: Ingest, container: str) -> func.Blueprint:
+_SCRUB = "45 */10 * * * *"
+"""Every ten minutes."""
+_SCRUBBED = 10_000
+"""Files and postings that one run of the timer looks at."""
+
+
+def blueprint(ingest: Ingest, scrubber: Scrubber, container: str) -> func.Blueprint:
     """The functions of the index."""
     functions = func.Blueprint()
+
+    async def scrub_store(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the host hands it over by name
+        with telemetry.trigger("scrub_store"):
+            await scrubber.run(limit=_SCRUBBED)
 
     async def index_instance(blob: BlobReference) -> None:
         with telemetry.trigger("index_instance"):
@@ -65,4 +77,6 @@ def blueprint(ingest: Ingest, container: str) -> func.Blueprint:
         arg_name="blob", path=f"{container}/{{name}}", connection="DicomStorage", source=func.BlobSource.EVENT_GRID
     )
     functions.function_name("index_instance")(trigger(index_instance))
+    timer = functions.timer_trigger(arg_name="timer", schedule=_SCRUB)
+    functions.function_name("scrub_store")(timer(scrub_store))
     return functions

@@ -29,7 +29,6 @@ from shared.index.values import CommitOutcome
 from shared.storage import keys
 from shared.storage.ports import BlobNotFound, BlobProperties, BlobStore
 
-_BESIDE: Final = (".json", ".off")
 _YOUNG_SECONDS: Final = 10
 """A blob of this age is most likely being committed by the transaction that wrote it."""
 _GRACE_SECONDS: Final = 3.0
@@ -93,7 +92,7 @@ class Ingest:
 
         Raises Unavailable when it should be tried again.
         """
-        if blob.endswith(_BESIDE) and keys.parse_blob_name(f"{blob.rpartition('.')[0]}.dcm"):
+        if keys.file_beside(blob):
             return
         name = keys.parse_blob_name(blob)
         partition = await self._registry.by_namespace(name.namespace if name else keys.DEFAULT_NAMESPACE)

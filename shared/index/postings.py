@@ -168,6 +168,11 @@ def prefix_range(code: str, value: str) -> tuple[str, str]:
     return f"{code}!{value}", f"{code}!{value}\uffff"
 
 
+def listed_range(sort_key: str) -> tuple[str, str]:
+    """The rows of a study in the list of all studies."""
+    return f"{ALL_STUDIES}!!{sort_key}!", f'{ALL_STUDIES}!!{sort_key}"'
+
+
 def seek(code: str, value: str, sort_key: str) -> str:
     """Where the rows of `value` start that are not newer than `sort_key`."""
     return f"{code}!{value}!{sort_key}"

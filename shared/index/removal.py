@@ -11,7 +11,7 @@ from shared.index.trash import Trash
 from shared.index.unposting import Unposter
 from shared.storage import keys
 from shared.storage.keys import StudyPlace
-from shared.storage.ports import Ambiguous, Kind, Operation, PreconditionFailed, TableStore
+from shared.storage.ports import Ambiguous, Entity, Kind, Operation, PreconditionFailed, TableStore
 
 _ROUNDS = 2
 """A study, then what its removal leaves."""
@@ -69,16 +69,16 @@ class Remover:
         of_instances = [
             row_key for instance in cleanup.instances for row_key in instance_postings(sort_key, study, *instance)
         ]
-        if not await self._unpost(place, "idx", cleanup.postings):
+        changed = await self._unposter.read_changed(place, sort_key, cleanup.postings)
+        if not await self._unpost(place, "idx", changed):
             return False
-        if not await self._unpost(place, "idxi", of_instances):
+        if not await self._unpost(place, "idxi", await self._unposter.read(place, "idxi", of_instances)):
             return False
         await asyncio.gather(*(self._trash.put(place, blob) for blob in cleanup.blobs))
         with suppress(PreconditionFailed, Ambiguous):
             await self._tables.commit("dicom", [Operation("delete", place.partition_key, cleanup.row_key)])
         return True
 
-    async def _unpost(self, place: StudyPlace, kind: Kind, row_keys: Sequence[str]) -> bool:
-        postings = await self._unposter.read(place, kind, row_keys)
+    async def _unpost(self, place: StudyPlace, kind: Kind, postings: Sequence[Entity]) -> bool:
         stale = await self._unposter.stale(place, kind, postings)
         return stale is not None and await self._unposter.remove(kind, stale)

@@ -47,7 +47,9 @@ _YOUNG_SECONDS = 3600
 _SUSPECT_SECONDS = 600
 """A posting is removed only if nothing implied it that long ago: one that is written before its commit needs no longer
 than a minute (storage §5)."""
-_FOLDERS = 4096
+_ABANDONED_SECONDS = 48 * 3600
+"""A document beside a file that does not exist belongs to nobody any more when it is that old."""
+_BLOBS_AT_ONCE = 1000
 _POSTINGS_AT_ONCE = 500
 _SAVED_EVERY = 1000
 _AT_ONCE = 90
@@ -65,6 +67,10 @@ class Scrubbed:
     """Postings looked at."""
     ingested: int = 0
     """Files without an instance row that were handed to the ingest."""
+    dropped: int = 0
+    """Files of somebody else, which the ingest was asked to look at."""
+    abandoned: int = 0
+    """Documents without their file that were removed."""
     missing: int = 0
     """Live instances whose file is gone."""
     unposted: int = 0
@@ -87,9 +93,9 @@ class _Cursor:
     stage: str = "blobs"
     """`blobs`, `idx` or `idxi`."""
     number: int = 0
-    """The folder, or the partition of postings."""
+    """The partition of postings."""
     row_key: str = ""
-    """The posting to begin with."""
+    """The posting to begin with, or where the listing of blobs goes on."""
 
 
 class Scrubber:
@@ -122,7 +128,7 @@ class Scrubber:
         saved = 0
         while not scrubbed.finished and scrubbed.looked_at < limit:
             if cursor.stage == "blobs":
-                await self._scrub_folder(cursor, scrubbed)
+                await self._scrub_blobs(cursor, scrubbed)
             else:
                 await self._scrub_postings(cursor, scrubbed)
             if scrubbed.finished or scrubbed.looked_at >= min(limit, saved + _SAVED_EVERY):
@@ -133,19 +139,34 @@ class Scrubber:
 
     # ------------------------------------------------------------------------------------------------------- blobs
 
-    async def _scrub_folder(self, cursor: _Cursor, scrubbed: Scrubbed) -> None:
+    async def _scrub_blobs(self, cursor: _Cursor, scrubbed: Scrubbed) -> None:
+        page = await self._blobs.page(cursor.row_key, top=_BLOBS_AT_ONCE)
+        scrubbed.blobs += 1 + len(page.blobs)
+        here = {blob.name for blob in page.blobs}
         names = []
-        async for blob in self._blobs.list(f"{cursor.number:03x}/"):
+        for blob in page.blobs:
+            age = self._clock.now() - blob.created.timestamp()
             parts = keys.parse_blob_name(blob.name)
-            if parts and self._clock.now() - blob.created.timestamp() > _YOUNG_SECONDS:
+            if parts and age > _YOUNG_SECONDS:
                 names.append((parts.namespace, parts.identifier.study_instance_uid, blob.name))
-        scrubbed.blobs += 1 + len(names)
+            elif file := keys.file_beside(blob.name):
+                if age > _ABANDONED_SECONDS and file not in here and not await self._exists(file):
+                    scrubbed.abandoned += await self._blobs.delete(blob.name)
+            elif not parts and age > _YOUNG_SECONDS:
+                scrubbed.dropped += 1
+                await self._take_in(blob.name)
         for (namespace, study), group in groupby(names, key=lambda item: item[:2]):
             place = keys.study_place(namespace, study, self._shards)
             await self._scrub_files(place, [name for *_, name in group], scrubbed)
-        cursor.number += 1
-        if cursor.number == _FOLDERS:
-            cursor.stage, cursor.number = "idx", 0
+        cursor.row_key = page.next_marker
+        if not page.next_marker:
+            cursor.stage = "idx"
+
+    async def _take_in(self, blob: str) -> None:
+        try:
+            await self._ensure(blob)
+        except (DicomServiceError, StorageError) as error:
+            telemetry.failure("scrubbed-file-not-indexed", error, blob=telemetry.pseudonym(blob))
 
     async def _scrub_files(self, place: StudyPlace, names: Sequence[str], scrubbed: Scrubbed) -> None:
         """Files without instance row, and unfinished work without hint, of one study."""
@@ -154,10 +175,7 @@ class Scrubber:
         for name in names:
             if name not in known and not _is_remembered(name, states):
                 scrubbed.ingested += 1
-                try:
-                    await self._ensure(name)
-                except (DicomServiceError, StorageError) as error:
-                    telemetry.failure("scrubbed-file-not-indexed", error, blob=telemetry.pseudonym(name))
+                await self._take_in(name)
         unfinished = await self._tables.page("dicom", place.partition_key, *keys.UNFINISHED, top=1, select=("sk",))
         if unfinished.entities and await self._tables.get("hint", *place.hint) is None:
             scrubbed.hinted += 1

@@ -4,7 +4,14 @@ import asyncio
 from collections.abc import Sequence
 
 from shared.index.instance_rows import BLOB_COLUMNS
-from shared.index.postings import instance_postings, parse_posting, series_postings, study_postings
+from shared.index.postings import (
+    ALL_STUDIES,
+    instance_postings,
+    listed_range,
+    parse_posting,
+    series_postings,
+    study_postings,
+)
 from shared.index.study_rows import read_study
 from shared.storage import keys
 from shared.storage.keys import StudyPlace
@@ -34,6 +41,18 @@ class Unposter:
                 return await self._tables.get(kind, place.postings, row_key)
 
         return [entity for entity in await asyncio.gather(*map(read, row_keys)) if entity]
+
+    async def read_changed(self, place: StudyPlace, sort_key: str, row_keys: Sequence[str]) -> list[Entity]:
+        """Those of the study- and series-level postings that are there, and all rows of the study in the list of all
+        studies: of a row that a fold wrote which then lost its race nobody else knows the key.
+        """
+        if not row_keys:
+            return []
+        others = [row_key for row_key in row_keys if not row_key.startswith(f"{ALL_STUDIES}!")]
+        listed, named = await asyncio.gather(
+            self._tables.range("idx", place.postings, *listed_range(sort_key)), self.read(place, "idx", others)
+        )
+        return [*listed, *named]
 
     async def stale(self, place: StudyPlace, kind: Kind, postings: Sequence[Entity]) -> list[Entity] | None:
         """Those of the postings of one study that nothing implies; None if that cannot be told at present.

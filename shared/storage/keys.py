@@ -240,6 +240,13 @@ def frames_blob(blob: str) -> str:
     return f"{blob.removesuffix('.dcm')}.off"
 
 
+def file_beside(name: str) -> str | None:
+    """The file beside which a blob of that name lies, by `metadata_blob` or `frames_blob`; None for any other name."""
+    stem, dot, suffix = name.rpartition(".")
+    file = f"{stem}.dcm"
+    return file if dot and suffix in ("json", "off") and parse_blob_name(file) else None
+
+
 def new_upload_id(now_ms: int) -> str:
     """A ULID: 26 characters, later ones are greater."""
     return _ulid(now_ms, random.getrandbits(80))

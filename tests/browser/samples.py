@@ -13,7 +13,7 @@ from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.pixels import pack_bits
-from pydicom.uid import ExplicitVRLittleEndian, HTJ2KLossless, JPEGBaseline8Bit
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, HTJ2KLossless, JPEGBaseline8Bit
 
 from tests.builders.images import new_uid
 
@@ -21,7 +21,6 @@ SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.4"
 ENCAPSULATED_PDF = "1.2.840.10008.5.1.4.1.1.104.1"
 WHOLE_SLIDE = "1.2.840.10008.5.1.4.1.1.77.1.6"
 TILE = 64
-HTJ2K = "high throughput"
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,18 +122,20 @@ CODECS = {
 
 
 def codec_study() -> Sample:
-    """A series for each of CODECS and for HTJ2K, all of the same picture."""
+    """A series for each of CODECS, one deflated and one in HTJ2K, all of the same picture."""
     shared = patient("Cedar^Cleo", StudyDescription="Codecs")
     series = [
         sample(name, **shared, SeriesDescription=description, SeriesNumber=number)
         for number, (description, name) in enumerate(CODECS.items(), 1)
     ]
-    fast = sample("MR_small.dcm", **shared, SeriesDescription=HTJ2K, SeriesNumber=len(series) + 1)
+    deflated = sample("MR_small.dcm", **shared, SeriesDescription="deflated", SeriesNumber=len(series) + 1)
+    deflated.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    fast = sample("MR_small.dcm", **shared, SeriesDescription="high throughput", SeriesNumber=len(series) + 2)
     fast.PixelData = encapsulate([imagecodecs.htj2k_encode(fast.pixel_array, reversible=True)])
     fast["PixelData"].VR = "OB"
     fast["PixelData"].is_undefined_length = True
     fast.file_meta.TransferSyntaxUID = HTJ2KLossless
-    return Sample(shared["StudyInstanceUID"], (*series, fast))
+    return Sample(shared["StudyInstanceUID"], (*series, deflated, fast))
 
 
 def document_study() -> Sample:

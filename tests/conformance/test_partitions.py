@@ -134,7 +134,7 @@ def test_a_name_that_breaks_the_syntax_is_400_and_is_not_made(within, name):
 
 
 @pytest.mark.spec("PART-3", "PART-4")
-@pytest.mark.parametrize("name", ["a", "A-b_c.D", "-", "9", f"{new_uid()}x".rjust(64, "x")])
+@pytest.mark.parametrize("name", ["a", "A-b_c.D", "-", "9", "x" * 64])
 def test_any_name_of_the_syntax_may_be_used(within, name):
     one = file()
 

@@ -412,7 +412,7 @@ OMISSIONS = (
     Omission(
         "a young file may belong to a request",
         "scrubber",
-        "if parts and self._clock.now() - blob.created.timestamp() > _YOUNG_SECONDS:",
+        "if parts and age > _YOUNG_SECONDS:",
         "if parts:",
     ),
     Omission(

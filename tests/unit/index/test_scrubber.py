@@ -192,3 +192,42 @@ async def test_a_walk_in_many_small_runs_sees_everything() -> None:
     whole = await service.walk(limit=300)
     assert whole.ingested == len(lost)
     assert whole.postings > 5 * 10
+
+
+async def test_a_file_that_somebody_dropped_is_looked_at_whatever_its_name() -> None:
+    service = Scrubbing()
+    for name in ("inbox/a.dcm", "000", "zzz/notes.json", "fff/x.off"):
+        service.blobs.drop(name, b"x")
+        service.known[name] = service.entry()
+    assert (await service.walk()).dropped == 0
+    service.stores.time.seconds += 2 * HOUR
+    assert (await service.walk()).dropped == 4
+    assert {"inbox/a.dcm", "000", "zzz/notes.json", "fff/x.off"} <= set(service.ensured)
+
+
+async def test_a_document_whose_file_is_gone_is_removed_when_nobody_can_need_it() -> None:
+    service = Scrubbing()
+    kept, gone = await service.put(), await service.put("1.1", "1.2", "1.4")
+    beside = {one.blob: (keys.metadata_blob(one.blob), keys.frames_blob(one.blob)) for one in (kept, gone)}
+    for names in beside.values():
+        for name in names:
+            service.blobs.drop(name, b"x")
+    await service.blobs.delete(gone.blob)
+    service.stores.time.seconds += 47 * HOUR
+    assert (await service.walk()).abandoned == 0
+    service.stores.time.seconds += 2 * HOUR
+    assert (await service.walk()).abandoned == 2
+    assert service.blobs.names() == sorted([kept.blob, *beside[kept.blob]])
+
+
+async def test_a_walk_goes_on_where_the_listing_of_files_ended(monkeypatch) -> None:
+    monkeypatch.setattr("shared.index.scrubber._BLOBS_AT_ONCE", 3)
+    monkeypatch.setattr("shared.index.scrubber._SAVED_EVERY", 1)
+    service = Scrubbing()
+    lost = [service.entry(f"1.{number}", "1.2", "1.9") for number in range(10)]
+    service.stores.time.seconds += 2 * HOUR
+    runs = 0
+    while not (await service.scrubber.run(limit=1)).finished:
+        runs += 1
+    assert runs > 4
+    assert sorted(service.ensured) == sorted(one.blob for one in lost)
