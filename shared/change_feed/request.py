@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 
-from shared.dicomweb.query_parameters import invalid_parameter, pairs
+from shared.dicomweb.query_parameters import boolean, integer, invalid_parameter, pairs
 from shared.dicomweb.versions import ApiVersion
 
 MAX_OFFSET = 2**63 - 1
@@ -18,7 +18,6 @@ _NAMES = {
     "includemetadata": "IncludeMetadata",
 }
 _BY_SEQUENCE = frozenset({"offset", "limit", "includemetadata"})
-_INTEGER = re.compile(r"[+-]?[0-9]{1,30}")
 _TIME = re.compile(
     r"(\d{4}-\d\d-\d\d)(?:[Tt ](\d\d:\d\d)(:\d\d)?(?:[.,](\d{1,9}))?)?[ ]?(?:([Zz])|([+-])(\d\d)(?::?(\d\d))?)?",
     re.ASCII,
@@ -55,9 +54,9 @@ def parse_window(query: str, version: ApiVersion) -> SequenceWindow | TimeWindow
     """
     given = _given(query, _NAMES.keys() if version.feeds_by_time else _BY_SEQUENCE)
     default, most = version.feed_limits
-    limit = _integer(given, "limit", default, 1, most)
-    offset = _integer(given, "offset", 0, 0, MAX_OFFSET)
-    metadata = _boolean(given, "includemetadata")
+    limit = integer(given.get("limit"), "Limit", default, 1, most)
+    offset = integer(given.get("offset"), "Offset", 0, 0, MAX_OFFSET)
+    metadata = boolean(given.get("includemetadata"), "IncludeMetadata", default=True)
     if not version.feeds_by_time:
         return SequenceWindow(offset, limit, metadata)
     start, end = _time(given, "starttime"), _time(given, "endtime")
@@ -68,7 +67,8 @@ def parse_window(query: str, version: ApiVersion) -> SequenceWindow | TimeWindow
 
 def parse_include_metadata(query: str) -> bool:
     """The only parameter of `latest` (CF-17). Raises InvalidRequest."""
-    return _boolean(_given(query, {"includemetadata"}), "includemetadata")
+    given = _given(query, {"includemetadata"})
+    return boolean(given.get("includemetadata"), "IncludeMetadata", default=True)
 
 
 def _given(query: str, read: Collection[str]) -> dict[str, str]:
@@ -81,24 +81,6 @@ def _given(query: str, read: Collection[str]) -> dict[str, str]:
                 raise invalid_parameter(_NAMES[parameter], "It is given more than once.")
             given[parameter] = value
     return given
-
-
-def _integer(given: Mapping[str, str], parameter: str, default: int, low: int, high: int) -> int:
-    text, name = given.get(parameter), _NAMES[parameter]
-    if text is None:
-        return default
-    if not _INTEGER.fullmatch(text):
-        raise invalid_parameter(name, f"The field {name} must be an integer.")
-    if not low <= int(text) <= high:
-        raise invalid_parameter(name, f"The field {name} must be between {low} and {high}.")
-    return int(text)
-
-
-def _boolean(given: Mapping[str, str], parameter: str) -> bool:
-    text = given.get(parameter, "true").lower()
-    if text not in {"true", "false"}:
-        raise invalid_parameter(_NAMES[parameter], "It must be 'true' or 'false'.")
-    return text == "true"
 
 
 def _time(given: Mapping[str, str], parameter: str) -> datetime | None:

@@ -14,7 +14,7 @@ from shared.dicom.part10_values import InvalidPart10, Part10, PixelData, Violati
 from shared.dicom.pixel_data import frame_table
 from shared.dicom.strict_checker import StrictChecker
 
-__all__ = ["InvalidPart10", "Part10", "Part10Reader", "PixelData", "Violation", "second_opinion"]
+__all__ = ["InvalidPart10", "Part10", "Part10Reader", "PixelData", "Violation", "read_whole", "second_opinion"]
 
 _PIECE = 1 << 20  # of inflated data
 _INFLATED_LIMIT = 1 << 29  # what a deflated data set may become: against bombs
@@ -136,6 +136,16 @@ def second_opinion(data: bytes, *, strict: bool = False, keep_text: frozenset[in
     from shared.dicom.second_opinion import read
 
     return read(data, strict=strict, keep_text=keep_text)
+
+
+def read_whole(data: bytes) -> Part10:
+    """What a file holds, read at once, with the second opinion where it is odd. Raises InvalidPart10."""
+    try:
+        reader = Part10Reader(strict=False)
+        reader.feed(data)
+        return reader.finish()
+    except InvalidPart10:
+        return second_opinion(data)
 
 
 def _from_start(data: DataSetReader) -> Reading:

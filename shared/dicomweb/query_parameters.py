@@ -28,6 +28,26 @@ def pairs(query: str) -> list[tuple[str, str]]:
     return [(name.strip(), value.strip()) for name, value in decoded]
 
 
+def integer(text: str | None, name: str, default: int, low: int, high: int) -> int:
+    """The value of the parameter `name`, `default` where `text` is None. Raises InvalidRequest (azure-apis ERR-4)."""
+    if text is None:
+        return default
+    if not _INTEGER.fullmatch(text):
+        raise invalid_parameter(name, f"The field {name} must be an integer.")
+    if not low <= int(text) <= high:
+        raise invalid_parameter(name, f"The field {name} must be between {low} and {high}.")
+    return int(text)
+
+
+def boolean(text: str | None, name: str, *, default: bool) -> bool:
+    """The value of the parameter `name`, `default` where `text` is None. Raises InvalidRequest."""
+    if text is None:
+        return default
+    if text.lower() not in {"true", "false"}:
+        raise invalid_parameter(name, "It must be 'true' or 'false'.")
+    return text.lower() == "true"
+
+
 @dataclass(frozen=True, slots=True)
 class QueryParameters:
     """A query string of a search, read as far as no attribute needs to be known."""
@@ -66,11 +86,11 @@ def parse_query(query: str) -> QueryParameters:
     if not all(fields):
         raise invalid_parameter("IncludeField", "It names no attribute.")
     return QueryParameters(
-        limit=_integer(controls, "limit", DEFAULT_LIMIT, 1, MAX_LIMIT),
-        offset=_integer(controls, "offset", 0, 0, _MAX_OFFSET),
-        fuzzy_matching=_boolean(controls, "fuzzymatching"),
-        empty_value_matching=_boolean(controls, "emptyvaluematching"),
-        multiple_value_matching=_boolean(controls, "multiplevaluematching"),
+        limit=integer(controls.get("limit"), "Limit", DEFAULT_LIMIT, 1, MAX_LIMIT),
+        offset=integer(controls.get("offset"), "Offset", 0, 0, _MAX_OFFSET),
+        fuzzy_matching=boolean(controls.get("fuzzymatching"), "FuzzyMatching", default=False),
+        empty_value_matching=boolean(controls.get("emptyvaluematching"), "EmptyValueMatching", default=False),
+        multiple_value_matching=boolean(controls.get("multiplevaluematching"), "MultipleValueMatching", default=False),
         include_all=any(name.lower() == "all" for name in fields),
         include_fields=tuple(name for name in fields if name.lower() != "all"),
         keys=tuple(keys),
@@ -84,21 +104,3 @@ _CONTROLS = {
     "emptyvaluematching": "EmptyValueMatching",
     "multiplevaluematching": "MultipleValueMatching",
 }
-
-
-def _integer(controls: dict[str, str], control: str, default: int, low: int, high: int) -> int:
-    text, name = controls.get(control), _CONTROLS[control]
-    if text is None:
-        return default
-    if not _INTEGER.fullmatch(text):
-        raise invalid_parameter(name, f"The field {name} must be an integer.")
-    if not low <= int(text) <= high:
-        raise invalid_parameter(name, f"The field {name} must be between {low} and {high}.")
-    return int(text)
-
-
-def _boolean(controls: dict[str, str], control: str) -> bool:
-    text = controls.get(control, "false").lower()
-    if text not in {"true", "false"}:
-        raise invalid_parameter(_CONTROLS[control], "It must be 'true' or 'false'.")
-    return text == "true"

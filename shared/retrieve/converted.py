@@ -7,7 +7,7 @@ from typing import Final
 import orjson
 
 from shared.dicom.identifiers import ResourceIdentifier
-from shared.dicom.part10 import InvalidPart10, Part10, Part10Reader, second_opinion
+from shared.dicom.part10 import InvalidPart10, Part10, read_whole
 from shared.dicom.transcoding import TranscodedFile, can_transcode, memory_needed, pixels_to_change, transcode_file
 from shared.dicom.transfer_syntaxes import NATIVE
 from shared.dicomweb.partitions import Partition
@@ -110,14 +110,9 @@ async def _needed(workshop: Workshop, instance: StoredInstance, blobs: BlobStore
 
 def _read(data: bytes) -> Part10:
     try:
-        reader = Part10Reader(strict=False)
-        reader.feed(data)
-        return reader.finish()
+        return read_whole(data)
     except InvalidPart10:
-        try:
-            return second_opinion(data)
-        except InvalidPart10:
-            raise NotAcceptable("The file of the instance cannot be converted.") from None
+        raise NotAcceptable("The file of the instance cannot be converted.") from None
 
 
 def _transcoded(workshop: Workshop, data: bytes, target: str) -> TranscodedFile:

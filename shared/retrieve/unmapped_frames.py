@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from shared.dicom.frames import FrameTable, native_frame
-from shared.dicom.part10 import InvalidPart10, Part10, Part10Reader, second_opinion
+from shared.dicom.part10 import InvalidPart10, Part10, read_whole
 from shared.errors import NotAcceptable, NotFound
 from shared.index.values import StoredInstance
 from shared.retrieve.deflated import WHOLE, inflated_data_set
@@ -65,14 +65,9 @@ class UnmappedFrames:
 
 def _read(data: bytes) -> Part10:
     try:
-        reader = Part10Reader(strict=False)
-        reader.feed(data)
-        return reader.finish()
+        return read_whole(data)
     except InvalidPart10:
-        try:
-            return second_opinion(data)
-        except InvalidPart10:
-            raise DamagedPixelData from None
+        raise DamagedPixelData from None
 
 
 def _mapped(data: bytes) -> FrameTable:
