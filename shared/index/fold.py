@@ -151,9 +151,7 @@ class _Fold:
         self._new = new
         self._version = int(rows.summary.properties["ver"]) + 1 if rows.summary else 1
         self._touched = dict.fromkeys(change.series for change in changes)
-        folded = {change.id for change in changes}
-        waiting = {change.series for change in rows.pending if change.id not in folded}
-        self._emptied = {uid for uid in self._touched if new.series[uid].count == 0 and uid not in waiting}
+        self._emptied = {uid for uid in self._touched if new.series[uid].count == 0}
 
     def postings(self) -> tuple[Postings, list[str]]:
         """The study- and series-level postings that are newly implied, and the keys of those that no longer are."""

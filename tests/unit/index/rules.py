@@ -168,12 +168,6 @@ OMISSIONS = (
         "obsolete = before",
     ),
     Omission(
-        "a series stays while a change of it is pending",
-        "fold",
-        "if new.series[uid].count == 0 and uid not in waiting",
-        "if new.series[uid].count == 0",
-    ),
-    Omission(
         "an emptied series goes",
         "fold",
         "        self._emptied = {",

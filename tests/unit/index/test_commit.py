@@ -260,6 +260,21 @@ async def test_a_study_is_not_removed_when_something_is_committed_meanwhile() ->
     assert list(at_every_moment(service.stores.facts())) == []
 
 
+async def test_an_emptied_study_is_not_removed_while_a_new_instance_waits_to_be_folded() -> None:
+    service = Service()
+    place = await emptied_study(service)
+
+    async def crash() -> None:
+        raise Crashed
+
+    service.stores.once_after(commits, crash)
+    with pytest.raises(Crashed):
+        await Service(service.stores).put("1.1", "1.2", "1.9")
+    assert not await service.remover.reap(place)
+    assert list(at_every_moment(service.stores.facts())) == []
+    assert (await service.lookup.study(PARTITION, "1.1")).instances == 1  # type: ignore[union-attr]
+
+
 @pytest.mark.parametrize("applied", [True, False], ids=["answer lost", "request lost"])
 async def test_a_commit_without_answer_is_resolved_by_reading(applied: bool) -> None:
     service = Service()

@@ -78,6 +78,20 @@ async def test_the_last_store_goes_on_deciding_when_its_instance_is_deleted() ->
     assert await service.lookup.study(PARTITION, "1.1") is not None
 
 
+@pytest.mark.spec("EXP-1")
+async def test_a_study_expires_although_the_instance_that_said_so_is_deleted() -> None:
+    service = await opened()
+    await service.put("1.1", "1.2", "1.3")
+    expires = after(service, 100)
+    await service.put("1.1", "1.2", "1.4", expires=expires)
+    await service.delete("1.1", "1.2", "1.4")
+    await service.settle()
+    assert (await service.lookup.study(PARTITION, "1.1")).expires == expires  # type: ignore[union-attr]
+    service.stores.time.seconds += 200
+    await service.index.expire()
+    assert await service.lookup.study(PARTITION, "1.1") is None
+
+
 async def test_a_store_in_the_moment_of_expiry_saves_the_study() -> None:
     service = await opened()
     await service.put(expires=after(service, 100))

@@ -1,23 +1,20 @@
 """Folding: several writers, one summary, postings that are there in time (storage §5)."""
 
-from unittest.mock import patch
-
 import pytest
 
-from shared.index import fold
 from shared.index.values import CommitOutcome
 from shared.storage.ports import Ambiguous
 from tests.unit.index.chaos import Crashed
-from tests.unit.index.invariants import at_every_moment, when_all_is_done
+from tests.unit.index.invariants import at_every_moment, when_acknowledged, when_all_is_done
 from tests.unit.index.service import PARTITION, Service, Stores, commits, folds
+
+
+async def crash() -> None:
+    raise Crashed
 
 
 async def crashing_store(service: Service, *uids: str, **options: str) -> None:
     """Commit an instance and die before anything else is done for it."""
-
-    async def crash() -> None:
-        raise Crashed
-
     service.stores.once_after(commits, crash)
     with pytest.raises(Crashed):
         await service.store(service.entry(*uids, **options))
@@ -119,9 +116,6 @@ async def test_a_value_that_is_hidden_by_a_source_about_to_be_taken_back_is_fold
     service = Service()
     await service.put("1.1", "1.2", "1.3.1", name="Newer^Version")
 
-    async def crash() -> None:
-        raise Crashed
-
     service.stores.once_after(commits, crash)
     with pytest.raises(Crashed):
         await service.delete("1.1", "1.2", "1.3.1")
@@ -131,16 +125,30 @@ async def test_a_value_that_is_hidden_by_a_source_about_to_be_taken_back_is_fold
     assert await service.name() == "Older^Version"
 
 
-async def test_what_a_lost_fold_has_posted_in_vain_is_removed() -> None:
+async def test_a_fold_of_other_changes_in_between_is_not_overwritten() -> None:
+    """The two have no change in common: only the summary tells them of each other."""
     service = Service()
-    await crashing_store(service, "1.1", "1.2", "1.3.1", name="Passed^Over")
+    await service.put("1.1", "1.2", "1.3.1")
+    other = Service(service.stores, skew=-3600, page_entries=1)
 
-    async def crash() -> None:
-        raise Crashed
+    async def fold_an_older_change() -> None:
+        await crashing_store(other, "1.1", "1.2", "1.3.2")
+        assert await other.sequencer.cycle() == 1
 
+    service.stores.once(folds, fold_an_older_change)
+    await service.put("1.1", "1.2", "1.3.3", name="Newest^Name")
+    rows = service.stores.facts().rows
+    assert (rows.tally().study.count, rows.tally().series["1.2"].count, rows.pending) == (3, 3, [])
+    await service.settle()
+    assert healthy(service.stores) == []
+
+
+async def test_what_a_lost_fold_has_posted_in_vain_is_removed() -> None:
+    """The fold that came to its end took the later change, too, so that the value never stood in the summary."""
+    service = Service()
     service.stores.once(folds, crash)
     with pytest.raises(Crashed):
-        await service.sequencer.catch_up()
+        await service.put("1.1", "1.2", "1.3.1", name="Passed^Over")
     assert any("passed" in row_key for row_key in service.stores.facts().postings)
     service.stores.time.seconds += 1
     other = Service(service.stores)
@@ -171,21 +179,26 @@ async def test_an_emptied_series_goes_with_its_postings_and_comes_back_new() -> 
     assert healthy(service.stores) == []
 
 
-async def test_a_series_is_not_dropped_while_a_change_of_it_is_pending() -> None:
+async def test_an_instance_is_found_while_its_series_is_emptied_before_it_is_folded() -> None:
+    """It was answered because the series showed its values; then the instance goes that they came from."""
     service = Service()
     await service.put("1.1", "1.2.2", "1.4")
-    await service.put("1.1", "1.2.1", "1.3")
-    await crashing_store(service, "1.1", "1.2.1", "1.5")
-
-    async def crash() -> None:
-        raise Crashed
-
+    await service.put("1.1", "1.2.1", "1.3", modality="MR")
+    service.stores.time.seconds += 1
+    entry = await service.put("1.1", "1.2.1", "1.5", modality="MR")
+    behind = Service(service.stores, skew=-3600, page_entries=1)
     service.stores.once_after(commits, crash)
     with pytest.raises(Crashed):
-        await service.delete("1.1", "1.2.1", "1.3")
-    with patch.object(fold, "_LOGGED_AT_ONCE", 1):
-        await Service(service.stores).settle()
+        await behind.delete("1.1", "1.2.1", "1.3")
+    for left in (3, 2, 1, 0):
+        assert await behind.sequencer.cycle() == 1
+        facts = service.stores.facts()
+        assert sum(key[0] != "G" for key in facts.unfinished) == left
+        assert [*at_every_moment(facts), *when_acknowledged(facts, "1.2.1", "1.5", entry.blob)] == []
+        assert any(row_key.startswith("mo!mr!") for row_key in facts.postings)
+    await service.settle()
     assert healthy(service.stores) == []
+    assert any(row_key.startswith("mo!mr!") for row_key in service.stores.facts().postings)
 
 
 async def test_a_summary_in_several_pages_is_read_as_of_one_moment() -> None:

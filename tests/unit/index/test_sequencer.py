@@ -162,6 +162,22 @@ async def test_no_change_is_logged_before_an_earlier_one_of_its_instance_when_ro
     assert len(await operations(service)) == 5
 
 
+async def test_a_change_waits_while_folded_changes_of_its_study_may_be_on_a_page_that_was_not_read() -> None:
+    """One of them may be the earlier change of its instance."""
+    stores = Stores()
+    service = Service(stores)
+    for number in range(3):
+        await service.put("1.1", f"1.2.{number}", f"1.3.{number}")
+    stores.once_after(commits, crash)
+    with pytest.raises(Crashed):
+        await service.delete("1.1", "1.2.2", "1.3.2")
+    assert [row_key[0] for row_key in stores.facts().unfinished] == ["D", "E", "E", "E"]
+    stores.tables.page_limit = 2
+    assert [await service.sequencer.cycle() for _ in range(3)] == [2, 2, 0]
+    of_instance = [kind for _, kind, instance in await operations(service) if instance == "1.3.2"]
+    assert of_instance == ["create", "delete"]
+
+
 async def test_a_hint_that_is_given_again_while_it_is_dropped_stays() -> None:
     service = Service()
     await service.put()
