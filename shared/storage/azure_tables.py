@@ -1,32 +1,28 @@
 """The tables in Azure Table Storage or Azurite (storage §2, §9).
 
-A thin client on azure-core's pipeline: requests are built and answers read here, because the general client costs many
-times the processor time on transactions and pages. Keys hold patient data: no URL, key or row enters a text or a log.
+A thin client over connections of our own: requests are built and answers read here, because the general client costs
+many times the processor time (decision 0006). Keys hold patient data: no URL, key or row enters a text or a log.
 """
 
 import asyncio
-import hmac
 import time
-from base64 import b64decode, b64encode
 from collections.abc import Sequence
-from email.utils import formatdate
-from typing import cast, get_args
+from typing import get_args
 from urllib.parse import quote, urlsplit
 from uuid import uuid4
 from zlib import crc32
 
 import orjson
-from azure.core.exceptions import AzureError, ServiceRequestError, ServiceResponseError
-from azure.core.pipeline import AsyncPipeline, PipelineRequest
-from azure.core.pipeline.policies import AsyncBearerTokenCredentialPolicy, AsyncHTTPPolicy, SansIOHTTPPolicy
-from azure.core.pipeline.transport import HttpRequest
 
 from shared.errors import DependencyRefused, Unavailable
 from shared.storage import table_entities
-from shared.storage.connection import STORAGE_SCOPE, Credential, SharedKey
+from shared.storage.authorization import authorization
+from shared.storage.connection import Credential
+from shared.storage.http_answer import StorageResponse
+from shared.storage.http_connection import NoAnswer, NotSent
 from shared.storage.ports import Ambiguous, Entity, Kind, Operation, Page, PreconditionFailed
-from shared.storage.retry import DEFAULT_BACKOFF, Backoff, RetryPolicy, is_read, was_turned_away
-from shared.storage.transport import StorageResponse, StorageTransport
+from shared.storage.retry import DEFAULT_BACKOFF, Backoff, send_patiently, was_turned_away
+from shared.storage.transport import StorageRequest, StorageTransport
 
 _KINDS: tuple[Kind, ...] = get_args(Kind.__value__)
 _SPREAD_KINDS = frozenset({"dicom", "idx", "idxi"})
@@ -38,9 +34,6 @@ _HEADERS = {
 _CREATE_SECONDS = 90
 _CREATE_PAUSE = 3.0
 _CREATES_IN_FLIGHT = 16
-
-
-type _Policy = AsyncHTTPPolicy[HttpRequest, StorageResponse] | SansIOHTTPPolicy[HttpRequest, StorageResponse]
 
 
 class AzureTableStore:
@@ -63,16 +56,10 @@ class AzureTableStore:
         self._endpoint = endpoint.rstrip("/")
         self._spread = spread
         self._prefix = prefix
-        self._transport = StorageTransport(urlsplit(self._endpoint).scheme)
-        authentication: _Policy
-        if isinstance(credential, SharedKey):
-            authentication = _SharedKeyLite(credential)
-        else:
-            # It is typed for azure-core's own answers; of ours it reads the status and the headers, which we have.
-            authentication = cast("_Policy", AsyncBearerTokenCredentialPolicy(credential, STORAGE_SCOPE))
-        self._pipeline: AsyncPipeline[HttpRequest, StorageResponse] = AsyncPipeline(
-            self._transport, [RetryPolicy(backoff), authentication]
-        )
+        self._base = urlsplit(self._endpoint).path
+        self._backoff = backoff
+        self._transport = StorageTransport(self._endpoint)
+        self._authorization = authorization(credential, self._endpoint)
 
     @property
     def requests(self) -> int:
@@ -185,19 +172,26 @@ class AzureTableStore:
     async def _send(
         self, method: str, path: str, headers: dict[str, str] | None = None, body: bytes | None = None
     ) -> StorageResponse:
-        """Send one request. A write that may have been applied raises Ambiguous."""
-        request = HttpRequest(method, f"{self._endpoint}/{path}", {**_HEADERS, **(headers or {})}, data=body)
+        """Send one request, again if it may be. A write that may have been applied raises Ambiguous."""
+        target = f"{self._base}/{path}"
+        read = method == "GET"
+
+        async def attempt() -> StorageResponse:
+            signed = {**_HEADERS, **(headers or {}), **await self._authorization.headers(target)}
+            response = await self._transport.send(StorageRequest(method, target, signed, body or b""))
+            if response.status_code == 401:
+                self._authorization.refused()
+            return response
+
         try:
-            response = (await self._pipeline.run(request)).http_response
-        except ServiceRequestError as error:
-            raise Unavailable(f"Table Storage cannot be reached ({error.message})") from None
-        except ServiceResponseError as error:
-            if is_read(request):
-                raise Unavailable(f"Table Storage does not answer ({error.message})") from None
-            raise Ambiguous(f"Table Storage did not answer a write ({error.message})") from None
-        except AzureError as error:
-            raise Unavailable(f"No access token for Table Storage ({type(error).__name__})") from None
-        if response.status_code >= 500 and not is_read(request) and not was_turned_away(response):
+            response = await send_patiently(attempt, self._backoff, is_read=read)
+        except NotSent as error:
+            raise Unavailable(f"Table Storage cannot be reached ({error})") from None
+        except NoAnswer as error:
+            if read:
+                raise Unavailable(f"Table Storage does not answer ({error})") from None
+            raise Ambiguous(f"Table Storage did not answer a write ({error})") from None
+        if response.status_code >= 500 and not read and not was_turned_away(response):
             raise Ambiguous(f"Table Storage failed in a write ({_reason(response.status_code, response.body)})")
         return response
 
@@ -242,29 +236,8 @@ class AzureTableStore:
             await asyncio.sleep(_CREATE_PAUSE)
 
 
-class _SharedKeyLite(SansIOHTTPPolicy[HttpRequest, StorageResponse]):
-    """Signs requests with the account key, as the Table service has it ("Authorize with Shared Key")."""
-
-    def __init__(self, credential: SharedKey) -> None:
-        self._key = b64decode(credential.key)
-        self._account = credential.account
-        self._second = 0
-        self._date = ""
-
-    def on_request(self, request: PipelineRequest[HttpRequest]) -> None:
-        second = int(time.time())
-        if second != self._second:
-            self._second, self._date = second, formatdate(second, usegmt=True)
-        http = request.http_request
-        path = http.url.partition("?")[0]
-        resource = f"/{self._account}{path[path.index('/', 8) :]}"
-        digest = hmac.digest(self._key, f"{self._date}\n{resource}".encode(), "sha256")
-        http.headers["x-ms-date"] = self._date
-        http.headers["Authorization"] = f"SharedKeyLite {self._account}:{b64encode(digest).decode()}"
-
-
 def _continuation(response: StorageResponse, *names: str) -> str:
-    values = [(name, response.headers.get(f"x-ms-continuation-{name}")) for name in names]
+    values = [(name, response.headers.get(f"x-ms-continuation-{name}".lower())) for name in names]
     return "".join(f"&{name}={quote(value, safe='')}" for name, value in values if value)
 
 

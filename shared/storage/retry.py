@@ -7,16 +7,12 @@ made, or the service said that it was too busy to look. Everything else is for t
 
 import asyncio
 import random
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from azure.core.exceptions import ServiceRequestError, ServiceResponseError
-from azure.core.pipeline import PipelineRequest, PipelineResponse
-from azure.core.pipeline.policies import AsyncHTTPPolicy
-from azure.core.pipeline.transport import HttpRequest
+from shared.storage.http_answer import StorageResponse
+from shared.storage.http_connection import NoAnswer, NotSent
 
-from shared.storage.transport import StorageResponse
-
-_READS = frozenset({"GET", "HEAD"})
 _TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
 _LONGEST_RETRY_AFTER = 5.0
 
@@ -37,52 +33,38 @@ class Backoff:
 DEFAULT_BACKOFF = Backoff()
 
 
-def is_read(request: HttpRequest) -> bool:
-    """Whether the request changes nothing."""
-    return request.method in _READS
-
-
 def was_turned_away(response: StorageResponse) -> bool:
     """Whether the service answered that it did not begin to process the request."""
     return response.status_code == 429 or (response.status_code == 503 and b"ServerBusy" in response.body)
 
 
-class RetryPolicy(AsyncHTTPPolicy[HttpRequest, StorageResponse]):
-    """A pipeline policy that sends again what may be sent again.
+async def send_patiently(
+    send: Callable[[], Awaitable[StorageResponse]], backoff: Backoff, *, is_read: bool
+) -> StorageResponse:
+    """Call `send`, which makes one attempt, as often as it may be and `backoff` has it; the last answer counts.
 
-    azure-core's own policy does not fit: it repeats a write whenever the connection breaks before the answer.
+    Raises NotSent or NoAnswer, as `send` does.
     """
-
-    def __init__(self, backoff: Backoff) -> None:
-        super().__init__()
-        self._backoff = backoff
-
-    async def send(self, request: PipelineRequest[HttpRequest]) -> PipelineResponse[HttpRequest, StorageResponse]:
-        """Send `request` up to the end of the policy's patience; the last answer or failure counts."""
-        attempt = 0
-        while True:
-            last = attempt + 1 >= self._backoff.attempts
-            pause = self._backoff.pause(attempt)
-            try:
-                response = await self.next.send(request)
-            except ServiceRequestError:
-                if last:
-                    raise
-            except ServiceResponseError:
-                if last or not is_read(request.http_request):
-                    raise
-            else:
-                if last or not _may_repeat(request.http_request, response.http_response):
-                    return response
-                pause = max(pause, _retry_after(response.http_response))
-            await asyncio.sleep(pause)
-            attempt += 1
-
-
-def _may_repeat(request: HttpRequest, response: StorageResponse) -> bool:
-    return was_turned_away(response) or (is_read(request) and response.status_code in _TRANSIENT)
+    attempt = 0
+    while True:
+        last = attempt + 1 >= backoff.attempts
+        least = 0.0
+        try:
+            response = await send()
+        except NotSent:
+            if last:
+                raise
+        except NoAnswer:
+            if last or not is_read:
+                raise
+        else:
+            if last or not (was_turned_away(response) or (is_read and response.status_code in _TRANSIENT)):
+                return response
+            least = _retry_after(response)
+        await asyncio.sleep(max(least, backoff.pause(attempt)))
+        attempt += 1
 
 
 def _retry_after(response: StorageResponse) -> float:
-    value = response.headers.get("Retry-After", "")
+    value = response.headers.get("retry-after", "")
     return min(float(value), _LONGEST_RETRY_AFTER) if value.isdecimal() else 0.0

@@ -7,15 +7,14 @@ from contextlib import asynccontextmanager
 
 import orjson
 import pytest
-from azure.core.exceptions import ServiceRequestError, ServiceResponseError
-from azure.core.pipeline.transport import HttpRequest
 
 from shared.errors import DependencyRefused, Unavailable
 from shared.storage.azure_tables import AzureTableStore
 from shared.storage.connection import SharedKey
+from shared.storage.http_connection import NoAnswer, NotSent
 from shared.storage.ports import Ambiguous, Entity, Operation, PreconditionFailed
 from shared.storage.retry import Backoff
-from shared.storage.transport import StorageTransport
+from shared.storage.transport import StorageRequest, StorageTransport
 
 PK = "SECRET^NAME"
 INSERT = Operation("insert", PK, "SECRET^ROW", {"text": "SECRET^VALUE"})
@@ -256,14 +255,14 @@ async def test_an_answer_that_never_comes_is_a_lost_one() -> None:
         writer.close()
 
     server = await asyncio.start_server(silent, "127.0.0.1", 0)
-    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/account/Tables"
-    transport = StorageTransport("http", read_seconds=0.05, write_seconds=0.05)
+    endpoint = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/account"
+    transport = StorageTransport(endpoint, read_seconds=0.05, write_seconds=0.05)
     for method in ("GET", "PUT"):
-        with pytest.raises(ServiceResponseError):
-            await transport.send(HttpRequest(method, url))
+        with pytest.raises(NoAnswer):
+            await transport.send(StorageRequest(method, "/account/Tables", {}))
     await transport.close()
     server.close()
     await server.wait_closed()
-    with pytest.raises(ServiceRequestError):
-        await transport.send(HttpRequest("PUT", url))
+    with pytest.raises(NotSent):
+        await transport.send(StorageRequest("PUT", "/account/Tables", {}))
     await transport.close()

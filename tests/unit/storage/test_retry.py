@@ -1,8 +1,9 @@
 import pytest
-from azure.core.pipeline.transport import HttpRequest
 
-from shared.storage.retry import Backoff, is_read, was_turned_away
-from shared.storage.transport import StorageResponse
+from shared.storage.http_answer import StorageResponse
+from shared.storage.http_connection import NoAnswer, NotSent
+from shared.storage.retry import Backoff, send_patiently, was_turned_away
+from shared.storage.transport import StorageRequest
 
 
 def test_pauses_double_up_to_the_longest_and_are_spread() -> None:
@@ -27,6 +28,49 @@ def test_only_a_busy_service_has_certainly_not_looked(status: int, body: bytes, 
     assert was_turned_away(StorageResponse(status, {}, body)) is turned_away
 
 
-def test_only_get_and_head_are_reads() -> None:
-    methods = ("GET", "HEAD", "PUT", "POST", "PATCH", "DELETE", "MERGE")
-    assert [method for method in methods if is_read(HttpRequest(method, "http://x/"))] == ["GET", "HEAD"]
+def test_only_get_is_a_read() -> None:
+    methods = ("GET", "PUT", "POST", "PATCH", "DELETE", "MERGE")
+    assert [method for method in methods if StorageRequest(method, "/", {}).is_read] == ["GET"]
+
+
+def answer(status: int, body: bytes = b"", **headers: str) -> StorageResponse:
+    return StorageResponse(status, {name.replace("_", "-"): value for name, value in headers.items()}, body)
+
+
+BUSY = answer(503, b"ServerBusy", retry_after="0")
+PATIENCE = Backoff(3, 0.0, 0.0)
+
+
+async def attempts(outcome: StorageResponse | Exception, *, is_read: bool) -> int:
+    made = 0
+
+    async def send() -> StorageResponse:
+        nonlocal made
+        made += 1
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    if isinstance(outcome, Exception):
+        with pytest.raises(type(outcome)):
+            await send_patiently(send, PATIENCE, is_read=is_read)
+    else:
+        assert await send_patiently(send, PATIENCE, is_read=is_read) is outcome
+    return made
+
+
+@pytest.mark.parametrize("outcome", [NotSent("x"), BUSY, answer(429)])
+@pytest.mark.parametrize("is_read", [True, False])
+async def test_what_was_certainly_not_served_is_sent_again(outcome, is_read: bool) -> None:
+    assert await attempts(outcome, is_read=is_read) == 3
+
+
+@pytest.mark.parametrize("outcome", [NoAnswer("x"), answer(500), answer(502), answer(503), answer(504), answer(408)])
+async def test_what_may_have_been_served_is_sent_again_only_if_it_reads(outcome) -> None:
+    assert await attempts(outcome, is_read=True) == 3
+    assert await attempts(outcome, is_read=False) == 1
+
+
+@pytest.mark.parametrize("status", [200, 204, 400, 401, 403, 404, 409, 412, 501])
+async def test_an_answer_that_will_not_change_is_not_asked_for_again(status: int) -> None:
+    assert await attempts(answer(status), is_read=True) == 1
