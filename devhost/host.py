@@ -149,8 +149,9 @@ class DevHost:
             admin.listeners = self._listeners
             self._front = Front(self.router, by_name, self._pool, limit, admin)
             site.open(self._front)
-            webhooks = arguments.webhooks or arguments.app / WEBHOOKS_FILE
-            await self._listeners.start(read_webhooks(webhooks) if webhooks.exists() else [])
+            own = arguments.app / WEBHOOKS_FILE
+            webhooks = arguments.webhooks or (own if own.exists() else None)
+            await self._listeners.start(read_webhooks(webhooks) if webhooks else [])
             await self._await_health()
             self._ready = True
         except BaseException:

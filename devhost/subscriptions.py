@@ -66,7 +66,7 @@ def read_webhooks(path: Path) -> list[Subscription]:
     """
     try:
         webhooks = TypeAdapter(list[_Webhook]).validate_json(path.read_bytes())
-    except ValidationError as error:
+    except (OSError, ValidationError) as error:
         raise Unusable(f"{path.name}: {error}") from error
     return [
         Subscription(

@@ -91,14 +91,16 @@ class RunningService:
         """
         file = self._app / "local.settings.sample.json"
         port = self.url.rpartition(":")[2] or "0"
-        empty = json.dumps({"Values": {}}).encode()
-        with tempfile.NamedTemporaryFile(suffix=".json") as nothing:
-            nothing.write(empty)
+        with tempfile.NamedTemporaryFile(suffix=".json") as nothing, tempfile.NamedTemporaryFile() as no_webhooks:
+            nothing.write(json.dumps({"Values": {}}).encode())
             nothing.flush()
+            no_webhooks.write(b"[]")
+            no_webhooks.flush()
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "devhost", "--app", str(self._app), "--port", port,
                 "--workers", str(self._workers), "--settings", str(file if file.exists() else nothing.name),
-                "--azurite-port", "0", "--ephemeral", "--under-parent", "--ready-json", *self._options,
+                "--azurite-port", "0", "--ephemeral", "--under-parent", "--ready-json",
+                "--webhooks", no_webhooks.name, *self._options,
                 cwd=_ROOT, env={**os.environ, **self._settings}, start_new_session=True,
                 stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=self._log.fileno(),
             )  # fmt: skip

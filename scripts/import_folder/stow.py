@@ -9,7 +9,9 @@ import subprocess
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
+import pydicom
 from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, TCPConnector
+from pydicom.errors import InvalidDicomError
 
 from scripts.import_folder.folder import Fatal, LocalFile, Verdict
 
@@ -17,6 +19,8 @@ _ATTEMPTS: Final = 5
 _AGAIN: Final = frozenset({408, 429, 500, 502, 503, 504})
 _ALREADY_STORED: Final = frozenset({45070, 0x0111})
 """FailureReason of a duplicate: of this service and its predecessor, and of PS3.18 §I.2."""
+_THERE: Final = "an instance of the same UID is there"
+_PREAMBLE_BYTES: Final = 128
 _CHUNK: Final = 1024**2
 _STREAMED_BYTES: Final = 64 * 1024**2
 """A larger file is sent without Content-Length: some hosts would read its body whole before they pass it on."""
@@ -54,7 +58,8 @@ class StowSender:
                         await self._renew_token()
                         continue
                     if answer.status not in _AGAIN:
-                        return await _verdict(answer)
+                        verdict = await _verdict(answer)
+                        return await self._compared(file) if verdict.state == "duplicate" else verdict
                     reason = f"HTTP {answer.status}"
                     pause = _pause(attempt, answer.headers.get("Retry-After", ""))
             except (ClientError, TimeoutError) as error:
@@ -80,6 +85,23 @@ class StowSender:
             headers["Authorization"] = f"Bearer {self._token}"
         return self._session.post(self._target, data=_body(head, file, tail), headers=headers)
 
+    async def _compared(self, file: LocalFile) -> Verdict:
+        """The service has an instance of that UID: a duplicate only if it is this file, the preamble apart (IMP-8)."""
+        try:
+            url = f"{self._target}/{await asyncio.to_thread(_path_of, file)}"
+        except (InvalidDicomError, AttributeError):
+            return Verdict("refused", f"{_THERE}, and the file cannot be read to compare them")
+        headers = {"Accept": "application/dicom; transfer-syntax=*"}
+        if self._token:
+            headers["Authorization"] = f"Bearer {self._token}"
+        async with self._session.get(url, headers=headers) as answer:
+            if answer.status in _AGAIN:
+                answer.raise_for_status()
+            if answer.status != 200:
+                return Verdict("refused", f"{_THERE}; comparing them ended in HTTP {answer.status}")
+            same = await _is_same(file, answer)
+        return Verdict("duplicate") if same else Verdict("refused", f"{_THERE}, with other content (45070)")
+
     async def _renew_token(self) -> None:
         command = shlex.split(self._token_command)
         try:
@@ -97,6 +119,27 @@ async def _body(head: bytes, file: LocalFile, tail: bytes) -> AsyncIterator[byte
         while chunk := await asyncio.to_thread(source.read, _CHUNK):
             yield chunk
     yield tail
+
+
+def _path_of(file: LocalFile) -> str:
+    """Where the instance is below the studies of a service. Raises InvalidDicomError, AttributeError."""
+    uids = pydicom.dcmread(
+        file.path, specific_tags=["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"], stop_before_pixels=True
+    )
+    return f"{uids.StudyInstanceUID}/series/{uids.SeriesInstanceUID}/instances/{uids.SOPInstanceUID}"
+
+
+async def _is_same(file: LocalFile, answer: ClientResponse) -> bool:
+    """Whether an answer is the file, but for the preamble, which a service may clear."""
+    with file.path.open("rb") as source:
+        read = 0
+        async for chunk in answer.content.iter_any():
+            own = await asyncio.to_thread(source.read, len(chunk))
+            skipped = max(0, _PREAMBLE_BYTES - read)
+            if len(own) != len(chunk) or own[skipped:] != chunk[skipped:]:
+                return False
+            read += len(chunk)
+        return not source.read(1)
 
 
 def _pause(attempt: int, retry_after: str) -> float:

@@ -39,6 +39,7 @@ _IS_CODE = re.compile("[A-Z0-9_ ]*")
 _IS_UID = re.compile(rf"{_COMPONENT}(?:\.{_COMPONENT})*")
 _HAS_CONTROL = re.compile(f"[{_CONTROL}]")
 _HAS_CONTROL_BUT_ESC = re.compile(f"[{_CONTROL_BUT_ESC}]")
+_QUOTATION = re.compile(r'Content ".*"(?= does not validate VR [A-Z]{2}: )', re.DOTALL)
 _OVERLAY_ELEMENTS = (0x0050,)  # OverlayOrigin, the only one that must have more than one value
 _NUMBER_BYTES = {"FD": 8, "FL": 4, "SL": 4, "UL": 4, "SS": 2, "US": 2}
 
@@ -79,6 +80,11 @@ def explain(vr: str, value: str, problem: str) -> str:
     """The sentence of the strict checker about `value` (STOW-36)."""
     quoted = value if len(value) <= _QUOTED else f"{value[:_QUOTED]}…"
     return f'Content "{quoted}" does not validate VR {vr}: {problem}'
+
+
+def without_value(explanation: str) -> str:
+    """The same explanation without the value that it quotes, for what others than the sender of the file may read."""
+    return _QUOTATION.sub("Content", explanation)
 
 
 def allows(vm: str, count: int) -> bool:

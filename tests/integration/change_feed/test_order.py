@@ -9,15 +9,21 @@ from tests.integration.change_feed.watching import Follower, Writers
 
 
 async def follow(service, *, writers: int, seconds: float, kills: int = 0) -> Follower:
-    """Write and read for a while, with workers dying, then read to the end and check."""
+    """Write and read for a while, with workers dying, then read to the end and check.
+
+    `kills`: at most so many, as worker after worker comes up again, but two in any case.
+    """
     clients, follower, over = Writers(service.url, writers), Follower(service.url), asyncio.Event()
     work = [asyncio.create_task(clients.run()), asyncio.create_task(follower.run(over))]
-    for _ in range(kills):
-        await asyncio.sleep(seconds / (kills + 1) * random.uniform(0.8, 1.1))
+    loop = asyncio.get_running_loop()
+    end = loop.time() + seconds
+    for number in range(kills):
+        if number >= 2 and loop.time() >= end:
+            break
+        await asyncio.sleep(seconds / (kills + 1) * random.uniform(0.2, 1.1))
         killed = await service.kill_worker(random.randrange(2))
         await service.await_workers(other_than=killed)
-    if not kills:
-        await asyncio.sleep(seconds)
+    await asyncio.sleep(max(0.0, end - loop.time()))
     clients.stopped.set()
     await work[0]
     over.set()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.builders.files import PATIENT_ID, file
+from tests.builders.files import PATIENT_ID, PATIENT_NAME, file
 from tests.builders.images import image, new_uid
 
 ROOT = Path(__file__).parents[3]
@@ -30,7 +30,9 @@ async def importing(azurite):
 
 @pytest.fixture
 def folder(tmp_path):
-    """Three files to be stored, one of them twice, one that is refused, one that is no DICOM."""
+    """Three files to be stored, one of them twice, one that is refused, two that claim to be one instance, one that
+    is no DICOM.
+    """
     study = new_uid()
     files = [file(study=study), image(study), image(study, frames=12, size=(512, 512), bits=16)]
     (tmp_path / "data" / "sub folder").mkdir(parents=True)
@@ -38,6 +40,10 @@ def folder(tmp_path):
         (tmp_path / "data" / "sub folder" / f"ü {number}.dcm").write_bytes(one.data)
     (tmp_path / "data" / "copy.dcm").write_bytes(files[0].data)
     (tmp_path / "data" / "invalid").write_bytes(file({PATIENT_ID: None}).data)
+    series, sop_instance = new_uid(), new_uid()
+    for name in ("Doe^Jane", "Doe^Janet"):
+        one = file({PATIENT_NAME: name}, study=study, series=series, sop_instance=sop_instance)
+        (tmp_path / "data" / f"claim {len(name)}.dcm").write_bytes(one.data)
     (tmp_path / "data" / "notes.txt").write_text("notes")
     return tmp_path / "data", study
 
@@ -65,14 +71,16 @@ async def test_a_folder_is_sent_once_and_the_program_says_what_became_of_it(impo
     code, output, errors = await run(place, *options)
 
     assert code == 1, errors
-    assert "5 files in" in output
-    assert "3 stored, 1 duplicates, 1 refused." in output
+    assert "7 files in" in output
+    assert "4 stored, 1 duplicates, 2 refused." in output
+    assert "other content (45070)" in output or "other content. (45070)" in output
     assert "1 files are no DICOM files" in output
     assert "refused: invalid: " in output
     found = await asyncio.to_thread(requests.get, f"{importing.url}/v2/studies/{study}/instances", timeout=60)
-    assert len(found.json()) == 3
+    assert len(found.json()) == 4
 
-    (place / "invalid").unlink()
+    for refused in (place / "invalid", *place.glob("claim*")):
+        refused.unlink()
     (place / "another.dcm").write_bytes(file(study=study).data)
     code, output, errors = await run(place, *options)
 

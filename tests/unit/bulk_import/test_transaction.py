@@ -89,15 +89,18 @@ async def test_a_file_that_is_not_dicom_is_moved_and_reported(inbox, data):
 
 @pytest.mark.spec("IMP-6", "IMP-9")
 async def test_the_record_of_an_invalid_instance_says_what_is_wrong_but_no_value(inbox):
-    one = file({PATIENT_ID: None, PATIENT_NAME: "Secret^Patient"})
+    one = file({PATIENT_ID: None, PATIENT_NAME: "Secret^Patient", 0x00100030: '19"30. Secret" does not validate'})
 
     await inbox.drop("a.dcm", one.data)
 
     [record] = inbox.error_records
     assert record["failureReason"] == FailureReason.VALIDATION_FAILURE
     assert "(0010,0020)" in record["error"]
+    assert "(0010,0030) - Content does not validate VR DA: " in record["error"]
     assert record["sopInstanceUid"] == one.identifier.sop_instance_uid
-    assert "Secret" not in json.dumps(record)
+    shown = json.dumps(record) + json.dumps((await inbox.errors.properties("a.dcm")).metadata)
+    assert "Secret" not in shown
+    assert "1930" not in shown
     assert inbox.errors.content("a.dcm") == one.data
 
 
