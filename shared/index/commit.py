@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from shared import telemetry
 from shared.dicom.identifiers import InstanceIdentifier
+from shared.errors import Unavailable
 from shared.index.attempts import ROUNDS, pause
 from shared.index.changes import Change
 from shared.index.clock import HybridClock
@@ -76,33 +78,46 @@ class Committer:
         """Commit at most MOST_INSTANCES different instances of a study in one transaction.
 
         The first attempt assumes that new instances are new. A conflict or doubt is resolved by reading what is there.
-        `late`: read at once. Raises Unavailable.
+        `late`: read at once.
         """
         result = Committed()
-        waiting = list(batch)
+        waiting = batch
         optimistic = not late and not any(entry.replace for entry in batch)
+        given_up = CommitOutcome.BUSY
         for attempt in range(ROUNDS):
             await pause(attempt)
-            sort_key, states, _, _ = await asyncio.gather(
-                self._sort_key(place),
-                self._no_states() if optimistic and not attempt else self._states(place, waiting),
-                self._hints.give(place),
-                schedule_expiry(self._tables, self._clock, place, batch),
-            )
-            undecided = [entry for entry in waiting if not _is_decided(entry, states.get(entry.identifier), result)]
-            refused = [entry for entry in undecided if _is_taken(entry, states.get(entry.identifier))]
-            fresh = [entry for entry in undecided if entry not in refused]
-            waiting = []
-            if refused and not await self._refuse(place, refused, states, result):
-                waiting += refused
-            if fresh and not await self._attempt(place, fresh, sort_key, states, result):
-                waiting += fresh
+            try:
+                waiting = await self._round(place, waiting, result, look=attempt > 0 or not optimistic)
+            except Unavailable as error:
+                telemetry.failure("instances-not-committed", error, instances=len(waiting))
+                given_up = CommitOutcome.UNAVAILABLE
+                break
             if not waiting:
                 return result
             self._sort_keys.forget(place)
         for entry in waiting:
-            result.outcomes[entry.identifier] = CommitOutcome.BUSY
+            result.outcomes.setdefault(entry.identifier, given_up)
         return result
+
+    async def _round(
+        self, place: StudyPlace, batch: Sequence[NewInstance], result: Committed, *, look: bool
+    ) -> Sequence[NewInstance]:
+        """One attempt, after a look at what is there or without; those that it left undecided. Raises Unavailable."""
+        sort_key, states, _, _ = await asyncio.gather(
+            self._sort_key(place),
+            self._states(place, batch) if look else self._no_states(),
+            self._hints.give(place),
+            schedule_expiry(self._tables, self._clock, place, batch),
+        )
+        undecided = [entry for entry in batch if not _is_decided(entry, states.get(entry.identifier), result)]
+        refused = [entry for entry in undecided if _is_taken(entry, states.get(entry.identifier))]
+        fresh = [entry for entry in undecided if entry not in refused]
+        waiting = []
+        if refused and not await self._refuse(place, refused, states, result):
+            waiting += refused
+        if fresh and not await self._attempt(place, fresh, sort_key, states, result):
+            waiting += fresh
+        return waiting
 
     async def _refuse(
         self, place: StudyPlace, entries: Sequence[NewInstance], states: _States, result: Committed

@@ -137,6 +137,8 @@ class Ingest:
         [outcome] = await self._index.commit(partition, [instance], late=True)
         if outcome is CommitOutcome.BUSY:
             raise Unavailable("The instance is being stored by somebody else.")
+        if outcome is CommitOutcome.UNAVAILABLE:
+            raise Unavailable("The data stores did not answer.")
         if outcome is CommitOutcome.ALREADY_STORED:
             if name is not None and name.identifier == instance.identifier:
                 await discard(self._blobs, instance)

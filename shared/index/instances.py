@@ -7,6 +7,8 @@ from dataclasses import replace
 from shared import telemetry
 from shared.dicom.identifiers import InstanceIdentifier, ResourceIdentifier
 from shared.dicomweb.partitions import Partition
+from shared.errors import Unavailable
+from shared.index.changes import Change
 from shared.index.clock import HybridClock
 from shared.index.commit import MOST_INSTANCES, Committed, Committer, SortKeys
 from shared.index.deletion import Deleter
@@ -56,20 +58,18 @@ class InstanceIndex:
 
         `late`: they may well be known already, refused or deleted, as those of a blob's event are; nothing is written
         before that is looked up, so that such an event leaves no posting behind.
-        Of an instance that occurs twice the first one counts, the others are ALREADY_STORED (STOW-40). When this
-        returns, every query finds what is STORED. Raises Unavailable when a data store fails: any of the instances may
-        have been committed then, and their blobs must be left where they are.
+        Of an instance that occurs twice the first one counts, the others are ALREADY_STORED (STOW-40), or UNAVAILABLE
+        with it. When this returns, every query finds what is STORED, whatever became of the others.
         """
         first: dict[InstanceIdentifier, NewInstance] = {}
         for entry in entries:
             first.setdefault(entry.identifier, entry)
         outcomes = await self._commit(partition, list(first.values()), late=late)
-        repeated = [entry for entry in entries if first[entry.identifier] is not entry]
+        decided = [entry for entry in entries if outcomes[entry.identifier] is not CommitOutcome.UNAVAILABLE]
+        repeated = [entry for entry in decided if first[entry.identifier] is not entry]
         others = await self.commit(partition, [replace(entry, replace=False) for entry in repeated]) if repeated else []
-        following = iter(others)
-        return [
-            outcomes[entry.identifier] if first[entry.identifier] is entry else next(following) for entry in entries
-        ]
+        following = {id(entry): outcome for entry, outcome in zip(repeated, others, strict=True)}
+        return [following.get(id(entry), outcomes[entry.identifier]) for entry in entries]
 
     async def delete(self, partition: Partition, scope: ResourceIdentifier) -> int:
         """Delete what is there now of a study, a series or an instance; how many instances this call deleted.
@@ -133,14 +133,28 @@ class InstanceIndex:
             *await asyncio.gather(*map(commit, others), return_exceptions=True),
         ]
         committed = [result for result in results if isinstance(result, Committed)]
+        outcomes = {identifier: outcome for result in committed for identifier, outcome in result.outcomes.items()}
         changes = [change for result in committed for change in result.changes]
-        if changes:
-            sort_key = await make_visible(self._tables, self._folder, place, changes)
-            self._sort_keys.put(place, sort_key) if sort_key else self._sort_keys.forget(place)
+        if changes and not await self._show(place, changes):
+            hidden = {
+                InstanceIdentifier(place.study_instance_uid, change.series, change.instance) for change in changes
+            }
+            outcomes |= dict.fromkeys(hidden, CommitOutcome.UNAVAILABLE)
         for result in results:
             if isinstance(result, BaseException):
                 raise result
-        return {identifier: outcome for result in committed for identifier, outcome in result.outcomes.items()}
+        return outcomes
+
+    async def _show(self, place: StudyPlace, changes: Sequence[Change]) -> bool:
+        """Make committed changes visible; False if the data stores did not let that come to its end."""
+        try:
+            sort_key = await make_visible(self._tables, self._folder, place, changes)
+        except Unavailable as error:
+            telemetry.failure("instances-not-visible", error, instances=len(changes))
+            self._sort_keys.forget(place)
+            return False
+        self._sort_keys.put(place, sort_key) if sort_key else self._sort_keys.forget(place)
+        return True
 
     def _announce(self, places: Sequence[StudyPlace]) -> None:
         if self._on_change is None:

@@ -305,7 +305,8 @@ class StoreBatch:
                 pending.instance = await documents.move_to_blobs(
                     pending.instance, self._blobs, metadata_inline=self._rules.metadata_inline
                 )
-            except (Unavailable, Ambiguous):
+            except (Unavailable, Ambiguous) as error:
+                telemetry.failure("instance-not-written", error)
                 entry.fail(FailureReason.PROCESSING_FAILURE, unavailable=True)
             except Exception as error:  # noqa: BLE001 - a fault of one instance must not fail the others
                 telemetry.failure("instance-not-written", error)
@@ -328,10 +329,6 @@ class StoreBatch:
             return
         try:
             outcomes = await self._index.commit(self._partition, instances)
-        except (Unavailable, Ambiguous):
-            # The blobs stay: some instances may have been committed, and the blob trigger finishes the others.
-            for entry in entries:
-                entry.fail(FailureReason.PROCESSING_FAILURE, unavailable=True)
         except Exception as error:  # noqa: BLE001 - a fault of one instance must not fail the others
             telemetry.failure("instances-not-committed", error, instances=len(entries))
             if len(entries) == 1:
@@ -347,6 +344,9 @@ class StoreBatch:
         if outcome is CommitOutcome.BUSY:
             # The blob stays: if the other store of this instance dies, the blob trigger takes this one.
             entry.fail(FailureReason.CREATION_PENDING)
+        elif outcome is CommitOutcome.UNAVAILABLE:
+            # Likewise: it may have been committed, and if not, the blob trigger finishes it.
+            entry.fail(FailureReason.PROCESSING_FAILURE, unavailable=True)
         elif outcome is CommitOutcome.ALREADY_STORED:
             entry.fail(FailureReason.ALREADY_STORED)
             if pending is not None:

@@ -55,6 +55,9 @@ class CommitOutcome(Enum):
     BUSY = auto()
     """Optimistic retries ran out (45071). A write may still be under way: the blob must be left where it is, the blob
     trigger indexes it or finds it superseded."""
+    UNAVAILABLE = auto()
+    """A data store did not answer. It may have been committed: the blob must be left where it is, the blob trigger
+    finishes it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from itertools import count
 
 from shared.dicom.identifiers import InstanceIdentifier
 from shared.dicomweb.partitions import Partition
+from shared.errors import Unavailable
 from shared.index.clock import HybridClock
 from shared.index.feed import ChangeFeed
 from shared.index.feed_log import FeedLog
@@ -244,10 +245,11 @@ class ServiceProcess:
             self.world.events.append((at + random.random() * random.choice((0.05, 1.0, 30.0)), blob))
         return entry
 
-    async def store(self, partition: Partition, entries: Sequence[NewInstance]) -> None:
+    async def store(self, partition: Partition, entries: Sequence[NewInstance]) -> list[CommitOutcome]:
         outcomes = await self.index.commit(partition, entries)
         for entry, outcome in zip(entries, outcomes, strict=True):
             await self._answered(partition, entry, outcome)
+        return outcomes
 
     async def _answered(self, partition: Partition, entry: NewInstance, outcome: CommitOutcome) -> None:
         world, uid = self.world, entry.identifier
@@ -273,4 +275,6 @@ class ServiceProcess:
         partition, entry = self.world.entries[blob]
         stored = await self.lookup.instance(partition, entry.identifier, metadata=False)
         if stored is None or stored.blob != blob:
-            await self.store(partition, [entry])
+            [outcome] = await self.store(partition, [entry])
+            if outcome in (CommitOutcome.BUSY, CommitOutcome.UNAVAILABLE):
+                raise Unavailable("to be tried again")

@@ -1,17 +1,20 @@
 """Storing: what is refused, replaced and repeated, and that everything is found when the answer comes (storage §5)."""
 
 import asyncio
+from collections.abc import Callable, Sequence
 
 import pytest
 
+from shared.errors import Unavailable
 from shared.index.values import CommitOutcome
 from shared.storage import keys
 from shared.storage.ports import Ambiguous, Operation
 from tests.unit.index.chaos import Crashed
 from tests.unit.index.invariants import at_every_moment, stale_postings, when_acknowledged
-from tests.unit.index.service import PARTITION, Service, Stores, commits, posts, reaps
+from tests.unit.index.service import PARTITION, Service, Step, Stores, commits, folds, posts, reaps
 
 STORED, ALREADY, DELETED = CommitOutcome.STORED, CommitOutcome.ALREADY_STORED, CommitOutcome.DELETED
+UNAVAILABLE = CommitOutcome.UNAVAILABLE
 
 
 def found(service: Service, entry) -> list[str]:
@@ -291,6 +294,72 @@ async def test_a_commit_without_answer_is_resolved_by_reading(applied: bool) -> 
     assert found(service, entry) == []
     await service.settle()
     assert len(await service.feed.by_sequence(0, 100)) == 1
+
+
+def out_of_order(study: str, which: Callable[[str, Sequence[Operation]], bool] = commits) -> Step:
+    """Let the transactions of a study fail that `which` names: the service refused them."""
+    partition_key = keys.study_partition("0", study)
+
+    async def fail(kind: str, operations: Sequence[Operation]) -> None:
+        if operations[0].partition_key == partition_key and which(kind, operations):
+            raise Unavailable("busy")
+
+    return fail
+
+
+async def test_a_study_that_cannot_be_committed_does_not_hide_that_others_were(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    service = Service()
+    entries = [service.entry(study, "1.2", "1.3") for study in ("1.1", "1.9", "1.5")]
+    service.stores.before = out_of_order("1.9")
+    assert await service.store(*entries) == [STORED, UNAVAILABLE, STORED]
+    assert [found(service, entry) for entry in (entries[0], entries[2])] == [[], []]
+    assert (await service.lookup.study(PARTITION, "1.9")) is None
+    assert '"event":"instances-not-committed","instances":1' in caplog.text
+    service.stores.before = None
+    assert await service.store(entries[1]) == [STORED]
+    assert found(service, entries[1]) == []
+
+
+async def test_of_a_batch_that_fails_on_its_way_what_was_decided_is_told() -> None:
+    service = Service()
+    await service.put()
+    present, new = service.entry(), service.entry("1.1", "1.2", "1.4")
+    alone = [keys.instance_row("1.2", "1.4")]
+    service.stores.before = out_of_order(
+        "1.1", lambda _, batch: [each.row_key for each in batch if each.row_key.startswith("I!")] == alone
+    )
+    assert await service.store(present, new) == [ALREADY, UNAVAILABLE]
+
+
+async def test_what_is_committed_but_not_folded_is_not_answered_as_stored() -> None:
+    service = Service()
+    entries = [service.entry("1.1", "1.2", f"1.3.{number}") for number in range(60)]
+    other = service.entry("1.9", "1.2", "1.3")
+    service.stores.before = out_of_order("1.1", folds)
+    assert await service.store(*entries, other) == [UNAVAILABLE] * 60 + [STORED]
+    service.stores.before = None
+    assert await service.store(*entries) == [STORED] * 60
+    assert [found(service, entry) for entry in entries] == [[]] * 60
+    await service.settle()
+    assert len(await service.feed.by_sequence(0, 100)) == 61
+
+
+async def test_one_batch_of_a_study_that_fails_does_not_hide_the_others() -> None:
+    service = Service()
+    await service.put("1.1", "1.2", "1.4")
+    entries = [service.entry("1.1", "1.2", f"1.3.{number:02}") for number in range(60)]
+    last = keys.instance_row("1.2", "1.3.59")
+    service.stores.before = out_of_order("1.1", lambda _, batch: any(each.row_key == last for each in batch))
+    assert await service.store(*entries) == [STORED] * 45 + [UNAVAILABLE] * 15
+    assert [found(service, entry) for entry in entries[:45]] == [[]] * 45
+
+
+async def test_an_instance_that_occurs_twice_is_unavailable_with_its_first() -> None:
+    service = Service()
+    service.stores.before = out_of_order("1.1")
+    assert await service.store(service.entry(), service.entry()) == [UNAVAILABLE] * 2
 
 
 async def test_a_slow_commit_gives_its_hint_again() -> None:

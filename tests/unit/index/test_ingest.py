@@ -261,12 +261,13 @@ async def test_what_lies_beside_a_file_and_blobs_of_unknown_partitions_are_no_in
 
 
 @pytest.mark.spec("P-2")
-async def test_an_instance_that_somebody_else_is_storing_is_tried_again():
+@pytest.mark.parametrize("outcome", [CommitOutcome.BUSY, CommitOutcome.UNAVAILABLE])
+async def test_an_instance_that_cannot_be_committed_now_is_tried_again(outcome):
     service = Service()
     service.blobs.drop("one.dcm", file().data)
 
     async def busy(partition, entries, **_):
-        return [CommitOutcome.BUSY for _ in entries]
+        return [outcome for _ in entries]
 
     service.index.commit = busy
 
@@ -301,17 +302,16 @@ async def test_what_the_index_says_is_the_answer(outcome, failure, blobs):
 
 async def test_an_index_that_does_not_answer_leaves_the_file_to_the_trigger():
     service = Service()
-    commit = service.index.commit
 
-    async def unavailable(partition, entries):
+    async def unavailable(kind, operation):
         raise Unavailable("away")
 
-    service.index.commit = unavailable
+    service.tables.before = unavailable
     one = file()
     with pytest.raises(Unavailable):
         await service.store_one(one.data)
 
-    service.index.commit = commit
+    service.tables.before = None
     [name] = service.blobs.names()
     await service.ingest.ensure(name)
     assert await service.content(one.identifier) == one.data

@@ -7,16 +7,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shared.dicom.reasons import FailureReason
+from shared.dicomweb.urls import Urls
 from shared.dicomweb.versions import ApiVersion
 from shared.errors import InvalidRequest, TooLarge, Unavailable, UnsupportedMedia
 from shared.store import transaction
 from shared.store.request import Multipart, SingleFile
+from shared.store.response import store_response
 from tests.builders.files import PATIENT_ID, file
 from tests.builders.images import image, multipart, new_uid
 from tests.builders.store import BOUNDARY, Service
 
 B = BOUNDARY.decode()
 FILES = Multipart(BOUNDARY, "application/dicom")
+URLS = Urls("https://example.org", "v2", None)
 INVALID, ALREADY_STORED = FailureReason.VALIDATION_FAILURE, FailureReason.ALREADY_STORED
 
 
@@ -381,6 +384,30 @@ async def test_when_storage_fails_for_some_the_others_are_stored(service):
     service.blobs.before = failing("blob", "put", Unavailable("away"))
 
     assert failures(await service.store(file().data, file().data)) == [FailureReason.PROCESSING_FAILURE, None]
+
+
+@pytest.mark.spec("STOW-33")
+async def test_when_the_index_fails_for_one_study_the_others_are_stored_and_its_file_stays(service):
+    files = [file() for _ in range(3)]
+    commit, away = service.tables.commit, True
+
+    async def fails(kind, operations):
+        if away and files[1].identifier.study_instance_uid in operations[0].partition_key:
+            raise Unavailable("away")
+        await commit(kind, operations)
+
+    service.tables.commit = fails
+
+    outcomes = await service.store(*(one.data for one in files))
+
+    assert failures(outcomes) == [None, FailureReason.PROCESSING_FAILURE, None]
+    assert store_response(outcomes, version=ApiVersion.V2, urls=URLS, study=None, host="here").status == 202
+    assert len(service.blobs.names()) == 3
+
+    away = False
+    for name in service.blobs.names():
+        await service.ingest.ensure(name)
+    assert [await service.content(one.identifier) for one in files] == [one.data for one in files]
 
 
 async def test_a_repeated_instance_shares_the_fate_of_the_first(service):
