@@ -48,7 +48,8 @@ _SUSPECT_SECONDS = 600
 """A posting is removed only if nothing implied it that long ago: one that is written before its commit needs no longer
 than a minute (storage §5)."""
 _ABANDONED_SECONDS = 48 * 3600
-"""A document beside a file that does not exist belongs to nobody any more when it is that old."""
+"""A document beside a file that does not exist, or an upload that was not committed, belongs to nobody any more when it
+is that old."""
 _BLOBS_AT_ONCE = 1000
 _POSTINGS_AT_ONCE = 500
 _SAVED_EVERY = 1000
@@ -69,6 +70,8 @@ class Scrubbed:
     """Files without an instance row that were handed to the ingest."""
     dropped: int = 0
     """Files of somebody else, which the ingest was asked to look at."""
+    unfinished: int = 0
+    """Uploads that were never committed whose blocks were removed."""
     abandoned: int = 0
     """Documents without their file that were removed."""
     missing: int = 0
@@ -141,7 +144,7 @@ class Scrubber:
 
     async def _scrub_blobs(self, cursor: _Cursor, scrubbed: Scrubbed) -> None:
         page = await self._blobs.page(cursor.row_key, top=_BLOBS_AT_ONCE)
-        scrubbed.blobs += 1 + len(page.blobs)
+        scrubbed.blobs += 1 + len(page.blobs) + len(page.empty)
         here = {blob.name for blob in page.blobs}
         names = []
         for blob in page.blobs:
@@ -155,6 +158,12 @@ class Scrubber:
             elif not parts and age > _YOUNG_SECONDS:
                 scrubbed.dropped += 1
                 await self._take_in(blob.name)
+        for name in page.empty:
+            if parts := keys.parse_blob_name(name):
+                if self._clock.now() - keys.upload_time(parts.upload_id) > _ABANDONED_SECONDS:
+                    scrubbed.unfinished += await self._blobs.remove_staged(name)
+            elif not keys.file_beside(name):
+                await self._take_in(name)
         for (namespace, study), group in groupby(names, key=lambda item: item[:2]):
             place = keys.study_place(namespace, study, self._shards)
             await self._scrub_files(place, [name for *_, name in group], scrubbed)

@@ -296,6 +296,8 @@ class StoreBatch:
                 if pending.staging is not None:
                     await pending.staging
                 pending.written = await self._commit_upload(pending.upload, self._terms.blob_metadata())
+                if not pending.written:
+                    await self._check_earlier(pending.instance)
                 if pending.beside is not None:
                     await self._commit_upload(pending.beside, {})
                 else:
@@ -321,6 +323,11 @@ class StoreBatch:
                 raise
             return False
         return True
+
+    async def _check_earlier(self, instance: NewInstance) -> None:
+        """Raise BlobExists unless the blob of an earlier attempt is whole: the scrubber may be removing it."""
+        if (await self._blobs.properties(instance.blob)).length != instance.length:
+            raise BlobExists("The blob of an earlier attempt has another length")
 
     async def _commit(self, entries: Sequence[_Entry]) -> None:
         """Commit written instances to the index. Whatever was committed stays, whatever happens after."""

@@ -138,6 +138,10 @@ class AzureBlobStore:
         """At most `top` of all blobs, by name, in one request."""
         return await self._sdk.page(marker, top=top)
 
+    async def remove_staged(self, name: str) -> bool:
+        """Remove staged blocks of which no blob was made, or a blob of no bytes."""
+        return await self._sdk.remove_staged(name)
+
     async def copy_to(self, container: str, name: str, *, etag: str, metadata: Mapping[str, str]) -> None:
         """Copy that version of a blob to the same name in another container. Raises BlobNotFound."""
         await self._sdk.copy_to(container, name, etag=etag, metadata=metadata)

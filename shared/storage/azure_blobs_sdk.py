@@ -123,7 +123,7 @@ class SdkBlobStore:
 
     async def page(self, marker: str = "", *, top: int = 1000) -> BlobPage:
         """At most `top` of all blobs, by name, in one request."""
-        listing = self._container().list_blobs(include=["metadata"], results_per_page=top)
+        listing = self._container().list_blobs(include=["metadata", "uncommittedblobs"], results_per_page=top)
         pages = listing.by_page(continuation_token=marker or None)
         try:
             found = [blob async for blob in await anext(pages)]
@@ -131,8 +131,21 @@ class SdkBlobStore:
             return BlobPage((), "")
         except AzureError as error:
             raise failure(error) from None
-        blobs = [_properties(blob.name, blob.size, blob.etag, blob.creation_time, blob.metadata)[0] for blob in found]
-        return BlobPage(blobs, str(getattr(pages, "continuation_token", None) or ""))
+        blobs = [
+            _properties(blob.name, blob.size, blob.etag, blob.creation_time, blob.metadata)[0]
+            for blob in found
+            if blob.size
+        ]
+        empty = [blob.name for blob in found if not blob.size]
+        return BlobPage(blobs, str(getattr(pages, "continuation_token", None) or ""), empty)
+
+    async def remove_staged(self, name: str) -> bool:
+        """Remove staged blocks of which no blob was made, or a blob of no bytes: one of no blocks displaces them."""
+        try:
+            empty = await self.commit_blocks(name, [], 0, {UPLOAD_ID: new_upload_id()})
+        except BlobExists:  # left by somebody who did not come to remove it; or the upload was committed this moment
+            empty = await self.properties(name)
+        return not empty.length and await self.delete(name, etag=empty.etag)
 
     async def copy_to(self, container: str, name: str, *, etag: str, metadata: Mapping[str, str]) -> None:
         """Copy that version of a blob to the same name in another container. Raises BlobNotFound."""

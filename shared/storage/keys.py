@@ -257,6 +257,14 @@ def dropped_upload_id(blob: str, created_ms: int) -> str:
     return _ulid(created_ms, int(_digest(blob)[:20], 16))
 
 
+def upload_time(upload_id: str) -> float:
+    """When an upload began, or the file was dropped, in seconds since 1970."""
+    number = 0
+    for character in upload_id[:10]:
+        number = number << 5 | _CROCKFORD.index(character)
+    return number / 1000
+
+
 def upload_id_of(blob: str) -> str:
     """The upload id in the name of a blob that the service wrote: its last component, without suffix."""
     return blob.rpartition("/")[2].removesuffix(".dcm")

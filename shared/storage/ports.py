@@ -52,7 +52,10 @@ class BlobPage:
     """Part of a listing, by name; `next_marker` is where the next page starts, '' at the end."""
 
     blobs: Sequence[BlobProperties]
+    """Without those of no bytes."""
     next_marker: str
+    empty: Sequence[str] = ()
+    """The names of blobs of no bytes, and of uploads that were never committed: a listing does not tell which."""
 
 
 class BlobUpload(Protocol):
@@ -133,6 +136,13 @@ class BlobStore(Protocol):
 
     async def page(self, marker: str = "", *, top: int = 1000) -> BlobPage:
         """At most `top` (≤ 5000) of all blobs, by name, in one request; `marker` is where the page before ended."""
+        ...
+
+    async def remove_staged(self, name: str) -> bool:
+        """Remove blocks that were staged under a name of which no blob was ever made, or a blob of no bytes.
+
+        False when there is a blob with content. Whoever is still staging there finds that its commit fails.
+        """
         ...
 
     async def copy_to(self, container: str, name: str, *, etag: str, metadata: Mapping[str, str]) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
 
+from shared.errors import Unavailable
 from shared.storage.blob_upload import UPLOAD_ID, StagedUpload, check_metadata, new_upload_id
 from shared.storage.ports import BlobExists, BlobNotFound, BlobPage, BlobProperties
 
@@ -134,10 +135,25 @@ class MemoryBlobStore:
 
     async def page(self, marker: str = "", *, top: int = 1000) -> BlobPage:
         await self._begin("list")
-        names = [name for name in self.names() if name >= marker]
-        page = BlobPage([self._blobs[name].properties(name) for name in names[:top]], "".join(names[top : top + 1]))
+        staged = {name for name, _ in self._staged}
+        names = [name for name in sorted({*self._blobs, *staged}) if name >= marker]
+        full = [name for name in names[:top] if name in self._blobs and self._blobs[name].data]
+        page = BlobPage(
+            [self._blobs[name].properties(name) for name in full],
+            "".join(names[top : top + 1]),
+            [name for name in names[:top] if name not in full],
+        )
         await self._end("list")
         return page
+
+    async def remove_staged(self, name: str) -> bool:
+        await self._begin("delete")
+        empty = name not in self._blobs or not self._blobs[name].data
+        if empty:
+            self._blobs.pop(name, None)
+            self._staged = {key: data for key, data in self._staged.items() if key[0] != name}
+        await self._end("delete")
+        return empty
 
     async def copy_to(self, container: str, name: str, *, etag: str, metadata: Mapping[str, str]) -> None:
         check_metadata(metadata)
@@ -173,9 +189,9 @@ class MemoryBlobStore:
         self, name: str, blocks: Sequence[str], length: int, metadata: Mapping[str, str]
     ) -> BlobProperties:
         await self._begin("commit")
+        if any((name, block) not in self._staged for block in blocks):
+            raise Unavailable("The blob was not written")
         properties = self._create(name, b"".join(self._staged[name, block] for block in blocks), metadata)
-        for block in blocks:
-            del self._staged[name, block]
         assert properties.length == length
         await self._end("commit")
         return properties
@@ -186,6 +202,8 @@ class MemoryBlobStore:
         if name in self._blobs:
             raise BlobExists("A blob of that name exists")
         self.drop(name, data, dict(metadata))
+        for staged in [key for key in self._staged if key[0] == name]:
+            del self._staged[staged]
         return self._blobs[name].properties(name)
 
     def _find(self, name: str) -> _Blob:

@@ -152,18 +152,27 @@ async def test_a_file_that_must_not_be_stored_is_removed_unless_it_is_somebody_e
     assert len(await store.names()) == 1
 
 
-async def test_an_upload_that_was_never_committed_is_no_blob(store):
-    """The client went away in the middle of a large file."""
-    upload = store.blobs.upload(name_of(file()))
+async def test_the_blocks_of_an_upload_that_was_never_committed_are_removed(store):
+    """The client went away in the middle of a large file, or the process died."""
+    known = file()
+    await store.store(known)
+    name = name_of(file())
+    upload = store.blobs.upload(name)
     await upload.write(bytes(BLOCK_BYTES + 1))
     await upload.stage()
     await upload.abort()
-    store.hours = 2
+    await store.blobs.put(name_of(file()), b"", {})  # a run of the scrubber has died in between
+    assert name in (await store.blobs.page()).empty
+    assert name not in await store.names()
 
+    store.hours = 47
+    assert (await store.walk()).unfinished == 0, "it may still be under way"
+    store.hours = 49
     scrubbed = await store.walk()
 
-    assert await store.names() == []
-    assert (scrubbed.ingested, scrubbed.dropped, scrubbed.abandoned) == (0, 0, 0)
+    assert (scrubbed.unfinished, scrubbed.ingested, scrubbed.dropped) == (2, 0, 0)
+    assert (await store.blobs.page()).empty == []
+    assert await store.names() == [(await store.stored(known)).blob]
 
 
 async def test_a_document_without_its_file_is_removed(store):

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from shared.errors import Unavailable
 from shared.storage.azure_blobs import AzureBlobStore
 from shared.storage.azure_blobs_sdk import SdkBlobStore
 from shared.storage.blob_upload import BLOCK_BYTES, SINGLE_PUT_BYTES
@@ -295,6 +296,39 @@ async def test_an_upload_that_was_never_committed_is_in_no_listing(blobs: BlobSt
     with pytest.raises(BlobNotFound):
         await blobs.properties(NAME)
     await upload.abort()
+
+
+async def test_a_page_names_what_has_no_bytes_and_that_can_be_removed(blobs: BlobStore) -> None:
+    upload = blobs.upload(NAME)
+    await upload.write(bytes(BLOCK_BYTES + 1))
+    await upload.stage()
+    await upload.abort()
+    await blobs.put("x/empty", b"", {})
+    await blobs.put("x/full", b"full", {})
+    page = await blobs.page()
+    assert [blob.name for blob in page.blobs] == ["x/full"]
+    assert sorted(page.empty) == sorted([NAME, "x/empty"])
+
+    assert await blobs.remove_staged(NAME) is True
+    assert (await blobs.page()).empty == ["x/empty"]
+    assert await blobs.remove_staged("x/empty") is True
+    assert (await blobs.page()).empty == []
+    assert await blobs.remove_staged("x/full") is False
+    assert await blobs.read("x/full") == b"full"
+
+
+async def test_an_upload_whose_blocks_are_removed_meanwhile_fails_and_can_be_repeated(blobs: BlobStore) -> None:
+    data = bytes(BLOCK_BYTES + 1)
+    upload = blobs.upload(NAME)
+    await upload.write(data)
+    await upload.stage()
+    assert await blobs.remove_staged(NAME) is True
+    with pytest.raises((Unavailable, BlobExists)):
+        await upload.commit(METADATA)
+    again = blobs.upload(NAME)
+    await again.write(data)
+    await again.commit(METADATA)
+    assert (await blobs.properties(NAME)).length == len(data)
 
 
 async def test_a_blob_is_copied_into_another_container_and_replaces_what_is_there(

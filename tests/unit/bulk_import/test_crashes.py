@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from shared.dicom.reasons import FailureReason
+from shared.storage import keys
 from tests.builders.files import PATIENT_NAME, file
 from tests.builders.images import image
 from tests.unit.bulk_import.inbox import Inbox, event
@@ -159,3 +160,23 @@ async def test_several_messages_at_once_store_a_file_once():
     assert len(inbox.service.blobs.names()) == 1
     assert inbox.files.names() == inbox.errors.names() == []
     assert inbox.error_records == []
+
+
+async def test_a_blob_of_an_earlier_attempt_is_taken_only_if_it_is_whole():
+    """What removes uploads that were never committed puts a blob of no bytes in their place for a moment."""
+    inbox, one = Inbox(), file()
+    inbox.files.drop("a.dcm", one.data)
+    properties = await inbox.files.properties("a.dcm")
+    upload_id = keys.dropped_upload_id(
+        f"import-container/a.dcm/{properties.etag}", int(properties.created.timestamp() * 1000)
+    )
+    name = keys.blob_name(keys.DEFAULT_NAMESPACE, one.identifier, upload_id)
+    inbox.service.blobs.drop(name, b"")
+    await inbox.deliver(event("a.dcm"))
+    assert inbox.files.names() == ["a.dcm"]
+    assert await inbox.service.blobs.remove_staged(name) is True
+
+    assert await inbox.work_off() == [10]
+
+    assert inbox.service.blobs.content(name) == one.data
+    assert inbox.files.names() == []
