@@ -5,11 +5,12 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 
 from shared import telemetry
 from shared.dicom.identifiers import InstanceIdentifier
 from shared.errors import Unavailable
-from shared.index.attempts import ROUNDS, pause
+from shared.index.attempts import ROUNDS, patiently, pause
 from shared.index.changes import Change
 from shared.index.clock import HybridClock
 from shared.index.expiry import schedule_expiry
@@ -63,6 +64,8 @@ class Committed:
     outcomes: dict[InstanceIdentifier, CommitOutcome] = field(default_factory=dict)
     changes: list[Change] = field(default_factory=list)
     """What has to become visible before the caller answers."""
+    is_new: bool = False
+    """Whether this has made the study."""
 
 
 class Committer:
@@ -87,7 +90,8 @@ class Committer:
         for attempt in range(ROUNDS):
             await pause(attempt)
             try:
-                waiting = await self._round(place, waiting, result, look=attempt > 0 or not optimistic)
+                look = attempt > 0 or not optimistic
+                waiting = await patiently(partial(self._round, place, waiting, result, look=look))
             except Unavailable as error:
                 telemetry.failure("instances-not-committed", error, instances=len(waiting))
                 given_up = CommitOutcome.UNAVAILABLE
@@ -181,6 +185,7 @@ class Committer:
                 await self._take_back(place, posted)
             return False
         self._sort_keys.put(place, sort_key)
+        result.is_new = anchor.verb == "insert"
         result.changes += changes
         result.outcomes |= dict.fromkeys((entry.identifier for entry in entries), CommitOutcome.STORED)
         return True

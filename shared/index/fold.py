@@ -49,12 +49,13 @@ class Folder:
             lock = self._locks[place.partition_key] = asyncio.Lock()
         return lock
 
-    async def fold(self, place: StudyPlace) -> frozenset[str]:
+    async def fold(self, place: StudyPlace, rows: StudyRows | None = None) -> frozenset[str]:
         """Fold the oldest pending changes, once, while holding the lock.
 
-        Returns the ids of those that this fold has folded: none if another one was faster.
+        `rows` are those of the study if the caller has just read them. Returns the ids of the changes that this fold
+        has folded: none if another one was faster.
         """
-        rows = await read_study(self._tables, place)
+        rows = rows or await read_study(self._tables, place)
         changes = rows.foldable[:FOLDED_AT_ONCE]
         if changes and await self._fold(place, rows, changes, logged=None):
             return frozenset(change.id for change in changes)
@@ -165,8 +166,9 @@ class _Fold:
         for uid in self._touched:
             had, has = uid in self._rows.series, uid not in self._emptied
             old, new = self._old.series[uid].plain() if had else {}, self._new.series[uid].plain()
-            if had != has or old != new:
-                before |= series_postings(sort_key, study, uid, old) if had else {}
+            if had != has or old != new or not has:
+                # What came and went in one fold may have been posted by one that did not come to its end.
+                before |= series_postings(sort_key, study, uid, old) if had or not has else {}
                 after |= series_postings(sort_key, study, uid, new) if has else {}
         added = {row_key: row for row_key, row in after.items() if row_key not in before}
         obsolete = before | self._passed_over()

@@ -8,6 +8,7 @@ from shared import telemetry
 from shared.dicom.identifiers import InstanceIdentifier, ResourceIdentifier
 from shared.dicomweb.partitions import Partition
 from shared.errors import Unavailable
+from shared.index.attempts import patiently
 from shared.index.changes import Change
 from shared.index.clock import HybridClock
 from shared.index.commit import MOST_INSTANCES, Committed, Committer, SortKeys
@@ -30,6 +31,8 @@ _BATCH_BYTES = 3_500_000
 _ROW_BYTES = 8_000
 """Of an instance and its change, without metadata and frame table."""
 _BATCHES_IN_FLIGHT = 4
+_STUDIES_IN_FLIGHT = 8
+"""Of one request: each takes some ten requests to the tables, and what queues up there for too long is given up."""
 
 
 class InstanceIndex:
@@ -102,13 +105,13 @@ class InstanceIndex:
         for entry in entries:
             by_study.setdefault(entry.identifier.study_instance_uid, []).append(entry)
         places = [self._place(partition, study) for study in by_study]
-        results = await asyncio.gather(
-            *(
-                self._commit_study(place, batch, late=late)
-                for place, batch in zip(places, by_study.values(), strict=True)
-            ),
-            return_exceptions=True,
-        )
+        slots = asyncio.Semaphore(_STUDIES_IN_FLIGHT)
+
+        async def commit(place: StudyPlace, batch: Sequence[NewInstance]) -> dict[InstanceIdentifier, CommitOutcome]:
+            async with slots:
+                return await self._commit_study(place, batch, late=late)
+
+        results = await asyncio.gather(*map(commit, places, by_study.values()), return_exceptions=True)
         self._announce(places)
         outcomes: dict[InstanceIdentifier, CommitOutcome] = {}
         for result in results:
@@ -135,7 +138,8 @@ class InstanceIndex:
         committed = [result for result in results if isinstance(result, Committed)]
         outcomes = {identifier: outcome for result in committed for identifier, outcome in result.outcomes.items()}
         changes = [change for result in committed for change in result.changes]
-        if changes and not await self._show(place, changes):
+        is_new = any(result.is_new for result in committed)
+        if changes and not await self._show(place, changes, is_new=is_new):
             hidden = {
                 InstanceIdentifier(place.study_instance_uid, change.series, change.instance) for change in changes
             }
@@ -145,15 +149,19 @@ class InstanceIndex:
                 raise result
         return outcomes
 
-    async def _show(self, place: StudyPlace, changes: Sequence[Change]) -> bool:
+    async def _show(self, place: StudyPlace, changes: Sequence[Change], *, is_new: bool) -> bool:
         """Make committed changes visible; False if the data stores did not let that come to its end."""
+
+        async def show() -> None:
+            sort_key = await make_visible(self._tables, self._folder, place, changes, is_new=is_new)
+            self._sort_keys.put(place, sort_key) if sort_key else self._sort_keys.forget(place)
+
         try:
-            sort_key = await make_visible(self._tables, self._folder, place, changes)
+            await patiently(show)
         except Unavailable as error:
             telemetry.failure("instances-not-visible", error, instances=len(changes))
             self._sort_keys.forget(place)
             return False
-        self._sort_keys.put(place, sort_key) if sort_key else self._sort_keys.forget(place)
         return True
 
     def _announce(self, places: Sequence[StudyPlace]) -> None:

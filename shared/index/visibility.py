@@ -10,11 +10,12 @@ from shared.index.attempts import ROUNDS, pause
 from shared.index.changes import Change
 from shared.index.fold import FOLDED_AT_ONCE, Folder, post
 from shared.index.postings import Postings, instance_postings
+from shared.index.study_rows import StudyRows, read_study
 from shared.index.summary import EXPIRES, PSEUDO
 from shared.index.values import Attributes
 from shared.storage import keys
 from shared.storage.keys import StudyPlace
-from shared.storage.ports import TableStore
+from shared.storage.ports import Entity, TableStore
 
 _COLUMNS = ("sk", "attrs", "n", "op", "dn")
 _MANY_PENDING = 60
@@ -33,6 +34,20 @@ class _Seen:
     deletions: dict[str, str]
     """Instance digest to the id of its pending deletion."""
     instances: int = 0
+
+    def add_pending(self, change_id: str, operation: object, delta: int) -> None:
+        """Note a pending change."""
+        self.pending.add(change_id)
+        self.instances += delta
+        if operation == "delete":
+            self.deletions[change_id[17:]] = max(change_id, self.deletions.get(change_id[17:], ""))
+
+    def add_row(self, entity: Entity) -> None:
+        """Note the summary, or that of a series; other rows have no attributes."""
+        attributes = entity.properties.get("attrs")
+        if isinstance(attributes, bytes):
+            self.rows[entity.row_key] = orjson.loads(attributes)
+            self.instances += int(entity.properties["n"]) if entity.row_key == keys.SUMMARY else 0
 
     def not_shown(self, changes: Mapping[str, Change]) -> dict[str, Change]:
         """The changes that have to be folded before every query finds what they brought."""
@@ -71,17 +86,21 @@ class _Seen:
         return value == text or not text or (bool(value) and source > change_id)
 
 
-async def make_visible(tables: TableStore, folder: Folder, place: StudyPlace, changes: Sequence[Change]) -> str:
+async def make_visible(
+    tables: TableStore, folder: Folder, place: StudyPlace, changes: Sequence[Change], *, is_new: bool
+) -> str:
     """Return when every query finds what the committed `changes` of a study brought; the study's sort key.
 
-    Raises Unavailable when that takes too many rounds; the changes are committed nevertheless.
+    Of a study that `is_new` nothing is folded yet: what a fold needs is read at once, instead of after a look.
+    Raises Unavailable when it takes too many rounds; the changes are committed nevertheless.
     """
     waiting = {change.id: change for change in changes}
     spare_folds = 1 + len(changes) // FOLDED_AT_ONCE
     posted_under = None
     for attempt in range(ROUNDS):
         await pause(attempt)
-        seen = await _look(tables, place)
+        rows = await read_study(tables, place) if is_new and not attempt else None
+        seen = _seen_in(rows) if rows else await _look(tables, place)
         if not seen.sort_key:
             return ""  # deleted and cleaned up meanwhile
         if seen.sort_key != posted_under:
@@ -94,11 +113,13 @@ async def make_visible(tables: TableStore, folder: Folder, place: StudyPlace, ch
         lock = folder.lock(place)
         raced = lock.locked()
         async with lock:
+            if raced:
+                rows = None  # somebody has folded since they were read
             if raced and waiting:
                 waiting = (await _look(tables, place)).not_shown(waiting)
             if waiting or crowded:
                 spare_folds -= 1
-                folded = await folder.fold(place)
+                folded = await folder.fold(place, rows)
                 waiting = {change.id: change for change in waiting.values() if change.id not in folded}
                 if not waiting and (not crowded or not folded):
                     return seen.sort_key
@@ -125,14 +146,20 @@ async def _look(tables: TableStore, place: StudyPlace) -> _Seen:
         if row_key == keys.ANCHOR:
             seen.sort_key = str(properties["sk"])
         elif row_key.startswith("D!"):
-            change_id = row_key[2:]
-            seen.pending.add(change_id)
-            seen.instances += int(properties["dn"])
-            if properties["op"] == "delete":
-                seen.deletions[change_id[17:]] = max(change_id, seen.deletions.get(change_id[17:], ""))
-        elif isinstance(attributes := properties.get("attrs"), bytes):
-            seen.rows[row_key] = orjson.loads(attributes)
-            seen.instances += int(properties["n"]) if row_key == keys.SUMMARY else 0
+            seen.add_pending(row_key[2:], properties["op"], int(properties["dn"]))
+        else:
+            seen.add_row(entity)
+    return seen
+
+
+def _seen_in(rows: StudyRows) -> _Seen:
+    """The same, of rows that have been read for a fold."""
+    seen = _Seen(rows.sort_key, {}, set(), {})
+    for change in rows.pending:
+        seen.add_pending(change.id, change.operation, change.delta)
+    for entity in (rows.summary, *rows.series.values()):
+        if entity is not None:
+            seen.add_row(entity)
     return seen
 
 

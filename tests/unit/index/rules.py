@@ -76,7 +76,7 @@ OMISSIONS = (
     Omission(
         "a store answers only when it is visible",
         "instances",
-        "            sort_key = await make_visible(self._tables, self._folder, place, changes)\n",
+        "            sort_key = await make_visible(self._tables, self._folder, place, changes, is_new=is_new)\n",
         '            sort_key = ""\n',
     ),
     Omission(

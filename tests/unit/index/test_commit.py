@@ -47,6 +47,15 @@ async def test_an_instance_that_changes_nothing_is_not_folded_before_the_answer(
     assert len(service.stores.facts().rows.pending) == 1
 
 
+async def test_the_first_instance_of_a_study_is_folded_from_one_look_at_it() -> None:
+    service = Service()
+    before = service.tables.requests
+    await service.put("1.1", "1.2", "1.3")
+    # The anchor, the hint, the posting, the commit; a look; the postings of the study and its series, the fold.
+    assert service.tables.requests - before == 7
+    assert service.stores.facts().rows.pending == []
+
+
 async def test_ten_instances_of_a_study_cost_few_requests() -> None:
     service = Service()
     await service.put("1.1", "1.2", "1.3")
@@ -320,6 +329,47 @@ async def test_a_study_that_cannot_be_committed_does_not_hide_that_others_were(
     service.stores.before = None
     assert await service.store(entries[1]) == [STORED]
     assert found(service, entries[1]) == []
+
+
+@pytest.mark.parametrize("which", [commits, folds, posts])
+async def test_a_store_that_is_busy_for_a_moment_is_tried_again(
+    which: Callable[[str, Sequence[Operation]], bool],
+) -> None:
+    service = Service()
+    entry = service.entry()
+    refusals = 2
+
+    async def busy(kind: str, operations: Sequence[Operation]) -> None:
+        nonlocal refusals
+        if which(kind, operations) and refusals:
+            refusals -= 1
+            raise Unavailable("busy")
+
+    service.stores.before = busy
+    assert await service.store(entry) == [STORED]
+    assert refusals == 0
+    assert found(service, entry) == []
+
+
+async def test_of_many_studies_of_one_request_a_few_are_committed_at_a_time() -> None:
+    service = Service()
+    entries = [service.entry(f"1.1.{number}", "1.2", "1.3") for number in range(40)]
+    under_way, most = 0, 0
+
+    async def begin(kind: str, operation: str) -> None:
+        nonlocal under_way, most
+        under_way += kind == "dicom" and operation == "commit"
+        most = max(most, under_way)
+        await asyncio.sleep(0)
+
+    async def end(kind: str, operation: str) -> None:
+        nonlocal under_way
+        await asyncio.sleep(0)
+        under_way -= kind == "dicom" and operation == "commit"
+
+    service.tables.before, service.tables.after = begin, end
+    assert await service.store(*entries) == [STORED] * 40
+    assert 1 < most <= 8
 
 
 async def test_of_a_batch_that_fails_on_its_way_what_was_decided_is_told() -> None:
