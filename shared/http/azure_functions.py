@@ -31,10 +31,12 @@ _RUNTIMES = ("azure_functions_runtime.http_v2", "azure_functions_worker.http_v2"
 
 type HttpFunction = Callable[[HostRequest, func.Context], Awaitable[HostResponse]]
 
+_access_lines = logging.getLogger("uvicorn.access")
+
 
 def _silence() -> None:
     """Access lines, and what runtime and SDKs write per request, cost half the throughput and hold URIs."""
-    logging.getLogger("uvicorn.access").addFilter(lambda _: False)
+    _access_lines.addFilter(lambda _: False)
     for name in ("azure", "azure.functions"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
@@ -63,6 +65,7 @@ def http_function(boundary: Boundary, resource: Resource, handler: Handler, chec
     """What the runtime calls for each request to `resource`."""
 
     async def function(req: HostRequest, context: func.Context) -> HostResponse:
+        _access_lines.disabled = True  # the server enables it when it starts; to make lines nobody sees costs, too
         try:
             return to_host(await boundary.run(resource, from_host(req), handler, checks))
         finally:
