@@ -88,6 +88,16 @@ async def relayed(
         server.close()
 
 
+@asynccontextmanager
+async def opened(adapter: Adapter, endpoint: str, container: str, credential: SharedKey) -> AsyncIterator[Store]:
+    """A store that is closed also when the test fails: what it leaves open would fail another test, much later."""
+    store = adapter(endpoint, container, credential)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
 def putting(line: str) -> bool:
     return line.startswith("PUT") and "comp=block&" not in line and "restype" not in line
 
@@ -177,46 +187,46 @@ async def test_a_read_whose_answer_was_lost_is_repeated(
 async def test_without_its_container_nothing_is_said_to_be_missing(
     adapter: Adapter, connection: StorageConnection, prefix: str
 ) -> None:
-    store = adapter(connection.blob_endpoint, prefix, connection.credential)
-    requests: list[Callable[[], Awaitable[object]]] = [
-        lambda: store.read(NAME),
-        lambda: store.read(NAME, 1, 2),
-        lambda: store.open(NAME),
-        lambda: store.properties(NAME),
-        lambda: store.delete(NAME),
-        lambda: store.put(NAME, b"x", {}),
-        lambda: store_blob(store, bytes(SINGLE_PUT_BYTES + 1)),
-        store.ping,
-    ]
-    for request in requests:
-        assert type(await failure(request())) is Unavailable
-    assert type(await failure(anext(store.list()))) is Unavailable
-    await store.close()
+    async with opened(adapter, connection.blob_endpoint, prefix, connection.credential) as store:
+        requests: list[Callable[[], Awaitable[object]]] = [
+            lambda: store.read(NAME),
+            lambda: store.read(NAME, 1, 2),
+            lambda: store.open(NAME),
+            lambda: store.properties(NAME),
+            lambda: store.delete(NAME),
+            lambda: store.put(NAME, b"x", {}),
+            lambda: store_blob(store, bytes(SINGLE_PUT_BYTES + 1)),
+            store.ping,
+        ]
+        for request in requests:
+            assert type(await failure(request())) is Unavailable
+        assert type(await failure(anext(store.list()))) is Unavailable
 
 
 @both
 async def test_a_refusal_is_told_as_one(adapter: Adapter, connection: StorageConnection, prefix: str) -> None:
-    store = adapter(connection.blob_endpoint, prefix, SharedKey("devstoreaccount1", "AAAA"))
-    for request in (
-        store.read(NAME),
-        store.open(NAME),
-        store.properties(NAME),
-        store.delete(NAME),
-        store.put(NAME, b"x", {}),
-        store.ensure_container(),
-        store.ping(),
-    ):
-        assert type(await failure(request)) is DependencyRefused
-    await store.close()
+    stranger = SharedKey("devstoreaccount1", "AAAA")
+    async with opened(adapter, connection.blob_endpoint, prefix, stranger) as store:
+        requests: list[Callable[[], Awaitable[object]]] = [
+            lambda: store.read(NAME),
+            lambda: store.open(NAME),
+            lambda: store.properties(NAME),
+            lambda: store.delete(NAME),
+            lambda: store.put(NAME, b"x", {}),
+            store.ensure_container,
+            store.ping,
+        ]
+        for request in requests:
+            assert type(await failure(request())) is DependencyRefused
 
 
 @both
 async def test_a_service_that_cannot_be_reached_is_unavailable(
     adapter: Adapter, connection: StorageConnection, prefix: str
 ) -> None:
-    store = adapter("http://127.0.0.1:1/devstoreaccount1", prefix, connection.credential)
-    results = await asyncio.gather(
-        *(failure(request) for request in (store.read(NAME), store.put(NAME, b"x", {}), store.properties(NAME)))
-    )
-    assert {type(result) for result in results} == {Unavailable}
-    await store.close()
+    nowhere = "http://127.0.0.1:1/devstoreaccount1"
+    async with opened(adapter, nowhere, prefix, connection.credential) as store:
+        results = await asyncio.gather(
+            *(failure(request) for request in (store.read(NAME), store.put(NAME, b"x", {}), store.properties(NAME)))
+        )
+        assert {type(result) for result in results} == {Unavailable}
