@@ -1,15 +1,22 @@
 """Repeating what lost a race or got no answer (storage §1.6, §5)."""
 
 import asyncio
+import logging
 import random
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
+from shared import telemetry
 from shared.errors import Unavailable
 from shared.storage.ports import Ambiguous, Kind, Operation, TableStore
 
 ROUNDS = 30
 """Optimistic rounds before a caller gives up."""
 
+PAUSES = (0.25, 1.0, 4.0)
+"""Seconds between two attempts at what a data store did not let be done."""
+
+_PATIENCE_SECONDS = 60.0
+"""Nothing is begun again after that: the client's request must be answered while somebody waits."""
 _ANSWERS = 6
 _BATCH = 100
 
@@ -18,6 +25,23 @@ async def pause(round_number: int) -> None:
     """Wait before optimistic round `round_number` (0: no wait); the jitter grows."""
     if round_number:
         await asyncio.sleep(random.random() * min(0.005 * 1.5**round_number, 1.0))
+
+
+async def patiently[T](act: Callable[[], Awaitable[T]]) -> T:
+    """Do what may be done again until the data stores let it: what they refuse for being busy, they often take a second
+    later, and only who sent the files could begin anew. Raises Unavailable.
+    """
+    time = asyncio.get_running_loop().time
+    begun = time()
+    for seconds in PAUSES:
+        try:
+            return await act()
+        except Unavailable as error:
+            if time() - begun > _PATIENCE_SECONDS:
+                raise
+            telemetry.failure("tried-again", error, level=logging.WARNING)
+        await asyncio.sleep(seconds * random.uniform(0.5, 1.5))
+    return await act()
 
 
 async def settle(tables: TableStore, kind: Kind, operations: Sequence[Operation]) -> None:

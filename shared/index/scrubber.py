@@ -14,7 +14,6 @@ from hashlib import sha1
 from itertools import groupby
 
 from shared import telemetry
-from shared.errors import DicomServiceError
 from shared.index.attempts import settle
 from shared.index.changes import Cleanup
 from shared.index.clock import HybridClock
@@ -34,7 +33,6 @@ from shared.storage.ports import (
     Kind,
     Operation,
     PreconditionFailed,
-    StorageError,
     TableStore,
     Value,
 )
@@ -174,7 +172,7 @@ class Scrubber:
     async def _take_in(self, blob: str) -> None:
         try:
             await self._ensure(blob)
-        except (DicomServiceError, StorageError) as error:
+        except Exception as error:  # noqa: BLE001 - one file that trips the reader must not end every walk at its place
             telemetry.failure("scrubbed-file-not-indexed", error, blob=telemetry.pseudonym(blob))
 
     async def _scrub_files(self, place: StudyPlace, names: Sequence[str], scrubbed: Scrubbed) -> None:

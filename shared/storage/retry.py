@@ -6,10 +6,13 @@ made, or the service said that it was too busy to look. Everything else is for t
 """
 
 import asyncio
+import logging
 import random
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from shared import telemetry
 from shared.storage.http_answer import StorageResponse
 from shared.storage.http_connection import NoAnswer, NotSent
 
@@ -49,20 +52,29 @@ async def send_patiently(
     while True:
         last = attempt + 1 >= backoff.attempts
         least = 0.0
+        begun = time.perf_counter()
         try:
             response = await send()
-        except NotSent:
-            if last:
-                raise
-        except NoAnswer:
-            if last or not is_read:
+        except (NotSent, NoAnswer) as error:
+            _report(str(error), begun, is_read=is_read)
+            if last or not (is_read or isinstance(error, NotSent)):
                 raise
         else:
+            if response.status_code in _TRANSIENT:
+                _report(str(response.status_code), begun, is_read=is_read)
             if last or not (was_turned_away(response) or (is_read and response.status_code in _TRANSIENT)):
                 return response
             least = _retry_after(response)
         await asyncio.sleep(max(least, backoff.pause(attempt)))
         attempt += 1
+
+
+def _report(reason: str, begun: float, *, is_read: bool) -> None:
+    """An attempt that was not served. What was asked for stays out: keys are patient data."""
+    milliseconds = round((time.perf_counter() - begun) * 1000)
+    telemetry.event(
+        "storage-attempt-failed", level=logging.WARNING, read=is_read, reason=reason, milliseconds=milliseconds
+    )
 
 
 def _retry_after(response: StorageResponse) -> float:

@@ -5,7 +5,7 @@ import pytest
 from shared.index.values import CommitOutcome
 from shared.storage.ports import Ambiguous
 from tests.unit.index.chaos import Crashed
-from tests.unit.index.invariants import at_every_moment, when_acknowledged, when_all_is_done
+from tests.unit.index.invariants import at_every_moment, stale_postings, when_acknowledged, when_all_is_done
 from tests.unit.index.service import PARTITION, Service, Stores, commits, folds
 
 
@@ -155,6 +155,21 @@ async def test_what_a_lost_fold_has_posted_in_vain_is_removed() -> None:
     await crashing_store(other, "1.1", "1.2", "1.3.2", name="Winning^Name")
     await Service(service.stores).settle()
     assert not any("passed" in row_key for row_key in service.stores.facts().postings)
+    assert healthy(service.stores) == []
+
+
+async def test_a_series_that_came_and_went_in_one_fold_leaves_no_posting_of_a_lost_one() -> None:
+    service = Service()
+    await service.put("1.1", "1.2.2", "1.4")
+    service.stores.once(folds, crash)
+    with pytest.raises(Crashed):
+        await service.put("1.1", "1.2.1", "1.3", modality="MR")
+    assert any(row_key.startswith("su!1.2.1!") for row_key in service.stores.facts().postings)
+    service.stores.once_after(commits, crash)
+    with pytest.raises(Crashed):
+        await Service(service.stores).delete("1.1", "1.2.1")
+    await Service(service.stores).settle()
+    assert stale_postings([service.stores.facts()]) == set()
     assert healthy(service.stores) == []
 
 

@@ -70,6 +70,16 @@ async def test_a_file_whose_event_was_lost_is_indexed_once_it_is_old_enough() ->
     assert known.blob not in service.ensured
 
 
+async def test_a_file_that_trips_the_reader_does_not_end_the_walk() -> None:
+    service = Scrubbing()
+    lost = service.entry()
+    service.blobs.drop("aaa.dcm", b"nobody knows it")  # KeyError
+    service.stores.time.seconds += 2 * HOUR
+    scrubbed = await service.walk()
+    assert (scrubbed.dropped, scrubbed.ingested) == (1, 1)
+    assert sorted(service.ensured) == sorted(["aaa.dcm", lost.blob])
+
+
 async def test_a_deleted_or_replaced_file_in_its_retention_is_left_alone() -> None:
     service = Scrubbing()
     await service.put("1.1", "1.2", "1.3")

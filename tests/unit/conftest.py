@@ -1,0 +1,11 @@
+"""What holds for all unit tests."""
+
+import pytest
+
+from shared.index import attempts
+
+
+@pytest.fixture(autouse=True)
+def _no_time_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stores in memory are as busy a second later as they are now: what is tried again is tried at once."""
+    monkeypatch.setattr(attempts, "PAUSES", (0.0,) * len(attempts.PAUSES))
