@@ -11,7 +11,17 @@ import aiohttp
 from benchmarks import instances, report
 from benchmarks.client import Client
 from benchmarks.measure import Bench, Processes, Result, Telemetry
-from benchmarks.scenarios import aftermath, bulk_import, change_feed, large, retrieve, search, store, transcode
+from benchmarks.scenarios import (
+    aftermath,
+    bulk_import,
+    change_feed,
+    large,
+    long_feed,
+    retrieve,
+    search,
+    store,
+    transcode,
+)
 from benchmarks.service import LocalService, local_service
 
 type Group = Callable[[Bench, Client, LocalService | None], Awaitable[None]]
@@ -25,6 +35,7 @@ GROUPS: dict[str, Group] = {
     "aftermath": aftermath.run,
     "bulk_import": bulk_import.run,
     "change_feed": change_feed.run,
+    "long_feed": long_feed.run,
 }
 _LOCAL = {"aftermath", "bulk_import", "change_feed"}
 """Groups that look at what follows a transaction, and so need a service of their own with everything on."""

@@ -1,5 +1,6 @@
 """What the change feed costs: reading a page of it, and how soon a stored instance has its entry and its event."""
 
+import asyncio
 import statistics
 import time
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from benchmarks.measure import Bench, Result
 from benchmarks.service import LocalService
 
 _PAGE = 100
+_CLIENTS = 8
 _STUDY = 6_000_000
 
 
@@ -33,17 +35,23 @@ async def run(bench: Bench, client: Client, service: LocalService | None) -> Non
 
 
 async def _fill(bench: Bench, client: Client) -> None:
-    """Store two pages of small instances, and note how fast changes are numbered and published beside it."""
+    """Store small instances of many studies, and note how fast changes are numbered and published beside it."""
     small = instances.small()
     bench.telemetry.skip()
     samples: list[float] = []
+    cpu = bench.processes.cpu_seconds()
     begin = time.perf_counter()
     with bench.processes:
-        for number in range(2 * _PAGE // 10):
-            sent = time.perf_counter()
-            await client.store([small.instance(_STUDY, number, each) for each in range(10)])
-            samples.append((time.perf_counter() - sent) * 1000)
-        await _published(bench, 2 * _PAGE)
+        requests = iter(range(bench.times(200)))
+
+        async def store() -> None:
+            for number in requests:
+                sent = time.perf_counter()
+                await client.store([small.instance(_STUDY + 500 + number % 50, number, each) for each in range(10)])
+                samples.append((time.perf_counter() - sent) * 1000)
+
+        await asyncio.gather(*(store() for _ in range(_CLIENTS)))
+        await _published(bench, 10 * len(samples))
     elapsed = time.perf_counter() - begin
     bench.results.append(
         Result.of(
@@ -51,7 +59,8 @@ async def _fill(bench: Bench, client: Client) -> None:
             samples,
             elapsed,
             per=10,
-            cpu_ms=None,
+            concurrency=_CLIENTS,
+            cpu_ms=(bench.processes.cpu_seconds() - cpu) * 1000 / (10 * len(samples)),
             memory=bench.memory(),
             entries=(),
             note="per s: until the last event was taken",

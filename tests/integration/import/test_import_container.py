@@ -2,7 +2,9 @@
 
 import asyncio
 import base64
+import contextlib
 import json
+import struct
 
 import psutil
 import pytest
@@ -205,3 +207,66 @@ async def test_a_thousand_files_are_imported_without_growth(imports):
 @pytest.mark.spec("IMP-4", "P-4")
 async def test_ten_thousand_files_are_imported_without_growth(imports):
     await _check_no_growth(imports, 10_000)
+
+
+FRAME = bytes(range(256)) * 2048
+"""512 × 512 of 16 bits."""
+
+
+def multi_frame(frames):
+    """A file of so many frames: what identifies it, its length, and its content, made while it is read."""
+    short = {0x00280002: 1, 0x00280010: 512, 0x00280011: 512, 0x00280100: 16, 0x00280101: 16, 0x00280102: 15}
+    elements = {tag: ("US", struct.pack("<H", value)) for tag, value in {**short, 0x00280103: 0}.items()}
+    one = file({**elements, 0x00280004: ("CS", "MONOCHROME2"), 0x00280008: ("IS", str(frames))})
+    head = one.data + struct.pack("<HH2sHL", 0x7FE0, 0x0010, b"OW", 0, frames * len(FRAME))
+
+    async def content():
+        yield head
+        for _ in range(frames):
+            yield FRAME
+
+    return one, len(head) + frames * len(FRAME), content()
+
+
+async def peak_memory(process, stopped):
+    """The most that a process has had in memory until told to stop."""
+    peak = 0
+    while not stopped.is_set():
+        peak = max(peak, process.memory_info().rss)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stopped.wait(), 0.02)
+    return peak
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(3600)
+@pytest.mark.spec("IMP-4", "P-4")
+async def test_a_file_of_two_gigabytes_is_imported_in_little_memory(imports):
+    if psutil.virtual_memory().available < 8 << 30:
+        pytest.skip("the emulator holds the file twice in memory")
+    inbox = await imports()
+    [worker] = await inbox.service.worker_pids()
+    process = psutil.Process(worker)
+    small, _, content = multi_frame(64)
+    await inbox.drop("warm.dcm", content)
+    await inbox.empty()
+    before, stopped = process.memory_info().rss, asyncio.Event()
+    watching = asyncio.create_task(peak_memory(process, stopped))
+
+    frames = 4095
+    one, length, content = multi_frame(frames)
+    assert 2 * 10**9 < length < 2**31
+    await inbox.drop("large.dcm", content)
+    await inbox.empty(1800)
+    stopped.set()
+    grown = await watching - before
+
+    assert await inbox.instances(small.identifier.study_instance_uid) == 1
+    assert await inbox.error_records() == []
+    accept = {"Accept": 'multipart/related; type="application/octet-stream"; transfer-syntax=*'}
+    url = f"{inbox.service.url}/v2/{one.path}/frames/1,{frames}"
+    async with inbox.client.get(url, headers=accept) as answer:
+        assert answer.status == 200
+        assert (await answer.read()).count(FRAME) == 2
+
+    assert grown < 128 * MiB, f"{grown >> 20} MiB"
