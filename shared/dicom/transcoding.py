@@ -36,6 +36,8 @@ _DEFLATE_RATIO: Final = 1032
 """Bytes that one byte of a deflated stream can stand for."""
 _WORK_FRAMES: Final = 6
 """Frames that a codec works with while it converts one, its own copies included."""
+_FRAME_OVERHEAD: Final = 1024
+"""Bytes that a frame takes beside its pixels, however small it is: headers of codestream and item, objects."""
 _ITEM: Final = b"\xfe\xff\x00\xe0"
 _END_OF_ITEMS: Final = b"\xfe\xff\xdd\xe0\x00\x00\x00\x00"
 _PIXEL_DATA: Final = 0x7FE00010
@@ -110,7 +112,9 @@ class TranscodedFile:
 def memory_needed(pixels: ImagePixels | None, syntax: str, length: int, *, inflated_limit: int) -> int:
     """Bytes that transcoding a file of `length` bytes takes at its peak, its result included."""
     data_set = min(inflated_limit, _DEFLATE_RATIO * length) if syntax == DEFLATED else length
-    changed = 0 if pixels is None else pixels.frame_bytes * (pixels.frames + _WORK_FRAMES)
+    changed = 0
+    if pixels is not None:
+        changed = pixels.frame_bytes * (pixels.frames + _WORK_FRAMES) + _FRAME_OVERHEAD * pixels.frames
     return length + 2 * data_set + changed
 
 
@@ -133,7 +137,7 @@ def transcode_file(
     """
     source = file.transfer_syntax_uid
     pixels = pixels_to_change(file.attributes, source, target)
-    if pixels is not None and pixels.frame_bytes * pixels.frames > pixel_limit:
+    if pixels is not None and (pixels.frame_bytes + _FRAME_OVERHEAD) * pixels.frames > pixel_limit:
         raise Unconvertible("The pixel data of the instance are too large to be converted.")
     data_set, start = data_set_of(data, source, limit=inflated_limit)
     head = _file_meta(file, target)

@@ -99,6 +99,6 @@ def group_fragments(data: bytes, offset: int, frames: int) -> tuple[int, ...] | 
             ends.append(at)
     if frames == 1 and end > start:
         return (start, end)
-    if len(ends) == frames and ends[-1] == end:
+    if ends and len(ends) == frames and ends[-1] == end:
         return (start, *ends)
     return None

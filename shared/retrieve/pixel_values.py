@@ -18,7 +18,7 @@ from shared.retrieve.bulk_data import BulkData, LocatedValue
 from shared.retrieve.converted import check_length
 from shared.retrieve.frames import FrameBody, FrameRequest, LocatedFrames, RetrievedFrames, retrieve_frames
 from shared.retrieve.instances import Sources
-from shared.retrieve.request import OCTET_STREAM, Encoding, TransferSyntaxChoice, choose
+from shared.retrieve.request import OCTET_STREAM, Encoding, TransferSyntaxChoice, all_frames, choose
 from shared.retrieve.response import Part
 from shared.retrieve.unmapped_frames import UnmappedFrames
 
@@ -68,8 +68,7 @@ class PixelSource:
 
     async def frames(self, choice: TransferSyntaxChoice) -> tuple[LocatedFrames, RetrievedFrames]:
         """All frames in one encoding. Raises NotFound, NotAcceptable."""
-        numbers = tuple(range(1, self.count + 1))
-        wanted = FrameRequest(self.instance.identifier, numbers, (choice,))
+        wanted = FrameRequest(self.instance.identifier, all_frames(self.count), (choice,))
         located, frames = await retrieve_frames(self.sources, self.unmapped, self.partition, wanted, lambda _: False)
         if frames is None:
             raise AssertionError("frames were asked for")

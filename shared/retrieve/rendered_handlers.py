@@ -24,7 +24,14 @@ from shared.retrieve.rendered import (
     representative,
 )
 from shared.retrieve.rendered_request import Appearance, Form, appearance, check_types, negotiate, thumbnail
-from shared.retrieve.request import Encoding, check_frame_numbers, frame_numbers, instance_of, resource_of
+from shared.retrieve.request import (
+    Encoding,
+    all_frames,
+    check_frame_numbers,
+    frame_numbers,
+    instance_of,
+    resource_of,
+)
 from shared.retrieve.response import Part, is_current
 from shared.retrieve.unmapped_frames import UnmappedFrames
 
@@ -105,8 +112,8 @@ class RenderedHandlers:
         """`numbers`: the frames; None: the first, or all of them in a multipart."""
         image = await renderable(self.sources, wanted.context.partition, instance)
         if numbers is None:
-            all_frames = wanted.form.multipart and not self.only_one
-            numbers = range(1, image.pixels.frames + 1) if all_frames else (1,)
+            every = wanted.form.multipart and not self.only_one
+            numbers = all_frames(image.pixels.frames) if every else (1,)
         check_frames_exist(image, numbers)
         tag = _tag(wanted, image, numbers)
         if is_current(wanted.request.headers.all("if-none-match"), tag):
@@ -144,7 +151,7 @@ class RenderedHandlers:
             if found is None:
                 continue
             image = await renderable(self.sources, partition, found)
-            async with aclosing(self._parts(wanted, image, range(1, image.pixels.frames + 1))) as parts:
+            async with aclosing(self._parts(wanted, image, all_frames(image.pixels.frames))) as parts:
                 async for part in parts:
                     yield part
 

@@ -289,6 +289,8 @@ def set_choices(accept: Iterable[MediaType], *, pixels_only: bool) -> tuple[Tran
 
 _FRAME = re.compile(r"\s*[+-]?[0-9]{1,10}\s*")
 _GREATEST_FRAME: Final = 2**31 - 1
+_MOST_FRAMES: Final = 1 << 18
+"""Frames in one answer to a request for all of them: what is kept of each is small, but NumberOfFrames may lie."""
 
 
 def resource_of(route: Mapping[str, str]) -> ResourceIdentifier:
@@ -316,6 +318,13 @@ def check_frame_numbers(numbers: Sequence[int]) -> None:
     """Frames are counted from 1. Raises InvalidRequest (FRM-1, step 8)."""
     if min(numbers) < 1:
         raise InvalidRequest("Frame numbers start at 1.")
+
+
+def all_frames(count: int) -> tuple[int, ...]:
+    """The numbers of all frames of an instance that says it has `count`. Raises NotAcceptable for too many of them."""
+    if count > _MOST_FRAMES:
+        raise NotAcceptable("The instance has too many frames for one answer; they can be retrieved by their numbers.")
+    return tuple(range(1, count + 1))
 
 
 def allow_frames(accepted: Sequence[TransferSyntaxChoice], count: int) -> tuple[TransferSyntaxChoice, ...]:

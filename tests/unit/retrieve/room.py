@@ -1,0 +1,51 @@
+"""The whole room behind a boundary, on an archive in memory."""
+
+from shared.retrieve.functions import handlers
+from shared.retrieve.workshop import Workshop
+from tests.builders.http import ALL, boundary, content, routed
+from tests.unit.retrieve.archive import Archive
+
+DICOM, OCTETS = "application/dicom", "application/octet-stream"
+
+
+class Service:
+    """The room behind a boundary."""
+
+    def __init__(self, **limits) -> None:
+        self.archive = Archive()
+        self.boundary = boundary()
+        self.workshop = Workshop(**limits)
+        self.handlers = handlers(
+            self.archive.sources.lookup,
+            self.archive.blobs,
+            self.workshop,
+            bulk_data_uris=True,
+            character_set_as_stored=False,
+        )
+
+    async def get(self, path, accept="*/*", query="", **headers):
+        fields = [*ALL, ("Accept", accept), *((name.replace("_", "-"), value) for name, value in headers.items())]
+        resource, request = routed("GET", f"/v2/{path}?{query}", fields)
+        handler, checks = self.handlers[resource.name]
+        return await self.boundary.run(resource, request, handler, checks)
+
+    async def body(self, path, accept="*/*", query=""):
+        response = await self.get(path, accept, query)
+        data = await content(response)
+        assert response.status == 200, data
+        return data
+
+    async def status(self, path, accept="*/*", query=""):
+        response = await self.get(path, accept, query)
+        await content(response)
+        return response.status
+
+
+def parts(body):
+    boundary_line = body.split(b"\r\n", 1)[0]
+    pieces = body.split(boundary_line)[1:-1]
+    return [piece.split(b"\r\n\r\n", 1)[1].removesuffix(b"\r\n") for piece in pieces]
+
+
+def several(media_type, syntax=""):
+    return f'multipart/related; type="{media_type}"' + (f"; transfer-syntax={syntax}" if syntax else "")
