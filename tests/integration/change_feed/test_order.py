@@ -28,7 +28,7 @@ async def follow(service, *, writers: int, seconds: float, kills: int = 0) -> Fo
     await work[0]
     over.set()
     await work[1]
-    await follower.catch_up()
+    await follower.catch_up(clients)
     follower.check(clients)
     assert len(clients.stored) > 10
     return follower

@@ -73,10 +73,13 @@ class Follower:
             while not stopped.is_set():
                 await self.poll(session)
 
-    async def catch_up(self) -> None:
-        """Read what is left."""
+    async def catch_up(self, writers: Writers | None = None) -> None:
+        """Read until everything is there that was acknowledged, and then until nothing more comes.
+
+        After kills a change may wait for the timer that looks after those whose worker has died.
+        """
         async with ClientSession(timeout=TIMEOUT) as session:
-            while await self.poll(session):
+            while await self.poll(session) or (writers and not self._has_all_of(writers)):
                 pass
 
     async def poll(self, session: ClientSession) -> int:
@@ -104,6 +107,11 @@ class Follower:
                     return await response.json()
         await asyncio.sleep(0.05)
         return []
+
+    def _has_all_of(self, writers: Writers) -> bool:
+        seen = {(entry["action"], entry["sopInstanceUid"]) for entry in self.seen}
+        acknowledged = {("Create", uid) for uid in writers.stored} | {("Delete", uid) for uid in writers.deleted}
+        return acknowledged <= seen
 
     def check(self, writers: Writers) -> None:
         """Fail unless the feed tells everything that was acknowledged, once and in order."""

@@ -446,20 +446,24 @@ async def test_a_lease_is_kept_while_a_step_takes_long(world):
 
 async def test_who_has_lost_the_lease_stops_working(world):
     operation = await world.operations.create(UPDATE, {})
-    stopped = []
+    stopped, other = [], []
+
+    async def take_it_over():
+        while (lease := await world.operations.claim(operation.id)) is None:
+            world.time.seconds += 61
+        await lease.checkpoint({"by": "another"})
 
     async def work(_lease):
-        world.time.seconds += 61
-        lease = await world.operations.claim(operation.id)
-        await lease.checkpoint({"by": "another"})
+        other.append(asyncio.create_task(take_it_over()))
         try:
-            await asyncio.sleep(10)
+            await asyncio.sleep(60)
         except asyncio.CancelledError:
             stopped.append(True)
             raise
 
-    await asyncio.wait_for(world.runner(work, renew_seconds=0.01).run(), 5)
+    await asyncio.wait_for(world.runner(work, renew_seconds=0.01).run(), 50)
     assert stopped
+    await other[0]
     found = await world.operations.get(operation.id)
     assert (found.status, found.checkpoint) == (OperationStatus.RUNNING, {"by": "another"})
 
