@@ -410,6 +410,24 @@ OMISSIONS = (
         "if parts:",
     ),
     Omission(
+        "what came and went in one fold may have been posted by another",
+        "fold",
+        "series_postings(sort_key, study, uid, old) if had or not has else {}",
+        "series_postings(sort_key, study, uid, old) if had else {}",
+    ),
+    Omission(
+        "what a data store refuses for a moment is tried again",
+        "attempts",
+        "    for seconds in PAUSES:\n",
+        "    for seconds in PAUSES[:0]:\n",
+    ),
+    Omission(
+        "what is committed but not visible is not answered as stored",
+        "instances",
+        "outcomes |= dict.fromkeys(hidden, CommitOutcome.UNAVAILABLE)",
+        "pass",
+    ),
+    Omission(
         "many pending changes are folded",
         "visibility",
         "crowded = len(seen.pending) > _MANY_PENDING and spare_folds > 0",

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from shared.storage.http_answer import StorageResponse
@@ -69,6 +71,23 @@ async def test_what_was_certainly_not_served_is_sent_again(outcome, is_read: boo
 async def test_what_may_have_been_served_is_sent_again_only_if_it_reads(outcome) -> None:
     assert await attempts(outcome, is_read=True) == 3
     assert await attempts(outcome, is_read=False) == 1
+
+
+async def test_every_attempt_that_was_not_served_is_reported_without_what_was_asked_for(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    outcomes = iter([NotSent("TooManyRequests"), NoAnswer("TimeoutError"), answer(200)])
+
+    async def send() -> StorageResponse:
+        outcome = next(outcomes)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    await send_patiently(send, PATIENCE, is_read=True)
+    events = [json.loads(record.getMessage()) for record in caplog.records]
+    assert [event["reason"] for event in events] == ["TooManyRequests", "TimeoutError"]
+    assert {frozenset(event) for event in events} == {frozenset({"event", "read", "reason", "milliseconds"})}
 
 
 @pytest.mark.parametrize("status", [200, 204, 400, 401, 403, 404, 409, 412, 501])
