@@ -213,7 +213,9 @@ class _Feed:
             lag = await self.publication.lag()
         except (Unavailable, Ambiguous):
             return CheckResult(Status.DEGRADED, "It is not known whether events are late.")
-        return CheckResult(Status.DEGRADED, "Events are late.") if lag > _LATE_SECONDS else None
+        if lag <= _LATE_SECONDS:
+            return None
+        return CheckResult(Status.DEGRADED, f"The event of the oldest change is {lag:.0f} seconds late.")
 
 
 def _feed(settings: Settings, base: Stores, trash: Trash, events: EventGridPublisher | None) -> _Feed:

@@ -157,10 +157,13 @@ class Publication:
         pages = await self._log.pages(cursor.next, 1)
         if not pages:
             return 0.0
-        committed = pages[0].timestamps()[cursor.next - pages[0].first] / 1_000_000
-        return max(0.0, self._now() - committed)
+        return self._age(pages[0], cursor.next)
 
     # ----------------------------------------------------------------------------------------------------- inside
+
+    def _age(self, page: FeedPage, sequence: int) -> float:
+        """Seconds since a change was committed."""
+        return max(0.0, self._now() - page.timestamps()[sequence - page.first] / 1_000_000)
 
     async def _run(self, publisher: EventPublisher) -> int:
         published = 0
@@ -187,7 +190,7 @@ class Publication:
             try:
                 published += await self._publish(publisher, pages, cursor.next)
             except (DicomServiceError, TimeoutError) as error:
-                await self._postpone(cursor, error)
+                await self._postpone(cursor, error, pages[0])
                 return published
             done = replace(cursor, next=pages[-1].end, failures=0)
             if more:
@@ -235,10 +238,11 @@ class Publication:
             source=self._origin.source,
         )
 
-    async def _postpone(self, cursor: _Cursor, error: Exception) -> None:
+    async def _postpone(self, cursor: _Cursor, error: Exception, page: FeedPage) -> None:
         wait = _BACKOFF_SECONDS[min(cursor.failures, len(_BACKOFF_SECONDS) - 1)] * random.uniform(0.8, 1.2)
         failures = cursor.failures + 1
-        telemetry.failure("events-not-published", error, level=logging.WARNING, failures=failures)
+        lag = round(self._age(page, cursor.next), 3)
+        telemetry.failure("events-not-published", error, level=logging.WARNING, failures=failures, lagSeconds=lag)
         await self._move(replace(cursor, holder="", until=self._now() + wait, failures=failures))
 
     # ------------------------------------------------------------------------------------------------- the cursor

@@ -7,9 +7,12 @@ from itertools import pairwise
 
 import pytest
 
+from shared.capabilities.health import CheckResult, Status
 from shared.errors import DependencyRefused, Unavailable
 from shared.events.publisher import CloudEventData
 from shared.storage.ports import Ambiguous
+from shared.telemetry import TELEMETRY_LOGGER
+from shared.wiring import _Feed
 from tests.builders.feed import FeedService, logged
 from tests.builders.files import file
 from tests.builders.images import new_uid
@@ -376,7 +379,7 @@ async def test_a_page_that_may_not_be_in_every_search_yet_waits(service, topic):
 # ------------------------------------------------------------------------------------------------------------- lag
 
 
-async def test_the_lag_is_the_age_of_the_oldest_change_without_event(service, topic):
+async def test_the_lag_is_the_age_of_the_oldest_change_without_event(service, topic, caplog):
     assert await service.publication.lag() == 0
     await store(service)
     await turn(service)
@@ -389,7 +392,13 @@ async def test_the_lag_is_the_age_of_the_oldest_change_without_event(service, to
     service.time.seconds += 100
 
     assert 199 < await service.publication.lag() < 201
+    lines = [json.loads(each.getMessage()) for each in caplog.records if each.name == TELEMETRY_LOGGER]
+    [late] = [line for line in lines if line["event"] == "events-not-published"]
+    assert 99 < late["lagSeconds"] < 101
+    shown = await _Feed(service.log, service.sequencer, service.publication).check()
+    assert shown == CheckResult(Status.DEGRADED, "The event of the oldest change is 200 seconds late.")
     topic.failure = None
     await turn(service)
     assert await service.publication.lag() == 0
+    assert await _Feed(service.log, service.sequencer, service.publication).check() is None
     assert await service.again(topic=None).publication.lag() == 0
