@@ -16,7 +16,7 @@ from shared.dicom.part10 import Part10
 from shared.dicom.reasons import FailureReason
 from shared.dicomweb.json_model import dumps
 from shared.dicomweb.partitions import Partition
-from shared.errors import Unavailable
+from shared.errors import DependencyRefused, Unavailable
 from shared.index import documents
 from shared.index.acceptance import Accepted, Refused, examine, needs_strict_reading
 from shared.index.instances import InstanceIndex
@@ -117,6 +117,8 @@ class StoreBatch:
         self._strict = needs_strict_reading(terms.version, full_item_validation=rules.full_item_validation)
         self._entries: list[_Entry] = []
         self._receivers: set[Receiver] = set()
+        self._refused: DependencyRefused | None = None
+        """Access to the data stores has been withdrawn."""
         self._comments = 0
         self._held_bytes = 0
         self._held_documents = 0
@@ -257,7 +259,7 @@ class StoreBatch:
     async def store(self) -> list[StoreOutcome]:
         """Store what was received and accepted; what became of each instance, in the order of `add`.
 
-        Raises Unavailable if the data stores answered for none of them.
+        Raises Unavailable if the data stores answered for none of them, DependencyRefused if they refused (STOW-44).
         """
         wanted, repeated = self._first_of_each()
         committing: asyncio.Task[None] | None = None
@@ -272,7 +274,7 @@ class StoreBatch:
             # The first one won, or failed for a reason that holds for the second, too (STOW-40).
             entry.fail(first.outcome.failure or FailureReason.ALREADY_STORED, unavailable=first.unavailable)
         if wanted and all(entry.unavailable for entry in wanted):
-            raise Unavailable("The data stores are unavailable. Please retry the request.")
+            raise self._refused or Unavailable("The data stores are unavailable. Please retry the request.")
         return [entry.outcome for entry in self._entries]
 
     def _first_of_each(self) -> tuple[list[_Entry], list[tuple[_Entry, _Entry]]]:
@@ -307,12 +309,17 @@ class StoreBatch:
                 pending.instance = await documents.move_to_blobs(
                     pending.instance, self._blobs, metadata_inline=self._rules.metadata_inline
                 )
-            except (Unavailable, Ambiguous) as error:
+            except (Unavailable, Ambiguous, DependencyRefused) as error:
                 telemetry.failure("instance-not-written", error)
+                self._note(error)
                 entry.fail(FailureReason.PROCESSING_FAILURE, unavailable=True)
             except Exception as error:  # noqa: BLE001 - a fault of one instance must not fail the others
                 telemetry.failure("instance-not-written", error)
                 entry.fail(FailureReason.PROCESSING_FAILURE)
+
+    def _note(self, error: Exception) -> None:
+        if isinstance(error, DependencyRefused):
+            self._refused = error
 
     async def _commit_upload(self, upload: BlobUpload, metadata: Mapping[str, str]) -> bool:
         """Make an upload durable; False if an earlier attempt has."""
@@ -336,6 +343,11 @@ class StoreBatch:
             return
         try:
             outcomes = await self._index.commit(self._partition, instances)
+        except DependencyRefused as error:
+            telemetry.failure("instances-not-committed", error, instances=len(entries))
+            self._note(error)
+            for entry in entries:
+                entry.fail(FailureReason.PROCESSING_FAILURE, unavailable=True)
         except Exception as error:  # noqa: BLE001 - a fault of one instance must not fail the others
             telemetry.failure("instances-not-committed", error, instances=len(entries))
             if len(entries) == 1:

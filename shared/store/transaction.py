@@ -22,7 +22,7 @@ async def store_instances(
     """Store what `body` holds; the outcomes are in its order.
 
     Raises UnsupportedMedia, InvalidRequest and TooLarge for the request as a whole, with nothing stored; Unavailable
-    when the data stores let nothing be stored.
+    when the data stores let nothing be stored, DependencyRefused when they refused (STOW-44).
     """
     terms = Terms(version, wanted.study, wanted.replace, wanted.expires)
     async with ingest.begin(partition, terms) as batch:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from shared.dicom.reasons import FailureReason
 from shared.dicomweb.urls import Urls
 from shared.dicomweb.versions import ApiVersion
-from shared.errors import InvalidRequest, TooLarge, Unavailable, UnsupportedMedia
+from shared.errors import DependencyRefused, InvalidRequest, TooLarge, Unavailable, UnsupportedMedia
 from shared.store import transaction
 from shared.store.request import Multipart, SingleFile
 from shared.store.response import store_response
@@ -378,6 +378,23 @@ async def test_when_storage_is_away_the_request_fails_as_a_whole(service):
 
     with pytest.raises(Unavailable):
         await service.store(file().data, file().data)
+
+
+@pytest.mark.spec("STOW-44")
+@pytest.mark.parametrize("where", ["blobs", "tables"])
+async def test_when_access_to_storage_is_withdrawn_the_request_fails_as_a_whole(service, where):
+    async def refuse(*_):
+        raise DependencyRefused("refused")
+
+    getattr(service, where).before = refuse
+    with pytest.raises(DependencyRefused):
+        await service.store(file().data, file().data)
+
+
+@pytest.mark.spec("STOW-44")
+async def test_what_was_stored_before_access_was_withdrawn_stays_and_is_told(service):
+    service.blobs.before = failing("blob", "put", DependencyRefused("refused"), skip=1)
+    assert failures(await service.store(file().data, file().data)) == [None, FailureReason.PROCESSING_FAILURE]
 
 
 async def test_when_storage_fails_for_some_the_others_are_stored(service):
