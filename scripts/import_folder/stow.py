@@ -14,6 +14,7 @@ from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, T
 from pydicom.errors import InvalidDicomError
 
 from scripts.import_folder.folder import Fatal, LocalFile, Verdict
+from shared.dicom.validation import without_value
 
 _ATTEMPTS: Final = 5
 _AGAIN: Final = frozenset({408, 429, 500, 502, 503, 504})
@@ -151,19 +152,25 @@ async def _verdict(answer: ClientResponse) -> Verdict:
     """What an answer says of its one instance. Raises Fatal."""
     if answer.status in (401, 403, 404, 405):
         raise Fatal(f"The service answers {answer.status} {answer.reason}: check the address, and who you are.")
-    reasons = _failure_reasons(await answer.text(errors="replace"))
+    reasons, comments = _failures(await answer.text(errors="replace"))
     if reasons and reasons <= _ALREADY_STORED:
         return Verdict("duplicate")
     if answer.status in (200, 202) and not reasons:
         return Verdict("stored")
-    named = ", ".join(f"failure reason {reason}" for reason in sorted(reasons))
-    return Verdict("refused", f"HTTP {answer.status}{f', {named}' if named else ''}")
+    numbers = ", ".join(map(str, sorted(reasons)))
+    if comments:
+        return Verdict("refused", f"{'; '.join(comments)} ({numbers})")
+    return Verdict("refused", f"HTTP {answer.status}{f', failure reason {numbers}' if numbers else ''}")
 
 
-def _failure_reasons(text: str) -> set[int]:
-    """(0008,1197) of the items of (0008,1198) in a Store Instances Response."""
+def _failures(text: str) -> tuple[set[int], list[str]]:
+    """(0008,1197) of the items of (0008,1198) in a Store Instances Response, and their error comments, if the service
+    gives them, without the values that they quote: what is said here is kept in a journal.
+    """
     try:
         items = json.loads(text).get("00081198", {}).get("Value", [])
-        return {int(item["00081197"]["Value"][0]) for item in items}
+        reasons = {int(item["00081197"]["Value"][0]) for item in items}
+        attributes = [each for item in items for each in item.get("00741048", {}).get("Value", [])]
+        return reasons, [without_value(str(each["00000902"]["Value"][0])) for each in attributes]
     except (ValueError, AttributeError, KeyError, IndexError, TypeError):
-        return set()
+        return set(), []

@@ -10,7 +10,7 @@ from scripts.import_folder.container import Waiting
 from scripts.import_folder.folder import LocalFile, Verdict, files_of
 from scripts.import_folder.journal import Journal
 from scripts.import_folder.progress import Progress
-from scripts.import_folder.stow import _failure_reasons
+from scripts.import_folder.stow import _failures
 from tests.builders.files import file
 
 
@@ -98,12 +98,21 @@ def test_a_terminal_gets_a_bar_and_everything_else_lines():
 
 @pytest.mark.parametrize("text", ["", "[]", "3", "null", "<html>", '{"00081198": {"Value": [{}]}}', '{"00081198": 3}'])
 def test_an_answer_without_failure_reasons_has_none(text):
-    assert _failure_reasons(text) == set()
+    assert _failures(text) == (set(), [])
 
 
 def test_the_reasons_of_an_answer_are_found():
     items = [{"00081197": {"vr": "US", "Value": [reason]}} for reason in (45070, 43264)]
-    assert _failure_reasons(json.dumps({"00081198": {"vr": "SQ", "Value": items}})) == {45070, 43264}
+    assert _failures(json.dumps({"00081198": {"vr": "SQ", "Value": items}})) == ({45070, 43264}, [])
+
+
+def test_the_error_comments_of_an_answer_are_told_without_the_values_that_they_quote():
+    comment = 'DICOM100: (0010,0030) - Content "19301" does not validate VR DA: not a date YYYYMMDD'
+    attributes = {"vr": "SQ", "Value": [{"00000902": {"vr": "LO", "Value": [comment]}}]}
+    item = {"00081197": {"vr": "US", "Value": [43264]}, "00741048": attributes}
+    reasons, comments = _failures(json.dumps({"00081198": {"vr": "SQ", "Value": [item]}}))
+    assert reasons == {43264}
+    assert comments == ["DICOM100: (0010,0030) - Content does not validate VR DA: not a date YYYYMMDD"]
 
 
 class Sender:
