@@ -15,8 +15,8 @@ ROUNDS = 30
 PAUSES = (0.25, 1.0, 4.0)
 """Seconds between two attempts at what a data store did not let be done."""
 
-_PATIENCE_SECONDS = 60.0
-"""Nothing is begun again after that: the client's request must be answered while somebody waits."""
+_PATIENCE_SECONDS = 90.0
+"""Nothing is begun again after that: the request must be answered while somebody waits."""
 _ANSWERS = 6
 _BATCH = 100
 
@@ -27,21 +27,40 @@ async def pause(round_number: int) -> None:
         await asyncio.sleep(random.random() * min(0.005 * 1.5**round_number, 1.0))
 
 
-async def patiently[T](act: Callable[[], Awaitable[T]]) -> T:
-    """Do what may be done again until the data stores let it: what they refuse for being busy, they often take a second
-    later, and only who sent the files could begin anew. Raises Unavailable.
+class Patience:
+    """How long one request puts up with data stores that fail. What they refuse for being busy, they often take a
+    second later, and only who sent the files could begin anew.
     """
-    time = asyncio.get_running_loop().time
-    begun = time()
-    for seconds in PAUSES:
+
+    def __init__(self) -> None:
+        self._time = asyncio.get_running_loop().time
+        self._begun = self._time()
+        self._lost = False
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether something was given up, and no time is left to begin anything else."""
+        return self._lost and self._is_late()
+
+    async def attempt[T](self, act: Callable[[], Awaitable[T]]) -> T:
+        """Do what may be done again until the data stores let it. Raises Unavailable."""
+        for seconds in PAUSES:
+            try:
+                return await act()
+            except Unavailable as error:
+                if self._is_late():
+                    self._lost = True
+                    raise
+                telemetry.failure("tried-again", error, level=logging.WARNING)
+            await asyncio.sleep(seconds * random.uniform(0.5, 1.5))
         try:
             return await act()
-        except Unavailable as error:
-            if time() - begun > _PATIENCE_SECONDS:
-                raise
-            telemetry.failure("tried-again", error, level=logging.WARNING)
-        await asyncio.sleep(seconds * random.uniform(0.5, 1.5))
-    return await act()
+        except Unavailable:
+            self._lost = True
+            raise
+
+    def _is_late(self) -> bool:
+        return self._time() - self._begun > _PATIENCE_SECONDS
 
 
 async def settle(tables: TableStore, kind: Kind, operations: Sequence[Operation]) -> None:

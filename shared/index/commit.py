@@ -10,7 +10,7 @@ from functools import partial
 from shared import telemetry
 from shared.dicom.identifiers import InstanceIdentifier
 from shared.errors import Unavailable
-from shared.index.attempts import ROUNDS, patiently, pause
+from shared.index.attempts import ROUNDS, Patience, pause
 from shared.index.changes import Change
 from shared.index.clock import HybridClock
 from shared.index.expiry import schedule_expiry
@@ -77,7 +77,9 @@ class Committer:
         self._hints = hints
         self._sort_keys = sort_keys
 
-    async def commit(self, place: StudyPlace, batch: Sequence[NewInstance], *, late: bool) -> Committed:
+    async def commit(
+        self, place: StudyPlace, batch: Sequence[NewInstance], patience: Patience, *, late: bool
+    ) -> Committed:
         """Commit at most MOST_INSTANCES different instances of a study in one transaction.
 
         The first attempt assumes that new instances are new. A conflict or doubt is resolved by reading what is there.
@@ -91,7 +93,7 @@ class Committer:
             await pause(attempt)
             try:
                 look = attempt > 0 or not optimistic
-                waiting = await patiently(partial(self._round, place, waiting, result, look=look))
+                waiting = await patience.attempt(partial(self._round, place, waiting, result, look=look))
             except Unavailable as error:
                 telemetry.failure("instances-not-committed", error, instances=len(waiting))
                 given_up = CommitOutcome.UNAVAILABLE

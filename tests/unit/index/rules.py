@@ -418,8 +418,8 @@ OMISSIONS = (
     Omission(
         "what a data store refuses for a moment is tried again",
         "attempts",
-        "    for seconds in PAUSES:\n",
-        "    for seconds in PAUSES[:0]:\n",
+        "for seconds in PAUSES:",
+        "for seconds in PAUSES[:0]:",
     ),
     Omission(
         "what is committed but not visible is not answered as stored",

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from shared.errors import Unavailable
+from shared.index import attempts
 from shared.index.values import CommitOutcome
 from shared.storage import keys
 from shared.storage.ports import Ambiguous, Operation
@@ -370,6 +371,28 @@ async def test_of_many_studies_of_one_request_a_few_are_committed_at_a_time() ->
     service.tables.before, service.tables.after = begin, end
     assert await service.store(*entries) == [STORED] * 40
     assert 1 < most <= 8
+
+
+async def test_once_it_is_late_and_something_was_given_up_nothing_else_is_begun(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    service = Service()
+    entries = [service.entry(f"1.1.{number}", "1.2", "1.3") for number in range(40)]
+    tried = 0
+
+    async def fail(kind: str, operations: Sequence[Operation]) -> None:
+        nonlocal tried
+        if commits(kind, operations):
+            tried += 1
+            raise Unavailable("away")
+
+    service.stores.before = fail
+    assert await service.store(*entries) == [UNAVAILABLE] * 40
+    assert tried == 40 * (len(attempts.PAUSES) + 1)
+    tried = 0
+    monkeypatch.setattr(attempts, "_PATIENCE_SECONDS", -1.0)
+    assert await service.store(*entries) == [UNAVAILABLE] * 40
+    assert tried <= 8
 
 
 async def test_of_a_batch_that_fails_on_its_way_what_was_decided_is_told() -> None:
