@@ -13,8 +13,10 @@ from shared.errors import InvalidRequest, InvalidUid
 from shared.index.postings import MODALITIES_IN_STUDY, MODALITY, SERIES_INSTANCE_UID, STUDY_INSTANCE_UID, Level
 from shared.search.attributes import (
     COMPUTED,
+    NUMBER_OF_SERIES_RELATED_INSTANCES,
     RESOURCES,
     SEARCHABLE,
+    SERIES_NUMBER,
     STUDY_SUMMARY,
     SearchableAttribute,
     all_attributes,
@@ -156,6 +158,9 @@ def _returned(
     if levels[-1] == "study" and MODALITY in asked:
         # No study has a Modality. Viewers that ask for one want to list what PS3.18 Table 10.6.3-3 has of each study.
         asked |= STUDY_SUMMARY
+    if levels[-1] == "series" and SERIES_NUMBER in asked:
+        # No default either; viewers that ask for it show beside it how many instances there are (Table 10.6.3-4).
+        asked |= {NUMBER_OF_SERIES_RELATED_INSTANCES}
     # A default of v1 is InstanceAvailability as stored; whoever asks for it gets the truth (W-7).
     computed = asked & COMPUTED
     if levels[-1] == "instance" or (levels[-1] == "series" and not version.short_search_defaults):

@@ -2,12 +2,17 @@
 
 import io
 
+import numpy as np
 import pydicom
 import pytest
 import requests
 from dicomweb_client.api import DICOMwebClient
+from PIL import Image as Picture
 
 from tests.builders.images import DEFL, EBE, ELE, ILE, J2K_LOSSLESS, JPEG, JPEG_LS, RLE, Image, image, new_uid
+from tests.builders.pictures import data_set, file, ramp
+
+FRAMES = np.stack([ramp(), ramp()[::-1]])
 
 
 @pytest.fixture(params=["v1", "v2"])
@@ -205,6 +210,45 @@ def test_frames_come_back_with_and_without_media_types(client, syntax):
     if label:
         image_type = ((label, syntax),)
         assert client.retrieve_instance_frames(*uids(one), frame_numbers=[3, 1], media_types=image_type) == expected
+
+
+@pytest.mark.spec("WADO-11", "WADO-17")
+@pytest.mark.parametrize("syntax", [ELE, J2K_LOSSLESS, JPEG_LS, RLE, "1.2.840.10008.1.2.4.70"])
+@pytest.mark.parametrize("stored", [ELE, RLE])
+def test_an_instance_comes_in_the_syntax_that_is_asked_for(client, stored, syntax):
+    one = file(data_set(FRAMES, frames=2), stored)
+    store(client, one)
+    got = client.retrieve_instance(*uids(one), media_types=(("application/dicom", syntax),))
+    assert got.file_meta.TransferSyntaxUID == syntax
+    assert np.array_equal(got.pixel_array, FRAMES)
+
+
+@pytest.mark.spec("REND-1", "REND-3", "REND-7", "REND-9")
+@pytest.mark.parametrize(("media_types", "kind"), [(None, "JPEG"), (("image/jpeg",), "JPEG"), (("image/png",), "PNG")])
+def test_pictures_of_an_instance_and_of_a_frame(client, media_types, kind):
+    one = file(data_set(FRAMES, frames=2, WindowCenter="128", WindowWidth="256"), RLE)
+    store(client, one)
+    for number, data in (
+        (1, client.retrieve_instance_rendered(*uids(one), media_types=media_types)),
+        (2, client.retrieve_instance_frames_rendered(*uids(one), frame_numbers=[2], media_types=media_types)),
+    ):
+        picture = Picture.open(io.BytesIO(data))
+        assert picture.format == kind
+        assert np.abs(np.asarray(picture).astype(int) - FRAMES[number - 1]).max() <= (0 if kind == "PNG" else 6)
+    small = client.retrieve_instance_rendered(*uids(one), media_types=media_types, params={"viewport": "28,28"})
+    assert Picture.open(io.BytesIO(small)).size == (28, 20)
+
+
+@pytest.mark.spec("BULK-2", "BULK-5", "W-3")
+def test_values_are_fetched_from_their_addresses(service):
+    client = DICOMwebClient(f"{service.url.rstrip('/')}/v2")
+    one = file(data_set(FRAMES, frames=2))
+    store(client, one)
+    named = client.retrieve_instance_metadata(*uids(one))["7FE00010"]["BulkDataURI"]
+    # This client names the host without its port, so that the service cannot name it either.
+    address = client.base_url + named.partition("/v2")[2]
+    assert client.retrieve_bulkdata(address) == [FRAMES.tobytes()]
+    assert client.retrieve_bulkdata(address, media_types=("application/octet-stream",)) == [FRAMES.tobytes()]
 
 
 @pytest.mark.spec("DEL-2", "DEL-3", "DEL-6")

@@ -1,9 +1,11 @@
 """The requests of OHIF Viewer 3.13, letter by letter as it sends them, and what it needs of the answers.
 
-Recorded from the viewer; `tests/browser` has it send them itself. Row by row: what it does, what it asks.
+Recorded from the viewer; `tests/browser` has it send them itself. The docstring of each test names the rows that it
+shows of the table of recorded requests: 1 to 17, and those of the library below the viewer, npm's dicomweb-client.
 """
 
 import io
+from concurrent.futures import ThreadPoolExecutor
 
 import imagecodecs
 import numpy as np
@@ -113,6 +115,7 @@ def shown(reply) -> tuple[int, int]:
     ],
 )
 def test_its_list_its_filters_and_a_study_that_it_opens(v2, study, patient, query):
+    """Rows 1, 2, 3 and 5."""
     number = patient["PatientID"].removeprefix("MRN")
     values = {"number": number, "short": number[:10], "study": uid_of(study)}
 
@@ -136,11 +139,13 @@ def test_its_list_its_filters_and_a_study_that_it_opens(v2, study, patient, quer
     "query", ["PatientName=*nobody{number}*", "PatientName=*{number}*&StudyDate=19700102-20151231"]
 )
 def test_a_filter_that_fits_nothing_lists_nothing(v2, study, patient, query):
+    """Row 2."""
     assert listed(v2, f"{query.format(number=patient['PatientID'].removeprefix('MRN'))}&{LIST}") == []
 
 
 @pytest.mark.spec("W-19")
 def test_several_studies_are_opened_at_once(v2, study):
+    """Row 3."""
     other = image()
     v2.store(other)
     uids = {uid_of(study), other.identifier.study_instance_uid}
@@ -152,17 +157,20 @@ def test_several_studies_are_opened_at_once(v2, study):
 
 @pytest.mark.spec("QIDO-34")
 def test_the_series_of_a_study(v2, study):
+    """Row 4."""
     reply = v2.get(f"studies/{uid_of(study)}/series?{SERIES}", JSON)
 
     assert reply.status_code == 200
     series = {one["00200011"]["Value"][0]: one for one in reply.json()}
     assert {number: one["00080060"]["Value"] for number, one in series.items()} == {1: ["CT"], 2: ["MR"]}
     assert {one["0008103E"]["Value"][0] for one in series.values()} == {"Axial", "Sagittal"}
+    assert {number: one["00201209"]["Value"] for number, one in series.items()} == {1: [2], 2: [1]}
 
 
 @pytest.mark.spec("META-1", "JSON-1")
 @pytest.mark.parametrize("whole", [True, False])
 def test_metadata_are_complete_data_sets(v2, whole):
+    """Row 6."""
     report = pydicom.dcmread(str(get_testdata_file("reportsi.dcm")))
     report.PatientID = "P1"
     path = stored(v2, report)
@@ -175,6 +183,7 @@ def test_metadata_are_complete_data_sets(v2, whole):
 
 @pytest.mark.spec("JSON-1")
 def test_positions_are_numbers(v2):
+    """Row 6: text of several values makes every viewport black."""
     path = stored(v2, pydicom.dcmread(str(get_testdata_file("CT_small.dcm"))))
 
     (found,) = v2.get(f"{path.partition('/instances')[0]}/metadata", JSON).json()
@@ -186,6 +195,7 @@ def test_positions_are_numbers(v2):
 @pytest.mark.parametrize("accept", [ANY_FRAME, ANY_FRAME_QUOTED])
 @pytest.mark.parametrize("syntax", [ELE, JPEG, JPEG_LS, J2K_LOSSLESS, RLE])
 def test_a_frame_is_one_part_in_the_stored_syntax_and_says_which(v2, syntax, accept):
+    """Row 7."""
     one = image(syntax=syntax, frames=2)
     v2.store(one)
 
@@ -199,6 +209,7 @@ def test_a_frame_is_one_part_in_the_stored_syntax_and_says_which(v2, syntax, acc
 
 @pytest.mark.spec("WADO-11", "FRM-10")
 def test_a_frame_in_the_syntax_that_is_configured(v2):
+    """Row 8."""
     one = image(bits=16)
     v2.store(one)
 
@@ -211,6 +222,7 @@ def test_a_frame_in_the_syntax_that_is_configured(v2):
 
 @pytest.mark.spec("WADO-5")
 def test_a_segmentation_is_fetched_as_a_file(v2):
+    """Row 9."""
     one = image(bits=1, frames=3, Modality="SEG")
     v2.store(one)
 
@@ -225,6 +237,7 @@ def test_a_segmentation_is_fetched_as_a_file(v2):
 @pytest.mark.spec("BULK-1", "BULK-5", "W-3")
 @pytest.mark.parametrize("accept", ["*/*", DOCUMENT])
 def test_a_document_is_fetched_from_the_address_in_its_metadata(v2, accept):
+    """Row 10."""
     document = b"%PDF-1.4 a letter\n"
     one = image(frames=0, EncapsulatedDocument=document, MIMETypeOfEncapsulatedDocument="application/pdf")
     v2.store(one)
@@ -242,6 +255,7 @@ def test_a_document_is_fetched_from_the_address_in_its_metadata(v2, accept):
 
 @pytest.mark.spec("BULK-1", "BULK-2", "BULK-5", "W-3")
 def test_a_waveform_is_fetched_alone_from_the_address_inside_its_sequence(v2):
+    """Row 11."""
     waveform = pydicom.dcmread(str(get_testdata_file("waveform_ecg.dcm")))
     path = stored(v2, waveform)
     (metadata,) = v2.get(f"{path.partition('/instances')[0]}/metadata", JSON).json()
@@ -256,6 +270,7 @@ def test_a_waveform_is_fetched_alone_from_the_address_inside_its_sequence(v2):
 @pytest.mark.spec("WADO-25", "FRM-5")
 @pytest.mark.parametrize("syntax", [JPEG, J2K_LOSSLESS, ELE])
 def test_a_tile_is_sent_as_stored_whatever_else_is_accepted(v2, syntax):
+    """Row 12."""
     assert len(TILE) == 609
     one = image(syntax=syntax, frames=12)
     v2.store(one)
@@ -268,6 +283,19 @@ def test_a_tile_is_sent_as_stored_whatever_else_is_accepted(v2, syntax):
     assert part.headers["content-type"].endswith(f"; transfer-syntax={syntax}")
 
 
+@pytest.mark.spec("FRM-5", "FRM-7")
+@pytest.mark.parametrize(("accept", "at_once"), [(ANY_FRAME, 30), (TILE, 68)])
+def test_all_that_a_viewport_shows_is_asked_for_at_once(v2, accept, at_once):
+    """Rows 7 and 12."""
+    one = image(syntax=JPEG, frames=at_once)
+    v2.store(one)
+
+    with ThreadPoolExecutor(at_once) as viewport:
+        replies = list(viewport.map(lambda n: v2.get(f"{one.path}/frames/{n}", accept), range(1, at_once + 1)))
+
+    assert [parts(reply)[0].body for reply in replies] == list(one.frames)
+
+
 @pytest.mark.spec("REND-7")
 @pytest.mark.parametrize(
     ("resource", "accept"),
@@ -278,6 +306,7 @@ def test_a_tile_is_sent_as_stored_whatever_else_is_accepted(v2, syntax):
     ],
 )
 def test_a_thumbnail_is_a_jpeg(v2, resource, accept):
+    """Rows 13, 14 and 15."""
     one = image(bits=16, size=(60, 40))
     v2.store(one)
 
@@ -289,6 +318,7 @@ def test_a_thumbnail_is_a_jpeg(v2, resource, accept):
 
 @pytest.mark.spec("W-8")
 def test_a_file_by_wado_uri(v2):
+    """Row 16."""
     one = image(syntax=JPEG_LS, frames=2)
     v2.store(one)
     uids = one.identifier
@@ -306,9 +336,50 @@ def test_a_file_by_wado_uri(v2):
 
 @pytest.mark.spec("STOW-30")
 def test_what_it_stores_is_there_pixel_by_pixel(v2):
+    """Row 17."""
     dataset = pydicom.dcmread(str(get_testdata_file("MR_small.dcm")))
     path = stored(v2, dataset)
 
     (part,) = parts(v2.get(f"{path}/frames/1", ANY_FRAME))
 
     assert np.array_equal(np.frombuffer(part.body, "<i2").reshape(64, 64), dataset.pixel_array)
+
+
+@pytest.mark.spec("FRM-5", "FRM-6")
+@pytest.mark.parametrize("syntax", [JPEG_LS, ELE])
+def test_a_list_of_types_gets_frames_as_they_are_stored(v2, syntax):
+    """The library: frames with a list of media types."""
+    one = image(syntax=syntax, frames=2)
+    v2.store(one)
+    accept = 'multipart/related; type="image/jls", multipart/related; type="application/octet-stream"'
+
+    reply = v2.get(f"{one.path}/frames/2,1", accept)
+
+    assert [part.body for part in parts(reply)] == list(one.frames[::-1])
+    assert {part.headers["content-type"].partition("=")[2] for part in parts(reply)} == {syntax}
+
+
+def test_a_picture_through_a_window_and_the_thumbnail_of_a_frame(v2):
+    """The library: rendered, thumbnail."""
+    one = image(frames=2, size=(60, 40))
+    v2.store(one)
+
+    query = "viewport=256%2C256&window=40%2C400%2Clinear&quality=80"
+    assert shown(v2.get(f"{one.path}/rendered?{query}")) == (171, 256)
+    assert shown(v2.get(f"{one.path}/frames/2/rendered?{query}")) == (171, 256)
+    assert shown(v2.get(f"{one.path}/frames/1/thumbnail")) == (85, 128)
+
+
+@pytest.mark.spec("BULK-2", "BULK-5")
+def test_a_range_is_one_of_the_value_alone_and_a_part_is_whole(v2):
+    """The library: bulk data with a Range, which counts the bytes of what is sent; a part would lose its boundary."""
+    value = bytes(range(200)) * 20
+    one = image(frames=0, EncapsulatedDocument=value, MIMETypeOfEncapsulatedDocument="application/pdf")
+    v2.store(one)
+
+    accept = 'multipart/related; type="application/octet-stream"'
+    reply = v2.get(f"{one.path}/bulkdata/00420011", accept, Range="bytes=0-99")
+
+    assert (reply.status_code, parts(reply)[0].body) == (200, value)
+    reply = v2.get(f"{one.path}/bulkdata/00420011", OCTETS, Range="bytes=0-99")
+    assert (reply.status_code, reply.content) == (206, value[:100])

@@ -7,6 +7,7 @@ import imagecodecs
 import numpy as np
 import pydicom
 import pytest
+import requests
 
 from tests.builders import datasets
 from tests.builders.images import Image, new_uid
@@ -162,3 +163,22 @@ def test_clients_of_one_large_object_all_get_it_while_others_are_served(v2):
         bodies = {each.result().content for each in waiting}
     assert len(bodies) == 1
     assert np.array_equal(read(bodies.pop()).pixel_array, noise)
+
+
+def test_the_service_answers_others_while_it_converts_a_large_object(v2, service):
+    """Nearly all the time that the conversion takes is that of the codec: what is read and what is sent is small.
+
+    If the codec held up the worker, hardly any request that was sent after it began would be answered before it ends.
+    """
+    hills = np.add.outer(np.arange(3072) // 16 * 40 % 4096, np.arange(3072) // 256 * 11 % 4096).astype(np.uint16)
+    large = file(data_set(np.ascontiguousarray(hills), bits=16), RLE)
+    assert len(large.data) < hills.nbytes / 5
+    v2.store(large)
+    answered = 0
+    with ThreadPoolExecutor(1) as client:
+        converting = client.submit(v2.get, large.path, f"{DICOM}; transfer-syntax={J2K_LOSSLESS}")
+        while not converting.done():
+            assert requests.get(f"{service.url}/health/check", timeout=60).status_code == 200
+            answered += 1
+    assert np.array_equal(read(converting.result().content).pixel_array, hills)
+    assert answered >= 20
