@@ -15,7 +15,7 @@ const browser = await chromium.launch({
     '--disable-sync',
   ],
 });
-const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, serviceWorkers: 'block' });
+const context = await browser.newContext({ viewport: { width: 1280, height: 640 }, serviceWorkers: 'block' });
 let page, exchanges, complaints;
 
 async function record(session) {
@@ -38,7 +38,7 @@ const calls = {
   async open() {
     await page?.close();
     page = await context.newPage();
-    page.setDefaultTimeout(60_000);
+    page.setDefaultTimeout(120_000);
     [exchanges, complaints] = [[], []];
     await record(await context.newCDPSession(page));
     page.on('requestfinished', async (request) => {

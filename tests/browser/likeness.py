@@ -7,8 +7,10 @@ from collections.abc import Awaitable, Callable
 import numpy as np
 from PIL import Image
 
+from tests.browser.page import PageFailed
+
 _SIZE = 64
-_SECONDS = 45.0
+_SECONDS = 120.0
 
 
 def shown(png: bytes, rows: int, columns: int) -> np.ndarray:
@@ -47,12 +49,20 @@ def brightness_differs(one: np.ndarray, other: np.ndarray) -> float:
 
 
 async def eventually(look: Callable[[], Awaitable[float]], *, least: float) -> None:
-    """Look again and again until what is seen is at least `least`; fails the test if it never is."""
-    seen = await look()
+    """Look again and again until what is seen is at least `least`; fails the test if it never is.
+
+    What cannot be looked at is not there yet: a viewer puts elements in place of others while it loads.
+    """
+    seen: float | str = "nothing"
     try:
         async with asyncio.timeout(_SECONDS):
-            while seen < least:
+            while True:
+                try:
+                    seen = await look()
+                except PageFailed as error:
+                    seen = str(error)
+                if isinstance(seen, float) and seen >= least:
+                    return
                 await asyncio.sleep(0.3)
-                seen = await look()
     except TimeoutError:
         raise AssertionError(f"what the browser shows stayed at {seen}; at least {least} was expected") from None

@@ -12,7 +12,7 @@ from typing import Any
 _ROOT = Path(__file__).resolve().parents[2]
 CACHE = _ROOT / ".cache/browser"
 _ANSWER_LIMIT = 1 << 26
-_CALL_SECONDS = 90
+_CALL_SECONDS = 150
 
 
 @dataclass(frozen=True, slots=True)
