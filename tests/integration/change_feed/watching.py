@@ -15,7 +15,8 @@ from tests.builders.files import file
 from tests.builders.images import new_uid
 
 MULTIPART = 'multipart/related; type="application/dicom"; boundary=B'
-TIMEOUT = ClientTimeout(total=60)
+TIMEOUT = ClientTimeout(total=240)
+"""An answer may take long on a busy machine, and while a worker comes up."""
 
 
 @dataclass
@@ -79,13 +80,15 @@ class Follower:
         After kills a change may wait for the timer that looks after those whose worker has died.
         """
         async with ClientSession(timeout=TIMEOUT) as session:
-            while await self.poll(session) or (writers and not self._has_all_of(writers)):
+            while await self.poll(session) != 0 or (writers and not self._has_all_of(writers)):
                 pass
 
-    async def poll(self, session: ClientSession) -> int:
-        """Read the next page, and now and then one from before; how many entries were new."""
+    async def poll(self, session: ClientSession) -> int | None:
+        """Read the next page, and now and then one from before; how many entries were new, None without an answer."""
         after = self.seen[-1]["sequence"] if self.seen else 0
         entries = await self._page(session, after)
+        if entries is None:
+            return None
         for entry in entries:
             if entry["sequence"] != after + 1:
                 self.faults.append(f"{entry['sequence']} follows {after}")
@@ -94,19 +97,19 @@ class Follower:
         if len(self.seen) > 50:
             start = len(self.seen) - 50
             before = await self._page(session, start)
-            for old, new in zip(self.seen[start:], before, strict=False):
+            for old, new in zip(self.seen[start:], before or [], strict=False):
                 if {**old, "state": ""} != {**new, "state": ""}:
                     self.faults.append(f"entry {old['sequence']} has become another")
         return len(entries)
 
-    async def _page(self, session: ClientSession, after: int) -> list[dict]:
+    async def _page(self, session: ClientSession, after: int) -> list[dict] | None:
         query = f"offset={after}&limit=100&includeMetadata=false"
         with contextlib.suppress(ClientError, OSError, TimeoutError):
             async with session.get(f"{self.url}/v1/changefeed?{query}") as response:
                 if response.status == 200:
                     return await response.json()
         await asyncio.sleep(0.05)
-        return []
+        return None
 
     def _has_all_of(self, writers: Writers) -> bool:
         seen = {(entry["action"], entry["sopInstanceUid"]) for entry in self.seen}
