@@ -48,15 +48,6 @@ async def test_an_instance_that_changes_nothing_is_not_folded_before_the_answer(
     assert len(service.stores.facts().rows.pending) == 1
 
 
-async def test_the_first_instance_of_a_study_is_folded_from_one_look_at_it() -> None:
-    service = Service()
-    before = service.tables.requests
-    await service.put("1.1", "1.2", "1.3")
-    # The anchor, the hint, the posting, the commit; a look; the postings of the study and its series, the fold.
-    assert service.tables.requests - before == 7
-    assert service.stores.facts().rows.pending == []
-
-
 async def test_ten_instances_of_a_study_cost_few_requests() -> None:
     service = Service()
     await service.put("1.1", "1.2", "1.3")
@@ -501,28 +492,3 @@ async def test_a_large_batch_is_cut_into_transactions_and_found_whole() -> None:
     assert await service.store(*entries) == [STORED] * 100
     assert all(found(service, entry) == [] for entry in entries)
     assert (await service.lookup.study(PARTITION, "1.1")).instances == 100  # type: ignore[union-attr]
-
-
-async def test_what_is_not_folded_yet_is_seen_by_readers() -> None:
-    service = Service()
-
-    async def crash() -> None:
-        raise Crashed
-
-    service.stores.once_after(commits, crash)
-    with pytest.raises(Crashed):
-        await service.store(service.entry(name="Early^Bird"))
-    assert service.stores.facts().rows.summary is None
-    assert await service.name() == "Early^Bird"
-
-
-async def test_changes_without_an_anchor_get_one() -> None:
-    """No history of this code leads there: it mends a store that was damaged otherwise (storage invariant 1)."""
-    service = Service()
-    await service.put()
-    entry = await service.put("1.1", "1.2", "1.4")
-    place = keys.study_place("0", "1.1", 4)
-    await service.tables.commit("dicom", [Operation("delete", place.partition_key, keys.ANCHOR)])
-    await Service(service.stores).settle()
-    assert service.stores.facts().rows.anchor is not None
-    assert entry.identifier.sop_instance_uid in {instance for _, instance in service.stores.facts().live}

@@ -3,7 +3,8 @@
 import pytest
 
 from shared.index.values import CommitOutcome
-from shared.storage.ports import Ambiguous
+from shared.storage import keys
+from shared.storage.ports import Ambiguous, Operation
 from tests.unit.index.chaos import Crashed
 from tests.unit.index.invariants import at_every_moment, stale_postings, when_acknowledged, when_all_is_done
 from tests.unit.index.service import PARTITION, Service, Stores, commits, folds
@@ -261,3 +262,37 @@ async def test_an_instance_that_is_deleted_twice_before_a_fold_is_cleaned_up_onc
         assert await service.delete("1.1", "1.2", "1.3") == 1
     await service.settle()
     assert healthy(service.stores) == []
+
+
+async def test_the_first_instance_of_a_study_is_folded_from_one_look_at_it() -> None:
+    service = Service()
+    before = service.tables.requests
+    await service.put("1.1", "1.2", "1.3")
+    # The anchor, the hint, the posting, the commit; a look; the postings of the study and its series, the fold.
+    assert service.tables.requests - before == 7
+    assert service.stores.facts().rows.pending == []
+
+
+async def test_what_is_not_folded_yet_is_seen_by_readers() -> None:
+    service = Service()
+
+    async def crash() -> None:
+        raise Crashed
+
+    service.stores.once_after(commits, crash)
+    with pytest.raises(Crashed):
+        await service.store(service.entry(name="Early^Bird"))
+    assert service.stores.facts().rows.summary is None
+    assert await service.name() == "Early^Bird"
+
+
+async def test_changes_without_an_anchor_get_one() -> None:
+    """No history of this code leads there: it mends a store that was damaged otherwise (storage invariant 1)."""
+    service = Service()
+    await service.put()
+    entry = await service.put("1.1", "1.2", "1.4")
+    place = keys.study_place("0", "1.1", 4)
+    await service.tables.commit("dicom", [Operation("delete", place.partition_key, keys.ANCHOR)])
+    await Service(service.stores).settle()
+    assert service.stores.facts().rows.anchor is not None
+    assert entry.identifier.sop_instance_uid in {instance for _, instance in service.stores.facts().live}
