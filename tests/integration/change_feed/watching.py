@@ -15,8 +15,7 @@ from tests.builders.files import file
 from tests.builders.images import new_uid
 
 MULTIPART = 'multipart/related; type="application/dicom"; boundary=B'
-TIMEOUT = ClientTimeout(total=240)
-"""An answer may take long on a busy machine, and while a worker comes up."""
+TIMEOUT = ClientTimeout(total=60)
 
 
 @dataclass
