@@ -1,12 +1,14 @@
 """Reading the change feed (storage §7; azure-side APIs §4)."""
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import Enum, auto
 from itertools import count
 
+from shared import telemetry
 from shared.dicom.identifiers import InstanceIdentifier
 from shared.index.changes import ChangeOperation
 from shared.index.clock import HybridClock
@@ -18,6 +20,8 @@ from shared.index.values import StoredInstance
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _READS_IN_FLIGHT = 32
+PATIENCE_SECONDS = 10.0
+"""How long a reader waits for changes to be logged. Normally that takes milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +58,8 @@ class ResolvedEntry:
 class ChangeFeed:
     """The change feed as its endpoints read it.
 
-    Each reading first has everything logged that was committed before (S-8), as far as a few cycles reach.
+    Each reading first has everything logged that was committed before, as far as one cycle and PATIENCE_SECONDS reach;
+    it shows what is logged by then, and later entries only ever follow (S-8).
     """
 
     def __init__(self, log: FeedLog, sequencer: Sequencer, lookup: InstanceLookup, clock: HybridClock) -> None:
@@ -65,7 +70,7 @@ class ChangeFeed:
 
     async def by_sequence(self, after: int, limit: int) -> list[FeedEntry]:
         """The entries with after < sequence ≤ after + limit (CF-10). Raises Unavailable."""
-        await self._sequencer.catch_up()
+        await self._catch_up()
         return await self._entries(after + 1, after + limit + 1)
 
     async def by_time(self, start: datetime | None, end: datetime | None, offset: int, limit: int) -> list[FeedEntry]:
@@ -74,7 +79,7 @@ class ChangeFeed:
         What lies before `end`, or before now if that is earlier, is final: no later entry gets such a timestamp.
         Times carry an offset. Raises Unavailable.
         """
-        await self._sequencer.catch_up()
+        await self._catch_up()
         now = int(self._clock.now() * 1_000_000)
         await self._log.fence(now if end is None else min(now, _microseconds(end)))
         first, bound = await asyncio.gather(
@@ -89,7 +94,7 @@ class ChangeFeed:
 
     async def latest(self) -> FeedEntry | None:
         """The entry with the highest sequence; None if there is none (CF-17). Raises Unavailable."""
-        await self._sequencer.catch_up()
+        await self._catch_up()
         page = await self._log.last_page(await self._log.head())
         return _entries_of(page)[-1] if page else None
 
@@ -105,6 +110,13 @@ class ChangeFeed:
         order = sorted(wanted)
         found = dict(zip(order, await asyncio.gather(*(look_up(*each) for each in order)), strict=True))
         return [_resolved(entry, found[entry.namespace, entry.identifier]) for entry in entries]
+
+    async def _catch_up(self) -> None:
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await self._sequencer.catch_up(thorough=False)
+        except TimeoutError:
+            telemetry.event("feed-read-before-caught-up", level=logging.WARNING)
 
     async def _entries(self, first: int, end: int) -> list[FeedEntry]:
         """The entries with first ≤ sequence < end."""

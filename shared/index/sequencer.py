@@ -46,6 +46,8 @@ class _Calls:
 
     studies: dict[str, StudyPlace] = field(default_factory=dict)
     everything: bool = False
+    thorough: bool = False
+    """Go on until everything is logged, and clean up."""
     complete: bool | None = None
     """What they are answered; None while they wait."""
 
@@ -83,16 +85,17 @@ class Sequencer:
         a hint. Raises Unavailable.
         """
         async with self._running:
-            logged, _ = await self._cycle(studies)
+            logged, _ = await self._cycle(studies, clean=True)
         return logged
 
-    async def catch_up(self, studies: Collection[StudyPlace] | None = None) -> bool:
-        """Log every change that was committed before this call (S-8), at least those of `studies`; False if there was
-        too much for a few cycles.
+    async def catch_up(self, studies: Collection[StudyPlace] | None = None, *, thorough: bool = True) -> bool:
+        """Log every change that was committed before this call, at least those of `studies`; False if there was too
+        much for a few cycles. Not `thorough`: for one cycle, and what it leaves behind is left to others (S-8).
 
         Calls that come while cycles run are served together by the next ones. Raises Unavailable.
         """
         calls = self._waiting
+        calls.thorough = calls.thorough or thorough
         if studies is None:
             calls.everything = True
         else:
@@ -110,12 +113,12 @@ class Sequencer:
         studies = None if calls.everything else list(calls.studies.values())
         for attempt in range(_CYCLES):
             await pause(attempt)
-            _, complete = await self._cycle(studies)
-            if complete:
-                return True
+            logged, complete = await self._cycle(studies, clean=calls.thorough)
+            if complete or (logged and not calls.thorough):
+                return complete
         return False
 
-    async def _cycle(self, studies: Iterable[StudyPlace] | None) -> tuple[int, bool]:
+    async def _cycle(self, studies: Iterable[StudyPlace] | None, *, clean: bool) -> tuple[int, bool]:
         """The number of changes logged, and whether those are all that were pending when it began."""
         head = await self._settled_head()
         hints, places = await self._where(studies)
@@ -129,7 +132,8 @@ class Sequencer:
             await self._acknowledge(changes)
             self._acknowledged = head.next + len(changes) - 1
             await self._log.acknowledged(head, self._acknowledged)
-        await self._clean(found, hints)
+        if clean:
+            await self._clean(found, hints)
         return len(chosen), found.complete and len(chosen) == len(found.changes)
 
     async def _settled_head(self) -> Head:

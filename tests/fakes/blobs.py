@@ -189,6 +189,8 @@ class MemoryBlobStore:
         self, name: str, blocks: Sequence[str], length: int, metadata: Mapping[str, str]
     ) -> BlobProperties:
         await self._begin("commit")
+        if name in self._blobs:
+            raise BlobExists("A blob of that name exists")
         if any((name, block) not in self._staged for block in blocks):
             raise Unavailable("The blob was not written")
         properties = self._create(name, b"".join(self._staged[name, block] for block in blocks), metadata)

@@ -179,3 +179,44 @@ async def test_metadata_of_the_present_version_come_with_every_entry_of_its_inst
     resolved = await service.feed.resolve(await service.feed.by_sequence(0, 10), metadata=True)
     assert len({each.instance.version for each in resolved if each.instance}) == 1
     assert all(each.instance and each.instance.metadata for each in resolved)
+
+
+async def test_a_reader_is_not_kept_by_numbering_that_does_not_come_to_its_end(monkeypatch) -> None:
+    monkeypatch.setattr("shared.index.feed.PATIENCE_SECONDS", 0.01)
+    service = Service()
+    await fill(service, 1)
+    await service.put("1.1", "1.2", "1.9")
+    async with service.sequencer._running:
+        assert sequences(await service.feed.by_sequence(0, 10)) == [1]
+        latest = await service.feed.latest()
+        assert latest is not None
+        assert latest.sequence == 1
+        window = await service.feed.by_time(None, moment(service) + timedelta(seconds=1), 0, 10)
+        assert sequences(window) == [1]
+    assert sequences(await service.feed.by_sequence(0, 10)) == [1, 2]
+
+
+@pytest.mark.spec("CF-28")
+async def test_a_window_of_time_that_was_read_too_early_stays_as_it_was_read(monkeypatch) -> None:
+    """What is numbered later gets a later time: a reader that goes on from the end of its window misses nothing."""
+    monkeypatch.setattr("shared.index.feed.PATIENCE_SECONDS", 0.01)
+    service = Service()
+    await service.put()
+    end = moment(service)
+    async with service.sequencer._running:
+        assert await service.feed.by_time(None, end, 0, 10) == []
+    assert await service.feed.by_time(None, end, 0, 10) == []
+    service.stores.time.seconds += 1
+    assert sequences(await service.feed.by_time(end, None, 0, 10)) == [1]
+
+
+async def test_a_reader_leaves_the_clean_up_to_others() -> None:
+    service = Service()
+    await service.put("1.1", "1.2", "1.3")
+    await service.feed.latest()
+    await service.delete("1.1")
+    entries = await service.feed.by_sequence(0, 10)
+    assert [entry.operation for entry in entries] == ["create", "delete"]
+    assert any(row.startswith("G!") for row in service.stores.facts().unfinished)
+    await service.settle()
+    assert not service.stores.facts().unfinished
