@@ -28,7 +28,7 @@ class Writers:
     stored: set[str] = field(default_factory=set)
     deleted: set[str] = field(default_factory=set)
     doubtful: int = 0
-    """Requests without an answer."""
+    """Requests without an answer, or with one that leaves open what was done."""
 
     async def run(self) -> None:
         """All of them, side by side."""
@@ -52,6 +52,7 @@ class Writers:
                 method, f"{self.url}/v2/{path}", data=body, headers={"Content-Type": MULTIPART} if body else {}
             ) as response:
                 await response.read()
+                self.doubtful += response.status >= 500
                 return response.status
         except (ClientError, OSError, TimeoutError):
             self.doubtful += 1
