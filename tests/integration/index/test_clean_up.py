@@ -14,6 +14,7 @@ import pytest
 from shared.dicom.identifiers import ResourceIdentifier
 from shared.dicomweb.partitions import Partition
 from shared.dicomweb.versions import ApiVersion
+from shared.index.attempts import Patience
 from shared.index.clock import HybridClock
 from shared.index.feed_log import FeedLog
 from shared.index.ingest import Ingest
@@ -198,7 +199,7 @@ async def test_an_index_entry_that_is_stuck_is_finished(store, hinted):
         await batch.add(receiver)
         [pending] = batch._first_of_each()[0]
         await batch._write(pending)
-        await committer.commit(place, [pending.pending.instance], late=False)
+        await committer.commit(place, [pending.pending.instance], Patience(), late=False)
         pending.pending = None
     assert any(row.startswith("D!") for row in await store.rows(one))
     assert not any(row.startswith("pi!") for row in await store.postings(one))
