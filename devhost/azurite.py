@@ -92,7 +92,7 @@ class Azurite:
         return self._process.pid
 
     async def _discard_output(self) -> None:
-        assert self._process.stdout is not None  # noqa: S101 - it is a pipe
+        assert self._process.stdout is not None
         while await self._process.stdout.read(1 << 16):
             pass
 
@@ -105,7 +105,7 @@ class Azurite:
 
 
 async def _listening(process: asyncio.subprocess.Process) -> Ports:
-    assert process.stdout is not None  # noqa: S101 - it is a pipe
+    assert process.stdout is not None
     ports: dict[str, int] = {}
     said: list[str] = []
     while len(ports) < 3:

@@ -141,8 +141,8 @@ class DevHost:
         site = await self._listen()
         try:
             await self.index()
-            assert self._pool is not None  # noqa: S101 - index() has made both
-            assert self._listeners is not None  # noqa: S101
+            assert self._pool is not None
+            assert self._listeners is not None
             by_name = {function.name: function for function in self.functions}
             limit = int(arguments.settings.get("FUNCTIONS_REQUEST_BODY_SIZE_LIMIT") or DEFAULT_BODY_LIMIT)
             admin = Admin(by_name, self._pool, lambda: self._ready)

@@ -54,7 +54,7 @@ class StoredDeadLetters:
         try:
             await self._account.container(DEAD_LETTER_CONTAINER).put_async(name, json.dumps([letter]).encode())
         except Exception as error:  # noqa: BLE001 - delivery of other events goes on
-            log.error("A dead letter could not be kept: %r", error)  # noqa: TRY400
+            log.error("A dead letter could not be kept: %r", error)  # noqa: TRY400 - the error says it all
 
 
 class Listeners:
@@ -216,7 +216,7 @@ class Listeners:
             settled(handler, blob, etag)
 
     def _subscribe(self, subscription: Subscription, letters: StoredDeadLetters) -> None:
-        assert self._session is not None  # noqa: S101 - start() has made it
+        assert self._session is not None
         schema = self.event_grid.topics[subscription.topic.lower()].schema
         delivery = Delivery(
             subscription,

@@ -57,7 +57,7 @@ class RunningService:
         self._workers = workers
         self._options = tuple(options)
         self._process: asyncio.subprocess.Process | None = None
-        self._log = tempfile.NamedTemporaryFile(prefix="devhost-", suffix=".log", delete=False)  # noqa: SIM115
+        self._log = tempfile.NamedTemporaryFile(prefix="devhost-", suffix=".log", delete=False)  # noqa: SIM115 - stop() closes it
         self.url = ""
         self.connection_string = settings.get("DicomStorage") or settings.get("AzureWebJobsStorage", "")
 
@@ -74,7 +74,7 @@ class RunningService:
     @property
     def host_pid(self) -> int:
         """The process id of the host."""
-        assert self._process is not None, "the service was never started"  # noqa: S101
+        assert self._process is not None, "the service was never started"
         return self._process.pid
 
     @property
@@ -104,7 +104,7 @@ class RunningService:
                 cwd=_ROOT, env={**os.environ, **self._settings}, start_new_session=True,
                 stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=self._log.fileno(),
             )  # fmt: skip
-            assert self._process.stdout is not None  # noqa: S101 - it is a pipe
+            assert self._process.stdout is not None
             try:
                 async with asyncio.timeout(_START_SECONDS):
                     line = await self._process.stdout.readline()
@@ -142,7 +142,7 @@ class RunningService:
 
     async def kill(self) -> None:
         """SIGKILL the host. Its workers, and an emulator that it started, notice and end: they are gone on return."""
-        assert self._process is not None, "the service was never started"  # noqa: S101
+        assert self._process is not None, "the service was never started"
         pids = self.processes
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
@@ -165,8 +165,8 @@ class RunningService:
         await _gone(pids)
 
     async def _collect(self) -> None:
-        assert self._process is not None  # noqa: S101 - both callers have looked
-        assert self._process.stdin is not None  # noqa: S101 - it is a pipe
+        assert self._process is not None
+        assert self._process.stdin is not None
         await self._process.wait()
         self._process.stdin.close()
 
@@ -184,7 +184,7 @@ def _parents() -> dict[int, int]:
             stat = entry.read_text(encoding="ascii", errors="replace")
             parents[int(entry.parent.name)] = int(stat.rpartition(")")[2].split()[1])
     if not parents:
-        listing = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=True).stdout  # noqa: S607
+        listing = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=True).stdout  # noqa: S607 - of the machine
         parents = {int(pid): int(parent) for pid, parent in map(str.split, listing.splitlines())}
     return parents
 

@@ -29,7 +29,7 @@ def blueprint(bulk_import: BulkImport, places: ImportPlaces, connection: str) ->
             if wanted is not None:
                 await bulk_import.give_up(wanted)
 
-    async def sweep_imports(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the host hands it over by name
+    async def sweep_imports(timer: func.TimerRequest) -> None:
         with telemetry.trigger("sweep_imports"):
             await bulk_import.sweep()
 

@@ -48,7 +48,7 @@ def blueprint(
             await sequencer.catch_up([keys.named_place(name, shards) for name in names if isinstance(name, str)])
             await publication.run()
 
-    async def sweep_changes(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the trigger's parameter
+    async def sweep_changes(timer: func.TimerRequest) -> None:
         with telemetry.trigger("sweep_changes"):
             for _ in range(_SWEEPS):
                 if await sequencer.catch_up():

@@ -31,11 +31,11 @@ def blueprint(boundary: Boundary, index: InstanceIndex, erase_due: Work) -> func
         await delete_instances(index, context.partition, scope)
         return Response(204)
 
-    async def erase_deleted(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the host hands it over by name
+    async def erase_deleted(timer: func.TimerRequest) -> None:
         with telemetry.trigger("erase_deleted"):
             await _work_off(erase_due)
 
-    async def expire_studies(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the host hands it over by name
+    async def expire_studies(timer: func.TimerRequest) -> None:
         with telemetry.trigger("expire_studies"):
             await _work_off(index.expire)
 

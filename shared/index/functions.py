@@ -65,7 +65,7 @@ def blueprint(ingest: Ingest, scrubber: Scrubber, container: str) -> func.Bluepr
     """The functions of the index."""
     functions = func.Blueprint()
 
-    async def scrub_store(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the host hands it over by name
+    async def scrub_store(timer: func.TimerRequest) -> None:
         with telemetry.trigger("scrub_store"):
             await scrubber.run(limit=_SCRUBBED)
 

@@ -30,11 +30,11 @@ def blueprint(boundary: Boundary, operations: Operations, runner: Runner) -> fun
             raise NotFound("The operation does not exist.")
         return operation_state(operation, context.version, context.urls)
 
-    async def run_operations(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the trigger's parameter
+    async def run_operations(timer: func.TimerRequest) -> None:
         with telemetry.trigger("run_operations"):
             await runner.run()
 
-    async def purge_operations(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the trigger's parameter
+    async def purge_operations(timer: func.TimerRequest) -> None:
         with telemetry.trigger("purge_operations"):
             await operations.purge()
 

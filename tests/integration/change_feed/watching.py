@@ -164,7 +164,7 @@ class Webhook:
     async def wait_for(self, sequences: set[int], seconds: float = 60.0) -> None:
         """Until the events of all of them have come. Raises TimeoutError."""
         async with asyncio.timeout(seconds):
-            while not sequences <= self.sequences():  # noqa: ASYNC110 - nothing else tells
+            while not sequences <= self.sequences():
                 await asyncio.sleep(0.05)
 
 

@@ -181,7 +181,7 @@ class StorageProxy:
         self._dead.add(pid)
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-        while process_exists(pid):  # noqa: ASYNC110 - the process is nobody's child here
+        while process_exists(pid):
             await asyncio.sleep(0.002)
 
 

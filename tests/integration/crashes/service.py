@@ -31,7 +31,7 @@ class Watched:
 
     async def workers(self) -> list[int]:
         """The process ids of the workers that are up, when there is one."""
-        while not (pids := await self.service.worker_pids()):  # noqa: ASYNC110 - the host tells only who asks
+        while not (pids := await self.service.worker_pids()):
             await asyncio.sleep(0.1)
         return pids
 

@@ -55,7 +55,7 @@ async def app(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[HttpApp
 
 
 def _header(answer: dict[str, object], name: str) -> list[str]:
-    return [value for key, value in answer["headers"] if key == name]  # type: ignore[attr-defined]
+    return [value for key, value in answer["headers"] if key == name]
 
 
 async def test_a_function_sees_the_request_as_the_client_sent_it(app: HttpApp) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 async def until[T](condition: Callable[[], T], seconds: float = 20.0) -> T:
     """The first true answer of `condition`. Raises TimeoutError."""
     async with asyncio.timeout(seconds):
-        while not (answer := condition()):  # noqa: ASYNC110 - what is awaited happens in other processes
+        while not (answer := condition()):
             await asyncio.sleep(0.01)
     return answer
 
@@ -15,6 +15,6 @@ async def until[T](condition: Callable[[], T], seconds: float = 20.0) -> T:
 async def eventually[T](condition: Callable[[], Awaitable[T]], seconds: float = 20.0) -> T:
     """The first true answer of an asynchronous `condition`. Raises TimeoutError."""
     async with asyncio.timeout(seconds):
-        while not (answer := await condition()):  # noqa: ASYNC110 - what is awaited happens in other processes
+        while not (answer := await condition()):
             await asyncio.sleep(0.02)
     return answer

@@ -98,7 +98,7 @@ def then_close(data: bytes) -> Behaviour:
 
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110 - the pool tells nobody
+        while not condition():
             await asyncio.sleep(0.001)
 
 

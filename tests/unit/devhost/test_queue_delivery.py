@@ -51,7 +51,7 @@ async def test_an_event_is_tried_until_its_message_is_in_the_queue() -> None:
     delivery = QueueDelivery(
         Subscription("import", "storage", ""),
         EventSchema.EVENT_GRID,
-        Account(queue),  # type: ignore[arg-type] # what it needs of an account
+        Account(queue),
         "work",
         policy=RetryPolicy(delays=(0.001,)),
         settled=settled.append,
@@ -62,7 +62,7 @@ async def test_an_event_is_tried_until_its_message_is_in_the_queue() -> None:
     assert settled == []
     delivery.start()
     async with asyncio.timeout(20):
-        while delivery.outstanding:  # noqa: ASYNC110 - what the host's own status shows
+        while delivery.outstanding:
             await asyncio.sleep(0.001)
     await delivery.close()
     found = [json.loads(base64.b64decode(message)) for message in queue.messages]

@@ -87,7 +87,7 @@ async def test_an_existing_instance_is_refused_and_a_put_replaces_it() -> None:
     assert found(service, second) == []
     row = service.stores.facts().live["1.2", "1.3"]
     assert row.properties["blob"] == second.blob
-    assert (await service.lookup.study(PARTITION, "1.1")).instances == 1  # type: ignore[union-attr]
+    assert (await service.lookup.study(PARTITION, "1.1")).instances == 1
     assert await service.store(first) == [DELETED]
 
 
@@ -228,7 +228,7 @@ async def test_a_study_is_not_removed_when_something_is_stored_meanwhile() -> No
     service.stores.once(reaps, lambda: other.store(entry))
     await service.settle()
     assert found(service, entry) == []
-    assert (await service.lookup.study(PARTITION, "1.1")).instances == 1  # type: ignore[union-attr]
+    assert (await service.lookup.study(PARTITION, "1.1")).instances == 1
 
 
 async def emptied_study(service: Service) -> keys.StudyPlace:
@@ -276,7 +276,7 @@ async def test_an_emptied_study_is_not_removed_while_a_new_instance_waits_to_be_
         await Service(service.stores).put("1.1", "1.2", "1.9")
     assert not await service.remover.reap(place)
     assert list(at_every_moment(service.stores.facts())) == []
-    assert (await service.lookup.study(PARTITION, "1.1")).instances == 1  # type: ignore[union-attr]
+    assert (await service.lookup.study(PARTITION, "1.1")).instances == 1
 
 
 @pytest.mark.parametrize("applied", [True, False], ids=["answer lost", "request lost"])
@@ -491,4 +491,4 @@ async def test_a_large_batch_is_cut_into_transactions_and_found_whole() -> None:
     entries = [service.entry("1.1", "1.2", f"1.3.{number}") for number in range(100)]
     assert await service.store(*entries) == [STORED] * 100
     assert all(found(service, entry) == [] for entry in entries)
-    assert (await service.lookup.study(PARTITION, "1.1")).instances == 100  # type: ignore[union-attr]
+    assert (await service.lookup.study(PARTITION, "1.1")).instances == 100

@@ -27,7 +27,7 @@ async def test_a_study_is_deleted_when_it_has_expired_and_not_before() -> None:
     await service.put("1.1", "1.2", "1.3", expires=expires)
     await service.put("1.1", "1.2", "1.4", expires=expires)
     await service.put("1.9", "1.2", "1.3")
-    assert (await service.lookup.study(PARTITION, "1.1")).expires == expires  # type: ignore[union-attr]
+    assert (await service.lookup.study(PARTITION, "1.1")).expires == expires
     service.stores.time.seconds += 99
     await service.index.expire()
     assert await service.lookup.study(PARTITION, "1.1") is not None
@@ -86,7 +86,7 @@ async def test_a_study_expires_although_the_instance_that_said_so_is_deleted() -
     await service.put("1.1", "1.2", "1.4", expires=expires)
     await service.delete("1.1", "1.2", "1.4")
     await service.settle()
-    assert (await service.lookup.study(PARTITION, "1.1")).expires == expires  # type: ignore[union-attr]
+    assert (await service.lookup.study(PARTITION, "1.1")).expires == expires
     service.stores.time.seconds += 200
     await service.index.expire()
     assert await service.lookup.study(PARTITION, "1.1") is None

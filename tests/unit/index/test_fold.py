@@ -49,7 +49,7 @@ async def test_two_folds_at_once_count_each_change_once() -> None:
 
     service.stores.once(folds, fold)
     await service.put("1.1", "1.2", "1.3.3")
-    assert (await service.lookup.study(PARTITION, "1.1")).instances == 3  # type: ignore[union-attr]
+    assert (await service.lookup.study(PARTITION, "1.1")).instances == 3
     await service.settle()
     assert healthy(service.stores) == []
 
@@ -63,7 +63,7 @@ async def test_a_fold_that_gets_no_answer_is_not_repeated_blindly() -> None:
     service.stores.once_after(folds, lose)
     await service.put()
     await service.settle()
-    assert (await service.lookup.study(PARTITION, "1.1")).instances == 1  # type: ignore[union-attr]
+    assert (await service.lookup.study(PARTITION, "1.1")).instances == 1
     assert healthy(service.stores) == []
 
 
@@ -178,7 +178,7 @@ async def test_an_emptied_series_goes_with_its_postings_and_comes_back_new() -> 
     service = Service()
     await service.put("1.1", "1.2.1", "1.3", modality="MR")
     await service.put("1.1", "1.2.2", "1.4")
-    first = (await service.lookup.study(PARTITION, "1.1")).series["1.2.1"]  # type: ignore[union-attr]
+    first = (await service.lookup.study(PARTITION, "1.1")).series["1.2.1"]
     assert await service.delete("1.1", "1.2.1") == 1
     view = await service.lookup.study(PARTITION, "1.1")
     assert view is not None
@@ -188,7 +188,7 @@ async def test_an_emptied_series_goes_with_its_postings_and_comes_back_new() -> 
     assert healthy(service.stores) == []
     service.stores.time.seconds += 1
     await service.put("1.1", "1.2.1", "1.3")
-    again = (await service.lookup.study(PARTITION, "1.1")).series  # type: ignore[union-attr]
+    again = (await service.lookup.study(PARTITION, "1.1")).series
     assert list(again) == ["1.2.1", "1.2.2"]
     assert again["1.2.1"].sort_key < first.sort_key
     await service.settle()

@@ -112,5 +112,5 @@ async def test_a_namespace_leads_back_to_its_partition() -> None:
     tables = MemoryTableStore()
     partition = await registry(tables).resolve("one", create=True)
     assert await registry(tables).by_namespace(partition.namespace) == partition
-    assert (await registry(tables).by_namespace("0")).key == 1  # type: ignore[union-attr]
+    assert (await registry(tables).by_namespace("0")).key == 1
     assert await registry(tables).by_namespace("nothing") is None
