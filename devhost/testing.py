@@ -57,7 +57,7 @@ class RunningService:
         self._workers = workers
         self._options = tuple(options)
         self._process: asyncio.subprocess.Process | None = None
-        self._log = tempfile.NamedTemporaryFile(prefix="devhost-", suffix=".log", delete=False)  # noqa: SIM115 - stop() closes it
+        self._log = tempfile.NamedTemporaryFile(prefix="devhost-", suffix=".log", delete=False)  # noqa: SIM115 - forget_log() closes it
         self.url = ""
         self.connection_string = settings.get("DicomStorage") or settings.get("AzureWebJobsStorage", "")
 

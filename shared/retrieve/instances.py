@@ -12,7 +12,7 @@ from shared.errors import DicomServiceError, NotAcceptable
 from shared.index.lookup import InstanceLookup
 from shared.index.values import StoredInstance
 from shared.retrieve.converted import ConvertedFile, check_conversion, convert_file, convertible_objects
-from shared.retrieve.request import Encoding, TransferSyntaxChoice, choose, nothing_found
+from shared.retrieve.request import Encoding, TransferSyntaxChoice, choose_checked, nothing_found
 from shared.retrieve.workshop import Workshop
 from shared.storage.ports import BlobNotFound, BlobReader, BlobStore
 
@@ -141,21 +141,13 @@ async def settle(
 
     What needs transcoding is looked at first, each object of it. Raises NotAcceptable (D-18, D-19).
     """
-    left = list(accepted)
-    while True:
-        choice, encodings = choose(left, stored, convertible_objects)
-        if all(choice.encoding(syntax) for syntax in stored):
-            return choice, encodings
-        try:
-            await check_conversion(
-                sources.workshop, sources.lookup, sources.blobs, partition=partition, scope=scope, choice=choice
-            )
-        except NotAcceptable:
-            left.remove(choice)
-            if not left:
-                raise
-        else:
-            return choice, encodings
+
+    async def check(choice: TransferSyntaxChoice) -> None:
+        await check_conversion(
+            sources.workshop, sources.lookup, sources.blobs, partition=partition, scope=scope, choice=choice
+        )
+
+    return await choose_checked(accepted, stored, convertible_objects, check)
 
 
 async def retrieve_instances(

@@ -18,7 +18,7 @@ from shared.retrieve.bulk_data import BulkData, LocatedValue
 from shared.retrieve.converted import check_length
 from shared.retrieve.frames import FrameBody, FrameRequest, LocatedFrames, RetrievedFrames, retrieve_frames
 from shared.retrieve.instances import Sources
-from shared.retrieve.request import OCTET_STREAM, Encoding, TransferSyntaxChoice, all_frames, choose
+from shared.retrieve.request import OCTET_STREAM, Encoding, TransferSyntaxChoice, all_frames, choose_checked
 from shared.retrieve.response import Part
 from shared.retrieve.unmapped_frames import UnmappedFrames
 
@@ -110,19 +110,7 @@ async def settle_pixels(
 
     `check` raises NotAcceptable where something of it cannot be converted. Raises NotAcceptable (D-18, D-19).
     """
-    left = list(accepted)
-    while True:
-        choice, encodings = choose(left, stored, _convertible)
-        if all(choice.encoding(syntax) for syntax in stored):
-            return choice, encodings
-        try:
-            await check(choice)
-        except NotAcceptable:
-            left.remove(choice)
-            if not left:
-                raise
-        else:
-            return choice, encodings
+    return await choose_checked(accepted, stored, _convertible, check)
 
 
 def _convertible(stored: str, target: str) -> bool:

@@ -4,7 +4,7 @@
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
@@ -208,6 +208,32 @@ def choose(
     raise NotAcceptable(
         "What is stored is in another transfer syntax than the accepted ones; transfer-syntax=* retrieves it as stored."
     )
+
+
+async def choose_checked(
+    accepted: Sequence[TransferSyntaxChoice],
+    stored: Collection[str],
+    convertible: Convertible,
+    check: Callable[[TransferSyntaxChoice], Awaitable[None]],
+) -> tuple[TransferSyntaxChoice, dict[str, Encoding]]:
+    """The best choice, as `choose` has it, in which everything can really be sent.
+
+    `check` looks at each object that would have to be converted; it raises NotAcceptable for one that cannot be.
+    Raises NotAcceptable (D-18, D-19).
+    """
+    left = list(accepted)
+    while True:
+        choice, encodings = choose(left, stored, convertible)
+        if all(choice.encoding(syntax) for syntax in stored):
+            return choice, encodings
+        try:
+            await check(choice)
+        except NotAcceptable:
+            left.remove(choice)
+            if not left:
+                raise
+        else:
+            return choice, encodings
 
 
 type _Chosen = tuple[TransferSyntaxChoice, dict[str, Encoding]]

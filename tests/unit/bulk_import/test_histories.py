@@ -18,6 +18,18 @@ def inbox():
     return Inbox()
 
 
+async def drop_and_die(inbox, one):
+    """The file is imported, and the process killed before it is removed from the container."""
+
+    async def die(_kind, operation):
+        if operation == "delete":
+            raise Unavailable("killed before the file is removed")
+
+    inbox.files.before = die
+    with pytest.raises(Unavailable):
+        await inbox.drop("a.dcm", one.data)
+
+
 async def test_a_file_that_is_replaced_while_it_is_imported_is_not_lost(inbox):
     first, second = file(), file()
     seen = iter([True])
@@ -39,13 +51,7 @@ async def test_a_file_that_is_replaced_while_it_is_imported_is_not_lost(inbox):
 async def test_an_instance_that_was_deleted_after_its_import_is_not_brought_back_by_a_late_message(inbox):
     one = file()
 
-    async def die(kind, operation):
-        if operation == "delete":
-            raise Unavailable("killed before the file is removed")
-
-    inbox.files.before = die
-    with pytest.raises(Unavailable):
-        await inbox.drop("a.dcm", one.data)
+    await drop_and_die(inbox, one)
     assert await inbox.service.content(one.identifier) == one.data
     await inbox.service.index.delete(PARTITION, ResourceIdentifier(one.identifier.study_instance_uid))
     [blob] = inbox.service.blobs.names()
@@ -62,13 +68,7 @@ async def test_an_instance_that_was_deleted_after_its_import_is_not_brought_back
 async def test_the_file_of_a_deleted_instance_is_not_left_when_a_late_message_finds_it_erased(inbox):
     one = file()
 
-    async def die(kind, operation):
-        if operation == "delete":
-            raise Unavailable("killed before the file is removed")
-
-    inbox.files.before = die
-    with pytest.raises(Unavailable):
-        await inbox.drop("a.dcm", one.data)
+    await drop_and_die(inbox, one)
     await inbox.service.index.delete(PARTITION, ResourceIdentifier(one.identifier.study_instance_uid))
     [blob] = inbox.service.blobs.names()
     await inbox.service.blobs.delete(blob)  # the retention is over
