@@ -16,6 +16,7 @@ from shared.dicom.frame_encoding import described_as, encode
 from shared.dicom.image_pixels import ImagePixels, Unconvertible, image_pixels
 from shared.dicom.part10 import Part10Reader
 from shared.dicom.transcoding import transcode_file
+from tests.builders.codestreams import NOISE, STREAMS, run_length
 from tests.builders.pictures import (
     DEFL,
     ELE,
@@ -23,7 +24,6 @@ from tests.builders.pictures import (
     J2K_LOSSLESS,
     JPEG,
     JPEG_12,
-    JPEG_LOSSLESS_SV1,
     JPEG_LS,
     RLE,
     compressed,
@@ -33,14 +33,6 @@ from tests.builders.pictures import (
 )
 
 MPEG2 = "1.2.840.10008.1.2.4.100"
-NOISE = np.random.default_rng(1).integers(0, 256, (40, 56), np.uint8)
-STREAMS = {
-    JPEG: bytes(imagecodecs.jpeg8_encode(NOISE)),
-    JPEG_LOSSLESS_SV1: bytes(imagecodecs.jpeg8_encode(NOISE, lossless=True)),
-    JPEG_LS: bytes(imagecodecs.jpegls_encode(NOISE)),
-    J2K_LOSSLESS: bytes(imagecodecs.jpeg2k_encode(NOISE, level=0, codecformat="j2k", reversible=True)),
-    HTJ2K_LOSSLESS: bytes(imagecodecs.htj2k_encode(NOISE, reversible=True)),
-}
 
 
 def grey(rows=40, columns=56, bits=8, **changes):
@@ -57,13 +49,6 @@ def grey(rows=40, columns=56, bits=8, **changes):
         "frames": 1,
     }
     return ImagePixels(**attributes | changes)
-
-
-def run_length(pixels):
-    import rle.rle
-
-    rows = b"".join(rle.rle.encode_row(bytes(row)) for row in pixels)
-    return struct.pack("<16L", 1, 64, *[0] * 14) + rows + bytes(len(rows) % 2)
 
 
 def transcoded(one, target=ELE, **limits):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from shared.retrieve import converted
+from tests.builders.codestreams import STREAMS, run_length
 from tests.builders.http import content
 from tests.builders.pictures import (
     DEFL,
@@ -24,7 +25,6 @@ from tests.builders.pictures import (
     file,
     ramp,
 )
-from tests.unit.dicom.test_hostile_pixels import STREAMS, run_length
 from tests.unit.retrieve.room import DICOM, OCTETS, Service, several
 
 WIDE = {"BitsAllocated": 16, "BitsStored": 16, "HighBit": 15}
