@@ -16,7 +16,9 @@ from shared.index.values import StoredInstance
 from shared.storage.ports import BlobNotFound, BlobStore
 
 BATCH = 32
-"""Entries whose instances are looked up together."""
+"""Entries that are looked up together with the metadata of their instances, which are in memory until they are sent."""
+_BARE_BATCH = 256
+"""The same without metadata."""
 _PARALLEL = 16
 """How many documents that are too large for the index are read from blobs at a time."""
 
@@ -66,12 +68,13 @@ class ChangeFeedReader:
     async def shown(
         self, entries: Sequence[FeedEntry], version: ApiVersion, urls: Urls, *, metadata: bool
     ) -> AsyncGenerator[list[Entry]]:
-        """The entries with what is stored of them now, in batches: metadata of a batch are in memory together.
+        """The entries with what is stored of them now, in batches.
 
         Raises Unavailable.
         """
-        for at in range(0, len(entries), BATCH):
-            yield await self._batch(entries[at : at + BATCH], version, urls, metadata=metadata)
+        size = BATCH if metadata else _BARE_BATCH
+        for at in range(0, len(entries), size):
+            yield await self._batch(entries[at : at + size], version, urls, metadata=metadata)
 
     async def _batch(
         self, entries: Sequence[FeedEntry], version: ApiVersion, urls: Urls, *, metadata: bool

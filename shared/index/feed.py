@@ -19,7 +19,6 @@ from shared.index.values import StoredInstance
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_READS_IN_FLIGHT = 32
 PATIENCE_SECONDS = 10.0
 """How long a reader waits for changes to be logged. Normally that takes milliseconds."""
 
@@ -100,16 +99,14 @@ class ChangeFeed:
 
     async def resolve(self, entries: Sequence[FeedEntry], *, metadata: bool) -> list[ResolvedEntry]:
         """The entries with their states, and the present versions of their instances, with metadata or without."""
-        slots = asyncio.Semaphore(_READS_IN_FLIGHT)
-        wanted = {(entry.namespace, entry.identifier) for entry in entries}
-
-        async def look_up(namespace: str, identifier: InstanceIdentifier) -> StoredInstance | None:
-            async with slots:
-                return await self._lookup.instance_in(namespace, identifier, metadata=metadata)
-
-        order = sorted(wanted)
-        found = dict(zip(order, await asyncio.gather(*(look_up(*each) for each in order)), strict=True))
-        return [_resolved(entry, found[entry.namespace, entry.identifier]) for entry in entries]
+        wanted: dict[str, set[InstanceIdentifier]] = {}
+        for entry in entries:
+            wanted.setdefault(entry.namespace, set()).add(entry.identifier)
+        found = await asyncio.gather(
+            *(self._lookup.instances_in(namespace, each, metadata=metadata) for namespace, each in wanted.items())
+        )
+        present = dict(zip(wanted, found, strict=True))
+        return [_resolved(entry, present[entry.namespace].get(entry.identifier)) for entry in entries]
 
     async def _catch_up(self) -> None:
         try:

@@ -1,7 +1,8 @@
 """Reading the index by identity (storage §3)."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from bisect import bisect_left
+from collections.abc import AsyncGenerator, Collection, Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
 
@@ -16,6 +17,11 @@ from shared.storage.keys import StudyPlace
 from shared.storage.ports import Entity, Page, TableStore
 
 _PARALLEL_RANGES = 8
+_PARALLEL_READS = 32
+_NEIGHBOURS = 4
+"""From so many instances of a series on they are looked for together."""
+_SPARE = 4
+"""How many rows may be read for each that is wanted."""
 _STREAMED_ROWS = 250
 """Rows of a page while metadata are streamed: some ten kilobytes each."""
 
@@ -61,6 +67,50 @@ class InstanceLookup:
             entities = await self._tables.range("dicom", partition_key, *bounds, select=DESCRIPTION_COLUMNS)
             entity = next(iter(entities), None)
         return stored_instance_in(study, entity) if entity else None
+
+    async def instances_in(
+        self, namespace: str, wanted: Collection[InstanceIdentifier], *, metadata: bool
+    ) -> dict[InstanceIdentifier, StoredInstance]:
+        """Those of many instances that are there: neighbours of a series with one request, the others one by one."""
+        series: dict[tuple[str, str], list[InstanceIdentifier]] = {}
+        for identifier in sorted(wanted):
+            series.setdefault((identifier.study_instance_uid, identifier.series_instance_uid), []).append(identifier)
+        slots = asyncio.Semaphore(_PARALLEL_READS)
+        found: list[StoredInstance | None] = []
+
+        async def one(identifier: InstanceIdentifier) -> None:
+            async with slots:
+                found.append(await self.instance_in(namespace, identifier, metadata=metadata))
+
+        async def together(members: Sequence[InstanceIdentifier]) -> None:
+            left = members
+            if len(members) >= _NEIGHBOURS:
+                async with slots:
+                    present, left = await self._neighbours(namespace, members, metadata=metadata)
+                found.extend(present)
+            await asyncio.gather(*map(one, left))
+
+        await asyncio.gather(*map(together, series.values()))
+        return {instance.identifier: instance for instance in found if instance}
+
+    async def _neighbours(
+        self, namespace: str, members: Sequence[InstanceIdentifier], *, metadata: bool
+    ) -> tuple[list[StoredInstance], Sequence[InstanceIdentifier]]:
+        """What one request finds of instances of a series, in order, and those that it did not come to."""
+        study = members[0].study_instance_uid
+        row_keys = [keys.instance_row(each.series_instance_uid, each.sop_instance_uid) for each in members]
+        page = await self._tables.page(
+            "dicom",
+            keys.study_partition(namespace, study),
+            row_keys[0],
+            f"{row_keys[-1]} ",
+            top=min(_SPARE * len(members), 1000),
+            select=None if metadata else DESCRIPTION_COLUMNS,
+        )
+        wanted = set(row_keys)
+        found = [stored_instance_in(study, entity) for entity in page.entities if entity.row_key in wanted]
+        reached = len(members) if page.next_row_key is None else bisect_left(row_keys, page.next_row_key)
+        return [instance for instance in found if instance], members[reached:]
 
     async def instances(
         self, partition: Partition, scope: ResourceIdentifier, *, metadata: bool

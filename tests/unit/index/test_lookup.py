@@ -49,6 +49,47 @@ async def test_the_instances_of_a_scope_come_newest_first() -> None:
     assert await instances("1.7") == []
 
 
+async def test_many_instances_are_looked_up_by_series_and_the_same_is_found_as_one_by_one() -> None:
+    stores = Stores()
+    service = Service(stores)
+    stored = [service.entry("1.1", f"1.2.{n % 3}", f"1.3.{n}") for n in range(120)]
+    await service.store(*stored, service.entry("1.7", "1.7.1", "1.7.2"))
+    await service.settle()
+    for n in range(0, 120, 5):
+        await service.delete("1.1", f"1.2.{n % 3}", f"1.3.{n}")
+    wanted = [entry.identifier for entry in stored[:80]]
+    wanted += [InstanceIdentifier("1.7", "1.7.1", "1.7.2"), InstanceIdentifier("1.1", "1.2.0", "1.3.999")]
+    expected = {
+        identifier: found
+        for identifier in wanted
+        if (found := await service.lookup.instance(PARTITION, identifier, metadata=True))
+    }
+    assert len(expected) == 65
+    for page_limit, empty in ((1000, 0), (7, 0), (10, 3)):
+        stores.tables.page_limit, stores.tables.empty_page_every = page_limit, empty
+        before = stores.tables.requests
+        assert await service.lookup.instances_in(PARTITION.namespace, wanted, metadata=True) == expected
+        if page_limit == 1000:
+            assert stores.tables.requests - before == 3 + 1
+        bare = await service.lookup.instances_in(PARTITION.namespace, wanted, metadata=False)
+        assert {key: found.version for key, found in bare.items()} == {
+            key: found.version for key, found in expected.items()
+        }
+    assert await service.lookup.instances_in(PARTITION.namespace, [], metadata=True) == {}
+
+
+async def test_neighbours_far_apart_are_not_read_with_all_that_lies_between() -> None:
+    stores = Stores()
+    service = Service(stores)
+    entries = [service.entry("1.1", "1.2", f"1.3.{n:03}") for n in range(100)]
+    await service.store(*entries)
+    wanted = [entries[n].identifier for n in (0, 1, 50, 98, 99)]
+    before = stores.tables.requests
+    found = await service.lookup.instances_in(PARTITION.namespace, wanted, metadata=False)
+    assert sorted(found) == wanted
+    assert stores.tables.requests - before == 1 + 3
+
+
 async def test_a_study_of_many_pages_is_read_whole() -> None:
     stores = Stores()
     service = Service(stores)
