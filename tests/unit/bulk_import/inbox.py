@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from shared import telemetry
 from shared.bulk_import.request import read_message
 from shared.bulk_import.transaction import BulkImport, ImportPlaces
+from tests.builders.files import PATIENT_NAME, file
 from tests.builders.store import Service
 from tests.fakes.blobs import MemoryBlobStore
 from tests.fakes.queues import MemoryQueueStore
@@ -83,3 +84,16 @@ class Inbox:
     def error_records(self) -> list[dict[str, object]]:
         """What is in the error queue."""
         return [json.loads(message) for message, _ in self.queues.messages["error-queue"]]
+
+
+def conflicting(one):
+    """Another file of the same instance."""
+    identifier = one.identifier
+    other = file(
+        {PATIENT_NAME: "Someone^Else"},
+        study=identifier.study_instance_uid,
+        series=identifier.series_instance_uid,
+        sop_instance=identifier.sop_instance_uid,
+    )
+    assert other.data != one.data
+    return other

@@ -6,9 +6,9 @@ import pytest
 
 from shared.dicom.reasons import FailureReason
 from shared.storage import keys
-from tests.builders.files import PATIENT_NAME, file
+from tests.builders.files import file
 from tests.builders.images import image
-from tests.unit.bulk_import.inbox import Inbox, event
+from tests.unit.bulk_import.inbox import Inbox, conflicting, event
 
 
 class Killed(BaseException):
@@ -98,16 +98,9 @@ async def test_a_file_is_stored_once_wherever_the_process_dies(kind, applied):
 @pytest.mark.parametrize("kind", ["foreign", "conflict"])
 async def test_no_record_of_a_refused_file_is_lost_wherever_the_process_dies(kind, applied):
     one = file()
-    identifier = one.identifier
-    other = file(
-        {PATIENT_NAME: "Someone^Else"},
-        study=identifier.study_instance_uid,
-        series=identifier.series_instance_uid,
-        sop_instance=identifier.sop_instance_uid,
-    )
     data, reason = {
         "foreign": (b"not DICOM" * 50, FailureReason.VALIDATION_FAILURE),
-        "conflict": (other.data, FailureReason.ALREADY_STORED),
+        "conflict": (conflicting(one).data, FailureReason.ALREADY_STORED),
     }[kind]
 
     async def prepare(inbox):
@@ -119,7 +112,7 @@ async def test_no_record_of_a_refused_file_is_lost_wherever_the_process_dies(kin
         assert {record["failureReason"] for record in inbox.error_records} == {reason}
         assert inbox.errors.content("a.dcm") == data
         assert inbox.files.names() == []
-        assert await inbox.service.content(identifier) == one.data
+        assert await inbox.service.content(one.identifier) == one.data
         assert len(inbox.service.blobs.names()) == 1
 
     assert await crash_everywhere(prepare, check, applied=applied) > 4

@@ -14,25 +14,12 @@ from tests.builders.files import PATIENT_ID, PATIENT_NAME, file
 from tests.builders.functions import handler_of
 from tests.builders.images import image
 from tests.builders.store import PARTITION, Service
-from tests.unit.bulk_import.inbox import PLACES, Inbox, event
+from tests.unit.bulk_import.inbox import PLACES, Inbox, conflicting, event
 
 
 @pytest.fixture
 def inbox():
     return Inbox()
-
-
-def conflicting(one):
-    """Another file of the same instance."""
-    identifier = one.identifier
-    other = file(
-        {PATIENT_NAME: "Someone^Else"},
-        study=identifier.study_instance_uid,
-        series=identifier.series_instance_uid,
-        sop_instance=identifier.sop_instance_uid,
-    )
-    assert other.data != one.data
-    return other
 
 
 @pytest.mark.spec("IMP-4", "IMP-5")

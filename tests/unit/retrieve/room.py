@@ -5,7 +5,7 @@ from shared.retrieve.workshop import Workshop
 from tests.builders.http import ALL, boundary, content, routed
 from tests.unit.retrieve.archive import Archive
 
-DICOM, OCTETS = "application/dicom", "application/octet-stream"
+DICOM, OCTETS, JSON = "application/dicom", "application/octet-stream", "application/dicom+json"
 
 
 class Service:
@@ -23,9 +23,10 @@ class Service:
             character_set_as_stored=False,
         )
 
-    async def get(self, path, accept="*/*", query="", **headers):
-        fields = [*ALL, ("Accept", accept), *((name.replace("_", "-"), value) for name, value in headers.items())]
-        resource, request = routed("GET", f"/v2/{path}?{query}", fields)
+    async def get(self, path, accept="*/*", query="", method="GET", credentials=ALL, **headers):
+        fields = [*credentials, *(() if accept is None else [("Accept", accept)])]
+        fields += [(name.replace("_", "-"), value) for name, value in headers.items()]
+        resource, request = routed(method, f"/v2/{path}?{query}" if query else f"/v2/{path}", fields)
         handler, checks = self.handlers[resource.name]
         return await self.boundary.run(resource, request, handler, checks)
 
@@ -35,8 +36,8 @@ class Service:
         assert response.status == 200, data
         return data
 
-    async def status(self, path, accept="*/*", query=""):
-        response = await self.get(path, accept, query)
+    async def status(self, path, accept="*/*", query="", **options):
+        response = await self.get(path, accept, query, **options)
         await content(response)
         return response.status
 

@@ -10,17 +10,12 @@ from shared.retrieve import deflated
 from tests.builders import datasets
 from tests.builders.http import content, field
 from tests.builders.images import DEFL, EBE, ELE, ILE, JPEG, MPEG2, Image, image, new_uid
-from tests.unit.retrieve.test_functions import JSON, OCTETS, Service
+from tests.unit.retrieve.room import JSON, OCTETS
 
 MULTIPART = 'multipart/related; type="application/octet-stream"'
 DOCUMENT = bytes(range(256)) * 3
 SAMPLES = (1, -2, 3, -4, 5, -6)
 WAVE = struct.pack("<6h", *SAMPLES)
-
-
-@pytest.fixture
-def service():
-    return Service()
 
 
 def with_values(syntax: str = ELE, **options: object) -> Image:

@@ -34,11 +34,6 @@ def octets(data):
     return np.frombuffer(data, "u1").reshape(40, 56)
 
 
-@pytest.fixture
-def service():
-    return Service()
-
-
 # ---------------------------------------------------------------------------------------------------------- instances
 
 

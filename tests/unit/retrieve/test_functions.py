@@ -5,41 +5,11 @@ import json
 import pytest
 
 from shared.dicomweb.resources import RESOURCES
-from shared.retrieve.functions import handlers
-from tests.builders.http import ALL, boundary, content, field, routed
+from tests.builders.http import content, field
 from tests.builders.images import ELE, JPEG, image, new_uid
-from tests.unit.retrieve.archive import Archive
+from tests.unit.retrieve.room import DICOM, JSON, OCTETS
 
-DICOM, OCTETS, JSON = "application/dicom", "application/octet-stream", "application/dicom+json"
 AS_STORED = f"{DICOM}; transfer-syntax=*"
-
-
-class Service:
-    """The room behind a boundary, on an archive in memory."""
-
-    def __init__(self) -> None:
-        self.archive = Archive()
-        self.boundary = boundary()
-        self.handlers = handlers(
-            self.archive.sources.lookup, self.archive.blobs, bulk_data_uris=True, character_set_as_stored=False
-        )
-
-    async def get(self, path, accept="*/*", method="GET", credentials=ALL, **headers):
-        fields = [*credentials, *(() if accept is None else [("Accept", accept)])]
-        fields += [(name.replace("_", "-"), value) for name, value in headers.items()]
-        resource, request = routed(method, f"/v2/{path}", fields)
-        handler, checks = self.handlers[resource.name]
-        return await self.boundary.run(resource, request, handler, checks)
-
-    async def status(self, path, accept="*/*", **options):
-        response = await self.get(path, accept, **options)
-        await content(response)
-        return response.status
-
-
-@pytest.fixture
-def service():
-    return Service()
 
 
 def test_every_retrieve_resource_has_a_handler(service):

@@ -12,16 +12,10 @@ from shared.retrieve.wado_uri import parse_uri_request
 from tests.builders import datasets
 from tests.builders.http import content, field
 from tests.builders.images import ELE, RLE, Image, image, new_uid
-from tests.unit.retrieve.test_functions import Service
 
 pytestmark = pytest.mark.spec("URI-1", "W-8")
 
 DICOM = "application/dicom"
-
-
-@pytest.fixture
-def service():
-    return Service()
 
 
 def query(one=None, **changes):

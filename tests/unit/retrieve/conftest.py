@@ -1,0 +1,8 @@
+import pytest
+
+from tests.unit.retrieve.room import Service
+
+
+@pytest.fixture
+def service():
+    return Service()
