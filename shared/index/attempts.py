@@ -6,6 +6,7 @@ import random
 from collections.abc import Awaitable, Callable, Sequence
 
 from shared import telemetry
+from shared.concurrency import together
 from shared.errors import Unavailable
 from shared.storage.ports import Ambiguous, Kind, Operation, TableStore
 
@@ -72,7 +73,7 @@ async def settle(tables: TableStore, kind: Kind, operations: Sequence[Operation]
     if len(batches) == 1:
         await _settle(tables, kind, batches[0])
     elif batches:
-        await asyncio.gather(*(_settle(tables, kind, batch) for batch in batches))
+        await together(*(_settle(tables, kind, batch) for batch in batches))
 
 
 async def _settle(tables: TableStore, kind: Kind, operations: Sequence[Operation]) -> None:

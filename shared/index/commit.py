@@ -1,6 +1,5 @@
 """Committing a batch of instances of one study (storage §5)."""
 
-import asyncio
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -8,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from shared import telemetry
+from shared.concurrency import together
 from shared.dicom.identifiers import InstanceIdentifier
 from shared.errors import Unavailable
 from shared.index.attempts import ROUNDS, Patience, pause
@@ -109,7 +109,7 @@ class Committer:
         self, place: StudyPlace, batch: Sequence[NewInstance], result: Committed, *, look: bool
     ) -> Sequence[NewInstance]:
         """One attempt, after a look at what is there or without; those that it left undecided. Raises Unavailable."""
-        sort_key, states, _, _ = await asyncio.gather(
+        sort_key, states, _, _ = await together(
             self._sort_key(place),
             self._states(place, batch) if look else self._no_states(),
             self._hints.give(place),
@@ -249,7 +249,7 @@ class Committer:
             else:
                 low, high = min(instances), max(instances)
                 bounds.append((keys.instance_range(series, low)[0], keys.instance_range(series, high)[1]))
-        ranges = await asyncio.gather(
+        ranges = await together(
             *(self._tables.range("dicom", place.partition_key, *bound, select=STATE_COLUMNS) for bound in bounds)
         )
         found = {

@@ -1,8 +1,8 @@
 """Studies that expire (dicomweb §6.9, EXP-1): the last store of a study decides when, or that it does not."""
 
-import asyncio
 from collections.abc import Sequence
 
+from shared.concurrency import together
 from shared.index.clock import HybridClock
 from shared.index.deletion import Deleter
 from shared.index.due import DueList
@@ -23,7 +23,7 @@ async def schedule_expiry(
 ) -> None:
     """Note when the study has to be looked at, before a commit says that it expires. Raises Unavailable."""
     times = {int(entry.expires.timestamp() * 1000) for entry in entries if entry.expires}
-    await asyncio.gather(*(_due_list(tables).put(due, clock.now_ms(), 0, place.name, {}) for due in sorted(times)))
+    await together(*(_due_list(tables).put(due, clock.now_ms(), 0, place.name, {}) for due in sorted(times)))
 
 
 async def expire_studies(

@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from weakref import WeakValueDictionary
 
+from shared.concurrency import together
 from shared.errors import Unavailable
 from shared.index.attempts import ROUNDS, pause, settle
 from shared.index.changes import Change, Cleanup, ObsoleteBlob
@@ -96,7 +97,7 @@ class Folder:
         fold = _Fold(place, rows, changes, old, new)
 
         added, removed = fold.postings()
-        await asyncio.gather(
+        await together(
             post(self._tables, place, "idx", added), post(self._tables, place, "idxi", fold.instance_postings())
         )
 

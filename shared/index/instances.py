@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from shared import telemetry
+from shared.concurrency import together
 from shared.dicom.identifiers import InstanceIdentifier, ResourceIdentifier
 from shared.dicomweb.partitions import Partition
 from shared.errors import Unavailable
@@ -113,7 +114,7 @@ class InstanceIndex:
                     return {entry.identifier: CommitOutcome.UNAVAILABLE for entry in batch}
                 return await self._commit_study(place, batch, patience, late=late)
 
-        results = await asyncio.gather(*map(commit, places, by_study.values()), return_exceptions=True)
+        results = await together(*map(commit, places, by_study.values()), return_exceptions=True)
         self._announce(places)
         outcomes: dict[InstanceIdentifier, CommitOutcome] = {}
         for result in results:
@@ -134,8 +135,8 @@ class InstanceIndex:
         # The first batch alone makes a new study: others at the same time would post it under sort keys of their own.
         first, *others = _batches(entries)
         results = [
-            *await asyncio.gather(commit(first), return_exceptions=True),
-            *await asyncio.gather(*map(commit, others), return_exceptions=True),
+            *await together(commit(first), return_exceptions=True),
+            *await together(*map(commit, others), return_exceptions=True),
         ]
         committed = [result for result in results if isinstance(result, Committed)]
         outcomes = {identifier: outcome for result in committed for identifier, outcome in result.outcomes.items()}

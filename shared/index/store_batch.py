@@ -11,6 +11,7 @@ from itertools import batched
 from typing import Final, Self
 
 from shared import telemetry
+from shared.concurrency import together
 from shared.dicom.identifiers import InstanceIdentifier
 from shared.dicom.part10 import Part10
 from shared.dicom.reasons import FailureReason
@@ -264,7 +265,7 @@ class StoreBatch:
         wanted, repeated = self._first_of_each()
         committing: asyncio.Task[None] | None = None
         for group in batched(wanted, _TOGETHER, strict=False):
-            await asyncio.gather(*map(self._write, group))
+            await together(*map(self._write, group))
             if committing is not None:
                 await committing
             committing = asyncio.create_task(self._commit([entry for entry in group if entry.stored]))
@@ -356,7 +357,7 @@ class StoreBatch:
                 for entry in entries:
                     await self._commit([entry])
         else:
-            await asyncio.gather(*map(self._settle, entries, outcomes))
+            await together(*map(self._settle, entries, outcomes))
 
     async def _settle(self, entry: _Entry, outcome: CommitOutcome) -> None:
         pending, entry.pending = entry.pending, None

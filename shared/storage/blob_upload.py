@@ -112,7 +112,8 @@ class StagedUpload:
         tasks, self._in_flight = self._in_flight, set()
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if tasks:
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _send_block(self) -> None:
         while len(self._in_flight) >= BLOCKS_IN_FLIGHT:

@@ -1,0 +1,31 @@
+"""Doing several things at once."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, Literal, overload
+
+type _Run[T] = Coroutine[Any, Any, T]
+
+
+@overload
+async def together[A, B](one: _Run[A], two: _Run[B], /) -> tuple[A, B]: ...
+@overload
+async def together[A, B, C, D](one: _Run[A], two: _Run[B], three: _Run[C], four: _Run[D], /) -> tuple[A, B, C, D]: ...
+@overload
+async def together[T](*coroutines: _Run[T]) -> tuple[T, ...]: ...
+@overload
+async def together[T](*coroutines: _Run[T], return_exceptions: Literal[True]) -> tuple[T | BaseException, ...]: ...
+async def together(*coroutines: _Run[Any], return_exceptions: bool = False) -> tuple[Any, ...]:
+    """What coroutines return that run side by side, in their order; like `asyncio.gather`.
+
+    The first exception is raised when it comes, while the others go on, or stands in the place of its result. Each
+    coroutine is begun at once: one that need not wait, as on the hot path most of them, takes no turn of the event
+    loop, and a single one no task.
+    """
+    if not return_exceptions and len(coroutines) == 1:
+        return (await coroutines[0],)
+    loop = asyncio.get_running_loop()
+    tasks = [asyncio.Task(coroutine, loop=loop, eager_start=True) for coroutine in coroutines]
+    if all(task.done() and not task.cancelled() and task.exception() is None for task in tasks):
+        return tuple(task.result() for task in tasks)
+    return tuple(await asyncio.gather(*tasks, return_exceptions=return_exceptions))
