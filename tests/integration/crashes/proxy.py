@@ -47,13 +47,17 @@ class FaultPoint:
     """The process that sent it is killed (SIGKILL); no other request of it is served."""
     lasting: bool = False
     """So do all requests after it, until the fault is taken away."""
+    writes: bool = False
+    """Only requests count that change something."""
     requests: int = 0
     """Those that have come."""
     hit: list[str] = field(default_factory=list)
     """Method and service of those that met the fault."""
 
-    def meets(self) -> bool:
+    def meets(self, method: str) -> bool:
         """Count a request; whether it meets the fault."""
+        if self.writes and method in {"GET", "HEAD"}:
+            return False
         self.requests += 1
         return self.requests == self.at or (self.lasting and self.requests > self.at)
 
@@ -100,10 +104,17 @@ class StorageProxy:
         await asyncio.gather(*self._connections, return_exceptions=True)
 
     def arm(
-        self, fault: Fault, at: int, of: Collection[int], *, kill: bool = False, lasting: bool = False
+        self,
+        fault: Fault,
+        at: int,
+        of: Collection[int],
+        *,
+        kill: bool = False,
+        lasting: bool = False,
+        writes: bool = False,
     ) -> FaultPoint:
         """Set the fault point; there is one at a time."""
-        self._point = FaultPoint(fault, at, frozenset(of), kill, lasting)
+        self._point = FaultPoint(fault, at, frozenset(of), kill, lasting, writes)
         return self._point
 
     def disarm(self) -> None:
@@ -144,7 +155,7 @@ class StorageProxy:
                     return
                 method = request.head.partition(b" ")[0].decode()
                 fault = None
-                if point is not None and pid in point.of and point.meets():
+                if point is not None and pid in point.of and point.meets(method):
                     fault = point.fault
                     point.hit.append(f"{method} {service}")
                     if point.kill and fault is Fault.LOSE_REQUEST:
