@@ -5,23 +5,7 @@ from datetime import date, timedelta
 import pytest
 
 from tests.builders.images import new_uid
-from tests.conformance.exchange import Exchange
 from tests.conformance.searching import JSON, SERIES, SOP_INSTANCE, STUDY, Patient, search, studies, uid, values
-
-
-@pytest.fixture
-def v2(service):
-    return Exchange(service.url)
-
-
-@pytest.fixture
-def v1(service):
-    return Exchange(service.url, "v1")
-
-
-@pytest.fixture(params=["v1", "v2"])
-def either(service, request):
-    return Exchange(service.url, request.param)
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import pytest
 
 from tests.builders.images import image, new_uid
-from tests.conformance.exchange import Exchange
 from tests.conformance.searching import JSON, SERIES, SOP_INSTANCE, STUDY, Patient, search, uid, values
 
 RESOURCES = ("studies", "series", "instances")
@@ -12,21 +11,6 @@ LONG_STUDY = {
     *("00100020", "00100030", "00100040", "0020000D", "00200010"),
 }
 SHORT_STUDY = {"00080020", "00080090", "00081030", "00100010", "00100020", "00100030", "0020000D"}
-
-
-@pytest.fixture
-def v2(service):
-    return Exchange(service.url)
-
-
-@pytest.fixture
-def v1(service):
-    return Exchange(service.url, "v1")
-
-
-@pytest.fixture(params=["v1", "v2"])
-def either(service, request):
-    return Exchange(service.url, request.param)
 
 
 @pytest.fixture

@@ -31,22 +31,6 @@ from tests.conformance.stores import (
     warning,
 )
 
-
-@pytest.fixture(params=["v1", "v2"])
-def client(service, request):
-    return Client(service.url, request.param)
-
-
-@pytest.fixture
-def v1(service):
-    return Client(service.url, "v1")
-
-
-@pytest.fixture
-def v2(service):
-    return Client(service.url, "v2")
-
-
 # ------------------------------------------------------------------------------------------------------- the request
 
 
@@ -245,14 +229,14 @@ def chunked(data, size):
 
 @pytest.mark.spec("STOW-6", "STOW-13")
 @pytest.mark.parametrize("size", [7, 61, 4096])
-def test_it_does_not_matter_how_the_body_is_cut(v2, size):
+def test_it_does_not_matter_how_the_body_is_cut(store_v2, size):
     one, two = image(frames=2), file()
     body, content_type = multipart([one.data, two.data])
 
-    reply = v2.post(chunked(body, size), content_type)
+    reply = store_v2.post(chunked(body, size), content_type)
 
     assert reply.status_code == 200
-    assert v2.file_of(one).content == one.data
+    assert store_v2.file_of(one).content == one.data
 
 
 # ---------------------------------------------------------------------------------------------------------- the file
@@ -288,25 +272,25 @@ def test_implicit_vr_is_stored_with_a_warning(client):
 
 
 @pytest.mark.spec("STOW-13", "STOW-7")
-def test_a_large_file_is_streamed_through(v2):
+def test_a_large_file_is_streamed_through(store_v2):
     one = image(frames=24, size=(1024, 1024), bits=16)
     assert len(one.data) > 48 * 1024**2
 
-    assert v2.post(chunked(one.data, 256 * 1024), DICOM).status_code == 200
-    assert v2.file_of(one).content == one.data
+    assert store_v2.post(chunked(one.data, 256 * 1024), DICOM).status_code == 200
+    assert store_v2.file_of(one).content == one.data
 
 
 @pytest.mark.spec("STOW-7", "STOW-34")
-def test_many_files_in_one_request(v2):
+def test_many_files_in_one_request(store_v2):
     study, series = new_uid(), new_uid()
     files = [file({0x00200013: str(number)}, study=study, series=series) for number in range(120)]
 
-    reply = v2.store(*files)
+    reply = store_v2.store(*files)
 
     assert reply.status_code == 200
     stored = [value(each["00081155"]) for each in reply.json()[STORED]["Value"]]
     assert stored == [one.identifier.sop_instance_uid for one in files]
-    assert len(v2.get(f"studies/{study}/metadata", JSON).json()) == 120
+    assert len(store_v2.get(f"studies/{study}/metadata", JSON).json()) == 120
 
 
 SAMPLES = ["CT_small.dcm", "MR_small.dcm", "JPEG2000.dcm", "rtplan.dcm", "reportsi.dcm", "SC_rgb_jpeg_dcmtk.dcm"]
@@ -314,18 +298,18 @@ SAMPLES = ["CT_small.dcm", "MR_small.dcm", "JPEG2000.dcm", "rtplan.dcm", "report
 
 @pytest.mark.spec("STOW-13", "STOW-32")
 @pytest.mark.parametrize("name", SAMPLES)
-def test_a_file_of_a_real_modality_comes_back_as_it_was(v2, name):
+def test_a_file_of_a_real_modality_comes_back_as_it_was(store_v2, name):
     dataset = pydicom.dcmread(get_testdata_file(name))
     dataset.StudyInstanceUID, dataset.SOPInstanceUID = new_uid(), new_uid()
     dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
     buffer = io.BytesIO()
     dataset.save_as(buffer)
 
-    reply = v2.post(buffer.getvalue(), DICOM)
+    reply = store_v2.post(buffer.getvalue(), DICOM)
 
     assert reply.status_code in {200, 202}, reply.text
     url = value(item(reply, STORED)[RETRIEVE_URL])
-    back = v2.session.get(url, headers={"Accept": f"{DICOM}; transfer-syntax=*"}, timeout=60)
+    back = store_v2.session.get(url, headers={"Accept": f"{DICOM}; transfer-syntax=*"}, timeout=60)
     assert back.content[128:] == buffer.getvalue()[128:]
 
 
@@ -350,13 +334,13 @@ def test_an_instance_is_stored_once(client):
 
 
 @pytest.mark.spec("CON-1")
-def test_the_same_sop_instance_in_another_study_or_series_is_another_instance(v2):
+def test_the_same_sop_instance_in_another_study_or_series_is_another_instance(store_v2):
     one = file()
     sop_instance = one.identifier.sop_instance_uid
 
-    assert v2.store(one).status_code == 200
-    assert v2.store(file(sop_instance=sop_instance)).status_code == 200
-    assert v2.store(file(sop_instance=sop_instance, study=one.identifier.study_instance_uid)).status_code == 200
+    assert store_v2.store(one).status_code == 200
+    assert store_v2.store(file(sop_instance=sop_instance)).status_code == 200
+    assert store_v2.store(file(sop_instance=sop_instance, study=one.identifier.study_instance_uid)).status_code == 200
 
 
 @pytest.mark.spec("STOW-40")
@@ -380,49 +364,49 @@ def _uids(one):
 
 
 @pytest.mark.spec("STOW-33", "STOW-42")
-def test_of_many_who_store_the_same_instance_at_once_one_succeeds(v2):
+def test_of_many_who_store_the_same_instance_at_once_one_succeeds(store_v2):
     one = file()
 
     with concurrent.futures.ThreadPoolExecutor(6) as pool:
-        replies = list(pool.map(lambda _: Client.store(Client(v2.base[:-3], "v2"), one), range(6)))
+        replies = list(pool.map(lambda _: Client.store(Client(store_v2.base[:-3], "v2"), one), range(6)))
 
     assert sorted(reply.status_code for reply in replies) == [200] + [409] * 5
     assert {reason for reply in replies for reason in reasons(reply)} <= {45070, 45071}
-    assert v2.file_of(one).content == one.data
-    assert len(v2.search(f"studies/{one.identifier.study_instance_uid}/instances")) == 1
+    assert store_v2.file_of(one).content == one.data
+    assert len(store_v2.search(f"studies/{one.identifier.study_instance_uid}/instances")) == 1
 
 
 # --------------------------------------------------------------------------------------------------------------- PUT
 
 
 @pytest.mark.spec("PUT-1", "PUT-2")
-def test_put_replaces_an_instance(v2):
+def test_put_replaces_an_instance(store_v2):
     one = file({0x00081030: "Old"})
     new = file({0x00081030: "New"}, **_uids(one))
     study = one.identifier.study_instance_uid
 
-    assert v2.store(one, method="PUT").status_code == 200
-    before = v2.get(f"{one.path}/metadata", JSON).headers["ETag"]
-    reply = v2.store(new, method="PUT", path=f"studies/{study}")
+    assert store_v2.store(one, method="PUT").status_code == 200
+    before = store_v2.get(f"{one.path}/metadata", JSON).headers["ETag"]
+    reply = store_v2.store(new, method="PUT", path=f"studies/{study}")
 
     assert reply.status_code == 200
-    assert value(reply.json()[RETRIEVE_URL]) == f"{v2.base}/studies/{study}"
-    assert v2.file_of(one).content == new.data
-    assert v2.get(f"{one.path}/metadata", JSON).headers["ETag"] != before
-    assert len(v2.search(f"studies/{study}/instances")) == 1
-    assert len(v2.search("studies", StudyInstanceUID=study, StudyDescription="New")) == 1
+    assert value(reply.json()[RETRIEVE_URL]) == f"{store_v2.base}/studies/{study}"
+    assert store_v2.file_of(one).content == new.data
+    assert store_v2.get(f"{one.path}/metadata", JSON).headers["ETag"] != before
+    assert len(store_v2.search(f"studies/{study}/instances")) == 1
+    assert len(store_v2.search("studies", StudyInstanceUID=study, StudyDescription="New")) == 1
 
 
 @pytest.mark.spec("PUT-1")
-def test_put_judges_as_post_does(v2):
-    reply = v2.store(file({PATIENT_ID: None}), file({STUDY_DATE: "NotADate"}), method="PUT")
+def test_put_judges_as_post_does(store_v2):
+    reply = store_v2.store(file({PATIENT_ID: None}), file({STUDY_DATE: "NotADate"}), method="PUT")
 
     assert (reply.status_code, reasons(reply), warning(reply)) == (202, [43264], 1)
 
 
 @pytest.mark.spec("PUT-5", "URL-11")
-def test_put_is_405_in_v1(v1):
-    reply = v1.store(file(), method="PUT")
+def test_put_is_405_in_v1(store_v1):
+    reply = store_v1.store(file(), method="PUT")
 
     assert reply.status_code == 405
     assert "POST" in reply.headers["Allow"]
@@ -442,17 +426,17 @@ def test_put_is_405_in_v1(v1):
         {EXPIRY: "1000", "msdicom-expiry-level": "Series"},
     ],
 )
-def test_a_bad_expiry_is_400_and_nothing_is_stored(v1, v2, headers):
+def test_a_bad_expiry_is_400_and_nothing_is_stored(store_v1, store_v2, headers):
     one = file()
 
-    assert v2.store(one, **headers).status_code == 400
-    assert not v2.is_stored(one)
-    assert v1.store(one, **headers).status_code == 200
+    assert store_v2.store(one, **headers).status_code == 400
+    assert not store_v2.is_stored(one)
+    assert store_v1.store(one, **headers).status_code == 200
 
 
 @pytest.mark.spec("EXP-1")
-def test_an_expiry_in_the_future_does_not_disturb(v2):
+def test_an_expiry_in_the_future_does_not_disturb(store_v2):
     one = file()
 
-    assert v2.store(one, **{EXPIRY: "3600000"}).status_code == 200
-    assert v2.is_stored(one)
+    assert store_v2.store(one, **{EXPIRY: "3600000"}).status_code == 200
+    assert store_v2.is_stored(one)

@@ -4,22 +4,7 @@ import pytest
 
 from tests.builders.files import MODALITY, PATIENT_ID, PATIENT_NAME, SOP_INSTANCE, STUDY, STUDY_DATE, file
 from tests.builders.images import new_uid
-from tests.conformance.stores import FAILED, RETRIEVE_URL, STORED, Client, comments, item, reasons, value, warning
-
-
-@pytest.fixture(params=["v1", "v2"])
-def client(service, request):
-    return Client(service.url, request.param)
-
-
-@pytest.fixture
-def v1(service):
-    return Client(service.url, "v1")
-
-
-@pytest.fixture
-def v2(service):
-    return Client(service.url, "v2")
+from tests.conformance.stores import FAILED, RETRIEVE_URL, STORED, comments, item, reasons, value, warning
 
 
 @pytest.mark.spec("STOW-20", "STOW-36")
@@ -33,20 +18,20 @@ def test_an_instance_without_a_required_attribute_fails(client, tag):
 
 
 @pytest.mark.spec("STOW-22", "QIDO-31")
-def test_an_empty_patient_id_is_stored_in_v2_alone(v1, v2):
-    assert v1.store(file({PATIENT_ID: ""})).status_code == 409
+def test_an_empty_patient_id_is_stored_in_v2_alone(store_v1, store_v2):
+    assert store_v1.store(file({PATIENT_ID: ""})).status_code == 409
 
     one = file({PATIENT_ID: ""})
-    reply = v2.store(one)
+    reply = store_v2.store(one)
     assert (reply.status_code, warning(reply)) == (202, 1)
     assert [comment[:22] for comment in comments(item(reply, STORED))] == ["DICOM100: (0010,0020) "]
-    assert "00100020" not in v2.metadata(one)
-    [study] = v2.search("studies", StudyInstanceUID=one.identifier.study_instance_uid)
+    assert "00100020" not in store_v2.metadata(one)
+    [study] = store_v2.search("studies", StudyInstanceUID=one.identifier.study_instance_uid)
     assert study["00100020"] == {"vr": "LO"}
 
-    assert v2.store(file({}, study=one.identifier.study_instance_uid)).status_code == 200
-    assert v2.store(file({PATIENT_ID: " "}, study=one.identifier.study_instance_uid)).status_code == 202
-    [study] = v2.search("studies", StudyInstanceUID=one.identifier.study_instance_uid)
+    assert store_v2.store(file({}, study=one.identifier.study_instance_uid)).status_code == 200
+    assert store_v2.store(file({PATIENT_ID: " "}, study=one.identifier.study_instance_uid)).status_code == 202
+    [study] = store_v2.search("studies", StudyInstanceUID=one.identifier.study_instance_uid)
     assert value(study["00100020"]) == "P-1"
 
 
@@ -100,87 +85,87 @@ def test_a_uid_with_a_leading_zero_is_kept(client):
 
 
 @pytest.mark.spec("VAL-4", "VAL-5", "VAL-6", "META-5", "IDX-5")
-def test_what_fails_is_missing_from_metadata_and_search_and_kept_in_the_file(v2):
+def test_what_fails_is_missing_from_metadata_and_search_and_kept_in_the_file(store_v2):
     one = file({STUDY_DATE: "NotADate", PATIENT_NAME: "A^B^C^D^E^F"})
     study = one.identifier.study_instance_uid
 
-    reply = v2.store(one)
+    reply = store_v2.store(one)
 
     assert reply.status_code == 202
     assert [comment[11:20] for comment in comments(item(reply, STORED))] == ["0008,0020", "0010,0010"]
-    assert not {"00080020", "00100010"} & v2.metadata(one).keys()
-    assert v2.file_of(one).content == one.data
-    [found] = v2.search("studies", StudyInstanceUID=study)
+    assert not {"00080020", "00100010"} & store_v2.metadata(one).keys()
+    assert store_v2.file_of(one).content == one.data
+    [found] = store_v2.search("studies", StudyInstanceUID=study)
     assert "00080020" not in found
 
-    assert v2.store(file(study=study)).status_code == 200
-    [found] = v2.search("studies", StudyInstanceUID=study, StudyDate="20240131")
+    assert store_v2.store(file(study=study)).status_code == 200
+    [found] = store_v2.search("studies", StudyInstanceUID=study, StudyDate="20240131")
     assert value(found["00100010"]) == {"Alphabetic": "Doe^Jane"}
 
 
 @pytest.mark.spec("VAL-3", "VAL-7", "D-13")
-def test_a_nested_fault_is_reported_under_its_own_tag_and_only_it_is_left_out(v2):
+def test_a_nested_fault_is_reported_under_its_own_tag_and_only_it_is_left_out(store_v2):
     step = {0x00400009: ("SH", "S" * 17), 0x00400007: ("LO", "fine")}
     one = file({0x00400275: ("SQ", [step])})
 
-    reply = v2.store(one)
+    reply = store_v2.store(one)
 
     assert reply.status_code == 202
     assert [comment[11:20] for comment in comments(item(reply, STORED))] == ["0040,0009"]
-    assert v2.metadata(one)["00400275"]["Value"] == [{"00400007": {"vr": "LO", "Value": ["fine"]}}]
+    assert store_v2.metadata(one)["00400275"]["Value"] == [{"00400007": {"vr": "LO", "Value": ["fine"]}}]
 
 
 @pytest.mark.spec("VAL-8", "STOW-41", "D-14", "IDX-1")
-def test_several_values_where_one_is_allowed(v1, v2):
+def test_several_values_where_one_is_allowed(store_v1, store_v2):
     def scanner():
         return file({0x00081090: "One\\Two"})
 
-    reply = v1.store(one := scanner())
+    reply = store_v1.store(one := scanner())
     assert reply.status_code == 200
     assert reply.headers["Warning"].startswith("299 ")
     study = one.identifier.study_instance_uid
-    assert len(v1.search(f"studies/{study}/series", ManufacturerModelName="One")) == 1
+    assert len(store_v1.search(f"studies/{study}/series", ManufacturerModelName="One")) == 1
 
-    reply = v2.store(one := scanner())
+    reply = store_v2.store(one := scanner())
     assert (reply.status_code, warning(reply)) == (202, 1)
     assert "Warning" not in reply.headers
-    assert "00081090" not in v2.metadata(one)
+    assert "00081090" not in store_v2.metadata(one)
     study = one.identifier.study_instance_uid
-    assert len(v2.search(f"studies/{study}/series", ManufacturerModelName="One")) == 1
+    assert len(store_v2.search(f"studies/{study}/series", ManufacturerModelName="One")) == 1
 
-    reply = v2.store(file({PATIENT_ID: "A\\B"}))
+    reply = store_v2.store(file({PATIENT_ID: "A\\B"}))
     assert reply.status_code == 200
     assert reply.headers["Warning"].startswith("299 ")
 
 
 @pytest.mark.spec("IDX-1", "D-15")
-def test_a_day_that_is_not_in_the_calendar_is_a_warning(v2):
-    reply = v2.store(file({0x00080020: "20200230"}))
+def test_a_day_that_is_not_in_the_calendar_is_a_warning(store_v2):
+    reply = store_v2.store(file({0x00080020: "20200230"}))
 
     assert (reply.status_code, warning(reply)) == (202, 1)
 
 
 @pytest.mark.spec("IDX-2", "IDX-3", "IDX-6")
-def test_the_latest_value_that_is_not_empty_wins(v2):
+def test_the_latest_value_that_is_not_empty_wins(store_v2):
     study = new_uid()
     for name in ("First^One", "Second^One", ""):
-        assert v2.store(file({PATIENT_NAME: name}, study=study)).status_code == 200
+        assert store_v2.store(file({PATIENT_NAME: name}, study=study)).status_code == 200
 
-    [found] = v2.search("studies", StudyInstanceUID=study, PatientName="second^one")
+    [found] = store_v2.search("studies", StudyInstanceUID=study, PatientName="second^one")
     assert value(found["00100010"]) == {"Alphabetic": "Second^One"}
-    assert v2.search("studies", StudyInstanceUID=study, PatientName="first^one") == []
+    assert store_v2.search("studies", StudyInstanceUID=study, PatientName="first^one") == []
 
 
 @pytest.mark.spec("IDX-4", "D-16", "CON-5")
-def test_a_study_forgets_what_only_a_deleted_instance_has_said(v2):
+def test_a_study_forgets_what_only_a_deleted_instance_has_said(store_v2):
     study = new_uid()
     first, second = file({PATIENT_NAME: "First^One"}, study=study), file({PATIENT_NAME: "Second^One"}, study=study)
-    assert v2.store(first).status_code == 200
-    assert v2.store(second).status_code == 200
+    assert store_v2.store(first).status_code == 200
+    assert store_v2.store(second).status_code == 200
 
-    assert v2.session.delete(f"{v2.base}/{second.path}", timeout=60).status_code == 204
+    assert store_v2.session.delete(f"{store_v2.base}/{second.path}", timeout=60).status_code == 204
 
-    [found] = v2.search("studies", StudyInstanceUID=study)
+    [found] = store_v2.search("studies", StudyInstanceUID=study)
     assert value(found["00100010"]) == {"Alphabetic": "First^One"}
-    assert len(v2.search(f"studies/{study}/series", Modality="CT")) == 1
-    assert len(v2.search("instances", StudyInstanceUID=study, PatientName="First^One")) == 1
+    assert len(store_v2.search(f"studies/{study}/series", Modality="CT")) == 1
+    assert len(store_v2.search("instances", StudyInstanceUID=study, PatientName="First^One")) == 1

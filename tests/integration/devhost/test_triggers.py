@@ -5,6 +5,7 @@ import base64
 import json
 import uuid
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -311,8 +312,10 @@ async def test_a_wrong_key_publishes_nothing(app: TriggerApp) -> None:
         assert response.status == 401
 
 
-async def test_a_blob_that_a_killed_host_did_not_handle_is_handled_by_the_next_one(tmp_path: Path) -> None:
-    notes = tmp_path / "notes"
+@asynccontextmanager
+async def _on_storage_that_stays(folder: Path) -> AsyncIterator[TriggerApp]:
+    """The app on an emulator of its own, which lives on when the host is killed."""
+    notes = folder / "notes"
     async with (
         running_azurite() as azurite,
         BlobServiceClient.from_connection_string(azurite.connection_string) as blobs,
@@ -321,40 +324,35 @@ async def test_a_blob_that_a_killed_host_did_not_handle_is_handled_by_the_next_o
         await blobs.create_container("inbox")
         settings = {"NOTES": str(notes), "AzureWebJobsStorage": azurite.connection_string}
         async with running_service(APP, settings) as service:
-            app = TriggerApp(service, notes, client, blobs)
-            await app.put("inbox", "held", b"hold")
-            await app.noted("on_blob", name="inbox/held")
-            await service.kill()
-            await app.put("inbox", "while-down", b"good")
-            await service.start()
-            await app.noted("on_blob", times=2, name="inbox/held")
-            await app.noted("on_blob", name="inbox/while-down")
+            yield TriggerApp(service, notes, client, blobs)
+
+
+async def test_a_blob_that_a_killed_host_did_not_handle_is_handled_by_the_next_one(tmp_path: Path) -> None:
+    async with _on_storage_that_stays(tmp_path) as app:
+        await app.put("inbox", "held", b"hold")
+        await app.noted("on_blob", name="inbox/held")
+        await app.service.kill()
+        await app.put("inbox", "while-down", b"good")
+        await app.service.start()
+        await app.noted("on_blob", times=2, name="inbox/held")
+        await app.noted("on_blob", name="inbox/while-down")
 
 
 async def test_blobs_that_were_handled_long_ago_are_not_announced_after_a_restart(tmp_path: Path) -> None:
-    notes = tmp_path / "notes"
-    async with (
-        running_azurite() as azurite,
-        BlobServiceClient.from_connection_string(azurite.connection_string) as blobs,
-        ClientSession() as client,
-    ):
-        await blobs.create_container("inbox")
-        settings = {"NOTES": str(notes), "AzureWebJobsStorage": azurite.connection_string}
-        async with running_service(APP, settings) as service:
-            app = TriggerApp(service, notes, client, blobs)
-            await app.put("inbox", "old", b"good")
-            await app.noted("on_blob", name="inbox/old")
-            await asyncio.sleep(3.5)  # the mark keeps two seconds of distance from now
-            await app.put("inbox", "newer", b"good")
-            await app.noted("on_blob", name="inbox/newer")
-            mark = blobs.get_blob_client("azure-webjobs-hosts", "devhost/blob-events/devstoreaccount1/inbox.json")
-            modified = await _modified(blobs, "old")
-            await eventually(lambda: _passed(mark, modified))
-            await service.kill()
-            await service.start()
-            await app.put("inbox", "last", b"good")
-            await app.noted("on_blob", name="inbox/last")
-            assert len(app.notes("on_blob", name="inbox/old")) == 1
+    async with _on_storage_that_stays(tmp_path) as app:
+        await app.put("inbox", "old", b"good")
+        await app.noted("on_blob", name="inbox/old")
+        await asyncio.sleep(3.5)  # the mark keeps two seconds of distance from now
+        await app.put("inbox", "newer", b"good")
+        await app.noted("on_blob", name="inbox/newer")
+        mark = app.blobs.get_blob_client("azure-webjobs-hosts", "devhost/blob-events/devstoreaccount1/inbox.json")
+        modified = await _modified(app.blobs, "old")
+        await eventually(lambda: _passed(mark, modified))
+        await app.service.kill()
+        await app.service.start()
+        await app.put("inbox", "last", b"good")
+        await app.noted("on_blob", name="inbox/last")
+        assert len(app.notes("on_blob", name="inbox/old")) == 1
 
 
 async def _modified(blobs: BlobServiceClient, name: str) -> str:
