@@ -17,6 +17,7 @@ from tests.integration.crashes.service import Watched, check_after_restart, watc
 from tests.integration.crashes.transactions import TRANSACTIONS, Attempt
 
 _MOST_STEPS: Final = 100
+_FEWEST_KILLS: Final = 3
 _WORKERS: Final = 3
 """Two number the changes side by side; when one dies, the third goes on."""
 _FEED: Final = "changefeed/latest?includeMetadata=false"
@@ -37,7 +38,7 @@ async def kill_at_each_step(scene: Watched, transactions: Sequence[str], fault: 
     the one that sends the next, … until they come to an end.
     """
     follower, attempts, entries, step = Follower(scene.service.url), [], 0, 1
-    while step < _MOST_STEPS:
+    for _ in range(_MOST_STEPS):
         for transaction in transactions:
             attempts.append(await (await TRANSACTIONS[transaction](scene.archive))())
             assert attempts[-1].done
@@ -46,10 +47,10 @@ async def kill_at_each_step(scene: Watched, transactions: Sequence[str], fault: 
         replies = await asyncio.gather(*(scene.archive.send("GET", _FEED) for _ in range(2)))
         scene.proxy.disarm()
         await read_to_the_end(follower, entries)
-        if not point.hit and [reply.status for reply in replies] == [200, 200] and point.requests:
-            assert step > 3, "hardly anything was killed"
+        ended = not point.hit and [reply.status for reply in replies] == [200, 200]
+        if ended and point.requests and step > _FEWEST_KILLS:
             return attempts
-        step += bool(point.hit)
+        step += bool(point.hit)  # else others had numbered the changes before
     raise AssertionError("numbering never came to an end")
 
 
