@@ -1,5 +1,6 @@
 """One request and its answer while they are under way: identifiers, audit records, what telemetry will say."""
 
+import asyncio
 import re
 import time
 import uuid
@@ -165,6 +166,8 @@ class ResponseStream:
         return chunk
 
     async def _next(self) -> bytes:
+        # Writing to a connection that has broken never waits: without a turn of the loop nobody would be told.
+        await asyncio.sleep(0)
         try:
             # Sent in another task than the one that made it, so in another context.
             with telemetry.counting(self._exchange.storage):
