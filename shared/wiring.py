@@ -20,6 +20,9 @@ from shared.capabilities.health import CheckResult, Status
 from shared.change_feed import functions as change_feed
 from shared.change_feed.publication import EventOrigin, Publication
 from shared.change_feed.transaction import ChangeFeedReader
+from shared.change_log.log import ChangeLog
+from shared.change_log.reader import ChangeFeed
+from shared.change_log.sequencer import Sequencer
 from shared.delete import functions as delete
 from shared.errors import Unavailable
 from shared.events.dicom_events import changes_pending
@@ -27,19 +30,13 @@ from shared.events.event_grid import EventGridPublisher
 from shared.events.publisher import Announcer, CloudEventData
 from shared.http.boundary import Boundary
 from shared.http.principal import authenticator
-from shared.index import functions as index_functions
 from shared.index.clock import HybridClock
-from shared.index.feed import ChangeFeed
-from shared.index.feed_log import FeedLog
-from shared.index.ingest import Ingest
 from shared.index.instances import InstanceIndex
 from shared.index.lookup import InstanceLookup
 from shared.index.registry import Registry
-from shared.index.removal import Remover
-from shared.index.rules import IngestRules
-from shared.index.scrubber import Scrubber
-from shared.index.sequencer import Sequencer
-from shared.index.trash import Trash
+from shared.ingest import functions as ingest_functions
+from shared.ingest.ingest import Ingest
+from shared.ingest.ingest_settings import IngestSettings
 from shared.operations import functions as operation_functions
 from shared.operations.runner import Runner
 from shared.operations.store import Operations
@@ -54,6 +51,9 @@ from shared.storage.azure_tables import AzureTableStore
 from shared.storage.connection import StorageConnection, quiet_sdk_logs
 from shared.storage.ports import Ambiguous
 from shared.store import functions as store
+from shared.upkeep.cleanup import StudyCleanup
+from shared.upkeep.erasure import Erasure
+from shared.upkeep.scrubber import Scrubber
 
 _LATE_SECONDS = 120
 """An event that is older has not come in time."""
@@ -203,7 +203,7 @@ def _announcer(settings: Settings, clock: HybridClock, events: EventGridPublishe
 class _Feed:
     """What numbers changes and publishes their events."""
 
-    log: FeedLog
+    log: ChangeLog
     sequencer: Sequencer
     publication: Publication
 
@@ -218,9 +218,9 @@ class _Feed:
         return CheckResult(Status.DEGRADED, f"The event of the oldest change is {lag:.0f} seconds late.")
 
 
-def _feed(settings: Settings, base: Stores, trash: Trash, events: EventGridPublisher | None) -> _Feed:
-    log = FeedLog(base.tables)
-    remover = Remover(base.tables, trash)
+def _feed(settings: Settings, base: Stores, trash: Erasure, events: EventGridPublisher | None) -> _Feed:
+    log = ChangeLog(base.tables)
+    remover = StudyCleanup(base.tables, trash)
     sequencer = Sequencer(base.tables, base.clock, remover, shards=settings.index_shards, log=log)
     publication = Publication(
         base.tables,
@@ -234,8 +234,8 @@ def _feed(settings: Settings, base: Stores, trash: Trash, events: EventGridPubli
     return _Feed(log, sequencer, publication)
 
 
-def _trash(settings: Settings, base: Stores) -> Trash:
-    return Trash(
+def _trash(settings: Settings, base: Stores) -> Erasure:
+    return Erasure(
         base.tables, base.clock, shards=settings.index_shards, retention_hours=settings.deleted_retention_hours
     )
 
@@ -252,7 +252,7 @@ def blueprints(settings: Settings) -> list[func.Blueprint]:
     boundary = Boundary(settings, authenticator(settings), registry)
     lookup = InstanceLookup(tables, shards=settings.index_shards)
     index = InstanceIndex(tables, clock, shards=settings.index_shards, on_change=announcer.announce)
-    rules = IngestRules(
+    rules = IngestSettings(
         max_file_bytes=settings.max_file_bytes,
         clear_preamble=settings.clear_preamble,
         full_item_validation=settings.full_item_validation,
@@ -290,7 +290,7 @@ def blueprints(settings: Settings) -> list[func.Blueprint]:
         delete.blueprint(boundary, index, erase_due),
         partitions.blueprint(boundary, registry),
         capabilities.blueprint(boundary, settings, {"files": blobs.ping, "index": tables.ping, "events": feed.check}),
-        index_functions.blueprint(ingest, scrubber, settings.container),
+        ingest_functions.blueprint(ingest, scrubber, settings.container),
         change_feed.blueprint(boundary, reader, feed.sequencer, feed.publication, shards=settings.index_shards),
         operation_functions.blueprint(boundary, operations, Runner(operations, {})),
         *([_import_room(settings, base, ingest, lookup)] if settings.bulk_import else []),

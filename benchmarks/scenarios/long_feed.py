@@ -10,9 +10,9 @@ from urllib.parse import quote
 from benchmarks.client import Client
 from benchmarks.measure import Bench
 from benchmarks.service import LocalService
+from shared.change_log.log import PAGE_ENTRIES, ChangeLog, LoggedChange
 from shared.dicom.identifiers import InstanceIdentifier
-from shared.index.feed_log import PAGE_ENTRIES, FeedLog, LoggedChange
-from shared.storage import keys
+from shared.index import keys
 from shared.storage.azure_tables import AzureTableStore
 from shared.storage.connection import StorageConnection
 
@@ -46,7 +46,7 @@ async def _fill(service: LocalService, pages: int) -> list[str]:
     """Append pages; the times of their last entries."""
     connection = StorageConnection.from_connection_string(service.connection_string)
     tables = AzureTableStore(connection.table_endpoint, connection.credential, spread=_TABLE_SPREAD)
-    log = FeedLog(tables)
+    log = ChangeLog(tables)
     one = InstanceIdentifier("1.2.826.1", "1.2.826.1.1", "1.2.826.1.1.1")
     times = []
     for _ in range(pages):

@@ -10,7 +10,7 @@ import orjson
 from shared.dicom.identifiers import InstanceIdentifier
 from shared.dicom.reasons import FailureReason, WarningReason
 from shared.dicom.validation import without_value
-from shared.index.outcomes import StoreOutcome
+from shared.ingest.store_outcome import StoreOutcome
 
 _ERROR_CHARACTERS: Final = 2000
 _STATUS: Final = {

@@ -26,17 +26,17 @@ from shared.dicom.reasons import FailureReason
 from shared.dicomweb.partitions import DEFAULT_NAME, Partition
 from shared.dicomweb.versions import ApiVersion
 from shared.errors import DependencyRefused, InvalidRequest, TooLarge, Unavailable
-from shared.index.ingest import Ingest
+from shared.index import keys
 from shared.index.lookup import InstanceLookup
-from shared.index.outcomes import StoreOutcome
 from shared.index.registry import Registry
-from shared.index.terms import Terms
-from shared.storage import keys
+from shared.ingest.ingest import Ingest
+from shared.ingest.store_options import StoreOptions
+from shared.ingest.store_outcome import StoreOutcome
 from shared.storage.ports import Ambiguous, BlobNotFound, BlobProperties, BlobStore, QueueNotFound, QueueStore
 
 DELAYS: Final = (10, 60, 300, 900)
 """Seconds before the second attempt, the third, and so on (IMP-10)."""
-_TERMS: Final = Terms(ApiVersion.V2)
+_TERMS: Final = StoreOptions(ApiVersion.V2)
 _LARGE_BYTES: Final = 4 * 1024**2
 _LARGE_AT_ONCE: Final = 4
 """Of large files; each holds some 40 MiB while it passes, whatever its size. Small ones are as many as messages."""

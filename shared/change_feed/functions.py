@@ -10,13 +10,13 @@ from shared.change_feed.publication import Publication
 from shared.change_feed.request import parse_include_metadata, parse_window
 from shared.change_feed.response import entry_list, latest_entry
 from shared.change_feed.transaction import BATCH, ChangeFeedReader
+from shared.change_log.sequencer import Sequencer
 from shared.dicomweb.media_types import accept_of, negotiate_plain_json
 from shared.dicomweb.versions import ApiVersion
 from shared.http.azure_functions import mount
 from shared.http.boundary import Boundary, Checks, Context
 from shared.http.messages import Request, Response
-from shared.index.sequencer import Sequencer
-from shared.storage import keys
+from shared.index import keys
 
 _EVERY_30_SECONDS = "*/30 * * * * *"
 _SWEEPS = 50

@@ -18,13 +18,13 @@ from itertools import count
 from typing import Any, Protocol
 
 from shared import telemetry
+from shared.change_log.log import ChangeLog, FeedPage, LoggedChange
+from shared.change_log.sequencer import Sequencer
 from shared.dicomweb.partitions import Partition
 from shared.errors import DicomServiceError
 from shared.events.dicom_events import ImageEvent, image_event
 from shared.events.publisher import CloudEventData, EventPublisher
-from shared.index.attempts import ROUNDS, pause
-from shared.index.feed_log import FeedLog, FeedPage, LoggedChange
-from shared.index.sequencer import Sequencer
+from shared.storage.optimistic import ROUNDS, pause
 from shared.storage.ports import Ambiguous, Operation, PreconditionFailed, TableStore, Value
 
 _CURSOR = ("feed", "events")
@@ -90,7 +90,7 @@ class Publication:
     def __init__(
         self,
         tables: TableStore,
-        log: FeedLog,
+        log: ChangeLog,
         sequencer: Sequencer,
         *,
         partitions: Partitions,

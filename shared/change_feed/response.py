@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import orjson
 
+from shared.change_log.reader import EntryState, FeedEntry
 from shared.http.messages import Response
-from shared.index.feed import EntryState, FeedEntry
 
 _ACTIONS = {"create": "Create", "update": "Update", "delete": "Delete"}
 _STATES = {EntryState.CURRENT: "Current", EntryState.REPLACED: "Replaced", EntryState.DELETED: "Deleted"}

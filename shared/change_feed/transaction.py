@@ -6,12 +6,12 @@ from typing import Protocol
 
 from shared.change_feed.request import SequenceWindow, TimeWindow
 from shared.change_feed.response import Entry
+from shared.change_log.reader import ChangeFeed, FeedEntry
 from shared.dicomweb.json_model import finished
 from shared.dicomweb.partitions import Partition
 from shared.dicomweb.urls import Urls
 from shared.dicomweb.versions import ApiVersion
 from shared.index.documents import read_metadata
-from shared.index.feed import ChangeFeed, FeedEntry
 from shared.index.values import StoredInstance
 from shared.storage.ports import BlobNotFound, BlobStore
 

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from shared.dicom import person_names
-from shared.dicom.moments import period
+from shared.dicom.date_times import period
 from shared.errors import InvalidRequest
 
 _WILDCARD_VRS = frozenset({"AE", "CS", "LO", "LT", "SH", "ST", "UC", "UR", "UT"})

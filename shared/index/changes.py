@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 import orjson
 
-from shared.index.documents import join, split
 from shared.index.values import Attributes
+from shared.storage.large_values import join, split
 from shared.storage.ports import Entity, Value
 
 type ChangeOperation = Literal["create", "update", "delete"]

@@ -10,18 +10,18 @@ from shared import telemetry
 from shared.concurrency import together
 from shared.dicom.identifiers import InstanceIdentifier
 from shared.errors import Unavailable
-from shared.index.attempts import ROUNDS, Patience, pause
+from shared.index import keys
 from shared.index.changes import Change
 from shared.index.clock import HybridClock
 from shared.index.expiry import schedule_expiry
 from shared.index.fold import anchor_properties, post
 from shared.index.hints import COMMIT_SECONDS, Hints
 from shared.index.instance_rows import STATE_COLUMNS, InstanceState, live_properties, state_in, write
+from shared.index.keys import StudyPlace
 from shared.index.postings import Postings, instance_postings
 from shared.index.summary import EXPIRES
 from shared.index.values import CommitOutcome, NewInstance
-from shared.storage import keys
-from shared.storage.keys import StudyPlace
+from shared.storage.optimistic import ROUNDS, RetryBudget, pause
 from shared.storage.ports import Ambiguous, Operation, PreconditionFailed, TableStore
 
 MOST_INSTANCES = 45
@@ -78,7 +78,7 @@ class Committer:
         self._sort_keys = sort_keys
 
     async def commit(
-        self, place: StudyPlace, batch: Sequence[NewInstance], patience: Patience, *, late: bool
+        self, place: StudyPlace, batch: Sequence[NewInstance], patience: RetryBudget, *, late: bool
     ) -> Committed:
         """Commit at most MOST_INSTANCES different instances of a study in one transaction.
 

@@ -3,17 +3,17 @@
 from collections.abc import Sequence
 
 from shared.errors import Unavailable
-from shared.index.attempts import ROUNDS, pause
+from shared.index import keys
 from shared.index.changes import Change
 from shared.index.clock import HybridClock
 from shared.index.fold import Folder
 from shared.index.hints import Hints
 from shared.index.instance_rows import STATE_COLUMNS, state_in, tombstone_properties
+from shared.index.keys import StudyPlace
+from shared.index.read_your_writes import settle_deletion
 from shared.index.study_rows import read_study
 from shared.index.summary import EXPIRES
-from shared.index.visibility import settle_deletion
-from shared.storage import keys
-from shared.storage.keys import StudyPlace
+from shared.storage.optimistic import ROUNDS, pause
 from shared.storage.ports import Ambiguous, Entity, Operation, PreconditionFailed, TableStore
 
 _AT_ONCE = 45

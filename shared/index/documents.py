@@ -5,34 +5,19 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from shared.dicom import frames as frame_tables
-from shared.dicom.frames import FrameTable
+from shared.dicom.part10 import frames as frame_tables
+from shared.dicom.part10.frames import FrameTable
+from shared.index import keys
 from shared.index.preset_dictionary import PRESET_DICTIONARIES
 from shared.index.values import NewInstance, StoredInstance
-from shared.storage import keys
+from shared.storage.large_values import join, split
 from shared.storage.ports import BlobExists, BlobStore, Value
-
-CHUNK = 60_000
-"""Bytes of one binary property; the service takes 64 KiB."""
 
 INLINE_METADATA = 240_000
 INLINE_FRAMES = 32_768
 
 _CURRENT = max(PRESET_DICTIONARIES)
 _OFFSET = 8
-
-
-def split(name: str, data: bytes) -> dict[str, Value]:
-    """`data` as properties `name0`, `name1`, …"""
-    return {f"{name}{number}": data[at : at + CHUNK] for number, at in enumerate(range(0, len(data), CHUNK))}
-
-
-def join(name: str, properties: Mapping[str, Value]) -> bytes:
-    """The bytes that `split` cut up; empty if there are none."""
-    chunks: list[bytes] = []
-    while isinstance(chunk := properties.get(f"{name}{len(chunks)}"), bytes):
-        chunks.append(chunk)
-    return b"".join(chunks)
 
 
 def compress(document: bytes) -> bytes:

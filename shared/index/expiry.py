@@ -3,19 +3,19 @@
 from collections.abc import Sequence
 
 from shared.concurrency import together
+from shared.index import keys
 from shared.index.clock import HybridClock
 from shared.index.deletion import Deleter
-from shared.index.due import DueList
+from shared.index.due_work import DueWork
+from shared.index.keys import StudyPlace
 from shared.index.values import NewInstance
-from shared.storage import keys
-from shared.storage.keys import StudyPlace
 from shared.storage.ports import Entity, TableStore
 
 _LIST = "expiry"
 
 
-def _due_list(tables: TableStore) -> DueList:
-    return DueList(tables, _LIST, buckets=1)
+def _due_list(tables: TableStore) -> DueWork:
+    return DueWork(tables, _LIST, buckets=1)
 
 
 async def schedule_expiry(

@@ -10,9 +10,10 @@ from weakref import WeakValueDictionary
 
 from shared.concurrency import together
 from shared.errors import Unavailable
-from shared.index.attempts import ROUNDS, pause, settle
+from shared.index import keys
 from shared.index.changes import Change, Cleanup, ObsoleteBlob
 from shared.index.clock import HybridClock
+from shared.index.keys import StudyPlace
 from shared.index.postings import (
     Postings,
     instance_postings,
@@ -24,8 +25,7 @@ from shared.index.postings import (
 from shared.index.study_rows import StudyRows, read_study, restore_lost
 from shared.index.summary import Summary, Tally
 from shared.index.values import Attributes
-from shared.storage import keys
-from shared.storage.keys import StudyPlace
+from shared.storage.optimistic import ROUNDS, pause, settle
 from shared.storage.ports import Ambiguous, Entity, Kind, Operation, PreconditionFailed, TableStore, Value
 
 FOLDED_AT_ONCE = 30

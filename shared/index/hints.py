@@ -4,10 +4,10 @@ import asyncio
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from shared.index.attempts import settle
+from shared.index import keys
 from shared.index.clock import HybridClock
-from shared.storage import keys
-from shared.storage.keys import StudyPlace
+from shared.index.keys import StudyPlace
+from shared.storage.optimistic import settle
 from shared.storage.ports import Ambiguous, Entity, Operation, PreconditionFailed, TableStore
 
 FRESH_SECONDS = 30

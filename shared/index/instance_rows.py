@@ -7,10 +7,10 @@ from typing import Any
 import orjson
 
 from shared.dicom.identifiers import InstanceIdentifier
+from shared.index import keys
 from shared.index.documents import frame_properties, frames_in, metadata_in, metadata_properties
 from shared.index.summary import Source
 from shared.index.values import NewInstance, StoredInstance
-from shared.storage import keys
 from shared.storage.ports import Entity, Operation, Value
 
 STATE_COLUMNS = ("live", "v", "blob", "bid", "dead", "refused")

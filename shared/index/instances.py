@@ -9,7 +9,7 @@ from shared.concurrency import together
 from shared.dicom.identifiers import InstanceIdentifier, ResourceIdentifier
 from shared.dicomweb.partitions import Partition
 from shared.errors import Unavailable
-from shared.index.attempts import Patience
+from shared.index import keys
 from shared.index.changes import Change
 from shared.index.clock import HybridClock
 from shared.index.commit import MOST_INSTANCES, Committed, Committer, SortKeys
@@ -18,10 +18,10 @@ from shared.index.documents import INLINE_FRAMES
 from shared.index.expiry import expire_studies
 from shared.index.fold import Folder
 from shared.index.hints import Hints
+from shared.index.keys import StudyPlace
+from shared.index.read_your_writes import make_visible
 from shared.index.values import CommitOutcome, NewInstance
-from shared.index.visibility import make_visible
-from shared.storage import keys
-from shared.storage.keys import StudyPlace
+from shared.storage.optimistic import RetryBudget
 from shared.storage.ports import TableStore
 
 type OnChange = Callable[[Sequence[str]], None]
@@ -106,7 +106,7 @@ class InstanceIndex:
         for entry in entries:
             by_study.setdefault(entry.identifier.study_instance_uid, []).append(entry)
         places = [self._place(partition, study) for study in by_study]
-        slots, patience = asyncio.Semaphore(_STUDIES_IN_FLIGHT), Patience()
+        slots, patience = asyncio.Semaphore(_STUDIES_IN_FLIGHT), RetryBudget()
 
         async def commit(place: StudyPlace, batch: Sequence[NewInstance]) -> dict[InstanceIdentifier, CommitOutcome]:
             async with slots:
@@ -124,7 +124,7 @@ class InstanceIndex:
         return outcomes
 
     async def _commit_study(
-        self, place: StudyPlace, entries: Sequence[NewInstance], patience: Patience, *, late: bool
+        self, place: StudyPlace, entries: Sequence[NewInstance], patience: RetryBudget, *, late: bool
     ) -> dict[InstanceIdentifier, CommitOutcome]:
         slots = asyncio.Semaphore(_BATCHES_IN_FLIGHT)
 
@@ -152,7 +152,7 @@ class InstanceIndex:
                 raise result
         return outcomes
 
-    async def _show(self, place: StudyPlace, changes: Sequence[Change], patience: Patience, *, is_new: bool) -> bool:
+    async def _show(self, place: StudyPlace, changes: Sequence[Change], patience: RetryBudget, *, is_new: bool) -> bool:
         """Make committed changes visible; False if the data stores did not let that come to its end."""
 
         async def show() -> None:

@@ -26,8 +26,8 @@ from typing import Literal
 import orjson
 
 from shared.dicom import person_names
+from shared.index import keys
 from shared.index.values import Attributes
-from shared.storage import keys
 from shared.storage.ports import Entity, Value
 
 type Level = Literal["study", "series", "instance"]

@@ -9,9 +9,9 @@ from typing import Any
 
 from shared.dicomweb.partitions import DEFAULT_KEY, DEFAULT_NAME, Partition, is_partition_name
 from shared.errors import InvalidRequest, Misconfigured, Unavailable
-from shared.index.attempts import ROUNDS, pause
+from shared.index import keys
 from shared.index.clock import HybridClock
-from shared.storage import keys
+from shared.storage.optimistic import ROUNDS, pause
 from shared.storage.ports import Ambiguous, Entity, Operation, PreconditionFailed, TableStore, Value
 
 STORE_ROW = ("cfg", "store")

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum, auto
 
-from shared.dicom.frames import FrameTable
 from shared.dicom.identifiers import InstanceIdentifier
+from shared.dicom.part10.frames import FrameTable
 
 type Attributes = Mapping[str, str]
 """Tag (8 upper-case hex digits, or a path of them joined by dots) to the first value as DICOM text, padding kept."""

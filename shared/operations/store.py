@@ -16,8 +16,6 @@ from typing import Any
 import orjson
 
 from shared.errors import Unavailable
-from shared.index.attempts import ROUNDS, pause, settle
-from shared.index.documents import join, split
 from shared.operations.values import (
     Document,
     LeaseLost,
@@ -27,6 +25,8 @@ from shared.operations.values import (
     OperationType,
     Paused,
 )
+from shared.storage.large_values import join, split
+from shared.storage.optimistic import ROUNDS, pause, settle
 from shared.storage.ports import Ambiguous, Entity, PreconditionFailed, TableStore, Value
 from shared.storage.ports import Operation as Write
 

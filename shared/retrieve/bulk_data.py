@@ -15,9 +15,17 @@ from typing import Final
 import orjson
 
 from shared.dicom.attributes import Attributes
-from shared.dicom.bulk_data import BULK_VRS, BulkValue, Walk, element_at, find_values, may_be_addressed, odd_values
-from shared.dicom.file_meta import FileMeta
-from shared.dicom.part10 import InvalidPart10
+from shared.dicom.part10.bulk_data import (
+    BULK_VRS,
+    BulkValue,
+    Walk,
+    element_at,
+    find_values,
+    may_be_addressed,
+    odd_values,
+)
+from shared.dicom.part10.file_meta import FileMeta
+from shared.dicom.part10.file_reader import InvalidPart10
 from shared.dicomweb.partitions import Partition
 from shared.errors import NotAcceptable, NotFound
 from shared.index.documents import read_frame_ranges, read_metadata

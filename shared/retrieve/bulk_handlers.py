@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from shared.dicom.attributes import Attributes
-from shared.dicom.bulk_data import PIXEL_DATA, bulk_paths, value_path
 from shared.dicom.identifiers import ResourceIdentifier
+from shared.dicom.part10.bulk_data import PIXEL_DATA, bulk_paths, value_path
 from shared.dicom.transfer_syntaxes import EXPLICIT_LITTLE_ENDIAN, NATIVE
 from shared.dicomweb.media_types import accept_of
 from shared.errors import InvalidRequest, NotFound

@@ -7,8 +7,14 @@ from typing import Final
 import orjson
 
 from shared.dicom.identifiers import ResourceIdentifier
-from shared.dicom.part10 import InvalidPart10, Part10, read_whole
-from shared.dicom.transcoding import TranscodedFile, can_transcode, memory_needed, pixels_to_change, transcode_file
+from shared.dicom.part10.file_reader import InvalidPart10, Part10, read_whole
+from shared.dicom.pixels.transcoding import (
+    TranscodedFile,
+    can_transcode,
+    memory_needed,
+    pixels_to_change,
+    transcode_file,
+)
 from shared.dicom.transfer_syntaxes import NATIVE
 from shared.dicomweb.partitions import Partition
 from shared.errors import NotAcceptable

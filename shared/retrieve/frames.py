@@ -9,10 +9,11 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from shared.dicom.frames import FrameTable, encapsulated_frame, native_frame, strip_items
+from shared.dicom.errors import Unconvertible
 from shared.dicom.identifiers import InstanceIdentifier
-from shared.dicom.image_pixels import ImagePixels, Unconvertible, image_pixels
-from shared.dicom.transcoding import can_transcode, check_frames, frame_memory, transcode_frame
+from shared.dicom.part10.frames import FrameTable, encapsulated_frame, native_frame, strip_items
+from shared.dicom.pixels.image_pixels import ImagePixels, image_pixels
+from shared.dicom.pixels.transcoding import can_transcode, check_frames, frame_memory, transcode_frame
 from shared.dicom.transfer_syntaxes import NATIVE
 from shared.dicomweb.partitions import Partition
 from shared.errors import NotAcceptable, NotFound

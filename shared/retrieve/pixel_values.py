@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from shared.dicom.attributes import Attributes
-from shared.dicom.bulk_data import PIXEL_DATA
-from shared.dicom.image_pixels import image_pixels
-from shared.dicom.transcoding import can_transcode, check_frames
+from shared.dicom.part10.bulk_data import PIXEL_DATA
+from shared.dicom.pixels.image_pixels import image_pixels
+from shared.dicom.pixels.transcoding import can_transcode, check_frames
 from shared.dicom.transfer_syntaxes import EXPLICIT_BIG_ENDIAN, EXPLICIT_LITTLE_ENDIAN, NATIVE
 from shared.dicomweb.partitions import Partition
 from shared.dicomweb.urls import Urls

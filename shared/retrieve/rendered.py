@@ -10,12 +10,13 @@ from typing import Any, Final
 
 import orjson
 
-from shared.dicom.frame_decoding import FRAME_LIMIT, Decoded, check_source, decode
+from shared.dicom.errors import Unconvertible
 from shared.dicom.identifiers import ResourceIdentifier
-from shared.dicom.image_pixels import ImagePixels, Unconvertible, image_pixels
-from shared.dicom.presentation import NO_TABLES, Tables, needs_tables, presentation, tables_of
-from shared.dicom.rendering import encoded, fitted, in_srgb, picture
-from shared.dicom.transcoding import frame_memory
+from shared.dicom.pixels.frame_decoding import FRAME_LIMIT, Decoded, check_source, decode
+from shared.dicom.pixels.image_pixels import ImagePixels, image_pixels
+from shared.dicom.pixels.presentation import NO_TABLES, Tables, needs_tables, presentation, tables_of
+from shared.dicom.pixels.rendering import encoded, fitted, in_srgb, picture
+from shared.dicom.pixels.transcoding import frame_memory
 from shared.dicom.transfer_syntaxes import DEFLATED, EXPLICIT_LITTLE_ENDIAN, NATIVE
 from shared.dicomweb.partitions import Partition
 from shared.errors import NotFound

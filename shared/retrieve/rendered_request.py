@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from shared.dicom.presentation import VoiFunction, Window
-from shared.dicom.rendering import Viewport
+from shared.dicom.pixels.presentation import VoiFunction, Window
+from shared.dicom.pixels.rendering import Viewport
 from shared.dicomweb.media_types import MULTIPART_RELATED, MediaType
 from shared.dicomweb.query_parameters import invalid_parameter, pairs
 from shared.errors import InvalidRequest, NotAcceptable

@@ -9,8 +9,8 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Final
 
-from shared.dicom.frames import FrameTable, native_frame
-from shared.dicom.part10 import InvalidPart10, Part10, read_whole
+from shared.dicom.part10.file_reader import InvalidPart10, Part10, read_whole
+from shared.dicom.part10.frames import FrameTable, native_frame
 from shared.errors import NotAcceptable, NotFound
 from shared.index.values import StoredInstance
 from shared.retrieve.deflated import WHOLE, inflated_data_set

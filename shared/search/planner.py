@@ -28,6 +28,7 @@ from shared.dicom.matching import (
     as_single,
     literal_prefix,
 )
+from shared.index import keys
 from shared.index.postings import (
     SERIES_INSTANCE_UID,
     SOP_INSTANCE_UID,
@@ -38,7 +39,6 @@ from shared.index.postings import (
 from shared.search.date_cover import date_cover
 from shared.search.limits import SearchLimits
 from shared.search.request import Filter, SearchQuery
-from shared.storage import keys
 from shared.storage.ports import Kind
 
 MAX_COVER = 16

@@ -12,6 +12,7 @@ from itertools import product
 
 from shared.dicom.identifiers import InstanceIdentifier, ResourceIdentifier
 from shared.dicomweb.partitions import Partition
+from shared.index import keys
 from shared.index.lookup import InstanceLookup
 from shared.index.postings import SOP_INSTANCE_UID
 from shared.index.values import SeriesView, StoredInstance, StudyView
@@ -24,7 +25,6 @@ from shared.search.request import SearchQuery
 from shared.search.response import SearchResult
 from shared.search.scan import Effort, Shard
 from shared.search.verification import is_instance_match, is_match, matching_series, row_judge
-from shared.storage import keys
 from shared.storage.ports import BlobStore, TableStore
 
 _ROWS_OF_A_STUDY = 3

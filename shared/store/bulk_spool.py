@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator
 from types import TracebackType
 from typing import Final, Self
 
-from shared.dicom.part10_composer import BulkPart, Reference
+from shared.dicom.part10.composer import BulkPart, Reference
 from shared.errors import TooLarge, Unavailable
 
 _HELD: Final = 4 * 1024**2

@@ -9,15 +9,15 @@ from collections.abc import AsyncIterator
 from typing import Final
 
 from shared.dicom.attributes import Attributes
-from shared.dicom.part10_composer import CannotCompose, Piece, Reference, compose
+from shared.dicom.part10.composer import CannotCompose, Piece, Reference, compose
 from shared.dicomweb import xml_model
 from shared.dicomweb.json_input import read_data_sets
 from shared.dicomweb.media_types import DICOM, DICOM_JSON, DICOM_XML, parse_content_type
 from shared.dicomweb.multipart import Event as PartEvent
 from shared.dicomweb.multipart import MultipartReader, PartData, PartEnd, PartHeaders
 from shared.errors import InvalidRequest, TooLarge, UnsupportedMedia
-from shared.index.outcomes import StoreOutcome
-from shared.index.store_batch import StoreBatch
+from shared.ingest.store_batch import StoreBatch
+from shared.ingest.store_outcome import StoreOutcome
 from shared.store.bulk_spool import BulkSpool
 from shared.store.request import MAX_PARTS, MetadataAndBulkData
 

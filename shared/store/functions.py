@@ -10,7 +10,7 @@ from shared.dicomweb.versions import ApiVersion
 from shared.http.azure_functions import mount
 from shared.http.boundary import Boundary, Checks, Context
 from shared.http.messages import Request, Response
-from shared.index.ingest import Ingest
+from shared.ingest.ingest import Ingest
 from shared.store.request import check_content_type, parse_store
 from shared.store.response import store_response
 from shared.store.transaction import store_instances

@@ -8,7 +8,7 @@ from shared.dicomweb.media_types import DICOM_JSON, DICOM_XML
 from shared.dicomweb.urls import Urls
 from shared.dicomweb.versions import ApiVersion
 from shared.http.messages import Response
-from shared.index.outcomes import StoreOutcome
+from shared.ingest.store_outcome import StoreOutcome
 
 _RETRIEVE_URL: Final = "00081190"
 _FAILED_SOP_SEQUENCE: Final = "00081198"

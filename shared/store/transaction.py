@@ -7,11 +7,11 @@ from shared.dicomweb.multipart import MultipartReader, PartData, PartEnd, PartHe
 from shared.dicomweb.partitions import Partition
 from shared.dicomweb.versions import ApiVersion
 from shared.errors import TooLarge
-from shared.index.ingest import Ingest
-from shared.index.outcomes import StoreOutcome
-from shared.index.receiver import Receiver
-from shared.index.store_batch import StoreBatch
-from shared.index.terms import Terms
+from shared.ingest.ingest import Ingest
+from shared.ingest.part10_upload import Part10Upload
+from shared.ingest.store_batch import StoreBatch
+from shared.ingest.store_options import StoreOptions
+from shared.ingest.store_outcome import StoreOutcome
 from shared.store.composition import receive_composed
 from shared.store.request import MAX_PARTS, MetadataAndBulkData, Multipart, StoreRequest, check_part_type
 
@@ -24,7 +24,7 @@ async def store_instances(
     Raises UnsupportedMedia, InvalidRequest and TooLarge for the request as a whole, with nothing stored; Unavailable
     when the data stores let nothing be stored, DependencyRefused when they refused (STOW-44).
     """
-    terms = Terms(version, wanted.study, wanted.replace, wanted.expires)
+    terms = StoreOptions(version, wanted.study, wanted.replace, wanted.expires)
     async with ingest.begin(partition, terms) as batch:
         if isinstance(wanted.content, MetadataAndBulkData):
             await receive_composed(wanted.content, body, batch)
@@ -58,7 +58,7 @@ class _Parts:
         self._content = content
         self._batch = batch
         self._count = 0
-        self._receiver: Receiver | None = None
+        self._receiver: Part10Upload | None = None
         self._bare = False
         """The first part has no headers, and no bytes so far: if it stays alone it is no part at all (W-5)."""
 

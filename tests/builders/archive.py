@@ -12,9 +12,10 @@ from shared.dicomweb.partitions import Partition
 from shared.dicomweb.urls import Urls
 from shared.dicomweb.versions import ApiVersion
 from shared.http.messages import Response
+from shared.index import keys
+from shared.index.attribute_extraction import index_attributes
 from shared.index.clock import HybridClock
 from shared.index.documents import move_to_blobs
-from shared.index.entries import index_attributes
 from shared.index.instances import InstanceIndex
 from shared.index.lookup import InstanceLookup
 from shared.index.values import CommitOutcome, NewInstance
@@ -22,7 +23,6 @@ from shared.search.limits import DEFAULT_LIMITS, SearchLimits
 from shared.search.request import parse_search
 from shared.search.response import render
 from shared.search.transaction import SearchPage, SearchPorts, search
-from shared.storage import keys
 from tests.builders.http import DEFAULT_PARTITION
 from tests.fakes.blobs import MemoryBlobStore
 from tests.fakes.tables import MemoryTableStore

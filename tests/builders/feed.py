@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from shared.change_feed import functions
 from shared.change_feed.publication import EventOrigin, Publication
 from shared.change_feed.transaction import ChangeFeedReader
+from shared.change_log.log import ChangeLog, LoggedChange
+from shared.change_log.reader import ChangeFeed
+from shared.change_log.sequencer import Sequencer
 from shared.dicom.identifiers import InstanceIdentifier, ResourceIdentifier
 from shared.http.boundary import Boundary
+from shared.index import keys
 from shared.index.changes import ChangeOperation
 from shared.index.clock import HybridClock
-from shared.index.feed import ChangeFeed
-from shared.index.feed_log import FeedLog, LoggedChange
 from shared.index.registry import Registry
-from shared.index.removal import Remover
-from shared.index.sequencer import Sequencer
-from shared.index.trash import Trash
-from shared.storage import keys
+from shared.upkeep.cleanup import StudyCleanup
+from shared.upkeep.erasure import Erasure
 from tests.builders.functions import Function, handler_of
 from tests.builders.http import TokenAuthenticator, settings
 from tests.builders.store import PARTITION, SHARDS, Service, Time
@@ -45,9 +45,11 @@ class FeedService(Service):
         self.data_partitions = data_partitions
         self.clock = HybridClock(self.time)
         self.registry = Registry(self.tables, self.clock, data_partitions=data_partitions, shards=SHARDS, spread=1)
-        self.log = FeedLog(self.tables)
-        trash = Trash(self.tables, self.clock, shards=SHARDS, retention_hours=0)
-        self.sequencer = Sequencer(self.tables, self.clock, Remover(self.tables, trash), shards=SHARDS, log=self.log)
+        self.log = ChangeLog(self.tables)
+        trash = Erasure(self.tables, self.clock, shards=SHARDS, retention_hours=0)
+        self.sequencer = Sequencer(
+            self.tables, self.clock, StudyCleanup(self.tables, trash), shards=SHARDS, log=self.log
+        )
         self.publication = Publication(
             self.tables,
             self.log,

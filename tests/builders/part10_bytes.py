@@ -6,7 +6,7 @@ Everything returns bytes, so files are put together with `+`. `order` is `<` (li
 import struct
 import zlib
 
-from shared.dicom.values import VALUE_REPRESENTATIONS
+from shared.dicom.part10.value_representations import VALUE_REPRESENTATIONS
 
 UNDEFINED = 0xFFFFFFFF
 ILE = "1.2.840.10008.1.2"

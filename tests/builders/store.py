@@ -8,13 +8,13 @@ from shared.dicom.identifiers import InstanceIdentifier
 from shared.dicomweb.partitions import DEFAULT_KEY, DEFAULT_NAME, Partition
 from shared.dicomweb.versions import ApiVersion
 from shared.index.clock import HybridClock
-from shared.index.ingest import Ingest
 from shared.index.instances import InstanceIndex
 from shared.index.lookup import InstanceLookup
-from shared.index.outcomes import StoreOutcome
 from shared.index.registry import Registry
-from shared.index.rules import IngestRules
 from shared.index.values import StoredInstance
+from shared.ingest.ingest import Ingest
+from shared.ingest.ingest_settings import IngestSettings
+from shared.ingest.store_outcome import StoreOutcome
 from shared.store.request import Multipart, SingleFile, StoreRequest
 from shared.store.transaction import store_instances
 from tests.builders.images import multipart
@@ -67,7 +67,7 @@ class Service:
             self.index,
             self.lookup,
             self.registry,
-            rules=IngestRules(**{"max_file_bytes": 1 << 40, **rules}),
+            rules=IngestSettings(**{"max_file_bytes": 1 << 40, **rules}),
             now=self.time,
             pause=self.time.pause,
         )

@@ -2,10 +2,10 @@
 
 import pytest
 
-from shared.index import attempts
+from shared.storage import optimistic
 
 
 @pytest.fixture(autouse=True)
 def _no_time_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stores in memory are as busy a second later as they are now: what is tried again is tried at once."""
-    monkeypatch.setattr(attempts, "PAUSES", (0.0,) * len(attempts.PAUSES))
+    monkeypatch.setattr(optimistic, "PAUSES", (0.0,) * len(optimistic.PAUSES))

@@ -8,9 +8,9 @@ from typing import Self
 
 from azure.storage.blob.aio import ContainerClient
 
+from shared.change_log.log import ChangeLog, LoggedChange
 from shared.dicom.identifiers import InstanceIdentifier
-from shared.index.feed_log import FeedLog, LoggedChange
-from shared.storage import keys
+from shared.index import keys
 from shared.storage.azure_tables import AzureTableStore
 from shared.storage.connection import StorageConnection
 from tests.integration.crashes.archive import Archive
@@ -58,7 +58,7 @@ class Stored:
 
     async def changes(self) -> Changes:
         """The change feed, by instance. Fails unless its sequences are dense and its times ascend."""
-        pages = await FeedLog(self.tables).pages(1, 10**9)
+        pages = await ChangeLog(self.tables).pages(1, 10**9)
         found: Changes = {}
         sequence, timestamp = 1, -1
         for page in pages:

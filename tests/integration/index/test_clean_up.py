@@ -11,36 +11,36 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from shared.change_log.log import ChangeLog
+from shared.change_log.sequencer import Sequencer
 from shared.dicom.identifiers import ResourceIdentifier
 from shared.dicomweb.partitions import Partition
 from shared.dicomweb.versions import ApiVersion
-from shared.index.attempts import Patience
+from shared.index import keys
 from shared.index.clock import HybridClock
-from shared.index.feed_log import FeedLog
-from shared.index.ingest import Ingest
 from shared.index.instances import InstanceIndex
 from shared.index.lookup import InstanceLookup
 from shared.index.postings import study_postings
 from shared.index.registry import Registry
-from shared.index.removal import Remover
-from shared.index.rules import IngestRules
-from shared.index.scrubber import Scrubbed, Scrubber
-from shared.index.sequencer import Sequencer
 from shared.index.summary import Summary
-from shared.index.terms import Terms
-from shared.index.trash import Trash
-from shared.storage import keys
+from shared.ingest.ingest import Ingest
+from shared.ingest.ingest_settings import IngestSettings
+from shared.ingest.store_options import StoreOptions
 from shared.storage.azure_blobs import AzureBlobStore
 from shared.storage.azure_tables import AzureTableStore
 from shared.storage.blob_upload import BLOCK_BYTES
 from shared.storage.connection import StorageConnection
+from shared.storage.optimistic import RetryBudget
 from shared.storage.ports import BlobNotFound, Operation
+from shared.upkeep.cleanup import StudyCleanup
+from shared.upkeep.erasure import Erasure
+from shared.upkeep.scrubber import Scrubbed, Scrubber
 from tests.builders.files import PATIENT_ID, file
 
 SHARDS = 2
 HOUR = 3600
 PARTITION = Partition(1, "Microsoft.Default", "0", datetime.min.replace(tzinfo=UTC))
-TERMS = Terms(ApiVersion.V2)
+TERMS = StoreOptions(ApiVersion.V2)
 
 
 class Store:
@@ -55,11 +55,11 @@ class Store:
         self.index = InstanceIndex(self.tables, clock, shards=SHARDS)
         self.lookup = InstanceLookup(self.tables, shards=SHARDS)
         self.registry = Registry(self.tables, clock, data_partitions=False, shards=SHARDS, spread=1)
-        rules = IngestRules(max_file_bytes=1 << 40)
+        rules = IngestSettings(max_file_bytes=1 << 40)
         self.ingest = Ingest(self.blobs, self.index, self.lookup, self.registry, rules=rules, now=self.now)
-        self.trash = Trash(self.tables, clock, shards=SHARDS, retention_hours=72)
-        log = FeedLog(self.tables)
-        self.sequencer = Sequencer(self.tables, clock, Remover(self.tables, self.trash), shards=SHARDS, log=log)
+        self.trash = Erasure(self.tables, clock, shards=SHARDS, retention_hours=72)
+        log = ChangeLog(self.tables)
+        self.sequencer = Sequencer(self.tables, clock, StudyCleanup(self.tables, self.trash), shards=SHARDS, log=log)
         self.scrubber = Scrubber(self.tables, self.blobs, clock, self.registry, self.ingest.ensure, shards=SHARDS)
 
     def now(self):
@@ -199,7 +199,7 @@ async def test_an_index_entry_that_is_stuck_is_finished(store, hinted):
         await batch.add(receiver)
         [pending] = batch._first_of_each()[0]
         await batch._write(pending)
-        await committer.commit(place, [pending.pending.instance], Patience(), late=False)
+        await committer.commit(place, [pending.pending.instance], RetryBudget(), late=False)
         pending.pending = None
     assert any(row.startswith("D!") for row in await store.rows(one))
     assert not any(row.startswith("pi!") for row in await store.postings(one))
@@ -265,7 +265,7 @@ async def test_an_instance_whose_file_is_gone_is_reported_and_kept(store, caplog
 @pytest.mark.spec("EXP-1", "DEL-11", "S-3")
 async def test_an_expired_study_goes_with_its_rows_and_after_the_retention_with_its_file(store):
     one, other = file(), file()
-    await store.store(one, Terms(ApiVersion.V2, expires=datetime.now(UTC) + timedelta(hours=1)))
+    await store.store(one, StoreOptions(ApiVersion.V2, expires=datetime.now(UTC) + timedelta(hours=1)))
     await store.store(other)
     blob = (await store.stored(one)).blob
     assert await store.index.expire() == 0

@@ -10,20 +10,20 @@ from datetime import UTC, datetime
 import pytest
 
 from devhost.azurite import Azurite
+from shared.change_log.log import ChangeLog
+from shared.change_log.sequencer import Sequencer
 from shared.dicom.identifiers import InstanceIdentifier, ResourceIdentifier
 from shared.dicomweb.partitions import Partition
+from shared.index import keys
 from shared.index.clock import HybridClock
-from shared.index.feed_log import FeedLog
 from shared.index.instances import InstanceIndex
 from shared.index.lookup import InstanceLookup
 from shared.index.registry import Registry
-from shared.index.removal import Remover
-from shared.index.sequencer import Sequencer
-from shared.index.trash import Trash
 from shared.index.values import CommitOutcome, NewInstance
-from shared.storage import keys
 from shared.storage.azure_tables import AzureTableStore
 from shared.storage.connection import StorageConnection
+from shared.upkeep.cleanup import StudyCleanup
+from shared.upkeep.erasure import Erasure
 from tests.integration.index.mirrored import MirroredTables
 from tests.unit.index.actors import folding, history
 from tests.unit.index.chaos import Weather
@@ -130,8 +130,8 @@ async def test_a_large_study_is_stored_read_deleted_and_forgotten(tables: AzureT
     found = await lookup.instances(PARTITION, ResourceIdentifier("1.1"), metadata=True)
     assert {each.identifier for each in found} == {each.identifier for each in new}
     assert all(each.metadata == new[0].metadata for each in found)
-    trash = Trash(tables, clock, shards=SHARDS, retention_hours=0)
-    sequencer = Sequencer(tables, clock, Remover(tables, trash), shards=SHARDS, log=FeedLog(tables))
+    trash = Erasure(tables, clock, shards=SHARDS, retention_hours=0)
+    sequencer = Sequencer(tables, clock, StudyCleanup(tables, trash), shards=SHARDS, log=ChangeLog(tables))
     assert await sequencer.catch_up()
     assert await index.delete(PARTITION, ResourceIdentifier("1.1")) == 1200
     assert await lookup.study(PARTITION, "1.1") is None

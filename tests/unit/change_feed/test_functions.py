@@ -7,7 +7,7 @@ from urllib.parse import quote
 import pytest
 
 from shared.dicom.identifiers import InstanceIdentifier, ResourceIdentifier
-from shared.storage import keys
+from shared.index import keys
 from tests.builders.feed import READER, FeedService, brief, logged
 from tests.builders.files import file
 from tests.builders.http import field
@@ -343,7 +343,7 @@ async def test_a_head_request_has_the_headers_and_no_body(service):
 
 def test_timestamps_always_have_microseconds_and_an_offset():
     from shared.change_feed.response import Entry, _document
-    from shared.index.feed import EntryState, FeedEntry
+    from shared.change_log.reader import EntryState, FeedEntry
 
     time = datetime(2026, 1, 31, 9, 15, tzinfo=UTC)
     entry = FeedEntry(2**53 + 1, time, "create", "0", InstanceIdentifier("1", "2", "3"), 1)

@@ -4,8 +4,8 @@ from itertools import pairwise
 
 import pytest
 
+from shared.change_log.log import FeedPage, _page_properties
 from shared.dicom.identifiers import InstanceIdentifier
-from shared.index.feed_log import FeedPage, _page_properties
 from shared.storage.ports import Operation
 from tests.builders.feed import READER, FeedService, logged
 

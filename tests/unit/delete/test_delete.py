@@ -2,16 +2,16 @@
 
 import pytest
 
+from shared.change_log.log import ChangeLog
+from shared.change_log.reader import ChangeFeed, EntryState
+from shared.change_log.sequencer import Sequencer
 from shared.delete.functions import blueprint
 from shared.delete.transaction import delete_instances
 from shared.dicom.identifiers import ResourceIdentifier
 from shared.errors import NotFound
 from shared.index.clock import HybridClock
-from shared.index.feed import ChangeFeed, EntryState
-from shared.index.feed_log import FeedLog
-from shared.index.removal import Remover
-from shared.index.sequencer import Sequencer
-from shared.index.trash import Trash
+from shared.upkeep.cleanup import StudyCleanup
+from shared.upkeep.erasure import Erasure
 from tests.builders.functions import handler_of
 from tests.builders.http import ALL, boundary
 from tests.builders.images import image, new_uid
@@ -80,9 +80,9 @@ class Upkeep:
     def __init__(self, archive, retention_hours):
         self.hours = 0
         clock = HybridClock(lambda: 1_700_000_000 + 10_000 + self.hours * 3600)
-        self.trash = Trash(archive.tables, clock, shards=SHARDS, retention_hours=retention_hours)
-        self.log = FeedLog(archive.tables)
-        remover = Remover(archive.tables, self.trash)
+        self.trash = Erasure(archive.tables, clock, shards=SHARDS, retention_hours=retention_hours)
+        self.log = ChangeLog(archive.tables)
+        remover = StudyCleanup(archive.tables, self.trash)
         self.sequencer = Sequencer(archive.tables, clock, remover, shards=SHARDS, log=self.log)
         self.feed = ChangeFeed(self.log, self.sequencer, archive.sources.lookup, clock)
 

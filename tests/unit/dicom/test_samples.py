@@ -25,8 +25,8 @@ import pytest
 from pydicom.data import get_charset_files, get_testdata_files
 from pydicom.encaps import generate_frames
 
-from shared.dicom.frames import encapsulated_frame, native_frame, strip_items
-from shared.dicom.part10 import InvalidPart10, Part10, Part10Reader, second_opinion
+from shared.dicom.part10.file_reader import InvalidPart10, Part10, Part10Reader, second_opinion
+from shared.dicom.part10.frames import encapsulated_frame, native_frame, strip_items
 
 BULK = {"OB", "OD", "OF", "OL", "OV", "OW", "UN"}
 

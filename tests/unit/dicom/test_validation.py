@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shared.dicom.part10.value_representations import VALUE_REPRESENTATIONS
 from shared.dicom.validation import PLAIN_DECIMALS, PLAINLY_VALID, minimum, multiplicity, plural_elements, strict
-from shared.dicom.values import VALUE_REPRESENTATIONS
 
 TAGS = {
     "AE": 0x00080054,

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from unittest.mock import patch
 
+from shared.change_log.log import FeedPage, LoggedChange
 from shared.dicom.identifiers import InstanceIdentifier, ResourceIdentifier
 from shared.errors import DicomServiceError
-from shared.index import fold, visibility
-from shared.index.feed_log import FeedPage, LoggedChange
+from shared.index import fold, read_your_writes
 from tests.unit.index.chaos import Crashed
 from tests.unit.index.history import HOUR, Plan, ServiceProcess, World
 from tests.unit.index.invariants import stale_postings, when_all_is_done
@@ -42,7 +42,7 @@ def folding(plan: Plan) -> Iterator[None]:
     with (
         patch.object(fold, "FOLDED_AT_ONCE", plan.fold_at_once),
         patch.object(fold, "_LOGGED_AT_ONCE", plan.fold_at_once),
-        patch.object(visibility, "_MANY_PENDING", plan.many_pending),
+        patch.object(read_your_writes, "_MANY_PENDING", plan.many_pending),
     ):
         yield
 

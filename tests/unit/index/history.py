@@ -6,22 +6,22 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
+from shared.change_log.log import ChangeLog
+from shared.change_log.reader import ChangeFeed
+from shared.change_log.sequencer import Sequencer
 from shared.dicom.identifiers import InstanceIdentifier
 from shared.dicomweb.partitions import Partition
 from shared.errors import Unavailable
+from shared.index import keys
 from shared.index.clock import HybridClock
-from shared.index.feed import ChangeFeed
-from shared.index.feed_log import FeedLog
 from shared.index.instances import InstanceIndex
 from shared.index.lookup import InstanceLookup
 from shared.index.registry import STORE_ROW
-from shared.index.removal import Remover
-from shared.index.scrubber import Scrubber
-from shared.index.sequencer import Sequencer
-from shared.index.trash import Trash
 from shared.index.values import CommitOutcome, NewInstance
-from shared.storage import keys
 from shared.storage.ports import Kind, Operation
+from shared.upkeep.cleanup import StudyCleanup
+from shared.upkeep.erasure import Erasure
+from shared.upkeep.scrubber import Scrubber
 from tests.fakes.blobs import MemoryBlobStore
 from tests.fakes.tables import MemoryTableStore
 from tests.unit.index.chaos import Process, UnreliableTables, Weather
@@ -198,12 +198,12 @@ class ServiceProcess:
         self.clock = HybridClock(process.time)
         self.index = InstanceIndex(self.tables, self.clock, shards=plan.shards)
         self.lookup = InstanceLookup(self.tables, shards=plan.shards)
-        self.trash = Trash(self.tables, self.clock, shards=plan.shards, retention_hours=plan.retention_hours)
-        self.log = FeedLog(self.tables, bucket_entries=plan.bucket_entries)
+        self.trash = Erasure(self.tables, self.clock, shards=plan.shards, retention_hours=plan.retention_hours)
+        self.log = ChangeLog(self.tables, bucket_entries=plan.bucket_entries)
         self.sequencer = Sequencer(
             self.tables,
             self.clock,
-            Remover(self.tables, self.trash),
+            StudyCleanup(self.tables, self.trash),
             shards=plan.shards,
             log=self.log,
             page_entries=plan.page_entries,

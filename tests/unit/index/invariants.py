@@ -5,11 +5,10 @@ from dataclasses import dataclass, field
 
 import orjson
 
-from shared.index import study_rows
+from shared.index import keys, study_rows
+from shared.index.keys import StudyPlace
 from shared.index.postings import ALL_STUDIES, instance_postings, series_postings, study_postings
 from shared.index.summary import EXPIRES, NEWEST, Summary
-from shared.storage import keys
-from shared.storage.keys import StudyPlace
 from shared.storage.ports import Entity
 
 

@@ -5,19 +5,19 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
 
+from shared.change_log.log import ChangeLog
+from shared.change_log.reader import ChangeFeed
+from shared.change_log.sequencer import Sequencer
 from shared.dicom.identifiers import InstanceIdentifier, ResourceIdentifier
 from shared.dicomweb.partitions import Partition
+from shared.index import keys
 from shared.index.clock import HybridClock
-from shared.index.feed import ChangeFeed
-from shared.index.feed_log import FeedLog
 from shared.index.instances import InstanceIndex
 from shared.index.lookup import InstanceLookup
-from shared.index.removal import Remover
-from shared.index.sequencer import Sequencer
-from shared.index.trash import Trash
 from shared.index.values import CommitOutcome, NewInstance
-from shared.storage import keys
 from shared.storage.ports import Kind, Operation
+from shared.upkeep.cleanup import StudyCleanup
+from shared.upkeep.erasure import Erasure
 from tests.fakes.blobs import MemoryBlobStore
 from tests.fakes.tables import MemoryTableStore
 from tests.unit.index.invariants import StudyFacts
@@ -105,9 +105,9 @@ class Service:
         self.clock = HybridClock(lambda: stores.time() + skew)
         self.index = InstanceIndex(self.tables, self.clock, shards=SHARDS)
         self.lookup = InstanceLookup(self.tables, shards=SHARDS)
-        self.trash = Trash(self.tables, self.clock, shards=SHARDS, retention_hours=retention_hours)
-        self.log = FeedLog(self.tables, bucket_entries=bucket_entries)
-        self.remover = Remover(self.tables, self.trash)
+        self.trash = Erasure(self.tables, self.clock, shards=SHARDS, retention_hours=retention_hours)
+        self.log = ChangeLog(self.tables, bucket_entries=bucket_entries)
+        self.remover = StudyCleanup(self.tables, self.trash)
         self.sequencer = Sequencer(
             self.tables, self.clock, self.remover, shards=SHARDS, log=self.log, page_entries=page_entries
         )

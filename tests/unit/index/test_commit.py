@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from shared.errors import Unavailable
-from shared.index import attempts
+from shared.index import keys
 from shared.index.values import CommitOutcome
-from shared.storage import keys
+from shared.storage import optimistic
 from shared.storage.ports import Ambiguous, Operation
 from tests.unit.index.chaos import Crashed
 from tests.unit.index.invariants import at_every_moment, stale_postings, when_acknowledged
@@ -379,9 +379,9 @@ async def test_once_it_is_late_and_something_was_given_up_nothing_else_is_begun(
 
     service.stores.before = fail
     assert await service.store(*entries) == [UNAVAILABLE] * 40
-    assert tried == 40 * (len(attempts.PAUSES) + 1)
+    assert tried == 40 * (len(optimistic.PAUSES) + 1)
     tried = 0
-    monkeypatch.setattr(attempts, "_PATIENCE_SECONDS", -1.0)
+    monkeypatch.setattr(optimistic, "_PATIENCE_SECONDS", -1.0)
     assert await service.store(*entries) == [UNAVAILABLE] * 40
     assert tried <= 8
 

@@ -4,11 +4,12 @@ import orjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.dicom.frames import FrameTable
 from shared.dicom.identifiers import InstanceIdentifier
+from shared.dicom.part10.frames import FrameTable
 from shared.index import documents
 from shared.index.preset_dictionary import PRESET_DICTIONARIES
 from shared.index.values import NewInstance
+from shared.storage import large_values
 from tests.unit.index.service import PARTITION, Service
 
 
@@ -36,9 +37,9 @@ def test_a_usual_document_is_stored_small() -> None:
 @given(st.binary(max_size=200_000))
 @settings(max_examples=20)
 def test_bytes_are_cut_into_properties_and_joined(data: bytes) -> None:
-    properties = documents.split("md", data)
+    properties = large_values.split("md", data)
     assert all(isinstance(part, bytes) and len(part) <= 65_536 for part in properties.values())
-    assert documents.join("md", properties) == data
+    assert large_values.join("md", properties) == data
 
 
 def entry(service: Service, metadata: bytes, frames: FrameTable | None = None) -> NewInstance:

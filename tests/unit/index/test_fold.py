@@ -2,8 +2,8 @@
 
 import pytest
 
+from shared.index import keys
 from shared.index.values import CommitOutcome
-from shared.storage import keys
 from shared.storage.ports import Ambiguous, Operation
 from tests.unit.index.chaos import Crashed
 from tests.unit.index.invariants import at_every_moment, stale_postings, when_acknowledged, when_all_is_done

@@ -4,17 +4,17 @@ import itertools
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from shared.dicom.part10 import Part10Reader
+from shared.dicom.part10.file_reader import Part10Reader
 from shared.dicomweb import json_model
 from shared.dicomweb.partitions import DEFAULT_KEY, DEFAULT_NAME, Partition
+from shared.index import keys
+from shared.index.attribute_extraction import index_attributes
 from shared.index.clock import HybridClock
 from shared.index.documents import move_to_blobs
-from shared.index.entries import index_attributes
 from shared.index.instances import InstanceIndex
 from shared.index.lookup import InstanceLookup
 from shared.index.values import CommitOutcome, NewInstance
 from shared.retrieve.instances import Sources
-from shared.storage import keys
 from tests.builders.images import SECONDARY_CAPTURE, Image
 from tests.fakes.blobs import MemoryBlobStore
 from tests.fakes.tables import MemoryTableStore

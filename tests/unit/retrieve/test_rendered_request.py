@@ -2,8 +2,8 @@
 
 import pytest
 
-from shared.dicom.presentation import Window
-from shared.dicom.rendering import Viewport
+from shared.dicom.pixels.presentation import Window
+from shared.dicom.pixels.rendering import Viewport
 from shared.dicomweb.media_types import parse_accept
 from shared.errors import InvalidRequest, NotAcceptable
 from shared.retrieve.rendered_request import Appearance, Form, appearance, check_types, negotiate, thumbnail

@@ -4,8 +4,8 @@ from dataclasses import replace
 import pytest
 
 from shared.errors import TooLarge
+from shared.index import keys
 from shared.index.postings import series_postings, study_postings
-from shared.storage import keys
 from shared.storage.ports import Operation
 from tests.builders.archive import SMALL_LIMITS as SMALL
 from tests.builders.archive import Archive, archive_of

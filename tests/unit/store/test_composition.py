@@ -3,7 +3,7 @@
 import orjson
 import pytest
 
-from shared.dicom.part10 import Part10Reader
+from shared.dicom.part10.file_reader import Part10Reader
 from shared.dicom.reasons import FailureReason
 from shared.dicomweb import xml_model
 from shared.errors import InvalidRequest, TooLarge, UnsupportedMedia

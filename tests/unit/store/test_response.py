@@ -5,7 +5,7 @@ from shared.dicom.identifiers import InstanceIdentifier
 from shared.dicom.reasons import FailureReason, WarningReason
 from shared.dicomweb.urls import Urls
 from shared.dicomweb.versions import ApiVersion
-from shared.index.outcomes import StoreOutcome
+from shared.ingest.store_outcome import StoreOutcome
 from shared.store.response import store_response
 
 V1, V2 = ApiVersion.V1, ApiVersion.V2

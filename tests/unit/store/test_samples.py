@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom import data as pydicom_data
 
-from shared.dicom.part10 import InvalidPart10, Part10Reader, second_opinion
+from shared.dicom.part10.file_reader import InvalidPart10, Part10Reader, second_opinion
 from shared.dicom.reasons import FailureReason, WarningReason
 from shared.dicomweb.versions import ApiVersion
-from shared.index import receiver
+from shared.ingest import part10_upload as receiver
 from shared.store.request import SingleFile
 from tests.builders.files import PATIENT_ID, STUDY_DATE, file
 from tests.builders.images import JPEG, RLE, image

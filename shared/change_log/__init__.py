@@ -1,0 +1,1 @@
+"""The ordered log of changes: what numbers them, and how it is read."""

@@ -1,0 +1,336 @@
+"""The change feed as it is stored: one log of pages in buckets (storage §7).
+
+Bucket b is the partition `F{b}`: head `h`, pages `p{last sequence}`, time index `t{last timestamp}`, and `k`, how far
+pages are acknowledged. Sequences are dense from 1; timestamps (microseconds since 1970) are commit times as far as they
+never decrease, and from page to page they increase. Only who holds the head's etag appends. A full bucket is sealed,
+and the next one begins where it ends.
+"""
+
+import zlib
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import accumulate
+from math import ceil
+from typing import Any
+
+import orjson
+
+from shared.dicom.identifiers import InstanceIdentifier
+from shared.errors import Unavailable
+from shared.index.changes import ChangeOperation
+from shared.index.clock import milliseconds
+from shared.storage.large_values import join, split
+from shared.storage.optimistic import ROUNDS, pause, settle
+from shared.storage.ports import Ambiguous, Entity, Operation, PreconditionFailed, TableStore, Value
+
+PAGE_ENTRIES = 1000
+BUCKET_ENTRIES = 1_000_000
+
+_FIRST_PAGES = 2
+_MOST_PAGES = 200
+_DIRECTORY = "feed"
+_HEAD = "h"
+_ACKNOWLEDGED = "k"
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedChange:
+    """A change as a page holds it."""
+
+    id: str
+    """The change id; its first 16 hex digits are the version."""
+    operation: ChangeOperation
+    namespace: str
+    identifier: InstanceIdentifier
+
+    @property
+    def version(self) -> int:
+        """The version that the change made."""
+        return int(self.id[:16], 16)
+
+
+def _committed(change: LoggedChange) -> int:
+    """When a change was committed, in microseconds since 1970; never before its request came in."""
+    return (milliseconds(change.version) + 1) * 1000
+
+
+@dataclass(frozen=True, slots=True)
+class FeedPage:
+    """Changes with consecutive sequences."""
+
+    first: int
+    timestamp: int
+    """Of the last change; no change of an earlier page has it."""
+    earliest: int
+    """No change of the page has an earlier timestamp, and none of an earlier page has this one."""
+    changes: Sequence[LoggedChange]
+
+    @property
+    def end(self) -> int:
+        """The sequence after the last one."""
+        return self.first + len(self.changes)
+
+    def timestamps(self) -> list[int]:
+        """The timestamp of each change: when it was committed, kept in the order of the sequences."""
+        return list(accumulate((self._timestamp(change) for change in self.changes), max))
+
+    def since(self, timestamp: int) -> int:
+        """The first sequence of the page with a timestamp ≥ `timestamp`; `end` if there is none."""
+        return self.first + bisect_left(self.timestamps(), timestamp)
+
+    def _timestamp(self, change: LoggedChange) -> int:
+        return max(self.earliest, min(_committed(change), self.timestamp))
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Where a bucket stands."""
+
+    bucket: int
+    etag: str
+    first: int
+    """The first sequence of the bucket."""
+    next: int
+    """The sequence of the next entry."""
+    timestamp: int
+    """Of the last page, in this bucket or before."""
+    floor: int
+    """No later page has a smaller timestamp."""
+    sealed: bool
+    acknowledged: int
+    """Every page up to this sequence is known to be acknowledged; 0: not known."""
+
+    @property
+    def needs_acknowledgement(self) -> bool:
+        """Whether the last page may still have D and E rows. Those of earlier buckets have none."""
+        return self.first < self.next != self.acknowledged + 1
+
+    def properties(self, **changed: int | bool) -> dict[str, int | bool]:
+        """The properties of its row, some of them changed."""
+        return {
+            "first": self.first,
+            "next": self.next,
+            "ts": self.timestamp,
+            "min": self.floor,
+            "sealed": self.sealed,
+            **changed,
+        }
+
+
+class ChangeLog:
+    """The stored change feed. `bucket_entries`: when a bucket is full."""
+
+    def __init__(self, tables: TableStore, *, bucket_entries: int = BUCKET_ENTRIES) -> None:
+        self._tables = tables
+        self._bucket_entries = bucket_entries
+        self._bucket: int | None = None
+        self._buckets: list[tuple[int, int, int]] = []
+        """Bucket, first sequence and last timestamp before it, of each bucket that is known here."""
+
+    # -------------------------------------------------------------------------------------------------------- head
+
+    async def head(self) -> Head:
+        """The head of the bucket that is being written; made if it is missing. Raises Unavailable."""
+        if self._bucket is None:
+            self._bucket = (await self._directory())[-1][0]
+        for attempt in range(ROUNDS):
+            head = await self._head(self._bucket)
+            if head is None:
+                await pause(attempt)
+                await self._begin(self._bucket)
+            elif head.sealed:
+                self._bucket += 1
+            else:
+                return head
+        raise Unavailable("The change feed is busy")
+
+    async def append(self, head: Head, changes: Sequence[LoggedChange], now: int) -> FeedPage | None:
+        """Commit one page after `head`; None if somebody else did, or if the outcome is unknown: read the head again.
+
+        `now`: microseconds since 1970.
+        """
+        earliest = max(head.timestamp + 1, head.floor)
+        latest = min(now, max(map(_committed, changes)))
+        page = FeedPage(head.next, max(earliest, latest), earliest, changes)
+        last = page.end - 1
+        key = _partition(head.bucket)
+        operations = [
+            Operation("replace", key, _HEAD, head.properties(next=last + 1, ts=page.timestamp), head.etag),
+            Operation("insert", key, f"p{last:016}", _page_properties(page)),
+            Operation("insert", key, f"t{page.timestamp:020}", {"first": page.first}),
+        ]
+        try:
+            await self._tables.commit("feed", operations)
+        except (PreconditionFailed, Ambiguous):
+            return None
+        return page
+
+    async def acknowledged(self, head: Head, last: int) -> None:
+        """Note that the pages up to `last` are acknowledged. A lost note costs work, nothing else."""
+        row = Operation("upsert", _partition(head.bucket), _ACKNOWLEDGED, {"acked": last})
+        with suppress(Ambiguous):
+            await self._tables.commit("feed", [row])
+
+    def is_full(self, head: Head) -> bool:
+        """Whether the bucket should be sealed."""
+        return head.next - head.first >= self._bucket_entries
+
+    async def seal(self, head: Head) -> None:
+        """End a bucket whose pages are all acknowledged. Whoever asks for the head next begins the following one."""
+        row = Operation("replace", _partition(head.bucket), _HEAD, head.properties(sealed=True), head.etag)
+        with suppress(PreconditionFailed, Ambiguous):
+            await self._tables.commit("feed", [row])
+
+    async def fence(self, end: int) -> None:
+        """Make every later page carry a timestamp ≥ `end`, so that what was before it is final. Raises Unavailable."""
+        for attempt in range(ROUNDS):
+            await pause(attempt)
+            head = await self.head()
+            if max(head.timestamp, head.floor) >= end:
+                return
+            row = Operation("replace", _partition(head.bucket), _HEAD, head.properties(min=end), head.etag)
+            with suppress(PreconditionFailed, Ambiguous):
+                await self._tables.commit("feed", [row])
+                return
+        raise Unavailable("The change feed is busy")
+
+    # ----------------------------------------------------------------------------------------------------- reading
+
+    async def last_page(self, head: Head) -> FeedPage | None:
+        """The page before `head`; None if the feed is empty."""
+        if head.next == 1:
+            return None
+        pages = await self.pages(head.next - 1, 1)
+        return pages[0] if pages else None
+
+    async def pages(self, sequence: int, entries: int) -> list[FeedPage]:
+        """The pages from the one that holds `sequence` on, until at least `entries` entries from there are in them."""
+        bucket = await self._bucket_of_sequence(sequence)
+        found: list[FeedPage] = []
+        start, wanted = sequence, sequence + entries
+        while sequence < wanted:
+            # Pages hold one change or a thousand: how many are needed is estimated from those that were read.
+            top = _FIRST_PAGES if not found else ceil((wanted - sequence) * len(found) / (sequence - start))
+            rows = await self._tables.page(
+                "feed", _partition(bucket), f"p{sequence:016}", "q", top=min(top, _MOST_PAGES)
+            )
+            for row in rows.entities:
+                if sequence < wanted:
+                    found.append(_page_in(row))
+                    sequence = found[-1].end
+            if not rows.entities and rows.next_row_key is None:
+                head = await self._head(bucket)
+                if head is None or (head.next <= sequence and not head.sealed):
+                    break
+                if head.next <= sequence:
+                    bucket = self._follow(head)
+                # Else a page has come since it was looked for.
+        return found
+
+    async def first_since(self, timestamp: int) -> int | None:
+        """The first sequence whose timestamp is ≥ `timestamp`; None if there is none yet."""
+        timestamp = max(timestamp, 0)
+        bucket = await self._bucket_of_time(timestamp)
+        while True:
+            rows = await self._tables.page("feed", _partition(bucket), f"t{timestamp:020}", "u", top=1)
+            if rows.entities:
+                [page] = await self.pages(int(rows.entities[0].properties["first"]), 1)
+                return page.since(timestamp)
+            if rows.next_row_key is None:
+                head = await self._head(bucket)
+                nothing = head is None or head.timestamp < timestamp or head.next == head.first
+                if head is None or (nothing and not head.sealed):
+                    return None
+                if nothing:
+                    bucket = self._follow(head)
+
+    # ----------------------------------------------------------------------------------------------------- buckets
+
+    async def _head(self, bucket: int) -> Head | None:
+        rows = {
+            row.row_key: row for row in await self._tables.range("feed", _partition(bucket), _HEAD, f"{_ACKNOWLEDGED}!")
+        }
+        if _HEAD not in rows:
+            return None
+        properties: Mapping[str, Any] = rows[_HEAD].properties
+        acknowledged = rows.get(_ACKNOWLEDGED)
+        return Head(
+            bucket,
+            rows[_HEAD].etag,
+            properties["first"],
+            properties["next"],
+            properties["ts"],
+            properties["min"],
+            properties["sealed"],
+            int(acknowledged.properties["acked"]) if acknowledged else 0,
+        )
+
+    async def _begin(self, bucket: int) -> None:
+        """Insert the head of a bucket if it is missing, then its directory entry. Either may be there already."""
+        head = Head(0, "", 1, 1, 0, 0, sealed=False, acknowledged=0)
+        if bucket:
+            sealed = await self._head(bucket - 1)
+            if sealed is None or not sealed.sealed:
+                raise Unavailable("The change feed has no such bucket")
+            head = Head(
+                bucket, "", sealed.next, sealed.next, sealed.timestamp, sealed.floor, sealed=False, acknowledged=0
+            )
+        with suppress(PreconditionFailed, Ambiguous):
+            await self._tables.commit("feed", [Operation("insert", _partition(bucket), _HEAD, head.properties())])
+        if bucket:
+            row = {"first": head.first, "ts": head.timestamp}
+            await settle(self._tables, "conf", [Operation("upsert", _DIRECTORY, f"b{bucket:06}", row)])
+
+    async def _directory(self) -> list[tuple[int, int, int]]:
+        """The known buckets. The stored directory may lag behind the heads, and this copy of it, too: what is later is
+        found by following the seals.
+        """
+        if not self._buckets:
+            rows = await self._tables.range("conf", _DIRECTORY, "b", "c")
+            later = [(int(row.row_key[1:]), int(row.properties["first"]), int(row.properties["ts"])) for row in rows]
+            self._buckets = [(0, 1, -1), *later]
+        return self._buckets
+
+    async def _bucket_of_sequence(self, sequence: int) -> int:
+        return max(bucket for bucket, first, _ in await self._directory() if first <= max(sequence, 1))
+
+    async def _bucket_of_time(self, timestamp: int) -> int:
+        return max(bucket for bucket, _, before in await self._directory() if before < max(timestamp, 0))
+
+    def _follow(self, sealed: Head) -> int:
+        """The bucket after a sealed one."""
+        if sealed.bucket == self._buckets[-1][0]:
+            self._buckets.append((sealed.bucket + 1, sealed.next, sealed.timestamp))
+        return sealed.bucket + 1
+
+
+def _partition(bucket: int) -> str:
+    return f"F{bucket:06}"
+
+
+def _page_properties(page: FeedPage) -> dict[str, Value]:
+    document = [
+        (
+            change.id,
+            change.operation,
+            change.namespace,
+            change.identifier.study_instance_uid,
+            change.identifier.series_instance_uid,
+            change.identifier.sop_instance_uid,
+        )
+        for change in page.changes
+    ]
+    packed = split("d", zlib.compress(orjson.dumps(document)))
+    return {"first": page.first, "ts": page.timestamp, "min": page.earliest, **packed}
+
+
+def _page_in(row: Entity) -> FeedPage:
+    document = orjson.loads(zlib.decompress(join("d", row.properties)))
+    changes = [
+        LoggedChange(change_id, operation, namespace, InstanceIdentifier(*uids))
+        for change_id, operation, namespace, *uids in document
+    ]
+    properties: Mapping[str, Any] = row.properties
+    return FeedPage(properties["first"], properties["ts"], properties["min"], changes)

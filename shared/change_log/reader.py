@@ -1,0 +1,152 @@
+"""Reading the change feed (storage §7; azure-side APIs §4)."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import Enum, auto
+from itertools import count
+
+from shared import telemetry
+from shared.change_log.log import ChangeLog, FeedPage
+from shared.change_log.sequencer import Sequencer
+from shared.dicom.identifiers import InstanceIdentifier
+from shared.index.changes import ChangeOperation
+from shared.index.clock import HybridClock
+from shared.index.lookup import InstanceLookup
+from shared.index.values import StoredInstance
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+PATIENCE_SECONDS = 10.0
+"""How long a reader waits for changes to be logged. Normally that takes milliseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class FeedEntry:
+    """One entry; it never changes (CF-20)."""
+
+    sequence: int
+    timestamp: datetime
+    operation: ChangeOperation
+    namespace: str
+    """Of the data partition."""
+    identifier: InstanceIdentifier
+    version: int
+
+
+class EntryState(Enum):
+    """How an entry stands to what is stored now (CF-21)."""
+
+    CURRENT = auto()
+    REPLACED = auto()
+    DELETED = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedEntry:
+    """An entry and its state at the time of reading."""
+
+    entry: FeedEntry
+    state: EntryState
+    instance: StoredInstance | None
+    """The present version of the instance (CF-26); None if it is deleted."""
+
+
+class ChangeFeed:
+    """The change feed as its endpoints read it.
+
+    Each reading first has everything logged that was committed before, as far as one cycle and PATIENCE_SECONDS reach;
+    it shows what is logged by then, and later entries only ever follow (S-8).
+    """
+
+    def __init__(self, log: ChangeLog, sequencer: Sequencer, lookup: InstanceLookup, clock: HybridClock) -> None:
+        self._log = log
+        self._sequencer = sequencer
+        self._lookup = lookup
+        self._clock = clock
+
+    async def by_sequence(self, after: int, limit: int) -> list[FeedEntry]:
+        """The entries with after < sequence ≤ after + limit (CF-10). Raises Unavailable."""
+        await self._catch_up()
+        return await self._entries(after + 1, after + limit + 1)
+
+    async def by_time(self, start: datetime | None, end: datetime | None, offset: int, limit: int) -> list[FeedEntry]:
+        """The entries with start ≤ timestamp < end, without the first `offset`, at most `limit` (CF-11).
+
+        What lies before `end`, or before now if that is earlier, is final: no later entry gets such a timestamp.
+        Times carry an offset. Raises Unavailable.
+        """
+        await self._catch_up()
+        now = int(self._clock.now() * 1_000_000)
+        await self._log.fence(now if end is None else min(now, _microseconds(end)))
+        first, bound = await asyncio.gather(
+            self._log.first_since(_microseconds(start) if start else 0),
+            self._log.first_since(_microseconds(end)) if end else _nothing(),
+        )
+        if first is None:
+            return []
+        last = first + offset + limit
+        entries = await self._entries(first + offset, last if bound is None else min(last, bound))
+        return [entry for entry in entries if end is None or entry.timestamp < end]
+
+    async def latest(self) -> FeedEntry | None:
+        """The entry with the highest sequence; None if there is none (CF-17). Raises Unavailable."""
+        await self._catch_up()
+        page = await self._log.last_page(await self._log.head())
+        return _entries_of(page)[-1] if page else None
+
+    async def resolve(self, entries: Sequence[FeedEntry], *, metadata: bool) -> list[ResolvedEntry]:
+        """The entries with their states, and the present versions of their instances, with metadata or without."""
+        wanted: dict[str, set[InstanceIdentifier]] = {}
+        for entry in entries:
+            wanted.setdefault(entry.namespace, set()).add(entry.identifier)
+        found = await asyncio.gather(
+            *(self._lookup.instances_in(namespace, each, metadata=metadata) for namespace, each in wanted.items())
+        )
+        present = dict(zip(wanted, found, strict=True))
+        return [_resolved(entry, present[entry.namespace].get(entry.identifier)) for entry in entries]
+
+    async def _catch_up(self) -> None:
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await self._sequencer.catch_up(thorough=False)
+        except TimeoutError:
+            telemetry.event("feed-read-before-caught-up", level=logging.WARNING)
+
+    async def _entries(self, first: int, end: int) -> list[FeedEntry]:
+        """The entries with first ≤ sequence < end."""
+        if first >= end:
+            return []
+        pages = await self._log.pages(first, end - first)
+        return [entry for page in pages for entry in _entries_of(page) if first <= entry.sequence < end]
+
+
+def _entries_of(page: FeedPage) -> list[FeedEntry]:
+    return [
+        FeedEntry(
+            sequence,
+            _EPOCH + timestamp * _MICROSECOND,
+            change.operation,
+            change.namespace,
+            change.identifier,
+            change.version,
+        )
+        for sequence, timestamp, change in zip(count(page.first), page.timestamps(), page.changes, strict=False)
+    ]
+
+
+async def _nothing() -> None:
+    """No bound."""
+
+
+def _microseconds(time: datetime) -> int:
+    return (time - _EPOCH) // _MICROSECOND
+
+
+def _resolved(entry: FeedEntry, instance: StoredInstance | None) -> ResolvedEntry:
+    if instance is None:
+        return ResolvedEntry(entry, EntryState.DELETED, None)
+    state = EntryState.CURRENT if instance.version == entry.version else EntryState.REPLACED
+    return ResolvedEntry(entry, state, instance)

@@ -1,0 +1,9 @@
+"""Errors of the conversion of pixels and files (PS3.18 §8.7.3.5)."""
+
+from shared.errors import NotAcceptable
+
+
+class Unconvertible(NotAcceptable):
+    """The pixels cannot be converted as asked: damaged, contradictory, or in a form that the target has no place for
+    (WADO-13, REND-6).
+    """

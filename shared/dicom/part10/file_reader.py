@@ -1,0 +1,153 @@
+"""PS3.10 §7 Part 10 files: `Part10Reader` reads them in one pass, pushed in chunks, in bounded memory.
+
+It refuses what has an odd structure. Whether such a file is refused at all is decided by `second_opinion`, which has
+the whole file and pydicom to judge it by.
+"""
+
+import zlib
+
+from shared.dicom.identifiers import InstanceIdentifier, trim_uid
+from shared.dicom.part10.data_set_reader import DataSetReader
+from shared.dicom.part10.file_meta import FileMeta
+from shared.dicom.part10.model import InvalidPart10, Part10, PixelData, Violation
+from shared.dicom.part10.pixel_data import frame_table
+from shared.dicom.part10.push_parser import ByteFlow, Reading
+from shared.dicom.part10.strict_checker import StrictChecker
+
+__all__ = ["InvalidPart10", "Part10", "Part10Reader", "PixelData", "Violation", "read_whole", "second_opinion"]
+
+_PIECE = 1 << 20  # of inflated data
+_INFLATED_LIMIT = 1 << 29  # what a deflated data set may become: against bombs
+_TRAILER = 9  # bytes after deflated data: a byte of padding, and the checksum and length that gzip writes
+
+
+class Part10Reader:
+    """Reads one file, fed in chunks of any size. Any fault is an InvalidPart10, after which the reader is of no use.
+
+    It holds at most one value that is no bulk value, and what it returns. `header_limit` bounds both: the bytes of
+    these values, and something for each element, value and fragment, which need more in memory than in the file.
+    """
+
+    def __init__(
+        self, *, strict: bool, keep_text: frozenset[int] = frozenset(), header_limit: int = 128 * 1024 * 1024
+    ) -> None:
+        self._checker = StrictChecker() if strict else None
+        self._keep_text = keep_text
+        self._limit = header_limit
+        self._length = 0
+        self._meta = FileMeta()
+        self._data: DataSetReader | None = None
+        self._inflated: ByteFlow | None = None
+        self._flow = ByteFlow()
+        self._flow.start(self._read())
+
+    def feed(self, chunk: bytes | memoryview) -> None:
+        """The next bytes of the file; a memoryview may be reused afterwards.
+
+        Raises:
+            InvalidPart10: this is no Part 10 file, or one that cannot be read.
+        """
+        self._length += len(chunk)
+        self._flow.feed(chunk)
+
+    @property
+    def identifier(self) -> InstanceIdentifier | None:
+        """What identifies the instance, once its three UIDs have been read and none of them is empty."""
+        if self._data is None:
+            return None
+        study, series, sop = (self._uid(key) for key in ("0020000D", "0020000E", "00080018"))
+        return InstanceIdentifier(study, series, sop) if study and series and sop else None
+
+    def finish(self) -> Part10:
+        """What the file says, now that all of it has been fed.
+
+        Raises:
+            InvalidPart10: the file is not complete.
+        """
+        self._flow.finish()
+        data = self._data
+        if data is None:
+            raise InvalidPart10("The file has no data set.")
+        if self._inflated is not None:
+            self._inflated.finish()
+        data.sort()
+        pixel_data = data.pixel_data if self._inflated is None else None
+        return Part10(
+            file_meta=self._meta.attributes,
+            transfer_syntax_uid=self._meta.transfer_syntax_uid,
+            implicit_vr=self._meta.coding.implicit,
+            attributes=data.attributes,
+            text=data.text,
+            violations=tuple(self._checker.violations) if self._checker else (),
+            pixel_data=pixel_data,
+            frames=frame_table(data.attributes, pixel_data, data.fragments, data.extended_offsets),
+            length=self._length,
+        )
+
+    def _uid(self, key: str) -> str:
+        values = self._data.attributes.get(key, {}).get("Value") if self._data else None
+        return trim_uid(values[0]) if values and isinstance(values[0], str) else ""
+
+    def _read(self) -> Reading:
+        buffer, position = yield from self._meta.read(self._flow)
+        if self._meta.deflated:
+            yield from self._read_deflated(buffer, position)
+        else:
+            self._data = self._data_reader(self._flow)
+            yield from self._data.read(buffer, position)
+
+    def _data_reader(self, flow: ByteFlow) -> DataSetReader:
+        return DataSetReader(
+            flow, coding=self._meta.coding, check=self._checker, keep_text=self._keep_text, limit=self._limit
+        )
+
+    def _read_deflated(self, buffer: bytes, position: int) -> Reading:
+        """Reads a deflated data set (PS3.5 §A.5) through a flow of its own."""
+        self._inflated = ByteFlow()
+        self._data = self._data_reader(self._inflated)
+        self._inflated.start(_from_start(self._data))
+        inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+        total = trailing = 0
+        while True:
+            deflated = buffer[position:]
+            while deflated and not inflater.eof:
+                try:
+                    piece = inflater.decompress(deflated, _PIECE)
+                except zlib.error as error:
+                    raise InvalidPart10("The data set cannot be inflated.") from error
+                deflated = inflater.unused_data if inflater.eof else inflater.unconsumed_tail
+                total += len(piece)
+                if total > _INFLATED_LIMIT:
+                    raise InvalidPart10("The deflated data set is too large.", final=True)
+                self._inflated.feed(piece)
+            trailing += len(deflated)
+            if trailing > _TRAILER:
+                raise InvalidPart10("The file goes on after its deflated data set.")
+            self._flow.taken, self._flow.complete = len(buffer), inflater.eof
+            buffer, position = (yield 1), 0
+
+
+def second_opinion(data: bytes, *, strict: bool = False, keep_text: frozenset[int] = frozenset()) -> Part10:
+    """What pydicom makes of a whole file that Part10Reader has refused; the same result as of a reader.
+
+    Raises:
+        InvalidPart10: pydicom cannot read the file, either; or it is truncated, or no Part 10 file at all.
+    """
+    from shared.dicom.part10.pydicom_reader import read
+
+    return read(data, strict=strict, keep_text=keep_text)
+
+
+def read_whole(data: bytes) -> Part10:
+    """What a file holds, read at once, with the second opinion where it is odd. Raises InvalidPart10."""
+    try:
+        reader = Part10Reader(strict=False)
+        reader.feed(data)
+        return reader.finish()
+    except InvalidPart10:
+        return second_opinion(data)
+
+
+def _from_start(data: DataSetReader) -> Reading:
+    buffer = yield 0
+    yield from data.read(buffer, 0)

@@ -1,0 +1,68 @@
+"""PS3.5 §8, PS3.3 §C.7.6.3 From the attributes of an image to its frame table (CON-4, FRM-7)."""
+
+from array import array
+from collections.abc import Sequence
+
+from shared.dicom.attributes import Attributes
+from shared.dicom.part10.frames import FrameTable, encapsulated_frames, native_frames
+from shared.dicom.part10.model import PixelData
+
+_BITS_OF_FLOATS = {"OF": 32, "OD": 64}
+_SUBSAMPLED = frozenset({"YBR_FULL_422", "YBR_PARTIAL_422"})
+
+
+class Fragments:
+    """The fragments of encapsulated pixel data (PS3.5 §A.4). Offsets count from the first byte of the flow."""
+
+    __slots__ = ("basic_offsets", "codestreams", "end", "offsets")
+
+    def __init__(self) -> None:
+        self.offsets = array("Q")
+        """Of the item headers, without that of the basic offset table."""
+        self.codestreams = bytearray()
+        """1 for each fragment that begins a codestream, else 0."""
+        self.basic_offsets: tuple[int, ...] = ()
+        self.end = 0
+
+
+def frame_table(
+    attributes: Attributes,
+    pixel_data: PixelData | None,
+    fragments: Fragments | None,
+    extended_offsets: Sequence[int],
+) -> FrameTable | None:
+    """Where the frames are, or None: no pixel data, attributes missing, or frames that cannot be told apart."""
+    count = _integer(attributes, "00280008", default=1)
+    if pixel_data is None or count is None:
+        return None
+    if fragments is not None:
+        return encapsulated_frames(
+            count=count,
+            fragments=fragments.offsets,
+            codestreams=fragments.codestreams,
+            end=fragments.end,
+            offset_tables=(extended_offsets, fragments.basic_offsets),
+        )
+    rows, columns = _integer(attributes, "00280010"), _integer(attributes, "00280011")
+    samples = _integer(attributes, "00280002", default=1)
+    bits_allocated = _BITS_OF_FLOATS.get(pixel_data.vr) or _integer(attributes, "00280100")
+    if not (rows and columns and samples and bits_allocated and pixel_data.length):
+        return None
+    photometric = attributes.get("00280004", {}).get("Value", [None])[0]
+    return native_frames(
+        count=count,
+        first=pixel_data.offset,
+        length=pixel_data.length,
+        pixels=rows * columns,
+        samples=samples,
+        bits_allocated=bits_allocated,
+        subsampled=photometric in _SUBSAMPLED,
+    )
+
+
+def _integer(attributes: Attributes, key: str, *, default: int | None = None) -> int | None:
+    """The first value of an element if it is a positive integer; `default` if it has no value."""
+    value = attributes.get(key, {}).get("Value", [None])[0]
+    if value is None:
+        return default
+    return value if isinstance(value, int) and value > 0 else None

@@ -1,0 +1,255 @@
+"""PS3.18 §8.3.5, PS3.4 §N.2 From the samples of a frame to a picture of 8 bits, and to JPEG, PNG or GIF (REND-9).
+
+Modality table or rescale, VOI table or window, inversion of MONOCHROME1, palette, YBR to RGB; then the viewport.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from shared.dicom.errors import Unconvertible
+from shared.dicom.pixels.frame_decoding import Decoded
+from shared.dicom.pixels.image_pixels import ImagePixels
+from shared.dicom.pixels.lookup_tables import LookupTable
+from shared.dicom.pixels.presentation import Presentation, Window
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL.Image import Image
+
+_WHITE: Final = 255
+_TABLE_BITS: Final = 16
+"""Up to this many bits there is a table from every value to its grey level."""
+_FULL_RANGE: Final = ((1.0, 0.0, 1.402), (1.0, -0.114 * 1.772 / 0.587, -0.299 * 1.402 / 0.587), (1.0, 1.772, 0.0))
+
+
+@dataclass(frozen=True, slots=True)
+class Viewport:
+    """The size of a picture, and the part of the frame that it shows (PS3.18 §8.3.5.1.3)."""
+
+    width: int
+    height: int
+    region: tuple[float, float, float | None, float | None] | None = None
+    """Left, top, width, height in pixels of the frame; without width or height to its end. None: all of it."""
+    flip_horizontally: bool = False
+    flip_vertically: bool = False
+
+
+def picture(decoded: Decoded, how: Presentation, window: Window | None = None) -> "NDArray[np.uint8]":
+    """The frame as grey levels or RGB of 8 bits. `window`: instead of the one in `how`; colours have none.
+
+    Raises:
+        Unconvertible: the photometric interpretation is not supported.
+    """
+    pixels = decoded.pixels
+    if pixels.color:
+        return _colors(decoded.samples, pixels)
+    if pixels.photometric == "PALETTE COLOR":
+        return _from_palette(decoded.samples, how)
+    if pixels.photometric not in {"MONOCHROME1", "MONOCHROME2"}:
+        raise Unconvertible("The photometric interpretation of the instance is not supported.")
+    return _grey(decoded.samples, pixels, how, window)
+
+
+# -------------------------------------------------------------------------------------------------------------- grey
+
+
+def _grey(
+    samples: "NDArray[Any]", pixels: ImagePixels, how: Presentation, window: Window | None
+) -> "NDArray[np.uint8]":
+    import numpy as np
+
+    inverted = pixels.photometric == "MONOCHROME1"
+    if pixels.floating or pixels.bits_stored > _TABLE_BITS or pixels.bits_stored < 2:
+        finite = np.nan_to_num(samples.astype(np.float64), posinf=0.0, neginf=0.0)
+        return _levels(_modality(finite, how), finite, how, window, inverted=inverted)
+    low, high = int(samples.min()), int(samples.max())
+    values: NDArray[Any] = np.arange(low, high + 1)
+    if window is None and how.window is None and how.tables.voi is None and how.tables.modality is not None:
+        window = _whole(_modality(samples, how))  # not of what the table has for values that do not occur
+    table = _levels(_modality(values, how), values, how, window, inverted=inverted)
+    places = samples if low == 0 else samples.astype(np.int32) - low
+    shown: NDArray[np.uint8] = table[places]
+    return shown
+
+
+def _modality(values: "NDArray[Any]", how: Presentation) -> "NDArray[Any]":
+    import numpy as np
+
+    if how.tables.modality is not None:
+        return how.tables.modality.applied_to(values)
+    if how.slope == 1.0 and how.intercept == 0.0:
+        return values
+    rescaled: NDArray[Any] = values.astype(np.float64) * how.slope + how.intercept
+    return rescaled
+
+
+def _levels(
+    values: "NDArray[Any]", stored: "NDArray[Any]", how: Presentation, window: Window | None, *, inverted: bool
+) -> "NDArray[np.uint8]":
+    """Grey levels of `values`. Of a frame's distinct values or of all its pixels: the result is the same."""
+    import numpy as np
+
+    if window is None and how.tables.voi is not None and stored.size:
+        table = how.tables.voi
+        levels = table.applied_to(values) * (_WHITE / ((1 << table.bits) - 1))
+    else:
+        levels = _windowed(values.astype(np.float64), window or how.window or _whole(values))
+    if inverted:
+        levels = _WHITE - levels
+    return np.rint(levels).astype(np.uint8)
+
+
+def _whole(values: "NDArray[Any]") -> Window:
+    """The window of all values of a frame, its darkest black and its brightest white (W-16)."""
+    low, high = float(values.min()), float(values.max())
+    if low == high:
+        return Window(high + 1.0, 1.0, "LINEAR_EXACT")  # black
+    return Window((low + high) / 2, high - low, "LINEAR_EXACT")
+
+
+def _windowed(values: "NDArray[np.float64]", window: Window) -> "NDArray[np.float64]":
+    """PS3.3 §C.11.2.1.2.1, §C.11.2.1.3: values to 0...255."""
+    import numpy as np
+
+    center, width = window.center, window.width
+    if window.function == "SIGMOID":
+        exponent = np.clip(-4.0 * (values - center) / width, -700.0, 700.0)
+        sigmoid: NDArray[np.float64] = _WHITE / (1.0 + np.exp(exponent))
+        return sigmoid
+    if window.function == "LINEAR":
+        center, width = center - 0.5, width - 1.0
+    if width <= 0.0:  # a window of one value is a threshold
+        return np.where(values > center, float(_WHITE), 0.0)
+    levels: NDArray[np.float64] = np.clip(((values - center) / width + 0.5) * _WHITE, 0.0, float(_WHITE))
+    return levels
+
+
+# ------------------------------------------------------------------------------------------------------------- colour
+
+
+def _from_palette(samples: "NDArray[Any]", how: Presentation) -> "NDArray[np.uint8]":
+    import numpy as np
+
+    tables = how.tables.palette
+    if tables is None:
+        raise Unconvertible("The palette of the instance is missing.")
+    return np.stack([_eight_bits(table, table.applied_to(samples)) for table in tables], axis=-1)
+
+
+def _eight_bits(table: LookupTable, values: "NDArray[Any]") -> "NDArray[np.uint8]":
+    """The upper byte of entries of 16 bits. Tables that promise 16 and hold 8 are common: nothing is above 255."""
+    import numpy as np
+
+    spare = table.bits - 8 if max(table.entries) > _WHITE else 0
+    upper: NDArray[np.uint8] = np.right_shift(values, max(spare, 0)).astype(np.uint8)
+    return upper
+
+
+def _colors(samples: "NDArray[Any]", pixels: ImagePixels) -> "NDArray[np.uint8]":
+    import numpy as np
+
+    if pixels.signed or pixels.floating:
+        raise Unconvertible("Colours cannot be negative or fractions.")
+    if pixels.bits_stored > 8:
+        samples = np.right_shift(samples, pixels.bits_stored - 8)
+    elif pixels.bits_stored < 8:
+        samples = samples * _WHITE // ((1 << pixels.bits_stored) - 1)
+    samples = samples.astype(np.uint8, copy=False)
+    if pixels.photometric == "RGB":
+        return samples
+    if pixels.photometric in {"YBR_FULL", "YBR_FULL_422"}:
+        return _rgb(samples, black=0.0, scale=(1.0, 1.0))
+    if pixels.photometric in {"YBR_PARTIAL", "YBR_PARTIAL_422"}:
+        return _rgb(samples, black=16.0, scale=(255.0 / 219.0, 255.0 / 224.0))
+    raise Unconvertible("The photometric interpretation of the instance is not supported.")
+
+
+def _rgb(samples: "NDArray[np.uint8]", *, black: float, scale: tuple[float, float]) -> "NDArray[np.uint8]":
+    """PS3.3 §C.7.6.3.1.2."""
+    import numpy as np
+
+    components = samples.astype(np.float32)
+    components[..., 0] = (components[..., 0] - black) * scale[0]
+    components[..., 1:] = (components[..., 1:] - 128.0) * scale[1]
+    converted = components @ np.asarray(_FULL_RANGE, np.float32).T
+    return np.clip(np.rint(converted), 0, _WHITE).astype(np.uint8)
+
+
+# ----------------------------------------------------------------------------------------------------------- pictures
+
+
+def fitted(shown: "NDArray[np.uint8]", viewport: Viewport | None) -> "Image":
+    """The picture in a viewport: cut, flipped, and scaled down or up to fit, its shape kept (W-16).
+
+    Raises:
+        Unconvertible: the viewport shows nothing of it.
+    """
+    from PIL import Image
+
+    image = Image.fromarray(shown)
+    if viewport is None:
+        return image
+    if viewport.region is not None:
+        left, top, width, height = viewport.region
+        box = (
+            max(round(left), 0),
+            max(round(top), 0),
+            image.width if width is None else min(round(left + width), image.width),
+            image.height if height is None else min(round(top + height), image.height),
+        )
+        if box[0] >= box[2] or box[1] >= box[3]:
+            raise Unconvertible("The viewport shows no part of the image.")
+        image = image.crop(box)
+    scale = min(viewport.width / image.width, viewport.height / image.height)
+    size = max(round(image.width * scale), 1), max(round(image.height * scale), 1)
+    if size != image.size:
+        image = image.resize(size, Image.Resampling.BICUBIC if scale > 1 else Image.Resampling.LANCZOS)
+    if viewport.flip_horizontally:
+        image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    if viewport.flip_vertically:
+        image = image.transpose(Image.Transpose.FLIP_TOP_BOTTOM)
+    return image
+
+
+def encoded(image: "Image", media_type: str, quality: int, profile: bytes | None = None) -> bytes:
+    """The picture as `image/jpeg`, `image/png` or `image/gif`. `quality`: 1 to 100, of JPEG. `profile`: an ICC profile
+    to go with it; GIF has no place for one.
+    """
+    import io
+
+    import imagecodecs
+    import numpy as np
+
+    if profile is None and media_type != "image/gif":
+        samples = np.asarray(image)
+        if media_type == "image/png":
+            return bytes(imagecodecs.spng_encode(samples))
+        return bytes(imagecodecs.jpeg8_encode(samples, level=quality))
+    stream = io.BytesIO()
+    options: dict[str, Any] = {} if media_type == "image/gif" else {"icc_profile": profile}
+    if media_type == "image/jpeg":
+        options["quality"] = quality
+    image.save(stream, media_type.removeprefix("image/").upper(), **options)
+    return stream.getvalue()
+
+
+def in_srgb(image: "Image", profile: bytes | None) -> tuple["Image", bytes]:
+    """A colour picture in sRGB, and the profile that says so. Without a profile of its own it counts as sRGB already.
+
+    Raises:
+        Unconvertible: its profile is damaged, or not of RGB.
+    """
+    import io
+
+    from PIL import ImageCms
+
+    target = ImageCms.createProfile("sRGB")
+    described = ImageCms.ImageCmsProfile(target).tobytes()
+    if profile is None or image.mode != "RGB":
+        return image, described
+    try:
+        converted = ImageCms.profileToProfile(image, ImageCms.ImageCmsProfile(io.BytesIO(profile)), target)
+    except (ImageCms.PyCMSError, OSError) as error:
+        raise Unconvertible("The colour profile of the instance cannot be used.") from error
+    return converted or image, described

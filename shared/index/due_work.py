@@ -1,0 +1,81 @@
+"""Work that is due at some hour: rows of `trash` in partitions of one hour (storage §2: `{due hour}!{bucket}`).
+
+The cursor of a list, in `conf`, is the earliest hour that may still hold work.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+
+from shared.index.registry import STORE_ROW
+from shared.storage.optimistic import settle
+from shared.storage.ports import Ambiguous, Entity, Operation, PreconditionFailed, TableStore, Value
+
+HOUR_MS = 3_600_000
+
+_LATE_HOURS = 2
+"""Hours that are looked at again although they are over: the clock of a writer may be behind."""
+_HOURS_AT_ONCE = 1000
+_CURSORS = "due"
+
+
+class DueWork:
+    """One list of due work: partitions `{name}{hour}!{bucket}`."""
+
+    def __init__(self, tables: TableStore, name: str, *, buckets: int) -> None:
+        self._tables = tables
+        self._name = name
+        self._buckets = buckets
+
+    async def put(self, due_ms: int, now_ms: int, bucket: int, row_key: str, properties: Mapping[str, Value]) -> None:
+        """Note work that is due at `due_ms`; what is overdue is due now. Idempotent. Raises Unavailable."""
+        due_ms = max(due_ms, now_ms)
+        partition_key = self._partition_key(due_ms // HOUR_MS, bucket % self._buckets)
+        row = Operation("upsert", partition_key, row_key, {**properties, "due": due_ms})
+        await settle(self._tables, "trash", [row])
+
+    async def work(self, now_ms: int, do: Callable[[Entity], Awaitable[bool]], *, limit: int) -> int:
+        """Call `do` for the rows that are due, the oldest hours first, until about `limit` are done.
+
+        A row for which it returns True is removed. Returns how many were.
+        """
+        first = hour = await self._cursor(now_ms)
+        done, over = 0, now_ms // HOUR_MS - _LATE_HOURS
+        while done < limit and hour <= now_ms // HOUR_MS and hour - first < _HOURS_AT_ONCE:
+            rows = await self._rows(hour)
+            due = [row for row in rows if int(row.properties["due"]) <= now_ms]
+            results = await asyncio.gather(*(self._finish(row, do) for row in due[: limit - done]))
+            done += sum(results)
+            if first == hour and len(rows) == sum(results) and hour < over:
+                first += 1
+            hour += 1
+        await settle(self._tables, "conf", [Operation("upsert", _CURSORS, self._cursor_row, {"hour": first})])
+        return done
+
+    async def _finish(self, row: Entity, do: Callable[[Entity], Awaitable[bool]]) -> bool:
+        if not await do(row):
+            return False
+        with suppress(PreconditionFailed, Ambiguous):  # noted again meanwhile, or removed: both are found next time
+            await self._tables.commit("trash", [Operation("delete", row.partition_key, row.row_key, etag=row.etag)])
+            return True
+        return False
+
+    async def _rows(self, hour: int) -> list[Entity]:
+        partitions = [self._partition_key(hour, bucket) for bucket in range(self._buckets)]
+        found = await asyncio.gather(*(self._tables.range("trash", key, "", "\uffff") for key in partitions))
+        return [row for rows in found for row in rows]
+
+    async def _cursor(self, now_ms: int) -> int:
+        """The hour to begin with: never later than the creation of the store when there is no cursor yet."""
+        cursor = await self._tables.get("conf", _CURSORS, self._cursor_row)
+        if cursor:
+            return int(cursor.properties["hour"])
+        store = await self._tables.get("conf", *STORE_ROW)
+        return (int(store.properties["created"]) if store else now_ms) // HOUR_MS - _LATE_HOURS
+
+    @property
+    def _cursor_row(self) -> str:
+        return self._name or "trash"
+
+    def _partition_key(self, hour: int, bucket: int) -> str:
+        return f"{self._name}{hour}!{bucket:02x}"

@@ -1,0 +1,175 @@
+"""An instance comes into being: file → checks → blob → index (architecture §6).
+
+There are two ways in, and one routine. A transaction stores a batch and answers; the blob trigger calls `ensure` for
+every blob that appears, finds nothing to do, or finishes what a crash left, or takes in a file that somebody dropped
+(P-2).
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from shared import telemetry
+from shared.dicom.identifiers import InstanceIdentifier
+from shared.dicom.part10.file_reader import InvalidPart10, Part10, Part10Reader
+from shared.dicomweb.json_model import dumps
+from shared.dicomweb.partitions import Partition
+from shared.errors import Unavailable
+from shared.index import documents, keys
+from shared.index.instances import InstanceIndex
+from shared.index.lookup import InstanceLookup
+from shared.index.registry import Registry
+from shared.index.values import CommitOutcome
+from shared.ingest.ingest_settings import IngestSettings
+from shared.ingest.instance_validation import KEPT_TEXT, Invalid, needs_strict_reading, validate
+from shared.ingest.part10_upload import HELD_BYTES_UNREADABLE, feed, read_with_pydicom
+from shared.ingest.store_batch import StoreBatch, discard
+from shared.ingest.store_options import StoreOptions
+from shared.storage.ports import BlobNotFound, BlobProperties, BlobStore
+
+_YOUNG_SECONDS: Final = 10
+"""A blob of this age is most likely being committed by the transaction that wrote it."""
+_GRACE_SECONDS: Final = 3.0
+
+
+class Ingest:
+    """Takes instances in."""
+
+    def __init__(
+        self,
+        blobs: BlobStore,
+        index: InstanceIndex,
+        lookup: InstanceLookup,
+        registry: Registry,
+        *,
+        rules: IngestSettings,
+        now: Callable[[], float],
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self.now = now
+        """Seconds since 1970."""
+        self._blobs = blobs
+        self._index = index
+        self._lookup = lookup
+        self._registry = registry
+        self._rules = rules
+        self._pause = pause
+        self._last_ms = 0
+
+    # ---- transactions
+
+    def begin(self, partition: Partition, terms: StoreOptions, *, upload_id: str = "") -> StoreBatch:
+        """The instances of one request, none so far.
+
+        With `upload_id` it takes one file, which may have been stored under that id before, wholly or in part: the
+        same upload begun again. What was done of it stays done, and an instance deleted since stays deleted.
+        """
+        return StoreBatch(
+            self._blobs,
+            self._index,
+            rules=self._rules,
+            partition=partition,
+            terms=terms,
+            new_upload_id=(lambda: upload_id) if upload_id else self._new_upload_id,
+            resumes=bool(upload_id),
+        )
+
+    def _new_upload_id(self) -> str:
+        """Of two uploads of this process the later one has the greater id, even within a millisecond (PUT-2)."""
+        self._last_ms = max(self._last_ms + 1, int(self.now() * 1000))
+        return keys.new_upload_id(self._last_ms)
+
+    # ---- the blob trigger
+
+    async def ensure(self, blob: str) -> None:
+        """The instance in `blob` is in the index when this returns, unless it must not be.
+
+        Idempotent: events come late, twice and in any order. A blob that the service wrote is committed under the terms
+        of its request, or removed if another one has won. A file that somebody else dropped is indexed where it lies;
+        one that is not DICOM, fails validation or is already stored is reported and left alone.
+
+        Raises Unavailable when it should be tried again.
+        """
+        if keys.file_beside(blob):
+            return
+        name = keys.parse_blob_name(blob)
+        partition = await self._registry.by_namespace(name.namespace if name else keys.DEFAULT_NAMESPACE)
+        if partition is None:
+            _report(blob, "unknown-partition")
+            return
+        if name is not None and await self._is_indexed(partition, name.identifier, blob):
+            return
+        try:
+            properties = await self._blobs.properties(blob)
+            if name is not None and self.now() - properties.created.timestamp() < _YOUNG_SECONDS:
+                await self._pause(_GRACE_SECONDS)
+                if await self._is_indexed(partition, name.identifier, blob):
+                    return
+            await self._take_in(partition, properties, name)
+        except BlobNotFound:
+            return  # it has been refused or erased meanwhile
+
+    async def _take_in(self, partition: Partition, properties: BlobProperties, name: keys.BlobName | None) -> None:
+        blob = properties.name
+        terms = StoreOptions.of_blob(properties.metadata)
+        part10 = await self._read(partition, properties, terms)
+        if part10 is None:
+            return
+        verdict = await asyncio.to_thread(
+            validate, part10, version=terms.version, full_item_validation=self._rules.full_item_validation
+        )
+        if isinstance(verdict, Invalid):
+            _report(blob, "validation")
+            return
+        created = int(properties.created.timestamp() * 1000)
+        instance = verdict.new_instance(
+            part10,
+            metadata=await asyncio.to_thread(dumps, verdict.metadata),
+            blob=blob,
+            length=properties.length,
+            replace=terms.replace,
+            expires=terms.expires,
+            upload_id="" if name else keys.dropped_upload_id(blob, created),
+        )
+        instance = await documents.move_to_blobs(instance, self._blobs, metadata_inline=self._rules.metadata_inline)
+        [outcome] = await self._index.commit(partition, [instance], late=True)
+        if outcome is CommitOutcome.BUSY:
+            raise Unavailable("The instance is being stored by somebody else.")
+        if outcome is CommitOutcome.UNAVAILABLE:
+            raise Unavailable("The data stores did not answer.")
+        if outcome is CommitOutcome.ALREADY_STORED:
+            if name is not None and name.identifier == instance.identifier:
+                await discard(self._blobs, instance)
+            else:
+                _report(blob, "already-stored")
+
+    async def _read(self, partition: Partition, properties: BlobProperties, terms: StoreOptions) -> Part10 | None:
+        """What a blob holds; None if that is not DICOM, which is reported, or if it is in the index already."""
+        strict = needs_strict_reading(terms.version, full_item_validation=self._rules.full_item_validation)
+        reader = Part10Reader(strict=strict, keep_text=KEPT_TEXT)
+        source = await self._blobs.open(properties.name)
+        known = False
+        try:
+            async for chunk in source.chunks():
+                await feed(reader, chunk)
+                if not known and reader.identifier is not None:
+                    known = True
+                    if await self._is_indexed(partition, reader.identifier, properties.name):
+                        return None
+            return await asyncio.to_thread(reader.finish)
+        except InvalidPart10 as error:
+            part10 = None
+            if not error.final and properties.length <= HELD_BYTES_UNREADABLE:
+                part10 = await read_with_pydicom(await self._blobs.read(properties.name), strict=strict)
+            if part10 is None:
+                _report(properties.name, "not-readable")
+            return part10
+
+    async def _is_indexed(self, partition: Partition, identifier: InstanceIdentifier, blob: str) -> bool:
+        stored = await self._lookup.instance(partition, identifier, metadata=False)
+        return stored is not None and stored.blob == blob
+
+
+def _report(blob: str, reason: str) -> None:
+    telemetry.event("blob-not-indexed", level=logging.WARNING, blob=telemetry.pseudonym(blob), reason=reason)

@@ -1,0 +1,391 @@
+"""The instances of one request: all are received before the first is stored, each succeeds or fails alone (STOW-7).
+
+Memory is bounded whatever their number and size: the bytes of received files beyond a budget wait as staged blocks, and
+metadata documents beyond theirs as blobs in the making beside the files.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import batched
+from typing import Final, Self
+
+from shared import telemetry
+from shared.concurrency import together
+from shared.dicom.identifiers import InstanceIdentifier
+from shared.dicom.part10.file_reader import Part10
+from shared.dicom.reasons import FailureReason
+from shared.dicomweb.json_model import dumps
+from shared.dicomweb.partitions import Partition
+from shared.errors import DependencyRefused, Unavailable
+from shared.index import documents, keys
+from shared.index.instances import InstanceIndex
+from shared.index.values import CommitOutcome, NewInstance
+from shared.ingest.ingest_settings import IngestSettings
+from shared.ingest.instance_validation import Invalid, Valid, needs_strict_reading, validate
+from shared.ingest.part10_upload import Part10Upload
+from shared.ingest.store_options import StoreOptions
+from shared.ingest.store_outcome import StoreOutcome
+from shared.storage.ports import Ambiguous, BlobExists, BlobStore, BlobUpload
+
+HELD_BYTES: Final = 32 * 1024**2
+"""Bytes of received files that wait in memory; more wait as staged blocks."""
+_HELD_PER_FILE: Final = 8 * 1024**2
+"""What an upload keeps in memory at most."""
+_PLAIN_DOCUMENTS: Final = 16 * 1024**2
+"""Bytes of metadata documents that wait as they are; more wait compressed."""
+_HELD_DOCUMENTS: Final = 64 * 1024**2
+"""Bytes of metadata documents that wait in memory; more become blobs beside the files."""
+_STAGING: Final = 4
+"""Uploads that are being staged at a time."""
+_INLINE_BYTES: Final = 256 * 1024
+"""A header up to this size is judged on the event loop, a longer one in a thread."""
+_COMMENTS: Final = 20_000
+"""Error comments of one response; instances after that many are stored or refused without."""
+_TOGETHER: Final = 90
+"""Instances that are written, then committed together: two entity group transactions of the index."""
+_WRITES: Final = 16
+"""Files of one request that are committed at a time."""
+
+
+@dataclass(slots=True)
+class _Pending:
+    """An accepted instance that is not stored yet."""
+
+    instance: NewInstance
+    """Without its metadata."""
+    upload: BlobUpload
+    document: bytes = b""
+    """Its metadata; empty if they wait in `beside`."""
+    compressed: bool = False
+    beside: BlobUpload | None = None
+    written: bool = False
+    """This batch has made the file durable, not an earlier attempt with it."""
+    staging: asyncio.Task[None] | None = None
+
+    async def abort(self) -> None:
+        if self.staging is not None:
+            self.staging.cancel()
+            await asyncio.gather(self.staging, return_exceptions=True)
+        await self.upload.abort()
+        if self.beside is not None:
+            await self.beside.abort()
+
+
+@dataclass(slots=True)
+class _Entry:
+    """One instance of the batch, in any state from received to answered."""
+
+    outcome: StoreOutcome
+    pending: _Pending | None = None
+    unavailable: bool = False
+    """It failed only because a data store did not answer."""
+
+    def fail(self, reason: FailureReason, *, unavailable: bool = False) -> None:
+        self.outcome = replace(self.outcome, failure=reason, warning=None)
+        self.unavailable = unavailable
+
+    @property
+    def stored(self) -> bool:
+        return self.outcome.failure is None
+
+
+class StoreBatch:
+    """The instances of one request. `receiver` and `add` for each of them, then `store`; leaving the context gives up
+    whatever was not stored.
+    """
+
+    def __init__(
+        self,
+        blobs: BlobStore,
+        index: InstanceIndex,
+        *,
+        rules: IngestSettings,
+        partition: Partition,
+        terms: StoreOptions,
+        new_upload_id: Callable[[], str],
+        resumes: bool = False,
+    ) -> None:
+        """`resumes`: blobs of these names may be there, of an earlier attempt with the same file."""
+        self._blobs = blobs
+        self._index = index
+        self._rules = rules
+        self._partition = partition
+        self._terms = terms
+        self._new_upload_id = new_upload_id
+        self._resumes = resumes
+        self._strict = needs_strict_reading(terms.version, full_item_validation=rules.full_item_validation)
+        self._entries: list[_Entry] = []
+        self._receivers: set[Part10Upload] = set()
+        self._refused: DependencyRefused | None = None
+        """Access to the data stores has been withdrawn."""
+        self._comments = 0
+        self._held_bytes = 0
+        self._held_documents = 0
+        self._staging = asyncio.Semaphore(_STAGING)
+        self._writing = asyncio.Semaphore(_WRITES)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for receiver in self._receivers:
+            await receiver.abort()
+        for entry in self._entries:
+            if entry.pending is not None:
+                await entry.pending.abort()
+
+    # ---- receiving
+
+    def receiver(self) -> Part10Upload:
+        """What takes in the bytes of the next instance."""
+        receiver = Part10Upload(
+            self._open_upload,
+            strict=self._strict,
+            max_bytes=self._rules.max_file_bytes,
+            clear_preamble=self._rules.clear_preamble,
+        )
+        self._receivers.add(receiver)
+        return receiver
+
+    async def add(self, receiver: Part10Upload) -> None:
+        """The bytes of `receiver` are complete: judge them. Nothing becomes visible."""
+        try:
+            self._entries.append(await self._judge(receiver))
+        finally:
+            await receiver.abort()
+            self._receivers.discard(receiver)
+
+    def refuse(self, outcome: StoreOutcome) -> None:
+        """An instance of the request that has no file: it fails as `outcome` says, at its place in the order."""
+        self._entries.append(_Entry(outcome))
+
+    @property
+    def max_file_bytes(self) -> int:
+        """The largest file that is taken."""
+        return self._rules.max_file_bytes
+
+    async def _judge(self, receiver: Part10Upload) -> _Entry:
+        part10 = await receiver.finish()
+        if part10 is None:
+            return _Entry(StoreOutcome(failure=FailureReason.VALIDATION_FAILURE))
+        try:
+            verdict, document = await self._examine(part10)
+        except Exception as error:  # noqa: BLE001 - one instance that trips the reader must not fail the others
+            telemetry.failure("instance-not-judged", error)
+            return _Entry(StoreOutcome(failure=FailureReason.PROCESSING_FAILURE))
+        comments = verdict.comments[: max(0, _COMMENTS - self._comments)]
+        self._comments += len(comments)
+        if isinstance(verdict, Invalid):
+            return _Entry(
+                StoreOutcome(
+                    verdict.sop_class_uid,
+                    verdict.sop_instance_uid,
+                    failure=FailureReason.VALIDATION_FAILURE,
+                    comments=comments,
+                )
+            )
+        taken = await receiver.take_upload(verdict.identifier)
+        if taken is None:
+            return _Entry(StoreOutcome(failure=FailureReason.VALIDATION_FAILURE))
+        blob, upload = taken
+        instance = verdict.new_instance(
+            part10,
+            metadata=None,
+            blob=blob,
+            length=receiver.length,
+            replace=self._terms.replace,
+            expires=self._terms.expires,
+        )
+        pending = _Pending(instance, upload)
+        await self._hold(pending, document)
+        return _Entry(
+            StoreOutcome(
+                verdict.sop_class_uid,
+                verdict.identifier.sop_instance_uid,
+                verdict.identifier,
+                None,
+                verdict.warning,
+                comments,
+                verdict.several_values,
+            ),
+            pending,
+        )
+
+    async def _examine(self, part10: Part10) -> tuple[Valid | Invalid, bytes]:
+        def judge() -> tuple[Valid | Invalid, bytes]:
+            verdict = validate(
+                part10,
+                version=self._terms.version,
+                study=self._terms.study,
+                full_item_validation=self._rules.full_item_validation,
+            )
+            return verdict, dumps(verdict.metadata) if isinstance(verdict, Valid) else b""
+
+        header_bytes = part10.pixel_data.offset if part10.pixel_data else part10.length
+        return await asyncio.to_thread(judge) if header_bytes > _INLINE_BYTES else judge()
+
+    def _open_upload(self, identifier: InstanceIdentifier) -> tuple[str, BlobUpload]:
+        blob = keys.blob_name(self._partition.namespace, identifier, self._new_upload_id())
+        return blob, self._blobs.upload(blob)
+
+    async def _hold(self, pending: _Pending, document: bytes) -> None:
+        """Keep what was received, within the budgets."""
+        self._held_bytes += min(pending.instance.length, _HELD_PER_FILE)
+        if self._held_bytes > HELD_BYTES:
+            self._held_bytes -= min(pending.instance.length, _HELD_PER_FILE)
+            await self._staging.acquire()
+            pending.staging = asyncio.create_task(self._stage(pending.upload))
+        if self._held_documents + len(document) > _PLAIN_DOCUMENTS:
+            document = documents.compress(document)
+            pending.compressed = True
+        if self._held_documents + len(document) <= _HELD_DOCUMENTS:
+            self._held_documents += len(document)
+            # A copy: what the encoder returns keeps 8 KiB, however few of them are used.
+            pending.document = bytes(memoryview(document))
+            return
+        pending.beside = self._blobs.upload(keys.metadata_blob(pending.instance.blob))
+        await pending.beside.write(documents.decompress(document) if pending.compressed else document)
+        await pending.beside.stage()
+
+    async def _stage(self, upload: BlobUpload) -> None:
+        try:
+            await upload.stage()
+        finally:
+            self._staging.release()
+
+    # ---- storing
+
+    async def store(self) -> list[StoreOutcome]:
+        """Store what was received and accepted; what became of each instance, in the order of `add`.
+
+        Raises Unavailable if the data stores answered for none of them, DependencyRefused if they refused (STOW-44).
+        """
+        wanted, repeated = self._first_of_each()
+        committing: asyncio.Task[None] | None = None
+        for group in batched(wanted, _TOGETHER, strict=False):
+            await together(*map(self._write, group))
+            if committing is not None:
+                await committing
+            committing = asyncio.create_task(self._commit([entry for entry in group if entry.stored]))
+        if committing is not None:
+            await committing
+        for entry, first in repeated:
+            # The first one won, or failed for a reason that holds for the second, too (STOW-40).
+            entry.fail(first.outcome.failure or FailureReason.ALREADY_STORED, unavailable=first.unavailable)
+        if wanted and all(entry.unavailable for entry in wanted):
+            raise self._refused or Unavailable("The data stores are unavailable. Please retry the request.")
+        return [entry.outcome for entry in self._entries]
+
+    def _first_of_each(self) -> tuple[list[_Entry], list[tuple[_Entry, _Entry]]]:
+        """The accepted entries without repeated instances; and those, each with the entry that comes first."""
+        first: dict[InstanceIdentifier, _Entry] = {}
+        repeated = []
+        for entry in self._entries:
+            if entry.pending is not None:
+                earlier = first.setdefault(entry.pending.instance.identifier, entry)
+                if earlier is not entry:
+                    repeated.append((entry, earlier))
+        return list(first.values()), repeated
+
+    async def _write(self, entry: _Entry) -> None:
+        """Make the file of an instance durable, and what is too large for rows beside it."""
+        pending = entry.pending
+        if pending is None:
+            return
+        async with self._writing:
+            try:
+                if pending.staging is not None:
+                    await pending.staging
+                pending.written = await self._commit_upload(pending.upload, self._terms.blob_metadata())
+                if not pending.written:
+                    await self._check_earlier(pending.instance)
+                if pending.beside is not None:
+                    await self._commit_upload(pending.beside, {})
+                else:
+                    document = documents.decompress(pending.document) if pending.compressed else pending.document
+                    pending.instance = replace(pending.instance, metadata=document)
+                pending.document = b""
+                pending.instance = await documents.move_to_blobs(
+                    pending.instance, self._blobs, metadata_inline=self._rules.metadata_inline
+                )
+            except (Unavailable, Ambiguous, DependencyRefused) as error:
+                telemetry.failure("instance-not-written", error)
+                self._note(error)
+                entry.fail(FailureReason.PROCESSING_FAILURE, unavailable=True)
+            except Exception as error:  # noqa: BLE001 - a fault of one instance must not fail the others
+                telemetry.failure("instance-not-written", error)
+                entry.fail(FailureReason.PROCESSING_FAILURE)
+
+    def _note(self, error: Exception) -> None:
+        if isinstance(error, DependencyRefused):
+            self._refused = error
+
+    async def _commit_upload(self, upload: BlobUpload, metadata: Mapping[str, str]) -> bool:
+        """Make an upload durable; False if an earlier attempt has."""
+        try:
+            await upload.commit(metadata)
+        except BlobExists:
+            if not self._resumes:
+                raise
+            return False
+        return True
+
+    async def _check_earlier(self, instance: NewInstance) -> None:
+        """Raise BlobExists unless the blob of an earlier attempt is whole: the scrubber may be removing it."""
+        if (await self._blobs.properties(instance.blob)).length != instance.length:
+            raise BlobExists("The blob of an earlier attempt has another length")
+
+    async def _commit(self, entries: Sequence[_Entry]) -> None:
+        """Commit written instances to the index. Whatever was committed stays, whatever happens after."""
+        instances = [entry.pending.instance for entry in entries if entry.pending is not None]
+        if not instances:
+            return
+        try:
+            outcomes = await self._index.commit(self._partition, instances)
+        except DependencyRefused as error:
+            telemetry.failure("instances-not-committed", error, instances=len(entries))
+            self._note(error)
+            for entry in entries:
+                entry.fail(FailureReason.PROCESSING_FAILURE, unavailable=True)
+        except Exception as error:  # noqa: BLE001 - a fault of one instance must not fail the others
+            telemetry.failure("instances-not-committed", error, instances=len(entries))
+            if len(entries) == 1:
+                entries[0].fail(FailureReason.PROCESSING_FAILURE)
+            else:
+                for entry in entries:
+                    await self._commit([entry])
+        else:
+            await together(*map(self._settle, entries, outcomes))
+
+    async def _settle(self, entry: _Entry, outcome: CommitOutcome) -> None:
+        pending, entry.pending = entry.pending, None
+        if outcome is CommitOutcome.BUSY:
+            # The blob stays: if the other store of this instance dies, the blob trigger takes this one.
+            entry.fail(FailureReason.CREATION_PENDING)
+        elif outcome is CommitOutcome.UNAVAILABLE:
+            # Likewise: it may have been committed, and if not, the blob trigger finishes it.
+            entry.fail(FailureReason.PROCESSING_FAILURE, unavailable=True)
+        elif outcome is CommitOutcome.ALREADY_STORED:
+            entry.fail(FailureReason.ALREADY_STORED)
+            if pending is not None:
+                await discard(self._blobs, pending.instance)
+        elif outcome is CommitOutcome.DELETED and self._resumes and pending is not None and pending.written:
+            # An earlier attempt was stored, then deleted, and its file has been erased: nobody would erase it again.
+            await discard(self._blobs, pending.instance)
+
+
+async def discard(blobs: BlobStore, instance: NewInstance) -> None:
+    """Remove the blobs of an instance that the index has refused. The file goes last: while it is there, the blob
+    trigger and the scrubber know what the others belong to.
+    """
+    beside = []
+    if instance.metadata is None:
+        beside.append(keys.metadata_blob(instance.blob))
+    if instance.frames_in_blob:
+        beside.append(keys.frames_blob(instance.blob))
+    try:
+        for name in (*beside, instance.blob):
+            await blobs.delete(name)
+    except Exception as error:  # noqa: BLE001 - the answer is the same; the blob trigger and the scrubber remain
+        telemetry.failure("refused-blob-not-removed", error)

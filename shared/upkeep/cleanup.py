@@ -1,0 +1,84 @@
+"""Removing what is no longer implied: stale postings, obsolete files, emptied studies (storage §5: unpost, reap)."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+
+from shared.index import keys
+from shared.index.changes import Cleanup, cleanup_in
+from shared.index.keys import StudyPlace
+from shared.index.postings import instance_postings, series_postings, study_postings
+from shared.index.study_rows import read_study
+from shared.storage.ports import Ambiguous, Entity, Kind, Operation, PreconditionFailed, TableStore
+from shared.upkeep.erasure import Erasure
+from shared.upkeep.stale_postings import StalePostings
+
+_ROUNDS = 2
+"""A study, then what its removal leaves."""
+_SERIES_AT_ONCE = 90
+
+
+class StudyCleanup:
+    """Finishes the clean-up of studies."""
+
+    def __init__(self, tables: TableStore, trash: Erasure) -> None:
+        self._tables = tables
+        self._trash = trash
+        self._unposter = StalePostings(tables)
+
+    async def tidy(self, place: StudyPlace) -> None:
+        """Do the clean-up of a study, unless changes of it are still to be logged. Raises Unavailable."""
+        for _ in range(_ROUNDS):
+            rows = await self._tables.range("dicom", place.partition_key, *keys.UNFINISHED)
+            if any(row.row_key[0] != "G" for row in rows):
+                return
+            done = [await self._clean(place, cleanup_in(row)) for row in rows]
+            if not all(done) or not await self.reap(place):
+                return
+
+    async def reap(self, place: StudyPlace) -> bool:
+        """Remove the rows of a study that has no instances and no pending work. False if there is nothing to remove.
+
+        The anchor's etag proves that nothing was stored since the rows were read.
+        """
+        partition_key = place.partition_key
+        rows = await read_study(self._tables, place)
+        if not (rows.anchor and rows.summary) or rows.pending or rows.tally().study.count:
+            return False
+        if await self._tables.range("dicom", partition_key, *keys.CLEANUP, select=("sk",)):
+            return False
+        tally, study, sort_key = rows.tally(), place.study_instance_uid, rows.sort_key
+        gone = list(rows.series.values())[:_SERIES_AT_ONCE]
+        if len(gone) == len(rows.series):
+            gone += [rows.anchor, rows.summary]
+        postings = study_postings(sort_key, study, tally.study.plain())
+        for uid, summary in tally.series.items():
+            postings |= series_postings(sort_key, study, uid, summary.plain())
+        cleanup = Cleanup(keys.cleanup_row(int(rows.summary.properties["ver"]) + 1, sort_key), sort_key, list(postings))
+        operations = [Operation("delete", partition_key, row.row_key, etag=row.etag) for row in gone]
+        operations.append(Operation("insert", partition_key, cleanup.row_key, cleanup.properties()))
+        with suppress(PreconditionFailed, Ambiguous):  # something came in between, or is left: look again
+            await self._tables.commit("dicom", operations)
+        return True
+
+    # ----------------------------------------------------------------------------------------------------- inside
+
+    async def _clean(self, place: StudyPlace, cleanup: Cleanup) -> bool:
+        """Do the work of one G row; False if it has to wait."""
+        study, sort_key = place.study_instance_uid, cleanup.sort_key
+        of_instances = [
+            row_key for instance in cleanup.instances for row_key in instance_postings(sort_key, study, *instance)
+        ]
+        changed = await self._unposter.read_changed(place, sort_key, cleanup.postings)
+        if not await self._unpost(place, "idx", changed):
+            return False
+        if not await self._unpost(place, "idxi", await self._unposter.read(place, "idxi", of_instances)):
+            return False
+        await asyncio.gather(*(self._trash.put(place, blob) for blob in cleanup.blobs))
+        with suppress(PreconditionFailed, Ambiguous):
+            await self._tables.commit("dicom", [Operation("delete", place.partition_key, cleanup.row_key)])
+        return True
+
+    async def _unpost(self, place: StudyPlace, kind: Kind, postings: Sequence[Entity]) -> bool:
+        stale = await self._unposter.stale(place, kind, postings)
+        return stale is not None and await self._unposter.remove(kind, stale)

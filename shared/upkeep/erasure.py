@@ -1,0 +1,94 @@
+"""Erasing the files of deleted and replaced instances after their retention (storage §4, §5; S-3, DEL-11).
+
+Until then the file lies where it was and the instance row remembers it, so an administrator can store it again.
+"""
+
+from contextlib import suppress
+from hashlib import sha1
+
+import orjson
+
+from shared.index import keys
+from shared.index.changes import ObsoleteBlob, cleanup_in
+from shared.index.clock import HybridClock, milliseconds
+from shared.index.due_work import HOUR_MS, DueWork
+from shared.index.instance_rows import BLOB_COLUMNS
+from shared.index.keys import StudyPlace
+from shared.storage.ports import Ambiguous, BlobStore, Entity, Operation, PreconditionFailed, TableStore
+
+TOMBSTONE_MS = 48 * HOUR_MS
+"""Tombstones outlive every event about their file: twice the time for which Event Grid tries to deliver one."""
+
+_BUCKETS = 16
+
+
+class Erasure:
+    """The files and tombstones to erase. `retention_hours`: how long an obsolete file can be restored, 0 or more."""
+
+    def __init__(self, tables: TableStore, clock: HybridClock, *, shards: int, retention_hours: float) -> None:
+        self._tables = tables
+        self._clock = clock
+        self._shards = shards
+        self._retention_ms = int(retention_hours * HOUR_MS)
+        self._due = DueWork(tables, "", buckets=_BUCKETS)
+
+    async def put(self, place: StudyPlace, obsolete: ObsoleteBlob) -> None:
+        """Note a file that no live instance names any more. Idempotent. Raises Unavailable."""
+        work = orjson.dumps((place.namespace, place.study_instance_uid, *obsolete.fields()))
+        digest = sha1(work, usedforsecurity=False)
+        due_ms = milliseconds(obsolete.version) + self._retention_ms
+        await self._due.put(
+            due_ms, self._clock.now_ms(), digest.digest()[0], digest.hexdigest(), {"work": work.decode()}
+        )
+
+    async def erase_due(self, blobs: BlobStore, *, limit: int = 500) -> int:
+        """Erase what is due, about `limit` files or tombstones; how many entries are done."""
+
+        async def erase(row: Entity) -> bool:
+            return await self._erase(row, blobs)
+
+        return await self._due.work(self._clock.now_ms(), erase, limit=limit)
+
+    # ----------------------------------------------------------------------------------------------------- inside
+
+    async def _erase(self, row: Entity, blobs: BlobStore) -> bool:
+        """Erase a file and, when its time has come too, the tombstone. True when nothing is left to do."""
+        namespace, study, *fields = orjson.loads(str(row.properties["work"]))
+        place, obsolete = keys.study_place(namespace, study, self._shards), ObsoleteBlob(*fields)
+        bounds = keys.instance_range(obsolete.series, obsolete.instance)
+        found = await self._tables.range("dicom", place.partition_key, *bounds, select=BLOB_COLUMNS)
+        instance = found[0] if found else None
+        if instance and instance.properties["live"] and instance.properties["blob"] == obsolete.blob:
+            return True  # in use: a file is erased only when no instance names it
+        if not row.properties.get("erased"):
+            for name in (keys.metadata_blob(obsolete.blob), keys.frames_blob(obsolete.blob), obsolete.blob):
+                await blobs.delete(name)
+        if not (obsolete.deleted and instance) or instance.properties["v"] != obsolete.version:
+            return True
+        return await self._purge(place, row, obsolete, instance)
+
+    async def _purge(self, place: StudyPlace, row: Entity, obsolete: ObsoleteBlob, tombstone: Entity) -> bool:
+        """Remove a tombstone, or put that off."""
+        now_ms = self._clock.now_ms()
+        purge_ms = milliseconds(obsolete.version) + TOMBSTONE_MS
+        if now_ms < purge_ms or await self._is_needed(place, obsolete):
+            bucket = int(row.partition_key[-2:], 16)
+            later = max(purge_ms, now_ms + HOUR_MS)
+            await self._due.put(later, now_ms, bucket, row.row_key, {**row.properties, "erased": True})
+            return True
+        with suppress(PreconditionFailed, Ambiguous):  # stored again meanwhile; or found again at the next look
+            gone = Operation("delete", place.partition_key, tombstone.row_key, etag=tombstone.etag)
+            await self._tables.commit("dicom", [gone])
+            return True
+        return False
+
+    async def _is_needed(self, place: StudyPlace, obsolete: ObsoleteBlob) -> bool:
+        """Whether a change or a clean-up of the instance is unfinished: both rely on its row."""
+        digest = keys.instance_digest(obsolete.series, obsolete.instance)
+        for row in await self._tables.range("dicom", place.partition_key, *keys.UNFINISHED):
+            if row.row_key[0] == "G":
+                if (obsolete.series, obsolete.instance) in cleanup_in(row).instances:
+                    return True
+            elif row.row_key.endswith(digest):
+                return True
+        return False

@@ -1,0 +1,326 @@
+"""The scrubber: finds and mends what no event and no hint leads to (storage §5, last line of the crash table).
+
+It walks the whole store in small steps, any number of runs, and begins again at the end:
+1. blobs, folder by folder: a file that no instance row knows is handed to the ingest; a study with unfinished work
+   but without a hint gets one;
+2. the postings of studies and series, then those of instances: what nothing implies is removed, if that was so some
+   time ago already; along list `a`, empty series rows are removed and live instances whose file is missing reported.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from hashlib import sha1
+from itertools import groupby
+
+from shared import telemetry
+from shared.index import keys
+from shared.index.changes import Cleanup
+from shared.index.clock import HybridClock
+from shared.index.hints import Hints
+from shared.index.instance_rows import STATE_COLUMNS, InstanceState, state_in
+from shared.index.keys import StudyPlace
+from shared.index.postings import ALL_STUDIES, parse_posting, series_postings
+from shared.index.registry import Registry
+from shared.index.study_rows import read_study
+from shared.storage.optimistic import settle
+from shared.storage.ports import (
+    Ambiguous,
+    BlobNotFound,
+    BlobStore,
+    Entity,
+    Kind,
+    Operation,
+    PreconditionFailed,
+    TableStore,
+    Value,
+)
+from shared.upkeep.stale_postings import StalePostings
+
+type Ensure = Callable[[str], Awaitable[None]]
+"""Sees to it that the instance in a blob is in the index, unless it must not be: `Ingest.ensure`."""
+
+_YOUNG_SECONDS = 3600
+"""Files younger than this may belong to a request that is still running."""
+_SUSPECT_SECONDS = 600
+"""A posting is removed only if nothing implied it that long ago: one that is written before its commit needs no longer
+than a minute (storage §5)."""
+_ABANDONED_SECONDS = 48 * 3600
+"""A document beside a file that does not exist, or an upload that was not committed, belongs to nobody any more when it
+is that old."""
+_BLOBS_AT_ONCE = 1000
+_POSTINGS_AT_ONCE = 500
+_SAVED_EVERY = 1000
+_AT_ONCE = 90
+_PARTITION = "scrub"
+_CURSOR = "cursor"
+
+
+@dataclass(slots=True)
+class Scrubbed:
+    """What one run did."""
+
+    blobs: int = 0
+    """Files looked at."""
+    postings: int = 0
+    """Postings looked at."""
+    ingested: int = 0
+    """Files without an instance row that were handed to the ingest."""
+    dropped: int = 0
+    """Files of somebody else, which the ingest was asked to look at."""
+    unfinished: int = 0
+    """Uploads that were never committed whose blocks were removed."""
+    abandoned: int = 0
+    """Documents without their file that were removed."""
+    missing: int = 0
+    """Live instances whose file is gone."""
+    unposted: int = 0
+    hinted: int = 0
+    series: int = 0
+    """Empty series rows removed."""
+    finished: bool = False
+    """The walk through the store has come to its end."""
+
+    @property
+    def looked_at(self) -> int:
+        """The measure of a run's length."""
+        return self.blobs + self.postings
+
+
+@dataclass(slots=True)
+class _Cursor:
+    """Where the walk stands."""
+
+    stage: str = "blobs"
+    """`blobs`, `idx` or `idxi`."""
+    number: int = 0
+    """The partition of postings."""
+    row_key: str = ""
+    """The posting to begin with, or where the listing of blobs goes on."""
+
+
+class Scrubber:
+    """`ensure` takes in a file that the index does not know."""
+
+    def __init__(
+        self,
+        tables: TableStore,
+        blobs: BlobStore,
+        clock: HybridClock,
+        registry: Registry,
+        ensure: Ensure,
+        *,
+        shards: int,
+    ) -> None:
+        self._tables = tables
+        self._blobs = blobs
+        self._clock = clock
+        self._registry = registry
+        self._ensure = ensure
+        self._shards = shards
+        self._hints = Hints(tables, clock, shards=shards)
+        self._unposter = StalePostings(tables)
+
+    async def run(self, *, limit: int = 20_000) -> Scrubbed:
+        """Go on with the walk, for about `limit` files and postings. Raises Unavailable."""
+        scrubbed = Scrubbed()
+        await self._remove_suspects(scrubbed)
+        cursor = await self._cursor()
+        saved = 0
+        while not scrubbed.finished and scrubbed.looked_at < limit:
+            if cursor.stage == "blobs":
+                await self._scrub_blobs(cursor, scrubbed)
+            else:
+                await self._scrub_postings(cursor, scrubbed)
+            if scrubbed.finished or scrubbed.looked_at >= min(limit, saved + _SAVED_EVERY):
+                saved = scrubbed.looked_at
+                await settle(self._tables, "conf", [_cursor_row(cursor)])
+        telemetry.event("scrubbed", **{name: getattr(scrubbed, name) for name in Scrubbed.__slots__})
+        return scrubbed
+
+    # ------------------------------------------------------------------------------------------------------- blobs
+
+    async def _scrub_blobs(self, cursor: _Cursor, scrubbed: Scrubbed) -> None:
+        page = await self._blobs.page(cursor.row_key, top=_BLOBS_AT_ONCE)
+        scrubbed.blobs += 1 + len(page.blobs) + len(page.empty)
+        here = {blob.name for blob in page.blobs}
+        names = []
+        for blob in page.blobs:
+            age = self._clock.now() - blob.created.timestamp()
+            parts = keys.parse_blob_name(blob.name)
+            if parts and age > _YOUNG_SECONDS:
+                names.append((parts.namespace, parts.identifier.study_instance_uid, blob.name))
+            elif file := keys.file_beside(blob.name):
+                if age > _ABANDONED_SECONDS and file not in here and not await self._exists(file):
+                    scrubbed.abandoned += await self._blobs.delete(blob.name)
+            elif not parts and age > _YOUNG_SECONDS:
+                scrubbed.dropped += 1
+                await self._take_in(blob.name)
+        for name in page.empty:
+            if parts := keys.parse_blob_name(name):
+                if self._clock.now() - keys.upload_time(parts.upload_id) > _ABANDONED_SECONDS:
+                    scrubbed.unfinished += await self._blobs.remove_staged(name)
+            elif not keys.file_beside(name):
+                await self._take_in(name)
+        for (namespace, study), group in groupby(names, key=lambda item: item[:2]):
+            place = keys.study_place(namespace, study, self._shards)
+            await self._scrub_files(place, [name for *_, name in group], scrubbed)
+        cursor.row_key = page.next_marker
+        if not page.next_marker:
+            cursor.stage = "idx"
+
+    async def _take_in(self, blob: str) -> None:
+        try:
+            await self._ensure(blob)
+        except Exception as error:  # noqa: BLE001 - one file that trips the reader must not end every walk at its place
+            telemetry.failure("scrubbed-file-not-indexed", error, blob=telemetry.pseudonym(blob))
+
+    async def _scrub_files(self, place: StudyPlace, names: Sequence[str], scrubbed: Scrubbed) -> None:
+        """Files without instance row, and unfinished work without hint, of one study."""
+        states = [state_in(row) for row in await self._instance_rows(place)]
+        known = {state.blob for state in states if state.live}
+        for name in names:
+            if name not in known and not _is_remembered(name, states):
+                scrubbed.ingested += 1
+                await self._take_in(name)
+        unfinished = await self._tables.page("dicom", place.partition_key, *keys.UNFINISHED, top=1, select=("sk",))
+        if unfinished.entities and await self._tables.get("hint", *place.hint) is None:
+            scrubbed.hinted += 1
+            await self._hints.give(place)
+
+    async def _instance_rows(self, place: StudyPlace) -> list[Entity]:
+        return await self._tables.range("dicom", place.partition_key, *keys.INSTANCES, select=STATE_COLUMNS)
+
+    # ---------------------------------------------------------------------------------------------------- postings
+
+    async def _scrub_postings(self, cursor: _Cursor, scrubbed: Scrubbed) -> None:
+        kind: Kind = "idx" if cursor.stage == "idx" else "idxi"
+        partitions = await self._registry.partitions()
+        if cursor.number >= len(partitions) * self._shards:
+            scrubbed.finished = kind == "idxi"
+            cursor.stage, cursor.number, cursor.row_key = ("blobs" if kind == "idxi" else "idxi"), 0, ""
+            return
+        namespace = partitions[cursor.number // self._shards].namespace
+        partition_key = keys.posting_partition(cursor.number % self._shards, namespace)
+        page = await self._tables.page(kind, partition_key, cursor.row_key, "\uffff", top=_POSTINGS_AT_ONCE)
+        scrubbed.postings += 1 + len(page.entities)
+        for study, postings in _by_study(page.entities):
+            place = keys.study_place(namespace, study, self._shards)
+            stale = await self._unposter.stale(place, kind, postings)
+            await self._suspect(kind, stale or [])
+            if any(parse_posting(posting).code == ALL_STUDIES for posting in postings):
+                await self._scrub_study(place, scrubbed)
+        if page.next_row_key is None:
+            cursor.number, cursor.row_key = cursor.number + 1, ""
+        else:
+            cursor.row_key = page.next_row_key
+
+    async def _suspect(self, kind: Kind, postings: Sequence[Entity]) -> None:
+        """Remember postings that nothing implies, as they are when that is first seen."""
+        for posting in postings:
+            key = sha1(f"{kind}!{posting.partition_key}!{posting.row_key}".encode(), usedforsecurity=False).hexdigest()
+            known = await self._tables.get("conf", _PARTITION, f"s{key}")
+            if known and known.properties["etag"] == posting.etag:
+                continue
+            properties: dict[str, Value] = {
+                "kind": kind,
+                "partition": posting.partition_key,
+                "posting": posting.row_key,
+                "study": str(posting.properties["study"]),
+                "etag": posting.etag,
+                "t": self._clock.now(),
+            }
+            await settle(self._tables, "conf", [Operation("upsert", _PARTITION, f"s{key}", properties)])
+
+    async def _remove_suspects(self, scrubbed: Scrubbed) -> None:
+        """Remove the postings that were stale some time ago, have not been written since, and are stale now."""
+        for row in await self._tables.range("conf", _PARTITION, "s", "t"):
+            properties = row.properties
+            if self._clock.now() - float(properties["t"]) < _SUSPECT_SECONDS:
+                continue
+            kind: Kind = "idx" if properties["kind"] == "idx" else "idxi"
+            namespace = str(properties["partition"]).partition("!")[2]
+            place = keys.study_place(namespace, str(properties["study"]), self._shards)
+            found = await self._unposter.read(place, kind, [str(properties["posting"])])
+            stale = await self._unposter.stale(place, kind, [each for each in found if each.etag == properties["etag"]])
+            if stale and await self._unposter.remove(kind, stale):
+                scrubbed.unposted += 1
+            with suppress(PreconditionFailed, Ambiguous):
+                await self._tables.commit("conf", [Operation("delete", _PARTITION, row.row_key)])
+
+    # ----------------------------------------------------------------------------------------------------- studies
+
+    async def _scrub_study(self, place: StudyPlace, scrubbed: Scrubbed) -> None:
+        """Empty series rows, and live instances whose file is gone."""
+        scrubbed.series += await self._remove_empty_series(place)
+        prefix = keys.blob_prefix(place.namespace, place.study_instance_uid)
+        names = {blob.name async for blob in self._blobs.list(prefix)}
+        for row in await self._instance_rows(place):
+            state = state_in(row)
+            if not state.live or state.blob in names or await self._exists(state.blob):
+                continue
+            now = await self._tables.get("dicom", place.partition_key, row.row_key)
+            if now and now.etag == row.etag:
+                scrubbed.missing += 1
+                telemetry.event("file-missing", level=40, blob=telemetry.pseudonym(state.blob))
+
+    async def _exists(self, blob: str) -> bool:
+        try:
+            await self._blobs.properties(blob)
+        except BlobNotFound:
+            return False
+        return True
+
+    async def _remove_empty_series(self, place: StudyPlace) -> int:
+        """A fold removes the row of a series with its last instance: only a damaged store has such rows."""
+        rows = await read_study(self._tables, place)
+        if rows.pending or rows.summary is None:
+            return 0
+        series = rows.tally().series
+        empty = [uid for uid, summary in series.items() if summary.count == 0][:_AT_ONCE]
+        if not empty:
+            return 0
+        version = int(rows.summary.properties["ver"]) + 1
+        study, sort_key, partition_key = place.study_instance_uid, rows.sort_key, place.partition_key
+        postings = [key for uid in empty for key in series_postings(sort_key, study, uid, series[uid].plain())]
+        cleanup = Cleanup(keys.cleanup_row(version, sort_key), sort_key, postings)
+        summary = {**rows.summary.properties, "ver": version}
+        await self._hints.give(place)
+        with suppress(PreconditionFailed, Ambiguous):
+            await self._tables.commit(
+                "dicom",
+                [
+                    Operation("replace", partition_key, keys.SUMMARY, summary, rows.summary.etag),
+                    Operation("insert", partition_key, cleanup.row_key, cleanup.properties()),
+                    *(
+                        Operation("delete", partition_key, keys.series_row(uid), etag=rows.series[uid].etag)
+                        for uid in empty
+                    ),
+                ],
+            )
+        return len(empty)
+
+    # ------------------------------------------------------------------------------------------------------ cursor
+
+    async def _cursor(self) -> _Cursor:
+        row = await self._tables.get("conf", _PARTITION, _CURSOR)
+        if row is None:
+            return _Cursor()
+        properties = row.properties
+        return _Cursor(str(properties["stage"]), int(properties["number"]), str(properties["row"]))
+
+
+def _cursor_row(cursor: _Cursor) -> Operation:
+    properties: dict[str, Value] = {"stage": cursor.stage, "number": cursor.number, "row": cursor.row_key}
+    return Operation("upsert", _PARTITION, _CURSOR, properties)
+
+
+def _is_remembered(blob: str, states: Iterable[InstanceState]) -> bool:
+    return any(state.remembers(blob) for state in states)
+
+
+def _by_study(postings: Iterable[Entity]) -> list[tuple[str, list[Entity]]]:
+    found: dict[str, list[Entity]] = {}
+    for posting in postings:
+        found.setdefault(str(posting.properties["study"]), []).append(posting)
+    return list(found.items())

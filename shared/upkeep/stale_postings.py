@@ -1,0 +1,114 @@
+"""Telling stale postings and removing them (storage §5, invariant 3)."""
+
+import asyncio
+from collections.abc import Sequence
+
+from shared.index import keys
+from shared.index.instance_rows import BLOB_COLUMNS
+from shared.index.keys import StudyPlace
+from shared.index.postings import (
+    ALL_STUDIES,
+    instance_postings,
+    listed_range,
+    parse_posting,
+    series_postings,
+    study_postings,
+)
+from shared.index.study_rows import read_study
+from shared.storage.ports import Ambiguous, Entity, Kind, Operation, PreconditionFailed, TableStore
+
+_READS_IN_FLIGHT = 16
+_SINGLE_READS = 8
+_MOST = 100
+
+
+class StalePostings:
+    """Removes what nothing implies any more.
+
+    The order matters: postings are read first, then the state that decides, and a posting is removed only if it is
+    still as it was read. Whoever implies it anew in between writes it anew.
+    """
+
+    def __init__(self, tables: TableStore) -> None:
+        self._tables = tables
+
+    async def read(self, place: StudyPlace, kind: Kind, row_keys: Sequence[str]) -> list[Entity]:
+        """Those of the postings that are there."""
+        slots = asyncio.Semaphore(_READS_IN_FLIGHT)
+
+        async def read(row_key: str) -> Entity | None:
+            async with slots:
+                return await self._tables.get(kind, place.postings, row_key)
+
+        return [entity for entity in await asyncio.gather(*map(read, row_keys)) if entity]
+
+    async def read_changed(self, place: StudyPlace, sort_key: str, row_keys: Sequence[str]) -> list[Entity]:
+        """Those of the study- and series-level postings that are there, and all rows of the study in the list of all
+        studies: of a row that a fold wrote which then lost its race nobody else knows the key.
+        """
+        if not row_keys:
+            return []
+        others = [row_key for row_key in row_keys if not row_key.startswith(f"{ALL_STUDIES}!")]
+        listed, named = await asyncio.gather(
+            self._tables.range("idx", place.postings, *listed_range(sort_key)), self.read(place, "idx", others)
+        )
+        return [*listed, *named]
+
+    async def stale(self, place: StudyPlace, kind: Kind, postings: Sequence[Entity]) -> list[Entity] | None:
+        """Those of the postings of one study that nothing implies; None if that cannot be told at present.
+
+        While changes are pending no study- or series-level posting is stale: a fold under way has read the changes, and
+        what it posts may be implied by them alone.
+        """
+        if not postings:
+            return []
+        return await (self._stale_instances if kind == "idxi" else self._stale)(place, postings)
+
+    async def remove(self, kind: Kind, postings: Sequence[Entity]) -> bool:
+        """Remove postings as they were read; False if some have been written since."""
+        done = True
+        for at in range(0, len(postings), _MOST):
+            operations = [
+                Operation("delete", posting.partition_key, posting.row_key, etag=posting.etag)
+                for posting in postings[at : at + _MOST]
+            ]
+            try:
+                await self._tables.commit(kind, operations)
+            except (PreconditionFailed, Ambiguous):
+                done = False
+        return done
+
+    # ----------------------------------------------------------------------------------------------------- inside
+
+    async def _stale(self, place: StudyPlace, postings: Sequence[Entity]) -> list[Entity] | None:
+        rows = await read_study(self._tables, place)
+        sort_key, study = rows.sort_key, place.study_instance_uid
+        if not any(parse_posting(posting).sort_key == sort_key for posting in postings):
+            return list(postings)
+        if rows.pending:
+            return None
+        tally = rows.tally()
+        implied = study_postings(sort_key, study, tally.study.plain()) if rows.summary else {}
+        for uid, summary in tally.series.items():
+            implied |= series_postings(sort_key, study, uid, summary.plain())
+        return [posting for posting in postings if posting.row_key not in implied]
+
+    async def _stale_instances(self, place: StudyPlace, postings: Sequence[Entity]) -> list[Entity]:
+        anchor = await self._tables.get("dicom", place.partition_key, keys.ANCHOR)
+        if anchor is None:
+            return list(postings)
+        if len(postings) <= _SINGLE_READS:
+            bounds = [keys.instance_range(*_instance(posting)) for posting in postings]
+        else:
+            bounds = [keys.INSTANCES]
+        found = await asyncio.gather(
+            *(self._tables.range("dicom", place.partition_key, *bound, select=BLOB_COLUMNS) for bound in bounds)
+        )
+        live = [keys.instance_of(row.row_key) for rows in found for row in rows if row.properties["live"]]
+        sort_key, study = str(anchor.properties["sk"]), place.study_instance_uid
+        implied = {row_key for instance in live for row_key in instance_postings(sort_key, study, *instance)}
+        return [posting for posting in postings if posting.row_key not in implied]
+
+
+def _instance(posting: Entity) -> tuple[str, str]:
+    return str(posting.properties["series"]), str(posting.properties["instance"])

@@ -1,0 +1,116 @@
+"""Row keys, partition keys and blob names (storage §2 to §4)."""
+
+import string
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shared.dicom.identifiers import InstanceIdentifier
+from shared.index import keys
+from shared.index.postings import equality_range, prefix_range
+from shared.storage.table_entities import utf16_units
+
+TEXT = st.text(max_size=300)
+UID = st.text("0123456789.", min_size=1, max_size=64)
+
+
+def test_the_keys_of_a_study_follow_from_its_hash() -> None:
+    place = keys.study_place("0", "1.2.3", 16)
+    assert place.partition_key == keys.study_partition("0", "1.2.3") == "25410!1.2.3"
+    assert place.shard == keys.shard_of("0", "1.2.3", 16) == 0x2541 % 16
+    assert place.postings == "01!0"
+    assert keys.named_place(place.name, 16) == place
+
+
+@given(st.integers(1, 256), UID)
+@settings(max_examples=50)
+def test_every_hint_is_in_a_partition_that_is_swept(shards: int, study: str) -> None:
+    partition_key, row_key = keys.study_place("0", study, shards).hint
+    assert partition_key in keys.hint_partitions(shards)
+    assert keys.named_place(row_key, shards).study_instance_uid == study
+
+
+@given(TEXT)
+@settings(max_examples=200)
+def test_text_in_a_key_is_what_a_key_can_hold(text: str) -> None:
+    for encoded in (keys.encode(text), keys.encode_name(text)):
+        assert utf16_units(encoded) <= 180
+        assert not set(encoded) & set(" !/\\#?%'\x00\x1f\x7f\x85")
+        assert all(letter > "!" for letter in encoded)
+
+
+@given(TEXT, TEXT)
+@settings(max_examples=200)
+def test_a_value_is_in_its_own_range_and_no_other(one: str, other: str) -> None:
+    one, other = keys.encode(one), keys.encode(other)
+    low, high = equality_range("pi", one)
+    assert low <= f"pi!{one}!0123" < high
+    assert (low <= f"pi!{other}!0123" < high) == (one == other)
+
+
+@given(st.text(max_size=60), st.text(max_size=60))
+@settings(max_examples=200)
+def test_a_value_is_in_the_range_of_its_prefix(prefix: str, rest: str) -> None:
+    prefix = prefix.strip(" \0")
+    low, high = prefix_range("pi", keys.encode(prefix))
+    assert low <= f"pi!{keys.encode(prefix + rest)}!0123" < high
+
+
+def test_case_and_padding_do_not_count_in_values_and_accents_not_in_names() -> None:
+    assert keys.encode(" Straße \0") == keys.encode("STRASSE") == "strasse"
+    assert keys.encode("é") != keys.encode("e")
+    assert keys.encode_name("Ñandú") == keys.encode_name("nandu")
+
+
+@given(st.floats(allow_nan=False), st.floats(allow_nan=False))
+@settings(max_examples=200)
+def test_numbers_sort_as_numbers(one: float, other: float) -> None:
+    assert (keys.encode_number(one) < keys.encode_number(other)) == (one < other)
+    assert (keys.encode_number(one) == keys.encode_number(other)) == (one == other)
+
+
+@given(UID, UID, UID, st.integers(0, 2**48 - 1))
+@settings(max_examples=100)
+def test_a_blob_name_tells_what_it_was_made_of(study: str, series: str, instance: str, now: int) -> None:
+    identifier = InstanceIdentifier(study, series, instance)
+    upload_id = keys.new_upload_id(now)
+    name = keys.blob_name("abc234def567", identifier, upload_id)
+    assert keys.parse_blob_name(name) == keys.BlobName("abc234def567", identifier, upload_id)
+    assert name.startswith(keys.blob_prefix("abc234def567", study))
+    assert keys.upload_id_of(name) == upload_id
+    assert keys.parse_blob_name(keys.metadata_blob(name)) is None
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "photo.dcm",
+        "254/0/1.2.3/1.2/1.3/short.dcm",
+        "fff/0/1.2.3/1.2/1.3/01MCC5RJS5BRGJDSMYE1AZ5JWR.dcm",
+        "254/0/1.2.3/1.2/1.3/01MCC5RJS5BRGJDSMYE1AZ5JWR.json",
+    ],
+)
+def test_a_name_that_is_not_ours_is_recognised(name: str) -> None:
+    assert keys.parse_blob_name(name) is None
+
+
+def test_later_uploads_have_greater_ids() -> None:
+    ids = [keys.new_upload_id(now) for now in (0, 1, 1_800_000_000_000, 1_800_000_000_001, 2**48 - 1)]
+    assert ids == sorted(ids)
+    assert all(
+        len(upload_id) == 26 and set(upload_id) <= set(string.digits + string.ascii_uppercase) for upload_id in ids
+    )
+
+
+def test_the_id_of_a_dropped_file_is_the_same_whenever_it_is_asked_for() -> None:
+    first = keys.dropped_upload_id("in/a.dcm", 1_800_000_000_000)
+    assert first == keys.dropped_upload_id("in/a.dcm", 1_800_000_000_000)
+    assert first != keys.dropped_upload_id("in/b.dcm", 1_800_000_000_000)
+    assert first < keys.new_upload_id(1_800_000_000_001)
+
+
+def test_the_newest_sorts_first() -> None:
+    assert keys.new_sort_key(2_000) < keys.new_sort_key(1_000)
+    assert keys.newest_first(2) < keys.newest_first(1)
+    assert len(keys.new_sort_key(1)) == len(keys.newest_first(1)) == 16
