@@ -12,10 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from devhost.azurite import Azurite, Ports
-from devhost.config import Unusable, read_settings, settings_file
-from devhost.event_grid import RetryPolicy
-from devhost.host import DevHost, HostArguments, needs_emulator, with_storage
+from devhost.azurite.emulator import Azurite, Ports
+from devhost.event_grid.topics import RetryPolicy
+from devhost.host.functions_host import DevHost, HostArguments
+from devhost.settings import Unusable, needs_emulator, read_settings, settings_file, with_storage
 
 log = logging.getLogger("devhost")
 

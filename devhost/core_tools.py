@@ -13,9 +13,8 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from devhost.azurite import Azurite, Ports
-from devhost.config import Unusable, read_settings, settings_file
-from devhost.host import with_storage
+from devhost.azurite.emulator import Azurite, Ports
+from devhost.settings import Unusable, read_settings, settings_file, with_storage
 
 _ROOT: Final = Path(__file__).resolve().parent.parent
 

@@ -25,7 +25,7 @@ from typing import Final
 
 from aiohttp import ClientError, ClientSession
 
-from devhost.azurite import Azurite, Ports
+from devhost.azurite.emulator import Azurite, Ports
 
 _ROOT: Final = Path(__file__).resolve().parent.parent
 _START_SECONDS: Final = 120.0

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pytest_socket import disable_socket, enable_socket
 
-from devhost.azurite import Azurite
+from devhost.azurite.emulator import Azurite
 from devhost.testing import RunningService, running_azurite, running_service
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -12,12 +12,13 @@ import re
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
-from devhost.blob_events import BLOB_CREATED, blob_of
-from devhost.channel import Value
-from devhost.config import Function, Unusable
-from devhost.event_grid import Event
-from devhost.invoker import FunctionFailed, Invoker
-from devhost.storage import StorageAccount
+from devhost.azurite.storage_account import StorageAccount
+from devhost.event_grid.blob_events import BLOB_CREATED, blob_of
+from devhost.event_grid.topics import Event
+from devhost.functions import Function
+from devhost.settings import Unusable
+from devhost.worker.channel import Value
+from devhost.worker.invoker import FunctionFailed, Invoker
 
 log = logging.getLogger("devhost.blobs")
 

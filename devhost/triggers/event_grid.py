@@ -7,9 +7,9 @@ from typing import Any
 
 from aiohttp import web
 
-from devhost.config import Function
-from devhost.event_grid import Event
-from devhost.invoker import FunctionFailed, Invoker
+from devhost.event_grid.topics import Event
+from devhost.functions import Function
+from devhost.worker.invoker import FunctionFailed, Invoker
 
 
 class EventGridTrigger:

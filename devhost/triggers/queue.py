@@ -9,10 +9,11 @@ import logging
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from devhost.channel import Value
-from devhost.config import Function, QueueOptions
-from devhost.invoker import FunctionFailed, Invoker
-from devhost.storage import StorageAccount
+from devhost.azurite.storage_account import StorageAccount
+from devhost.functions import Function
+from devhost.settings import QueueOptions
+from devhost.worker.channel import Value
+from devhost.worker.invoker import FunctionFailed, Invoker
 
 if TYPE_CHECKING:
     from azure.storage.queue import QueueMessage

@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final
 
-from devhost.channel import Value
-from devhost.config import Function, Unusable, resolved
-from devhost.invoker import FunctionFailed, Invoker
-from devhost.schedule import InvalidSchedule, Schedule
-from devhost.storage import HOST_CONTAINER, StorageAccount
+from devhost.azurite.storage_account import HOST_CONTAINER, StorageAccount
+from devhost.functions import Function
+from devhost.settings import Unusable, resolved
+from devhost.triggers.ncrontab import InvalidSchedule, Schedule
+from devhost.worker.channel import Value
+from devhost.worker.invoker import FunctionFailed, Invoker
 
 log = logging.getLogger("devhost.timers")
 

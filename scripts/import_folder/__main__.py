@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from devhost.config import DEVELOPMENT_STORAGE, Unusable, read_settings, settings_file
-from devhost.storage import emulator_connection
+from devhost.azurite.storage_account import emulator_connection
+from devhost.settings import DEVELOPMENT_STORAGE, Unusable, read_settings, settings_file
 from scripts.import_folder.container import ContainerSender, Waiting
 from scripts.import_folder.folder import Fatal, LocalFile, Verdict, files_of
 from scripts.import_folder.journal import Journal

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from devhost.azurite import Azurite
+from devhost.azurite.emulator import Azurite
 from devhost.testing import RunningService, StartFailed, running_azurite, running_service
 from tests.builders.files import file
 from tests.builders.images import image, new_uid

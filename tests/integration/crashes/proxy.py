@@ -16,8 +16,8 @@ from typing import Final
 
 import psutil
 
-from devhost.azurite import Azurite
-from devhost.storage import emulator_connection
+from devhost.azurite.emulator import Azurite
+from devhost.azurite.storage_account import emulator_connection
 from devhost.testing import process_exists
 
 _LONGEST_HEAD: Final = 1 << 20

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from devhost.azurite import Azurite
+from devhost.azurite.emulator import Azurite
 from shared.change_log.log import ChangeLog
 from shared.change_log.sequencer import Sequencer
 from shared.dicom.identifiers import InstanceIdentifier, ResourceIdentifier

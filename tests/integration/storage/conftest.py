@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from devhost.azurite import Azurite
+from devhost.azurite.emulator import Azurite
 from shared.storage.connection import StorageConnection
 
 

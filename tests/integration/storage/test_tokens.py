@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from devhost.azurite import azurite_command
+from devhost.azurite.emulator import azurite_command
 
 ROOT = Path(__file__).parents[3]
 

@@ -1,0 +1,1 @@
+"""Azurite, the storage emulator: its process and the account in it."""

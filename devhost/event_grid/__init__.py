@@ -1,0 +1,1 @@
+"""A local Event Grid: topics, subscriptions, delivery, and events of new blobs."""

@@ -1,0 +1,1 @@
+"""The Functions host: HTTP front, routes, admin paths, and what starts functions."""

@@ -1,0 +1,220 @@
+"""The HTTP front: routes a request to a function and passes the exchange on to a worker's own HTTP server.
+
+Bodies are streamed both ways in pieces, never held whole. A client that goes away takes the exchange with the worker
+along; a worker that fails before the response began gives 500, afterwards the connection is cut.
+"""
+
+import asyncio
+import contextlib
+import logging
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from typing import Final
+
+from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, DummyCookieJar, TCPConnector, hdrs, web
+from aiohttp.payload import AsyncIterablePayload
+from multidict import CIMultiDict, istr
+from yarl import URL
+
+from devhost.functions import Function
+from devhost.host.routes import Match, Router, forwarded_target
+from devhost.worker.channel import Invocation, Outcome
+from devhost.worker.invoker import log_end, log_start
+from devhost.worker.pool import NoWorker, Worker, WorkerEnded, WorkerPool
+
+log = logging.getLogger("devhost")
+
+type Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+type Inner = Callable[[web.BaseRequest, str], Awaitable[web.StreamResponse | None]]
+"""Answers the host's own paths; None when the path is none of them."""
+
+_INVOCATION_ID: Final = istr("x-ms-invocation-id")
+_NOT_FORWARDED: Final = tuple(
+    map(istr, ("connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"))
+)
+_NOT_SENT_ON: Final = (*_NOT_FORWARDED, istr("expect"), _INVOCATION_ID)
+_SMALL: Final = 1 << 16
+"""Responses of up to so many bytes are sent in one piece."""
+_CHUNK: Final = 1 << 18
+_IDLE_SECONDS: Final = 240.0
+_KEPT_ALIVE_SECONDS: Final = 3.0
+"""Less than the five seconds after which the worker's server closes an idle connection."""
+_LONGEST_FIELD: Final = 1 << 15
+_LONGEST_LINE: Final = 1 << 13
+
+
+class BodyTooLarge(Exception):
+    """A chunked request body passed the limit of the host."""
+
+
+def _kept(headers: Mapping[str, str], dropped: Iterable[str]) -> CIMultiDict[str]:
+    kept = CIMultiDict(headers)
+    named = kept.get(hdrs.CONNECTION)
+    if named is not None:
+        for token in named.split(","):
+            kept.popall(token.strip(), None)
+    for name in dropped:
+        if name in kept:
+            del kept[name]
+    return kept
+
+
+class _Body(AsyncIterablePayload):
+    """A request body that is passed on as it arrives, and remembers whether it was over the limit (bytes)."""
+
+    def __init__(self, request: web.BaseRequest, limit: int) -> None:
+        self.too_large = False
+        super().__init__(self._pieces(request, limit))
+
+    async def _pieces(self, request: web.BaseRequest, limit: int) -> AsyncIterator[bytes]:
+        length = 0
+        async for chunk in request.content.iter_any():
+            length += len(chunk)
+            if length > limit:
+                self.too_large = True
+                raise BodyTooLarge
+            yield chunk
+
+
+def http_server(handle: Handler) -> web.Server:
+    """The aiohttp server of a host, to be run by a `web.ServerRunner`."""
+    return web.Server(
+        handle,
+        handler_cancellation=True,
+        access_log=None,
+        auto_decompress=False,
+        read_bufsize=_CHUNK,
+        max_field_size=_LONGEST_FIELD,
+        max_line_size=_LONGEST_LINE,
+    )
+
+
+class Front:
+    """Serves HTTP for the functions of an app."""
+
+    def __init__(
+        self, router: Router, functions: Mapping[str, Function], pool: WorkerPool, body_limit: int, inner: Inner
+    ) -> None:
+        self._router = router
+        self._functions = functions
+        self._pool = pool
+        self._body_limit = body_limit
+        self._inner = inner
+        self.under_way = 0
+        self._session = ClientSession(
+            connector=TCPConnector(limit=0, keepalive_timeout=_KEPT_ALIVE_SECONDS, use_dns_cache=False),
+            auto_decompress=False,
+            cookie_jar=DummyCookieJar(),
+            timeout=ClientTimeout(total=None, sock_read=_IDLE_SECONDS),
+            read_bufsize=_CHUNK,
+            max_field_size=_LONGEST_FIELD,
+            max_line_size=_LONGEST_LINE,
+            skip_auto_headers=(hdrs.ACCEPT, hdrs.ACCEPT_ENCODING, hdrs.CONTENT_TYPE, hdrs.USER_AGENT),
+        )
+
+    async def close(self) -> None:
+        """Close the connections to the workers."""
+        await self._session.close()
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer one request."""
+        self.under_way += 1
+        try:
+            target = request.raw_path
+            own = await self._inner(request, target)
+            if own is not None:
+                return own
+            match = self._router.match(request.method, target)
+            if match is None:
+                return web.Response(status=404)
+            if (request.content_length or 0) > self._body_limit:
+                log.error("A request body is over FUNCTIONS_REQUEST_BODY_SIZE_LIMIT")
+                return web.Response(status=500)
+            return await self._run(request, match)
+        finally:
+            self.under_way -= 1
+
+    async def _run(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
+        function = self._functions[match.function]
+        try:
+            worker = self._pool.pick()
+        except NoWorker:
+            try:
+                worker = await self._pool.available()
+            except NoWorker:
+                return web.Response(status=503, text="Function host is not running.")
+        invocation = Invocation(str(uuid.uuid4()), function.id, {function.trigger["name"]: ("http", match.values)}, {})
+        started = log_start(function, invocation.id, "This function was programmatically called via the host APIs.")
+        outcome = worker.invoke(invocation)
+        try:
+            response = await self._forward(request, worker, invocation.id)
+        except asyncio.CancelledError:
+            worker.abandon(invocation.id)
+            raise
+        if response is None:
+            worker.abandon(invocation.id)
+            log_end(function, invocation.id, started, "the exchange with the worker failed")
+            return web.Response(status=500)
+        _when_done(outcome, lambda error: log_end(function, invocation.id, started, error))
+        return response
+
+    async def _forward(self, request: web.BaseRequest, worker: Worker, invocation_id: str) -> web.StreamResponse | None:
+        """Pass the exchange on. None when it failed before the response began."""
+        headers = _kept(request.headers, _NOT_SENT_ON)
+        headers[_INVOCATION_ID] = invocation_id
+        body: _Body | None = None
+        if request.body_exists:
+            body = _Body(request, self._body_limit)
+            if request.headers.get(hdrs.EXPECT, "").lower() == "100-continue" and request.transport is not None:
+                request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        target = URL(worker.http + forwarded_target(request.raw_path), encoded=True)
+        response: web.StreamResponse | None = None
+        try:
+            async with self._session.request(
+                request.method, target, headers=headers, data=body, allow_redirects=False
+            ) as upstream:
+                if body is not None and body.too_large:
+                    return None
+                response = _response_head(upstream)
+                return await _relay(request, upstream, response)
+        except (ClientError, OSError, TimeoutError, UnicodeError, BodyTooLarge) as error:
+            if body is not None and body.too_large:
+                log.error("A request body is over FUNCTIONS_REQUEST_BODY_SIZE_LIMIT")  # noqa: TRY400 - no fault of ours
+            elif request.transport is not None:
+                log.error("Failed to proxy a request: %r", error)  # noqa: TRY400 - the worker has the trace
+            if response is None or not response.prepared:
+                return None
+            if request.transport is not None:
+                request.transport.abort()
+            return response
+
+
+def _response_head(upstream: ClientResponse) -> web.StreamResponse:
+    return web.StreamResponse(
+        status=upstream.status, reason=upstream.reason, headers=_kept(upstream.headers, _NOT_FORWARDED)
+    )
+
+
+async def _relay(
+    request: web.BaseRequest, upstream: ClientResponse, response: web.StreamResponse
+) -> web.StreamResponse:
+    length = upstream.content_length
+    if length is not None and length <= _SMALL and request.method != hdrs.METH_HEAD:
+        body = await upstream.read()
+        return web.Response(status=response.status, reason=response.reason, headers=response.headers, body=body)
+    if length is None and request.version >= (1, 1):
+        response.enable_chunked_encoding()
+    await response.prepare(request)
+    async for chunk in upstream.content.iter_any():
+        await response.write(chunk)
+    await response.write_eof()
+    return response
+
+
+def _when_done(outcome: asyncio.Future[Outcome], report: Callable[[str], None]) -> None:
+    def done(future: asyncio.Future[Outcome]) -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            error = future.exception()
+            report(str(error) if isinstance(error, WorkerEnded) else future.result().error)
+
+    outcome.add_done_callback(done)
