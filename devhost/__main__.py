@@ -2,17 +2,21 @@
 
 import argparse
 import asyncio
+import contextlib
 import json
 import logging
 import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
+from devhost import arguments as types
+from devhost.arguments import Parser, is_loopback
 from devhost.azurite.emulator import Azurite, Ports
+from devhost.data_folder import SERVICE_FILE, DataFolder, ServiceFile
 from devhost.event_grid.topics import RetryPolicy
 from devhost.host.functions_host import DevHost, HostArguments
 from devhost.settings import Unusable, needs_emulator, read_settings, settings_file, with_storage
@@ -23,17 +27,18 @@ _ROOT: Final = Path(__file__).resolve().parent.parent
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m devhost", description="Runs the function app on this machine.")
+    parser = Parser(prog="python -m devhost", description="Runs the function app on this machine.")
     add = parser.add_argument
     add("--app", type=Path, default=_ROOT, help="directory of function_app.py and host.json")
     add("--settings", type=Path, help="settings file instead of local.settings.json or local.settings.sample.json")
     add("--address", default="127.0.0.1", help="where to listen")
-    add("--port", type=int, default=7071, help="0: any free port")
-    add("--workers", type=int, default=int(os.environ.get("FUNCTIONS_WORKER_PROCESS_COUNT") or 1))
-    add("--azurite-port", type=int, default=10000, help="the first of three ports; 0: free ones")
+    add("--port", type=types.port, default=7071, help="0: any free port")
+    add("--workers", type=types.workers, default=os.environ.get("FUNCTIONS_WORKER_PROCESS_COUNT") or "1")
+    add("--azurite-port", type=types.azurite_port, default=10000, help="the first of three ports; 0: free ones")
     where = parser.add_mutually_exclusive_group()
-    where.add_argument("--data-dir", type=Path, default=_ROOT / ".data", help="where Azurite keeps its data")
+    where.add_argument("--data-dir", type=types.folder, default=_ROOT / ".data", help="where Azurite keeps its data")
     where.add_argument("--ephemeral", action="store_true", help="keep no data")
+    add("--service-file", type=types.folder, help="file that says where the service is (default: in the data folder)")
     add("--webhooks", type=Path, help="event subscriptions of your own (default: devhost.webhooks.json of the app)")
     add("--event-retry-scale", type=float, default=0.1, help="factor on Event Grid's pauses between attempts")
     add("--no-blob-events", action="store_true", help="do not watch containers for new blobs")
@@ -75,20 +80,72 @@ Ctrl-C ends it.
 """
 
 
+def _check_exposure(address: str, settings: Mapping[str, str]) -> None:
+    """Raises Unusable where other machines could reach a service that asks nobody who they are."""
+    if not is_loopback(address) and settings.get("AUTHENTICATION_MODE", "").lower() != "openid":
+        raise Unusable(
+            f"--address {address} lets other machines in, and AUTHENTICATION_MODE is not openid: "
+            "patient data would be open to the network. Set up sign-in, or listen on 127.0.0.1"
+        )
+
+
+def _service_file(arguments: argparse.Namespace) -> Path | None:
+    if arguments.service_file:
+        return Path(arguments.service_file)
+    return None if arguments.ephemeral else arguments.data_dir / SERVICE_FILE
+
+
+class _Emulator:
+    """The emulator of this host, if its settings ask for one: in a data folder that it holds, or in memory."""
+
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        self._arguments = arguments
+        self._azurite: Azurite | None = None
+
+    async def start(self, stack: contextlib.AsyncExitStack) -> str:
+        """The connection string. The stack ends the emulator, and gives the folder back after that. Raises Unusable."""
+        arguments = self._arguments
+        folder: DataFolder | None = None
+        if not arguments.ephemeral:
+            taken = await asyncio.to_thread(
+                DataFolder.take, arguments.data_dir, port=arguments.port, azurite_port=arguments.azurite_port
+            )
+            folder = stack.enter_context(taken)
+        self._azurite = await Azurite.start(
+            Ports.starting_at(arguments.azurite_port),
+            folder.path if folder else None,
+            lock=folder.descriptor if folder else None,
+        )
+        stack.push_async_callback(self._azurite.stop)
+        return self._azurite.connection_string
+
+    @property
+    def port(self) -> int:
+        """The port of its blob service; 0 when it does not run."""
+        return self._azurite.ports.blob if self._azurite else 0
+
+    @property
+    def text(self) -> str:
+        """Where the data is, for people."""
+        if self._azurite is None:
+            return "The data is where the settings say."
+        if self._arguments.ephemeral:
+            return "The data is in memory and ends with the service."
+        return f"The data is in {self._arguments.data_dir}."
+
+
 async def _run(arguments: argparse.Namespace) -> None:
     stopping = asyncio.Event()
     _stop_on_signals(stopping.set, with_parent=arguments.under_parent)
     app = arguments.app.resolve()
     settings = read_settings(arguments.settings or settings_file(app), os.environ)
-    azurite: Azurite | None = None
-    host: DevHost | None = None
-    try:
-        data = "The data is where the settings say."
+    _check_exposure(arguments.address, settings)
+    async with contextlib.AsyncExitStack() as stack:
+        emulator = _Emulator(arguments)
+        connection = settings.get("DicomStorage", "")
         if needs_emulator(settings) and not arguments.once:
-            place = None if arguments.ephemeral else arguments.data_dir.resolve()
-            azurite = await Azurite.start(Ports.starting_at(arguments.azurite_port), place)
-            settings = with_storage(settings, azurite.connection_string)
-            data = f"The data is in {place}." if place else "The data is in memory and ends with the service."
+            connection = await emulator.start(stack)
+            settings = with_storage(settings, connection)
         host = DevHost(
             HostArguments(
                 app=app,
@@ -103,6 +160,7 @@ async def _run(arguments: argparse.Namespace) -> None:
                 background=not arguments.http_only,
             )
         )
+        stack.push_async_callback(host.stop)
         if arguments.once:
             await host.index()
             print(host.summary())
@@ -115,15 +173,11 @@ async def _run(arguments: argparse.Namespace) -> None:
             await asyncio.wait({starting})
             return
         await starting
-        connection = azurite.connection_string if azurite else settings.get("DicomStorage", "")
+        if file := _service_file(arguments):
+            stack.enter_context(ServiceFile(file)).write(port=host.port, azurite_port=emulator.port, url=host.url)
         ready = json.dumps({"url": host.url, "connectionString": connection})
-        print(ready if arguments.ready_json else _greeting(host, data), flush=True)
+        print(ready if arguments.ready_json else _greeting(host, emulator.text), flush=True)
         await ended
-    finally:
-        if host is not None:
-            await host.stop()
-        if azurite is not None:
-            await azurite.stop()
 
 
 def main() -> int:

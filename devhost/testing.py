@@ -26,6 +26,7 @@ from typing import Final
 from aiohttp import ClientError, ClientSession
 
 from devhost.azurite.emulator import Azurite, Ports
+from devhost.data_folder import process_exists
 
 _ROOT: Final = Path(__file__).resolve().parent.parent
 _START_SECONDS: Final = 120.0
@@ -34,18 +35,6 @@ _STOP_SECONDS: Final = 30.0
 
 class StartFailed(Exception):
     """The service did not start; the text ends with what it logged."""
-
-
-def process_exists(pid: int) -> bool:
-    """Whether a process is alive; one that has ended and waits to be collected is not."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    with contextlib.suppress(OSError):
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
-        return stat.rpartition(")")[2].split()[0] != "Z"
-    return True
 
 
 class RunningService:

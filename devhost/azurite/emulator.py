@@ -22,6 +22,8 @@ _KEEP_ALIVE_SECONDS: Final = "120"
 _PRELOADED: Final = _ROOT / "devhost/azurite/row_lookup.cjs"
 _LISTENING: Final = re.compile(r"Azurite (Blob|Queue|Table) service is successfully listening at \S+:(\d+)")
 
+_TAKEN: Final = re.compile(r"EADDRINUSE\D*[\d.]*:(\d+)")
+
 
 def azurite_command(environment: Mapping[str, str]) -> str:
     """The path of Azurite: AZURITE, else where the set-up installs it, else the one on the path. Raises Unusable."""
@@ -61,8 +63,13 @@ class Azurite:
         self._drain = asyncio.create_task(self._discard_output())
 
     @classmethod
-    async def start(cls, ports: Ports, data: Path | None, environment: Mapping[str, str] = os.environ) -> Self:
-        """Start the emulator with its data in `data`, or in memory. It is ready when this returns. Raises Unusable."""
+    async def start(
+        cls, ports: Ports, data: Path | None, environment: Mapping[str, str] = os.environ, *, lock: int | None = None
+    ) -> Self:
+        """Start the emulator with its data in `data`, or in memory. It is ready when this returns. Raises Unusable.
+
+        `lock` is the descriptor of a lock that the emulator shares until it has ended.
+        """
         place = ["--inMemoryPersistence"]
         if data is not None:
             await asyncio.to_thread(data.mkdir, parents=True, exist_ok=True)
@@ -77,7 +84,7 @@ class Azurite:
             sys.executable, "-P", str(_ROOT / "devhost/azurite/supervisor.py"), azurite_command(environment),
             *options, *place, "--skipApiVersionCheck", "--disableTelemetry", "--silent",
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-            start_new_session=True, env=_with_quick_rows(environment),
+            start_new_session=True, env=_with_quick_rows(environment), pass_fds=() if lock is None else (lock,),
         )  # fmt: skip
         try:
             async with asyncio.timeout(_START_SECONDS):
@@ -118,11 +125,22 @@ async def _listening(process: asyncio.subprocess.Process) -> Ports:
     while len(ports) < 3:
         line = (await process.stdout.readline()).decode(errors="replace")
         if not line:
-            raise Unusable("Azurite did not start:\n" + "".join(said))
+            raise Unusable(_reason("".join(said)))
         said.append(line)
         if match := _LISTENING.search(line):
             ports[match[1]] = int(match[2])
     return Ports(ports["Blob"], ports["Queue"], ports["Table"])
+
+
+def _reason(said: str) -> str:
+    """Why the emulator did not start, from what it said."""
+    taken = _TAKEN.search(said)
+    if taken is None:
+        return "Azurite, the storage emulator, did not start:\n" + said
+    return (
+        f"port {taken[1]} is taken, which Azurite needs: is another `make run` up? "
+        "AZURITE_PORT= chooses the first of three other ports"
+    )
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

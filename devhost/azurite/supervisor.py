@@ -37,6 +37,7 @@ def main(command: list[str]) -> int:
     process = subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
+        close_fds=False,  # a lock that the starter handed over stays taken until the command has ended
         preexec_fn=_default_signals,  # noqa: PLW1509 - there is one thread yet
     )
     threading.Thread(target=_await_end_of_input, args=(process,), daemon=True).start()

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from aiohttp import web
 
+from devhost.arguments import is_loopback
 from devhost.event_grid.topics import LONGEST_REQUEST, Refused
 from devhost.functions import Function
 from devhost.host.listeners import Listeners
@@ -27,6 +28,12 @@ def topic_path(topic: str) -> str:
     return f"/runtime/devhost/topics/{quote(topic)}/api/events"
 
 
+def from_this_machine(request: web.BaseRequest) -> bool:
+    """Whether the client is on this machine: its address is a loopback address, or the one that it has reached."""
+    here = request.transport.get_extra_info("sockname") if request.transport else None
+    return is_loopback(request.remote or "") or (here is not None and here[0] == request.remote)
+
+
 class Admin:
     """Answers the host's own paths."""
 
@@ -42,6 +49,8 @@ class Admin:
         """The answer, or None when the path belongs to a function."""
         if not target[:9].lower().startswith(("/admin", "/runtime")):
             return None
+        if not from_this_machine(request):
+            return web.Response(status=404)
         parts = decoded_path(target).strip("/").split("/")
         match [part.lower() for part in parts], request.method:
             case ["admin", "host", "ping"], _:

@@ -1,6 +1,7 @@
 """The whole host: settings, workers, HTTP front, listeners; started and ended in order."""
 
 import asyncio
+import errno
 import json
 import logging
 import secrets
@@ -79,6 +80,7 @@ class DevHost:
         self._listeners: Listeners | None = None
         self._ready = False
         self.url = ""
+        self.port = 0
         self.functions: list[Function] = []
         self.router = Router(())
 
@@ -152,8 +154,9 @@ class DevHost:
             await web.TCPSite(self._runner, arguments.address, arguments.port, backlog=1024).start()
         except OSError as error:
             await self._runner.cleanup()
-            raise Unusable(f"port {arguments.port} is taken: {error.strerror}") from error
+            raise Unusable(_not_listening(arguments.address, arguments.port, error)) from error
         host, port = self._runner.addresses[0][:2]
+        self.port = port
         self.url = f"http://{'127.0.0.1' if host in {'0.0.0.0', '::'} else host}:{port}"
         return site
 
@@ -211,6 +214,12 @@ class _Site:
         if self._front is None:
             return web.Response(status=503, text="Function host is not running.")
         return await self._front.handle(request)
+
+
+def _not_listening(address: str, port: int, error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"port {port} is taken: is another `make run` up? PORT= chooses another"
+    return f"{address}:{port} cannot be listened on: {error.strerror}"
 
 
 def _template_of(router: Router, function: str) -> str:

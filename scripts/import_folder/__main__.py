@@ -52,7 +52,7 @@ def _arguments() -> argparse.Namespace:
         description="Sends a folder of DICOM files to the service, through its import container or over STOW-RS.",
     )
     add = parser.add_argument
-    add("folder", type=Path)
+    add("folder", type=lambda text: Path(text).expanduser())
     add("--url", default="", help="DICOMweb base URL with version: send over STOW-RS, to any service")
     add("--partition", default="", help="data partition, where the service has them")
     add("--connection", default="", help="connection string of the account with the import container")
