@@ -31,9 +31,10 @@ from shared.events.publisher import Announcer, CloudEventData
 from shared.http.boundary import Boundary
 from shared.http.principal import authenticator
 from shared.index.clock import HybridClock
+from shared.index.data_partitions import DataPartitions
 from shared.index.instances import InstanceIndex
 from shared.index.lookup import InstanceLookup
-from shared.index.registry import Registry
+from shared.index.store_settings import StoreSettingsRow
 from shared.ingest import functions as ingest_functions
 from shared.ingest.ingest import Ingest
 from shared.ingest.ingest_settings import IngestSettings
@@ -65,12 +66,15 @@ class Stores:
 
     tables: AzureTableStore
     blobs: AzureBlobStore
-    registry: Registry
+    partitions: DataPartitions
+    row: StoreSettingsRow
     clock: HybridClock
 
-    async def prepare(self) -> None:
+    async def prepare(self, *, data_partitions: bool) -> None:
         """Create what a new store needs. Raises Misconfigured when settings and store contradict each other."""
-        await asyncio.gather(self.blobs.ensure_container(), self.registry.check_at_start())
+        await asyncio.gather(self.blobs.ensure_container(), self.tables.ensure_tables())
+        await self.row.settings()
+        await self.partitions.check_at_start(enabled=data_partitions)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -83,14 +87,8 @@ def stores(settings: Settings) -> Stores:
     tables = AzureTableStore(connection.table_endpoint, connection.credential, spread=settings.table_spread)
     blobs = AzureBlobStore(connection.blob_endpoint, settings.container, connection.credential)
     clock = HybridClock(time.time)
-    registry = Registry(
-        tables,
-        clock,
-        data_partitions=settings.data_partitions,
-        shards=settings.index_shards,
-        spread=settings.table_spread,
-    )
-    return Stores(tables, blobs, registry, clock)
+    row = StoreSettingsRow(tables, clock, shards=settings.index_shards, spread=settings.table_spread)
+    return Stores(tables, blobs, DataPartitions(tables, clock), row, clock)
 
 
 def _connection(settings: Settings) -> StorageConnection:
@@ -165,7 +163,7 @@ def _import_room(settings: Settings, base: Stores, ingest: Ingest, lookup: Insta
         ingest=ingest,
         lookup=lookup,
         stored=base.blobs,
-        registry=base.registry,
+        partitions=base.partitions,
         audit=audit,
         now=time.time,
         data_partitions=settings.data_partitions,
@@ -226,7 +224,7 @@ def _feed(settings: Settings, base: Stores, trash: Erasure, events: EventGridPub
         base.tables,
         log,
         sequencer,
-        partitions=base.registry,
+        partitions=base.partitions,
         publisher=events if settings.image_events else None,
         origin=EventOrigin(settings.host, settings.events_source or settings.events_topic),
         now=base.clock.now,
@@ -245,11 +243,11 @@ def blueprints(settings: Settings) -> list[func.Blueprint]:
     quiet_sdk_logs()
     telemetry.set_level(settings.telemetry_level)
     base = stores(settings)
-    tables, blobs, registry, clock = base.tables, base.blobs, base.registry, base.clock
+    tables, blobs, directory, clock = base.tables, base.blobs, base.partitions, base.clock
     events = _events(settings)
     announcer = _announcer(settings, clock, events)
 
-    boundary = Boundary(settings, authenticator(settings), registry)
+    boundary = Boundary(settings, authenticator(settings), directory)
     lookup = InstanceLookup(tables, shards=settings.index_shards)
     index = InstanceIndex(tables, clock, shards=settings.index_shards, on_change=announcer.announce)
     rules = IngestSettings(
@@ -264,12 +262,12 @@ def blueprints(settings: Settings) -> list[func.Blueprint]:
     async def erase_due() -> int:
         return await trash.erase_due(blobs)
 
-    ingest = Ingest(blobs, index, lookup, registry, rules=rules, now=time.time)
-    scrubber = Scrubber(tables, blobs, clock, registry, ingest.ensure, shards=settings.index_shards)
+    ingest = Ingest(blobs, index, lookup, directory, rules=rules, now=time.time)
+    scrubber = Scrubber(tables, blobs, clock, directory, ingest.ensure, shards=settings.index_shards)
     as_stored = settings.character_set_as_stored
     reader = ChangeFeedReader(
         ChangeFeed(feed.log, feed.sequencer, lookup, clock),
-        registry,
+        directory,
         blobs,
         data_partitions=settings.data_partitions,
         bulk_data_uris=settings.bulk_data_uris,
@@ -288,8 +286,10 @@ def blueprints(settings: Settings) -> list[func.Blueprint]:
         ),
         search.blueprint(boundary, tables, lookup, blobs, settings.index_shards, character_set_as_stored=as_stored),
         delete.blueprint(boundary, index, erase_due),
-        partitions.blueprint(boundary, registry),
-        capabilities.blueprint(boundary, settings, {"files": blobs.ping, "index": tables.ping, "events": feed.check}),
+        partitions.blueprint(boundary, directory),
+        capabilities.blueprint(
+            boundary, settings, base.row, {"files": blobs.ping, "index": tables.ping, "events": feed.check}
+        ),
         ingest_functions.blueprint(ingest, scrubber, settings.container),
         change_feed.blueprint(boundary, reader, feed.sequencer, feed.publication, shards=settings.index_shards),
         operation_functions.blueprint(boundary, operations, Runner(operations, {})),
@@ -308,7 +308,7 @@ def check_store(settings: Settings) -> None:
         base = stores(settings)
         inbox = import_stores(settings) if settings.bulk_import else None
         try:
-            await base.prepare()
+            await base.prepare(data_partitions=settings.data_partitions)
             await _feed(settings, base, _trash(settings, base), _events(settings)).publication.prepare()
             if inbox is not None:
                 await inbox.prepare()

@@ -23,12 +23,11 @@ from shared.bulk_import.comparison import is_same_file
 from shared.bulk_import.request import WantedImport, partition_of, results_queue, write_message
 from shared.bulk_import.response import ImportOutcome, error_metadata, record
 from shared.dicom.reasons import FailureReason
-from shared.dicomweb.partitions import DEFAULT_NAME, Partition
+from shared.dicomweb.partitions import DEFAULT_NAME, Partition, PartitionDirectory
 from shared.dicomweb.versions import ApiVersion
 from shared.errors import DependencyRefused, InvalidRequest, TooLarge, Unavailable
 from shared.index import keys
 from shared.index.lookup import InstanceLookup
-from shared.index.registry import Registry
 from shared.ingest.ingest import Ingest
 from shared.ingest.store_options import StoreOptions
 from shared.ingest.store_outcome import StoreOutcome
@@ -84,7 +83,7 @@ class BulkImport:
         ingest: Ingest,
         lookup: InstanceLookup,
         stored: BlobStore,
-        registry: Registry,
+        partitions: PartitionDirectory,
         audit: telemetry.AuditLog,
         now: Callable[[], float],
         data_partitions: bool,
@@ -97,7 +96,7 @@ class BulkImport:
         self._ingest = ingest
         self._lookup = lookup
         self._stored = stored
-        self._registry = registry
+        self._partitions = partitions
         self._audit = audit
         self._now = now
         self._data_partitions = data_partitions
@@ -175,7 +174,7 @@ class BulkImport:
             return _too_large(self._max_file_bytes)
         try:
             name = partition_of(file.name, data_partitions=self._data_partitions)
-            partition = await self._registry.resolve(name, create=True)
+            partition = await self._partitions.resolve(name, create=True)
             outcome = await self._store(file, partition)
             return await self._judge(file, partition, outcome)
         except InvalidRequest as error:

@@ -1,6 +1,7 @@
 """What the service says of itself: capabilities, conformance, OpenAPI, health; and the fallback (URL-8, URL-9, CAP)."""
 
 from collections.abc import Mapping
+from typing import Protocol
 
 import azure.functions as func
 import orjson
@@ -11,28 +12,46 @@ from shared.capabilities.health import Health, HealthCheck, Status
 from shared.capabilities.openapi import document
 from shared.capabilities.response import conformance, negotiate_capabilities, wadl
 from shared.dicomweb.media_types import JSON, accept_of
-from shared.errors import NotFound
+from shared.errors import NotFound, Unavailable
 from shared.http.azure_functions import mount
 from shared.http.boundary import Boundary, Context
 from shared.http.messages import Request, Response
+from shared.index.store_settings import StoreSettings
 from shared.settings import Settings
 
 _JSON_TYPE = f"{JSON}; charset=utf-8"
 
 
-def blueprint(boundary: Boundary, settings: Settings, checks: Mapping[str, HealthCheck]) -> func.Blueprint:
+class StoreRow(Protocol):
+    """Knows the store's own row."""
+
+    async def settings(self) -> StoreSettings:
+        """What it says. Raises Unavailable."""
+        ...
+
+
+def blueprint(
+    boundary: Boundary, settings: Settings, store: StoreRow, checks: Mapping[str, HealthCheck]
+) -> func.Blueprint:
     """The functions of this room. `checks`: name of a part of the service to what finds out whether it is well."""
     health = Health(checks, excluded=settings.health_checks_excluded)
+
+    async def facts(context: Context) -> bytes:
+        try:
+            store_id = (await store.settings()).store_id
+        except Unavailable:  # what the service can do does not depend on its data stores
+            store_id = None
+        return orjson.dumps(conformance(settings, context.version, context.urls.version_segment, store_id=store_id))
 
     async def retrieve_capabilities(request: Request, context: Context) -> Response:
         media_type = negotiate_capabilities(accept_of(request.headers.all("accept"), request.query))
         urls = context.urls
         if media_type == WADL:
             return _answer(WADL, wadl(settings, context.version, base=urls.base, segment=urls.version_segment))
-        return _answer(media_type, orjson.dumps(conformance(settings, context.version, urls.version_segment)))
+        return _answer(media_type, await facts(context))
 
     async def retrieve_conformance(_: Request, context: Context) -> Response:
-        return _answer(_JSON_TYPE, orjson.dumps(conformance(settings, context.version, context.urls.version_segment)))
+        return _answer(_JSON_TYPE, await facts(context))
 
     async def openapi_yaml(_: Request, context: Context) -> Response:
         return _answer(f"{YAML}; charset=utf-8", yaml.dumps(_openapi(context, settings)))

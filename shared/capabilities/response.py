@@ -29,10 +29,15 @@ def negotiate_capabilities(accept: Iterable[MediaType]) -> str:
     return best[1]
 
 
-def conformance(settings: Settings, version: ApiVersion, segment: str) -> dict[str, Any]:
-    """What this deployment can do in `version`: features, limits, resources, transfer syntaxes, search keys."""
+def conformance(settings: Settings, version: ApiVersion, segment: str, *, store_id: str | None) -> dict[str, Any]:
+    """What this deployment can do in `version`: features, limits, resources, transfer syntaxes, search keys.
+
+    `store_id` tells the store from every other one, whatever its URL is: a client that remembers what it has done
+    keeps that by store. None: the store does not answer at present.
+    """
     return {
         "apiVersion": segment,
+        **({} if store_id is None else {"storeId": store_id}),
         "supportedVersions": versions.SUPPORTED.split(", "),
         "features": {
             "dataPartitions": settings.data_partitions,

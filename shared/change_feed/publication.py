@@ -15,12 +15,12 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import count
-from typing import Any, Protocol
+from typing import Any
 
 from shared import telemetry
 from shared.change_log.log import ChangeLog, FeedPage, LoggedChange
 from shared.change_log.sequencer import Sequencer
-from shared.dicomweb.partitions import Partition
+from shared.dicomweb.partitions import PartitionDirectory
 from shared.errors import DicomServiceError
 from shared.events.dicom_events import ImageEvent, image_event
 from shared.events.publisher import CloudEventData, EventPublisher
@@ -47,14 +47,6 @@ class EventOrigin:
     """Its host name without scheme."""
     source: str
     """The resource that publishes."""
-
-
-class Partitions(Protocol):
-    """Knows the data partitions by what keys name them."""
-
-    async def by_namespace(self, namespace: str) -> Partition | None:
-        """The partition; None if there is none."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +85,7 @@ class Publication:
         log: ChangeLog,
         sequencer: Sequencer,
         *,
-        partitions: Partitions,
+        partitions: PartitionDirectory,
         publisher: EventPublisher | None,
         origin: EventOrigin,
         now: Callable[[], float] = time.time,

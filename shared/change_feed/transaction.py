@@ -2,13 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
-from typing import Protocol
 
 from shared.change_feed.request import SequenceWindow, TimeWindow
 from shared.change_feed.response import Entry
 from shared.change_log.reader import ChangeFeed, FeedEntry
 from shared.dicomweb.json_model import finished
-from shared.dicomweb.partitions import Partition
+from shared.dicomweb.partitions import PartitionDirectory
 from shared.dicomweb.urls import Urls
 from shared.dicomweb.versions import ApiVersion
 from shared.index.documents import read_metadata
@@ -23,14 +22,6 @@ _PARALLEL = 16
 """How many documents that are too large for the index are read from blobs at a time."""
 
 
-class Partitions(Protocol):
-    """Knows the data partitions by what keys name them."""
-
-    async def by_namespace(self, namespace: str) -> Partition | None:
-        """The partition; None if there is none."""
-        ...
-
-
 class ChangeFeedReader:
     """The use cases of the room.
 
@@ -40,7 +31,7 @@ class ChangeFeedReader:
     def __init__(
         self,
         feed: ChangeFeed,
-        partitions: Partitions,
+        partitions: PartitionDirectory,
         blobs: BlobStore,
         *,
         data_partitions: bool,

@@ -1,8 +1,10 @@
 """Data partitions as URLs name them (PART-3, PART-7)."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
 DEFAULT_NAME = "Microsoft.Default"
 DEFAULT_KEY = 1
@@ -18,6 +20,22 @@ class Partition:
     name: str
     namespace: str
     created: datetime
+
+
+class PartitionDirectory(Protocol):
+    """Knows the data partitions of the store."""
+
+    async def resolve(self, name: str, *, create: bool) -> Partition:
+        """The partition of that name. Raises InvalidRequest if it is unknown and must not be created (PART-6)."""
+        ...
+
+    async def by_namespace(self, namespace: str) -> Partition | None:
+        """The partition that keys name so; None if there is none."""
+        ...
+
+    async def partitions(self) -> Sequence[Partition]:
+        """All of them by key, Microsoft.Default included (PART-10)."""
+        ...
 
 
 def is_partition_name(text: str) -> bool:

@@ -8,13 +8,12 @@ the path (400). What is left is the handler's.
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Protocol
 
 from shared import telemetry
 from shared.dicom.identifiers import is_uid, trim_uid
 from shared.dicomweb import versions
 from shared.dicomweb.media_types import accepts_problem
-from shared.dicomweb.partitions import DEFAULT_KEY, DEFAULT_NAME, Partition, is_partition_name
+from shared.dicomweb.partitions import DEFAULT_KEY, DEFAULT_NAME, Partition, PartitionDirectory, is_partition_name
 from shared.dicomweb.resources import Resource
 from shared.dicomweb.urls import Urls, base_url, forwarded_prefix
 from shared.dicomweb.versions import ApiVersion
@@ -70,14 +69,6 @@ class Checks:
 NO_CHECKS = Checks()
 
 
-class PartitionResolver(Protocol):
-    """Knows the data partitions."""
-
-    async def resolve(self, name: str, *, create: bool) -> Partition:
-        """The partition of that name. Raises InvalidRequest if it is unknown and must not be created (PART-6)."""
-        ...
-
-
 class Boundary:
     """Runs handlers behind the common checks."""
 
@@ -85,7 +76,7 @@ class Boundary:
         self,
         settings: Settings,
         authenticator: Authenticator,
-        partitions: PartitionResolver,
+        partitions: PartitionDirectory,
         audit: telemetry.AuditLog | None = None,
     ) -> None:
         self.data_partitions = settings.data_partitions

@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 
-from shared.index.registry import STORE_ROW
+from shared.index.store_settings import STORE_ROW
 from shared.storage.optimistic import settle
 from shared.storage.ports import Ambiguous, Entity, Operation, PreconditionFailed, TableStore, Value
 

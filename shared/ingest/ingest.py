@@ -14,12 +14,11 @@ from shared import telemetry
 from shared.dicom.identifiers import InstanceIdentifier
 from shared.dicom.part10.file_reader import InvalidPart10, Part10, Part10Reader
 from shared.dicomweb.json_model import dumps
-from shared.dicomweb.partitions import Partition
+from shared.dicomweb.partitions import Partition, PartitionDirectory
 from shared.errors import Unavailable
 from shared.index import documents, keys
 from shared.index.instances import InstanceIndex
 from shared.index.lookup import InstanceLookup
-from shared.index.registry import Registry
 from shared.index.values import CommitOutcome
 from shared.ingest.ingest_settings import IngestSettings
 from shared.ingest.instance_validation import KEPT_TEXT, Invalid, needs_strict_reading, validate
@@ -41,7 +40,7 @@ class Ingest:
         blobs: BlobStore,
         index: InstanceIndex,
         lookup: InstanceLookup,
-        registry: Registry,
+        partitions: PartitionDirectory,
         *,
         rules: IngestSettings,
         now: Callable[[], float],
@@ -52,7 +51,7 @@ class Ingest:
         self._blobs = blobs
         self._index = index
         self._lookup = lookup
-        self._registry = registry
+        self._partitions = partitions
         self._rules = rules
         self._pause = pause
         self._last_ms = 0
@@ -94,7 +93,7 @@ class Ingest:
         if keys.file_beside(blob):
             return
         name = keys.parse_blob_name(blob)
-        partition = await self._registry.by_namespace(name.namespace if name else keys.DEFAULT_NAMESPACE)
+        partition = await self._partitions.by_namespace(name.namespace if name else keys.DEFAULT_NAMESPACE)
         if partition is None:
             _report(blob, "unknown-partition")
             return

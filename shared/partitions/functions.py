@@ -3,12 +3,9 @@
 Partitions are only listed: a store creates them, and nothing removes them.
 """
 
-from collections.abc import Sequence
-from typing import Protocol
-
 import azure.functions as func
 
-from shared.dicomweb.partitions import Partition
+from shared.dicomweb.partitions import PartitionDirectory
 from shared.errors import InvalidRequest
 from shared.http.azure_functions import mount
 from shared.http.boundary import Boundary, Context
@@ -17,21 +14,13 @@ from shared.http.routing import PARTITIONS_DISABLED
 from shared.partitions.response import partition_list
 
 
-class PartitionSource(Protocol):
-    """Knows every partition."""
-
-    async def partitions(self) -> Sequence[Partition]:
-        """All of them, Microsoft.Default included."""
-        ...
-
-
-def blueprint(boundary: Boundary, registry: PartitionSource) -> func.Blueprint:
+def blueprint(boundary: Boundary, partitions: PartitionDirectory) -> func.Blueprint:
     """The function of this room."""
 
     async def list_partitions(_request: Request, _context: Context) -> Response:
         if not boundary.data_partitions:
             raise InvalidRequest(PARTITIONS_DISABLED)
-        body = partition_list(await registry.partitions())
+        body = partition_list(await partitions.partitions())
         return Response(200, (("Content-Type", "application/json; charset=utf-8"),), body)
 
     room = func.Blueprint()

@@ -14,6 +14,7 @@ from hashlib import sha1
 from itertools import groupby
 
 from shared import telemetry
+from shared.dicomweb.partitions import PartitionDirectory
 from shared.index import keys
 from shared.index.changes import Cleanup
 from shared.index.clock import HybridClock
@@ -21,7 +22,6 @@ from shared.index.hints import Hints
 from shared.index.instance_rows import STATE_COLUMNS, InstanceState, state_in
 from shared.index.keys import StudyPlace
 from shared.index.postings import ALL_STUDIES, parse_posting, series_postings
-from shared.index.registry import Registry
 from shared.index.study_rows import read_study
 from shared.storage.optimistic import settle
 from shared.storage.ports import (
@@ -107,7 +107,7 @@ class Scrubber:
         tables: TableStore,
         blobs: BlobStore,
         clock: HybridClock,
-        registry: Registry,
+        partitions: PartitionDirectory,
         ensure: Ensure,
         *,
         shards: int,
@@ -115,7 +115,7 @@ class Scrubber:
         self._tables = tables
         self._blobs = blobs
         self._clock = clock
-        self._registry = registry
+        self._partitions = partitions
         self._ensure = ensure
         self._shards = shards
         self._hints = Hints(tables, clock, shards=shards)
@@ -195,7 +195,7 @@ class Scrubber:
 
     async def _scrub_postings(self, cursor: _Cursor, scrubbed: Scrubbed) -> None:
         kind: Kind = "idx" if cursor.stage == "idx" else "idxi"
-        partitions = await self._registry.partitions()
+        partitions = await self._partitions.partitions()
         if cursor.number >= len(partitions) * self._shards:
             scrubbed.finished = kind == "idxi"
             cursor.stage, cursor.number, cursor.row_key = ("blobs" if kind == "idxi" else "idxi"), 0, ""

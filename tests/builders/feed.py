@@ -14,7 +14,7 @@ from shared.http.boundary import Boundary
 from shared.index import keys
 from shared.index.changes import ChangeOperation
 from shared.index.clock import HybridClock
-from shared.index.registry import Registry
+from shared.index.data_partitions import DataPartitions
 from shared.upkeep.cleanup import StudyCleanup
 from shared.upkeep.erasure import Erasure
 from tests.builders.functions import Function, handler_of
@@ -44,7 +44,7 @@ class FeedService(Service):
         self.topic = topic
         self.data_partitions = data_partitions
         self.clock = HybridClock(self.time)
-        self.registry = Registry(self.tables, self.clock, data_partitions=data_partitions, shards=SHARDS, spread=1)
+        self.partitions = DataPartitions(self.tables, self.clock)
         self.log = ChangeLog(self.tables)
         trash = Erasure(self.tables, self.clock, shards=SHARDS, retention_hours=0)
         self.sequencer = Sequencer(
@@ -54,7 +54,7 @@ class FeedService(Service):
             self.tables,
             self.log,
             self.sequencer,
-            partitions=self.registry,
+            partitions=self.partitions,
             publisher=topic,
             origin=EventOrigin("dicom.example", "/topics/dicom"),
             now=self.time,
@@ -68,14 +68,14 @@ class FeedService(Service):
         """A function of the room, behind a boundary that knows callers by token."""
         reader = ChangeFeedReader(
             ChangeFeed(self.log, self.sequencer, self.lookup, self.clock),
-            self.registry,
+            self.partitions,
             self.blobs,
             data_partitions=self.data_partitions,
             bulk_data_uris=True,
             character_set_as_stored=False,
         )
         boundary = Boundary(
-            settings(data_partitions=self.data_partitions, **fields), TokenAuthenticator(), self.registry
+            settings(data_partitions=self.data_partitions, **fields), TokenAuthenticator(), self.partitions
         )
         room = functions.blueprint(boundary, reader, self.sequencer, self.publication, shards=SHARDS)
         return handler_of(room, name)

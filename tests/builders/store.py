@@ -8,9 +8,9 @@ from shared.dicom.identifiers import InstanceIdentifier
 from shared.dicomweb.partitions import DEFAULT_KEY, DEFAULT_NAME, Partition
 from shared.dicomweb.versions import ApiVersion
 from shared.index.clock import HybridClock
+from shared.index.data_partitions import DataPartitions
 from shared.index.instances import InstanceIndex
 from shared.index.lookup import InstanceLookup
-from shared.index.registry import Registry
 from shared.index.values import StoredInstance
 from shared.ingest.ingest import Ingest
 from shared.ingest.ingest_settings import IngestSettings
@@ -61,12 +61,12 @@ class Service:
         clock = HybridClock(self.time)
         self.lookup = InstanceLookup(self.tables, shards=SHARDS)
         self.index = InstanceIndex(self.tables, clock, shards=SHARDS)
-        self.registry = Registry(self.tables, clock, data_partitions=data_partitions, shards=SHARDS, spread=1)
+        self.partitions = DataPartitions(self.tables, clock)
         self.ingest = Ingest(
             self.blobs,
             self.index,
             self.lookup,
-            self.registry,
+            self.partitions,
             rules=IngestSettings(**{"max_file_bytes": 1 << 40, **rules}),
             now=self.time,
             pause=self.time.pause,

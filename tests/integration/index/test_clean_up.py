@@ -18,10 +18,11 @@ from shared.dicomweb.partitions import Partition
 from shared.dicomweb.versions import ApiVersion
 from shared.index import keys
 from shared.index.clock import HybridClock
+from shared.index.data_partitions import DataPartitions
 from shared.index.instances import InstanceIndex
 from shared.index.lookup import InstanceLookup
 from shared.index.postings import study_postings
-from shared.index.registry import Registry
+from shared.index.store_settings import StoreSettingsRow
 from shared.index.summary import Summary
 from shared.ingest.ingest import Ingest
 from shared.ingest.ingest_settings import IngestSettings
@@ -54,19 +55,20 @@ class Store:
         clock = HybridClock(self.now)
         self.index = InstanceIndex(self.tables, clock, shards=SHARDS)
         self.lookup = InstanceLookup(self.tables, shards=SHARDS)
-        self.registry = Registry(self.tables, clock, data_partitions=False, shards=SHARDS, spread=1)
+        self.partitions = DataPartitions(self.tables, clock)
         rules = IngestSettings(max_file_bytes=1 << 40)
-        self.ingest = Ingest(self.blobs, self.index, self.lookup, self.registry, rules=rules, now=self.now)
+        self.ingest = Ingest(self.blobs, self.index, self.lookup, self.partitions, rules=rules, now=self.now)
         self.trash = Erasure(self.tables, clock, shards=SHARDS, retention_hours=72)
         log = ChangeLog(self.tables)
         self.sequencer = Sequencer(self.tables, clock, StudyCleanup(self.tables, self.trash), shards=SHARDS, log=log)
-        self.scrubber = Scrubber(self.tables, self.blobs, clock, self.registry, self.ingest.ensure, shards=SHARDS)
+        self.scrubber = Scrubber(self.tables, self.blobs, clock, self.partitions, self.ingest.ensure, shards=SHARDS)
 
     def now(self):
         return time.time() + self.hours * HOUR
 
     async def open(self):
-        await asyncio.gather(self.blobs.ensure_container(), self.registry.check_at_start())
+        await asyncio.gather(self.blobs.ensure_container(), self.tables.ensure_tables())
+        await StoreSettingsRow(self.tables, HybridClock(self.now), shards=SHARDS, spread=1).settings()
         return self
 
     async def close(self):

@@ -16,9 +16,10 @@ from shared.dicom.identifiers import InstanceIdentifier, ResourceIdentifier
 from shared.dicomweb.partitions import Partition
 from shared.index import keys
 from shared.index.clock import HybridClock
+from shared.index.data_partitions import DataPartitions
 from shared.index.instances import InstanceIndex
 from shared.index.lookup import InstanceLookup
-from shared.index.registry import Registry
+from shared.index.store_settings import StoreSettingsRow
 from shared.index.values import CommitOutcome, NewInstance
 from shared.storage.azure_tables import AzureTableStore
 from shared.storage.connection import StorageConnection
@@ -144,11 +145,14 @@ async def test_a_large_study_is_stored_read_deleted_and_forgotten(tables: AzureT
 
 
 async def test_the_shape_of_a_store_and_its_partitions_are_kept(tables: AzureTableStore) -> None:
-    def registry(shards: int) -> Registry:
-        return Registry(tables, HybridClock(time.time), data_partitions=True, shards=shards, spread=2)
+    clock = HybridClock(time.time)
 
-    await registry(SHARDS).check_at_start()
-    names = await asyncio.gather(*(registry(SHARDS).resolve(name, create=True) for name in ("A", "b", "a", "B")))
+    def row(shards: int) -> StoreSettingsRow:
+        return StoreSettingsRow(tables, clock, shards=shards, spread=2)
+
+    starts = await asyncio.gather(*(row(SHARDS).settings() for _ in range(4)))
+    assert len({settings.store_id for settings in starts}) == 1
+    names = await asyncio.gather(*(DataPartitions(tables, clock).resolve(name, create=True) for name in "AbaB"))
     assert len({partition.namespace for partition in names}) == 2
     with pytest.raises(Exception, match="shards"):
-        await registry(SHARDS + 1).check_at_start()
+        await row(SHARDS + 1).settings()

@@ -48,7 +48,7 @@ class Inbox:
             ingest=service.ingest,
             lookup=service.lookup,
             stored=service.blobs,
-            registry=service.registry,
+            partitions=service.partitions,
             audit=telemetry.AuditLog(),
             now=service.time,
             data_partitions=service.data_partitions,

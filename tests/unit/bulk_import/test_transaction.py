@@ -303,8 +303,8 @@ async def test_the_first_folder_names_the_partition_and_the_root_is_the_default_
     await inbox.drop("b.dcm", second.data)
     await inbox.drop("Microsoft.Default/c.dcm", third.data)
 
-    registry, lookup = inbox.service.registry, inbox.service.lookup
-    clinic = await registry.resolve("clinic-a", create=False)
+    partitions, lookup = inbox.service.partitions, inbox.service.lookup
+    clinic = await partitions.resolve("clinic-a", create=False)
     assert await lookup.instance(clinic, first.identifier, metadata=False)
     assert not await lookup.instance(PARTITION, first.identifier, metadata=False)
     for one in (second, third):

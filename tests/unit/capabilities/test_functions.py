@@ -1,5 +1,6 @@
 import json
 import re
+from datetime import UTC, datetime
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -9,12 +10,25 @@ from shared.capabilities.descriptions import matching_keys, operation, search_ke
 from shared.dicomweb.resources import FALLBACK, RESOURCES
 from shared.dicomweb.versions import ApiVersion
 from shared.errors import Unavailable
+from shared.index.store_settings import StoreSettings
 from tests.builders.functions import handler_of
 from tests.builders.http import boundary, field, settings
 
 
-def room(checks=None, **fields):
-    return functions.blueprint(boundary(**fields), settings(**fields), checks or {})
+def room(checks=None, store=None, **fields):
+    return functions.blueprint(boundary(**fields), settings(**fields), store or StoreRow(), checks or {})
+
+
+class StoreRow:
+    """The store's own row, if the tables answer."""
+
+    def __init__(self, *, answers=True):
+        self.answers = answers
+
+    async def settings(self):
+        if not self.answers:
+            raise Unavailable
+        return StoreSettings("5f" * 16, 16, 1, datetime(2026, 1, 1, tzinfo=UTC))
 
 
 async def openapi(version: str = "v2", **fields) -> dict:
@@ -179,6 +193,15 @@ async def test_conformance_tells_features_limits_resources_and_search_keys():
     assert {"name", "path", "methods", "consumes", "produces"} == set(facts["resources"][0])
     assert facts["resources"][0]["path"] == "/v2/partitions/{partition}/studies"
     assert "PatientID" in facts["searchKeys"]["study"]
+
+
+@pytest.mark.spec("CAP-2")
+async def test_conformance_tells_which_store_it_is_while_that_can_be_asked():
+    known = await handler_of(room(), "conformance").get("/v2/conformance")
+    unknown = await handler_of(room(store=StoreRow(answers=False)), "conformance").get("/v2/conformance")
+
+    assert json.loads(known.body)["storeId"] == "5f" * 16
+    assert (unknown.status, "storeId" in json.loads(unknown.body)) == (200, False)
 
 
 @pytest.mark.spec("CAP-2")

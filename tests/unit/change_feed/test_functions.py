@@ -176,7 +176,7 @@ async def test_what_was_stored_is_in_the_feed_at_once_without_anybody_numbering_
 @pytest.mark.spec("GEN-8", "DP-10", "PART-1")
 async def test_the_feed_is_of_all_partitions_and_names_them():
     service = FeedService(data_partitions=True)
-    ward = await service.registry.resolve("Ward-7", create=True)
+    ward = await service.partitions.resolve("Ward-7", create=True)
     one = InstanceIdentifier(new_uid(), new_uid(), new_uid())
     await service.append(logged(one, 1 << 16), logged(one, 1 << 17, namespace=ward.namespace))
 

@@ -92,7 +92,7 @@ async def test_an_update_is_told_as_one(service, topic):
 async def test_the_partition_is_named_as_clients_know_it(topic):
     service = FeedService(topic=topic, data_partitions=True)
     await service.publication.prepare()
-    ward = await service.registry.resolve("Ward-7", create=True)
+    ward = await service.partitions.resolve("Ward-7", create=True)
     await service.append(logged(file().identifier, 1 << 16, namespace=ward.namespace))
     await turn(service)
 

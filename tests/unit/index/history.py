@@ -16,7 +16,7 @@ from shared.index import keys
 from shared.index.clock import HybridClock
 from shared.index.instances import InstanceIndex
 from shared.index.lookup import InstanceLookup
-from shared.index.registry import STORE_ROW
+from shared.index.store_settings import STORE_ROW
 from shared.index.values import CommitOutcome, NewInstance
 from shared.storage.ports import Kind, Operation
 from shared.upkeep.cleanup import StudyCleanup
@@ -178,7 +178,7 @@ class World:
 
 
 class _Partitions:
-    """What the scrubber asks of the registry."""
+    """What the scrubber asks of the data partitions."""
 
     def __init__(self, known: Sequence[Partition]) -> None:
         self._known = known

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from shared.index.registry import STORE_ROW
+from shared.index.store_settings import STORE_ROW
 from shared.storage.ports import Operation
 from tests.unit.index.service import PARTITION, Service, commits
 

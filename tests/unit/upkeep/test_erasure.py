@@ -4,7 +4,7 @@ import pytest
 
 from shared.index.changes import ObsoleteBlob, cleanup_in
 from shared.index.due_work import HOUR_MS
-from shared.index.registry import STORE_ROW
+from shared.index.store_settings import STORE_ROW
 from shared.storage.ports import Operation
 from shared.upkeep.erasure import TOMBSTONE_MS
 from tests.unit.index.chaos import Crashed

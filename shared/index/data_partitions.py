@@ -1,4 +1,4 @@
-"""The data partitions, and what is fixed when a store is created (storage §2, dicomweb §3)."""
+"""The data partitions of a store (storage §2, dicomweb §3)."""
 
 from base64 import b32encode
 from collections.abc import Mapping
@@ -14,9 +14,6 @@ from shared.index.clock import HybridClock
 from shared.storage.optimistic import ROUNDS, pause
 from shared.storage.ports import Ambiguous, Entity, Operation, PreconditionFailed, TableStore, Value
 
-STORE_ROW = ("cfg", "store")
-"""The row of `conf` with the shape of the store and its creation."""
-
 _NAMES = "ns"
 _COUNTER = "!next"
 
@@ -28,33 +25,21 @@ def namespace_of(name: str) -> str:
     return b32encode(sha256(name.lower().encode()).digest()).decode().lower()[:12]
 
 
-class Registry:
-    """The data partitions of the store, and a cache of them: they are never renamed or removed (PART-9).
+class DataPartitions:
+    """The data partitions of the store, and a cache of them: they are never renamed or removed (PART-9)."""
 
-    `shards` and `spread` are the settings that must be those of the store.
-    """
-
-    def __init__(
-        self, tables: TableStore, clock: HybridClock, *, data_partitions: bool, shards: int, spread: int
-    ) -> None:
+    def __init__(self, tables: TableStore, clock: HybridClock) -> None:
         self._tables = tables
         self._clock = clock
-        self._data_partitions = data_partitions
-        self._shape = {"shards": shards, "spread": spread}
         self._known: dict[str, Partition] = {}
 
-    async def check_at_start(self) -> None:
-        """Create what a new store needs and compare the rest with the settings.
+    async def check_at_start(self, *, enabled: bool) -> None:
+        """Create Microsoft.Default. `enabled`: the setting DATA_PARTITIONS_ENABLED.
 
-        Raises Misconfigured: the service must not start (PART-8, storage §2).
+        Raises Misconfigured when there are others, which would be out of reach (PART-8): the service must not start.
         """
-        await self._tables.ensure_tables()
-        stored = await self._store_row()
-        for name, value in self._shape.items():
-            if stored[name] != value:
-                raise Misconfigured(f"The store was created with {name}={stored[name]}; the setting says {value}")
         await self._default()
-        if not self._data_partitions and len(await self.partitions()) > 1:
+        if not enabled and len(await self.partitions()) > 1:
             raise Misconfigured("The store holds several data partitions: DATA_PARTITIONS_ENABLED must be on")
 
     async def resolve(self, name: str, *, create: bool) -> Partition:
@@ -114,17 +99,6 @@ class Registry:
             with suppress(PreconditionFailed, Ambiguous):
                 await self._tables.commit("conf", operations)
         raise Unavailable("The data partition cannot be created")
-
-    async def _store_row(self) -> Mapping[str, Any]:
-        for attempt in range(ROUNDS):
-            await pause(attempt)
-            entity = await self._tables.get("conf", *STORE_ROW)
-            if entity:
-                return entity.properties
-            row = {**self._shape, "created": self._clock.now_ms()}
-            with suppress(PreconditionFailed, Ambiguous):
-                await self._tables.commit("conf", [Operation("insert", *STORE_ROW, row)])
-        raise Unavailable("The store cannot be set up")
 
     def _remember(self, entity: Entity) -> Partition:
         properties: Mapping[str, Any] = entity.properties

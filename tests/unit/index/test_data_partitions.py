@@ -1,4 +1,4 @@
-"""Data partitions, and what is fixed when a store is created (dicomweb §3, storage §2)."""
+"""Data partitions (dicomweb §3)."""
 
 import asyncio
 
@@ -6,21 +6,20 @@ import pytest
 
 from shared.errors import InvalidRequest, Misconfigured
 from shared.index.clock import HybridClock
-from shared.index.registry import Registry, namespace_of
+from shared.index.data_partitions import DataPartitions, namespace_of
 from shared.storage.ports import Ambiguous
 from tests.fakes.tables import MemoryTableStore
 
 
-def registry(tables: MemoryTableStore, *, data_partitions: bool = True, shards: int = 4, spread: int = 1) -> Registry:
-    clock = HybridClock(lambda: 1_800_000_000.0)
-    return Registry(tables, clock, data_partitions=data_partitions, shards=shards, spread=spread)
+def directory(tables: MemoryTableStore) -> DataPartitions:
+    return DataPartitions(tables, HybridClock(lambda: 1_800_000_000.0))
 
 
 @pytest.mark.spec("PART-7", "PART-10")
 async def test_a_new_store_has_the_default_partition_alone() -> None:
     tables = MemoryTableStore()
-    new = registry(tables)
-    await new.check_at_start()
+    new = directory(tables)
+    await new.check_at_start(enabled=True)
     [default] = await new.partitions()
     assert (default.key, default.name, default.namespace) == (1, "Microsoft.Default", "0")
     assert default.created.timestamp() == 1_800_000_000
@@ -30,10 +29,10 @@ async def test_a_new_store_has_the_default_partition_alone() -> None:
 @pytest.mark.spec("PART-12", "DP-4a")
 async def test_names_that_differ_in_case_are_one_partition_and_the_first_spelling_stays() -> None:
     tables = MemoryTableStore()
-    first = await registry(tables).resolve("Ward-7", create=True)
+    first = await directory(tables).resolve("Ward-7", create=True)
     assert first.name == "Ward-7"
-    assert await registry(tables).resolve("WARD-7", create=True) == first
-    assert await registry(tables).resolve("ward-7", create=False) == first
+    assert await directory(tables).resolve("WARD-7", create=True) == first
+    assert await directory(tables).resolve("ward-7", create=False) == first
     assert first.namespace == namespace_of("wArD-7")
     assert len(first.namespace) == 12
 
@@ -42,7 +41,7 @@ async def test_names_that_differ_in_case_are_one_partition_and_the_first_spellin
 @pytest.mark.parametrize("name", ["unknown", "", "a/b", "ä", "x" * 65])
 async def test_an_unknown_or_invalid_name_is_refused(name: str) -> None:
     with pytest.raises(InvalidRequest):
-        await registry(MemoryTableStore()).resolve(name, create=False)
+        await directory(MemoryTableStore()).resolve(name, create=False)
 
 
 @pytest.mark.spec("PART-4")
@@ -52,7 +51,7 @@ async def test_concurrent_creations_agree_and_keys_are_unique() -> None:
 
     tables = MemoryTableStore(before=yielding)
     names = ["one", "two", "ONE", "three", "Two"] * 3
-    found = await asyncio.gather(*(registry(tables).resolve(name, create=True) for name in names))
+    found = await asyncio.gather(*(directory(tables).resolve(name, create=True) for name in names))
     assert len({partition.namespace for partition in found}) == 3
     assert sorted({partition.key for partition in found}) == [2, 3, 4]
     assert len({(partition.namespace, partition.name) for partition in found}) == 3
@@ -67,13 +66,13 @@ async def test_a_creation_without_answer_is_resolved_by_reading() -> None:
             lost = True
             raise Ambiguous
 
-    partition = await registry(MemoryTableStore(after=lose)).resolve("one", create=True)
+    partition = await directory(MemoryTableStore(after=lose)).resolve("one", create=True)
     assert partition.key == 2
 
 
 async def test_a_known_partition_costs_no_request() -> None:
     tables = MemoryTableStore()
-    known = registry(tables)
+    known = directory(tables)
     await known.resolve("one", create=True)
     before = tables.requests
     await known.resolve("ONE", create=False)
@@ -83,34 +82,25 @@ async def test_a_known_partition_costs_no_request() -> None:
 @pytest.mark.spec("PART-8")
 async def test_the_service_does_not_start_without_partitions_when_there_are_several() -> None:
     tables = MemoryTableStore()
-    await registry(tables).check_at_start()
-    await registry(tables, data_partitions=False).check_at_start()
-    await registry(tables).resolve("one", create=True)
+    await directory(tables).check_at_start(enabled=True)
+    await directory(tables).check_at_start(enabled=False)
+    await directory(tables).resolve("one", create=True)
     with pytest.raises(Misconfigured):
-        await registry(tables, data_partitions=False).check_at_start()
-    await registry(tables).check_at_start()
-
-
-@pytest.mark.parametrize("changed", [{"shards": 8}, {"spread": 64}])
-async def test_the_service_does_not_start_on_a_store_of_another_shape(changed: dict[str, int]) -> None:
-    tables = MemoryTableStore()
-    await registry(tables).check_at_start()
-    await registry(tables).check_at_start()
-    with pytest.raises(Misconfigured):
-        await registry(tables, **changed).check_at_start()
+        await directory(tables).check_at_start(enabled=False)
+    await directory(tables).check_at_start(enabled=True)
 
 
 async def test_two_names_of_one_digest_never_share_data(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shared.index.registry.namespace_of", lambda name: "aaaaaaaaaaaa")
+    monkeypatch.setattr("shared.index.data_partitions.namespace_of", lambda name: "aaaaaaaaaaaa")
     tables = MemoryTableStore()
-    await registry(tables).resolve("one", create=True)
+    await directory(tables).resolve("one", create=True)
     with pytest.raises(InvalidRequest):
-        await registry(tables).resolve("two", create=True)
+        await directory(tables).resolve("two", create=True)
 
 
 async def test_a_namespace_leads_back_to_its_partition() -> None:
     tables = MemoryTableStore()
-    partition = await registry(tables).resolve("one", create=True)
-    assert await registry(tables).by_namespace(partition.namespace) == partition
-    assert (await registry(tables).by_namespace("0")).key == 1
-    assert await registry(tables).by_namespace("nothing") is None
+    partition = await directory(tables).resolve("one", create=True)
+    assert await directory(tables).by_namespace(partition.namespace) == partition
+    assert (await directory(tables).by_namespace("0")).key == 1
+    assert await directory(tables).by_namespace("nothing") is None
