@@ -4,7 +4,6 @@ import argparse
 import asyncio
 import contextlib
 import json
-import logging
 import os
 import signal
 import sys
@@ -19,9 +18,8 @@ from devhost.azurite.emulator import Azurite, Ports
 from devhost.data_folder import SERVICE_FILE, DataFolder, ServiceFile
 from devhost.event_grid.topics import RetryPolicy
 from devhost.host.functions_host import DevHost, HostArguments
+from devhost.log import set_up
 from devhost.settings import Unusable, needs_emulator, read_settings, settings_file, with_storage
-
-log = logging.getLogger("devhost")
 
 _ROOT: Final = Path(__file__).resolve().parent.parent
 
@@ -183,10 +181,7 @@ async def _run(arguments: argparse.Namespace) -> None:
 def main() -> int:
     """Run the host; the answer is the exit code."""
     arguments = _arguments()
-    logging.basicConfig(
-        level=arguments.log_level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
-    logging.getLogger("azure").setLevel(logging.WARNING)
+    set_up(arguments.log_level)
     try:
         asyncio.run(_run(arguments))
     except Unusable as error:

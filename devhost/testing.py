@@ -27,6 +27,7 @@ from aiohttp import ClientError, ClientSession
 
 from devhost.azurite.emulator import Azurite, Ports
 from devhost.data_folder import process_exists
+from devhost.log import LOST
 
 _ROOT: Final = Path(__file__).resolve().parent.parent
 _START_SECONDS: Final = 120.0
@@ -59,6 +60,11 @@ class RunningService:
     def log_text(self) -> str:
         """What is in it."""
         return self.log_path.read_text(encoding="utf-8", errors="replace")
+
+    @property
+    def kept_log_text(self) -> str:
+        """The lines of it that Application Insights would be given on Azure, and the host's own."""
+        return "".join(line for line in self.log_text.splitlines(keepends=True) if LOST not in line)
 
     @property
     def host_pid(self) -> int:

@@ -17,7 +17,8 @@ from devhost.event_grid.subscriptions import EVENTS_TOPIC, WEBHOOKS_FILE, read_w
 from devhost.event_grid.topics import RetryPolicy
 from devhost.functions import Function, read_functions
 from devhost.host.admin import Admin, topic_path
-from devhost.host.http_front import Front, http_server
+from devhost.host.http_front import Front
+from devhost.host.http_server import HttpServer
 from devhost.host.listeners import Listeners
 from devhost.host.routes import InvalidTemplate, Route, Router
 from devhost.settings import DEFAULT_BODY_LIMIT, Unusable, read_host_json, resolved
@@ -208,7 +209,7 @@ class _Site:
         self._front = front
 
     def server(self) -> web.Server:
-        return http_server(self._handle)
+        return HttpServer(self._handle)
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         if self._front is None:

@@ -17,14 +17,15 @@ from multidict import CIMultiDict, istr
 from yarl import URL
 
 from devhost.functions import Function
+from devhost.host.http_server import LONGEST_FIELD, LONGEST_URL, READ_BUFFER, url_too_long
 from devhost.host.routes import Match, Router, forwarded_target
+from devhost.log import described
 from devhost.worker.channel import Invocation, Outcome
 from devhost.worker.invoker import log_end, log_start
 from devhost.worker.pool import NoWorker, Worker, WorkerEnded, WorkerPool
 
 log = logging.getLogger("devhost")
 
-type Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 type Inner = Callable[[web.BaseRequest, str], Awaitable[web.StreamResponse | None]]
 """Answers the host's own paths; None when the path is none of them."""
 
@@ -35,11 +36,9 @@ _NOT_FORWARDED: Final = tuple(
 _NOT_SENT_ON: Final = (*_NOT_FORWARDED, istr("expect"), _INVOCATION_ID)
 _SMALL: Final = 1 << 16
 """Responses of up to so many bytes are sent in one piece."""
-_CHUNK: Final = 1 << 18
 _IDLE_SECONDS: Final = 240.0
 _KEPT_ALIVE_SECONDS: Final = 3.0
 """Less than the five seconds after which the worker's server closes an idle connection."""
-_LONGEST_FIELD: Final = 1 << 15
 _LONGEST_LINE: Final = 1 << 13
 
 
@@ -76,19 +75,6 @@ class _Body(AsyncIterablePayload):
             yield chunk
 
 
-def http_server(handle: Handler) -> web.Server:
-    """The aiohttp server of a host, to be run by a `web.ServerRunner`."""
-    return web.Server(
-        handle,
-        handler_cancellation=True,
-        access_log=None,
-        auto_decompress=False,
-        read_bufsize=_CHUNK,
-        max_field_size=_LONGEST_FIELD,
-        max_line_size=_LONGEST_LINE,
-    )
-
-
 class Front:
     """Serves HTTP for the functions of an app."""
 
@@ -106,8 +92,8 @@ class Front:
             auto_decompress=False,
             cookie_jar=DummyCookieJar(),
             timeout=ClientTimeout(total=None, sock_read=_IDLE_SECONDS),
-            read_bufsize=_CHUNK,
-            max_field_size=_LONGEST_FIELD,
+            read_bufsize=READ_BUFFER,
+            max_field_size=LONGEST_FIELD,
             max_line_size=_LONGEST_LINE,
             skip_auto_headers=(hdrs.ACCEPT, hdrs.ACCEPT_ENCODING, hdrs.CONTENT_TYPE, hdrs.USER_AGENT),
         )
@@ -121,6 +107,10 @@ class Front:
         self.under_way += 1
         try:
             target = request.raw_path
+            if len(target.encode(errors="surrogateescape")) > LONGEST_URL:
+                return url_too_long()
+            if request.method == hdrs.METH_CONNECT:
+                return _no_proxy()
             own = await self._inner(request, target)
             if own is not None:
                 return own
@@ -147,7 +137,8 @@ class Front:
         started = log_start(function, invocation.id, "This function was programmatically called via the host APIs.")
         outcome = worker.invoke(invocation)
         try:
-            response = await self._forward(request, worker, invocation.id)
+            with worker.exchange():
+                response = await self._forward(request, worker, invocation.id)
         except asyncio.CancelledError:
             worker.abandon(invocation.id)
             raise
@@ -156,6 +147,8 @@ class Front:
             log_end(function, invocation.id, started, "the exchange with the worker failed")
             return web.Response(status=500)
         _when_done(outcome, lambda error: log_end(function, invocation.id, started, error))
+        if not outcome.done():
+            worker.end(invocation.id)
         return response
 
     async def _forward(self, request: web.BaseRequest, worker: Worker, invocation_id: str) -> web.StreamResponse | None:
@@ -181,12 +174,19 @@ class Front:
             if body is not None and body.too_large:
                 log.error("A request body is over FUNCTIONS_REQUEST_BODY_SIZE_LIMIT")  # noqa: TRY400 - no fault of ours
             elif request.transport is not None:
-                log.error("Failed to proxy a request: %r", error)  # noqa: TRY400 - the worker has the trace
+                log.error("Failed to proxy a request: %s", described(error))  # noqa: TRY400 - the worker has the trace
             if response is None or not response.prepared:
                 return None
             if request.transport is not None:
                 request.transport.abort()
             return response
+
+
+def _no_proxy() -> web.Response:
+    """The answer to CONNECT, after which nothing that follows would be HTTP."""
+    response = web.Response(status=405)
+    response.force_close()
+    return response
 
 
 def _response_head(upstream: ClientResponse) -> web.StreamResponse:

@@ -8,7 +8,7 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -56,6 +56,7 @@ class Worker:
         self._pipe = -1
         self._numbers = itertools.count(1)
         self._answers: dict[int, tuple[asyncio.Future[Any], float]] = {}
+        self._exchanges: dict[int, float] = {}
         self.ended = asyncio.Event()
         self.http = ""
         self.loaded = Loaded([], "")
@@ -149,10 +150,28 @@ class Worker:
         """Say that the HTTP request of an invocation may never come."""
         self._channel.send(("abandon", 0, invocation_id))
 
+    def end(self, invocation_id: str) -> None:
+        """Say that an invocation has been answered: if it does not end by itself, it is ended."""
+        self._channel.send(("end", 0, invocation_id))
+
+    @contextlib.contextmanager
+    def exchange(self) -> Iterator[None]:
+        """An HTTP exchange with this worker: its invocation lasts as long, the body of the response included."""
+        number = next(self._numbers)
+        self._exchanges[number] = time.monotonic()
+        try:
+            yield
+        finally:
+            del self._exchanges[number]
+
     @property
     def busy_since(self) -> float | None:
         """When the oldest invocation under way began, on the monotonic clock; None without one."""
-        return next((started for _, started in self._answers.values()), None)
+        started = [next(iter(times), None) for times in (self._invoked(), self._exchanges.values())]
+        return min((moment for moment in started if moment is not None), default=None)
+
+    def _invoked(self) -> Iterator[float]:
+        return (started for _, started in self._answers.values())
 
     def kill(self) -> None:
         """End the process at once."""

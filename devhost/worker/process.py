@@ -15,12 +15,18 @@ from datetime import timedelta
 from typing import Any, Final, Never
 
 from devhost.functions import FunctionDescription
+from devhost.log import LOST
 from devhost.worker import rpc
 from devhost.worker.channel import Channel, Invocation, Loaded, Outcome, Value
 
 _LOOPBACK: Final = "127.0.0.1"
 _ABANDONED_AFTER: Final = 1.0
 """Seconds after which an invocation whose client has gone stops waiting for its HTTP request."""
+
+_NEVER_ARRIVED: Final = "the client went away before its request arrived"
+_ANSWERED: Final = "the request was answered without the function, or before it ended; the invocation was ended"
+_RUNTIME_LOGGERS: Final = ("azure_functions_runtime", "devhost")
+"""Their lines are the worker's own: the Functions host keeps them whenever they are written."""
 
 
 def typed_data(value: Value) -> rpc.TypedData:
@@ -56,12 +62,14 @@ def _described(metadata: rpc.RpcFunctionMetadata) -> FunctionDescription:
 class Worker:
     """The runtime and the invocations under way."""
 
-    def __init__(self, app: str) -> None:
+    def __init__(self, app: str, running: set[str]) -> None:
+        """`running` is kept up to date: the ids of the invocations that the host knows as running."""
         import azure_functions_runtime as runtime  # takes a third of a second, so not for importers of this module
 
         self._runtime: Any = runtime
         self._runtime.start_threadpool_executor()
         self._app = app
+        self._running = running
         self._properties = {"host": _LOOPBACK, "protos": rpc}
         self._waiting: dict[str, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -80,6 +88,9 @@ class Worker:
         kind, number, content = message
         if kind == "abandon":
             asyncio.get_running_loop().call_later(_ABANDONED_AFTER, self._abandon, content)
+            return
+        if kind == "end":
+            asyncio.get_running_loop().call_later(_ABANDONED_AFTER, self._end, content, _ANSWERED)
             return
         task = asyncio.create_task(self._answer(kind, number, content))
         self._tasks.add(task)
@@ -121,11 +132,13 @@ class Worker:
                 retry_count=invocation.retry_count, max_retry_count=invocation.max_retry_count
             ),
         )
+        self._running.add(invocation.id)
         try:
             answer = await self._runtime.invocation_request(self._envelope(invocation_request=request))
-        except asyncio.CancelledError:
-            return Outcome("the client went away before its request arrived")
+        except asyncio.CancelledError as reason:
+            return Outcome(str(reason) or "cancelled")
         finally:
+            self._running.discard(invocation.id)
             self._waiting.pop(invocation.id, None)
         if answer.result.status == rpc.StatusResult.Success:
             return Outcome()
@@ -134,21 +147,31 @@ class Worker:
 
     def _abandon(self, invocation_id: str) -> None:
         """End an invocation that would wait for ever: its HTTP request never reached the server of this process."""
+        reference = _references().get(invocation_id)
+        if reference is None or not reference.http_request_available_event.is_set():
+            self._end(invocation_id, _NEVER_ARRIVED)
+
+    def _end(self, invocation_id: str, reason: str) -> None:
+        """End an invocation, if it has not ended yet."""
         task = self._waiting.get(invocation_id)
-        coordinator = getattr(sys.modules.get("azure_functions_runtime.http_v2"), "http_coordinator", None)
-        references = getattr(coordinator, "_context_references", {})
-        reference = references.get(invocation_id)
-        if task is not None and (reference is None or not reference.http_request_available_event.is_set()):
-            task.cancel()
-            references.pop(invocation_id, None)
+        if task is not None:
+            task.cancel(reason)
+            _references().pop(invocation_id, None)
 
 
-def _log(number: str, level: str) -> None:
+def _references() -> dict[str, Any]:
+    """The runtime's own record of the HTTP requests of invocations."""
+    coordinator = getattr(sys.modules.get("azure_functions_runtime.http_v2"), "http_coordinator", None)
+    return getattr(coordinator, "_context_references", {})
+
+
+def _log(number: str, level: str, running: set[str]) -> None:
     import azure_functions_runtime as runtime
 
     def tag(record: logging.LogRecord) -> bool:
         invocation = runtime.invocation_id_cv.get()
-        record.invocation = f" [{invocation}]" if invocation else ""
+        own = record.name.startswith(_RUNTIME_LOGGERS)
+        record.invocation = f" [{invocation}]" if invocation in running else "" if own else f" [{LOST}]"
         return True
 
     handler = logging.StreamHandler(sys.stderr)
@@ -177,8 +200,8 @@ def _exit(code: int) -> Never:
     os._exit(code)  # threads of the app must not keep the process
 
 
-async def _run(sock: int, app: str) -> None:
-    worker = Worker(app)
+async def _run(sock: int, app: str, running: set[str]) -> None:
+    worker = Worker(app, running)
     await worker.connect(socket.socket(fileno=sock))
     await worker.ended.wait()
     _exit(0)
@@ -190,9 +213,10 @@ def main(arguments: list[str]) -> None:
     threading.Thread(target=_die_with_host, args=(int(pipe),), daemon=True).start()
     sys.path.insert(0, app)
     os.chdir(app)
-    _log(number, level)
+    running: set[str] = set()
+    _log(number, level, running)
     try:
-        asyncio.run(_run(int(sock), app))
+        asyncio.run(_run(int(sock), app, running))
     except BaseException:
         logging.getLogger("devhost").exception("The worker failed")
         _exit(1)

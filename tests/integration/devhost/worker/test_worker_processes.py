@@ -165,3 +165,14 @@ async def test_a_function_that_outlives_its_timeout_costs_its_worker(tmp_path: P
             assert response.status == 500
         assert time.monotonic() - began < 30, "long before the function would have ended"
         assert await _pid(client, service) not in before
+
+
+async def test_the_body_of_a_response_counts_for_the_timeout_of_its_function(tmp_path: Path) -> None:
+    settings = {"AzureFunctionsJobHost__functionTimeout": "00:00:01"}
+    async with running_service(APPS / "http", settings) as service, ClientSession() as client:
+        before = await service.worker_pids()
+        async with client.get(f"{service.url}/drip/1000") as response:
+            assert response.status == 200
+            with pytest.raises(ClientError):
+                await response.read()
+        assert await _pid(client, service) not in before

@@ -15,6 +15,7 @@ logging.getLogger("azure.functions").setLevel(logging.WARNING)
 app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 _BLOCK = bytes(range(256)) * 1024
 _log = logging.getLogger("app")
+_background: set[asyncio.Task[None]] = set()
 
 
 def _note(text: str) -> None:
@@ -126,6 +127,20 @@ async def boom_midway(req: Request) -> StreamingResponse:
         raise RuntimeError("midway")
 
     return StreamingResponse(body())
+
+
+@app.route(route="log/{text}", methods=["GET"])
+async def log(req: Request) -> Response:
+    """Writes one line while it runs, and one from a task that outlives it."""
+    text = req.path_params["text"]
+    _log.warning("inside %s", text)
+
+    async def afterwards() -> None:
+        await asyncio.sleep(0.2)
+        _log.warning("outside %s", text)
+
+    _background.add(asyncio.create_task(afterwards()))
+    return Response("logged")
 
 
 @app.route(route="crash", methods=["GET"])
