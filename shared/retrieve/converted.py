@@ -126,4 +126,12 @@ def _transcoded(workshop: Workshop, data: bytes, target: str) -> TranscodedFile:
     frames = file.frames
     if frames is None and file.pixel_data is not None and file.transfer_syntax_uid not in NATIVE:
         frames = mapped_frames(data, file)
-    return transcode_file(data, file, frames, target, inflated_limit=workshop.largest_file, pixel_limit=workshop.memory)
+    return transcode_file(
+        data,
+        file,
+        frames,
+        target,
+        inflated_limit=workshop.largest_file,
+        pixel_limit=workshop.memory,
+        decoder=workshop.codecs.decode,
+    )

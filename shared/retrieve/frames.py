@@ -351,11 +351,19 @@ class _FrameReader:
 
         async def work() -> bytes:
             return await self.workshop.run(
-                lambda: transcode_frame(frame, conversion.pixels, conversion.source, conversion.target)
+                lambda: transcode_frame(
+                    frame,
+                    conversion.pixels,
+                    conversion.source,
+                    conversion.target,
+                    decoder=self.workshop.codecs.decode,
+                )
             )
 
         key = (self.blob, conversion.target, place)
-        return (await self.workshop.make(key, frame_memory(conversion.pixels, len(frame)), work)).value
+        return (
+            await self.workshop.make(key, frame_memory(conversion.pixels, conversion.source, len(frame)), work)
+        ).value
 
     async def read(self, batch: Sequence[_Span]) -> list[FrameBody]:
         """The frames at `batch`. Raises BlobNotFound, DamagedPixelData."""

@@ -6,17 +6,17 @@ Only the bytes of the frame are read, and of the file's head where it holds look
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
+from shared.codec_process.processes import CodecProcesses
 from shared.dicom.errors import Unconvertible
 from shared.dicom.identifiers import ResourceIdentifier
-from shared.dicom.pixels.frame_decoding import FRAME_LIMIT, Decoded, check_source, decode
+from shared.dicom.pixels.frame_decoding import FRAME_LIMIT, check_source
 from shared.dicom.pixels.image_pixels import ImagePixels, image_pixels
-from shared.dicom.pixels.presentation import NO_TABLES, Tables, needs_tables, presentation, tables_of
-from shared.dicom.pixels.rendering import encoded, fitted, in_srgb, picture
-from shared.dicom.pixels.transcoding import frame_memory
+from shared.dicom.pixels.presentation import NO_TABLES, Tables, needs_tables, presentation
+from shared.dicom.pixels.rendering import encoded, fitted, in_srgb, picture, rendering_memory
 from shared.dicom.transfer_syntaxes import DEFLATED, EXPLICIT_LITTLE_ENDIAN, NATIVE
 from shared.dicomweb.partitions import Partition
 from shared.errors import NotFound
@@ -30,8 +30,9 @@ from shared.retrieve.request import AS_STORED, OCTET_STREAM, Resource, TransferS
 from shared.retrieve.unmapped_frames import UnmappedFrames
 from shared.storage.ports import BlobNotFound
 
-_PIXEL_BYTES: Final = 48
-"""Memory for one pixel on its way to a picture: values with a fraction, three colours, copies."""
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
 _LARGEST_HEAD: Final = 32 * 1024 * 1024
 _SERIES_NUMBER, _INSTANCE_NUMBER = "00200011", "00200013"
 
@@ -125,27 +126,40 @@ async def _rendered(  # noqa: PLR0917 - everything that makes a picture what it 
     frame = body if isinstance(body, bytes) else await _joined(body)
     pixels, workshop = image.pixels, sources.workshop
     area = 0 if look.viewport is None else look.viewport.width * look.viewport.height
-    needed = frame_memory(pixels, len(frame)) + _PIXEL_BYTES * (pixels.rows * pixels.columns + area)
+    needed = rendering_memory(pixels, image.instance.transfer_syntax_uid, len(frame), area)
 
     async def work() -> bytes:
-        return await workshop.run(lambda: _picture(image, tables, number, frame, media_type, look))
+        return await workshop.run(lambda: _picture(workshop.codecs, image, tables, number, frame, media_type, look))
 
     return (await workshop.make((image.instance.blob, number, media_type, look), needed, work)).value
 
 
 def _picture(  # noqa: PLR0917 - as above
-    image: Renderable, tables: Tables, number: int, frame: bytes, media_type: str, look: Appearance
+    codecs: CodecProcesses,
+    image: Renderable,
+    tables: Tables,
+    number: int,
+    frame: bytes,
+    media_type: str,
+    look: Appearance,
 ) -> bytes:
     stored = image.instance.transfer_syntax_uid
-    decoded: Decoded = decode(frame, EXPLICIT_LITTLE_ENDIAN if stored in NATIVE else stored, image.pixels)
+    decoded = codecs.decode(frame, EXPLICIT_LITTLE_ENDIAN if stored in NATIVE else stored, image.pixels)
     how = presentation(image.attributes, number, tables)
     shown = fitted(picture(decoded, how, look.window), look.viewport)
     profile = tables.profile if look.profile == "yes" else None
     if look.profile == "srgb":
-        shown, profile = in_srgb(shown, tables.profile)
+        shown, profile = _in_srgb(codecs, shown, tables.profile)
     if profile is not None and shown.mode != "RGB":
         profile = None  # it describes colours
     return encoded(shown, media_type, look.quality, profile)
+
+
+def _in_srgb(codecs: CodecProcesses, shown: "Image", profile: bytes | None) -> tuple["Image", bytes]:
+    """A profile of the file is read in another process."""
+    if profile is None or shown.mode != "RGB":
+        return in_srgb(shown, None)
+    return codecs.in_srgb(shown, profile)
 
 
 async def _joined(body: FrameBody) -> bytes:
@@ -169,7 +183,7 @@ async def _tables(sources: Sources, image: Renderable) -> Tables:
     if end is not None and end > _LARGEST_HEAD:
         raise Unconvertible("The data set of the instance is too large to be rendered.")
     head = await sources.blobs.read(instance.blob, 0, instance.length if end is None else end)
-    return await sources.workshop.run(lambda: tables_of(head))
+    return await sources.workshop.run(lambda: sources.workshop.codecs.tables(head))
 
 
 async def _end_of_head(sources: Sources, instance: StoredInstance) -> int | None:

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
+from shared.codec_process.processes import CodecProcesses
 from shared.errors import NotAcceptable, Unavailable
 
 _PATIENCE_SECONDS: Final = 60.0
@@ -35,6 +36,7 @@ class Workshop:
     def __init__(self, memory: int = _MEMORY, largest_file: int = _LARGEST_FILE) -> None:
         self.memory = memory
         self.largest_file = largest_file
+        self.codecs = CodecProcesses()
         self._free = memory
         self._queue: deque[tuple[int, asyncio.Future[None]]] = deque()
         self._making: dict[Hashable, asyncio.Task[Made[Any]]] = {}

@@ -6,6 +6,8 @@ import struct
 from dataclasses import dataclass
 from typing import Final
 
+from shared.dicom.pixels.jpeg_2000 import BadCodestream, read_header
+
 _SOI: Final = b"\xff\xd8"
 _SOC: Final = b"\xff\x4f\xff\x51"
 _JP2: Final = b"\x00\x00\x00\x0cjP  "
@@ -14,19 +16,15 @@ _END: Final = b"\xff\xd9"
 _TAIL: Final = 32
 """Bytes at the end of a frame in which its end may be: padding may follow."""
 _MAX_MARKERS: Final = 4096
-_MAX_TILES: Final = 16_384
-_MAX_BLOCKS: Final = 1 << 20
-"""Tiles and code blocks of which a decoder keeps a record each."""
+_MAX_SCANS: Final = 128
+"""Scans of a JPEG or JPEG-LS frame: a decoder passes over all samples for each, and real encoders make ten or so."""
+_SCAN: Final = b"\xff\xda"
 
 _BASELINE_TO_PROGRESSIVE = frozenset({0xC0, 0xC1, 0xC2})
 _LOSSLESS = 0xC3
 _JPEG_LS = 0xF7
 _OTHER_FRAMES = frozenset({0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF})
 _WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xD9)})
-
-
-class BadCodestream(Exception):
-    """The bytes are not a whole codestream of the kind that they should be. The text names no values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +57,8 @@ def read_codestream(data: bytes) -> Codestream:
     try:
         if data.startswith(_SOI):
             found = _jpeg(data)
+            if data.count(_SCAN) > _MAX_SCANS:  # entropy-coded data cannot contain the marker
+                raise BadCodestream("The codestream has too many scans.")
             if _END not in data[-_TAIL:]:
                 raise BadCodestream("The codestream has no end.")
             return found
@@ -134,41 +134,15 @@ def _jpeg_frame(frame: tuple[int, int, int, int, int], adobe: int | None, *, nea
 
 
 def _jpeg_2000(data: bytes) -> Codestream:
-    length, _, right, bottom, left, top, tile_width, tile_height = struct.unpack_from(">HHLLLLLL", data, 4)
-    (samples,) = struct.unpack_from(">H", data, 40)
-    columns, rows = right - left, bottom - top
-    components = [struct.unpack_from(">BBB", data, 42 + 3 * n) for n in range(min(samples, 8))]
-    if columns < 1 or rows < 1 or not components or samples > len(components) or not (tile_width and tile_height):
-        raise BadCodestream("The size of the codestream is impossible.")
-    if len(set(components)) > 1 or components[0][1:] != (1, 1):
-        raise BadCodestream("The components of the codestream differ.")
-    if -(-right // tile_width) * -(-bottom // tile_height) > _MAX_TILES:
-        raise BadCodestream("The codestream has too many tiles.")
-    transform, irreversible, block = _coding_style(data, 4 + length)
-    if columns * rows * samples // block > _MAX_BLOCKS:
-        raise BadCodestream("The codestream has too many blocks.")
-    depth = components[0][0]
+    found = read_header(data)
     return Codestream(
         "jpeg-2000",
-        columns,
-        rows,
-        samples,
-        bits=(depth & 0x7F) + 1,
-        signed=depth > 0x7F,
-        lossy=irreversible,
+        found.columns,
+        found.rows,
+        found.components,
+        bits=found.bits,
+        signed=found.signed,
+        lossy=found.irreversible,
         ended=_END in data[-_TAIL:],
-        component_transform=transform,
+        component_transform=found.component_transform,
     )
-
-
-def _coding_style(data: bytes, at: int) -> tuple[bool, bool, int]:
-    """Whether the components are transformed together, whether that loses something, and pixels of a code block."""
-    for _ in range(_MAX_MARKERS):
-        marker, length = struct.unpack_from(">HH", data, at)
-        if marker == 0xFF52:
-            _, _, _, multiple, _, width, height, _, wavelet = struct.unpack_from(">BBHBBBBBB", data, at + 4)
-            return multiple == 1, wavelet == 0, 1 << ((width & 15) + (height & 15) + 4)
-        if marker in {0xFF90, 0xFF93} or marker < 0xFF00 or length < 2:
-            break
-        at += 2 + length
-    raise BadCodestream("The codestream does not say how it is coded.")

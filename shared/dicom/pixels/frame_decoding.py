@@ -3,12 +3,14 @@
 numpy and the codecs are imported on first use: a process that only stores and searches never loads them.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from shared.dicom.errors import Unconvertible
-from shared.dicom.pixels.codestreams import BadCodestream, Codestream, read_codestream, without_boxes
+from shared.dicom.pixels.codestreams import Codestream, read_codestream, without_boxes
 from shared.dicom.pixels.image_pixels import ImagePixels
+from shared.dicom.pixels.jpeg_2000 import BadCodestream
 from shared.dicom.transfer_syntaxes import (
     ENCAPSULATED_UNCOMPRESSED,
     HTJ2K_FAMILY,
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 FRAME_LIMIT: Final = 1 << 28
 """Largest frame in bytes, decoded, that is converted at all."""
 
+_CODEC_BYTES_PER_SAMPLE: Final = 16
+"""Codecs work in 32 bits a sample, twice, and make the result beside it."""
 _RLE_HEADER: Final = 64
 _KINDS: Final = (
     (JPEG_LOSSY_FAMILY, "jpeg"),
@@ -52,6 +56,10 @@ class Decoded:
     """Whether the codestream had lost something."""
 
 
+type Decoder = Callable[[bytes, str, ImagePixels], Decoded]
+"""What `decode` is; the service has it done in another process."""
+
+
 def check_source(pixels: ImagePixels, syntax: str) -> None:
     """Raises Unconvertible where no frame of such pixels in the transfer syntax `syntax` can be decoded."""
     if syntax not in SOURCES:
@@ -65,6 +73,13 @@ def check_source(pixels: ImagePixels, syntax: str) -> None:
         raise Unconvertible("The photometric interpretation does not suit native pixels.")
     if pixels.subsampled and (pixels.columns % 2 or pixels.bits_allocated != 8) and native:
         raise Unconvertible("Subsampled pixels need an even number of columns of 8 bits.")
+
+
+def codec_memory(pixels: ImagePixels, syntax: str) -> int:
+    """Bytes that a codec takes while it decodes one frame, its result included."""
+    if syntax in NATIVE or syntax == ENCAPSULATED_UNCOMPRESSED:
+        return 0
+    return _CODEC_BYTES_PER_SAMPLE * pixels.rows * pixels.columns * pixels.samples
 
 
 def decode(frame: bytes, syntax: str, pixels: ImagePixels) -> Decoded:

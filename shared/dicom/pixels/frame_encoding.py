@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 _QUALITY: Final = 90
 _RLE_SEGMENTS: Final = 15
+_SMALLEST_BUFFER: Final = 4096
+"""Bytes for the headers of a codestream of a few pixels."""
 _WITHOUT_SIGN: Final = JPEG_LOSSLESS_FAMILY | JPEG_LS_FAMILY | {RLE_LOSSLESS}
 """Syntaxes that code two's complement numbers as they code any others."""
 
@@ -112,7 +114,9 @@ def _codestream(samples: "NDArray[np.unsignedinteger[Any]]", pixels: ImagePixels
     if syntax in JPEG_LOSSLESS_FAMILY:
         return _lossless_jpeg(samples, pixels)
     if syntax in JPEG_LS_FAMILY:
-        return bytes(imagecodecs.jpegls_encode(samples, level=0, bitspersample=bits))
+        # The codec's own buffer is too small for noise, which no coding makes smaller.
+        room = 2 * samples.nbytes + _SMALLEST_BUFFER
+        return bytes(imagecodecs.jpegls_encode(samples, level=0, bitspersample=bits, out=room))
     transform = pixels.photometric == "RGB"
     if syntax in JPEG_2000_FAMILY:
         return bytes(

@@ -3,11 +3,12 @@
 Modality table or rescale, VOI table or window, inversion of MONOCHROME1, palette, YBR to RGB; then the viewport.
 """
 
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from shared.dicom.errors import Unconvertible
-from shared.dicom.pixels.frame_decoding import Decoded
+from shared.dicom.pixels.frame_decoding import Decoded, codec_memory
 from shared.dicom.pixels.image_pixels import ImagePixels
 from shared.dicom.pixels.lookup_tables import LookupTable
 from shared.dicom.pixels.presentation import Presentation, Window
@@ -18,6 +19,12 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 _WHITE: Final = 255
+_BAND: Final = 1 << 18
+"""Pixels that are converted at a time: what a conversion needs on its way is bounded by them, not by the frame."""
+_BAND_MEMORY: Final = 128 * _BAND
+"""Bytes that converting one band takes: fractions, three colours, copies."""
+_PICTURE_BYTES: Final = 6
+"""Bytes that a pixel of a picture takes at its peak: three colours, in the array and in the image that is encoded."""
 _TABLE_BITS: Final = 16
 """Up to this many bits there is a table from every value to its grey level."""
 _FULL_RANGE: Final = ((1.0, 0.0, 1.402), (1.0, -0.114 * 1.772 / 0.587, -0.299 * 1.402 / 0.587), (1.0, 1.772, 0.0))
@@ -35,6 +42,12 @@ class Viewport:
     flip_vertically: bool = False
 
 
+def rendering_memory(pixels: ImagePixels, source: str, length: int, area: int) -> int:
+    """Bytes that rendering one frame of `length` bytes in a viewport of `area` pixels takes at its peak (REND-13)."""
+    samples = 2 * pixels.frame_bytes + codec_memory(pixels, source)
+    return length + samples + _PICTURE_BYTES * (pixels.rows * pixels.columns + 2 * area) + _BAND_MEMORY
+
+
 def picture(decoded: Decoded, how: Presentation, window: Window | None = None) -> "NDArray[np.uint8]":
     """The frame as grey levels or RGB of 8 bits. `window`: instead of the one in `how`; colours have none.
 
@@ -43,12 +56,35 @@ def picture(decoded: Decoded, how: Presentation, window: Window | None = None) -
     """
     pixels = decoded.pixels
     if pixels.color:
-        return _colors(decoded.samples, pixels)
+        return _in_bands(decoded.samples, lambda band: _colors(band, pixels))
     if pixels.photometric == "PALETTE COLOR":
-        return _from_palette(decoded.samples, how)
+        return _in_bands(decoded.samples, lambda band: _from_palette(band, how))
     if pixels.photometric not in {"MONOCHROME1", "MONOCHROME2"}:
         raise Unconvertible("The photometric interpretation of the instance is not supported.")
     return _grey(decoded.samples, pixels, how, window)
+
+
+def _bands(samples: "NDArray[Any]") -> "Iterator[NDArray[Any]]":
+    """The frame in bands of whole rows."""
+    rows = max(_BAND // samples.shape[1], 1)
+    return (samples[at : at + rows] for at in range(0, samples.shape[0], rows))
+
+
+def _in_bands(samples: "NDArray[Any]", convert: "Callable[[NDArray[Any]], NDArray[np.uint8]]") -> "NDArray[np.uint8]":
+    """What `convert` makes of the frame, band by band."""
+    import numpy as np
+
+    if samples.shape[0] * samples.shape[1] <= _BAND:
+        return convert(samples)
+    at = 0
+    shown = np.empty((0,), np.uint8)
+    for band in _bands(samples):
+        converted = convert(band)
+        if at == 0:
+            shown = np.empty((samples.shape[0], *converted.shape[1:]), np.uint8)
+        shown[at : at + len(converted)] = converted
+        at += len(converted)
+    return shown
 
 
 # -------------------------------------------------------------------------------------------------------------- grey
@@ -61,16 +97,32 @@ def _grey(
 
     inverted = pixels.photometric == "MONOCHROME1"
     if pixels.floating or pixels.bits_stored > _TABLE_BITS or pixels.bits_stored < 2:
-        finite = np.nan_to_num(samples.astype(np.float64), posinf=0.0, neginf=0.0)
-        return _levels(_modality(finite, how), finite, how, window, inverted=inverted)
+        if window is None and how.window is None and how.tables.voi is None:
+            window = _whole_of(_modality(_finite(band), how) for band in _bands(samples))
+
+        def levels(band: "NDArray[Any]") -> "NDArray[np.uint8]":
+            values = _finite(band)
+            return _levels(_modality(values, how), values, how, window, inverted=inverted)
+
+        return _in_bands(samples, levels)
     low, high = int(samples.min()), int(samples.max())
     values: NDArray[Any] = np.arange(low, high + 1)
     if window is None and how.window is None and how.tables.voi is None and how.tables.modality is not None:
-        window = _whole(_modality(samples, how))  # not of what the table has for values that do not occur
+        # not of what the table has for values that do not occur
+        window = _whole_of(_modality(band, how) for band in _bands(samples))
     table = _levels(_modality(values, how), values, how, window, inverted=inverted)
-    places = samples if low == 0 else samples.astype(np.int32) - low
-    shown: NDArray[np.uint8] = table[places]
-    return shown
+
+    def from_table(band: "NDArray[Any]") -> "NDArray[np.uint8]":
+        shown: NDArray[np.uint8] = table[band if low == 0 else band.astype(np.int32) - low]
+        return shown
+
+    return _in_bands(samples, from_table)
+
+
+def _finite(samples: "NDArray[Any]") -> "NDArray[np.float64]":
+    import numpy as np
+
+    return np.nan_to_num(samples.astype(np.float64), posinf=0.0, neginf=0.0)
 
 
 def _modality(values: "NDArray[Any]", how: Presentation) -> "NDArray[Any]":
@@ -102,7 +154,12 @@ def _levels(
 
 def _whole(values: "NDArray[Any]") -> Window:
     """The window of all values of a frame, its darkest black and its brightest white (W-16)."""
-    low, high = float(values.min()), float(values.max())
+    return _whole_of([values])
+
+
+def _whole_of(bands: "Iterable[NDArray[Any]]") -> Window:
+    ends = [(float(band.min()), float(band.max())) for band in bands]
+    low, high = min(end[0] for end in ends), max(end[1] for end in ends)
     if low == high:
         return Window(high + 1.0, 1.0, "LINEAR_EXACT")  # black
     return Window((low + high) / 2, high - low, "LINEAR_EXACT")

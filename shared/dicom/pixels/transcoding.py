@@ -14,7 +14,7 @@ from shared.dicom.part10.explicit_little_endian import Element, data_set_of, ele
 from shared.dicom.part10.file_meta import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from shared.dicom.part10.frames import FrameTable, encapsulated_frame, native_frame, strip_items
 from shared.dicom.part10.model import Part10
-from shared.dicom.pixels.frame_decoding import FRAME_LIMIT, check_source, decode
+from shared.dicom.pixels.frame_decoding import FRAME_LIMIT, Decoder, check_source, codec_memory, decode
 from shared.dicom.pixels.frame_encoding import check_target, described_as, encode
 from shared.dicom.pixels.image_pixels import ImagePixels, first, image_pixels
 from shared.dicom.transfer_syntaxes import (
@@ -86,18 +86,18 @@ def check_frames(pixels: ImagePixels, source: str, target: str) -> None:
     check_target(pixels, target)
 
 
-def frame_memory(pixels: ImagePixels, length: int) -> int:
+def frame_memory(pixels: ImagePixels, source: str, length: int) -> int:
     """Bytes that converting one frame of `length` bytes takes at its peak, its result included."""
-    return length + _WORK_FRAMES * pixels.frame_bytes
+    return length + _WORK_FRAMES * pixels.frame_bytes + codec_memory(pixels, source)
 
 
-def transcode_frame(frame: bytes, pixels: ImagePixels, source: str, target: str) -> bytes:
+def transcode_frame(frame: bytes, pixels: ImagePixels, source: str, target: str, *, decoder: Decoder = decode) -> bytes:
     """One frame in another transfer syntax. `frame` as in `frame_decoding.decode`.
 
     Raises:
         Unconvertible: it cannot be decoded, or has no form in `target`.
     """
-    return encode(decode(frame, source, pixels), target)
+    return encode(decoder(frame, source, pixels), target)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +114,7 @@ def memory_needed(pixels: ImagePixels | None, syntax: str, length: int, *, infla
     changed = 0
     if pixels is not None:
         changed = pixels.frame_bytes * (pixels.frames + _WORK_FRAMES) + _FRAME_OVERHEAD * pixels.frames
+        changed += codec_memory(pixels, syntax)
     return length + 2 * data_set + changed
 
 
@@ -125,6 +126,7 @@ def transcode_file(
     *,
     inflated_limit: int = 1 << 30,
     pixel_limit: int = 1 << 30,
+    decoder: Decoder = decode,
 ) -> TranscodedFile:
     """The file in the transfer syntax `target`, one of REVERSIBLE_TARGETS, with new file meta information (WADO-15).
 
@@ -150,7 +152,7 @@ def transcode_file(
         frames = FrameTable(count=pixels.frames, first=at.value, bits=_native_bits(pixels, at))
     if frames is None or frames.count != pixels.frames or len(frames.offsets) not in {0, pixels.frames + 1}:
         raise Unconvertible("The frames of the instance cannot be told apart.")
-    return _with_pixels(head, data_set, found, _Transcoded(data_set, frames, pixels, source, target), file)
+    return _with_pixels(head, data_set, found, _Transcoded(data_set, frames, pixels, source, target, decoder), file)
 
 
 def _native_bits(pixels: ImagePixels, element: Element) -> int:
@@ -167,8 +169,10 @@ def _native_bits(pixels: ImagePixels, element: Element) -> int:
 class _Transcoded:
     """The frames of one object, transcoded one after the other."""
 
-    def __init__(self, data: bytes, frames: FrameTable, pixels: ImagePixels, source: str, target: str) -> None:
-        self._data, self._frames = data, frames
+    def __init__(  # noqa: PLR0917 - the whole of what is transcoded
+        self, data: bytes, frames: FrameTable, pixels: ImagePixels, source: str, target: str, decoder: Decoder
+    ) -> None:
+        self._data, self._frames, self._decode = data, frames, decoder
         self._pixels, self._source, self._target = pixels, source, target
         self.pixels = pixels
         self.lossy = False
@@ -190,7 +194,7 @@ class _Transcoded:
         for number in range(self._frames.count):
             frame = self._frame(number)
             self.source_bytes += len(frame)
-            decoded = decode(frame, self._source, self._pixels)
+            decoded = self._decode(frame, self._source, self._pixels)
             if described is not None and decoded.pixels != described:
                 raise Unconvertible("The frames of the instance differ in their form.")
             described = decoded.pixels

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from shared.dicom.errors import Unconvertible
 from shared.dicom.part10.file_reader import Part10Reader
-from shared.dicom.pixels.codestreams import BadCodestream, read_codestream, without_boxes
+from shared.dicom.pixels.codestreams import read_codestream, without_boxes
 from shared.dicom.pixels.frame_decoding import decode
 from shared.dicom.pixels.frame_encoding import described_as, encode
 from shared.dicom.pixels.image_pixels import ImagePixels, image_pixels
+from shared.dicom.pixels.jpeg_2000 import BadCodestream
 from shared.dicom.pixels.transcoding import transcode_file
 from tests.builders.codestreams import NOISE, STREAMS, run_length
 from tests.builders.pictures import (
@@ -112,25 +113,6 @@ def test_images_of_impossible_size_cost_no_memory():
     assert peak(lambda: decode(bytes(100), ELE, giant)) < 1_000_000
     assert peak(lambda: decode(STREAMS[J2K_LOSSLESS], J2K_LOSSLESS, giant)) < 1_000_000
     assert peak(lambda: decode(bomb, RLE, grey())) < 3_000_000
-
-
-def size_marker(width, height, tile=None):
-    tile = tile or (width, height)
-    head = struct.pack(">HHLLLLLLLLH", 41, 0, width, height, 0, 0, *tile, 0, 0, 1) + b"\x07\x01\x01"
-    style = struct.pack(">HHBBHBBBBBB", 0xFF52, 12, 0, 0, 1, 0, 5, 0, 0, 0, 1)
-    return b"\xff\x4f\xff\x51" + head + style + b"\xff\x90"
-
-
-def test_codestreams_of_too_many_tiles_or_blocks_are_refused_by_their_header():
-    assert read_codestream(size_marker(4096, 4096)).columns == 4096
-    for odd in (
-        size_marker(4096, 4096, (1, 1)),
-        size_marker(30000, 30000),
-        size_marker(0, 5),
-        size_marker(9, 9, (0, 1)),
-    ):
-        with pytest.raises(BadCodestream):
-            read_codestream(odd)
 
 
 @settings(max_examples=200, deadline=None)
