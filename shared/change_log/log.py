@@ -105,6 +105,7 @@ class Head:
     @property
     def needs_acknowledgement(self) -> bool:
         """Whether the last page may still have D and E rows. Those of earlier buckets have none."""
+        # rule: a sequencer that saw a bucket filled looks again
         return self.first < self.next != self.acknowledged + 1
 
     def properties(self, **changed: int | bool) -> dict[str, int | bool]:
@@ -151,12 +152,15 @@ class ChangeLog:
 
         `now`: microseconds since 1970.
         """
+        # rule: no page comes before the end of a window that was read
+        # rule: timestamps increase whatever the clocks say
         earliest = max(head.timestamp + 1, head.floor)
         latest = min(now, max(map(_committed, changes)))
         page = FeedPage(head.next, max(earliest, latest), earliest, changes)
         last = page.end - 1
         key = _partition(head.bucket)
         operations = [
+            # rule: a page is appended only after the head that was read
             Operation("replace", key, _HEAD, head.properties(next=last + 1, ts=page.timestamp), head.etag),
             Operation("insert", key, f"p{last:016}", _page_properties(page)),
             Operation("insert", key, f"t{page.timestamp:020}", {"first": page.first}),
@@ -224,6 +228,7 @@ class ChangeLog:
                 head = await self._head(bucket)
                 if head is None or (head.next <= sequence and not head.sealed):
                     break
+                # rule: a reader does not leave a bucket before its last page
                 if head.next <= sequence:
                     bucket = self._follow(head)
                 # Else a page has come since it was looked for.

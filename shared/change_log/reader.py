@@ -80,6 +80,7 @@ class ChangeFeed:
         """
         await self._catch_up()
         now = int(self._clock.now() * 1_000_000)
+        # rule: a window is final before it is read
         await self._log.fence(now if end is None else min(now, _microseconds(end)))
         first, bound = await asyncio.gather(
             self._log.first_since(_microseconds(start) if start else 0),

@@ -144,6 +144,7 @@ class Sequencer:
                 if self._acknowledged != head.next - 1:
                     # Another process, or this one before a doubt, appended the last page and may not have finished it.
                     page = await self._log.last_page(head)
+                    # rule: the last page is acknowledged before the next is read for
                     await self._acknowledge(page.changes if page else ())
                     self._acknowledged = head.next - 1
                 await self._log.acknowledged(head, head.next - 1)  # again: events wait for the note
@@ -177,8 +178,10 @@ class Sequencer:
         for row in rows:
             if row.row_key[0] != "G":
                 change = _logged_change(place, row)
+                # rule: changes of two studies may share an id
                 found.changes[change.id, place.partition_key] = change
         found.complete = found.complete and complete
+        # rule: a hint stays while something is unfinished
         (found.busy if rows else found.idle).append(place)
 
     async def _unlogged(self, place: StudyPlace) -> tuple[Sequence[Entity], bool]:
@@ -191,9 +194,11 @@ class Sequencer:
         if first.next_row_key is None or first.entities[-1].row_key[0] == "G":
             return first.entities, True
         folded = await self._page(place, keys.FOLDED)
+        # rule: rows of a second page wait for the next cycle
         if folded.next_row_key is not None:
             return folded.entities, False
         pending = [row for row in first.entities if row.row_key[0] == "D"]
+        # rule: folded changes are read after pending ones
         return [*pending, *folded.entities], False
 
     async def _page(self, place: StudyPlace, bounds: tuple[str, str]) -> Page:

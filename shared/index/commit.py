@@ -112,7 +112,9 @@ class Committer:
         sort_key, states, _, _ = await together(
             self._sort_key(place),
             self._states(place, batch) if look else self._no_states(),
+            # rule: the hint comes before the commit
             self._hints.give(place),
+            # rule: the expiry is noted before the commit
             schedule_expiry(self._tables, self._clock, place, batch),
         )
         undecided = [entry for entry in batch if not _is_decided(entry, states.get(entry.identifier), result)]
@@ -138,6 +140,7 @@ class Committer:
             noted = state.refusal(entry.blob)
             operations.append(Operation("merge", place.partition_key, row_key, noted, state.etag))
         try:
+            # rule: a refused upload is noted before its file goes
             await self._tables.commit("dicom", operations)
         except (PreconditionFailed, Ambiguous):
             return False
@@ -161,6 +164,7 @@ class Committer:
         else:
             anchor = Operation("merge", partition_key, keys.ANCHOR, {})
         posted = self._new_postings(place, sort_key, [entry for entry in entries if entry.identifier not in states])
+        # rule: new instances are posted before their commit
         await post(self._tables, place, "idxi", posted)
 
         operations = [anchor]
@@ -176,14 +180,17 @@ class Committer:
                 Operation("insert", partition_key, keys.pending_row(change.id), change.properties()),
             )
         operations[0] = anchor._replace(properties={**anchor.properties, "lv": changes[-1].version})
+        # rule: a commit starts within a minute of its hint
         if self._hints.age(place) > COMMIT_SECONDS - _SPARE_SECONDS:
             return False
         try:
+            # rule: a writer touches the anchor
             await self._tables.commit("dicom", operations)
         except Ambiguous:
             return False
         except PreconditionFailed:
             if anchor.verb == "insert" and posted:
+                # rule: what was posted for an anchor that another store has made is taken back
                 await self._take_back(place, posted)
             return False
         self._sort_keys.put(place, sort_key)
@@ -193,6 +200,7 @@ class Committer:
         return True
 
     def _change(self, entry: NewInstance, state: InstanceState | None, sort_key: str) -> Change:
+        # rule: versions of an instance increase
         version = self._clock.next(state.version if state else 0)
         series, instance = entry.identifier.series_instance_uid, entry.identifier.sop_instance_uid
         replaced = state is not None and state.live
@@ -274,6 +282,7 @@ def _is_decided(entry: NewInstance, state: InstanceState | None, result: Committ
         )
     elif state.has_refused(entry.blob):
         result.outcomes[uid] = CommitOutcome.ALREADY_STORED
+    # rule: an upload that was deleted does not come back
     elif state.remembers(entry.blob):
         result.outcomes[uid] = CommitOutcome.DELETED
     return uid in result.outcomes
@@ -283,4 +292,5 @@ def _is_taken(entry: NewInstance, state: InstanceState | None) -> bool:
     """Whether another upload is the instance and has to stay (45070, PUT-1)."""
     if state is None or not state.live:
         return False
+    # rule: an older upload does not replace a newer one
     return not entry.replace or (entry.upload_id or keys.upload_id_of(entry.blob)) <= state.upload_id

@@ -39,6 +39,7 @@ class Deleter:
         for at in range(0, len(rows), _AT_ONCE):
             deleted += await self._delete(place, rows[at : at + _AT_ONCE])
         if deleted:
+            # rule: a delete answers when what it took back is found as before
             await settle_deletion(self._tables, self._folder, place)
         return deleted
 
@@ -59,6 +60,7 @@ class Deleter:
                 return deleted
             await self._hints.give(place)
             changes = self._changes(live)
+            # rule: an expired study is deleted only as it was read
             if await self._commit(place, live, changes, rows.anchor.etag):
                 deleted += len(changes)
             else:
@@ -76,6 +78,7 @@ class Deleter:
                 rows = await self._again(place, rows)
             live = [row for row in rows if row.properties["live"]]
             # An attempt without answer may have been applied: the tombstone carries our version then.
+            # rule: an unanswered delete is counted once it is seen to have happened
             ours = sum(_change_id(row, int(row.properties["v"])) in tried for row in rows)
             if not live:
                 return ours
@@ -91,6 +94,7 @@ class Deleter:
         for row in live:
             state = state_in(row)
             series, instance = keys.instance_of(row.row_key)
+            # rule: a tombstone has a later version than what it ends
             version = self._clock.next(state.version)
             change_id = keys.change_id(version, series, instance)
             changes.append(Change(change_id, "delete", series, instance, version, -1, blob=state.blob))
@@ -105,10 +109,12 @@ class Deleter:
         for row, change in zip(live, changes, strict=True):
             tombstone = tombstone_properties(state_in(row), change.version)
             operations += (
+                # rule: an instance is deleted only as it was read
                 Operation("replace", partition_key, row.row_key, tombstone, row.etag),
                 Operation("insert", partition_key, keys.pending_row(change.id), change.properties()),
             )
         try:
+            # rule: a delete touches the anchor
             await self._tables.commit("dicom", operations)
         except (PreconditionFailed, Ambiguous):
             return False

@@ -13,6 +13,7 @@ from shared.storage.ports import Ambiguous, Entity, Operation, PreconditionFaile
 
 HOUR_MS = 3_600_000
 
+# rule: overdue work is looked for in the hours before
 _LATE_HOURS = 2
 """Hours that are looked at again although they are over: the clock of a writer may be behind."""
 _HOURS_AT_ONCE = 1000
@@ -29,6 +30,7 @@ class DueWork:
 
     async def put(self, due_ms: int, now_ms: int, bucket: int, row_key: str, properties: Mapping[str, Value]) -> None:
         """Note work that is due at `due_ms`; what is overdue is due now. Idempotent. Raises Unavailable."""
+        # rule: work that is overdue when it is noted is due now
         due_ms = max(due_ms, now_ms)
         partition_key = self._partition_key(due_ms // HOUR_MS, bucket % self._buckets)
         row = Operation("upsert", partition_key, row_key, {**properties, "due": due_ms})

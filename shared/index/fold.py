@@ -89,22 +89,27 @@ class Folder:
         """One fold. `logged`: the changes are in the feed, and so are these E rows."""
         sort_key = rows.sort_key
         if not sort_key:
+            # rule: changes without an anchor get one
             return await self._recreate_anchor(place)
         old, new = rows.tally(), rows.tally()
         for change in changes:
             new.apply(change)
+        # rule: what a deleted instance brought is taken back
         await restore_lost(self._tables, place, new)
         fold = _Fold(place, rows, changes, old, new)
 
         added, removed = fold.postings()
         await together(
-            post(self._tables, place, "idx", added), post(self._tables, place, "idxi", fold.instance_postings())
+            # rule: postings are written before the summary that implies them
+            post(self._tables, place, "idx", added),
+            post(self._tables, place, "idxi", fold.instance_postings()),
         )
 
         operations = fold.operations()
         if cleanup := fold.cleanup(removed):
             operations.append(Operation("insert", place.partition_key, cleanup.row_key, cleanup.properties()))
         if logged is None:
+            # rule: a folded change waits for the feed
             operations += [_folded(place.partition_key, change) for change in changes]
         else:
             rest = logged[: _MOST - len(operations)]
@@ -133,6 +138,7 @@ class Folder:
 def anchor_properties(clock: HybridClock) -> dict[str, Value]:
     """The properties of the anchor of a new incarnation of a study."""
     now_ms = clock.now_ms()
+    # rule: a study that is stored again gets another sort key
     return {"sk": keys.new_sort_key(now_ms), "created": now_ms, "lv": 0}
 
 
@@ -153,6 +159,7 @@ class _Fold:
         self._new = new
         self._version = int(rows.summary.properties["ver"]) + 1 if rows.summary else 1
         self._touched = dict.fromkeys(change.series for change in changes)
+        # rule: an emptied series goes
         self._emptied = {uid for uid in self._touched if new.series[uid].count == 0}
 
     def postings(self) -> tuple[Postings, list[str]]:
@@ -169,9 +176,11 @@ class _Fold:
             old, new = self._old.series[uid].plain() if had else {}, self._new.series[uid].plain()
             if had != has or old != new or not has:
                 # What came and went in one fold may have been posted by one that did not come to its end.
+                # rule: what came and went in one fold may have been posted by another
                 before |= series_postings(sort_key, study, uid, old) if had or not has else {}
                 after |= series_postings(sort_key, study, uid, new) if has else {}
         added = {row_key: row for row_key, row in after.items() if row_key not in before}
+        # rule: values that lost are cleaned up, too
         obsolete = before | self._passed_over()
         return added, [row_key for row_key in obsolete if row_key not in after]
 
@@ -191,6 +200,7 @@ class _Fold:
         study, sort_key = self._place.study_instance_uid, self._rows.sort_key
         postings: Postings = {}
         for change in self._changes:
+            # rule: the fold posts instances that were not posted for this incarnation
             if change.operation == "create" and change.posted != sort_key:
                 postings |= instance_postings(sort_key, study, change.series, change.instance)
         return postings
@@ -228,6 +238,7 @@ def _differing(values: Attributes, summary: Summary) -> Attributes:
 def _write(partition_key: str, row_key: str, properties: Mapping[str, Value], present: Entity | None) -> Operation:
     if present is None:
         return Operation("insert", partition_key, row_key, properties)
+    # rule: a summary is replaced only as it was read
     return Operation("replace", partition_key, row_key, properties, present.etag)
 
 

@@ -64,12 +64,14 @@ class Hints:
         """Remove a hint, unless it has been given again since it was read."""
         partition_key, row_key = hint.place.hint
         try:
+            # rule: a hint that was given again is not dropped
             await self._tables.commit("hint", [Operation("delete", partition_key, row_key, etag=hint.etag)])
         except (PreconditionFailed, Ambiguous):
             return
 
     def is_stale(self, hint: Hint) -> bool:
         """Whether the hint may be dropped when nothing is pending."""
+        # rule: a hint is kept for two minutes
         return self._clock.now() - hint.written > STALE_SECONDS
 
     def _hint(self, entity: Entity) -> Hint:

@@ -116,6 +116,7 @@ def write(partition_key: str, row_key: str, properties: Mapping[str, Value], eta
     """Insert the row, or replace the one that has `etag`."""
     if etag is None:
         return Operation("insert", partition_key, row_key, properties)
+    # rule: an instance row is replaced only as it was read
     return Operation("replace", partition_key, row_key, properties, etag)
 
 

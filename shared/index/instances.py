@@ -71,6 +71,7 @@ class InstanceIndex:
         outcomes = await self._commit(partition, list(first.values()), late=late)
         decided = [entry for entry in entries if outcomes[entry.identifier] is not CommitOutcome.UNAVAILABLE]
         repeated = [entry for entry in decided if first[entry.identifier] is not entry]
+        # rule: of a repeated instance the first one counts
         others = await self.commit(partition, [replace(entry, replace=False) for entry in repeated]) if repeated else []
         following = {id(entry): outcome for entry, outcome in zip(repeated, others, strict=True)}
         return [following.get(id(entry), outcomes[entry.identifier]) for entry in entries]
@@ -146,6 +147,7 @@ class InstanceIndex:
             hidden = {
                 InstanceIdentifier(place.study_instance_uid, change.series, change.instance) for change in changes
             }
+            # rule: what is committed but not visible is not answered as stored
             outcomes |= dict.fromkeys(hidden, CommitOutcome.UNAVAILABLE)
         for result in results:
             if isinstance(result, BaseException):
@@ -156,6 +158,7 @@ class InstanceIndex:
         """Make committed changes visible; False if the data stores did not let that come to its end."""
 
         async def show() -> None:
+            # rule: a store answers only when it is visible
             sort_key = await make_visible(self._tables, self._folder, place, changes, is_new=is_new)
             self._sort_keys.put(place, sort_key) if sort_key else self._sort_keys.forget(place)
 

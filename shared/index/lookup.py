@@ -44,6 +44,7 @@ class InstanceLookup:
         """The same, by place."""
         rows = await read_study(self._tables, place)
         tally = rows.overlaid()
+        # rule: readers take back what a pending deletion takes back
         await restore_lost(self._tables, place, tally)
         return _view(place, rows, tally)
 

@@ -81,8 +81,10 @@ class _Seen:
         if present is None:
             return False
         value, source = present
+        # rule: a value about to be taken back does not count as shown
         if self.deletions.get(source[17:], "") > source:
             return False
+        # rule: a store looks for its values in the summary
         return value == text or not text or (bool(value) and source > change_id)
 
 
@@ -104,9 +106,11 @@ async def make_visible(
         if not seen.sort_key:
             return ""  # deleted and cleaned up meanwhile
         if seen.sort_key != posted_under:
+            # rule: instances that were there before are posted after their commit
             await _post_instances(tables, place, seen.sort_key, changes)
             posted_under = seen.sort_key
         waiting = seen.not_shown(waiting)
+        # rule: many pending changes are folded
         crowded = len(seen.pending) > _MANY_PENDING and spare_folds > 0
         if not waiting and not crowded:
             return seen.sort_key

@@ -40,6 +40,7 @@ class StudyRows:
     def overlaid(self) -> Tally:
         """The summaries with all pending changes applied."""
         tally = self.tally()
+        # rule: readers count pending changes
         for change in self.pending:
             tally.apply(change)
         return tally
@@ -54,6 +55,7 @@ async def read_study(tables: TableStore, place: StudyPlace, *, folded: bool = Fa
         while (start := pages[-1].next_row_key) is not None:
             pages.append(await tables.page("dicom", place.partition_key, start, high))
         rows = _rows([page.entities for page in pages])
+        # rule: a study in several pages is read as of one moment
         if len(pages) == 1 or await _is_unchanged(tables, place, rows):
             break
     return rows

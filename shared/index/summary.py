@@ -59,8 +59,10 @@ def summary_in(entity: Entity | None) -> Summary:
 def _wins(text: str, change_id: str, present: tuple[str, str] | None) -> bool:
     if present is None:
         return True
+    # rule: an empty PatientID never wins
     if (text == "") != (present[0] == ""):  # an empty PatientID stands only while there is no other (STOW-22)
         return text != ""
+    # rule: the latest value wins
     return change_id > present[1]
 
 
@@ -108,6 +110,7 @@ class Tally:
         return [
             key
             for key, (_, source) in summary.attributes.items()
+            # rule: the last store decides the expiry, deleted or not
             if key != EXPIRES and self.deletions.get(source[17:], "") > source
         ]
 

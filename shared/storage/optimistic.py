@@ -45,6 +45,7 @@ class RetryBudget:
 
     async def attempt[T](self, act: Callable[[], Awaitable[T]]) -> T:
         """Do what may be done again until the data stores let it. Raises Unavailable."""
+        # rule: what a data store refuses for a moment is tried again
         for seconds in PAUSES:
             try:
                 return await act()

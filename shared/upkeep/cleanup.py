@@ -33,6 +33,7 @@ class StudyCleanup:
             if any(row.row_key[0] != "G" for row in rows):
                 return
             done = [await self._clean(place, cleanup_in(row)) for row in rows]
+            # rule: an emptied study is removed
             if not all(done) or not await self.reap(place):
                 return
 
@@ -43,6 +44,7 @@ class StudyCleanup:
         """
         partition_key = place.partition_key
         rows = await read_study(self._tables, place)
+        # rule: a study is not removed while changes are pending
         if not (rows.anchor and rows.summary) or rows.pending or rows.tally().study.count:
             return False
         if await self._tables.range("dicom", partition_key, *keys.CLEANUP, select=("sk",)):
@@ -55,6 +57,7 @@ class StudyCleanup:
         for uid, summary in tally.series.items():
             postings |= series_postings(sort_key, study, uid, summary.plain())
         cleanup = Cleanup(keys.cleanup_row(int(rows.summary.properties["ver"]) + 1, sort_key), sort_key, list(postings))
+        # rule: only an untouched study is removed
         operations = [Operation("delete", partition_key, row.row_key, etag=row.etag) for row in gone]
         operations.append(Operation("insert", partition_key, cleanup.row_key, cleanup.properties()))
         with suppress(PreconditionFailed, Ambiguous):  # something came in between, or is left: look again

@@ -36,6 +36,7 @@ class Erasure:
         """Note a file that no live instance names any more. Idempotent. Raises Unavailable."""
         work = orjson.dumps((place.namespace, place.study_instance_uid, *obsolete.fields()))
         digest = sha1(work, usedforsecurity=False)
+        # rule: files are kept for their retention
         due_ms = milliseconds(obsolete.version) + self._retention_ms
         await self._due.put(
             due_ms, self._clock.now_ms(), digest.digest()[0], digest.hexdigest(), {"work": work.decode()}
@@ -58,6 +59,7 @@ class Erasure:
         bounds = keys.instance_range(obsolete.series, obsolete.instance)
         found = await self._tables.range("dicom", place.partition_key, *bounds, select=BLOB_COLUMNS)
         instance = found[0] if found else None
+        # rule: a file in use is not erased
         if instance and instance.properties["live"] and instance.properties["blob"] == obsolete.blob:
             return True  # in use: a file is erased only when no instance names it
         if not row.properties.get("erased"):
@@ -71,12 +73,15 @@ class Erasure:
         """Remove a tombstone, or put that off."""
         now_ms = self._clock.now_ms()
         purge_ms = milliseconds(obsolete.version) + TOMBSTONE_MS
+        # rule: a tombstone stays while something of its instance is unfinished
+        # rule: tombstones are kept for two days
         if now_ms < purge_ms or await self._is_needed(place, obsolete):
             bucket = int(row.partition_key[-2:], 16)
             later = max(purge_ms, now_ms + HOUR_MS)
             await self._due.put(later, now_ms, bucket, row.row_key, {**row.properties, "erased": True})
             return True
         with suppress(PreconditionFailed, Ambiguous):  # stored again meanwhile; or found again at the next look
+            # rule: a tombstone is purged only as it was read
             gone = Operation("delete", place.partition_key, tombstone.row_key, etag=tombstone.etag)
             await self._tables.commit("dicom", [gone])
             return True

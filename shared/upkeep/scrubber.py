@@ -148,6 +148,7 @@ class Scrubber:
         for blob in page.blobs:
             age = self._clock.now() - blob.created.timestamp()
             parts = keys.parse_blob_name(blob.name)
+            # rule: a young file may belong to a request
             if parts and age > _YOUNG_SECONDS:
                 names.append((parts.namespace, parts.identifier.study_instance_uid, blob.name))
             elif file := keys.file_beside(blob.name):
@@ -236,12 +237,14 @@ class Scrubber:
         """Remove the postings that were stale some time ago, have not been written since, and are stale now."""
         for row in await self._tables.range("conf", _PARTITION, "s", "t"):
             properties = row.properties
+            # rule: a suspect posting is removed only some time later
             if self._clock.now() - float(properties["t"]) < _SUSPECT_SECONDS:
                 continue
             kind: Kind = "idx" if properties["kind"] == "idx" else "idxi"
             namespace = str(properties["partition"]).partition("!")[2]
             place = keys.study_place(namespace, str(properties["study"]), self._shards)
             found = await self._unposter.read(place, kind, [str(properties["posting"])])
+            # rule: a suspect posting is removed only as it was seen
             stale = await self._unposter.stale(place, kind, [each for each in found if each.etag == properties["etag"]])
             if stale and await self._unposter.remove(kind, stale):
                 scrubbed.unposted += 1

@@ -69,6 +69,7 @@ class StalePostings:
         done = True
         for at in range(0, len(postings), _MOST):
             operations = [
+                # rule: a stale posting is removed only as it was read
                 Operation("delete", posting.partition_key, posting.row_key, etag=posting.etag)
                 for posting in postings[at : at + _MOST]
             ]
@@ -85,12 +86,14 @@ class StalePostings:
         sort_key, study = rows.sort_key, place.study_instance_uid
         if not any(parse_posting(posting).sort_key == sort_key for posting in postings):
             return list(postings)
+        # rule: nothing is unposted while changes are pending
         if rows.pending:
             return None
         tally = rows.tally()
         implied = study_postings(sort_key, study, tally.study.plain()) if rows.summary else {}
         for uid, summary in tally.series.items():
             implied |= series_postings(sort_key, study, uid, summary.plain())
+        # rule: what the summary implies is not unposted
         return [posting for posting in postings if posting.row_key not in implied]
 
     async def _stale_instances(self, place: StudyPlace, postings: Sequence[Entity]) -> list[Entity]:
@@ -106,6 +109,7 @@ class StalePostings:
         )
         live = [keys.instance_of(row.row_key) for rows in found for row in rows if row.properties["live"]]
         sort_key, study = str(anchor.properties["sk"]), place.study_instance_uid
+        # rule: the postings of live instances stay
         implied = {row_key for instance in live for row_key in instance_postings(sort_key, study, *instance)}
         return [posting for posting in postings if posting.row_key not in implied]
 
