@@ -11,11 +11,12 @@ from shared.capabilities.descriptions import WADL, YAML
 from shared.capabilities.health import Health, HealthCheck, Status
 from shared.capabilities.openapi import document
 from shared.capabilities.response import conformance, negotiate_capabilities, wadl
-from shared.dicomweb.media_types import JSON, accept_of
+from shared.dicomweb.media_types import JSON, Accept
 from shared.errors import NotFound, Unavailable
 from shared.http.azure_functions import mount
-from shared.http.boundary import Boundary, Context
-from shared.http.messages import Request, Response
+from shared.http.boundary import Boundary
+from shared.http.messages import Response
+from shared.http.transaction import Context, Transaction, accepted, nothing
 from shared.index.store_settings import StoreSettings
 from shared.settings import Settings
 
@@ -33,7 +34,7 @@ class StoreRow(Protocol):
 def blueprint(
     boundary: Boundary, settings: Settings, store: StoreRow, checks: Mapping[str, HealthCheck]
 ) -> func.Blueprint:
-    """The functions of this room. `checks`: name of a part of the service to what finds out whether it is well."""
+    """The functions. `checks`: name of a part of the service to what finds out whether it is well."""
     health = Health(checks, excluded=settings.health_checks_excluded)
 
     async def facts(context: Context) -> bytes:
@@ -43,23 +44,23 @@ def blueprint(
             store_id = None
         return orjson.dumps(conformance(settings, context.version, context.urls.version_segment, store_id=store_id))
 
-    async def retrieve_capabilities(request: Request, context: Context) -> Response:
-        media_type = negotiate_capabilities(accept_of(request.headers.all("accept"), request.query))
+    async def retrieve_capabilities(_parsed: None, accept: Accept, context: Context) -> Response:
+        media_type = negotiate_capabilities(accept.types())
         urls = context.urls
         if media_type == WADL:
             return _answer(WADL, wadl(settings, context.version, base=urls.base, segment=urls.version_segment))
         return _answer(media_type, await facts(context))
 
-    async def retrieve_conformance(_: Request, context: Context) -> Response:
+    async def retrieve_conformance(_parsed: None, _accepted: None, context: Context) -> Response:
         return _answer(_JSON_TYPE, await facts(context))
 
-    async def openapi_yaml(_: Request, context: Context) -> Response:
+    async def openapi_yaml(_parsed: None, _accepted: None, context: Context) -> Response:
         return _answer(f"{YAML}; charset=utf-8", yaml.dumps(_openapi(context, settings)))
 
-    async def openapi_json(_: Request, context: Context) -> Response:
+    async def openapi_json(_parsed: None, _accepted: None, context: Context) -> Response:
         return _answer(_JSON_TYPE, orjson.dumps(_openapi(context, settings)))
 
-    async def health_check(_request: Request, _context: Context) -> Response:
+    async def health_check(_parsed: None, _accepted: None, _context: Context) -> Response:
         report = await health.report()
         details = [
             {"name": name, "status": result.status, "description": result.description}
@@ -69,18 +70,18 @@ def blueprint(
         body = orjson.dumps({"overallStatus": report.overall, "details": details})
         return Response(status, (("Content-Type", _JSON_TYPE), ("Cache-Control", "no-store")), body)
 
-    async def fallback(_request: Request, _context: Context) -> Response:
+    async def fallback(_parsed: None, _accepted: None, _context: Context) -> Response:
         # The boundary has already refused what it could name; what comes here has a function that is switched off.
         raise NotFound("The resource does not exist.")
 
-    room = func.Blueprint()
-    mount(room, boundary, "capabilities", retrieve_capabilities)
-    mount(room, boundary, "conformance", retrieve_conformance)
-    mount(room, boundary, "openapi_yaml", openapi_yaml)
-    mount(room, boundary, "openapi_json", openapi_json)
-    mount(room, boundary, "health_check", health_check)
-    mount(room, boundary, "zz_fallback", fallback)
-    return room
+    functions = func.Blueprint()
+    mount(functions, boundary, "capabilities", Transaction(nothing, accepted, retrieve_capabilities))
+    mount(functions, boundary, "conformance", Transaction(nothing, nothing, retrieve_conformance))
+    mount(functions, boundary, "openapi_yaml", Transaction(nothing, nothing, openapi_yaml))
+    mount(functions, boundary, "openapi_json", Transaction(nothing, nothing, openapi_json))
+    mount(functions, boundary, "health_check", Transaction(nothing, nothing, health_check))
+    mount(functions, boundary, "zz_fallback", Transaction(nothing, nothing, fallback))
+    return functions
 
 
 def _openapi(context: Context, settings: Settings) -> dict[str, object]:

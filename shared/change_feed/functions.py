@@ -7,15 +7,15 @@ import azure.functions as func
 
 from shared import telemetry
 from shared.change_feed.publication import Publication
-from shared.change_feed.request import parse_include_metadata, parse_window
+from shared.change_feed.request import SequenceWindow, TimeWindow, parse_include_metadata, parse_window
 from shared.change_feed.response import entry_list, latest_entry
 from shared.change_feed.transaction import BATCH, ChangeFeedReader
 from shared.change_log.sequencer import Sequencer
-from shared.dicomweb.media_types import accept_of, negotiate_plain_json
 from shared.dicomweb.versions import ApiVersion
 from shared.http.azure_functions import mount
-from shared.http.boundary import Boundary, Checks, Context
+from shared.http.boundary import Boundary
 from shared.http.messages import Request, Response
+from shared.http.transaction import Context, Transaction, accepted_plain_json
 from shared.index import keys
 
 _EVERY_30_SECONDS = "*/30 * * * * *"
@@ -26,17 +26,15 @@ _SWEEPS = 50
 def blueprint(
     boundary: Boundary, reader: ChangeFeedReader, sequencer: Sequencer, publication: Publication, *, shards: int
 ) -> func.Blueprint:
-    """The functions of this room. `shards` is the number of shards of the store."""
+    """The functions of the change feed. `shards` is the number of shards of the store."""
     functions = func.Blueprint()
 
-    async def change_feed(request: Request, context: Context) -> Response:
-        window = parse_window(request.query, context.version)
+    async def change_feed(window: SequenceWindow | TimeWindow, _accepted: str, context: Context) -> Response:
         entries = await reader.window(window)
         batches = reader.shown(entries, context.version, context.urls, metadata=window.metadata)
         return await entry_list(batches, whole=len(entries) <= BATCH)
 
-    async def change_feed_latest(request: Request, context: Context) -> Response:
-        metadata = parse_include_metadata(request.query)
+    async def change_feed_latest(metadata: bool, _accepted: str, context: Context) -> Response:
         entries = await reader.latest()
         return await latest_entry(reader.shown(entries, context.version, context.urls, metadata=metadata))
 
@@ -55,9 +53,12 @@ def blueprint(
                     break
             await publication.run()
 
-    mount(functions, boundary, "change_feed", change_feed, Checks(early=_check_window, accept=_check_json))
+    mount(functions, boundary, "change_feed", Transaction(_window, accepted_plain_json, change_feed))
     mount(
-        functions, boundary, "change_feed_latest", change_feed_latest, Checks(early=_check_latest, accept=_check_json)
+        functions,
+        boundary,
+        "change_feed_latest",
+        Transaction(_include_metadata, accepted_plain_json, change_feed_latest),
     )
     functions.function_name("append_changes")(functions.event_grid_trigger(arg_name="event")(append_changes))
     functions.function_name("sweep_changes")(
@@ -66,13 +67,9 @@ def blueprint(
     return functions
 
 
-def _check_window(request: Request, version: ApiVersion) -> None:
-    parse_window(request.query, version)
+def _window(request: Request, version: ApiVersion) -> SequenceWindow | TimeWindow:
+    return parse_window(request.query, version)
 
 
-def _check_latest(request: Request, _version: ApiVersion) -> None:
-    parse_include_metadata(request.query)
-
-
-def _check_json(request: Request, _version: ApiVersion) -> None:
-    negotiate_plain_json(accept_of(request.headers.all("accept"), request.query))
+def _include_metadata(request: Request, _version: ApiVersion) -> bool:
+    return parse_include_metadata(request.query)

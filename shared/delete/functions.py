@@ -7,10 +7,10 @@ import azure.functions as func
 
 from shared import telemetry
 from shared.delete.transaction import delete_instances
-from shared.dicom.identifiers import ResourceIdentifier
 from shared.http.azure_functions import mount
-from shared.http.boundary import Boundary, Context
-from shared.http.messages import Request, Response
+from shared.http.boundary import Boundary
+from shared.http.messages import Response
+from shared.http.transaction import Context, Transaction, nothing
 from shared.index.instances import InstanceIndex
 
 _ERASE: Final = "0 */3 * * * *"
@@ -24,11 +24,10 @@ type Work = Callable[[], Awaitable[int]]
 
 
 def blueprint(boundary: Boundary, index: InstanceIndex, erase_due: Work) -> func.Blueprint:
-    """The functions of this room. `erase_due` erases files of deleted instances whose retention is over (S-3)."""
+    """The functions of Delete. `erase_due` erases files of deleted instances whose retention is over (S-3)."""
 
-    async def delete(request: Request, context: Context) -> Response:
-        scope = ResourceIdentifier(request.route["study"], request.route.get("series"), request.route.get("instance"))
-        await delete_instances(index, context.partition, scope)
+    async def delete(_parsed: None, _accepted: None, context: Context) -> Response:
+        await delete_instances(index, context.partition, context.scope)
         return Response(204)
 
     async def erase_deleted(timer: func.TimerRequest) -> None:
@@ -41,7 +40,7 @@ def blueprint(boundary: Boundary, index: InstanceIndex, erase_due: Work) -> func
 
     functions = func.Blueprint()
     for name in ("delete_study", "delete_series", "delete_instance"):
-        mount(functions, boundary, name, delete)
+        mount(functions, boundary, name, Transaction(nothing, nothing, delete))
     for schedule, run in ((_ERASE, erase_deleted), (_EXPIRE, expire_studies)):
         timer = functions.timer_trigger(arg_name="timer", schedule=schedule)
         functions.function_name(run.__name__)(timer(run))

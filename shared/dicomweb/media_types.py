@@ -106,12 +106,26 @@ def parse_accept(values: Iterable[str]) -> list[MediaType]:
     return found
 
 
-def accept_of(headers: Sequence[str], query: str = "") -> list[MediaType]:
-    """What the client accepts: its `accept` query parameter if there is one, else its Accept fields (ACC-6).
+@dataclass(frozen=True, slots=True)
+class Accept:
+    """What a client accepts, as it was sent: an unreadable value is refused when it is negotiated with (§4.2)."""
 
-    `query` is the raw query string. A client that says nothing accepts everything (W-2). Raises NotAcceptable.
-    """
-    return parse_accept(_accept_parameters(query) or headers) or [MediaType("*/*")]
+    fields: tuple[str, ...]
+    """The Accept fields of the request."""
+    query: str = ""
+    """The raw query string, whose parameter `accept` stands for the fields (ACC-6)."""
+
+    def types(self) -> list[MediaType]:
+        """The media types and ranges, in order. A client that says nothing accepts everything (W-2).
+
+        Raises NotAcceptable, without a text (ERR-2), if a value cannot be read.
+        """
+        return parse_accept(_accept_parameters(self.query) or self.fields) or [MediaType("*/*")]
+
+
+def accept_of(headers: Sequence[str], query: str = "") -> list[MediaType]:
+    """What the client accepts, as `Accept.types`. Raises NotAcceptable."""
+    return Accept(tuple(headers), query).types()
 
 
 def _accept_parameters(query: str) -> list[str]:

@@ -21,9 +21,10 @@ from starlette.requests import ClientDisconnect
 
 from shared.dicomweb.resources import RESOURCES, Resource
 from shared.errors import InvalidRequest
-from shared.http.boundary import NO_CHECKS, Boundary, Checks, Handler
+from shared.http.boundary import Boundary
 from shared.http.exchange import ResponseAborted, ResponseStream
 from shared.http.messages import Headers, Request, Response
+from shared.http.transaction import Transaction
 
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _FORGET_SECONDS = 5.0
@@ -45,11 +46,7 @@ _silence()
 
 
 def mount(
-    blueprint: func.Blueprint,
-    boundary: Boundary,
-    resource_name: str,
-    handler: Handler,
-    checks: Checks = NO_CHECKS,
+    blueprint: func.Blueprint, boundary: Boundary, resource_name: str, transaction: Transaction[Any, Any]
 ) -> None:
     """Declare the function of a row of `shared.dicomweb.resources`. Raises KeyError if there is no such row."""
     resource = RESOURCES[resource_name]
@@ -58,16 +55,16 @@ def mount(
         methods=resource.methods or None,
         auth_level=func.AuthLevel.ANONYMOUS,
     )
-    blueprint.function_name(resource.name)(route(http_function(boundary, resource, handler, checks)))
+    blueprint.function_name(resource.name)(route(http_function(boundary, resource, transaction)))
 
 
-def http_function(boundary: Boundary, resource: Resource, handler: Handler, checks: Checks = NO_CHECKS) -> HttpFunction:
+def http_function(boundary: Boundary, resource: Resource, transaction: Transaction[Any, Any]) -> HttpFunction:
     """What the runtime calls for each request to `resource`."""
 
     async def function(req: HostRequest, context: func.Context) -> HostResponse:
         _access_lines.disabled = True  # the server enables it when it starts; to make lines nobody sees costs, too
         try:
-            return to_host(await boundary.run(resource, from_host(req), handler, checks))
+            return to_host(await boundary.run(resource, from_host(req), transaction))
         finally:
             forget_later(context.invocation_id)
 

@@ -1,13 +1,14 @@
-"""What every HTTP function wears: the checks of §4.2 in their order, the headers of §4.3, errors, audit.
+"""The way of every request: the checks of §4.2 in their order, the headers of §4.3, errors, audit.
 
 The steps, each of which may end the request: route and version (404, 405, 400), `<` in the query string (400), caller
-(401), the resource's early checks (415, 400), partition (400), its Accept check (406), the data action (403), UIDs of
-the path (400). What is left is the handler's.
+(401), the transaction's `parse` (415, 400), partition (400), its `accept` (406), the data action (403), UIDs of the
+path (400), its `answer`.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 from shared import telemetry
 from shared.dicom.identifiers import is_uid, trim_uid
@@ -16,15 +17,16 @@ from shared.dicomweb.media_types import accepts_problem
 from shared.dicomweb.partitions import DEFAULT_KEY, DEFAULT_NAME, Partition, PartitionDirectory, is_partition_name
 from shared.dicomweb.resources import Resource
 from shared.dicomweb.urls import Urls, base_url, forwarded_prefix
-from shared.dicomweb.versions import ApiVersion
 from shared.errors import Forbidden, InvalidRequest, InvalidUid
 from shared.http.compression import encoded
 from shared.http.cors import Cors
+from shared.http.entity_tags import EntityTags
 from shared.http.error_table import error_response, status_of
 from shared.http.exchange import Exchange, ResponseStream
 from shared.http.messages import Request, Response, close
-from shared.http.principal import ANONYMOUS, Authenticator, Caller
+from shared.http.principal import ANONYMOUS, Authenticator
 from shared.http.routing import PARTITION_MISSING, PARTITIONS_DISABLED, Routed, routed
+from shared.http.transaction import Context, Transaction
 from shared.settings import Settings
 
 _SECURITY = (
@@ -41,36 +43,8 @@ _DEFAULT_PARTITION = Partition(DEFAULT_KEY, DEFAULT_NAME, "0", datetime.min.repl
 _UIDS = {"study": "StudyInstanceUID", "series": "SeriesInstanceUID", "instance": "SOPInstanceUID"}
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
-    """What the boundary has found out about a request when its handler runs."""
-
-    version: ApiVersion
-    partition: Partition
-    caller: Caller
-    urls: Urls
-    request_id: str
-
-
-type Handler = Callable[[Request, Context], Awaitable[Response]]
-type Check = Callable[[Request, ApiVersion], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Checks:
-    """The checks of a resource that have their place between those of the boundary (§4.2)."""
-
-    early: Check | None = None
-    """Step 4: the request's Content-Type, types of query parameters, the frame list."""
-    accept: Check | None = None
-    """Step 6 of store, search and metadata: the Accept header."""
-
-
-NO_CHECKS = Checks()
-
-
 class Boundary:
-    """Runs handlers behind the common checks."""
+    """Runs transactions behind the common checks."""
 
     def __init__(
         self,
@@ -96,7 +70,7 @@ class Boundary:
             credentials=settings.cors_credentials,
         )
 
-    async def run(self, resource: Resource, request: Request, handler: Handler, checks: Checks = NO_CHECKS) -> Response:
+    async def run(self, resource: Resource, request: Request, transaction: Transaction[Any, Any]) -> Response:
         """Answer `request`. Never raises, but for cancellation.
 
         The body of the response is bytes, or a stream that its sender must close (`aclose`).
@@ -105,11 +79,11 @@ class Boundary:
         if preflight := self._cors.preflight(request):
             return replace(preflight, headers=(*preflight.headers, *self._common(exchange)))
         with telemetry.counting(exchange.storage):
-            return await self._run(exchange, handler, checks)
+            return await self._run(exchange, transaction)
 
-    async def _run(self, exchange: Exchange, handler: Handler, checks: Checks) -> Response:
+    async def _run(self, exchange: Exchange, transaction: Transaction[Any, Any]) -> Response:
         try:
-            answer, body = await self._answer(exchange, handler, checks)
+            answer, body = await self._answer(exchange, transaction)
             exchange.status = answer.status
             return await self._finished(exchange, answer, body)
         except Exception as error:  # noqa: BLE001  (whatever it is, the client gets an answer)
@@ -120,11 +94,10 @@ class Boundary:
             exchange.end(0, aborted=True)
             raise
 
-    async def _answer(self, exchange: Exchange, handler: Handler, checks: Checks) -> tuple[Response, bytes | None]:
-        """The handler's response, and the first chunk of a streamed body: read early, its failure is still an error."""
-        request, context = await self._checked(exchange, checks)
-        answer = await handler(request, context)
-        if isinstance(answer.body, bytes) or request.method == "HEAD":
+    async def _answer(self, exchange: Exchange, transaction: Transaction[Any, Any]) -> tuple[Response, bytes | None]:
+        """The response, and the first chunk of a streamed body: read early, its failure is still an error."""
+        answer = await self._checked(exchange, transaction)
+        if isinstance(answer.body, bytes) or exchange.request.method == "HEAD":
             return answer, None
         try:
             return answer, await anext(answer.body, b"")
@@ -132,31 +105,42 @@ class Boundary:
             await close(answer.body)
             raise
 
-    async def _checked(self, exchange: Exchange, checks: Checks) -> tuple[Request, Context]:
+    async def _checked[P, A](self, exchange: Exchange, transaction: Transaction[P, A]) -> Response:
+        """The transaction's answer to a request that passes every check of §4.2."""
         request = exchange.request
         found = routed(exchange.resource, request, data_partitions=self.data_partitions)
         resource = exchange.resource = found.resource
-        exchange.version = found.version if resource.versioned else None
+        version = found.version
+        exchange.version = version if resource.versioned else None
         if "<" in request.query or "%3c" in request.query.lower():
             raise InvalidRequest("The query string included invalid characters.")
         caller = ANONYMOUS if resource.action is None else await self._authenticator.authenticate(request)
         exchange.begin(caller)
-        if checks.early:
-            checks.early(request, found.version)
+        request = exchange.request = replace(request, route=found.route, body=exchange.metered_body())
+        parsed = transaction.parse(request, version)
         name = self._partition_name(found)
         permitted = resource.action is None or resource.action in caller.actions
         if name is None or (resource.create_partition and not permitted):  # who may not store creates no partition
             partition = _DEFAULT_PARTITION
         else:
             partition = await self._partitions.resolve(name, create=resource.create_partition)
-        if checks.accept:
-            checks.accept(request, found.version)
+        accepted = transaction.accept(request, version)
         if not permitted:
             raise Forbidden("Authorization failed.")
-        route = {**found.route, **_trimmed_uids(found)}
-        urls = self._urls(request, found, partition)
-        request = exchange.request = replace(request, route=route, body=exchange.metered_body())
-        return request, Context(found.version, partition, caller, urls, exchange.request_id)
+        uids = _path_uids(found)
+        if uids:
+            exchange.request = replace(request, route={**found.route, **uids})
+        context = Context(
+            version,
+            partition,
+            caller,
+            self._urls(request, found, partition),
+            exchange.request_id,
+            uids,
+            EntityTags.parse(request.headers.all("if-none-match")),
+            request.host,
+        )
+        return await transaction.answer(parsed, accepted, context)
 
     def _partition_name(self, found: Routed) -> str | None:
         """The partition that the path names; None for Microsoft.Default. Raises InvalidRequest (PART-1, PART-3)."""
@@ -237,8 +221,11 @@ def _with_one_vary(headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
     return [*(field for field in headers if field[0].lower() != "vary"), ("Vary", ", ".join(names))]
 
 
-def _trimmed_uids(found: Routed) -> dict[str, str]:
-    """The UIDs of the path without padding (CON-8). Raises InvalidUid (UID-1 to UID-3)."""
+def _path_uids(found: Routed) -> Mapping[str, str]:
+    """The UIDs of the path, by their names in its template, without padding (CON-8).
+
+    Raises InvalidUid (UID-1 to UID-3).
+    """
     uids: dict[str, str] = {}
     for name, keyword in _UIDS.items():
         value = found.route.get(name)

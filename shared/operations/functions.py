@@ -5,12 +5,12 @@ import re
 import azure.functions as func
 
 from shared import telemetry
-from shared.dicomweb.media_types import accept_of, negotiate_plain_json
 from shared.dicomweb.versions import ApiVersion
 from shared.errors import InvalidRequest, NotFound
 from shared.http.azure_functions import mount
-from shared.http.boundary import Boundary, Checks, Context
+from shared.http.boundary import Boundary
 from shared.http.messages import Request, Response
+from shared.http.transaction import Context, Transaction, accepted_plain_json
 from shared.operations.response import operation_state
 from shared.operations.runner import Runner
 from shared.operations.store import Operations
@@ -21,11 +21,11 @@ _ID = re.compile(r"[0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re
 
 
 def blueprint(boundary: Boundary, operations: Operations, runner: Runner) -> func.Blueprint:
-    """The functions of this room."""
+    """The functions of operations."""
     functions = func.Blueprint()
 
-    async def retrieve_operation(request: Request, context: Context) -> Response:
-        operation = await operations.get(_operation_id(request))
+    async def retrieve_operation(operation_id: str, _accepted: str, context: Context) -> Response:
+        operation = await operations.get(operation_id)
         if operation is None:
             raise NotFound("The operation does not exist.")
         return operation_state(operation, context.version, context.urls)
@@ -38,7 +38,12 @@ def blueprint(boundary: Boundary, operations: Operations, runner: Runner) -> fun
         with telemetry.trigger("purge_operations"):
             await operations.purge()
 
-    mount(functions, boundary, "retrieve_operation", retrieve_operation, Checks(early=_check_id, accept=_check_json))
+    mount(
+        functions,
+        boundary,
+        "retrieve_operation",
+        Transaction(_operation_id, accepted_plain_json, retrieve_operation),
+    )
     functions.function_name("purge_operations")(
         functions.timer_trigger(arg_name="timer", schedule=_DAILY)(purge_operations)
     )
@@ -49,17 +54,9 @@ def blueprint(boundary: Boundary, operations: Operations, runner: Runner) -> fun
     return functions
 
 
-def _operation_id(request: Request) -> str:
+def _operation_id(request: Request, _version: ApiVersion) -> str:
     """The id in the path, as it is stored (GEN-21, OP-2). Raises InvalidRequest."""
     text = request.route["operation"]
     if not _ID.fullmatch(text):
         raise InvalidRequest("The operation id is not a GUID.")
     return text.replace("-", "").lower()
-
-
-def _check_id(request: Request, _version: ApiVersion) -> None:
-    _operation_id(request)
-
-
-def _check_json(request: Request, _version: ApiVersion) -> None:
-    negotiate_plain_json(accept_of(request.headers.all("accept"), request.query))

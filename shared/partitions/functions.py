@@ -8,21 +8,22 @@ import azure.functions as func
 from shared.dicomweb.partitions import PartitionDirectory
 from shared.errors import InvalidRequest
 from shared.http.azure_functions import mount
-from shared.http.boundary import Boundary, Context
-from shared.http.messages import Request, Response
+from shared.http.boundary import Boundary
+from shared.http.messages import Response
 from shared.http.routing import PARTITIONS_DISABLED
+from shared.http.transaction import Context, Transaction, nothing
 from shared.partitions.response import partition_list
 
 
 def blueprint(boundary: Boundary, partitions: PartitionDirectory) -> func.Blueprint:
-    """The function of this room."""
+    """The function of `/partitions`."""
 
-    async def list_partitions(_request: Request, _context: Context) -> Response:
+    async def list_partitions(_parsed: None, _accepted: None, _context: Context) -> Response:
         if not boundary.data_partitions:
             raise InvalidRequest(PARTITIONS_DISABLED)
         body = partition_list(await partitions.partitions())
         return Response(200, (("Content-Type", "application/json; charset=utf-8"),), body)
 
-    room = func.Blueprint()
-    mount(room, boundary, "list_partitions", list_partitions)
-    return room
+    functions = func.Blueprint()
+    mount(functions, boundary, "list_partitions", Transaction(nothing, nothing, list_partitions))
+    return functions

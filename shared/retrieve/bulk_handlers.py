@@ -15,8 +15,8 @@ from shared.dicom.part10.bulk_data import PIXEL_DATA, bulk_paths, value_path
 from shared.dicom.transfer_syntaxes import EXPLICIT_LITTLE_ENDIAN, NATIVE
 from shared.dicomweb.media_types import accept_of
 from shared.errors import InvalidRequest, NotFound
-from shared.http.boundary import Context
 from shared.http.messages import Request, Response
+from shared.http.transaction import Context
 from shared.index.values import StoredInstance
 from shared.retrieve import response
 from shared.retrieve.bulk_data import NO_VALUE, BulkData, LocatedValue, names_value

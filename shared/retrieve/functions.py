@@ -12,8 +12,9 @@ from shared.dicomweb.media_types import DICOM_JSON, DICOM_XML, MediaType, accept
 from shared.dicomweb.urls import Urls
 from shared.dicomweb.versions import ApiVersion
 from shared.http.azure_functions import mount
-from shared.http.boundary import NO_CHECKS, Boundary, Checks, Context, Handler
+from shared.http.boundary import Boundary
 from shared.http.messages import Request, Response
+from shared.http.transaction import NO_CHECKS, Checks, Context, Handler, of_handler
 from shared.index.lookup import InstanceLookup
 from shared.retrieve import response
 from shared.retrieve.bulk_data import BulkData
@@ -66,7 +67,7 @@ def blueprint(
         lookup, blobs, workshop, bulk_data_uris=bulk_data_uris, character_set_as_stored=character_set_as_stored
     )
     for name, (handler, checks) in found.items():
-        mount(functions, boundary, name, handler, checks)
+        mount(functions, boundary, name, of_handler(handler, checks))
     return functions
 
 

@@ -9,8 +9,8 @@ from shared.dicom.transfer_syntaxes import SOURCES
 from shared.dicomweb.media_types import accept_of
 from shared.dicomweb.versions import ApiVersion
 from shared.errors import NotAcceptable, NotFound
-from shared.http.boundary import Checks, Context
 from shared.http.messages import Request, Response
+from shared.http.transaction import Checks, Context
 from shared.index.values import StoredInstance
 from shared.retrieve import response
 from shared.retrieve.converted import check_length
@@ -179,5 +179,5 @@ def _tag(wanted: _Wanted, image: Renderable, numbers: Sequence[int]) -> str:
 def _with_warnings(wanted: _Wanted, answer: Response) -> Response:
     if not wanted.look.ignored:
         return answer
-    text = f'299 {wanted.request.host or "-"} "Not supported and ignored: {", ".join(wanted.look.ignored)}"'
-    return Response(answer.status, (*answer.headers, ("Warning", text)), answer.body)
+    warning = wanted.context.warning(f"Not supported and ignored: {', '.join(wanted.look.ignored)}")
+    return Response(answer.status, (*answer.headers, warning), answer.body)

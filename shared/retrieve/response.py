@@ -1,7 +1,6 @@
 """What a retrieve sends: single part and multipart, validators and caching headers (PS3.18 §8.6, §10.4.1)."""
 
-import re
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final
@@ -9,6 +8,7 @@ from typing import Final
 from shared.dicom.identifiers import ResourceIdentifier
 from shared.dicomweb import multipart
 from shared.dicomweb.media_types import DICOM_JSON
+from shared.http.entity_tags import EntityTags
 from shared.http.messages import Response
 from shared.index.values import StoredInstance
 from shared.retrieve.request import Encoding, TransferSyntaxChoice
@@ -59,29 +59,9 @@ def representation_tag(instance: StoredInstance, choice: TransferSyntaxChoice, e
     return f'{form}-{instance.version}-{encoding.media_type}-{encoding.transfer_syntax_uid}"'
 
 
-_TAG = re.compile(r'\s*(?:W/)?(?:"([\x21\x23-\x7e\x80-\xff]*)"|([^\s",]+))\s*')
-
-
-def is_current(if_none_match: Iterable[str], tag: str) -> bool:
-    """Whether the client holds the representation named `tag` (RFC 9110 §13.1.2, weak comparison).
-
-    Unquoted tags are understood as well; a value that is no list of tags matches nothing (D-24).
-    """
-    wanted = tag.removeprefix("W/").strip('"')
-    for value in if_none_match:
-        if value.strip() == "*":
-            return True
-        at = 0
-        tags = []
-        while match := _TAG.match(value, at):
-            tags.append(match[1] if match[1] is not None else match[2])
-            at = match.end()
-            if value[at : at + 1] != ",":
-                break
-            at += 1
-        if at == len(value) and wanted in tags:
-            return True
-    return False
+def is_current(if_none_match: Sequence[str], tag: str) -> bool:
+    """Whether the client holds the representation named `tag`."""
+    return EntityTags.parse(if_none_match).has(tag)
 
 
 # ------------------------------------------------------------------------------------------------------------ bodies

@@ -15,8 +15,8 @@ from shared.dicomweb.media_types import DICOM, parse_accept
 from shared.dicomweb.query_parameters import invalid_parameter, pairs
 from shared.dicomweb.versions import ApiVersion
 from shared.errors import InvalidRequest, InvalidUid, NotAcceptable, NotFound
-from shared.http.boundary import Checks, Context, Handler
 from shared.http.messages import Headers, Request, Response
+from shared.http.transaction import Checks, Context, Handler
 from shared.retrieve.bulk_data import BulkData
 from shared.retrieve.instances import Sources
 from shared.retrieve.rendered_handlers import RenderedHandlers

@@ -1,15 +1,14 @@
-"""PS3.18 §10.6.1 Search request: the resource and its query string become a SearchQuery."""
+"""PS3.18 §10.6.1 Search request: the resource and its query parameters become a SearchQuery."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from html import escape
 
 from shared.dicom.attributes import parse_attribute_id
-from shared.dicom.identifiers import is_uid, trim_uid
 from shared.dicom.matching import AttributeMatch, attribute_match
-from shared.dicomweb.query_parameters import QueryParameters, invalid_parameter, parse_query
+from shared.dicomweb.query_parameters import QueryParameters, invalid_parameter
 from shared.dicomweb.versions import ApiVersion
-from shared.errors import InvalidRequest, InvalidUid
+from shared.errors import InvalidRequest
 from shared.index.postings import MODALITIES_IN_STUDY, MODALITY, SERIES_INSTANCE_UID, STUDY_INSTANCE_UID, Level
 from shared.search.attributes import (
     COMPUTED,
@@ -70,19 +69,18 @@ class SearchQuery:
 
 def parse_search(
     resource: str,
-    route: Mapping[str, str],
-    query: str,
+    uids: Mapping[str, str],
+    parameters: QueryParameters,
     version: ApiVersion,
     extended: Mapping[str, SearchableAttribute] | None = None,
 ) -> SearchQuery:
     """Read a search of `resource` (a key of RESOURCES).
 
-    `route` holds `study` and `series` of the path, decoded. `extended`: what else can be searched by, by key.
-    Raises InvalidUid for the path, InvalidRequest for the query string (8.1, 8.2).
+    `uids` holds `study` and `series` of the path. `extended`: what else can be searched by, by key.
+    Raises InvalidRequest for matching keys and attributes to return (8.1, 8.2).
     """
-    study, series = (_path_uid(route.get(name)) for name in ("study", "series"))
+    study, series = uids.get("study"), uids.get("series")
     levels = RESOURCES[resource]
-    parameters = parse_query(query)
     searchable = {**(extended or {}), **SEARCHABLE}
     filters: dict[str, Filter] = {}
     erroneous: list[str] = []
@@ -106,14 +104,6 @@ def parse_search(
         offset=parameters.offset,
         erroneous=tuple(erroneous),
     )
-
-
-def _path_uid(uid: str | None) -> str | None:
-    if uid is None:
-        return None
-    if not is_uid(uid):
-        raise InvalidUid("A UID of the path is not valid: 1 to 64 digits and dots, the last one a digit.")
-    return trim_uid(uid)
 
 
 def _searchable(

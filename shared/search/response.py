@@ -13,6 +13,7 @@ from shared.dicomweb import json_model, multipart, xml_model
 from shared.dicomweb.media_types import DICOM_JSON, DICOM_XML
 from shared.dicomweb.urls import Urls
 from shared.http.messages import Response
+from shared.http.transaction import Context
 from shared.index.postings import (
     CARRIED,
     MODALITIES_IN_STUDY,
@@ -97,9 +98,8 @@ def needs_instance(query: SearchQuery) -> bool:
 def render(
     results: Sequence[SearchResult],
     query: SearchQuery,
-    urls: Urls,
+    context: Context,
     *,
-    host: str,
     more: bool,
     character_set_as_stored: bool,
     media_type: str = DICOM_JSON,
@@ -110,14 +110,14 @@ def render(
     """
     headers: list[tuple[str, str]] = []
     if more:
-        headers.append(("Warning", f'299 {_warning_agent(host)}: "There are additional results that can be requested"'))
+        headers.append(context.warning("There are additional results that can be requested"))
     if query.erroneous:
         headers.append(("erroneous-dicom-attributes", ",".join(query.erroneous)))
     if not results:
         return Response(204, tuple(headers))
     documents: list[bytes] = []
     for result in results:
-        document = json_model.dumps(dataset(result, query, urls))
+        document = json_model.dumps(dataset(result, query, context.urls))
         if b'"BulkDataURI"' in document:
             document = json_model.without_bulk_data(document)
         documents.append(json_model.with_character_set(document, character_set_as_stored))
@@ -132,11 +132,6 @@ def render(
         return Response(200, tuple(headers), b"".join([*parts, multipart.closing(boundary)]))
     headers.append(("Content-Type", DICOM_JSON))
     return Response(200, tuple(headers), json_model.join(documents))
-
-
-def _warning_agent(host: str) -> str:
-    """The host without its port (STOW-41)."""
-    return host.rsplit(":", 1)[0] if host.rpartition(":")[2].isdigit() else host or "-"
 
 
 def dataset(result: SearchResult, query: SearchQuery, urls: Urls) -> dict[str, dict[str, Any]]:

@@ -1,10 +1,11 @@
-"""PS3.18 §10.5.1 What a store asks for: its kind of body, the study of the path, its expiry (dicomweb §6.1, §6.9)."""
+"""PS3.18 §10.5.1 Store request: its kind of body, and how long what it stores is kept (dicomweb §6.1, §6.9)."""
 
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Final
 
-from shared.dicomweb.media_types import DICOM, DICOM_JSON, DICOM_XML, MULTIPART_RELATED, parse_content_type
+from shared.dicomweb.media_types import DICOM, DICOM_JSON, DICOM_XML, MULTIPART_RELATED, MediaType, parse_content_type
 from shared.dicomweb.multipart import PartHeaders
 from shared.dicomweb.versions import ApiVersion
 from shared.errors import InvalidRequest, UnsupportedMedia
@@ -14,6 +15,8 @@ MAX_PARTS: Final = 20_000
 """Of a multipart body: what is remembered of a part is small, but it must not grow without end."""
 
 _EXPIRY_TIME: Final = "msdicom-expiry-time-milliseconds"
+_LONGEST_LIFETIME: Final = timedelta(days=2_800_000)
+"""Later ends would lie beyond the year 9999."""
 _EXPIRY_CHOICES: Final = {"msdicom-expiry-option": "RelativeToNow", "msdicom-expiry-level": "Study"}
 
 
@@ -38,31 +41,32 @@ class MetadataAndBulkData:
     media_type: str
 
 
+type Content = SingleFile | Multipart | MetadataAndBulkData
+
+
 @dataclass(frozen=True, slots=True)
 class StoreRequest:
     """A store: what its body is, and what it says about all its instances."""
 
-    content: SingleFile | Multipart | MetadataAndBulkData
-    study: str | None
-    """The StudyInstanceUID of the path, trimmed."""
+    content: Content | None
+    """None: there is no Content-Type, which is only an error after the Accept check (STOW-1)."""
     replace: bool
     """PUT: existing instances are replaced (PUT-1)."""
-    expires: datetime | None
+    lifetime: timedelta | None
+    """How long the study is kept; None: until it is deleted (EXP-1)."""
+    body: AsyncIterator[bytes] = field(repr=False)
+    """What the client sends, which can be read once. Raises TooLarge, InvalidRequest."""
 
 
-def check_content_type(request: Request, _version: ApiVersion) -> None:
-    """STOW-1, STOW-2. Raises UnsupportedMedia for a Content-Type that is no store; one that is absent passes here."""
-    if request.headers.get("content-type") is not None:
-        _content(request.headers)
+def parse_store(request: Request, version: ApiVersion) -> StoreRequest:
+    """The headers of a store; nothing of its body is read.
 
-
-def parse_store(request: Request, version: ApiVersion, now: datetime) -> StoreRequest:
-    """Everything but the body. Raises UnsupportedMedia, InvalidRequest; nothing of the body has been read."""
-    content = _content(request.headers)
-    if "start" in parse_content_type(request.headers.get("content-type")).parameters:
-        raise InvalidRequest("The parameter 'start' of a multipart request is not supported.")
-    expires = _expires(request.headers, now) if version.expires_studies else None
-    return StoreRequest(content, request.route.get("study"), request.method == "PUT", expires)
+    Raises UnsupportedMedia for a Content-Type that is no store (STOW-1, STOW-2), InvalidRequest (STOW-2, EXP-2).
+    """
+    content_type = request.headers.get("content-type")
+    content = None if content_type is None else _content(parse_content_type(content_type))
+    lifetime = _lifetime(request.headers) if version.expires_studies else None
+    return StoreRequest(content, request.method == "PUT", lifetime, request.body)
 
 
 def check_part_type(headers: PartHeaders, content: Multipart, *, first: bool) -> None:
@@ -78,20 +82,24 @@ def check_part_type(headers: PartHeaders, content: Multipart, *, first: bool) ->
         raise UnsupportedMedia("Each part of a store must have the Content-Type application/dicom.")
 
 
-def _content(headers: Headers) -> SingleFile | Multipart | MetadataAndBulkData:
-    media_type = parse_content_type(headers.get("content-type"))
+def _content(media_type: MediaType) -> Content:
     if media_type.type == DICOM:
-        return SingleFile()
-    boundary = media_type.get("boundary")
-    if media_type.type != MULTIPART_RELATED or not boundary:
+        content: Content = SingleFile()
+    elif media_type.type == MULTIPART_RELATED and (boundary := media_type.get("boundary")):
+        part_type = media_type.get("type")
+        root = (part_type or "").strip().lower()
+        if root in {DICOM_JSON, DICOM_XML}:
+            content = MetadataAndBulkData(boundary.encode(), root)
+        else:
+            content = Multipart(boundary.encode(), part_type)
+    else:
         raise UnsupportedMedia
-    part_type = (media_type.get("type") or "").strip().lower()
-    if part_type in {DICOM_JSON, DICOM_XML}:
-        return MetadataAndBulkData(boundary.encode(), part_type)
-    return Multipart(boundary.encode(), media_type.get("type"))
+    if "start" in media_type.parameters:
+        raise InvalidRequest("The parameter 'start' of a multipart request is not supported.")
+    return content
 
 
-def _expires(headers: Headers, now: datetime) -> datetime | None:
+def _lifetime(headers: Headers) -> timedelta | None:
     """EXP-1, EXP-2."""
     for name, only in _EXPIRY_CHOICES.items():
         if any(value.strip().casefold() != only.casefold() for value in headers.all(name)):
@@ -102,9 +110,9 @@ def _expires(headers: Headers, now: datetime) -> datetime | None:
             raise InvalidRequest(f"The header {_EXPIRY_TIME} is missing.")
         return None
     text = times[0].strip()
-    if len(times) > 1 or not (text.isascii() and text.isdigit() and len(text) <= 18 and int(text) > 0):
-        raise InvalidRequest(f"The header {_EXPIRY_TIME} must be one positive integer.")
-    try:
-        return now + timedelta(milliseconds=int(text))
-    except OverflowError:
-        raise InvalidRequest(f"The header {_EXPIRY_TIME} is too large.") from None
+    if len(times) > 1 or not (text.isascii() and text.isdigit() and len(text) <= 15 and int(text) > 0):
+        raise InvalidRequest(f"The header {_EXPIRY_TIME} must be one positive integer of at most 15 digits.")
+    lifetime = timedelta(milliseconds=int(text))
+    if lifetime > _LONGEST_LIFETIME:
+        raise InvalidRequest(f"The header {_EXPIRY_TIME} is too large.")
+    return lifetime

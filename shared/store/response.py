@@ -8,6 +8,7 @@ from shared.dicomweb.media_types import DICOM_JSON, DICOM_XML
 from shared.dicomweb.urls import Urls
 from shared.dicomweb.versions import ApiVersion
 from shared.http.messages import Response
+from shared.http.transaction import Context
 from shared.ingest.store_outcome import StoreOutcome
 
 _RETRIEVE_URL: Final = "00081190"
@@ -20,18 +21,9 @@ _SEVERAL_VALUES: Final = (
 )
 
 
-def store_response(
-    outcomes: Sequence[StoreOutcome],
-    *,
-    version: ApiVersion,
-    urls: Urls,
-    study: str | None,
-    host: str,
-    media_type: str = DICOM_JSON,
-) -> Response:
+def store_response(outcomes: Sequence[StoreOutcome], context: Context, media_type: str = DICOM_JSON) -> Response:
     """The response to a store of `outcomes`, in the order of the request (STOW-34).
 
-    `study` is the StudyInstanceUID of the request's path; `host` is the request's, and names the author of a Warning.
     `media_type` is DICOM_JSON or DICOM_XML: one document in both cases (ACC-5).
     """
     if not outcomes:
@@ -39,19 +31,19 @@ def store_response(
     succeeded = [outcome for outcome in outcomes if outcome.failure is None]
     failed = [outcome for outcome in outcomes if outcome.failure is not None]
     dataset: dict[str, Any] = {}
-    if study is not None and succeeded:
-        dataset[_RETRIEVE_URL] = _element("UR", urls.study(study))
+    if "study" in context.uids and succeeded:
+        dataset[_RETRIEVE_URL] = _element("UR", context.urls.study(context.uids["study"]))
     if failed:
         dataset[_FAILED_SOP_SEQUENCE] = _element("SQ", *map(_failure_item, failed))
     if succeeded:
-        items = (_success_item(outcome, version, urls) for outcome in succeeded)
+        items = (_success_item(outcome, context.version, context.urls) for outcome in succeeded)
         dataset[_REFERENCED_SOP_SEQUENCE] = _element("SQ", *items)
 
     headers = [("Content-Type", media_type)]
     if any(outcome.several_values for outcome in succeeded):
-        headers.append(("Warning", f'299 {_warn_agent(host)} "{_SEVERAL_VALUES}"'))
+        headers.append(context.warning(_SEVERAL_VALUES))
     body = xml_model.dumps(dataset) if media_type == DICOM_XML else json_model.dumps(dataset)
-    return Response(_status(succeeded, failed, version), tuple(headers), body)
+    return Response(_status(succeeded, failed, context.version), tuple(headers), body)
 
 
 def _status(succeeded: Sequence[StoreOutcome], failed: Sequence[StoreOutcome], version: ApiVersion) -> int:
@@ -92,9 +84,3 @@ def _failed_attributes(outcome: StoreOutcome) -> dict[str, Any]:
 
 def _element(vr: str, *values: Any) -> dict[str, Any]:
     return {"vr": vr, "Value": list(values)} if values else {"vr": vr}
-
-
-def _warn_agent(host: str) -> str:
-    """The host without its port, and a colon (STOW-41)."""
-    name = host[: host.find("]") + 1] if host.startswith("[") else host.partition(":")[0]
-    return f"{name}:" if name else "-"

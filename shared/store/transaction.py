@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 from shared.dicomweb.multipart import Event as PartEvent
 from shared.dicomweb.multipart import MultipartReader, PartData, PartEnd, PartHeaders
 from shared.dicomweb.partitions import Partition
-from shared.dicomweb.versions import ApiVersion
 from shared.errors import TooLarge
 from shared.ingest.ingest import Ingest
 from shared.ingest.part10_upload import Part10Upload
@@ -13,23 +12,22 @@ from shared.ingest.store_batch import StoreBatch
 from shared.ingest.store_options import StoreOptions
 from shared.ingest.store_outcome import StoreOutcome
 from shared.store.composition import receive_composed
-from shared.store.request import MAX_PARTS, MetadataAndBulkData, Multipart, StoreRequest, check_part_type
+from shared.store.request import MAX_PARTS, Content, MetadataAndBulkData, Multipart, check_part_type
 
 
 async def store_instances(
-    wanted: StoreRequest, body: AsyncIterator[bytes], *, version: ApiVersion, partition: Partition, ingest: Ingest
+    content: Content, body: AsyncIterator[bytes], options: StoreOptions, *, partition: Partition, ingest: Ingest
 ) -> list[StoreOutcome]:
     """Store what `body` holds; the outcomes are in its order.
 
     Raises UnsupportedMedia, InvalidRequest and TooLarge for the request as a whole, with nothing stored; Unavailable
     when the data stores let nothing be stored, DependencyRefused when they refused (STOW-44).
     """
-    terms = StoreOptions(version, wanted.study, wanted.replace, wanted.expires)
-    async with ingest.begin(partition, terms) as batch:
-        if isinstance(wanted.content, MetadataAndBulkData):
-            await receive_composed(wanted.content, body, batch)
-        elif isinstance(wanted.content, Multipart):
-            await _receive_parts(wanted.content, body, batch)
+    async with ingest.begin(partition, options) as batch:
+        if isinstance(content, MetadataAndBulkData):
+            await receive_composed(content, body, batch)
+        elif isinstance(content, Multipart):
+            await _receive_parts(content, body, batch)
         else:
             await _receive_file(body, batch)
         return await batch.store()

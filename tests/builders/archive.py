@@ -9,6 +9,7 @@ import orjson
 from shared.dicom.dictionary import tag_of, vr_of
 from shared.dicom.identifiers import InstanceIdentifier, ResourceIdentifier
 from shared.dicomweb.partitions import Partition
+from shared.dicomweb.query_parameters import parse_query
 from shared.dicomweb.urls import Urls
 from shared.dicomweb.versions import ApiVersion
 from shared.http.messages import Response
@@ -23,7 +24,7 @@ from shared.search.limits import DEFAULT_LIMITS, SearchLimits
 from shared.search.request import parse_search
 from shared.search.response import render
 from shared.search.transaction import SearchPage, SearchPorts, search
-from tests.builders.http import DEFAULT_PARTITION
+from tests.builders.http import DEFAULT_PARTITION, context
 from tests.fakes.blobs import MemoryBlobStore
 from tests.fakes.tables import MemoryTableStore
 
@@ -125,7 +126,7 @@ class Archive:
         self, query: str = "", resource: str = "search_studies", version: ApiVersion = ApiVersion.V2, **route: str
     ) -> SearchPage:
         """The results of a search."""
-        return await search(self.ports(), self.partition, parse_search(resource, route, query, version))
+        return await search(self.ports(), self.partition, parse_search(resource, route, parse_query(query), version))
 
     async def response(
         self,
@@ -137,11 +138,10 @@ class Archive:
         **route: str,
     ) -> Response:
         """The response of a search."""
-        parsed = parse_search(resource, route, query, version)
+        parsed = parse_search(resource, route, parse_query(query), version)
         page = await search(self.ports(), self.partition, parsed, character_set_as_stored=as_stored)
-        return render(
-            page.results, parsed, URLS, host="dicom.example:8080", more=page.more, character_set_as_stored=as_stored
-        )
+        asked = context("dicom.example:8080", version)
+        return render(page.results, parsed, asked, more=page.more, character_set_as_stored=as_stored)
 
     async def found(
         self, query: str = "", resource: str = "search_studies", version: ApiVersion = ApiVersion.V2, **route: str

@@ -1,17 +1,22 @@
 """Requests, settings and a boundary in one line."""
 
 import json
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
 from shared.dicomweb.partitions import DEFAULT_KEY, DEFAULT_NAME, Partition
 from shared.dicomweb.resources import FALLBACK, Resource, match
+from shared.dicomweb.urls import Urls
+from shared.dicomweb.versions import ApiVersion
 from shared.errors import InvalidRequest, MissingCredentials
-from shared.http.boundary import NO_CHECKS, Boundary, Checks, Context, Handler
+from shared.http.boundary import Boundary
+from shared.http.entity_tags import NO_TAGS
 from shared.http.messages import Headers, Request, Response
-from shared.http.principal import ACTIONS, Caller
+from shared.http.principal import ACTIONS, ANONYMOUS, Caller
+from shared.http.transaction import Context, Transaction, nothing
 from shared.settings import Settings
 
 DEFAULT_PARTITION = Partition(DEFAULT_KEY, DEFAULT_NAME, "0", datetime(2026, 1, 1, tzinfo=UTC))
@@ -20,6 +25,31 @@ DEFAULT_PARTITION = Partition(DEFAULT_KEY, DEFAULT_NAME, "0", datetime(2026, 1, 
 def settings(**fields: object) -> Settings:
     """Settings of a service without authentication, unless `fields` say otherwise."""
     return Settings(**{"storage_connection": "UseDevelopmentStorage=true", "authentication": "off", **fields})
+
+
+type Handler = Callable[[Request, Context], Awaitable[Response]]
+"""Answers a request of which it sees everything."""
+
+
+def transaction(
+    handler: Handler, parse: Callable[..., object] = nothing, accept: Callable[..., object] = nothing
+) -> Transaction[Request, object]:
+    """A transaction whose answer sees the whole request."""
+
+    def parsed(request: Request, version: ApiVersion) -> Request:
+        parse(request, version)
+        return request
+
+    async def answer(request: Request, _accepted: object, context: Context) -> Response:
+        return await handler(replace(request, route={**request.route, **context.uids}), context)
+
+    return Transaction(parsed, accept, answer)
+
+
+def context(host: str = "dicom.example", version: ApiVersion = ApiVersion.V2, **uids: str) -> Context:
+    """What an answer is told of a request that names these UIDs in its path."""
+    urls = Urls("https://dicom.example", f"v{version.value}", None)
+    return Context(version, DEFAULT_PARTITION, ANONYMOUS, urls, "request", uids, NO_TAGS, host)
 
 
 async def chunks(*pieces: bytes) -> AsyncIterator[bytes]:
@@ -129,7 +159,7 @@ async def say_hello(_request: Request, _context: Context) -> Response:
 
 
 def refuse(error: Exception) -> Callable[..., None]:
-    """A check that raises `error`."""
+    """A step of a transaction that raises `error`."""
 
     def check(*_: object) -> None:
         raise error
@@ -143,7 +173,8 @@ async def ask(
     headers: Iterable[tuple[str, str]] = ALL,
     *,
     handler: Handler = say_hello,
-    checks: Checks = NO_CHECKS,
+    parse: Callable[..., object] = nothing,
+    accept: Callable[..., object] = nothing,
     at: Boundary | None = None,
     body: bytes = b"",
     **options: str,
@@ -151,7 +182,7 @@ async def ask(
     """Send a request through the boundary `at`, to `handler`."""
     at = at or boundary()
     resource, request = routed(method, target, headers, body=body, data_partitions=at.data_partitions, **options)
-    return await at.run(resource, request, handler, checks)
+    return await at.run(resource, request, transaction(handler, parse, accept))
 
 
 async def context_of(

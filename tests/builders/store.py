@@ -14,8 +14,9 @@ from shared.index.lookup import InstanceLookup
 from shared.index.values import StoredInstance
 from shared.ingest.ingest import Ingest
 from shared.ingest.ingest_settings import IngestSettings
+from shared.ingest.store_options import StoreOptions
 from shared.ingest.store_outcome import StoreOutcome
-from shared.store.request import Multipart, SingleFile, StoreRequest
+from shared.store.request import Multipart, SingleFile
 from shared.store.transaction import store_instances
 from tests.builders.images import multipart
 from tests.fakes.blobs import MemoryBlobStore
@@ -96,9 +97,9 @@ class Service:
         chunk: int = 64 * 1024,
     ) -> list[StoreOutcome]:
         """Run the transaction on `body`, cut into chunks."""
-        wanted = StoreRequest(content, study, replace, expires)
+        options = StoreOptions(version, study, replace, expires)
         chunks = body if isinstance(body, AsyncIterator) else chunks_of(body, chunk)
-        return await store_instances(wanted, chunks, version=version, partition=PARTITION, ingest=self.ingest)
+        return await store_instances(content, chunks, options, partition=PARTITION, ingest=self.ingest)
 
     async def instance(self, identifier: InstanceIdentifier) -> StoredInstance | None:
         """What the index says of an instance."""

@@ -13,9 +13,9 @@ from shared.dicomweb.resources import RESOURCES
 from shared.errors import InvalidRequest
 from shared.http import azure_functions
 from shared.http.azure_functions import forget_later, from_host, http_function, mount
-from shared.http.boundary import Context
 from shared.http.messages import Request, Response
-from tests.builders.http import Stream, boundary, say_hello, streaming
+from shared.http.transaction import Context
+from tests.builders.http import Stream, boundary, say_hello, streaming, transaction
 
 HEADERS = [(b"host", b"dicom.example"), (b"authorization", b"Bearer all")]
 
@@ -59,7 +59,7 @@ class Server:
         await asyncio.sleep(0)
 
     async def call(self, name: str, handler=say_hello, at=None) -> None:
-        function = http_function(at or boundary(), RESOURCES[name], handler)
+        function = http_function(at or boundary(), RESOURCES[name], transaction(handler))
         context = types.SimpleNamespace(invocation_id="invocation")
         response = await function(HostRequest(self.scope, self.receive), context)
         await response(self.scope, self.receive, self.send)
@@ -270,7 +270,7 @@ async def test_an_invocation_is_not_forgotten_while_its_function_runs(entries):
 def test_every_function_of_a_row_is_declared_with_its_template_and_methods():
     room = func.Blueprint()
     for name in ("store_study", "zz_fallback"):
-        mount(room, boundary(data_partitions=True), name, say_hello)
+        mount(room, boundary(data_partitions=True), name, transaction(say_hello))
     app = func.FunctionApp()
     app.register_functions(room)
 
@@ -287,7 +287,7 @@ def test_every_function_of_a_row_is_declared_with_its_template_and_methods():
 
 def test_nothing_is_declared_that_the_table_does_not_know():
     with pytest.raises(KeyError):
-        mount(func.Blueprint(), boundary(), "store_everything", say_hello)
+        mount(func.Blueprint(), boundary(), "store_everything", transaction(say_hello))
 
 
 def test_access_lines_and_the_chatter_of_sdks_are_silenced():

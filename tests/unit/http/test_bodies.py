@@ -6,7 +6,6 @@ import logging
 import pytest
 
 from shared.errors import Conflict, InvalidRequest, NotAcceptable, NotFound, Unavailable, UnsupportedMedia
-from shared.http.boundary import Checks
 from shared.http.exchange import ResponseAborted
 from shared.http.messages import Response
 from tests.builders.http import (
@@ -43,7 +42,7 @@ async def test_an_error_is_one_sentence_of_plain_text():
 @pytest.mark.spec("ERR-2")
 @pytest.mark.parametrize(("error", "status"), [(NotAcceptable(), 406), (UnsupportedMedia(), 415)])
 async def test_a_refused_accept_or_content_type_has_an_empty_body(error, status):
-    response = await ask("POST", "/v2/studies", checks=Checks(early=refuse(error)))
+    response = await ask("POST", "/v2/studies", parse=refuse(error))
 
     assert (response.status, response.body, field(response, "content-type")) == (status, b"", None)
 

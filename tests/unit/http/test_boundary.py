@@ -5,8 +5,21 @@ import json
 import pytest
 
 from shared.errors import InvalidRequest, NotAcceptable, UnsupportedMedia
-from shared.http.boundary import Checks
-from tests.builders.http import ALL, INSTANCE, KnownPartitions, ask, boundary, context_of, field, refuse, say_hello
+from shared.http.messages import Response
+from shared.http.transaction import Transaction
+from tests.builders.http import (
+    ALL,
+    INSTANCE,
+    KnownPartitions,
+    ask,
+    boundary,
+    context,
+    context_of,
+    field,
+    refuse,
+    routed,
+    say_hello,
+)
 
 
 # Each step of §4.2 as a change to a request that is otherwise right; a request with several fails at the first.
@@ -20,22 +33,22 @@ async def test_the_first_failing_check_wins():
         version="v2",
         query="",
         caller="all",
-        early=None,
+        parse=None,
         partition="ward",
         accept=None,
         study="1.2",
         handler=say_hello,
     ):
-        checks = Checks(early=refuse(early) if early else None, accept=refuse(accept) if accept else None)
+        steps = {name: refuse(error) for name, error in (("parse", parse), ("accept", accept)) if error is not None}
         target = f"/{version}/partitions/{partition}/studies/{study}{query}"
-        response = await ask("GET", target, tokens[caller], checks=checks, at=at, handler=handler)
+        response = await ask("GET", target, tokens[caller], **steps, at=at, handler=handler)
         return response.status, response.body
 
     wrong = {
         "version": "vx",
         "query": "?a=%3Cb",
         "caller": "none",
-        "early": UnsupportedMedia(),
+        "parse": UnsupportedMedia(),
         "partition": "other",
         "accept": NotAcceptable(),
         "study": "abc",
@@ -244,3 +257,53 @@ async def test_a_public_base_url_replaces_what_the_request_says():
     _, context = await context_of("GET", "/v2/studies", at=boundary(public_base_url="https://public.example/dicom"))
 
     assert context.urls.study("1.2") == "https://public.example/dicom/v2/studies/1.2"
+
+
+@pytest.mark.spec("STOW-41")
+@pytest.mark.parametrize(
+    ("host", "value"),
+    [
+        ("pacs.example", '299 pacs.example: "text"'),
+        ("pacs.example:7071", '299 pacs.example: "text"'),
+        ("[2001:db8::1]:443", '299 [2001:db8::1]: "text"'),
+        ("", '299 - "text"'),
+    ],
+)
+async def test_a_warning_names_the_host_without_its_port(host, value):
+    assert context(host).warning("text") == ("Warning", value)
+
+
+@pytest.mark.spec("STOW-41")
+async def test_a_warning_quotes_what_would_end_its_text():
+    assert context("a").warning('"b" \\ c') == ("Warning", '299 a: "\\"b\\" \\\\ c"')
+
+
+async def test_a_request_is_read_once_and_its_answer_sees_what_was_read():
+    read: list[str] = []
+
+    def parse(request, version):
+        read.append(f"parse {version.value} {request.query}")
+        return "parsed"
+
+    def accept(request, version):
+        read.append("accept")
+        return "accepted"
+
+    async def answer(parsed, accepted, context):
+        return Response(200, (), f"{parsed} {accepted} {context.scope.study_instance_uid}".encode())
+
+    at = boundary()
+    resource, request = routed("GET", "/v2/studies/1.2/metadata?a=b", (*ALL, ("Host", "dicom.example")))
+    response = await at.run(resource, request, Transaction(parse, accept, answer))
+
+    assert response.body == b"parsed accepted 1.2"
+    assert read == ["parse 2 a=b", "accept"]
+
+
+@pytest.mark.spec("META-7", "D-24")
+async def test_the_representations_that_a_client_holds_are_known_to_the_answer():
+    _, told = await context_of("GET", "/v2/studies/1.2/metadata", (*ALL, ("If-None-Match", 'W/"7", "8-2"')))
+    assert [told.held.has(tag) for tag in ('"7"', 'W/"8-2"', '"9"')] == [True, True, False]
+
+    _, told = await context_of("GET", "/v2/studies/1.2/metadata")
+    assert not told.held.has('"7"')

@@ -1,5 +1,6 @@
 """The whole room behind a boundary, on an archive in memory."""
 
+from shared.http.transaction import of_handler
 from shared.retrieve.functions import handlers
 from shared.retrieve.workshop import Workshop
 from tests.builders.http import ALL, boundary, content, routed
@@ -28,7 +29,7 @@ class Service:
         fields += [(name.replace("_", "-"), value) for name, value in headers.items()]
         resource, request = routed(method, f"/v2/{path}?{query}" if query else f"/v2/{path}", fields)
         handler, checks = self.handlers[resource.name]
-        return await self.boundary.run(resource, request, handler, checks)
+        return await self.boundary.run(resource, request, of_handler(handler, checks))
 
     async def body(self, path, accept="*/*", query=""):
         response = await self.get(path, accept, query)

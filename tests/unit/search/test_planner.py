@@ -1,5 +1,6 @@
 import pytest
 
+from shared.dicomweb.query_parameters import parse_query
 from shared.dicomweb.versions import ApiVersion
 from shared.search.limits import DEFAULT_LIMITS as LIMITS
 from shared.search.planner import (
@@ -18,7 +19,7 @@ from shared.search.request import parse_search
 
 
 def planned(query: str, resource: str = "search_studies", **route: str) -> Plan:
-    return plan(parse_search(resource, route, query, ApiVersion.V2))
+    return plan(parse_search(resource, route, parse_query(query), ApiVersion.V2))
 
 
 def only_source(query: str, resource: str = "search_studies") -> Source:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import orjson
 import pytest
 
@@ -7,6 +9,7 @@ from shared.dicomweb.urls import Urls
 from shared.dicomweb.versions import ApiVersion
 from shared.ingest.store_outcome import StoreOutcome
 from shared.store.response import store_response
+from tests.builders.http import context
 
 V1, V2 = ApiVersion.V1, ApiVersion.V2
 URLS = Urls("https://example.org", "v2", None)
@@ -23,7 +26,8 @@ def failed(reason=FailureReason.VALIDATION_FAILURE, comments=(), **more):
 
 
 def respond(*outcomes, version=V2, study=None, host="example.org:7071", urls=URLS):
-    return store_response(outcomes, version=version, urls=urls, study=study, host=host)
+    uids = {} if study is None else {"study": study}
+    return store_response(outcomes, replace(context(host, version, **uids), urls=urls))
 
 
 def body_of(response):

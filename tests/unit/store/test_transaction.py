@@ -7,19 +7,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shared.dicom.reasons import FailureReason
-from shared.dicomweb.urls import Urls
 from shared.dicomweb.versions import ApiVersion
 from shared.errors import DependencyRefused, InvalidRequest, TooLarge, Unavailable, UnsupportedMedia
 from shared.store import transaction
 from shared.store.request import Multipart, SingleFile
 from shared.store.response import store_response
 from tests.builders.files import PATIENT_ID, file
+from tests.builders.http import context
 from tests.builders.images import image, multipart, new_uid
 from tests.builders.store import BOUNDARY, Service
 
 B = BOUNDARY.decode()
 FILES = Multipart(BOUNDARY, "application/dicom")
-URLS = Urls("https://example.org", "v2", None)
 INVALID, ALREADY_STORED = FailureReason.VALIDATION_FAILURE, FailureReason.ALREADY_STORED
 
 
@@ -418,7 +417,7 @@ async def test_when_the_index_fails_for_one_study_the_others_are_stored_and_its_
     outcomes = await service.store(*(one.data for one in files))
 
     assert failures(outcomes) == [None, FailureReason.PROCESSING_FAILURE, None]
-    assert store_response(outcomes, version=ApiVersion.V2, urls=URLS, study=None, host="here").status == 202
+    assert store_response(outcomes, context()).status == 202
     assert len(service.blobs.names()) == 3
 
     away = False

@@ -9,11 +9,13 @@ import orjson
 
 from shared.dicomweb.partitions import Partition
 from shared.dicomweb.resources import RESOURCES
+from shared.dicomweb.versions import ApiVersion
 from shared.errors import NotFound
 from shared.http.azure_functions import mount
-from shared.http.boundary import Boundary, Context, Handler
+from shared.http.boundary import Boundary
 from shared.http.messages import Request, Response
 from shared.http.principal import authenticator
+from shared.http.transaction import Context, Transaction, nothing
 from shared.settings import Settings
 
 _PIECE = b"x" * 65536
@@ -31,14 +33,19 @@ class Partitions:
         return Partition(2, name, "2", datetime(2026, 1, 1, tzinfo=UTC))
 
 
-def echo(name: str) -> Handler:
-    async def answer(request: Request, context: Context) -> Response:
+def raw(request: Request, version: ApiVersion) -> Request:
+    """The whole request, for answers that tell what arrived."""
+    return request
+
+
+def echo(name: str) -> Transaction[Request, None]:
+    async def answer(request: Request, _accepted: None, context: Context) -> Response:
         if name == "zz_fallback":
             raise NotFound("nothing")
         body = orjson.dumps(
             {
                 "function": name,
-                "route": dict(request.route),
+                "route": {**request.route, **context.uids},
                 "query": request.query,
                 "path": request.path,
                 "url": context.urls.root,
@@ -47,10 +54,10 @@ def echo(name: str) -> Handler:
         )
         return Response(200, (("Content-Type", "application/json"),), body)
 
-    return answer
+    return Transaction(raw, nothing, answer)
 
 
-async def stream(request: Request, context: Context) -> Response:
+async def stream(_parsed: None, _accepted: None, context: Context) -> Response:
     """Endless, or failing after the first piece, or the names of the streams that were closed."""
 
     async def pieces(study: str) -> AsyncIterator[bytes]:
@@ -62,29 +69,33 @@ async def stream(request: Request, context: Context) -> Response:
         finally:
             _closed.append(study)
 
-    return Response(200, (("Content-Type", "application/dicom"),), pieces(request.route["study"]))
+    return Response(200, (("Content-Type", "application/dicom"),), pieces(context.uids["study"]))
 
 
-async def store(request: Request, context: Context) -> Response:
+async def store(request: Request, _accepted: None, context: Context) -> Response:
     size = 0
     async for chunk in request.body:
         size += len(chunk)
     return Response(200, (), str(size).encode())
 
 
-async def report(request: Request, context: Context) -> Response:
+async def report(_parsed: None, _accepted: None, context: Context) -> Response:
     """What the process keeps: closed streams, and entries of the runtime for past invocations."""
     coordinator = sys.modules["azure_functions_runtime.http_v2"].http_coordinator
     kept = len(coordinator._context_references)
     return Response(200, (), orjson.dumps({"closed": _closed, "kept": kept}))
 
 
-HANDLERS: dict[str, Handler] = {"retrieve_study": stream, "store_studies": store, "health_check": report}
+TRANSACTIONS = {
+    "retrieve_study": Transaction(nothing, nothing, stream),
+    "store_studies": Transaction(raw, nothing, store),
+    "health_check": Transaction(nothing, nothing, report),
+}
 
 boundary = Boundary(settings, authenticator(settings), Partitions())
 blueprint = func.Blueprint()
 for _name in RESOURCES:
-    mount(blueprint, boundary, _name, HANDLERS.get(_name, echo(_name)))
+    mount(blueprint, boundary, _name, TRANSACTIONS.get(_name, echo(_name)))
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 app.register_functions(blueprint)
