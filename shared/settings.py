@@ -141,7 +141,7 @@ class Settings(BaseModel):
 
     @property
     def host(self) -> str:
-        """The host name, with its port if it has one, under which clients know the service (azure-side APIs §9.2)."""
+        """The host name, with its port if it has one, under which clients know the service (azure-apis §9.2)."""
         return urlsplit(self.public_base_url).netloc or self.website_hostname or "localhost"
 
     @classmethod

@@ -1,4 +1,4 @@
-"""Azure-side APIs §9 DICOM events: one for each entry of the change feed, at least once (A-2, EVT-1 to EVT-4).
+"""azure-apis §9 DICOM events: one for each entry of the change feed, at least once (A-2, EVT-1 to EVT-4).
 
 The feed is the outbox. A cursor in storage says up to which entry all events have been taken by the topic; it moves
 only after that, and only under its etag, so that whatever dies or runs twice, no event is lost. A lease on the cursor

@@ -1,4 +1,4 @@
-"""Azure-side APIs §4.2 The parameters of the change feed: a window of sequences in v1, a window of time in v2. Pure."""
+"""azure-apis §4.2 The parameters of the change feed: a window of sequences in v1, a window of time in v2. Pure."""
 
 import re
 from collections.abc import Collection, Mapping

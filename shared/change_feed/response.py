@@ -1,4 +1,4 @@
-"""Azure-side APIs §4.1 Entries of the change feed as JSON. Pure."""
+"""azure-apis §4.1 Entries of the change feed as JSON. Pure."""
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing

@@ -1,4 +1,4 @@
-"""Azure-side APIs §4 Reading the change feed: the entries of a window, with what is stored of their instances now."""
+"""azure-apis §4 Reading the change feed: the entries of a window, with what is stored of their instances now."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence

@@ -1,4 +1,4 @@
-"""Reading the change feed (storage §7; azure-side APIs §4)."""
+"""Reading the change feed (storage §7; azure-apis §4)."""
 
 import asyncio
 import logging

@@ -1,4 +1,4 @@
-"""The functions of Delete, and the timers that erase what was deleted and delete what has expired (dicomweb.md §9)."""
+"""The functions of Delete, and the timers that erase what was deleted and delete what has expired (dicomweb §9)."""
 
 from collections.abc import Awaitable, Callable
 from typing import Final

@@ -1,4 +1,4 @@
-"""Delete a study, a series or an instance (dicomweb.md §9; no part of PS3.18)."""
+"""Delete a study, a series or an instance (dicomweb §9; no part of PS3.18)."""
 
 from shared.dicom.identifiers import ResourceIdentifier
 from shared.dicomweb.partitions import Partition

@@ -34,7 +34,7 @@ _INTEGER_VRS = frozenset({"IS", "SL", "SS", "SV", "UL", "US", "UV"})
 _NUMBER_VRS = _INTEGER_VRS | {"DS", "FD", "FL"}
 
 MATCHING_VRS = _TEXT_VRS | _PERIOD_VRS | _NUMBER_VRS | {"PN"}
-"""The value representations that can be matched (8.4)."""
+"""The value representations that can be matched (dicomweb §8.4)."""
 
 FIRST, LAST = "", "~"
 """The open ends of a Between: less and greater than every date and time."""
@@ -190,7 +190,7 @@ NOTHING = AnyOf(())
 
 
 def fold(text: str) -> str:
-    """Text as it is compared: without padding and case (8.4, CON-8, MATCH-9)."""
+    """Text as it is compared: without padding and case (dicomweb §8.4, CON-8, MATCH-9)."""
     return text.strip(" \0").casefold()
 
 

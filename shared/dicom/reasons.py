@@ -4,7 +4,7 @@ from enum import IntEnum
 
 
 class FailureReason(IntEnum):
-    """(0008,1197) FailureReason: why an instance was not stored (6.4)."""
+    """(0008,1197) FailureReason: why an instance was not stored (dicomweb §6.4)."""
 
     PROCESSING_FAILURE = 0x0110
     """An unexpected fault while the instance was read, written or indexed (PS3.7 C.5.20)."""
@@ -27,7 +27,7 @@ class FailureReason(IntEnum):
 
 
 class WarningReason(IntEnum):
-    """(0008,1196) WarningReason: what is to be said about an instance that was stored (6.5)."""
+    """(0008,1196) WarningReason: what is to be said about an instance that was stored (dicomweb §6.5)."""
 
     ATTRIBUTES_INVALID = 0x0001
     """Attributes that fail validation were left out of metadata and index (VAL-4, STOW-22); v2 only."""

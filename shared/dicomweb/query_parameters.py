@@ -15,7 +15,7 @@ _INTEGER = re.compile(r"[+-]?\d{1,30}", re.ASCII)
 
 
 def invalid_parameter(name: str, reason: str) -> InvalidRequest:
-    """The refusal of the parameter `name`, worded as clients of the reference expect it (azure-apis ERR-4)."""
+    """The refusal of the parameter `name`, worded as clients of the reference expect it (AERR-4)."""
     return InvalidRequest(f"The query parameter '{name}' is invalid. {reason}")
 
 
@@ -29,7 +29,7 @@ def pairs(query: str) -> list[tuple[str, str]]:
 
 
 def integer(text: str | None, name: str, default: int, low: int, high: int) -> int:
-    """The value of the parameter `name`, `default` where `text` is None. Raises InvalidRequest (azure-apis ERR-4)."""
+    """The value of the parameter `name`, `default` where `text` is None. Raises InvalidRequest (AERR-4)."""
     if text is None:
         return default
     if not _INTEGER.fullmatch(text):
@@ -65,7 +65,7 @@ class QueryParameters:
 
 
 def parse_query(query: str) -> QueryParameters:
-    """Read the control parameters of a search (8.1); their names are case-insensitive (QIDO-1).
+    """Read the control parameters of a search (dicomweb §8.1); their names are case-insensitive (QIDO-1).
 
     Raises InvalidRequest for a value out of range or of the wrong type, and for a repeated parameter (QIDO-6);
     `includefield` alone may be repeated.

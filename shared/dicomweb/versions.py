@@ -1,4 +1,4 @@
-"""The API version in the first path segment, and every difference between v1 and v2 (URL-1 to URL-5, GEN-1, §10)."""
+"""The API version in the first path segment, and every difference between v1 and v2 (URL-1 to URL-5, dicomweb §10)."""
 
 import re
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ class ApiVersion(Enum):
 
     @property
     def warnings_make_202(self) -> bool:
-        """A store whose instances all succeeded, some with a warning, answers 202 instead of 200 (§6.6)."""
+        """A store whose instances all succeeded, some with a warning, answers 202 instead of 200 (dicomweb §6.6)."""
         return self is ApiVersion.V2
 
     @property
@@ -57,7 +57,7 @@ class ApiVersion(Enum):
 
     @property
     def short_search_defaults(self) -> bool:
-        """A search returns the short default attribute sets, from index rows where possible (§8.5)."""
+        """A search returns the short default attribute sets, from index rows where possible (dicomweb §8.5)."""
         return self is ApiVersion.V2
 
     @property
@@ -77,7 +77,7 @@ class ApiVersion(Enum):
 
     @property
     def feeds_by_time(self) -> bool:
-        """The change feed is read by windows of time instead of windows of sequences (azure-side APIs §4.2)."""
+        """The change feed is read by windows of time instead of windows of sequences (azure-apis §4.2)."""
         return self is ApiVersion.V2
 
     @property
@@ -87,7 +87,7 @@ class ApiVersion(Enum):
 
     @property
     def success_word(self) -> str:
-        """The status of an operation that has succeeded (azure-side APIs §5)."""
+        """The status of an operation that has succeeded (azure-apis §5)."""
         return "succeeded" if self is ApiVersion.V2 else "completed"
 
 

@@ -1,4 +1,4 @@
-"""The events that the service publishes, and their envelope (azure-side APIs §9). Pure.
+"""The events that the service publishes, and their envelope (azure-apis §9). Pure.
 
 None holds a patient attribute (EVT-1 and following): UIDs, partition and sequence alone.
 """

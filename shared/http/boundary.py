@@ -1,4 +1,4 @@
-"""The way of every request: the checks of §4.2 in their order, the headers of §4.3, errors, audit.
+"""The way of every request: the checks and headers of dicomweb §4.2 and §4.3, errors, audit.
 
 The steps, each of which may end the request: route and version (404, 405, 400), `<` in the query string (400), caller
 (401), the transaction's `parse` (415, 400), partition (400), its `accept` (406), the data action (403), UIDs of the
@@ -106,7 +106,7 @@ class Boundary:
             raise
 
     async def _checked[P, A](self, exchange: Exchange, transaction: Transaction[P, A]) -> Response:
-        """The transaction's answer to a request that passes every check of §4.2."""
+        """The transaction's answer to a request that passes every check of dicomweb §4.2."""
         request = exchange.request
         found = routed(exchange.resource, request, data_partitions=self.data_partitions)
         resource = exchange.resource = found.resource

@@ -1,6 +1,6 @@
 """A transaction as the boundary runs it, and what it is told about its request (PS3.18 §8.1).
 
-A request is read once, in two steps that have their places in the order of checks (§4.2): `parse` and `accept`. What
+A request is read once, in two steps that have their places in the order of checks (dicomweb §4.2): `parse` and `accept`. What
 they return is all that the answer sees of it.
 """
 
@@ -69,7 +69,7 @@ def nothing(_request: Request, _version: ApiVersion) -> None:
 
 
 def accepted(request: Request, _version: ApiVersion) -> Accept:
-    """The `accept` of a resource whose answer is negotiated with what is stored (§4.2, steps 9 to 12)."""
+    """The `accept` of a resource whose answer is negotiated with what is stored (dicomweb §4.2, steps 9 to 12)."""
     return Accept(tuple(request.headers.all("accept")), request.query)
 
 

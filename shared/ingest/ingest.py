@@ -1,4 +1,4 @@
-"""An instance comes into being: file → checks → blob → index (architecture §6).
+"""An instance comes into being: file → checks → blob → index (P-2).
 
 There are two ways in, and one routine. A transaction stores a batch and answers; the blob trigger calls `ensure` for
 every blob that appears, finds nothing to do, or finishes what a crash left, or takes in a file that somebody dropped

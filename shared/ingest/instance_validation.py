@@ -30,7 +30,7 @@ _IDENTIFIERS: Final = (_STUDY, _SERIES, _SOP_INSTANCE)
 """Never left out (VAL-6)."""
 
 REQUIRED: Final = (*_IDENTIFIERS, _SOP_CLASS, _PATIENT_ID)
-"""The attributes that an instance must have (§6.2)."""
+"""The attributes that an instance must have (dicomweb §6.2)."""
 
 SEARCHABLE: Final = (
     *(_STUDY, 0x00080020, 0x00081030, 0x00080050, _PATIENT_ID, 0x00100010, 0x00100030, 0x00080090, 0x00080061),

@@ -1,4 +1,4 @@
-"""Azure-side APIs §5 Operations as clients see them. Pure."""
+"""azure-apis §5 Operations as clients see them. Pure."""
 
 from datetime import datetime
 

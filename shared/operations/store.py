@@ -1,4 +1,4 @@
-"""Azure-side APIs §5 Operations as they are stored: durable, leased to one worker at a time (OP-9).
+"""azure-apis §5 Operations as they are stored: durable, leased to one worker at a time (OP-9).
 
 All rows are in one partition of `ops`, because what must change together does so in one transaction: `o!{id}` the
 operation, `a!{id}` while it is active, and `x!{type}` while one of an exclusive type is (OP-8). Operations are few;

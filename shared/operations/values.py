@@ -1,4 +1,4 @@
-"""Azure-side APIs §5 What an operation is. Pure."""
+"""azure-apis §5 What an operation is. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

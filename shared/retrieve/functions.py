@@ -130,7 +130,7 @@ def _check_data_sets(request: Request, _: ApiVersion) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Retrieve:
-    """The handlers. What follows the boundary's checks is in the order of dicomweb.md §4.2."""
+    """The handlers. What follows the boundary's checks is in the order of dicomweb §4.2."""
 
     sources: Sources
     unmapped: UnmappedFrames

@@ -1,4 +1,4 @@
-"""Retrieve Rendered and thumbnails (PS3.18 §10.4.1.1.3, §10.4.1.1.4; dicomweb.md §7.6): pictures of frames.
+"""Retrieve Rendered and thumbnails (PS3.18 §10.4.1.1.3, §10.4.1.1.4; dicomweb §7.6): pictures of frames.
 
 Only the bytes of the frame are read, and of the file's head where it holds lookup tables.
 """

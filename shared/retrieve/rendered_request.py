@@ -49,7 +49,7 @@ class Appearance:
 
 
 def check_types(query: str) -> None:
-    """Step 4 of dicomweb.md §4.2: `quality` is an integer. Raises InvalidRequest."""
+    """Step 4 of dicomweb §4.2: `quality` is an integer. Raises InvalidRequest."""
     for name, value in pairs(query):
         if name.lower() == "quality" and not _INTEGER.fullmatch(value):
             raise invalid_parameter("quality", "It is an integer from 1 to 100.")

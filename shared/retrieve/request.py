@@ -59,7 +59,7 @@ _FRAME_TYPE_OF: Final = {syntax: name for name, syntaxes in FRAME_MEDIA_TYPES.it
 
 
 class Resource(Enum):
-    """What the three tables of negotiation are about (dicomweb.md §7.1)."""
+    """What the three tables of negotiation are about (dicomweb §7.1)."""
 
     INSTANCES = auto()
     """Every instance of a study or series."""
@@ -94,7 +94,7 @@ class TransferSyntaxChoice:
     """Those that are accepted; ('*',): any."""
     quality: float
     listed: bool
-    """In the table of dicomweb.md §7.1; else only good for an object that happens to be stored so (D-18)."""
+    """In the table of dicomweb §7.1; else only good for an object that happens to be stored so (D-18)."""
 
     @property
     def as_stored(self) -> bool:

@@ -8,7 +8,7 @@ from shared.index.postings import INDEXED, MODALITIES_IN_STUDY, MODALITY, Level
 
 SPECIFIC_CHARACTER_SET = "00080005"
 
-# Computed, as ModalitiesInStudy is (8.5).
+# Computed, as ModalitiesInStudy is (dicomweb §8.5).
 INSTANCE_AVAILABILITY = "00080056"
 RETRIEVE_URL = "00081190"
 NUMBER_OF_STUDY_RELATED_SERIES = "00201206"
@@ -27,7 +27,7 @@ RESOURCES: Mapping[str, tuple[Level, ...]] = {
     "search_study_instances": ("series", "instance"),
     "search_series_instances": ("instance",),
 }
-"""Search resource to the levels that it is searched by and that it returns (8.1, 8.5); the last is the results'."""
+"""Search resource to the levels searched and returned (dicomweb §8.1); the last is the results'."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ SEARCHABLE: Mapping[str, SearchableAttribute] = {
     for key, item in INDEXED.items()
     if item.searchable
 }
-"""What the service itself can search by (8.3, D-29), by key."""
+"""What the service itself can search by (dicomweb §8.3, D-29), by key."""
 
 
 def _tags(text: str) -> frozenset[str]:
@@ -110,12 +110,12 @@ COMPUTED: frozenset[str] = frozenset({AVAILABLE_TRANSFER_SYNTAX_UID, MODALITIES_
 
 
 def default_attributes(version: ApiVersion, levels: tuple[Level, ...]) -> frozenset[str]:
-    """What a search returns without being asked (8.5)."""
+    """What a search returns without being asked (dicomweb §8.5)."""
     defaults = _SHORT_DEFAULTS if version.short_search_defaults else _LONG_DEFAULTS
     return frozenset[str]().union(*(defaults[level] for level in levels))
 
 
 def all_attributes(levels: tuple[Level, ...]) -> frozenset[str]:
-    """What `includefield=all` returns (8.5, D-33), with what is computed for the level of the results (W-7)."""
+    """What `includefield=all` returns (dicomweb §8.5, D-33), with what is computed at that level (W-7)."""
     stored = (_LONG_DEFAULTS[level] | _SHORT_DEFAULTS[level] | _MORE[level] for level in levels)
     return _COMPUTED_ON_ALL[levels[-1]].union(*stored)

@@ -77,7 +77,7 @@ def parse_search(
     """Read a search of `resource` (a key of RESOURCES).
 
     `uids` holds `study` and `series` of the path. `extended`: what else can be searched by, by key.
-    Raises InvalidRequest for matching keys and attributes to return (8.1, 8.2).
+    Raises InvalidRequest for matching keys and attributes to return (dicomweb §8.1, §8.2).
     """
     study, series = uids.get("study"), uids.get("series")
     levels = RESOURCES[resource]
@@ -141,7 +141,7 @@ def _match(name: str, value: str, attribute: SearchableAttribute, parameters: Qu
 def _returned(
     parameters: QueryParameters, levels: tuple[Level, ...], version: ApiVersion, filters: Iterable[str]
 ) -> tuple[frozenset[str], frozenset[str]]:
-    """The attributes to return as stored, and as computed (QIDO-30, 8.5)."""
+    """The attributes to return as stored, and as computed (QIDO-30, dicomweb §8.5)."""
     asked = {_included(name) for name in parameters.include_fields}.union(filters)
     if parameters.include_all:
         asked |= all_attributes(levels)

@@ -191,7 +191,7 @@ def _row_attributes(result: SearchResult, level: Level) -> dict[str, str]:
 
 
 def _computed(result: SearchResult, urls: Urls, level: Level) -> Iterator[tuple[str, list[Any]]]:
-    """Values of the computed attributes that have some (8.5)."""
+    """Values of the computed attributes that have some (dicomweb §8.5)."""
     study, series, identifier = result.study, result.series, result.identifier
     modalities = {item.attributes.get(MODALITY, "").strip(" \0") for item in study.series.values()}
     yield MODALITIES_IN_STUDY, sorted(modalities - {""})

@@ -1,4 +1,4 @@
-"""Whether a study, series or instance really meets the matching keys: the last word, by its own rows (8.4). Pure."""
+"""Whether a study, series or instance really meets the matching keys: judged by its own rows (dicomweb §8.4). Pure."""
 
 from collections.abc import Callable, Sequence
 

@@ -1,4 +1,4 @@
-"""Repeating what lost a race or got no answer (storage §1.6, §5)."""
+"""Repeating what lost a race or got no answer (storage §1, §5)."""
 
 import asyncio
 import logging

@@ -1,4 +1,4 @@
-"""Deleting studies, series and instances over HTTP (dicomweb.md §9)."""
+"""Deleting studies, series and instances over HTTP (dicomweb §9)."""
 
 import pytest
 import requests

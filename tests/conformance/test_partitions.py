@@ -1,4 +1,4 @@
-"""Data partitions switched on: the rules of §3, over HTTP."""
+"""Data partitions switched on: the rules of dicomweb §3, over HTTP."""
 
 import os
 from collections.abc import AsyncIterator

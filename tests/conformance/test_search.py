@@ -1,4 +1,4 @@
-"""Searching for studies, series and instances over HTTP: what is asked and what matches (dicomweb.md §8.1 to §8.4)."""
+"""Searching for studies, series and instances over HTTP: what is asked and what matches (dicomweb §8.1 to §8.4)."""
 
 from datetime import date, timedelta
 

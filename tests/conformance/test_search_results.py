@@ -1,4 +1,4 @@
-"""Searching over HTTP: what is returned of studies, series and instances, in which order (dicomweb.md §8.5, §8.6)."""
+"""Searching over HTTP: what is returned of studies, series and instances, in which order (dicomweb §8.5, §8.6)."""
 
 import pytest
 

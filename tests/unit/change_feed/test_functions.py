@@ -35,7 +35,7 @@ async def stored(service: FeedService, count: int = 1, *, apart: float = 1.0):
 # ------------------------------------------------------------------------------------------------------ the entries
 
 
-@pytest.mark.spec("CF-20", "CF-22", "CF-26")
+@pytest.mark.spec("CF-20", "CF-22", "CF-26", "GEN-12")
 async def test_a_stored_instance_is_one_entry_with_its_metadata(service):
     [one] = await stored(service)
     before = service.time()
@@ -306,7 +306,7 @@ async def test_a_page_of_many_entries_is_whole(service):
 # ------------------------------------------------------------------------------------------------------ the boundary
 
 
-@pytest.mark.spec("CF-15", "CF-12", "CF-13", "ERR-4")
+@pytest.mark.spec("CF-15", "CF-12", "CF-13", "AERR-4")
 @pytest.mark.parametrize("query", ["limit=0", "limit=201", "offset=-1", "startTime=2026-01-01", "includeMetadata=1"])
 async def test_an_invalid_parameter_is_refused_by_its_name(service, query):
     response = await service.function("change_feed").get(f"/v2/changefeed?{query}", READER)

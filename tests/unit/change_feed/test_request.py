@@ -42,7 +42,7 @@ def test_v1_ignores_what_it_does_not_know():
     assert parse_window("else=1&else=2", V2) == TimeWindow(None, None, 0, 100, metadata=True)
 
 
-@pytest.mark.spec("CF-2", "CF-15", "ERR-4", "GEN-30")
+@pytest.mark.spec("CF-2", "CF-15", "AERR-4", "GEN-30")
 @pytest.mark.parametrize(("version", "most"), [(V1, 100), (V2, 200)])
 def test_a_limit_out_of_range_is_refused_in_the_words_that_clients_know(version, most):
     text = f"The query parameter 'Limit' is invalid. The field Limit must be between 1 and {most}."

@@ -1,4 +1,4 @@
-"""Reading the feed: by sequence, by time, across buckets, with final windows (storage §7, azure-side APIs §4)."""
+"""Reading the feed: by sequence, by time, across buckets, with final windows (storage §7, azure-apis §4)."""
 
 from datetime import UTC, datetime, timedelta
 

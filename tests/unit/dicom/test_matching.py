@@ -88,7 +88,7 @@ def test_a_hostile_pattern_is_answered_at_once():
     assert not matches("UT", "*a" * 40 + "b", "a" * 10_000)
 
 
-@pytest.mark.spec("MATCH-2")
+@pytest.mark.spec("MATCH-2", "W-14")
 @pytest.mark.parametrize("vr", ["UI", "DA", "IS", "PN", "TM", "DT", "FD", "CS"])
 def test_an_asterisk_alone_matches_an_absent_attribute_whatever_the_vr(vr):
     assert attribute_match(vr, "*") == Universal()
@@ -289,7 +289,7 @@ def test_prefixes_of_adjacent_words_always_match(name, data):
 # ------------------------------------------------------------------------------------------------ dates and times
 
 
-@pytest.mark.spec("MATCH-1")
+@pytest.mark.spec("MATCH-1", "W-14", "D-40")
 @pytest.mark.parametrize(
     ("vr", "value", "text", "expected"),
     [

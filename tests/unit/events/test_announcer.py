@@ -19,6 +19,7 @@ def places(publisher: MemoryEventPublisher) -> list[list[str]]:
     return [published.data["places"] for published in publisher.published]
 
 
+@pytest.mark.spec("S-6")
 async def test_what_is_announced_is_published_beside_the_caller() -> None:
     publisher = MemoryEventPublisher()
     announcer = Announcer(publisher, event)
@@ -50,6 +51,7 @@ async def test_announcements_during_a_publication_are_gathered_into_the_next() -
     assert places(publisher)[2:] == [["h4"]]
 
 
+@pytest.mark.spec("S-6")
 async def test_a_failure_to_announce_is_logged_and_hurts_nobody(caplog: pytest.LogCaptureFixture) -> None:
     publisher = MemoryEventPublisher()
     publisher.failure = Unavailable("SECRET")

@@ -71,6 +71,7 @@ def test_the_same_change_always_has_the_same_id_and_another_one_another() -> Non
     assert created().id == created().id == "d81660d2-cfe2-566d-9abe-f9e2f89354ba"
 
 
+@pytest.mark.spec("S-6")
 def test_the_wake_up_tells_where_to_look_and_nothing_else() -> None:
     event = changes_pending("/topics/dicom", ["h03", "h1f"], event_id="e1", time=TIME)
     assert event.json() == {

@@ -138,7 +138,7 @@ async def test_the_audit_trail_can_hold_hashed_query_values(caplog):
     assert "Doe" not in query
 
 
-@pytest.mark.spec("AUD-7", "TEL-3")
+@pytest.mark.spec("AUD-7", "TEL-3", "TEL-2")
 async def test_the_ordinary_log_has_no_query_and_no_plain_uid(caplog):
     await ask("GET", "/v2/studies/1.2.840/series?Modality=CT&PatientName=Doe", (*ALL, ("User-Agent", "viewer")))
 

@@ -1,4 +1,4 @@
-"""The checks of §4.2 in their order, partitions, and what a handler is told."""
+"""The checks of dicomweb §4.2 in their order, partitions, and what a handler is told."""
 
 import json
 
@@ -22,7 +22,7 @@ from tests.builders.http import (
 )
 
 
-# Each step of §4.2 as a change to a request that is otherwise right; a request with several fails at the first.
+# Each step of dicomweb §4.2 as a change to a request that is right; a request with several fails at the first.
 @pytest.mark.spec("HDR-2", "PART-5")
 async def test_the_first_failing_check_wins():
     at = boundary(data_partitions=True)

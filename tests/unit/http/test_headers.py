@@ -1,4 +1,4 @@
-"""The headers of §4.3, who may do what, and cross-origin requests."""
+"""The headers of dicomweb §4.3, who may do what, and cross-origin requests."""
 
 import json
 import logging

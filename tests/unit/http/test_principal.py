@@ -107,6 +107,7 @@ async def test_a_principal_that_cannot_be_read_is_refused(values):
         await platform().authenticate(carrying(*values))
 
 
+@pytest.mark.spec("P-5")
 async def test_the_principal_header_counts_only_when_the_platform_says_so():
     with pytest.raises(Misconfigured):
         PlatformAuthenticator(settings(), Roles())
@@ -114,6 +115,7 @@ async def test_the_principal_header_counts_only_when_the_platform_says_so():
         settings(authentication="platform")
 
 
+@pytest.mark.spec("P-5")
 async def test_the_principal_header_is_nothing_to_the_openid_authenticator():
     at = authenticator(settings(authentication="openid", authority="https://login.example", audiences=("a",)))
 

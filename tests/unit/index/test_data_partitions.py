@@ -70,6 +70,7 @@ async def test_a_creation_without_answer_is_resolved_by_reading() -> None:
     assert partition.key == 2
 
 
+@pytest.mark.spec("DP-13")
 async def test_a_known_partition_costs_no_request() -> None:
     tables = MemoryTableStore()
     known = directory(tables)

@@ -61,7 +61,7 @@ def world() -> World:
 # ------------------------------------------------------------------------------------------------------ the resource
 
 
-@pytest.mark.spec("OP-1", "OP-10", "GEN-21")
+@pytest.mark.spec("OP-1", "OP-10", "GEN-21", "GEN-10", "GEN-12")
 @pytest.mark.parametrize("version", ["v1", "v2"])
 async def test_an_active_operation_is_202_with_its_own_url(world, version):
     operation = await world.operations.create(REINDEX, {}, resources=["extendedquerytags/00101010"])

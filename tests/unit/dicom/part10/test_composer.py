@@ -138,6 +138,7 @@ def test_pixels_that_are_in_items_already_stay_there(closed):
     assert file[start:] == one.data[original.pixel_data.offset : original.frames.offsets[-1] + 8]
 
 
+@pytest.mark.spec("GEN-14")
 @pytest.mark.parametrize(
     ("vr", "values", "text"),
     [
