@@ -1,4 +1,4 @@
-r"""PS3.5 §6.2 Value representations: the minimum checker and the strict checker of the Store transaction (dicomweb §6.3).
+r"""PS3.5 §6.2 Value representations: the minimum and the strict checker of Store (dicomweb §6.3).
 
 Both say in one sentence what is wrong, or None. The strict checker quotes the value, so its sentences belong into the
 store response and nowhere else. Blanks that pad a value never count; a NUL does, except where it is trimmed.

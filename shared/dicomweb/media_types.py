@@ -108,7 +108,7 @@ def parse_accept(values: Iterable[str]) -> list[MediaType]:
 
 @dataclass(frozen=True, slots=True)
 class Accept:
-    """What a client accepts, as it was sent: an unreadable value is refused when it is negotiated with (dicomweb §4.2)."""
+    """What a client accepts, as it was sent: an unreadable value is refused when negotiated with (dicomweb §4.2)."""
 
     fields: tuple[str, ...]
     """The Accept fields of the request."""

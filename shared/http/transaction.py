@@ -1,7 +1,7 @@
 """A transaction as the boundary runs it, and what it is told about its request (PS3.18 §8.1).
 
-A request is read once, in two steps that have their places in the order of checks (dicomweb §4.2): `parse` and `accept`. What
-they return is all that the answer sees of it.
+A request is read once, in two steps that have their places in the order of checks (dicomweb §4.2): `parse` and
+`accept`. What they return is all that the answer sees of it.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
