@@ -23,6 +23,9 @@ PAGES = (*rules.PAGES.glob("*.md"), STORAGE)
 SECTIONS = {(path.stem, number) for path in PAGES for number in rules.sections(path)}
 """What can be cited: the name of a document and the number of a section."""
 
+NO_RULES = {"UTF-8", "UTF-16"}
+"""What looks like an identifier in the product's code and is none."""
+
 FAMILIES = "|".join(sorted({rule.family for rule in rules.all_rules()}))
 _CITED = re.compile(rf"(?<![\w-])(?:{FAMILIES})-\d{{1,2}}[a-z]?(?![\w-])")
 _NAMES = "|".join(path.stem for path in PAGES)
@@ -64,6 +67,14 @@ def test_every_rule_that_is_cited_exists():
     cited = {relative(path): set(_CITED.findall(path.read_text())) for path in [*CODE, *DOCUMENTS]}
 
     assert {path: missing for path, found in cited.items() if (missing := found - known.keys())} == {}
+
+
+def test_the_product_cites_nothing_that_only_looks_like_a_rule():
+    looks_like_one = re.compile(rf"(?<![\w-]){rules.IDENTIFIER}(?![\w-])")
+    cited = {relative(path): set(looks_like_one.findall(path.read_text())) for path in (ROOT / "shared").rglob("*.py")}
+
+    known = rules.specification().keys() | NO_RULES
+    assert {path: missing for path, found in cited.items() if (missing := found - known)} == {}
 
 
 def test_every_rule_in_a_mark_exists():
