@@ -7,11 +7,10 @@ import azure.functions as func
 import orjson
 
 from shared.capabilities import yaml
-from shared.capabilities.descriptions import WADL, YAML
 from shared.capabilities.health import Health, HealthCheck, Status
 from shared.capabilities.openapi import document
 from shared.capabilities.response import conformance, negotiate_capabilities, wadl
-from shared.dicomweb.media_types import JSON, Accept
+from shared.dicomweb.media_types import JSON, WADL, YAML, Accept
 from shared.errors import NotFound, Unavailable
 from shared.http.azure_functions import mount
 from shared.http.boundary import Boundary
@@ -79,13 +78,19 @@ def blueprint(
     mount(functions, boundary, "conformance", Transaction(nothing, nothing, retrieve_conformance))
     mount(functions, boundary, "openapi_yaml", Transaction(nothing, nothing, openapi_yaml))
     mount(functions, boundary, "openapi_json", Transaction(nothing, nothing, openapi_json))
-    mount(functions, boundary, "health_check", Transaction(nothing, nothing, health_check))
+    for name in ("health_check", "health_check_of_version"):
+        mount(functions, boundary, name, Transaction(nothing, nothing, health_check))
     mount(functions, boundary, "zz_fallback", Transaction(nothing, nothing, fallback))
     return functions
 
 
 def _openapi(context: Context, settings: Settings) -> dict[str, object]:
-    return document(context.version, context.urls, data_partitions=settings.data_partitions)
+    return document(
+        context.version,
+        context.urls,
+        data_partitions=settings.data_partitions,
+        sign_in=settings.authentication != "off",
+    )
 
 
 def _answer(content_type: str, body: bytes) -> Response:

@@ -1,136 +1,39 @@
 """The OpenAPI 3.1 description of the service, generated from the resource table (URL-8)."""
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from shared.capabilities.descriptions import (
-    TEXT,
-    Operation,
-    Parameter,
-    documented,
-    operation,
-    path_parameters,
-    reason,
-)
-from shared.dicomweb.media_types import DICOM_JSON, JSON
-from shared.dicomweb.resources import Resource
+from shared.capabilities.descriptions import documented, reason
+from shared.dicomweb.documentation import UID, Documentation, Parameter, Schema
+from shared.dicomweb.media_types import DICOM_JSON, JSON, TEXT
+from shared.dicomweb.resources import PATH_PARAMETERS, Resource, path_parameters
 from shared.dicomweb.urls import Urls
 from shared.dicomweb.versions import ApiVersion
 
-_PARAMETERS: dict[str, dict[str, Any]] = {
-    "operation": {
-        "description": "Operation id, a GUID",
-        "schema": {"type": "string", "pattern": "^[0-9A-Fa-f-]{32,36}$"},
-    },
-    "study": {"description": "StudyInstanceUID", "schema": {"$ref": "#/components/schemas/Uid"}},
-    "series": {"description": "SeriesInstanceUID", "schema": {"$ref": "#/components/schemas/Uid"}},
-    "instance": {"description": "SOPInstanceUID", "schema": {"$ref": "#/components/schemas/Uid"}},
-    "frames": {
-        "description": "Frame numbers, separated by commas; the first one is 1",
-        "schema": {"type": "string", "pattern": "^[0-9]+(,[0-9]+)*$"},
-    },
-    "path": {
-        "description": "Where a value is in the data set, as in BulkDataURI: tags, with item numbers in between",
-        "schema": {"type": "string", "pattern": "^[0-9A-F]{8}(/[1-9][0-9]*/[0-9A-F]{8})*$"},
-    },
-    "partition": {
-        "description": "Data partition",
-        "schema": {"type": "string", "pattern": "^[A-Za-z0-9.\\-_]{1,64}$"},
-    },
-}
-_SCHEMAS: dict[str, Any] = {
-    "Uid": {"type": "string", "pattern": "^[0-9.]{0,63}[0-9]$"},
-    "DataSet": {
-        "type": "object",
-        "description": "A data set as DICOM JSON (PS3.18 Annex F)",
-        "patternProperties": {"^[0-9A-F]{8}$": {"type": "object", "required": ["vr"]}},
-        "additionalProperties": False,
-    },
-    "DataSets": {"type": "array", "items": {"$ref": "#/components/schemas/DataSet"}},
-    "ChangeFeed": {"type": "array", "items": {"$ref": "#/components/schemas/ChangeFeedEntry"}},
-    "ChangeFeedEntry": {
-        "type": "object",
-        "required": [
-            "sequence",
-            "partitionName",
-            "studyInstanceUid",
-            "seriesInstanceUid",
-            "sopInstanceUid",
-            "action",
-            "timestamp",
-            "state",
-        ],
-        "properties": {
-            "sequence": {"type": "integer", "format": "int64", "minimum": 1},
-            "partitionName": {"type": "string"},
-            "studyInstanceUid": {"$ref": "#/components/schemas/Uid"},
-            "seriesInstanceUid": {"$ref": "#/components/schemas/Uid"},
-            "sopInstanceUid": {"$ref": "#/components/schemas/Uid"},
-            "action": {"enum": ["Create", "Update", "Delete"]},
-            "timestamp": {"type": "string", "format": "date-time"},
-            "state": {"enum": ["Current", "Replaced", "Deleted"]},
-            "metadata": {"$ref": "#/components/schemas/DataSet"},
-        },
-    },
-    "Operation": {
-        "type": "object",
-        "required": ["operationId", "type", "createdTime", "lastUpdatedTime", "status", "resources"],
-        "properties": {
-            "operationId": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
-            "type": {"enum": ["reindex", "export", "update"]},
-            "createdTime": {"type": "string", "format": "date-time"},
-            "lastUpdatedTime": {"type": "string", "format": "date-time"},
-            "status": {
-                "enum": [
-                    "notStarted",
-                    "running",
-                    "completed",
-                    "succeeded",
-                    "failed",
-                    "canceled",
-                    "paused",
-                    "unknown",
-                ]
-            },
-            "percentComplete": {"type": "integer", "minimum": 0, "maximum": 100},
-            "resources": {"type": "array", "items": {"type": "string", "format": "uri"}},
-            "results": {"type": "object"},
-        },
-    },
-    "Partitions": {
-        "type": "array",
-        "items": {
-            "type": "object",
-            "properties": {
-                "partitionKey": {"type": "integer"},
-                "partitionName": {"type": "string"},
-                "createdDate": {"type": "string", "format": "date-time"},
-            },
-        },
-    },
-}
-_RESULTS = {
-    "list_partitions": "Partitions",
-    "change_feed": "ChangeFeed",
-    "change_feed_latest": "ChangeFeedEntry",
-    "retrieve_operation": "Operation",
-}
-"""Name of a row to the schema of its answer."""
 _BINARY: dict[str, Any] = {}
+_TEXT_SCHEMA: dict[str, Any] = {"type": "string"}
 
 
-def document(version: ApiVersion, urls: Urls, *, data_partitions: bool) -> dict[str, Any]:
-    """The description of `version`, with `urls` of a resource that has no partition."""
+def document(version: ApiVersion, urls: Urls, *, data_partitions: bool, sign_in: bool) -> dict[str, Any]:
+    """The description of `version`, with `urls` of a resource that has no partition.
+
+    `sign_in`: callers need a token, except for what anybody may ask for.
+    """
     paths: dict[str, Any] = {}
-    for row, methods in documented(version):
+    schemas: dict[str, Any] = {}
+    for row, told, methods in documented(version, data_partitions=data_partitions):
         template = row.path(data_partitions=data_partitions).removeprefix("{version}").replace("{*", "{")
-        path = "/" + template.removeprefix("/")
-        item = paths.setdefault(path, {})
+        item = paths.setdefault("/" + template.removeprefix("/"), {})
         if names := path_parameters(template):
-            item["parameters"] = [{"name": name, "in": "path", "required": True, **_PARAMETERS[name]} for name in names]
-        if not row.versioned:
-            item["servers"] = [{"url": urls.base}]
+            item["parameters"] = [_path_parameter(name) for name in names]
         for method in methods:
-            item[method.lower()] = _operation(row, version, method, unique=len(methods) == 1)
+            described = _operation(row, told, version, method, unique=len(methods) == 1)
+            if sign_in and row.action is None:
+                described["security"] = []
+            item[method.lower()] = described
+        bodies = (told.schema, *(schema for _, _, schema in told.failure_bodies))
+        _collect(schemas, [UID, *(schema for schema in bodies if schema is not None)])
+    bearer = {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -139,67 +42,83 @@ def document(version: ApiVersion, urls: Urls, *, data_partitions: bool) -> dict[
             "version": f"v{version.value}",
         },
         "servers": [{"url": urls.root}],
-        "security": [{"bearer": []}],
+        **({"security": [{"bearer": []}]} if sign_in else {}),
         "paths": paths,
-        "components": {
-            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
-            "schemas": _SCHEMAS,
-        },
+        "components": {**({"securitySchemes": bearer} if sign_in else {}), "schemas": schemas},
     }
 
 
-def _operation(row: Resource, version: ApiVersion, method: str, *, unique: bool) -> dict[str, Any]:
-    facts = operation(row, version)
+def _collect(schemas: dict[str, Any], named: Iterable[Schema]) -> None:
+    for schema in named:
+        schemas[schema.name] = schema.definition
+        _collect(schemas, schema.parts)
+
+
+def _path_parameter(name: str) -> dict[str, Any]:
+    parameter = PATH_PARAMETERS[name]
+    return {
+        "name": name,
+        "in": "path",
+        "required": True,
+        "description": parameter.text,
+        "schema": parameter.schema,
+        "example": parameter.example,
+    }
+
+
+def _operation(row: Resource, told: Documentation, version: ApiVersion, method: str, *, unique: bool) -> dict[str, Any]:
     described: dict[str, Any] = {
         "operationId": row.name if unique else f"{row.name}_{method.lower()}",
         "summary": row.summary,
+        "description": told.description,
+        "tags": [row.audit or "service"],
         "responses": {
-            **{str(status): _success(facts, row, status, method) for status in facts.successes},
-            **{str(status): _failure(row, status, method) for status in facts.failures},
+            **{str(status): _success(told, status, method) for status in told.successes},
+            **{str(status): _failure(told, status, method) for status in told.failures},
         },
     }
-    if row.audit:
-        described["tags"] = [row.audit]
-    if row.action is None:
-        described["security"] = []
-    if facts.parameters:
-        described["parameters"] = [_parameter(parameter) for parameter in facts.parameters]
-    if facts.consumes:
+    if parameters := told.parameters_in(version):
+        described["parameters"] = [_parameter(parameter) for parameter in parameters]
+    if told.consumes:
         described["requestBody"] = {
             "required": True,
-            "content": {media_type: {"schema": _BINARY} for media_type in facts.consumes},
+            "content": {media_type: {"schema": _BINARY} for media_type in told.consumes},
         }
     return described
 
 
 def _parameter(parameter: Parameter) -> dict[str, Any]:
-    described = {"name": parameter.name, "in": parameter.place, "description": parameter.text}
-    return {**described, "schema": dict(parameter.schema)}
-
-
-def _success(facts: Operation, row: Resource, status: int, method: str) -> dict[str, Any]:
-    if method == "HEAD" or status in {204, 304} or not facts.produces:
-        return {"description": reason(status)}
-    return {
-        "description": reason(status),
-        "content": {media_type: {"schema": _schema(media_type, row)} for media_type in facts.produces},
+    described: dict[str, Any] = {
+        "name": parameter.name,
+        "in": parameter.place,
+        "description": parameter.text,
+        "schema": parameter.schema,
     }
-
-
-def _failure(row: Resource, status: int, method: str) -> dict[str, Any]:
-    described: dict[str, Any] = {"description": reason(status)}
-    if row.audit == "store" and status == 409:
-        described["content"] = {DICOM_JSON: {"schema": {"$ref": "#/components/schemas/DataSet"}}}
-    elif row.name == "health_check":
-        described["content"] = {JSON: {"schema": {"type": "object"}}}
-    elif method != "HEAD" and status != 401:
-        described["content"] = {TEXT: {"schema": {"type": "string"}}}
+    if parameter.required:
+        described["required"] = True
+    if parameter.example is not None:
+        described["example"] = parameter.example
     return described
 
 
-def _schema(media_type: str, row: Resource) -> dict[str, Any]:
-    if row.name in _RESULTS:
-        return {"$ref": f"#/components/schemas/{_RESULTS[row.name]}"}
-    if media_type == DICOM_JSON and row.action is not None:
-        return {"$ref": f"#/components/schemas/{'DataSet' if row.audit == 'store' else 'DataSets'}"}
-    return {"type": "object"} if media_type == JSON else _BINARY
+def _success(told: Documentation, status: int, method: str) -> dict[str, Any]:
+    described: dict[str, Any] = {"description": reason(status)}
+    if method != "HEAD" and status not in {204, 304} and told.produces:
+        described["content"] = {media_type: _body(media_type, told.schema) for media_type in told.produces}
+    return described
+
+
+def _failure(told: Documentation, status: int, method: str) -> dict[str, Any]:
+    described: dict[str, Any] = {"description": reason(status)}
+    if method == "HEAD" or status == 401 or status in told.empty:
+        return described
+    own = {media_type: _body(media_type, schema) for code, media_type, schema in told.failure_bodies if code == status}
+    return {**described, "content": own or {TEXT: {"schema": _TEXT_SCHEMA}}}
+
+
+def _body(media_type: str, schema: Schema | None) -> Mapping[str, Any]:
+    if media_type not in {JSON, DICOM_JSON}:
+        return {"schema": _BINARY}
+    if schema is None:
+        return {"schema": {"type": "object"}}
+    return {"schema": schema.reference, **({"example": schema.example} if schema.example is not None else {})}

@@ -4,11 +4,12 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
-from shared.capabilities.descriptions import WADL, documented, matching_keys, operation, path_parameters, search_keys
+from shared.capabilities.descriptions import documented, matching_keys, search_keys
 from shared.dicom.transfer_syntaxes import FRAME_TARGETS, REVERSIBLE_TARGETS, SOURCES
 from shared.dicomweb import versions
-from shared.dicomweb.media_types import DICOM_JSON, JSON, MediaType
+from shared.dicomweb.media_types import DICOM_JSON, JSON, WADL, MediaType
 from shared.dicomweb.query_parameters import DEFAULT_LIMIT, MAX_LIMIT
+from shared.dicomweb.resources import path_parameters
 from shared.dicomweb.versions import ApiVersion
 from shared.errors import NotAcceptable
 from shared.settings import Settings
@@ -76,10 +77,10 @@ def conformance(settings: Settings, version: ApiVersion, segment: str, *, store_
                 "path": "/"
                 + row.path(data_partitions=settings.data_partitions).replace("{version}", segment).replace("{*", "{"),
                 "methods": methods,
-                "consumes": operation(row, version).consumes,
-                "produces": operation(row, version).produces,
+                "consumes": told.consumes,
+                "produces": told.produces,
             }
-            for row, methods in documented(version)
+            for row, told, methods in documented(version, data_partitions=settings.data_partitions)
         ],
     }
 
@@ -91,27 +92,26 @@ def wadl(settings: Settings, version: ApiVersion, *, base: str, segment: str) ->
         '<application xmlns="http://wadl.dev.java.net/2009/02" xmlns:xsd="http://www.w3.org/2001/XMLSchema">',
         f"  <resources base={quoteattr(base + '/')}>",
     ]
-    for row, methods in documented(version):
+    for row, told, methods in documented(version, data_partitions=settings.data_partitions):
         path = row.path(data_partitions=settings.data_partitions).replace("{version}", segment).replace("{*", "{")
         lines.append(f"    <resource path={quoteattr(path)}>")
         lines += (
             f'      <param name={quoteattr(name)} style="template" type="xsd:string"/>'
             for name in path_parameters(path)
         )
-        facts = operation(row, version)
         for method in methods:
-            names = [parameter.name for parameter in facts.parameters if parameter.place == "query"]
+            names = [parameter.name for parameter in told.parameters_in(version) if parameter.place == "query"]
             names += matching_keys(row) if row.audit == "query" else ()
             lines += (
                 f'      <method name="{method}" id={quoteattr(f"{row.name}_{method.lower()}")}>',
                 "        <request>",
                 *(f'          <param name={quoteattr(name)} style="query" type="xsd:string"/>' for name in names),
-                *_representations(facts.consumes),
+                *_representations(told.consumes),
                 "        </request>",
-                f'        <response status="{" ".join(map(str, facts.successes))}">',
-                *_representations(facts.produces),
+                f'        <response status="{" ".join(map(str, told.successes))}">',
+                *_representations(told.produces),
                 "        </response>",
-                f'        <response status="{" ".join(map(str, facts.failures))}"/>' if facts.failures else "",
+                f'        <response status="{" ".join(map(str, told.failures))}"/>' if told.failures else "",
                 "      </method>",
             )
         lines.append("    </resource>")

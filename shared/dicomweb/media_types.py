@@ -20,6 +20,11 @@ JSON = "application/json"
 OCTET_STREAM = "application/octet-stream"
 MULTIPART_RELATED = "multipart/related"
 PROBLEM_JSON = "application/problem+json"
+TEXT = "text/plain"
+WADL = "application/vnd.sun.wadl+xml"
+YAML = "application/yaml"
+IMAGE_TYPES = ("image/jpeg", "image/png", "image/gif")
+"""What can be rendered; of equally wanted ones the first (D-26)."""
 
 _WORD = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 _MEDIA_RANGE = re.compile(rf"\s*({_WORD}/{_WORD}|\*)\s*")

@@ -1,22 +1,42 @@
-"""PS3.18 §10.3 and Table 10.3-1: which method and path is which transaction, as one table.
+"""PS3.18 §10.3 and Table 10.3-1: the transactions of the service, as one table.
 
-A row is an Azure function. Two properties of the host shape the table: it tries the templates in the alphabetical order
-of the function names and takes the first whose method and path fit, and it has no 405. So no template may swallow
-another, the last name belongs to a catch-all, and that one answers what the others do not.
+A row is an Azure function, and all that is said of it: its URL, who may call it, how it is audited, what documents
+tell. Routing, the boundary, audit records and the documents read the row; `shared.dicomweb.routes` matches requests.
 """
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import lru_cache
-from urllib.parse import unquote
+from dataclasses import dataclass, field
 
+from shared.dicomweb import transaction_documentation as told
+from shared.dicomweb.documentation import UID, Documentation, PathParameter
 from shared.dicomweb.versions import ApiVersion
 
-_STUDY = "studies/{study}"
-_SERIES = "studies/{study}/series/{series}"
-_INSTANCE = "studies/{study}/series/{series}/instances/{instance}"
 _READ = ("GET", "HEAD")
+
+PATH_PARAMETERS: Mapping[str, PathParameter] = {
+    "partition": PathParameter(
+        "Data partition", {"type": "string", "pattern": "^[A-Za-z0-9.\\-_]{1,64}$"}, "Microsoft.Default"
+    ),
+    "study": PathParameter("StudyInstanceUID", UID.reference, "1.2.826.0.1.3680043.8.498.1", "StudyInstanceUID"),
+    "series": PathParameter("SeriesInstanceUID", UID.reference, "1.2.826.0.1.3680043.8.498.2", "SeriesInstanceUID"),
+    "instance": PathParameter("SOPInstanceUID", UID.reference, "1.2.826.0.1.3680043.8.498.3", "SOPInstanceUID"),
+    "frames": PathParameter(
+        "Frame numbers, separated by commas; the first one is 1",
+        {"type": "string", "pattern": "^[1-9][0-9]{0,8}(,[1-9][0-9]{0,8})*$"},
+        "1,2",
+    ),
+    "path": PathParameter(
+        "Place of a value in the data set, as in BulkDataURI: tags, with item numbers in between",
+        {"type": "string", "pattern": "^[0-9A-F]{8}(/[1-9][0-9]*/[0-9A-F]{8})*$"},
+        "7FE00010",
+    ),
+    "operation": PathParameter(
+        "Operation id, a GUID",
+        {"type": "string", "pattern": "^([0-9A-Fa-f]{32}|[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12})$"},
+        "9b1c0d5e8f2a4b6c8d0e1f2a3b4c5d6e",
+    ),
+}
+"""The variable segments of the templates, by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +53,23 @@ class Resource:
     audit: str | None
     """Operation name in audit records (HDR-9); None: not audited (AUD-6)."""
     summary: str
+    documentation: Documentation | None
+    """None: documents leave the row out."""
     versioned: bool = True
     partitioned: bool = True
     create_partition: bool = False
     """The first request that names a partition creates it (PART-4)."""
+    lists_partitions: bool = False
+    """It exists for deployments with data partitions (PART-1)."""
     since: Mapping[str, ApiVersion] | None = None
     """Methods that only exist from a version on (PUT-5)."""
+    uids: Mapping[str, str] = field(init=False)
+    """The path parameters that are UIDs, to their keywords."""
+
+    def __post_init__(self) -> None:
+        """Find the UIDs among the path parameters. Raises KeyError for a parameter that nobody has described."""
+        described = {name: PATH_PARAMETERS[name] for name in path_parameters(self.template)}
+        object.__setattr__(self, "uids", {name: each.uid for name, each in described.items() if each.uid})
 
     def exists_in(self, version: ApiVersion, method: str) -> bool:
         """Whether `method` is part of the resource in `version`."""
@@ -53,76 +84,140 @@ class Resource:
         return f"{{version}}/{middle}{self.template}".rstrip("/")
 
 
+def path_parameters(template: str) -> list[str]:
+    """The names of the variable segments of a template, in order."""
+    return [segment[1:-1].removeprefix("*") for segment in template.split("/") if segment.startswith("{")]
+
+
+# ------------------------------------------------------------------------------------------------ kinds of transaction
+
+_STUDY = "studies/{study}"
+_SERIES = "studies/{study}/series/{series}"
+_INSTANCE = "studies/{study}/series/{series}/instances/{instance}"
+
+
 def _store(name: str, template: str, summary: str) -> Resource:
-    return Resource(
-        name,
-        ("POST", "PUT"),
-        template,
-        "write",
-        "store",
-        summary,
-        create_partition=True,
-        since={"PUT": ApiVersion.V2},
-    )
+    put = {"PUT": ApiVersion.V2}
+    methods = ("POST", "PUT")
+    return Resource(name, methods, template, "write", "store", summary, told.STORE, create_partition=True, since=put)
 
 
-def _retrieve(name: str, template: str, summary: str, audit: str = "retrieve") -> Resource:
-    return Resource(name, _READ, template, "read", audit, summary)
+def _retrieve(
+    name: str, template: str, summary: str, documentation: Documentation, audit: str = "retrieve"
+) -> Resource:
+    return Resource(name, _READ, template, "read", audit, summary, documentation)
+
+
+def _metadata(name: str, template: str, summary: str) -> Resource:
+    return _retrieve(name, f"{template}/metadata", summary, told.METADATA, "retrieve-metadata")
 
 
 def _rendered(name: str, template: str, summary: str) -> Resource:
-    return _retrieve(name, template, summary, "retrieve-rendered")
+    return _retrieve(name, f"{template}/rendered", summary, told.RENDERED, "retrieve-rendered")
+
+
+def _thumbnail(name: str, template: str, summary: str) -> Resource:
+    return _retrieve(name, f"{template}/thumbnail", summary, told.THUMBNAIL, "retrieve-rendered")
 
 
 def _search(name: str, template: str, summary: str) -> Resource:
-    return Resource(name, _READ, template, "read", "query", summary)
+    return Resource(name, _READ, template, "read", "query", summary, told.SEARCH)
 
 
 def _delete(name: str, template: str, summary: str) -> Resource:
-    return Resource(name, ("DELETE",), template, "delete", "delete", summary)
+    return Resource(name, ("DELETE",), template, "delete", "delete", summary, told.DELETE)
 
 
-def _global(name: str, template: str, audit: str, summary: str) -> Resource:
+def _global(name: str, template: str, audit: str, summary: str, documentation: Documentation) -> Resource:
     """What is read of the service as a whole (GEN-8)."""
-    return Resource(name, _READ, template, "read", audit, summary, partitioned=False)
+    return Resource(name, _READ, template, "read", audit, summary, documentation, partitioned=False)
 
 
-def _public(name: str, methods: tuple[str, ...], template: str, summary: str, *, versioned: bool = True) -> Resource:
-    return Resource(name, methods, template, None, None, summary, versioned=versioned, partitioned=False)
+def _public(name: str, template: str, summary: str, documentation: Documentation) -> Resource:
+    return Resource(name, _READ, template, None, None, summary, documentation, partitioned=False)
 
 
-FALLBACK = _public("zz_fallback", (), "{*path}", "Everything that no other function answers", versioned=False)
+# ----------------------------------------------------------------------------------------------------------- the table
+
+LIST_PARTITIONS = Resource(
+    "list_partitions",
+    _READ,
+    "partitions",
+    "read",
+    "partition",
+    "List the partitions",
+    told.PARTITION_LIST,
+    partitioned=False,
+    lists_partitions=True,
+)
+FALLBACK = Resource(
+    "zz_fallback",
+    (),
+    "{*path}",
+    None,
+    None,
+    "Everything that no other function answers",
+    None,
+    versioned=False,
+    partitioned=False,
+)
 
 RESOURCES: Mapping[str, Resource] = {
     row.name: row
     for row in (
         _store("store_studies", "studies", "Store instances (STOW-RS); PUT replaces existing ones"),
         _store("store_study", _STUDY, "Store instances of one study; PUT replaces existing ones"),
-        _retrieve("retrieve_study", _STUDY, "Retrieve the instances of a study (WADO-RS)"),
-        _retrieve("retrieve_series", _SERIES, "Retrieve the instances of a series"),
-        _retrieve("retrieve_instance", _INSTANCE, "Retrieve an instance"),
-        _retrieve("retrieve_frames", f"{_INSTANCE}/frames/{{frames}}", "Retrieve frames of an instance"),
-        _retrieve("retrieve_study_metadata", f"{_STUDY}/metadata", "Metadata of a study", "retrieve-metadata"),
-        _retrieve("retrieve_series_metadata", f"{_SERIES}/metadata", "Metadata of a series", "retrieve-metadata"),
+        _retrieve("retrieve_study", _STUDY, "Retrieve the instances of a study (WADO-RS)", told.INSTANCES),
+        _retrieve("retrieve_series", _SERIES, "Retrieve the instances of a series", told.INSTANCES),
+        _retrieve("retrieve_instance", _INSTANCE, "Retrieve an instance", told.INSTANCE),
+        _retrieve("retrieve_frames", f"{_INSTANCE}/frames/{{frames}}", "Retrieve frames of an instance", told.FRAMES),
+        _metadata("retrieve_study_metadata", _STUDY, "Metadata of a study"),
+        _metadata("retrieve_series_metadata", _SERIES, "Metadata of a series"),
+        _metadata("retrieve_instance_metadata", _INSTANCE, "Metadata of an instance"),
         _retrieve(
-            "retrieve_instance_metadata", f"{_INSTANCE}/metadata", "Metadata of an instance", "retrieve-metadata"
+            "retrieve_study_bulk_data", f"{_STUDY}/bulkdata", "Retrieve the bulk data of a study", told.BULK_DATA
         ),
-        _retrieve("retrieve_study_bulk_data", f"{_STUDY}/bulkdata", "Retrieve the bulk data of a study"),
-        _retrieve("retrieve_series_bulk_data", f"{_SERIES}/bulkdata", "Retrieve the bulk data of a series"),
-        _retrieve("retrieve_instance_bulk_data", f"{_INSTANCE}/bulkdata", "Retrieve the bulk data of an instance"),
-        _retrieve("retrieve_instance_bulk_value", f"{_INSTANCE}/bulkdata/{{*path}}", "Retrieve one bulk value"),
-        _retrieve("retrieve_study_pixel_data", f"{_STUDY}/pixeldata", "Retrieve the pixel data of a study"),
-        _retrieve("retrieve_series_pixel_data", f"{_SERIES}/pixeldata", "Retrieve the pixel data of a series"),
-        _retrieve("retrieve_instance_pixel_data", f"{_INSTANCE}/pixeldata", "Retrieve the pixel data of an instance"),
-        _rendered("retrieve_study_rendered", f"{_STUDY}/rendered", "Retrieve a study as pictures"),
-        _rendered("retrieve_study_thumbnail", f"{_STUDY}/thumbnail", "Retrieve a small picture of a study"),
-        _rendered("retrieve_series_rendered", f"{_SERIES}/rendered", "Retrieve a series as pictures"),
-        _rendered("retrieve_series_thumbnail", f"{_SERIES}/thumbnail", "Retrieve a small picture of a series"),
-        _rendered("retrieve_instance_rendered", f"{_INSTANCE}/rendered", "Retrieve an instance as pictures"),
-        _rendered("retrieve_instance_thumbnail", f"{_INSTANCE}/thumbnail", "Retrieve a small picture of an instance"),
-        _rendered("retrieve_frames_rendered", f"{_INSTANCE}/frames/{{frames}}/rendered", "Retrieve frames as pictures"),
-        _rendered("retrieve_frames_thumbnail", f"{_INSTANCE}/frames/{{frames}}/thumbnail", "Small pictures of frames"),
-        _retrieve("retrieve_by_query", "wado", "Retrieve an instance, or a picture of it, by query (WADO-URI)"),
+        _retrieve(
+            "retrieve_series_bulk_data", f"{_SERIES}/bulkdata", "Retrieve the bulk data of a series", told.BULK_DATA
+        ),
+        _retrieve(
+            "retrieve_instance_bulk_data",
+            f"{_INSTANCE}/bulkdata",
+            "Retrieve the bulk data of an instance",
+            told.BULK_DATA,
+        ),
+        _retrieve(
+            "retrieve_instance_bulk_value",
+            f"{_INSTANCE}/bulkdata/{{*path}}",
+            "Retrieve one bulk value",
+            told.BULK_VALUE,
+        ),
+        _retrieve(
+            "retrieve_study_pixel_data", f"{_STUDY}/pixeldata", "Retrieve the pixel data of a study", told.BULK_DATA
+        ),
+        _retrieve(
+            "retrieve_series_pixel_data", f"{_SERIES}/pixeldata", "Retrieve the pixel data of a series", told.BULK_DATA
+        ),
+        _retrieve(
+            "retrieve_instance_pixel_data",
+            f"{_INSTANCE}/pixeldata",
+            "Retrieve the pixel data of an instance",
+            told.BULK_DATA,
+        ),
+        _rendered("retrieve_study_rendered", _STUDY, "Retrieve a study as pictures"),
+        _thumbnail("retrieve_study_thumbnail", _STUDY, "Retrieve a small picture of a study"),
+        _rendered("retrieve_series_rendered", _SERIES, "Retrieve a series as pictures"),
+        _thumbnail("retrieve_series_thumbnail", _SERIES, "Retrieve a small picture of a series"),
+        _rendered("retrieve_instance_rendered", _INSTANCE, "Retrieve an instance as pictures"),
+        _thumbnail("retrieve_instance_thumbnail", _INSTANCE, "Retrieve a small picture of an instance"),
+        _rendered("retrieve_frames_rendered", f"{_INSTANCE}/frames/{{frames}}", "Retrieve frames as pictures"),
+        _thumbnail("retrieve_frames_thumbnail", f"{_INSTANCE}/frames/{{frames}}", "Small pictures of frames"),
+        _retrieve(
+            "retrieve_by_query",
+            "wado",
+            "Retrieve an instance, or a picture of it, by query (WADO-URI)",
+            told.WADO_URI,
+        ),
         _search("search_studies", "studies", "Search for studies (QIDO-RS)"),
         _search("search_series", "series", "Search for series"),
         _search("search_instances", "instances", "Search for instances"),
@@ -132,78 +227,43 @@ RESOURCES: Mapping[str, Resource] = {
         _delete("delete_study", _STUDY, "Delete a study"),
         _delete("delete_series", _SERIES, "Delete a series"),
         _delete("delete_instance", _INSTANCE, "Delete an instance"),
-        _global("change_feed", "changefeed", "change-feed", "The changes of all partitions, in order"),
-        _global("change_feed_latest", "changefeed/latest", "change-feed", "The latest change"),
-        _global("retrieve_operation", "operations/{operation}", "operation", "The state of a long-running operation"),
-        _global("list_partitions", "partitions", "partition", "List the partitions"),
-        _public("capabilities", ("OPTIONS",), "", "Retrieve capabilities"),
-        _public("conformance", _READ, "conformance", "What this deployment can do"),
-        _public("openapi_yaml", _READ, "api.yaml", "This description as YAML"),
-        _public("openapi_json", _READ, "api.json", "This description as JSON"),
-        _public("health_check", _READ, "health/check", "Whether the service is well", versioned=False),
+        _global(
+            "change_feed", "changefeed", "change-feed", "The changes of all partitions, in order", told.CHANGE_FEED
+        ),
+        _global("change_feed_latest", "changefeed/latest", "change-feed", "The latest change", told.LATEST_CHANGE),
+        _global(
+            "retrieve_operation",
+            "operations/{operation}",
+            "operation",
+            "The state of a long-running operation",
+            told.OPERATION_STATE,
+        ),
+        LIST_PARTITIONS,
+        Resource(
+            "capabilities",
+            ("OPTIONS",),
+            "",
+            None,
+            None,
+            "Retrieve capabilities",
+            told.CAPABILITIES,
+            partitioned=False,
+        ),
+        _public("conformance", "conformance", "What this deployment can do", told.CONFORMANCE),
+        _public("openapi_yaml", "api.yaml", "This description as YAML", told.DESCRIPTION_YAML),
+        _public("openapi_json", "api.json", "This description as JSON", told.DESCRIPTION_JSON),
+        _public("health_check_of_version", "health/check", "Whether the service is well", told.HEALTH_REPORT),
+        Resource(
+            "health_check",
+            _READ,
+            "health/check",
+            None,
+            None,
+            "Whether the service is well",
+            None,  # documents of a version show the path that begins with it
+            versioned=False,
+            partitioned=False,
+        ),
         FALLBACK,
     )
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Match:
-    """A row that answers a request, with the decoded values of its template."""
-
-    resource: Resource
-    route: Mapping[str, str]
-
-
-def templates(data_partitions: bool) -> dict[str, tuple[str, tuple[str, ...]]]:
-    """Function name to its route template and methods (empty: all)."""
-    return {row.name: (row.path(data_partitions=data_partitions), row.methods) for row in RESOURCES.values()}
-
-
-@lru_cache(maxsize=2)
-def _compiled(data_partitions: bool) -> tuple[tuple[Resource, re.Pattern[str]], ...]:
-    rows = sorted(RESOURCES.values(), key=lambda row: row.name.upper())
-    return tuple((row, _pattern(row.path(data_partitions=data_partitions))) for row in rows if row is not FALLBACK)
-
-
-def _pattern(template: str) -> re.Pattern[str]:
-    """Literals compare without regard to case, a trailing slash is tolerated, a value is one segment (URL-6).
-
-    The host takes a catch-all, which may only come last, for what is left of the path, even for nothing.
-    """
-    return re.compile("/".join(map(_segment, template.split("/"))) + "/?", re.IGNORECASE)
-
-
-def _segment(segment: str) -> str:
-    if not segment.startswith("{"):
-        return re.escape(segment)
-    return f"(?P<{segment[2:-1]}>.*)" if segment.startswith("{*") else f"(?P<{segment[1:-1]}>[^/]+)"
-
-
-def _decoded(value: str) -> str:
-    """The host decodes everything in a segment except an encoded slash."""
-    return unquote(re.sub("(?i)%2f", "%252F", value)) if "%" in value else value
-
-
-def match(method: str, path: str, *, data_partitions: bool) -> Match | None:
-    """The row that answers `method` on `path` (percent-encoded, leading slash optional), by the host's rule."""
-    path = path.removeprefix("/")
-    for row, pattern in _compiled(data_partitions):
-        if method in row.methods and (found := pattern.fullmatch(path)):
-            return Match(row, {name: _decoded(value) for name, value in found.groupdict().items()})
-    return None
-
-
-def allowed_methods(path: str, *, data_partitions: bool, version: ApiVersion | None) -> tuple[str, ...]:
-    """The methods that `path` answers in `version`, in alphabetical order, for `Allow`; empty if no row knows it.
-
-    Without a version only the unversioned resources count.
-    """
-    path = path.removeprefix("/")
-    found = {
-        method
-        for row, pattern in _compiled(data_partitions)
-        if row.versioned == (version is not None) and pattern.fullmatch(path)
-        for method in row.methods
-        if version is None or row.exists_in(version, method)
-    }
-    return tuple(sorted(found))

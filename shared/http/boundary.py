@@ -40,7 +40,6 @@ _VERSIONS = (
 )
 _BODILESS = frozenset({204, 304})
 _DEFAULT_PARTITION = Partition(DEFAULT_KEY, DEFAULT_NAME, "0", datetime.min.replace(tzinfo=UTC))
-_UIDS = {"study": "StudyInstanceUID", "series": "SeriesInstanceUID", "instance": "SOPInstanceUID"}
 
 
 class Boundary:
@@ -227,10 +226,9 @@ def _path_uids(found: Routed) -> Mapping[str, str]:
     Raises InvalidUid (UID-1 to UID-3).
     """
     uids: dict[str, str] = {}
-    for name, keyword in _UIDS.items():
-        value = found.route.get(name)
-        if value is not None:
-            if not is_uid(value):
-                raise InvalidUid(f"The {keyword} of the path is not a valid UID.")
-            uids[name] = trim_uid(value)
+    for name, keyword in found.resource.uids.items():
+        value = found.route[name]
+        if not is_uid(value):
+            raise InvalidUid(f"The {keyword} of the path is not a valid UID.")
+        uids[name] = trim_uid(value)
     return uids

@@ -21,7 +21,6 @@ _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-((?!0{32})[0-9a-f]{32})-(?!0{16})[
 _MAX_AUDIT_HEADERS = 10
 _MAX_AUDIT_VALUE = 2048
 _USER_AGENT_LENGTH = 128
-_UIDS = ("study", "series", "instance")
 _CLIENT_GONE = 499
 
 
@@ -117,7 +116,7 @@ class Exchange:
         )
 
     def _report(self, sent: int, *, aborted: bool) -> None:
-        named = {name: self.request.route.get(name, "") for name in _UIDS}
+        named = {name: self.request.route.get(name, "") for name in self.resource.uids}
         uids: dict[str, Any] = {
             name: uid if self._settings.log_uids else telemetry.pseudonym(uid)
             for name, uid in named.items()

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote
 
-from shared.dicomweb.resources import FALLBACK, RESOURCES, Resource, allowed_methods, match
+from shared.dicomweb.resources import FALLBACK, LIST_PARTITIONS, Resource
+from shared.dicomweb.routes import allowed_methods, match
 from shared.dicomweb.versions import ApiVersion, Unsupported, parse_version
 from shared.errors import DicomServiceError, InvalidRequest, NotFound
 from shared.http.messages import Request
@@ -83,5 +84,5 @@ def _unrouted(request: Request, *, data_partitions: bool) -> Routed:
     if allowed := allowed_methods(request.path, data_partitions=not data_partitions, version=version):
         raise MethodNotAllowed(allowed)
     if not data_partitions and len(segments) > 2 and segments[1].lower() == "partitions":
-        return Routed(RESOURCES["list_partitions"], {"partition": segments[2]}, version, segments[0])
+        return Routed(LIST_PARTITIONS, {"partition": segments[2]}, version, segments[0])
     raise NotFound(_UNKNOWN)

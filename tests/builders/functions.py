@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import azure.functions as func
 from starlette.requests import Request as HostRequest
 
-from shared.dicomweb.resources import match
+from shared.dicomweb.routes import match
 from shared.http.messages import Response
 
 

@@ -156,7 +156,7 @@ async def test_who_starts_an_operation_is_told_where_it_is(world):
 @pytest.mark.spec("OP-7")
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
 async def test_operations_are_only_read(world, method):
-    from shared.dicomweb.resources import allowed_methods, match
+    from shared.dicomweb.routes import allowed_methods, match
     from shared.dicomweb.versions import ApiVersion
 
     path = f"v2/operations/{'0' * 32}"

@@ -1,0 +1,220 @@
+"""What documents say of a transaction: the values that the OpenAPI, WADL and conformance documents are made of."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from shared.dicomweb.versions import ApiVersion
+
+
+@dataclass(frozen=True, slots=True)
+class PathParameter:
+    """A variable segment of a route template."""
+
+    text: str
+    schema: Mapping[str, Any]
+    example: str
+    uid: str = ""
+    """Keyword of the UID that the segment holds: the boundary checks and trims it. Empty: it is no UID."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A query parameter or request header. `schema` is its JSON Schema."""
+
+    name: str
+    place: Literal["query", "header"]
+    text: str
+    schema: Mapping[str, Any]
+    example: Any = None
+    required: bool = False
+    only: ApiVersion | None = None
+    """The only version that has the parameter; None: every version has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """A named JSON Schema of bodies, with an example. What its `$ref`s name is in `parts`."""
+
+    name: str
+    definition: Mapping[str, Any]
+    example: Any = None
+    parts: tuple["Schema", ...] = ()
+
+    @property
+    def reference(self) -> dict[str, str]:
+        """The schema as a part of another one."""
+        return {"$ref": f"#/components/schemas/{self.name}"}
+
+
+@dataclass(frozen=True, slots=True)
+class Documentation:
+    """What a transaction takes and gives."""
+
+    description: str
+    produces: tuple[str, ...] = ()
+    """Media types of successful answers."""
+    consumes: tuple[str, ...] = ()
+    """Media types of request bodies."""
+    successes: tuple[int, ...] = (200,)
+    failures: tuple[int, ...] = ()
+    empty: tuple[int, ...] = ()
+    """Those of the failures that have no body (ERR-2)."""
+    failure_bodies: tuple[tuple[int, str, Schema], ...] = ()
+    """Those that have another body than a text: status, media type, schema."""
+    parameters: tuple[Parameter, ...] = ()
+    schema: Schema | None = None
+    """Of JSON bodies of successful answers; None: any object."""
+
+    def parameters_in(self, version: ApiVersion) -> tuple[Parameter, ...]:
+        """The parameters that `version` has."""
+        return tuple(each for each in self.parameters if each.only in {None, version})
+
+
+# ----------------------------------------------------------------------------------------------------------- schemas
+
+UID = Schema("Uid", {"type": "string", "pattern": "^[0-9.]{0,63}[0-9]$"})
+DATA_SET = Schema(
+    "DataSet",
+    {
+        "type": "object",
+        "description": "A data set as DICOM JSON (PS3.18 Annex F)",
+        "patternProperties": {"^[0-9A-F]{8}$": {"type": "object", "required": ["vr"]}},
+        "additionalProperties": False,
+    },
+    {"0020000D": {"vr": "UI", "Value": ["1.2.826.0.1.3680043.8.498.1"]}},
+)
+DATA_SETS = Schema(
+    "DataSets",
+    {"type": "array", "items": DATA_SET.reference},
+    [
+        {
+            "00080020": {"vr": "DA", "Value": ["20260131"]},
+            "00100020": {"vr": "LO", "Value": ["4711"]},
+            "0020000D": {"vr": "UI", "Value": ["1.2.826.0.1.3680043.8.498.1"]},
+        }
+    ],
+    (DATA_SET,),
+)
+STORED = Schema(
+    "StoreInstancesResponse",
+    {"allOf": [DATA_SET.reference], "description": "Store Instances Response (PS3.18 Annex I.2)"},
+    {
+        "00081199": {
+            "vr": "SQ",
+            "Value": [
+                {
+                    "00081150": {"vr": "UI", "Value": ["1.2.840.10008.5.1.4.1.1.2"]},
+                    "00081155": {"vr": "UI", "Value": ["1.2.826.0.1.3680043.8.498.3"]},
+                }
+            ],
+        }
+    },
+    (DATA_SET,),
+)
+HEALTH = Schema(
+    "Health",
+    {
+        "type": "object",
+        "required": ["overallStatus", "details"],
+        "properties": {
+            "overallStatus": {"enum": ["Healthy", "Degraded", "Unhealthy"]},
+            "details": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "required": ["name", "status", "description"],
+                    "properties": {
+                        "name": {"type": "string"},
+                        "status": {"enum": ["Healthy", "Degraded", "Unhealthy"]},
+                        "description": {"type": "string"},
+                    },
+                },
+            },
+        },
+    },
+    {"overallStatus": "Healthy", "details": [{"name": "index", "status": "Healthy", "description": ""}]},
+)
+CHANGE = Schema(
+    "ChangeFeedEntry",
+    {
+        "type": "object",
+        "required": [
+            "sequence",
+            "partitionName",
+            "studyInstanceUid",
+            "seriesInstanceUid",
+            "sopInstanceUid",
+            "action",
+            "timestamp",
+            "state",
+        ],
+        "properties": {
+            "sequence": {"type": "integer", "format": "int64", "minimum": 1},
+            "partitionName": {"type": "string"},
+            "studyInstanceUid": UID.reference,
+            "seriesInstanceUid": UID.reference,
+            "sopInstanceUid": UID.reference,
+            "action": {"enum": ["Create", "Update", "Delete"]},
+            "timestamp": {"type": "string", "format": "date-time"},
+            "state": {"enum": ["Current", "Replaced", "Deleted"]},
+            "metadata": DATA_SET.reference,
+        },
+    },
+    {
+        "sequence": 17,
+        "partitionName": "Microsoft.Default",
+        "studyInstanceUid": "1.2.826.0.1.3680043.8.498.1",
+        "seriesInstanceUid": "1.2.826.0.1.3680043.8.498.2",
+        "sopInstanceUid": "1.2.826.0.1.3680043.8.498.3",
+        "action": "Create",
+        "timestamp": "2026-01-31T12:00:00.000000+00:00",
+        "state": "Current",
+    },
+    (UID, DATA_SET),
+)
+CHANGES = Schema("ChangeFeed", {"type": "array", "items": CHANGE.reference}, [CHANGE.example], (CHANGE,))
+OPERATION = Schema(
+    "Operation",
+    {
+        "type": "object",
+        "required": ["operationId", "type", "createdTime", "lastUpdatedTime", "status", "resources"],
+        "properties": {
+            "operationId": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
+            "type": {"enum": ["reindex", "export", "update"]},
+            "createdTime": {"type": "string", "format": "date-time"},
+            "lastUpdatedTime": {"type": "string", "format": "date-time"},
+            "status": {
+                "enum": ["notStarted", "running", "completed", "succeeded", "failed", "canceled", "paused", "unknown"]
+            },
+            "percentComplete": {"type": "integer", "minimum": 0, "maximum": 100},
+            "resources": {"type": "array", "items": {"type": "string", "format": "uri"}},
+            "results": {"type": "object"},
+        },
+    },
+    {
+        "operationId": "9b1c0d5e8f2a4b6c8d0e1f2a3b4c5d6e",
+        "type": "reindex",
+        "createdTime": "2026-01-31T12:00:00Z",
+        "lastUpdatedTime": "2026-01-31T12:05:00Z",
+        "status": "running",
+        "percentComplete": 40,
+        "resources": [],
+    },
+)
+PARTITIONS = Schema(
+    "Partitions",
+    {
+        "type": "array",
+        "items": {
+            "type": "object",
+            "required": ["partitionKey", "partitionName", "createdDate"],
+            "properties": {
+                "partitionKey": {"type": "integer"},
+                "partitionName": {"type": "string"},
+                "createdDate": {"type": "string", "format": "date-time"},
+            },
+        },
+    },
+    [{"partitionKey": 1, "partitionName": "Microsoft.Default", "createdDate": "2026-01-31T12:00:00Z"}],
+)

@@ -1,0 +1,325 @@
+"""What the transactions of `shared.dicomweb.resources` take and give, for those that several rows share."""
+
+from typing import Any, Final
+
+from shared.dicomweb.documentation import (
+    CHANGE,
+    CHANGES,
+    DATA_SETS,
+    HEALTH,
+    OPERATION,
+    PARTITIONS,
+    STORED,
+    UID,
+    Documentation,
+    Parameter,
+)
+from shared.dicomweb.media_types import (
+    DICOM,
+    DICOM_JSON,
+    DICOM_XML,
+    IMAGE_TYPES,
+    JSON,
+    MULTIPART_RELATED,
+    OCTET_STREAM,
+    WADL,
+    YAML,
+)
+from shared.dicomweb.query_parameters import DEFAULT_LIMIT, MAX_LIMIT
+from shared.dicomweb.versions import ApiVersion
+
+
+def _multipart(media_type: str) -> str:
+    return f'{MULTIPART_RELATED}; type="{media_type}"'
+
+
+def _query(name: str, text: str, schema: dict[str, Any], example: Any = None, **more: Any) -> Parameter:
+    return Parameter(name, "query", text, schema, example, **more)
+
+
+def _header(name: str, text: str, schema: dict[str, Any], example: Any = None) -> Parameter:
+    return Parameter(name, "header", text, schema, example)
+
+
+def _accept(*media_types: str) -> Parameter:
+    schema = {"type": "string", "enum": [*media_types, "*/*"]}
+    return _query("accept", "The media type of the answer, instead of the Accept header", schema, media_types[0])
+
+
+def _failures(*own: int) -> tuple[int, ...]:
+    """Those of a transaction that needs a data action, with its own."""
+    return tuple(sorted({400, 401, 403, 503, *own}))
+
+
+_PRINTABLE: Final = "^[^\\x00-\\x1f\\x7f<]*$"
+_WHOLE: Final = {"type": "integer", "minimum": 0, "default": 0}
+_TIME: Final = {"type": "string", "format": "date-time"}
+_IF_NONE_MATCH: Final = _header("If-None-Match", "Entity tags that the client holds", {"type": "string"}, '"63-2"')
+_DATA_SET_TYPES: Final = (DICOM_JSON, _multipart(DICOM_XML))
+_FRAMES: Final = (_multipart(OCTET_STREAM), OCTET_STREAM)
+_COMPRESSED: Final = tuple(_multipart(f"image/{name}") for name in ("jpeg", "dicom-rle", "jls", "jp2", "jphc"))
+_PICTURES: Final = (*IMAGE_TYPES, *map(_multipart, IMAGE_TYPES))
+
+# -------------------------------------------------------------------------------------------------- store and delete
+
+STORE: Final = Documentation(
+    "Each part of the body is a DICOM file, or the body is one; metadata with bulk data are taken as well. Instances "
+    "succeed and fail one by one: the answer names both kinds with their reasons. POST leaves an instance that exists "
+    "as it is (409 or 202, reason 45070); PUT replaces it.",
+    produces=(DICOM_JSON, DICOM_XML),
+    consumes=(DICOM, _multipart(DICOM), _multipart(DICOM_JSON), _multipart(DICOM_XML)),
+    successes=(200, 202, 204),
+    failures=_failures(406, 409, 413, 415),
+    empty=(406, 415),
+    failure_bodies=((409, DICOM_JSON, STORED),),
+    parameters=(
+        _header(
+            "msdicom-expiry-time-milliseconds",
+            "The study is deleted that long after now",
+            {"type": "integer", "minimum": 1, "maximum": 241_920_000_000_000},
+            86_400_000,
+        ),
+        _header("msdicom-expiry-option", "How the expiry time is meant", {"enum": ["RelativeToNow"]}),
+        _header("msdicom-expiry-level", "What expires", {"enum": ["Study"]}),
+        _accept(DICOM_JSON, DICOM_XML),
+    ),
+    schema=STORED,
+)
+DELETE: Final = Documentation(
+    "What is deleted is gone for every reader at once; its files are erased when their retention is over.",
+    successes=(204,),
+    failures=_failures(404),
+)
+
+# ---------------------------------------------------------------------------------------------------------- retrieve
+
+INSTANCES: Final = Documentation(
+    "Every instance is a part of a multipart answer, in Explicit VR Little Endian unless the accepted media type names "
+    "another transfer syntax; `transfer-syntax=*` retrieves the files as they were stored.",
+    produces=(_multipart(DICOM),),
+    failures=_failures(404, 406),
+    parameters=(_accept(_multipart(DICOM)),),
+)
+INSTANCE: Final = Documentation(
+    "The file, alone or as the only part of a multipart answer, in Explicit VR Little Endian unless the accepted media "
+    "type names another transfer syntax; `transfer-syntax=*` retrieves it as it was stored.",
+    produces=(_multipart(DICOM), DICOM),
+    successes=(200, 304),
+    failures=_failures(404, 406),
+    parameters=(_accept(DICOM, _multipart(DICOM)), _IF_NONE_MATCH),
+)
+FRAMES: Final = Documentation(
+    "Frames are parts in the order of the request; one frame can be retrieved alone. Uncompressed frames are octets, "
+    "compressed ones have the media type of their transfer syntax.",
+    produces=(*_FRAMES, *_COMPRESSED),
+    successes=(200, 304),
+    failures=_failures(404, 406),
+    parameters=(_accept(*_FRAMES, *_COMPRESSED), _IF_NONE_MATCH),
+)
+METADATA: Final = Documentation(
+    "The attributes of every instance. Long binary values are left out (v1) or replaced by a BulkDataURI (v2).",
+    produces=_DATA_SET_TYPES,
+    successes=(200, 304),
+    failures=_failures(404, 406),
+    empty=(406,),
+    parameters=(_accept(*_DATA_SET_TYPES), _IF_NONE_MATCH),
+    schema=DATA_SETS,
+)
+BULK_DATA: Final = Documentation(
+    "Every value is a part of a multipart answer, with its URL as Content-Location.",
+    produces=(_multipart(OCTET_STREAM),),
+    successes=(200, 304),
+    failures=_failures(404, 406),
+    parameters=(_accept(_multipart(OCTET_STREAM)), _IF_NONE_MATCH),
+)
+BULK_VALUE: Final = Documentation(
+    "The value that a BulkDataURI names, whole or a range of its bytes.",
+    produces=(OCTET_STREAM, _multipart(OCTET_STREAM)),
+    successes=(200, 206, 304),
+    failures=_failures(404, 406, 416),
+    parameters=(
+        _accept(OCTET_STREAM, _multipart(OCTET_STREAM)),
+        _IF_NONE_MATCH,
+        _header("Range", "The bytes of the value that are sent", {"type": "string"}, "bytes=0-1023"),
+    ),
+)
+
+_VIEWPORT: Final = _query(
+    "viewport",
+    "Width and height of the picture, and the region of the image that it shows: left, top, width, height",
+    {
+        "type": "string",
+        "pattern": "^[1-9][0-9]{0,4},[1-9][0-9]{0,4}(,[0-9]{0,5},[0-9]{0,5},-?[1-9][0-9]{0,4},-?[1-9][0-9]{0,4})?$",
+    },
+    "512,512",
+)
+_RENDERING: Final = (
+    _accept(*_PICTURES),
+    _VIEWPORT,
+    _query("quality", "The quality of a JPEG", {"type": "integer", "minimum": 1, "maximum": 100, "default": 100}, 90),
+    _query(
+        "window",
+        "Center, width and function of the window",
+        {
+            "type": "string",
+            "pattern": "^-?[0-9]{1,5}(\\.[0-9]{1,5})?,[1-9][0-9]{0,4}(\\.[0-9]{1,5})?,(linear|linear-exact|sigmoid)$",
+        },
+        "40,400,linear",
+    ),
+    _query("iccprofile", "The colour profile of the picture", {"enum": ["no", "yes", "srgb"], "default": "no"}),
+)
+RENDERED: Final = Documentation(
+    "A picture with the window of the instance unless another one is given; a study or series is represented by one "
+    "picture. Every frame is a part when a multipart is accepted.",
+    produces=_PICTURES,
+    successes=(200, 304),
+    failures=_failures(404, 406),
+    parameters=(*_RENDERING, _IF_NONE_MATCH),
+)
+THUMBNAIL: Final = Documentation(
+    "A picture of at most 128 by 128 pixels unless a viewport is given.",
+    produces=_PICTURES,
+    successes=(200, 304),
+    failures=_failures(404, 406),
+    parameters=(_accept(*_PICTURES), _VIEWPORT, _IF_NONE_MATCH),
+)
+_SIDE: Final = {"type": "integer", "minimum": 1, "maximum": 16_384}
+WADO_URI: Final = Documentation(
+    "WADO-URI (PS3.18 §9): the file of an instance, or a picture of it or of one of its frames.",
+    produces=(DICOM, *IMAGE_TYPES),
+    successes=(200, 304),
+    failures=_failures(404, 406),
+    parameters=(
+        _query("requestType", "The kind of the request", {"enum": ["WADO"]}, "WADO", required=True),
+        _query("studyUID", "StudyInstanceUID", UID.reference, "1.2.826.0.1.3680043.8.498.1", required=True),
+        _query("seriesUID", "SeriesInstanceUID", UID.reference, "1.2.826.0.1.3680043.8.498.2", required=True),
+        _query("objectUID", "SOPInstanceUID", UID.reference, "1.2.826.0.1.3680043.8.498.3", required=True),
+        _query("contentType", "The media type of the answer", {"enum": [DICOM, *IMAGE_TYPES], "default": "image/jpeg"}),
+        _query(
+            "transferSyntax",
+            "The transfer syntax of a file, * for the stored one",
+            {"type": "string", "pattern": "^(\\*|[0-9.]{0,63}[0-9])$"},
+        ),
+        _query("frameNumber", "The frame that is pictured", {"type": "integer", "minimum": 1, "maximum": 2**31 - 1}, 1),
+        _query("rows", "The height into which the picture fits", {"type": "integer", "minimum": 1, "maximum": 16_384}),
+        _query(
+            "columns", "The width into which the picture fits", {"type": "integer", "minimum": 1, "maximum": 16_384}
+        ),
+        _query(
+            "region",
+            "The left, top, right and bottom edge as fractions of the image",
+            {"type": "string", "pattern": "^0?\\.[0-9]{1,6},0?\\.[0-9]{1,6},(1|0?\\.[0-9]{1,6}),(1|0?\\.[0-9]{1,6})$"},
+            "0.25,0.25,0.75,0.75",
+        ),
+        _query("windowCenter", "The center of the window; it needs windowWidth", {"type": "number"}, 40),
+        _query("windowWidth", "The width of the window; it needs windowCenter", {"type": "number", "minimum": 1}, 400),
+        _query("imageQuality", "The quality of a JPEG", {"type": "integer", "minimum": 1, "maximum": 100}),
+        _IF_NONE_MATCH,
+    ),
+)
+
+# ------------------------------------------------------------------------------------------------------------ search
+
+_FLAG: Final = {"type": "boolean", "default": False}
+SEARCH: Final = Documentation(
+    "Every parameter that is not named here is a matching key: keyword or tag of a searchable attribute, which "
+    "`conformance` lists. `*` and `?` are wildcards, `20260101-20260131` is a range. Results are ordered by the time "
+    "at which they were stored, newest first; a Warning header tells that there are more than `limit`.",
+    produces=_DATA_SET_TYPES,
+    successes=(200, 204),
+    failures=_failures(406, 413),
+    empty=(406,),
+    parameters=(
+        _query(
+            "limit",
+            "The number of results",
+            {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
+            25,
+        ),
+        _query("offset", "The number of results to skip", _WHOLE),
+        _query("fuzzymatching", "Person names are matched by the beginnings of their words", _FLAG),
+        _query("emptyvaluematching", 'A key with the value "" matches what has no value', _FLAG),
+        _query("multiplevaluematching", "A key may list values, of which one has to match", _FLAG),
+        _query(
+            "includefield",
+            "Attributes to return besides the default ones: keywords, tags or `all`; repeated or separated by commas",
+            {"type": "array", "items": {"type": "string", "minLength": 1, "pattern": _PRINTABLE}},
+            ["StudyDescription"],
+        ),
+        _accept(*_DATA_SET_TYPES),
+    ),
+    schema=DATA_SETS,
+)
+
+# ------------------------------------------------------------------------------------------- the service as a whole
+
+_INCLUDE_METADATA: Final = _query(
+    "includeMetadata", "The present metadata of each instance are returned", {"type": "boolean", "default": True}
+)
+
+
+def _limit(version: ApiVersion, text: str) -> Parameter:
+    default, most = version.feed_limits
+    schema = {"type": "integer", "minimum": 1, "maximum": most, "default": default}
+    return _query("limit", text, schema, only=version)
+
+
+CHANGE_FEED: Final = Documentation(
+    "The changes of all partitions in their order: v1 by windows of sequences, v2 by windows of time.",
+    produces=(JSON,),
+    failures=_failures(406),
+    empty=(406,),
+    parameters=(
+        _query("offset", "The sequence after which the window begins", _WHOLE, only=ApiVersion.V1),
+        _limit(ApiVersion.V1, "The number of sequences in the window"),
+        _query("startTime", "The earliest timestamp", _TIME, "2026-01-31T12:00:00Z", only=ApiVersion.V2),
+        _query("endTime", "The time that follows all timestamps", _TIME, "2026-02-01T00:00:00Z", only=ApiVersion.V2),
+        _query("offset", "The number of entries to skip", _WHOLE, only=ApiVersion.V2),
+        _limit(ApiVersion.V2, "The number of entries"),
+        _INCLUDE_METADATA,
+        _accept(JSON),
+    ),
+    schema=CHANGES,
+)
+LATEST_CHANGE: Final = Documentation(
+    "The entry of the change feed with the highest sequence.",
+    produces=(JSON,),
+    successes=(200, 204),
+    failures=_failures(406),
+    empty=(406,),
+    parameters=(_INCLUDE_METADATA, _accept(JSON)),
+    schema=CHANGE,
+)
+OPERATION_STATE: Final = Documentation(
+    "202 while the operation is active, 200 when it has ended.",
+    produces=(JSON,),
+    successes=(200, 202),
+    failures=_failures(404, 406),
+    empty=(406,),
+    parameters=(_accept(JSON),),
+    schema=OPERATION,
+)
+PARTITION_LIST: Final = Documentation(
+    "Every partition that a store has created, and Microsoft.Default.",
+    produces=(JSON,),
+    failures=_failures(),
+    schema=PARTITIONS,
+)
+CAPABILITIES: Final = Documentation(
+    "WADL, or the facts of `conformance` for a client that prefers JSON (PS3.18 §8.9).",
+    produces=(WADL, DICOM_JSON),
+    failures=(406,),
+    parameters=(_accept(WADL, DICOM_JSON),),
+)
+CONFORMANCE: Final = Documentation(
+    "Features, limits, resources, transfer syntaxes and search keys of this deployment.", produces=(JSON,)
+)
+HEALTH_REPORT: Final = Documentation(
+    "The state of each part of the service; 503 when one of them is unhealthy.",
+    produces=(JSON,),
+    failures=(503,),
+    failure_bodies=((503, JSON, HEALTH),),
+    schema=HEALTH,
+)
+DESCRIPTION_YAML: Final = Documentation("The OpenAPI 3.1 description of this version.", produces=(YAML,))
+DESCRIPTION_JSON: Final = Documentation("The OpenAPI 3.1 description of this version.", produces=(JSON,))
