@@ -18,8 +18,9 @@ from shared.bulk_import.transaction import BulkImport, ImportPlaces
 from shared.capabilities import functions as capabilities
 from shared.capabilities.health import CheckResult, Status
 from shared.change_feed import functions as change_feed
-from shared.change_feed.publication import EventOrigin, Publication
+from shared.change_feed.publication import PUBLICATION, EventOrigin, Publication
 from shared.change_feed.transaction import ChangeFeedReader
+from shared.change_log.follower import Follower
 from shared.change_log.log import ChangeLog
 from shared.change_log.reader import ChangeFeed
 from shared.change_log.sequencer import Sequencer
@@ -203,7 +204,7 @@ class _Feed:
 
     log: ChangeLog
     sequencer: Sequencer
-    publication: Publication
+    publication: Follower
 
     async def check(self) -> CheckResult | None:
         """Whether events come in time; what else could be wrong is told by the other checks."""
@@ -220,15 +221,11 @@ def _feed(settings: Settings, base: Stores, trash: Erasure, events: EventGridPub
     log = ChangeLog(base.tables)
     remover = StudyCleanup(base.tables, trash)
     sequencer = Sequencer(base.tables, base.clock, remover, shards=settings.index_shards, log=log)
-    publication = Publication(
-        base.tables,
-        log,
-        sequencer,
-        partitions=base.partitions,
-        publisher=events if settings.image_events else None,
-        origin=EventOrigin(settings.host, settings.events_source or settings.events_topic),
-        now=base.clock.now,
-    )
+    publish = None
+    if events is not None and settings.image_events:
+        origin = EventOrigin(settings.host, settings.events_source or settings.events_topic)
+        publish = Publication(events, base.partitions, origin, base.clock.now).publish
+    publication = Follower(PUBLICATION, publish, tables=base.tables, log=log, sequencer=sequencer, now=base.clock.now)
     return _Feed(log, sequencer, publication)
 
 

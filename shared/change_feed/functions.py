@@ -6,10 +6,10 @@ Numbering runs on an event, and by timer as the guarantee (S-6, storage §7).
 import azure.functions as func
 
 from shared import telemetry
-from shared.change_feed.publication import Publication
 from shared.change_feed.request import SequenceWindow, TimeWindow, parse_include_metadata, parse_window
 from shared.change_feed.response import entry_list, latest_entry
 from shared.change_feed.transaction import BATCH, ChangeFeedReader
+from shared.change_log.follower import Follower
 from shared.change_log.sequencer import Sequencer
 from shared.dicomweb.versions import ApiVersion
 from shared.http.azure_functions import mount
@@ -24,7 +24,7 @@ _SWEEPS = 50
 
 
 def blueprint(
-    boundary: Boundary, reader: ChangeFeedReader, sequencer: Sequencer, publication: Publication, *, shards: int
+    boundary: Boundary, reader: ChangeFeedReader, sequencer: Sequencer, publication: Follower, *, shards: int
 ) -> func.Blueprint:
     """The functions of the change feed. `shards` is the number of shards of the store."""
     functions = func.Blueprint()

@@ -9,7 +9,6 @@ and the next one begins where it ends.
 import zlib
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from itertools import accumulate
 from math import ceil
@@ -22,8 +21,8 @@ from shared.errors import Unavailable
 from shared.index.changes import ChangeOperation
 from shared.index.clock import milliseconds
 from shared.storage.large_values import join, split
-from shared.storage.optimistic import ROUNDS, pause, settle
-from shared.storage.ports import Ambiguous, Entity, Operation, PreconditionFailed, TableStore, Value
+from shared.storage.optimistic import ROUNDS, Rounds, best_effort_commit, commit_all, pause
+from shared.storage.ports import Entity, Operation, TableStore, Value
 
 PAGE_ENTRIES = 1000
 BUCKET_ENTRIES = 1_000_000
@@ -165,17 +164,12 @@ class ChangeLog:
             Operation("insert", key, f"p{last:016}", _page_properties(page)),
             Operation("insert", key, f"t{page.timestamp:020}", {"first": page.first}),
         ]
-        try:
-            await self._tables.commit("feed", operations)
-        except (PreconditionFailed, Ambiguous):
-            return None
-        return page
+        return page if await best_effort_commit(self._tables, "feed", operations) else None
 
     async def acknowledged(self, head: Head, last: int) -> None:
         """Note that the pages up to `last` are acknowledged. A lost note costs work, nothing else."""
         row = Operation("upsert", _partition(head.bucket), _ACKNOWLEDGED, {"acked": last})
-        with suppress(Ambiguous):
-            await self._tables.commit("feed", [row])
+        await best_effort_commit(self._tables, "feed", [row])
 
     def is_full(self, head: Head) -> bool:
         """Whether the bucket should be sealed."""
@@ -184,21 +178,19 @@ class ChangeLog:
     async def seal(self, head: Head) -> None:
         """End a bucket whose pages are all acknowledged. Whoever asks for the head next begins the following one."""
         row = Operation("replace", _partition(head.bucket), _HEAD, head.properties(sealed=True), head.etag)
-        with suppress(PreconditionFailed, Ambiguous):
-            await self._tables.commit("feed", [row])
+        await best_effort_commit(self._tables, "feed", [row])
 
     async def fence(self, end: int) -> None:
         """Make every later page carry a timestamp ≥ `end`, so that what was before it is final. Raises Unavailable."""
-        for attempt in range(ROUNDS):
-            await pause(attempt)
+        rounds = Rounds("The change feed is busy")
+        while True:
+            await rounds.next()
             head = await self.head()
             if max(head.timestamp, head.floor) >= end:
                 return
             row = Operation("replace", _partition(head.bucket), _HEAD, head.properties(min=end), head.etag)
-            with suppress(PreconditionFailed, Ambiguous):
-                await self._tables.commit("feed", [row])
+            if await best_effort_commit(self._tables, "feed", [row]):
                 return
-        raise Unavailable("The change feed is busy")
 
     # ----------------------------------------------------------------------------------------------------- reading
 
@@ -282,11 +274,11 @@ class ChangeLog:
             head = Head(
                 bucket, "", sealed.next, sealed.next, sealed.timestamp, sealed.floor, sealed=False, acknowledged=0
             )
-        with suppress(PreconditionFailed, Ambiguous):
-            await self._tables.commit("feed", [Operation("insert", _partition(bucket), _HEAD, head.properties())])
+        row = Operation("insert", _partition(bucket), _HEAD, head.properties())
+        await best_effort_commit(self._tables, "feed", [row])
         if bucket:
-            row = {"first": head.first, "ts": head.timestamp}
-            await settle(self._tables, "conf", [Operation("upsert", _DIRECTORY, f"b{bucket:06}", row)])
+            entry = {"first": head.first, "ts": head.timestamp}
+            await commit_all(self._tables, "conf", [Operation("upsert", _DIRECTORY, f"b{bucket:06}", entry)])
 
     async def _directory(self) -> list[tuple[int, int, int]]:
         """The known buckets. The stored directory may lag behind the heads, and this copy of it, too: what is later is

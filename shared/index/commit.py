@@ -2,7 +2,6 @@
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -21,7 +20,7 @@ from shared.index.keys import StudyPlace
 from shared.index.postings import Postings, instance_postings
 from shared.index.summary import EXPIRES
 from shared.index.values import CommitOutcome, NewInstance
-from shared.storage.optimistic import ROUNDS, RetryBudget, pause
+from shared.storage.optimistic import ROUNDS, RetryBudget, best_effort_commit, pause
 from shared.storage.ports import Ambiguous, Operation, PreconditionFailed, TableStore
 
 MOST_INSTANCES = 45
@@ -93,7 +92,7 @@ class Committer:
             await pause(attempt)
             try:
                 look = attempt > 0 or not optimistic
-                waiting = await patience.attempt(partial(self._round, place, waiting, result, look=look))
+                waiting = await patience.retry(partial(self._round, place, waiting, result, look=look))
             except Unavailable as error:
                 telemetry.failure("instances-not-committed", error, instances=len(waiting))
                 given_up = CommitOutcome.UNAVAILABLE
@@ -231,8 +230,7 @@ class Committer:
     async def _take_back(self, place: StudyPlace, postings: Postings) -> None:
         """Remove postings under a sort key that was ours and will never be the study's: another store has made it."""
         operations = [Operation("delete", place.postings, row_key) for row_key in postings]
-        with suppress(PreconditionFailed, Ambiguous):
-            await self._tables.commit("idxi", operations)
+        await best_effort_commit(self._tables, "idxi", operations)
 
     async def _sort_key(self, place: StudyPlace) -> str | None:
         known = self._sort_keys.get(place)

@@ -2,17 +2,16 @@
 
 from base64 import b32encode
 from collections.abc import Mapping
-from contextlib import suppress
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 
 from shared.dicomweb.partitions import DEFAULT_KEY, DEFAULT_NAME, Partition, is_partition_name
-from shared.errors import InvalidRequest, Misconfigured, Unavailable
+from shared.errors import InvalidRequest, Misconfigured
 from shared.index import keys
 from shared.index.clock import HybridClock
-from shared.storage.optimistic import ROUNDS, pause
-from shared.storage.ports import Ambiguous, Entity, Operation, PreconditionFailed, TableStore, Value
+from shared.storage.optimistic import Rounds, best_effort_commit
+from shared.storage.ports import Entity, Operation, TableStore, Value
 
 _NAMES = "ns"
 _COUNTER = "!next"
@@ -83,8 +82,9 @@ class DataPartitions:
 
     async def _insert(self, name: str, namespace: str) -> Partition:
         """The partition as the first of all concurrent creators made it. Raises Unavailable."""
-        for attempt in range(ROUNDS):
-            await pause(attempt)
+        rounds = Rounds("The data partition cannot be created")
+        while True:
+            await rounds.next()
             entity = await self._tables.get("conf", _NAMES, namespace)
             if entity:
                 return self._remember(entity)
@@ -96,9 +96,7 @@ class DataPartitions:
                 operations.append(_counted(counter, key + 1))
             row: dict[str, Value] = {"key": key, "name": name, "created": self._clock.now_ms()}
             operations.append(Operation("insert", _NAMES, namespace, row))
-            with suppress(PreconditionFailed, Ambiguous):
-                await self._tables.commit("conf", operations)
-        raise Unavailable("The data partition cannot be created")
+            await best_effort_commit(self._tables, "conf", operations)
 
     def _remember(self, entity: Entity) -> Partition:
         properties: Mapping[str, Any] = entity.properties

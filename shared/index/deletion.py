@@ -10,10 +10,10 @@ from shared.index.fold import Folder
 from shared.index.hints import Hints
 from shared.index.instance_rows import STATE_COLUMNS, state_in, tombstone_properties
 from shared.index.keys import StudyPlace
-from shared.index.read_your_writes import settle_deletion
+from shared.index.read_your_writes import wait_until_folded
 from shared.index.study_rows import read_study
 from shared.index.summary import EXPIRES
-from shared.storage.optimistic import ROUNDS, pause
+from shared.storage.optimistic import ROUNDS, Rounds, pause
 from shared.storage.ports import Ambiguous, Entity, Operation, PreconditionFailed, TableStore
 
 _AT_ONCE = 45
@@ -40,7 +40,7 @@ class Deleter:
             deleted += await self._delete(place, rows[at : at + _AT_ONCE])
         if deleted:
             # rule: a delete answers when what it took back is found as before
-            await settle_deletion(self._tables, self._folder, place)
+            await wait_until_folded(self._tables, self._folder, place)
         return deleted
 
     async def delete_expired(self, place: StudyPlace) -> int:
@@ -72,9 +72,9 @@ class Deleter:
     async def _delete(self, place: StudyPlace, rows: Sequence[Entity]) -> int:
         """Delete the instances in these rows; how many. Others may have been faster with some."""
         tried: set[str] = set()
-        for attempt in range(ROUNDS):
-            await pause(attempt)
-            if attempt:
+        rounds = Rounds("The instances are busy")
+        while True:
+            if await rounds.next():
                 rows = await self._again(place, rows)
             live = [row for row in rows if row.properties["live"]]
             # An attempt without answer may have been applied: the tombstone carries our version then.
@@ -87,7 +87,6 @@ class Deleter:
             tried |= {change.id for change in changes}
             if await self._commit(place, live, changes, "*"):
                 return ours + len(changes)
-        raise Unavailable("The instances are busy")
 
     def _changes(self, live: Sequence[Entity]) -> list[Change]:
         changes = []

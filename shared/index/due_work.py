@@ -5,11 +5,10 @@ The cursor of a list, in `conf`, is the earliest hour that may still hold work.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
 
 from shared.index.store_settings import STORE_ROW
-from shared.storage.optimistic import settle
-from shared.storage.ports import Ambiguous, Entity, Operation, PreconditionFailed, TableStore, Value
+from shared.storage.optimistic import Cursor, best_effort_commit, commit_all
+from shared.storage.ports import Entity, Operation, TableStore, Value
 
 HOUR_MS = 3_600_000
 
@@ -27,6 +26,7 @@ class DueWork:
         self._tables = tables
         self._name = name
         self._buckets = buckets
+        self._cursor = Cursor(tables, _CURSORS, name or "trash")
 
     async def put(self, due_ms: int, now_ms: int, bucket: int, row_key: str, properties: Mapping[str, Value]) -> None:
         """Note work that is due at `due_ms`; what is overdue is due now. Idempotent. Raises Unavailable."""
@@ -34,14 +34,14 @@ class DueWork:
         due_ms = max(due_ms, now_ms)
         partition_key = self._partition_key(due_ms // HOUR_MS, bucket % self._buckets)
         row = Operation("upsert", partition_key, row_key, {**properties, "due": due_ms})
-        await settle(self._tables, "trash", [row])
+        await commit_all(self._tables, "trash", [row])
 
     async def work(self, now_ms: int, do: Callable[[Entity], Awaitable[bool]], *, limit: int) -> int:
         """Call `do` for the rows that are due, the oldest hours first, until about `limit` are done.
 
         A row for which it returns True is removed. Returns how many were.
         """
-        first = hour = await self._cursor(now_ms)
+        first = hour = await self._first_hour(now_ms)
         done, over = 0, now_ms // HOUR_MS - _LATE_HOURS
         while done < limit and hour <= now_ms // HOUR_MS and hour - first < _HOURS_AT_ONCE:
             rows = await self._rows(hour)
@@ -51,33 +51,27 @@ class DueWork:
             if first == hour and len(rows) == sum(results) and hour < over:
                 first += 1
             hour += 1
-        await settle(self._tables, "conf", [Operation("upsert", _CURSORS, self._cursor_row, {"hour": first})])
+        await self._cursor.save({"hour": first})
         return done
 
     async def _finish(self, row: Entity, do: Callable[[Entity], Awaitable[bool]]) -> bool:
         if not await do(row):
             return False
-        with suppress(PreconditionFailed, Ambiguous):  # noted again meanwhile, or removed: both are found next time
-            await self._tables.commit("trash", [Operation("delete", row.partition_key, row.row_key, etag=row.etag)])
-            return True
-        return False
+        gone = Operation("delete", row.partition_key, row.row_key, etag=row.etag)
+        # If not done, the row was noted again meanwhile, or removed: both are found next time.
+        return await best_effort_commit(self._tables, "trash", [gone])
 
     async def _rows(self, hour: int) -> list[Entity]:
         partitions = [self._partition_key(hour, bucket) for bucket in range(self._buckets)]
         found = await asyncio.gather(*(self._tables.range("trash", key, "", "\uffff") for key in partitions))
         return [row for rows in found for row in rows]
 
-    async def _cursor(self, now_ms: int) -> int:
+    async def _first_hour(self, now_ms: int) -> int:
         """The hour to begin with: never later than the creation of the store when there is no cursor yet."""
-        cursor = await self._tables.get("conf", _CURSORS, self._cursor_row)
-        if cursor:
-            return int(cursor.properties["hour"])
+        if stored := await self._cursor.read():
+            return int(stored[0]["hour"])
         store = await self._tables.get("conf", *STORE_ROW)
         return (int(store.properties["created"]) if store else now_ms) // HOUR_MS - _LATE_HOURS
-
-    @property
-    def _cursor_row(self) -> str:
-        return self._name or "trash"
 
     def _partition_key(self, hour: int, bucket: int) -> str:
         return f"{self._name}{hour}!{bucket:02x}"

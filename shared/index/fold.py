@@ -5,7 +5,6 @@ Only a fold writes B and C rows. Several changes are folded by one transaction, 
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import suppress
 from weakref import WeakValueDictionary
 
 from shared.concurrency import together
@@ -25,8 +24,8 @@ from shared.index.postings import (
 from shared.index.study_rows import StudyRows, read_study, restore_lost
 from shared.index.summary import Summary, Tally
 from shared.index.values import Attributes
-from shared.storage.optimistic import ROUNDS, pause, settle
-from shared.storage.ports import Ambiguous, Entity, Kind, Operation, PreconditionFailed, TableStore, Value
+from shared.storage.optimistic import ROUNDS, best_effort_commit, commit_all, pause
+from shared.storage.ports import Entity, Kind, Operation, TableStore, Value
 
 FOLDED_AT_ONCE = 30
 """Changes in one fold: B, at most as many C, D and E rows each, and G fit a transaction."""
@@ -114,25 +113,19 @@ class Folder:
         else:
             rest = logged[: _MOST - len(operations)]
             operations += [Operation("delete", place.partition_key, row_key) for row_key in rest]
-        try:
-            await self._tables.commit("dicom", operations)
-        except (PreconditionFailed, Ambiguous):
-            return False
-        return True
+        return await best_effort_commit(self._tables, "dicom", operations)
 
     async def _recreate_anchor(self, place: StudyPlace) -> bool:
         """Changes imply an anchor (storage invariant 1): only a damaged store lacks it."""
         operation = Operation("insert", place.partition_key, keys.ANCHOR, anchor_properties(self._clock))
-        with suppress(PreconditionFailed, Ambiguous):
-            await self._tables.commit("dicom", [operation])
+        await best_effort_commit(self._tables, "dicom", [operation])
         return False
 
     async def _remove(self, partition_key: str, row_keys: Sequence[str]) -> None:
         """Remove rows; what somebody else has removed meanwhile is found when the caller looks again."""
         for at in range(0, len(row_keys), _MOST):
             operations = [Operation("delete", partition_key, row_key) for row_key in row_keys[at : at + _MOST]]
-            with suppress(PreconditionFailed, Ambiguous):
-                await self._tables.commit("dicom", operations)
+            await best_effort_commit(self._tables, "dicom", operations)
 
 
 def anchor_properties(clock: HybridClock) -> dict[str, Value]:
@@ -145,7 +138,7 @@ def anchor_properties(clock: HybridClock) -> dict[str, Value]:
 async def post(tables: TableStore, place: StudyPlace, kind: Kind, rows: Postings) -> None:
     """Write postings; idempotent."""
     operations = [Operation("upsert", place.postings, row_key, properties) for row_key, properties in rows.items()]
-    await settle(tables, kind, operations)
+    await commit_all(tables, kind, operations)
 
 
 class _Fold:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from shared.index import keys
 from shared.index.clock import HybridClock
 from shared.index.keys import StudyPlace
-from shared.storage.optimistic import settle
+from shared.storage.optimistic import commit_all
 from shared.storage.ports import Ambiguous, Entity, Operation, PreconditionFailed, TableStore
 
 FRESH_SECONDS = 30
@@ -44,7 +44,7 @@ class Hints:
         now = self._clock.now()
         if not 0 <= now - self._written.get(place.partition_key, 0) < FRESH_SECONDS:
             partition_key, row_key = place.hint
-            await settle(self._tables, "hint", [Operation("upsert", partition_key, row_key, {"t": now})])
+            await commit_all(self._tables, "hint", [Operation("upsert", partition_key, row_key, {"t": now})])
             self._written[place.partition_key] = now
             self._written.move_to_end(place.partition_key)
             if len(self._written) > _REMEMBERED:

@@ -163,7 +163,7 @@ class InstanceIndex:
             self._sort_keys.put(place, sort_key) if sort_key else self._sort_keys.forget(place)
 
         try:
-            await patience.attempt(show)
+            await patience.retry(show)
         except Unavailable as error:
             telemetry.failure("instances-not-visible", error, instances=len(changes))
             self._sort_keys.forget(place)

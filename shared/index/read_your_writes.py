@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import orjson
 
-from shared.errors import Unavailable
 from shared.index import keys
 from shared.index.changes import Change
 from shared.index.fold import FOLDED_AT_ONCE, Folder, post
@@ -14,7 +13,7 @@ from shared.index.postings import Postings, instance_postings
 from shared.index.study_rows import StudyRows, read_study
 from shared.index.summary import EXPIRES, PSEUDO
 from shared.index.values import Attributes
-from shared.storage.optimistic import ROUNDS, pause
+from shared.storage.optimistic import ROUNDS, Rounds
 from shared.storage.ports import Entity, TableStore
 
 _COLUMNS = ("sk", "attrs", "n", "op", "dn")
@@ -99,8 +98,9 @@ async def make_visible(
     waiting = {change.id: change for change in changes}
     spare_folds = 1 + len(changes) // FOLDED_AT_ONCE
     posted_under = None
-    for attempt in range(ROUNDS):
-        await pause(attempt)
+    rounds = Rounds("The study is busy")
+    while True:
+        attempt = await rounds.next()
         rows = await read_study(tables, place) if is_new and not attempt else None
         seen = _seen_in(rows) if rows else await _look(tables, place)
         if not seen.sort_key:
@@ -127,19 +127,18 @@ async def make_visible(
                 waiting = {change.id: change for change in waiting.values() if change.id not in folded}
                 if not waiting and (not crowded or not folded):
                     return seen.sort_key
-    raise Unavailable("The study is busy")
 
 
-async def settle_deletion(tables: TableStore, folder: Folder, place: StudyPlace) -> None:
+async def wait_until_folded(tables: TableStore, folder: Folder, place: StudyPlace) -> None:
     """Return when the study shows no value that came from deleted instances (S-1). Raises Unavailable."""
-    for attempt in range(ROUNDS * 10):
-        await pause(min(attempt, 5))
+    rounds = Rounds("The study is busy", rounds=10 * ROUNDS, longest_pause=5)
+    while True:
+        await rounds.next()
         seen = await _look(tables, place)
         if seen.instances <= 0 or not seen.takes_back():
             return
         async with folder.lock(place):
             await folder.fold(place)
-    raise Unavailable("The study is busy")
 
 
 async def _look(tables: TableStore, place: StudyPlace) -> _Seen:

@@ -2,15 +2,14 @@
 
 import uuid
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from shared.errors import Misconfigured, Unavailable
+from shared.errors import Misconfigured
 from shared.index.clock import HybridClock
-from shared.storage.optimistic import ROUNDS, pause
-from shared.storage.ports import Ambiguous, Entity, Operation, PreconditionFailed, TableStore, Value
+from shared.storage.optimistic import Rounds, best_effort_commit
+from shared.storage.ports import Entity, Operation, TableStore, Value
 
 STORE_ROW = ("cfg", "store")
 """Partition key and row key of the store's own row in `conf`."""
@@ -59,8 +58,9 @@ class StoreSettingsRow:
         return self._known
 
     async def _properties(self) -> Mapping[str, Any]:
-        for attempt in range(ROUNDS):
-            await pause(attempt)
+        rounds = Rounds("The store cannot be set up")
+        while True:
+            await rounds.next()
             present = await self._tables.get("conf", *STORE_ROW)
             properties: Mapping[str, Any] = present.properties if present else {}
             stored = properties.get("format")
@@ -71,9 +71,7 @@ class StoreSettingsRow:
                     f"The store has format {stored}, which this release does not know: it reads and writes format "
                     f"{FORMAT}. Start a release that knows the format of the store."
                 )
-            with suppress(PreconditionFailed, Ambiguous):
-                await self._tables.commit("conf", [self._completed(present)])
-        raise Unavailable("The store cannot be set up")
+            await best_effort_commit(self._tables, "conf", [self._completed(present)])
 
     def _completed(self, present: Entity | None) -> Operation:
         """The row of a new store, or what one lacks that is older than formats and identities."""

@@ -356,9 +356,9 @@ class StoreBatch:
                 for entry in entries:
                     await self._commit([entry])
         else:
-            await together(*map(self._settle, entries, outcomes))
+            await together(*map(self._record_outcome, entries, outcomes))
 
-    async def _settle(self, entry: _Entry, outcome: CommitOutcome) -> None:
+    async def _record_outcome(self, entry: _Entry, outcome: CommitOutcome) -> None:
         pending, entry.pending = entry.pending, None
         if outcome is CommitOutcome.BUSY:
             # The blob stays: if the other store of this instance dies, the blob trigger takes this one.

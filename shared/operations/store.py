@@ -8,14 +8,12 @@ what they work on is not kept here.
 import asyncio
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
 
-from shared.errors import Unavailable
 from shared.operations.values import (
     Document,
     LeaseLost,
@@ -26,8 +24,8 @@ from shared.operations.values import (
     Paused,
 )
 from shared.storage.large_values import join, split
-from shared.storage.optimistic import ROUNDS, pause, settle
-from shared.storage.ports import Ambiguous, Entity, PreconditionFailed, TableStore, Value
+from shared.storage.optimistic import Rounds, best_effort_commit, commit_all
+from shared.storage.ports import Entity, TableStore, Value
 from shared.storage.ports import Operation as Write
 
 LEASE_SECONDS = 60.0
@@ -163,18 +161,15 @@ class Operations:
         ]
         if kind.exclusive:
             rows.append(Write("insert", _PARTITION, f"x!{kind.value}", {"operation": operation.id}))
-        for attempt in range(ROUNDS):
-            await pause(attempt)
+        rounds = Rounds("The operation cannot be created")
+        while True:
+            await rounds.next()
             lock = await self._tables.get("ops", _PARTITION, f"x!{kind.value}") if kind.exclusive else None
             if lock is not None and lock.properties["operation"] != operation.id:
                 raise OperationActive(kind, str(lock.properties["operation"]))
-            try:
-                await self._tables.commit("ops", rows)
-            except (PreconditionFailed, Ambiguous):
-                if await self.get(operation.id) is None:
-                    continue
-            return operation
-        raise Unavailable("The operation cannot be created")
+            done = await best_effort_commit(self._tables, "ops", rows)
+            if done or await self.get(operation.id) is not None:
+                return operation
 
     async def get(self, operation_id: str) -> Operation | None:
         """An operation; None if there is none, or no longer (OP-6)."""
@@ -189,8 +184,9 @@ class Operations:
     async def claim(self, operation_id: str) -> Lease | None:
         """Take an active operation that nobody works on; None if that is not possible. Raises Unavailable."""
         holder = uuid.uuid4().hex
-        for attempt in range(ROUNDS):
-            await pause(attempt)
+        rounds = Rounds("The operation cannot be taken")
+        while True:
+            await rounds.next()
             row = await self._row(operation_id)
             if row is None or not row.operation.status.active:
                 return None
@@ -201,22 +197,21 @@ class Operations:
             operation = replace(row.operation, status=OperationStatus.RUNNING)
             taken = replace(row, operation=operation, holder=holder, attempts=row.attempts + 1)
             await self._replace(taken, LEASE_SECONDS)
-        raise Unavailable("The operation cannot be taken")
 
     async def write(
         self, operation_id: str, holder: str, change: Callable[[_Row], _Row], *, seconds: float
     ) -> Operation:
         """Change an operation on behalf of `holder`, who keeps it for `seconds` more. Raises LeaseLost, Unavailable."""
         written = uuid.uuid4().hex
-        for attempt in range(ROUNDS):
-            await pause(attempt)
+        rounds = Rounds("The operation cannot be written")
+        while True:
+            await rounds.next()
             row = await self._row(operation_id)
             if row is not None and row.written == written:
                 return row.operation
             if row is None or row.holder != holder or not row.operation.status.active:
                 raise LeaseLost
             await self._replace(replace(change(row), written=written), seconds)
-        raise Unavailable("The operation cannot be written")
 
     async def purge(self) -> int:
         """Remove the operations whose time is over (OP-6); how many."""
@@ -224,7 +219,7 @@ class Operations:
         rows = await self._tables.range("ops", _PARTITION, "o!", 'o"', select=("status", "updated"))
         over = [row.row_key for row in rows if not _is_active(row) and float(str(row.properties["updated"])) < oldest]
         for at in range(0, len(over), _MOST):
-            await settle(self._tables, "ops", [Write("delete", _PARTITION, key) for key in over[at : at + _MOST]])
+            await commit_all(self._tables, "ops", [Write("delete", _PARTITION, key) for key in over[at : at + _MOST]])
         return len(over)
 
     # ----------------------------------------------------------------------------------------------------- inside
@@ -245,8 +240,7 @@ class Operations:
             rows.append(Write("delete", _PARTITION, f"a!{operation.id}"))
             if operation.type.exclusive:
                 rows.append(Write("delete", _PARTITION, f"x!{operation.type.value}"))
-        with suppress(PreconditionFailed, Ambiguous):
-            await self._tables.commit("ops", rows)
+        await best_effort_commit(self._tables, "ops", rows)
 
 
 def _is_active(row: Entity) -> bool:

@@ -1,14 +1,15 @@
-"""Repeating what lost a race or got no answer (storage §1, §5)."""
+"""Optimistic writes: repeating what lost a race or got no answer (storage §1, §5), and positions of durable work."""
 
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
 
 from shared import telemetry
 from shared.concurrency import together
 from shared.errors import Unavailable
-from shared.storage.ports import Ambiguous, Kind, Operation, TableStore
+from shared.storage.ports import Ambiguous, Kind, Operation, PreconditionFailed, TableStore, Value
 
 ROUNDS = 30
 """Optimistic rounds before a caller gives up."""
@@ -28,6 +29,26 @@ async def pause(round_number: int) -> None:
         await asyncio.sleep(random.random() * min(0.005 * 1.5**round_number, 1.0))
 
 
+class Rounds:
+    """Rounds of an optimistic write: `while True: await rounds.next()`, then read, decide, commit, return if it was."""
+
+    def __init__(self, refusal: str, *, rounds: int = ROUNDS, longest_pause: int = ROUNDS) -> None:
+        """`refusal`: what Unavailable says in the end; `longest_pause`: the round whose pause is the longest."""
+        self._refusal = refusal
+        self._rounds = rounds
+        self._longest_pause = longest_pause
+        self._next = 0
+
+    async def next(self) -> int:
+        """Begin a round, each but the first after a pause; its number, from 0. Raises Unavailable after the last."""
+        attempt = self._next
+        if attempt == self._rounds:
+            raise Unavailable(self._refusal)
+        self._next += 1
+        await pause(min(attempt, self._longest_pause))
+        return attempt
+
+
 class RetryBudget:
     """How long one request puts up with data stores that fail. What they refuse for being busy, they often take a
     second later, and only who sent the files could begin anew.
@@ -43,7 +64,7 @@ class RetryBudget:
         """Whether something was given up, and no time is left to begin anything else."""
         return self._lost and self._is_late()
 
-    async def attempt[T](self, act: Callable[[], Awaitable[T]]) -> T:
+    async def retry[T](self, act: Callable[[], Awaitable[T]]) -> T:
         """Do what may be done again until the data stores let it. Raises Unavailable."""
         # rule: what a data store refuses for a moment is tried again
         for seconds in PAUSES:
@@ -65,24 +86,66 @@ class RetryBudget:
         return self._time() - self._begun > _PATIENCE_SECONDS
 
 
-async def settle(tables: TableStore, kind: Kind, operations: Sequence[Operation]) -> None:
+async def best_effort_commit(tables: TableStore, kind: Kind, operations: Sequence[Operation]) -> bool:
+    """Commit one transaction, once; whether it is known to be applied.
+
+    If not, another writer was faster, or no answer came and it may have been applied all the same: reading again tells.
+    Raises Unavailable.
+    """
+    try:
+        await tables.commit(kind, operations)
+    except (PreconditionFailed, Ambiguous):
+        return False
+    return True
+
+
+async def commit_all(tables: TableStore, kind: Kind, operations: Sequence[Operation]) -> None:
     """Apply writes of one partition whose repetition does no harm, as many transactions as it takes, side by side.
 
     A write without answer is repeated. Raises PreconditionFailed, and Unavailable when no answer comes.
     """
     batches = [operations[at : at + _BATCH] for at in range(0, len(operations), _BATCH)]
     if len(batches) == 1:
-        await _settle(tables, kind, batches[0])
+        await _commit_batch(tables, kind, batches[0])
     elif batches:
-        await together(*(_settle(tables, kind, batch) for batch in batches))
+        await together(*(_commit_batch(tables, kind, batch) for batch in batches))
 
 
-async def _settle(tables: TableStore, kind: Kind, operations: Sequence[Operation]) -> None:
-    for attempt in range(_ANSWERS):
-        await pause(attempt)
+async def _commit_batch(tables: TableStore, kind: Kind, operations: Sequence[Operation]) -> None:
+    rounds = Rounds("Table Storage does not answer", rounds=_ANSWERS)
+    while True:
+        await rounds.next()
         try:
             await tables.commit(kind, operations)
         except Ambiguous:
             continue
         return
-    raise Unavailable("Table Storage does not answer")
+
+
+class Cursor:
+    """Position of durable work: one row of `conf`."""
+
+    def __init__(self, tables: TableStore, partition_key: str, row_key: str) -> None:
+        self._tables = tables
+        self._key = partition_key, row_key
+
+    async def read(self) -> tuple[Mapping[str, Any], str] | None:
+        """Properties and etag of the row; None if there is none. Raises Unavailable."""
+        row = await self._tables.get("conf", *self._key)
+        return (row.properties, row.etag) if row else None
+
+    async def save(self, properties: Mapping[str, Value]) -> None:
+        """Write the row, whatever it held. Raises Unavailable."""
+        await commit_all(self._tables, "conf", [Operation("upsert", *self._key, properties)])
+
+    async def begin(self, properties: Mapping[str, Value]) -> bool:
+        """Make the row unless there is one; whether that is known to have been done. Raises Unavailable."""
+        return await best_effort_commit(self._tables, "conf", [Operation("insert", *self._key, properties)])
+
+    async def move(self, properties: Mapping[str, Value], etag: str) -> bool:
+        """Replace the row as it was read; whether that is known to have been done. Raises Unavailable."""
+        return await best_effort_commit(self._tables, "conf", [Operation("replace", *self._key, properties, etag)])
+
+    async def remove(self, etag: str) -> bool:
+        """Remove the row as it was read; whether that is known to have been done. Raises Unavailable."""
+        return await best_effort_commit(self._tables, "conf", [Operation("delete", *self._key, etag=etag)])

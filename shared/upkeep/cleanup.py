@@ -2,14 +2,14 @@
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
 
 from shared.index import keys
 from shared.index.changes import Cleanup, cleanup_in
 from shared.index.keys import StudyPlace
 from shared.index.postings import instance_postings, series_postings, study_postings
 from shared.index.study_rows import read_study
-from shared.storage.ports import Ambiguous, Entity, Kind, Operation, PreconditionFailed, TableStore
+from shared.storage.optimistic import best_effort_commit
+from shared.storage.ports import Entity, Kind, Operation, TableStore
 from shared.upkeep.erasure import Erasure
 from shared.upkeep.stale_postings import StalePostings
 
@@ -60,9 +60,8 @@ class StudyCleanup:
         # rule: only an untouched study is removed
         operations = [Operation("delete", partition_key, row.row_key, etag=row.etag) for row in gone]
         operations.append(Operation("insert", partition_key, cleanup.row_key, cleanup.properties()))
-        with suppress(PreconditionFailed, Ambiguous):  # something came in between, or is left: look again
-            await self._tables.commit("dicom", operations)
-        return True
+        await best_effort_commit(self._tables, "dicom", operations)
+        return True  # something came in between, or is left: look again
 
     # ----------------------------------------------------------------------------------------------------- inside
 
@@ -78,8 +77,8 @@ class StudyCleanup:
         if not await self._unpost(place, "idxi", await self._unposter.read(place, "idxi", of_instances)):
             return False
         await asyncio.gather(*(self._trash.put(place, blob) for blob in cleanup.blobs))
-        with suppress(PreconditionFailed, Ambiguous):
-            await self._tables.commit("dicom", [Operation("delete", place.partition_key, cleanup.row_key)])
+        gone = Operation("delete", place.partition_key, cleanup.row_key)
+        await best_effort_commit(self._tables, "dicom", [gone])
         return True
 
     async def _unpost(self, place: StudyPlace, kind: Kind, postings: Sequence[Entity]) -> bool:

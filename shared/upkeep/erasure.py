@@ -3,7 +3,6 @@
 Until then the file lies where it was and the instance row remembers it, so an administrator can store it again.
 """
 
-from contextlib import suppress
 from hashlib import sha1
 
 import orjson
@@ -14,7 +13,8 @@ from shared.index.clock import HybridClock, milliseconds
 from shared.index.due_work import HOUR_MS, DueWork
 from shared.index.instance_rows import BLOB_COLUMNS
 from shared.index.keys import StudyPlace
-from shared.storage.ports import Ambiguous, BlobStore, Entity, Operation, PreconditionFailed, TableStore
+from shared.storage.optimistic import best_effort_commit
+from shared.storage.ports import BlobStore, Entity, Operation, TableStore
 
 TOMBSTONE_MS = 48 * HOUR_MS
 """Tombstones outlive every event about their file: twice the time for which Event Grid tries to deliver one."""
@@ -80,12 +80,10 @@ class Erasure:
             later = max(purge_ms, now_ms + HOUR_MS)
             await self._due.put(later, now_ms, bucket, row.row_key, {**row.properties, "erased": True})
             return True
-        with suppress(PreconditionFailed, Ambiguous):  # stored again meanwhile; or found again at the next look
-            # rule: a tombstone is purged only as it was read
-            gone = Operation("delete", place.partition_key, tombstone.row_key, etag=tombstone.etag)
-            await self._tables.commit("dicom", [gone])
-            return True
-        return False
+        # rule: a tombstone is purged only as it was read
+        gone = Operation("delete", place.partition_key, tombstone.row_key, etag=tombstone.etag)
+        # If not done, the instance was stored again meanwhile, or is found again at the next look.
+        return await best_effort_commit(self._tables, "dicom", [gone])
 
     async def _is_needed(self, place: StudyPlace, obsolete: ObsoleteBlob) -> bool:
         """Whether a change or a clean-up of the instance is unfinished: both rely on its row."""

@@ -8,7 +8,6 @@ It walks the whole store in small steps, any number of runs, and begins again at
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha1
 from itertools import groupby
@@ -23,15 +22,13 @@ from shared.index.instance_rows import STATE_COLUMNS, InstanceState, state_in
 from shared.index.keys import StudyPlace
 from shared.index.postings import ALL_STUDIES, parse_posting, series_postings
 from shared.index.study_rows import read_study
-from shared.storage.optimistic import settle
+from shared.storage.optimistic import Cursor, best_effort_commit, commit_all
 from shared.storage.ports import (
-    Ambiguous,
     BlobNotFound,
     BlobStore,
     Entity,
     Kind,
     Operation,
-    PreconditionFailed,
     TableStore,
     Value,
 )
@@ -53,7 +50,6 @@ _POSTINGS_AT_ONCE = 500
 _SAVED_EVERY = 1000
 _AT_ONCE = 90
 _PARTITION = "scrub"
-_CURSOR = "cursor"
 
 
 @dataclass(slots=True)
@@ -88,7 +84,7 @@ class Scrubbed:
 
 
 @dataclass(slots=True)
-class _Cursor:
+class _Walk:
     """Where the walk stands."""
 
     stage: str = "blobs"
@@ -120,28 +116,29 @@ class Scrubber:
         self._shards = shards
         self._hints = Hints(tables, clock, shards=shards)
         self._unposter = StalePostings(tables)
+        self._cursor = Cursor(tables, _PARTITION, "cursor")
 
     async def run(self, *, limit: int = 20_000) -> Scrubbed:
         """Go on with the walk, for about `limit` files and postings. Raises Unavailable."""
         scrubbed = Scrubbed()
         await self._remove_suspects(scrubbed)
-        cursor = await self._cursor()
+        walk = await self._walk()
         saved = 0
         while not scrubbed.finished and scrubbed.looked_at < limit:
-            if cursor.stage == "blobs":
-                await self._scrub_blobs(cursor, scrubbed)
+            if walk.stage == "blobs":
+                await self._scrub_blobs(walk, scrubbed)
             else:
-                await self._scrub_postings(cursor, scrubbed)
+                await self._scrub_postings(walk, scrubbed)
             if scrubbed.finished or scrubbed.looked_at >= min(limit, saved + _SAVED_EVERY):
                 saved = scrubbed.looked_at
-                await settle(self._tables, "conf", [_cursor_row(cursor)])
+                await self._cursor.save({"stage": walk.stage, "number": walk.number, "row": walk.row_key})
         telemetry.event("scrubbed", **{name: getattr(scrubbed, name) for name in Scrubbed.__slots__})
         return scrubbed
 
     # ------------------------------------------------------------------------------------------------------- blobs
 
-    async def _scrub_blobs(self, cursor: _Cursor, scrubbed: Scrubbed) -> None:
-        page = await self._blobs.page(cursor.row_key, top=_BLOBS_AT_ONCE)
+    async def _scrub_blobs(self, walk: _Walk, scrubbed: Scrubbed) -> None:
+        page = await self._blobs.page(walk.row_key, top=_BLOBS_AT_ONCE)
         scrubbed.blobs += 1 + len(page.blobs) + len(page.empty)
         here = {blob.name for blob in page.blobs}
         names = []
@@ -166,9 +163,9 @@ class Scrubber:
         for (namespace, study), group in groupby(names, key=lambda item: item[:2]):
             place = keys.study_place(namespace, study, self._shards)
             await self._scrub_files(place, [name for *_, name in group], scrubbed)
-        cursor.row_key = page.next_marker
+        walk.row_key = page.next_marker
         if not page.next_marker:
-            cursor.stage = "idx"
+            walk.stage = "idx"
 
     async def _take_in(self, blob: str) -> None:
         try:
@@ -194,16 +191,16 @@ class Scrubber:
 
     # ---------------------------------------------------------------------------------------------------- postings
 
-    async def _scrub_postings(self, cursor: _Cursor, scrubbed: Scrubbed) -> None:
-        kind: Kind = "idx" if cursor.stage == "idx" else "idxi"
+    async def _scrub_postings(self, walk: _Walk, scrubbed: Scrubbed) -> None:
+        kind: Kind = "idx" if walk.stage == "idx" else "idxi"
         partitions = await self._partitions.partitions()
-        if cursor.number >= len(partitions) * self._shards:
+        if walk.number >= len(partitions) * self._shards:
             scrubbed.finished = kind == "idxi"
-            cursor.stage, cursor.number, cursor.row_key = ("blobs" if kind == "idxi" else "idxi"), 0, ""
+            walk.stage, walk.number, walk.row_key = ("blobs" if kind == "idxi" else "idxi"), 0, ""
             return
-        namespace = partitions[cursor.number // self._shards].namespace
-        partition_key = keys.posting_partition(cursor.number % self._shards, namespace)
-        page = await self._tables.page(kind, partition_key, cursor.row_key, "\uffff", top=_POSTINGS_AT_ONCE)
+        namespace = partitions[walk.number // self._shards].namespace
+        partition_key = keys.posting_partition(walk.number % self._shards, namespace)
+        page = await self._tables.page(kind, partition_key, walk.row_key, "\uffff", top=_POSTINGS_AT_ONCE)
         scrubbed.postings += 1 + len(page.entities)
         for study, postings in _by_study(page.entities):
             place = keys.study_place(namespace, study, self._shards)
@@ -212,9 +209,9 @@ class Scrubber:
             if any(parse_posting(posting).code == ALL_STUDIES for posting in postings):
                 await self._scrub_study(place, scrubbed)
         if page.next_row_key is None:
-            cursor.number, cursor.row_key = cursor.number + 1, ""
+            walk.number, walk.row_key = walk.number + 1, ""
         else:
-            cursor.row_key = page.next_row_key
+            walk.row_key = page.next_row_key
 
     async def _suspect(self, kind: Kind, postings: Sequence[Entity]) -> None:
         """Remember postings that nothing implies, as they are when that is first seen."""
@@ -231,7 +228,7 @@ class Scrubber:
                 "etag": posting.etag,
                 "t": self._clock.now(),
             }
-            await settle(self._tables, "conf", [Operation("upsert", _PARTITION, f"s{key}", properties)])
+            await commit_all(self._tables, "conf", [Operation("upsert", _PARTITION, f"s{key}", properties)])
 
     async def _remove_suspects(self, scrubbed: Scrubbed) -> None:
         """Remove the postings that were stale some time ago, have not been written since, and are stale now."""
@@ -248,8 +245,8 @@ class Scrubber:
             stale = await self._unposter.stale(place, kind, [each for each in found if each.etag == properties["etag"]])
             if stale and await self._unposter.remove(kind, stale):
                 scrubbed.unposted += 1
-            with suppress(PreconditionFailed, Ambiguous):
-                await self._tables.commit("conf", [Operation("delete", _PARTITION, row.row_key)])
+            gone = Operation("delete", _PARTITION, row.row_key)
+            await best_effort_commit(self._tables, "conf", [gone])
 
     # ----------------------------------------------------------------------------------------------------- studies
 
@@ -289,33 +286,24 @@ class Scrubber:
         cleanup = Cleanup(keys.cleanup_row(version, sort_key), sort_key, postings)
         summary = {**rows.summary.properties, "ver": version}
         await self._hints.give(place)
-        with suppress(PreconditionFailed, Ambiguous):
-            await self._tables.commit(
-                "dicom",
-                [
-                    Operation("replace", partition_key, keys.SUMMARY, summary, rows.summary.etag),
-                    Operation("insert", partition_key, cleanup.row_key, cleanup.properties()),
-                    *(
-                        Operation("delete", partition_key, keys.series_row(uid), etag=rows.series[uid].etag)
-                        for uid in empty
-                    ),
-                ],
-            )
+        operations = [
+            Operation("replace", partition_key, keys.SUMMARY, summary, rows.summary.etag),
+            Operation("insert", partition_key, cleanup.row_key, cleanup.properties()),
+        ]
+        for uid in empty:
+            row = rows.series[uid]
+            operations.append(Operation("delete", partition_key, row.row_key, etag=row.etag))
+        await best_effort_commit(self._tables, "dicom", operations)
         return len(empty)
 
     # ------------------------------------------------------------------------------------------------------ cursor
 
-    async def _cursor(self) -> _Cursor:
-        row = await self._tables.get("conf", _PARTITION, _CURSOR)
-        if row is None:
-            return _Cursor()
-        properties = row.properties
-        return _Cursor(str(properties["stage"]), int(properties["number"]), str(properties["row"]))
-
-
-def _cursor_row(cursor: _Cursor) -> Operation:
-    properties: dict[str, Value] = {"stage": cursor.stage, "number": cursor.number, "row": cursor.row_key}
-    return Operation("upsert", _PARTITION, _CURSOR, properties)
+    async def _walk(self) -> _Walk:
+        stored = await self._cursor.read()
+        if stored is None:
+            return _Walk()
+        properties, _ = stored
+        return _Walk(str(properties["stage"]), int(properties["number"]), str(properties["row"]))
 
 
 def _is_remembered(blob: str, states: Iterable[InstanceState]) -> bool:

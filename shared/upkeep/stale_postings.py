@@ -15,7 +15,8 @@ from shared.index.postings import (
     study_postings,
 )
 from shared.index.study_rows import read_study
-from shared.storage.ports import Ambiguous, Entity, Kind, Operation, PreconditionFailed, TableStore
+from shared.storage.optimistic import best_effort_commit
+from shared.storage.ports import Entity, Kind, Operation, TableStore
 
 _READS_IN_FLIGHT = 16
 _SINGLE_READS = 8
@@ -73,10 +74,7 @@ class StalePostings:
                 Operation("delete", posting.partition_key, posting.row_key, etag=posting.etag)
                 for posting in postings[at : at + _MOST]
             ]
-            try:
-                await self._tables.commit(kind, operations)
-            except (PreconditionFailed, Ambiguous):
-                done = False
+            done = await best_effort_commit(self._tables, kind, operations) and done
         return done
 
     # ----------------------------------------------------------------------------------------------------- inside

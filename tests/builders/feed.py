@@ -4,8 +4,9 @@ import json
 from collections.abc import Sequence
 
 from shared.change_feed import functions
-from shared.change_feed.publication import EventOrigin, Publication
+from shared.change_feed.publication import PUBLICATION, EventOrigin, Publication
 from shared.change_feed.transaction import ChangeFeedReader
+from shared.change_log.follower import Follower
 from shared.change_log.log import ChangeLog, LoggedChange
 from shared.change_log.reader import ChangeFeed
 from shared.change_log.sequencer import Sequencer
@@ -50,13 +51,13 @@ class FeedService(Service):
         self.sequencer = Sequencer(
             self.tables, self.clock, StudyCleanup(self.tables, trash), shards=SHARDS, log=self.log
         )
-        self.publication = Publication(
-            self.tables,
-            self.log,
-            self.sequencer,
-            partitions=self.partitions,
-            publisher=topic,
-            origin=EventOrigin("dicom.example", "/topics/dicom"),
+        origin = EventOrigin("dicom.example", "/topics/dicom")
+        self.publication = Follower(
+            PUBLICATION,
+            Publication(topic, self.partitions, origin, self.time).publish if topic else None,
+            tables=self.tables,
+            log=self.log,
+            sequencer=self.sequencer,
             now=self.time,
         )
 

@@ -1,0 +1,317 @@
+"""Followers of the change log: each handles every change at least once, in order, from where it last came to.
+
+The log is the outbox. A cursor in storage says up to which change a follower has handled everything. It moves only
+after that, and only under its etag, so that whatever dies or runs twice, no change is passed over. A lease on the
+cursor keeps processes from handling the same changes side by side; it saves work, and nothing depends on it.
+"""
+
+import asyncio
+import logging
+import random
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum, auto
+from itertools import count
+
+from shared import telemetry
+from shared.change_log.log import ChangeLog, FeedPage, LoggedChange
+from shared.change_log.sequencer import Sequencer
+from shared.errors import DicomServiceError
+from shared.storage.optimistic import ROUNDS, Cursor, pause
+from shared.storage.ports import TableStore, Value
+
+_PARTITION = "feed"
+"""Of the cursors in `conf`."""
+_LEASE_SECONDS = 30.0
+_RENEW_SECONDS = 10.0
+"""A handler that takes longer has its lease renewed this often."""
+_FORGOTTEN_SECONDS = 600
+"""A cursor that has not moved for that long is of no running process, where the follower is switched off."""
+_BACKOFF_SECONDS = (2.0, 5.0, 15.0, 30.0)
+_TURNS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class FollowedChange:
+    """A change as a handler gets it."""
+
+    sequence: int
+    timestamp: int
+    """Microseconds since 1970."""
+    change: LoggedChange
+
+
+type Handler = Callable[[Sequence[FollowedChange]], Awaitable[None]]
+"""Handles changes, in the order of their sequences. It must be idempotent: it gets changes again after a failure, and
+perhaps without one. Raises what kept it from handling all of them; they come again after a pause."""
+
+
+class Start(Enum):
+    """Where a follower begins that has no cursor."""
+
+    NOW = auto()
+    """Behind everything that was committed before."""
+    BEGINNING = auto()
+    """With the first change of the log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Following:
+    """How a follower goes about it."""
+
+    name: str
+    """Of its cursor; never changes."""
+    failed: str
+    """Telemetry event of an attempt that failed."""
+    start: Start = Start.NOW
+    changes_at_once: int = 1000
+    """At most so many in one call of the handler: few where each takes long, because a failure repeats them all."""
+    seconds: float = 25.0
+    """A call of the handler is ended after that."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Position:
+    """The cursor as it is stored."""
+
+    next: int
+    """The first sequence that may not have been handled."""
+    holder: str
+    """Process that holds the lease; '': none."""
+    until: float
+    """End of the lease, or of the pause after a failure, in seconds since 1970."""
+    failures: int
+    """Attempts that have failed since the last one that did not."""
+    moved: float
+    """When it was written."""
+    etag: str = ""
+
+    def properties(self) -> dict[str, Value]:
+        return {
+            "next": self.next,
+            "holder": self.holder,
+            "until": self.until,
+            "failures": self.failures,
+            "moved": self.moved,
+        }
+
+
+@dataclass(slots=True)
+class _Lease:
+    """The cursor as it was last written or read by the process that holds the lease."""
+
+    position: _Position
+
+
+class _LeaseLost(Exception):
+    """The cursor belongs to another process, or was reset."""
+
+
+class Follower:
+    """One follower in one process; any number of processes. `now`: seconds since 1970.
+
+    Without `handle` it is switched off: nothing is handled, and what changes meanwhile never will be, unless its start
+    is the beginning.
+    """
+
+    def __init__(
+        self,
+        following: Following,
+        handle: Handler | None,
+        *,
+        tables: TableStore,
+        log: ChangeLog,
+        sequencer: Sequencer,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._following = following
+        self._handle = handle
+        self._log = log
+        self._sequencer = sequencer
+        self._now = now
+        self._cursor = Cursor(tables, _PARTITION, following.name)
+        self._holder = uuid.uuid4().hex
+        self._running = asyncio.Lock()
+        self._waiting = 0
+        self._looked = 0.0
+
+    async def prepare(self) -> None:
+        """Call before the first request is served: from here on every change is followed. Raises Unavailable.
+
+        Makes the cursor where there is none; where the follower is switched off, removes one that is left.
+        """
+        position = await self._position()
+        if self._handle is not None and position is None:
+            await self._begin()
+        elif self._handle is None and position is not None and self._now() - position.moved > _FORGOTTEN_SECONDS:
+            await self._cursor.remove(position.etag)
+
+    async def run(self) -> int:
+        """Handle what is acknowledged in the log; how many changes were.
+
+        Never raises because of what the handler depends on: what it could not handle stays, and the next run tries
+        again, after growing pauses. Raises Unavailable if the tables do not answer.
+        """
+        if self._handle is None:
+            if self._now() - self._looked > _FORGOTTEN_SECONDS:
+                self._looked = self._now()
+                await self.prepare()
+            return 0
+        if self._waiting:  # the run that waits will see what this caller has seen
+            return 0
+        self._waiting += 1
+        try:
+            await self._running.acquire()
+        finally:
+            self._waiting -= 1
+        try:
+            return await self._run(self._handle)
+        finally:
+            self._running.release()
+
+    async def lag(self) -> float:
+        """Age of the oldest change that has not been handled, in seconds since its commit; 0 if there is none.
+
+        Raises Unavailable.
+        """
+        position = await self._position() if self._handle else None
+        if position is None or (await self._log.head()).next <= position.next:
+            return 0.0
+        pages = await self._log.pages(position.next, 1)
+        return self._age(pages[0].timestamps()[position.next - pages[0].first]) if pages else 0.0
+
+    async def reset(self, start: Start) -> None:
+        """Begin anew at `start`, whatever was handled. A process that is at it ends its call of the handler, and its
+        cursor no longer moves. Raises Unavailable.
+        """
+        sequence = await self._first(start)
+        await self._cursor.save(_Position(sequence, "", 0.0, 0, self._now()).properties())
+
+    # ----------------------------------------------------------------------------------------------------- inside
+
+    def _age(self, timestamp: int) -> float:
+        return max(0.0, self._now() - timestamp / 1_000_000)
+
+    async def _run(self, handle: Handler) -> int:
+        handled = 0
+        for _ in range(_TURNS):
+            position = await self._position()
+            if position is None:
+                await self._begin()
+                continue
+            mine = position.holder == self._holder
+            if not mine and self._now() < position.until:
+                return handled  # another process is at it, and looks again when it has finished; or this is a pause
+            changes, more = await self._unhandled(position.next)
+            if not changes:
+                if not mine:
+                    return handled
+                await self._move(replace(position, holder="", until=0.0))
+                continue  # what came meanwhile has been left to this process
+            if not mine:
+                await self._move(replace(position, holder=self._holder, until=self._now() + _LEASE_SECONDS))
+                held = await self._position()
+                if held is None or held.holder != self._holder or held.next != position.next:
+                    continue
+                position = held
+            lease = _Lease(position)
+            try:
+                await self._call(handle, changes, lease)
+            except _LeaseLost:
+                return handled
+            except Exception as error:
+                await self._postpone(lease.position, error, changes[0])
+                if not isinstance(error, DicomServiceError | TimeoutError):
+                    raise
+                return handled
+            handled += len(changes)
+            done = replace(lease.position, next=changes[-1].sequence + 1, failures=0)
+            if more:
+                await self._move(replace(done, until=self._now() + _LEASE_SECONDS))
+            else:
+                await self._move(replace(done, holder="", until=0.0))
+        return handled
+
+    async def _unhandled(self, sequence: int) -> tuple[list[FollowedChange], bool]:
+        """Acknowledged changes from `sequence` on, and whether the log has more than them.
+
+        The last page of the log may not be acknowledged yet: what it tells of may be missing in a search.
+        """
+        head = await self._log.head()
+        if head.next <= sequence:
+            return [], False
+        most = min(self._following.changes_at_once, head.next - sequence)
+        pages = await self._log.pages(sequence, most)
+        if pages and head.needs_acknowledgement and pages[-1].end == head.next:
+            del pages[-1]
+        changes = [change for page in pages for change in _changes_of(page) if change.sequence >= sequence][:most]
+        return changes, bool(changes) and changes[-1].sequence + 1 < head.next
+
+    async def _call(self, handle: Handler, changes: Sequence[FollowedChange], lease: _Lease) -> None:
+        """Call the handler, and renew the lease while it takes long. Raises _LeaseLost, and what the handler raises."""
+        work = asyncio.ensure_future(handle(changes))
+        try:
+            async with asyncio.timeout(self._following.seconds):
+                while not (await asyncio.wait([work], timeout=_RENEW_SECONDS))[0]:
+                    await self._renew(lease)
+                await work
+        finally:
+            if not work.done():
+                work.cancel()
+                await asyncio.wait([work])
+
+    async def _renew(self, lease: _Lease) -> None:
+        await self._move(replace(lease.position, until=self._now() + _LEASE_SECONDS))
+        position = await self._position()
+        if position is None or position.holder != self._holder or position.next != lease.position.next:
+            raise _LeaseLost
+        lease.position = position
+
+    async def _postpone(self, position: _Position, error: Exception, oldest: FollowedChange) -> None:
+        wait = _BACKOFF_SECONDS[min(position.failures, len(_BACKOFF_SECONDS) - 1)] * random.uniform(0.8, 1.2)
+        failures = position.failures + 1
+        lag = round(self._age(oldest.timestamp), 3)
+        telemetry.failure(self._following.failed, error, level=logging.WARNING, failures=failures, lagSeconds=lag)
+        await self._move(replace(position, holder="", until=self._now() + wait, failures=failures))
+
+    # ------------------------------------------------------------------------------------------------- the cursor
+
+    async def _position(self) -> _Position | None:
+        stored = await self._cursor.read()
+        if stored is None:
+            return None
+        properties, etag = stored
+        return _Position(
+            properties["next"],
+            properties["holder"],
+            properties["until"],
+            properties["failures"],
+            properties["moved"],
+            etag,
+        )
+
+    async def _first(self, start: Start) -> int:
+        """The first sequence to be handled."""
+        if start is Start.BEGINNING:
+            return 1
+        for attempt in range(ROUNDS):
+            await pause(attempt)
+            if await self._sequencer.catch_up():
+                break
+        return (await self._log.head()).next
+
+    async def _begin(self) -> None:
+        """Make the cursor."""
+        sequence = await self._first(self._following.start)
+        await self._cursor.begin(_Position(sequence, "", 0.0, 0, self._now()).properties())
+
+    async def _move(self, position: _Position) -> None:
+        """Write the cursor unless another process has since it was read: what then holds is read again."""
+        await self._cursor.move(replace(position, moved=self._now()).properties(), position.etag)
+
+
+def _changes_of(page: FeedPage) -> list[FollowedChange]:
+    numbered = zip(count(page.first), page.timestamps(), page.changes, strict=False)
+    return [FollowedChange(*each) for each in numbered]
