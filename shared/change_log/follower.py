@@ -19,7 +19,7 @@ from shared import telemetry
 from shared.change_log.log import ChangeLog, FeedPage, LoggedChange
 from shared.change_log.sequencer import Sequencer
 from shared.errors import DicomServiceError
-from shared.storage.optimistic import ROUNDS, Cursor, pause
+from shared.storage.optimistic import Cursor, Rounds
 from shared.storage.ports import TableStore, Value
 
 _PARTITION = "feed"
@@ -296,10 +296,9 @@ class Follower:
         """The first sequence to be handled."""
         if start is Start.BEGINNING:
             return 1
-        for attempt in range(ROUNDS):
-            await pause(attempt)
-            if await self._sequencer.catch_up():
-                break
+        rounds = Rounds("The change feed is busy")
+        while not await self._sequencer.catch_up():
+            await rounds.next()
         return (await self._log.head()).next
 
     async def _begin(self) -> None:

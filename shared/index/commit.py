@@ -138,10 +138,8 @@ class Committer:
             row_key = keys.instance_row(uid.series_instance_uid, uid.sop_instance_uid)
             noted = state.refusal(entry.blob)
             operations.append(Operation("merge", place.partition_key, row_key, noted, state.etag))
-        try:
-            # rule: a refused upload is noted before its file goes
-            await self._tables.commit("dicom", operations)
-        except (PreconditionFailed, Ambiguous):
+        # rule: a refused upload is noted before its file goes
+        if not await best_effort_commit(self._tables, "dicom", operations):
             return False
         result.outcomes |= dict.fromkeys((entry.identifier for entry in entries), CommitOutcome.ALREADY_STORED)
         return True

@@ -13,8 +13,8 @@ from shared.index.keys import StudyPlace
 from shared.index.read_your_writes import wait_until_folded
 from shared.index.study_rows import read_study
 from shared.index.summary import EXPIRES
-from shared.storage.optimistic import ROUNDS, Rounds, pause
-from shared.storage.ports import Ambiguous, Entity, Operation, PreconditionFailed, TableStore
+from shared.storage.optimistic import ROUNDS, Rounds, best_effort_commit, pause
+from shared.storage.ports import Entity, Operation, TableStore
 
 _AT_ONCE = 45
 """Instances in one transaction: an I and a D row each, and the anchor."""
@@ -112,12 +112,8 @@ class Deleter:
                 Operation("replace", partition_key, row.row_key, tombstone, row.etag),
                 Operation("insert", partition_key, keys.pending_row(change.id), change.properties()),
             )
-        try:
-            # rule: a delete touches the anchor
-            await self._tables.commit("dicom", operations)
-        except (PreconditionFailed, Ambiguous):
-            return False
-        return True
+        # rule: a delete touches the anchor
+        return await best_effort_commit(self._tables, "dicom", operations)
 
     async def _live(self, place: StudyPlace, bounds: tuple[str, str]) -> list[Entity]:
         rows = await self._tables.range("dicom", place.partition_key, *bounds, select=STATE_COLUMNS)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from shared.index import keys
 from shared.index.clock import HybridClock
 from shared.index.keys import StudyPlace
-from shared.storage.optimistic import commit_all
-from shared.storage.ports import Ambiguous, Entity, Operation, PreconditionFailed, TableStore
+from shared.storage.optimistic import best_effort_commit, commit_all
+from shared.storage.ports import Entity, Operation, TableStore
 
 FRESH_SECONDS = 30
 """A hint that this process wrote more recently is not written again."""
@@ -63,11 +63,9 @@ class Hints:
     async def drop(self, hint: Hint) -> None:
         """Remove a hint, unless it has been given again since it was read."""
         partition_key, row_key = hint.place.hint
-        try:
-            # rule: a hint that was given again is not dropped
-            await self._tables.commit("hint", [Operation("delete", partition_key, row_key, etag=hint.etag)])
-        except (PreconditionFailed, Ambiguous):
-            return
+        # rule: a hint that was given again is not dropped
+        gone = Operation("delete", partition_key, row_key, etag=hint.etag)
+        await best_effort_commit(self._tables, "hint", [gone])
 
     def is_stale(self, hint: Hint) -> bool:
         """Whether the hint may be dropped when nothing is pending."""

@@ -32,10 +32,12 @@ async def pause(round_number: int) -> None:
 class Rounds:
     """Rounds of an optimistic write: `while True: await rounds.next()`, then read, decide, commit, return if it was."""
 
-    def __init__(self, refusal: str, *, rounds: int = ROUNDS, longest_pause: int = ROUNDS) -> None:
-        """`refusal`: what Unavailable says in the end; `longest_pause`: the round whose pause is the longest."""
+    def __init__(self, refusal: str, *, rounds: int = 0, longest_pause: int = ROUNDS) -> None:
+        """`refusal`: what Unavailable says in the end; `rounds`: how many there are, 0 for ROUNDS; `longest_pause`: the
+        round from which on pauses grow no more.
+        """
         self._refusal = refusal
-        self._rounds = rounds
+        self._rounds = rounds or ROUNDS
         self._longest_pause = longest_pause
         self._next = 0
 

@@ -87,6 +87,6 @@ async def test_a_store_that_never_keeps_its_row_is_unavailable(monkeypatch: pyte
         if operation == "commit":
             raise Ambiguous
 
-    monkeypatch.setattr("shared.index.store_settings.ROUNDS", 3)
+    monkeypatch.setattr("shared.storage.optimistic.ROUNDS", 3)
     with pytest.raises(Unavailable):
         await row(MemoryTableStore(before=lose)).settings()
