@@ -18,7 +18,9 @@ from shared.http.messages import Response
 from shared.http.transaction import Context, Transaction, accepted, nothing
 from shared.index.store_settings import StoreSettings
 from shared.settings import Settings
+from shared.version import running_version
 
+_WELL = "No problem was found."
 _JSON_TYPE = f"{JSON}; charset=utf-8"
 
 
@@ -62,11 +64,11 @@ def blueprint(
     async def health_check(_parsed: None, _accepted: None, _context: Context) -> Response:
         report = await health.report()
         details = [
-            {"name": name, "status": result.status, "description": result.description}
+            {"name": name, "status": result.status, "description": result.description or _WELL}
             for name, result in report.results.items()
         ]
         status = 503 if report.overall is Status.UNHEALTHY else 200
-        body = orjson.dumps({"overallStatus": report.overall, "details": details})
+        body = orjson.dumps({"overallStatus": report.overall, "details": details, **running_version()})
         return Response(status, (("Content-Type", _JSON_TYPE), ("Cache-Control", "no-store")), body)
 
     async def fallback(_parsed: None, _accepted: None, _context: Context) -> Response:

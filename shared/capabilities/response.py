@@ -13,6 +13,7 @@ from shared.dicomweb.resources import path_parameters
 from shared.dicomweb.versions import ApiVersion
 from shared.errors import NotAcceptable
 from shared.settings import Settings
+from shared.version import running_version
 
 _WADL_TYPES = (WADL, "application/xml", "text/xml", "application/*", "*/*")
 _JSON_TYPES = (DICOM_JSON, JSON)
@@ -38,6 +39,7 @@ def conformance(settings: Settings, version: ApiVersion, segment: str, *, store_
     """
     return {
         "apiVersion": segment,
+        **running_version(),
         **({} if store_id is None else {"storeId": store_id}),
         "supportedVersions": versions.SUPPORTED.split(", "),
         "features": {

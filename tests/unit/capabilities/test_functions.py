@@ -10,6 +10,7 @@ from shared.capabilities.descriptions import matching_keys, search_keys
 from shared.dicomweb.resources import RESOURCES
 from shared.errors import Unavailable
 from shared.index.store_settings import StoreSettings
+from shared.version import running_version
 from tests.builders.functions import handler_of
 from tests.builders.http import boundary, field, settings
 
@@ -306,6 +307,7 @@ async def test_conformance_tells_features_limits_resources_and_search_keys():
     response = await handler_of(room(**fields), "conformance").get("/v2/conformance")
 
     facts = json.loads(response.body)
+    assert {name: facts[name] for name in ("version", "commit")} == running_version()
     assert (facts["apiVersion"], facts["supportedVersions"]) == ("v2", ["1.0-prerelease", "1", "2"])
     assert (facts["features"]["dataPartitions"], facts["features"]["bulkDataUris"]) == (True, False)
     assert (facts["limits"]["fileBytes"], facts["limits"]["searchMaximum"]) == (1000, 200)
@@ -354,7 +356,8 @@ async def test_health_is_200_with_the_details():
     assert (response.status, field(response, "api-supported-versions")) == (200, None)
     assert json.loads(response.body) == {
         "overallStatus": "Healthy",
-        "details": [{"name": "tables", "status": "Healthy", "description": ""}],
+        "details": [{"name": "tables", "status": "Healthy", "description": "No problem was found."}],
+        **running_version(),
     }
 
 
