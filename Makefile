@@ -1,6 +1,6 @@
 # One word runs each thing; CI calls the same words.
 .DEFAULT_GOAL := help
-.PHONY: help setup run import test unit integration conformance nightly browser check format bench docs lock clean
+.PHONY: help setup doctor run import test unit integration conformance nightly browser check audit format bench docs lock clean
 
 export PORT ?= 7071
 export AZURITE_PORT ?= 10000
@@ -14,13 +14,18 @@ TEST_PROCESSES ?= 2
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
-setup: ## Python packages and the storage emulator (the other targets do it themselves)
-	@scripts/setup
+setup: ## all packages and the storage emulator (the other targets do it themselves)
+	@scripts/setup dev
 
-run: setup ## the service on http://localhost:7071, on Azurite (PORT= AZURITE_PORT= DATA_DIR= EPHEMERAL=1 HOST=func)
+doctor: ## what keeps the service from running on this machine, and the remedy
+	@scripts/doctor
+
+run: ## the service on http://localhost:7071, on Azurite (PORT= AZURITE_PORT= DATA_DIR= EPHEMERAL=1 HOST=func)
+	@scripts/setup run
 	@scripts/run
 
-import: setup ## send a folder of DICOM files: DIR= (URL= over STOW-RS, PARTITION=, ARGS=; docs/operate/import.md)
+import: ## send a folder of DICOM files: DIR= (URL= over STOW-RS, PARTITION=, ARGS=; docs/operate/import.md)
+	@scripts/setup import
 	@$(PY) -m scripts.import_folder "$(DIR)" $(if $(URL),--url "$(URL)") $(if $(PARTITION),--partition "$(PARTITION)") $(ARGS)
 
 test: setup ## every test that CI runs: unit, architecture, integration, conformance
@@ -42,8 +47,11 @@ browser: setup ## OHIF Viewer in a real browser against the service (sets up Chr
 	@scripts/setup-browser
 	@$(PY) -m pytest tests/browser
 
-check: setup ## format, lint, types, import contracts
+check: setup ## format, lint, types, import contracts, known vulnerabilities
 	@scripts/check
+
+audit: setup ## known vulnerabilities of every pinned package; fails when they cannot be looked up
+	@$(PY) -m scripts.audit
 
 format: setup ## let the formatter and the linter mend what they can
 	@$(PY) -m ruff format . && $(PY) -m ruff check --fix .

@@ -5,7 +5,9 @@ import asyncio
 import contextlib
 import json
 import os
+import shlex
 import signal
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping
@@ -47,6 +49,7 @@ def _arguments() -> argparse.Namespace:
     )
     add("--log-level", default=os.environ.get("DEVHOST_LOG_LEVEL", "WARNING"), type=str.upper)
     add("--once", action="store_true", help="index the functions, print them and end")
+    add("--on-failure", metavar="COMMAND", help="what to run when the app cannot be run, to find out why")
     add("--under-parent", action="store_true", help=argparse.SUPPRESS)  # end when standard input ends: for tests
     add("--ready-json", action="store_true", help=argparse.SUPPRESS)  # say so in one line of JSON: for tests
     return parser.parse_args()
@@ -67,8 +70,9 @@ def _stop_on_signals(stop: Callable[[], None], *, with_parent: bool) -> None:
 
 
 def _greeting(host: DevHost, data: str) -> str:
+    version = f"  (version {host.version})" if host.version else ""
     return f"""
-The service is ready: {host.url}
+The service is ready: {host.url}{version}
 
   store   curl -X POST {host.url}/v2/studies -H 'Content-Type: application/dicom' --data-binary @image.dcm
   search  curl '{host.url}/v2/studies?PatientName=Doe*'
@@ -186,6 +190,8 @@ def main() -> int:
         asyncio.run(_run(arguments))
     except Unusable as error:
         print(f"The app cannot be run: {error}", file=sys.stderr)
+        if arguments.on_failure:
+            subprocess.run(shlex.split(arguments.on_failure), check=False, stdin=subprocess.DEVNULL)
         return 1
     return 0
 

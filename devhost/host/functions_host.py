@@ -82,6 +82,8 @@ class DevHost:
         self._ready = False
         self.url = ""
         self.port = 0
+        self.version = ""
+        """What the health check of the app says of its version; empty when it says nothing."""
         self.functions: list[Function] = []
         self.router = Router(())
 
@@ -173,6 +175,7 @@ class DevHost:
                         try:
                             async with session.get(self.url + HEALTH) as response:
                                 if response.status == 200:
+                                    self.version = _version_in(await response.text())
                                     return
                                 answer = f"{response.status} {(await response.text())[:300]}"
                         except ClientError as error:
@@ -215,6 +218,15 @@ class _Site:
         if self._front is None:
             return web.Response(status=503, text="Function host is not running.")
         return await self._front.handle(request)
+
+
+def _version_in(health: str) -> str:
+    try:
+        content = json.loads(health)
+    except ValueError:
+        return ""
+    facts = content if isinstance(content, dict) else {}
+    return " ".join(str(facts[name]) for name in ("version", "commit") if name in facts)
 
 
 def _not_listening(address: str, port: int, error: OSError) -> str:

@@ -116,3 +116,18 @@ async def test_a_port_that_is_taken_is_named_with_the_setting_that_chooses_anoth
             assert f"port {taken} is taken" in line
             assert "is another `make run` up?" in line
             assert f" {setting}" in line
+
+
+async def test_set_up_says_in_a_second_that_a_port_is_taken(tmp_path: Path) -> None:
+    server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
+    taken = server.sockets[0].getsockname()[1]
+    async with server:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "scripts.doctor", "--before", "run",
+            cwd=ROOT, env={**os.environ, "PORT": str(taken), "AZURITE_PORT": "0", "DATA_DIR": str(tmp_path)},
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        said, errors = await asyncio.wait_for(process.communicate(), 60)
+
+    assert (process.returncode, said) == (1, b"")
+    assert f"port {taken} is taken: is another `make run` up?" in errors.decode()
