@@ -111,10 +111,10 @@ class ImportStores:
     connection_setting: str
     """The setting that tells the host of the functions which account it is."""
 
-    async def prepare(self) -> None:
-        """Create what is missing."""
+    async def prepare(self, store_id: str) -> None:
+        """Create what is missing. The container names the store, for programs that remember what they have sent."""
         await asyncio.gather(
-            self.files.ensure_container(),
+            self.files.ensure_container({"storeid": store_id}),
             self.errors.ensure_container(),
             *map(self.queues.ensure_queue, (self.places.queue, self.places.error_queue)),
         )
@@ -308,7 +308,7 @@ def check_store(settings: Settings) -> None:
             await base.prepare(data_partitions=settings.data_partitions)
             await _feed(settings, base, _trash(settings, base), _events(settings)).publication.prepare()
             if inbox is not None:
-                await inbox.prepare()
+                await inbox.prepare((await base.row.settings()).store_id)
         except Unavailable as error:
             telemetry.failure("store-not-reached-at-start", error)
         finally:

@@ -6,44 +6,33 @@ import contextlib
 import os
 import sys
 import time
-from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from devhost.azurite.storage_account import emulator_connection
-from devhost.settings import DEVELOPMENT_STORAGE, Unusable, read_settings, settings_file
-from scripts.import_folder.container import ContainerSender, Waiting
-from scripts.import_folder.folder import Fatal, LocalFile, Verdict, files_of
+from scripts.import_folder.container import ContainerSender
+from scripts.import_folder.folder import Fatal, LocalFile, PassedOver, files_of
 from scripts.import_folder.journal import Journal
 from scripts.import_folder.progress import Progress
+from scripts.import_folder.report import StudyReport, write_report
+from scripts.import_folder.run import (
+    Run,
+    by_study,
+    headers,
+    left_of,
+    missing,
+    passed_over_by_reason,
+    send_over_stow,
+    send_through_container,
+    states,
+)
 from scripts.import_folder.stow import StowSender
+from scripts.import_folder.target import Target, find_target
 
 _ROOT: Final = Path(__file__).resolve().parent.parent.parent
 _LISTED: Final = 20
-_UPLOADED_AHEAD: Final = 5000
-"""Uploaded files of which nothing is known; more wait on this machine."""
-
-
-@dataclass(slots=True)
-class Run:
-    """One run of the program."""
-
-    journal: Journal
-    progress: Progress
-    refused: list[tuple[str, str]] = field(default_factory=list)
-
-    def settle(self, file: LocalFile, verdict: Verdict) -> None:
-        """This has become of a file."""
-        self.journal.note(file, verdict)
-        self.count(file, verdict)
-
-    def count(self, file: LocalFile, verdict: Verdict) -> None:
-        """The same, where the journal knows."""
-        self.progress.done(verdict.state)
-        if verdict.state == "refused":
-            self.refused.append((file.name, verdict.reason))
+_MANY: Final = 10_000
+"""So many files are sent from a terminal only when whoever sits there says so."""
 
 
 def _arguments() -> argparse.Namespace:
@@ -52,194 +41,215 @@ def _arguments() -> argparse.Namespace:
         description="Sends a folder of DICOM files to the service, through its import container or over STOW-RS.",
     )
     add = parser.add_argument
-    add("folder", type=lambda text: Path(text).expanduser())
+    add("folder")
     add("--url", default="", help="DICOMweb base URL with version: send over STOW-RS, to any service")
     add("--partition", default="", help="data partition, where the service has them")
     add("--connection", default="", help="connection string of the account with the import container")
     add("--account", default="", help="name or blob endpoint of that account; you are who you are signed in as")
     add("--container", default="import-container")
     add("--error-container", default="error-container")
-    add("--token", default=os.environ.get("DICOMWEB_TOKEN", ""), help="with --url: bearer token (DICOMWEB_TOKEN)")
-    add("--token-command", default="", help="with --url: a command that prints a bearer token")
+    add("--service", default="", help="DICOMweb base URL of the service behind the container, to verify what it has")
+    add("--token", default=os.environ.get("DICOMWEB_TOKEN", ""), help="bearer token for the URL (DICOMWEB_TOKEN)")
+    add("--token-command", default="", help="a command that prints a bearer token for the URL")
     add("--concurrency", type=int, default=8, help="files on their way at a time")
     add("--everything", action="store_true", help="also files that do not look like DICOM")
+    add("--zip", action="store_true", help="also what is in zip archives")
     add("--again", action="store_true", help="send those again that were refused earlier")
+    add("--restart", action="store_true", help="forget what earlier runs have done")
+    add("--dry-run", action="store_true", help="only say, study by study, what would be sent and what is there")
+    add("--verify", action="store_true", help="in the end, ask the service for every instance")
+    add("--report", type=Path, help="write what became of each study to this file (CSV)")
+    add("--yes", action="store_true", help=f"do not ask before sending more than {_MANY:,} files")
     add("--journals", type=Path, default=_ROOT / ".cache" / "imports", help="where runs are remembered")
     add("--patience", type=float, default=600, help="seconds without any result after which it ends")
     arguments = parser.parse_args()
+    if not arguments.folder.strip():
+        raise Fatal("Name the folder: make import DIR=/path/to/folder")
+    arguments.folder = Path(arguments.folder).expanduser()
     if not arguments.folder.is_dir():
-        parser.error(f"{arguments.folder} is no folder")
+        raise Fatal(f"{arguments.folder} is no folder.")
     if arguments.concurrency < 1:
-        parser.error("--concurrency is at least 1")
+        raise Fatal("--concurrency is at least 1.")
     return arguments
 
 
-def _connection(arguments: argparse.Namespace) -> str:
-    """The connection string: given, or from the settings of the service on this machine. Raises Fatal."""
-    if arguments.connection:
-        return str(arguments.connection)
-    try:
-        settings = read_settings(settings_file(_ROOT), os.environ)
-    except Unusable as error:
-        raise Fatal(str(error)) from None
-    found = settings.get("ImportStorage") or settings.get("DicomStorage") or ""
-    if not found:
-        raise Fatal("Name the account with the import container: --account or --connection.")
-    if found.strip().rstrip(";") == DEVELOPMENT_STORAGE:
-        first = int(os.environ.get("AZURITE_PORT") or 10000)
-        return emulator_connection(first, first + 1, first + 2)
-    return found
-
-
-def _selected(arguments: argparse.Namespace) -> tuple[list[LocalFile], int]:
-    """The files to send, and the number of those passed over."""
+def _selected(arguments: argparse.Namespace) -> tuple[list[LocalFile], list[PassedOver]]:
     files: list[LocalFile] = []
-    passed_over = 0
-    for file, wanted in files_of(arguments.folder, everything=arguments.everything):
-        if wanted:
+    passed_over: list[PassedOver] = []
+    for file in files_of(arguments.folder, everything=arguments.everything, archives=arguments.zip):
+        if isinstance(file, LocalFile):
             files.append(file)
         else:
-            passed_over += 1
+            passed_over.append(file)
     return files, passed_over
 
 
-async def _each(files: Sequence[LocalFile], concurrency: int, send: Callable[[LocalFile], Awaitable[None]]) -> None:
-    """Send the files, so many at a time. Raises what ends it all."""
-    waiting = iter(files)
-
-    async def work() -> None:
-        for file in waiting:
-            await send(file)
-
-    try:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(min(concurrency, len(files))):
-                group.create_task(work())
-    except* Fatal as group_error:
-        raise group_error.exceptions[0] from None
+def _confirm(arguments: argparse.Namespace, files: Sequence[LocalFile]) -> None:
+    if len(files) <= _MANY or arguments.yes or not sys.stdin.isatty():
+        return
+    if input(f"Send {len(files):,} files from {arguments.folder.resolve()}? [y/N] ").strip().lower() not in (
+        "y",
+        "yes",
+    ):
+        raise Fatal("Nothing was sent.")
 
 
-async def _over_stow(run: Run, files: Sequence[LocalFile], arguments: argparse.Namespace) -> int:
-    sender = StowSender(
-        arguments.url,
-        partition=arguments.partition,
-        token=arguments.token,
-        token_command=arguments.token_command,
-        concurrency=arguments.concurrency,
-    )
-
-    async def send(file: LocalFile) -> None:
-        run.settle(file, await sender.send(file))
-
-    try:
-        await _each(files, arguments.concurrency, send)
-    finally:
-        await sender.close()
+async def _dry_run(
+    arguments: argparse.Namespace, target: Target, files: Sequence[LocalFile], passed_over: Sequence[PassedOver]
+) -> int:
+    said = await headers(files)
+    studies = by_study(said)
+    if target.service is not None:
+        await missing(target.service, files, studies)
+    for report in sorted(studies.values(), key=lambda one: one.study):
+        row = report.row()
+        there = "" if report.there is None else f", {report.files - (report.missing or 0):,} of them there"
+        print(
+            f"{row['study']}: {row['modalities'] or 'no modality'}, {row['series']} series, "
+            f"{report.files:,} files, {report.length / 1e6:,.1f} MB{there}"
+        )
+    print(f"{_number(len(files), 'file')} of {_number(len(studies), 'study', 'studies')} would be sent.")
+    without = sum(one is not None and not one.has_patient for _, one in said)
+    for count, text in (
+        (without, "have no PatientID and would be refused"),
+        (sum(one is None or not one.complete for _, one in said), "have no readable UIDs and would be refused"),
+        (sum(file.lacks is not None for file in files), "lack preamble or file meta information, which would be added"),
+    ):
+        if count:
+            print(f"{count:,} {text}.")
+    _say_passed_over(passed_over)
+    if arguments.report:
+        write_report(arguments.report, studies.values())
     return 0
 
 
-async def _through_container(run: Run, files: Sequence[LocalFile], arguments: argparse.Namespace) -> int:
-    """Returns the number of files of which nothing is known in the end."""
-    connection = "" if arguments.account else _connection(arguments)
-    sender = ContainerSender(
-        *ContainerSender.clients(connection, account=arguments.account),
+async def _verify_earlier(run: Run, target: Target, left: list[LocalFile]) -> None:
+    """What an earlier run has stored is only believed when the service has it; what is gone is sent again."""
+    claimed = run.files("stored", "duplicate")
+    if not claimed:
+        return
+    if target.service is None:
+        print(f"{_number(len(claimed), 'file')} of an earlier run not verified: name the service with --service.")
+        return
+    for file in await missing(target.service, claimed, {}):
+        run.journal.note_missing(file)
+        _, verdict = run.verdicts.pop(file.name)
+        run.earlier.discard(file.name)
+        run.progress.undone(verdict.state)
+        left.append(file)
+
+
+async def _send(arguments: argparse.Namespace, run: Run, target: Target, left: Sequence[LocalFile]) -> int:
+    if target.clients is None:
+        sender = StowSender(
+            arguments.url, partition=arguments.partition, token=target.token, concurrency=arguments.concurrency
+        )
+        return await send_over_stow(run, left, sender, arguments.concurrency)
+    container = ContainerSender(
+        *target.clients,
         container=arguments.container,
         error_container=arguments.error_container,
         import_id=run.journal.id,
         partition=arguments.partition,
     )
-    waiting = Waiting(sender, run.settle)
-    uploading = True
-    heard = time.monotonic()
-
-    async def upload(file: LocalFile) -> None:
-        while len(waiting) >= _UPLOADED_AHEAD:  # noqa: ASYNC110 - what is awaited happens in the service
-            await asyncio.sleep(0.2)
-        verdict = await sender.upload(file)
-        if verdict is not None:
-            run.settle(file, verdict)
-            return
-        run.journal.note_upload(file)
-        run.progress.uploaded()
-        waiting.add(file)
-
-    async def listen() -> None:
-        nonlocal heard
-        while uploading or len(waiting):
-            if await waiting.step() or uploading:
-                heard = time.monotonic()
-            elif time.monotonic() - heard > arguments.patience:
-                return
-            run.progress.tick()
-
-    try:
-        await sender.open()
-        listener = asyncio.create_task(listen())
-        try:
-            for file in files:
-                if run.journal.is_uploaded(file):
-                    run.progress.uploaded()
-                    waiting.add(file)
-            await _each([file for file in files if not run.journal.is_uploaded(file)], arguments.concurrency, upload)
-            uploading = False
-            await listener
-        finally:
-            listener.cancel()
-            await asyncio.gather(listener, return_exceptions=True)
-    finally:
-        await sender.close(finished=not uploading and not len(waiting))
-    return len(waiting)
+    return await send_through_container(run, left, container, arguments.concurrency, arguments.patience)
 
 
-async def _run(arguments: argparse.Namespace) -> int:
+async def _import(
+    arguments: argparse.Namespace, target: Target, files: Sequence[LocalFile], passed_over: Sequence[PassedOver]
+) -> int:
     begun = time.monotonic()
-    files, passed_over = _selected(arguments)
-    target = f"{arguments.url or arguments.account or 'container'} {arguments.container} {arguments.partition}"
-    journal = Journal.of(arguments.journals, arguments.folder, target)
+    journal = Journal.of(arguments.journals, arguments.folder, target.name, restart=arguments.restart)
+    if journal.begun:
+        print(f"Going on with the import of {journal.begun}; --restart forgets it.")
+    for one in passed_over:
+        journal.note_passed_over(one)
     run = Run(journal, Progress(len(files)))
-    earlier: Counter[str] = Counter()
-    left = []
-    for file in files:
-        verdict = journal.verdict(file)
-        if verdict is None or (verdict.state == "refused" and arguments.again):
-            left.append(file)
-        else:
-            earlier[verdict.state] += 1
-            run.count(file, verdict)
+    left = left_of(run, files, again=arguments.again)
     unknown = len(left)
+    lost: list[LocalFile] = []
     try:
-        send = _over_stow if arguments.url else _through_container
-        unknown = await send(run, left, arguments) if left else 0
+        await _verify_earlier(run, target, left)
+        unknown = await _send(arguments, run, target, left) if left else 0
+        studies = await _study_reports(arguments, run, files)
+        if arguments.verify:
+            if target.service is None:
+                raise Fatal("There is no address to verify at: name the service with --service.")
+            lost = await missing(target.service, run.files("stored", "duplicate"), studies)
+        if arguments.report:
+            write_report(arguments.report, studies.values())
     finally:
         run.progress.close()
         journal.close()
-    _summarize(run, passed_over, unknown, earlier, time.monotonic() - begun)
-    return 1 if run.refused or unknown else 0
+    _summarize(run, passed_over, unknown, time.monotonic() - begun)
+    if arguments.verify:
+        print(f"{_number(run.count('stored', 'duplicate') - len(lost), 'file')} verified to be there.")
+        for file in lost[:_LISTED]:
+            print(f"missing: {file.name}")
+    return 1 if run.count("refused") or unknown or lost else 0
 
 
-def _summarize(run: Run, passed_over: int, unknown: int, earlier: Counter[str], seconds: float) -> None:
-    counts = run.progress.counts
+async def _study_reports(arguments: argparse.Namespace, run: Run, files: Sequence[LocalFile]) -> dict[str, StudyReport]:
+    if not arguments.report:
+        return {}
+    said = await headers(files)
+    studies = by_study(said)
+    states(run, said, studies)
+    return studies
+
+
+def _summarize(run: Run, passed_over: Sequence[PassedOver], unknown: int, seconds: float) -> None:
+    stored, duplicates, refused = (run.count(state) for state in ("stored", "duplicate", "refused"))
     print(
-        f"{sum(counts.values()):,} files in {seconds:,.0f} s: {counts['stored']:,} stored, "
-        f"{counts['duplicate']:,} duplicates, {counts['refused']:,} refused."
+        f"{_number(stored + duplicates + refused, 'file')} in {seconds:,.0f} s: {stored:,} stored, "
+        f"{_number(duplicates, 'duplicate')}, {refused:,} refused."
     )
-    if earlier:
-        print(f"{sum(earlier.values()):,} of them were done in an earlier run.")
-    if passed_over:
-        print(f"{passed_over:,} files are no DICOM files and were passed over.")
+    if run.earlier:
+        print(f"{len(run.earlier):,} of them were done in an earlier run.")
+    completed = [(file, verdict) for file, verdict in run.verdicts.values() if verdict.added]
+    if completed:
+        print(f"{_number(len(completed), 'file')} stored with what was lacking:")
+        for file, verdict in completed[:_LISTED]:
+            print(f"added: {file.name}: {verdict.added}")
+    _say_passed_over(passed_over)
     if unknown:
-        print(f"{unknown:,} files are still being imported. Run it again to see what becomes of them.")
-    for name, reason in run.refused[:_LISTED]:
-        print(f"refused: {name}: {reason}")
-    if len(run.refused) > _LISTED:
-        print(f"and {len(run.refused) - _LISTED:,} more, see {run.journal.path}")
+        print(f"{_number(unknown, 'file')} still being imported. Run it again to see what becomes of them.")
+    failed = [(file, verdict) for file, verdict in run.verdicts.values() if verdict.state == "refused"]
+    for file, verdict in failed[:_LISTED]:
+        print(f"refused: {file.name}: {verdict.reason}")
+    if len(failed) > _LISTED or len(passed_over) > _LISTED:
+        print(f"All of them: {run.journal.path}")
+
+
+def _say_passed_over(passed_over: Sequence[PassedOver]) -> None:
+    if not passed_over:
+        return
+    reasons = passed_over_by_reason(one.reason for one in passed_over)
+    print(f"{_number(len(passed_over), 'file')} passed over: {reasons}.")
+    for one in passed_over[:_LISTED]:
+        print(f"passed over: {one.name}: {one.reason}")
+
+
+def _number(count: int, singular: str, plural: str = "") -> str:
+    return f"{count:,} {singular if count == 1 else plural or singular + 's'}"
+
+
+async def _run(arguments: argparse.Namespace) -> int:
+    files, passed_over = _selected(arguments)
+    target = await find_target(arguments)
+    try:
+        if arguments.dry_run:
+            return await _dry_run(arguments, target, files, passed_over)
+        _confirm(arguments, files)
+        return await _import(arguments, target, files, passed_over)
+    finally:
+        await target.close()
 
 
 def main() -> int:
     """Run the program; the answer is the exit code: 0 all stored, 1 some refused or unknown, 2 it cannot be done."""
-    arguments = _arguments()
     try:
-        return asyncio.run(_run(arguments))
+        return asyncio.run(_run(_arguments()))
     except Fatal as error:
         print(error, file=sys.stderr)
         return 2

@@ -29,6 +29,20 @@ type Acknowledge = Callable[[], Awaitable[None]]
 """Says that a report has been taken note of."""
 
 
+async def store_id_of(blobs: BlobServiceClient, container: str) -> str:
+    """What tells the store that takes in the files of `container` from every other one; empty where it does not say.
+
+    Raises Fatal when the account cannot be used.
+    """
+    try:
+        found = await blobs.get_container_client(container).get_container_properties()
+    except ResourceNotFoundError:
+        raise Fatal(f"There is no container {container}: is bulk import switched on?") from None
+    except AzureError as error:
+        raise Fatal(f"The storage account cannot be used: {_said(error)}") from None
+    return str(found.metadata.get("storeid", ""))
+
+
 class ContainerSender:
     """Uploads files and waits for what becomes of them. Made and closed on the running loop."""
 
@@ -70,8 +84,6 @@ class ContainerSender:
     async def open(self) -> None:
         """Make the queue of results. Raises Fatal when the account cannot be used."""
         try:
-            if not await self._files.exists():
-                raise Fatal(f"There is no container {self._files.container_name}: is bulk import switched on?")
             await self._queue.create_queue()
         except ResourceExistsError:
             return
@@ -92,7 +104,7 @@ class ContainerSender:
         if len(name) > _LONGEST_NAME:
             return Verdict("refused", "its name is too long for a blob")
         try:
-            with file.path.open("rb") as source:
+            with file.open() as source:
                 await self._files.upload_blob(
                     name, source, length=file.length, overwrite=True, metadata={"results": self._queue_name}
                 )
@@ -127,7 +139,8 @@ class ContainerSender:
                 await acknowledge()
                 continue
             reason = f"{record.get('error', '')} ({record.get('failureReason')})" if state == "refused" else ""
-            found.append((name.removeprefix(self._prefix), Verdict(state, reason), acknowledge))
+            verdict = Verdict(state, reason, str(record.get("added", "")))
+            found.append((name.removeprefix(self._prefix), verdict, acknowledge))
         return found
 
     async def look(self) -> tuple[set[str], dict[str, str]]:

@@ -1,15 +1,24 @@
-"""The files of a folder, and what may become of one."""
+"""The files of a folder: which are to be sent, and why the others are not."""
 
 import os
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import IO, Final, Literal
+
+from shared.dicom.part10.bare_data_set import OPENING_BYTES, Completion, completion
 
 _MAGIC_AT: Final = 128
 _MAGIC: Final = b"DICM"
 _DIRECTORIES: Final = frozenset({"dicomdir"})
 """DICOMDIR files: tables of contents of media, which nobody stores."""
+_KINDS: Final = (
+    (b"PK\x03\x04", "zip archives (--zip sends what is in them)"),
+    (b"\x89PNG", "pictures and documents"),
+    (b"\xff\xd8\xff", "pictures and documents"),
+    (b"%PDF", "pictures and documents"),
+)
 
 type State = Literal["stored", "duplicate", "refused"]
 
@@ -20,10 +29,40 @@ class LocalFile:
 
     path: Path
     name: str
-    """Below the folder, with slashes."""
+    """Below the folder, with slashes; of a member of an archive `archive.zip!/member`."""
     length: int
     modified: int
-    """Nanoseconds since 1970."""
+    """Nanoseconds since 1970; of a member, of its archive."""
+    member: str = ""
+    """The name in the archive `path`; empty: the file itself."""
+    lacks: Completion | None = None
+    """What belongs before it."""
+
+    def open(self) -> IO[bytes]:
+        """The bytes, as they are. Raises OSError."""
+        if not self.member:
+            return self.path.open("rb")
+        try:
+            archive = zipfile.ZipFile(self.path)
+            try:
+                return archive.open(self.member)
+            finally:
+                archive.close()  # the member keeps the file open for as long as it is read
+        except (zipfile.BadZipFile, KeyError, NotImplementedError, RuntimeError) as error:
+            raise OSError(0, f"the archive cannot be read ({type(error).__name__})") from None
+
+    @property
+    def prefix(self) -> bytes:
+        """What belongs before the bytes."""
+        return b"" if self.lacks is None else self.lacks.prefix
+
+
+@dataclass(frozen=True, slots=True)
+class PassedOver:
+    """A file that is not sent."""
+
+    name: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,33 +71,57 @@ class Verdict:
 
     state: State
     reason: str = ""
+    added: str = ""
+    """What the file lacked and was stored with."""
 
 
 class Fatal(Exception):
     """There is no use in going on; the text says why."""
 
 
-def files_of(folder: Path, *, everything: bool = False) -> Iterator[tuple[LocalFile, bool]]:
-    """The regular files below `folder`, by name, and whether each is to be sent: it looks like DICOM, or `everything`
-    is.
+def files_of(folder: Path, *, everything: bool = False, archives: bool = False) -> Iterator[LocalFile | PassedOver]:
+    """The regular files below `folder`, by name: those that look like DICOM, or `everything`; and those in zip
+    `archives`. Hidden folders are left out.
     """
     for directory, folders, names in os.walk(folder):
-        folders.sort()
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
             path = Path(directory, name)
             if not path.is_file():
                 continue
-            status = path.stat()
             relative = path.relative_to(folder).as_posix()
-            yield (
-                LocalFile(path, relative, status.st_size, status.st_mtime_ns),
-                everything or (name.lower() not in _DIRECTORIES and _looks_like_dicom(path)),
-            )
+            if archives and zipfile.is_zipfile(path):
+                yield from _members(path, relative, everything=everything)
+                continue
+            status = path.stat()
+            yield _judged(LocalFile(path, relative, status.st_size, status.st_mtime_ns), everything=everything)
 
 
-def _looks_like_dicom(path: Path) -> bool:
+def _members(path: Path, relative: str, *, everything: bool) -> Iterator[LocalFile | PassedOver]:
+    modified = path.stat().st_mtime_ns
+    with zipfile.ZipFile(path) as archive:
+        for entry in archive.infolist():
+            if not entry.is_dir():
+                name = f"{relative}!/{entry.filename}"
+                file = LocalFile(path, name, entry.file_size, modified, member=entry.filename)
+                yield _judged(file, everything=everything)
+
+
+def _judged(file: LocalFile, *, everything: bool) -> LocalFile | PassedOver:
     try:
-        with path.open("rb") as file:
-            return file.read(_MAGIC_AT + len(_MAGIC))[_MAGIC_AT:] == _MAGIC
+        with file.open() as stream:
+            opening = stream.read(OPENING_BYTES)
     except OSError:
-        return True  # not passed over in silence: reading it again will say what is wrong
+        return file  # not passed over in silence: reading it again will say what is wrong
+    lacks = completion(opening)
+    if everything and lacks is None:
+        return file
+    if file.name.rpartition("/")[2].lower() in _DIRECTORIES:
+        return PassedOver(file.name, "DICOMDIR")
+    if opening[_MAGIC_AT : _MAGIC_AT + len(_MAGIC)] == _MAGIC:
+        return file
+    if lacks is not None:
+        return LocalFile(file.path, file.name, file.length, file.modified, file.member, lacks)
+    if not opening:
+        return PassedOver(file.name, "empty")
+    return PassedOver(file.name, next((kind for start, kind in _KINDS if opening.startswith(start)), "no DICOM files"))

@@ -23,6 +23,12 @@ class Progress:
         self._bar = stream.isatty()
         self._begun = self._shown = clock()
         self._uploaded = 0
+        self._earlier = 0
+
+    def earlier(self, state: str) -> None:
+        """An earlier run has done one more file."""
+        self._earlier += 1
+        self.done(state)
 
     def uploaded(self) -> None:
         """One more file is on its way."""
@@ -33,6 +39,11 @@ class Progress:
         """What became of one more file is known."""
         self.counts[state] += 1
         self._show()
+
+    def undone(self, state: str) -> None:
+        """What an earlier run has done is to be done again."""
+        self._earlier -= 1
+        self.counts[state] -= 1
 
     def tick(self) -> None:
         """Nothing happened, for a while perhaps."""
@@ -48,11 +59,12 @@ class Progress:
     def text(self) -> str:
         """The state in words."""
         done = sum(self.counts.values())
+        now = done - self._earlier
         seconds = max(self._clock() - self._begun, 0.001)
         under_way = max(self._uploaded - done, 0)
         refused = f", {self.counts['refused']:,} refused" if self.counts["refused"] else ""
         waiting = f", {under_way:,} under way" if under_way else ""
-        return f"{done:,} of {self._total:,} files{refused}{waiting}, {done / seconds:,.0f} a second"
+        return f"{done:,} of {self._total:,} files{refused}{waiting}, {now / seconds:,.0f} a second"
 
     def _show(self, *, last: bool = False) -> None:
         now = self._clock()

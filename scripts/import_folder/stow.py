@@ -4,16 +4,15 @@ import asyncio
 import json
 import random
 import secrets
-import shlex
-import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
-import pydicom
 from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, TCPConnector
-from pydicom.errors import InvalidDicomError
 
 from scripts.import_folder.folder import Fatal, LocalFile, Verdict
+from scripts.import_folder.identifiers import identifiers
+from scripts.import_folder.token import Token
 from shared.dicom.validation import without_value
 
 _ATTEMPTS: Final = 5
@@ -31,12 +30,10 @@ _LONGEST_PAUSE: Final = 60.0
 class StowSender:
     """Sends files to `{url}/studies`. Made and closed on the running loop."""
 
-    def __init__(self, url: str, *, partition: str, token: str, token_command: str, concurrency: int) -> None:
-        """`token`: a bearer token, or `token_command`: what prints one."""
+    def __init__(self, url: str, *, partition: str, token: Token, concurrency: int) -> None:
         place = f"/partitions/{partition}" if partition else ""
         self._target = f"{url.rstrip('/')}{place}/studies"
         self._token = token
-        self._token_command = token_command
         self._session = ClientSession(
             connector=TCPConnector(limit=concurrency), timeout=ClientTimeout(total=None, sock_connect=10, sock_read=300)
         )
@@ -47,19 +44,17 @@ class StowSender:
 
     async def send(self, file: LocalFile) -> Verdict:
         """Send a file, several times if need be. Raises Fatal when no other file would fare better."""
-        if not self._token and self._token_command:
-            await self._renew_token()
         renewed = False
         reason = ""
         for attempt in range(_ATTEMPTS):
             try:
-                async with self._post(file) as answer:
-                    if answer.status == 401 and self._token_command and not renewed:
+                async with self._post(file, await self._token.headers()) as answer:
+                    if answer.status == 401 and self._token.renewable and not renewed:
                         renewed = True
-                        await self._renew_token()
+                        await self._token.renew()
                         continue
                     if answer.status not in _AGAIN:
-                        verdict = await _verdict(answer)
+                        verdict = replace(await _verdict(answer), added="" if file.lacks is None else file.lacks.added)
                         return await self._compared(file) if verdict.state == "duplicate" else verdict
                     reason = f"HTTP {answer.status}"
                     pause = _pause(attempt, answer.headers.get("Retry-After", ""))
@@ -72,29 +67,27 @@ class StowSender:
                 await asyncio.sleep(pause)
         return Verdict("refused", f"{reason}, {_ATTEMPTS} times")
 
-    def _post(self, file: LocalFile) -> Any:
+    def _post(self, file: LocalFile, who: Mapping[str, str]) -> Any:
         boundary = secrets.token_hex(24)
         head = f"--{boundary}\r\nContent-Type: application/dicom\r\n\r\n".encode()
         tail = f"\r\n--{boundary}--\r\n".encode()
+        head += file.prefix
         headers = {
             "Content-Type": f'multipart/related; type="application/dicom"; boundary={boundary}',
             "Accept": "application/dicom+json",
+            **who,
         }
         if file.length <= _STREAMED_BYTES:
             headers["Content-Length"] = str(len(head) + file.length + len(tail))
-        if self._token:
-            headers["Authorization"] = f"Bearer {self._token}"
         return self._session.post(self._target, data=_body(head, file, tail), headers=headers)
 
     async def _compared(self, file: LocalFile) -> Verdict:
         """The service has an instance of that UID: a duplicate only if it is this file, the preamble apart (IMP-8)."""
-        try:
-            url = f"{self._target}/{await asyncio.to_thread(_path_of, file)}"
-        except (InvalidDicomError, AttributeError):
+        found = await asyncio.to_thread(identifiers, file)
+        if found is None or not found.complete:
             return Verdict("refused", f"{_THERE}, and the file cannot be read to compare them")
-        headers = {"Accept": "application/dicom; transfer-syntax=*"}
-        if self._token:
-            headers["Authorization"] = f"Bearer {self._token}"
+        url = f"{self._target}/{found.study}/series/{found.series}/instances/{found.sop_instance}"
+        headers = {"Accept": "application/dicom; transfer-syntax=*", **await self._token.headers()}
         async with self._session.get(url, headers=headers) as answer:
             if answer.status in _AGAIN:
                 answer.raise_for_status()
@@ -103,39 +96,23 @@ class StowSender:
             same = await _is_same(file, answer)
         return Verdict("duplicate") if same else Verdict("refused", f"{_THERE}, with other content (45070)")
 
-    async def _renew_token(self) -> None:
-        command = shlex.split(self._token_command)
-        try:
-            done = await asyncio.to_thread(
-                subprocess.run, command, check=True, capture_output=True, text=True, timeout=120
-            )
-        except (OSError, subprocess.SubprocessError) as error:
-            raise Fatal(f"The token command failed: {type(error).__name__}") from None
-        self._token = done.stdout.strip()
-
 
 async def _body(head: bytes, file: LocalFile, tail: bytes) -> AsyncIterator[bytes]:
     yield head
-    with file.path.open("rb") as source:
+    with file.open() as source:
         while chunk := await asyncio.to_thread(source.read, _CHUNK):
             yield chunk
     yield tail
 
 
-def _path_of(file: LocalFile) -> str:
-    """Where the instance is below the studies of a service. Raises InvalidDicomError, AttributeError."""
-    uids = pydicom.dcmread(
-        file.path, specific_tags=["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"], stop_before_pixels=True
-    )
-    return f"{uids.StudyInstanceUID}/series/{uids.SeriesInstanceUID}/instances/{uids.SOPInstanceUID}"
-
-
 async def _is_same(file: LocalFile, answer: ClientResponse) -> bool:
     """Whether an answer is the file, but for the preamble, which a service may clear."""
-    with file.path.open("rb") as source:
+    with file.open() as source:
         read = 0
+        prefix = file.prefix
         async for chunk in answer.content.iter_any():
-            own = await asyncio.to_thread(source.read, len(chunk))
+            own, prefix = prefix[: len(chunk)], prefix[len(chunk) :]
+            own += await asyncio.to_thread(source.read, len(chunk) - len(own))
             skipped = max(0, _PREAMBLE_BYTES - read)
             if len(own) != len(chunk) or own[skipped:] != chunk[skipped:]:
                 return False

@@ -40,6 +40,8 @@ class ImportOutcome:
     identifier: InstanceIdentifier | None = None
     sop_instance_uid: str | None = None
     """As in the file, where the rest is not known."""
+    added: str = ""
+    """What the file lacked and was stored with, in words."""
 
     @classmethod
     def stored(cls, outcome: StoreOutcome, *, duplicate: bool = False) -> Self:
@@ -82,6 +84,7 @@ def record(outcome: ImportOutcome, *, name: str, url: str, partition: str, now: 
         "failureReason": outcome.failure,
         "warningReason": outcome.warning,
         "error": outcome.error or None,
+        "added": outcome.added or None,
         "studyInstanceUid": identifier.study_instance_uid if identifier else None,
         "seriesInstanceUid": identifier.series_instance_uid if identifier else None,
         "sopInstanceUid": identifier.sop_instance_uid if identifier else outcome.sop_instance_uid,

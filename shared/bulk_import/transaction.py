@@ -12,7 +12,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Final
@@ -20,6 +20,7 @@ from urllib.parse import quote
 
 from shared import telemetry
 from shared.bulk_import.comparison import is_same_file
+from shared.bulk_import.completion import CompletedFile
 from shared.bulk_import.request import WantedImport, partition_of, results_queue, write_message
 from shared.bulk_import.response import ImportOutcome, error_metadata, record
 from shared.dicom.reasons import FailureReason
@@ -175,8 +176,9 @@ class BulkImport:
         try:
             name = partition_of(file.name, data_partitions=self._data_partitions)
             partition = await self._partitions.resolve(name, create=True)
-            outcome = await self._store(file, partition)
-            return await self._judge(file, partition, outcome)
+            outcome, added = await self._store(file, partition)
+            judged = await self._judge(file, partition, outcome)
+            return judged if judged.result == "refused" else replace(judged, added=added)
         except InvalidRequest as error:
             return ImportOutcome.refused(FailureReason.PROCESSING_FAILURE, status=400, error=str(error))
         except TooLarge:
@@ -187,21 +189,23 @@ class BulkImport:
             failed = ImportOutcome.refused(FailureReason.PROCESSING_FAILURE, status=503, error=text)
             raise _TryAgain(failed) from None
 
-    async def _store(self, file: BlobProperties, partition: Partition) -> StoreOutcome:
+    async def _store(self, file: BlobProperties, partition: Partition) -> tuple[StoreOutcome, str]:
+        """What became of the file, and what had to be added to it."""
         created = int(file.created.timestamp() * 1000)
         upload_id = keys.dropped_upload_id(f"{self._places.container}/{file.name}/{file.etag}", created)
         async with self._ingest.begin(partition, _TERMS, upload_id=upload_id) as batch:
             source = await self._files.open(file.name)
             if source.etag != file.etag:
                 raise BlobNotFound("The file has been replaced; its own message follows")
+            completed = await CompletedFile.of(source)
             receiver = batch.receiver()
-            async for chunk in source.chunks():
+            async for chunk in completed.chunks():
                 await receiver.write(chunk)
                 if receiver.hopeless:
                     break
             await batch.add(receiver)
             [outcome] = await batch.store()
-        return outcome
+        return outcome, completed.added
 
     async def _judge(self, file: BlobProperties, partition: Partition, outcome: StoreOutcome) -> ImportOutcome:
         if outcome.failure is None:
@@ -217,7 +221,7 @@ class BulkImport:
                 other = await self._stored.open(present.blob)
             except BlobNotFound:
                 raise _TryAgain(failed) from None
-            same = await is_same_file(await self._files.open(file.name), other)
+            same = await is_same_file(await CompletedFile.of(await self._files.open(file.name)), other)
             return ImportOutcome.stored(outcome, duplicate=True) if same else failed
         if outcome.failure in (FailureReason.CREATION_PENDING, FailureReason.PROCESSING_FAILURE):
             raise _TryAgain(failed)

@@ -146,9 +146,9 @@ class AzureBlobStore:
         """Copy that version of a blob to the same name in another container. Raises BlobNotFound."""
         await self._sdk.copy_to(container, name, etag=etag, metadata=metadata)
 
-    async def ensure_container(self) -> None:
-        """Create the container if it is missing."""
-        await self._sdk.ensure_container()
+    async def ensure_container(self, metadata: Mapping[str, str] | None = None) -> None:
+        """Create the container if it is missing; it has `metadata` afterwards."""
+        await self._sdk.ensure_container(metadata)
 
     async def ping(self) -> None:
         """Raise Unavailable or DependencyRefused unless the container answers."""

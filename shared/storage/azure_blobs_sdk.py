@@ -12,7 +12,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any, cast
 
 from azure.core import MatchConditions
-from azure.core.exceptions import AzureError, HttpResponseError
+from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsError
 from azure.core.pipeline import PipelineResponse
 
 from shared.errors import DependencyRefused, Unavailable
@@ -173,13 +173,19 @@ class SdkBlobStore:
         if status != "success":
             raise Unavailable("Blob Storage did not complete a copy")
 
-    async def ensure_container(self) -> None:
-        """Create the container if it is missing."""
+    async def ensure_container(self, metadata: Mapping[str, str] | None = None) -> None:
+        """Create the container if it is missing; it has `metadata` afterwards."""
+        container, wanted = self._container(), dict(metadata or {})
         try:
-            await self._container().create_container()
+            try:
+                await container.create_container(metadata=wanted)
+            except ResourceExistsError as error:
+                if getattr(error, "error_code", None) != "ContainerAlreadyExists":
+                    raise
+                if wanted and (await container.get_container_properties()).metadata != wanted:
+                    await container.set_container_metadata(wanted)
         except AzureError as error:
-            if getattr(error, "error_code", None) != "ContainerAlreadyExists":
-                raise failure(error) from None
+            raise failure(error) from None
 
     async def ping(self) -> None:
         """Raise Unavailable or DependencyRefused unless the container answers."""

@@ -49,6 +49,23 @@ async def test_a_file_is_stored_as_v2_would_store_it(inbox):
     assert inbox.error_records == []
 
 
+@pytest.mark.spec("IMP-4", "IMP-8", "IMP-9")
+async def test_a_data_set_without_file_meta_information_is_stored_with_it_and_the_record_says_so(inbox):
+    one = file()
+    bare = one.data[144 + int.from_bytes(one.data[140:144], "little") :]
+    await inbox.queues.ensure_queue("import-results-1")
+    for name in ("first", "second"):
+        await inbox.drop(name, bare, {"results": "import-results-1"})
+
+    stored = await inbox.service.content(one.identifier)
+    assert stored[128:132] == b"DICM"
+    assert stored.endswith(bare)
+    assert inbox.files.names() == inbox.errors.names() == []
+    records = [json.loads(message) for message, _ in inbox.queues.messages["import-results-1"]]
+    assert [record["result"] for record in records] == ["stored", "duplicate"]
+    assert "file meta information (Explicit VR Little Endian)" in records[0]["added"]
+
+
 @pytest.mark.spec("IMP-6", "IMP-7", "IMP-9")
 @pytest.mark.parametrize(
     "data",

@@ -3,11 +3,13 @@
 import io
 import json
 import os
+import zipfile
 
 import pytest
 
 from scripts.import_folder.container import Waiting
-from scripts.import_folder.folder import LocalFile, Verdict, files_of
+from scripts.import_folder.folder import LocalFile, PassedOver, Verdict, files_of
+from scripts.import_folder.identifiers import identifiers
 from scripts.import_folder.journal import Journal
 from scripts.import_folder.progress import Progress
 from scripts.import_folder.stow import _failures
@@ -26,19 +28,51 @@ def folder(tmp_path):
 
 
 def test_what_looks_like_dicom_is_sent_in_order(folder):
-    found = [(one.name, wanted) for one, wanted in files_of(folder)]
+    (folder / ".hidden").mkdir()
+    (folder / ".hidden" / "3.dcm").write_bytes(file().data)
+    (folder / "picture").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(200))
+    found = [(one.name, one.reason if isinstance(one, PassedOver) else "sent") for one in files_of(folder)]
     assert found == [
-        ("1", True),
-        ("DICOMDIR", False),
-        ("empty", False),
-        ("notes.txt", False),
-        ("b/2.dcm", True),
+        ("1", "sent"),
+        ("DICOMDIR", "DICOMDIR"),
+        ("empty", "empty"),
+        ("notes.txt", "no DICOM files"),
+        ("picture", "pictures and documents"),
+        ("b/2.dcm", "sent"),
     ]
-    assert all(wanted for _, wanted in files_of(folder, everything=True))
+    assert all(isinstance(one, LocalFile) for one in files_of(folder, everything=True))
+
+
+def test_a_data_set_without_file_meta_information_is_sent_with_what_it_lacks(folder):
+    whole = file().data
+    length = int.from_bytes(whole[140:144], "little")
+    (folder / "bare").write_bytes(whole[144 + length :])
+    [found] = [one for one in files_of(folder) if one.name == "bare"]
+    assert "file meta information" in found.lacks.added
+    said = identifiers(found)
+    assert said.complete
+    assert said.has_patient
+    assert identifiers(one_of(folder)).complete
+
+
+def test_archives_are_looked_into_when_asked(folder):
+    with zipfile.ZipFile(folder / "c.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("deep/1.dcm", file().data)
+        archive.writestr("deep/notes.txt", "notes")
+    (folder / "broken.zip").write_bytes(b"PK\x03\x04" + bytes(500))
+    shut = {one.name: one for one in files_of(folder)}
+    assert "zip" in shut["c.zip"].reason
+    opened = {one.name: one for one in files_of(folder, archives=True)}
+    assert isinstance(opened["broken.zip"], PassedOver)
+    assert isinstance(opened["c.zip!/deep/notes.txt"], PassedOver)
+    member = opened["c.zip!/deep/1.dcm"]
+    with member.open() as stream:
+        assert len(stream.read()) == member.length
+    assert identifiers(member).complete
 
 
 def one_of(folder, name="1"):
-    return next(one for one, _ in files_of(folder) if one.name == name)
+    return next(one for one in files_of(folder) if one.name == name)
 
 
 def test_a_run_that_was_cut_off_is_taken_up_again(folder, tmp_path):
@@ -74,6 +108,39 @@ def test_a_file_that_has_changed_is_sent_again_and_other_targets_know_nothing(fo
     assert other.id != again.id
     again.close()
     other.close()
+
+
+def test_a_journal_can_be_forgotten_and_knows_what_is_missing(folder, tmp_path):
+    journal = Journal.of(tmp_path / "journals", folder, "target")
+    assert not journal.begun
+    journal.note(one_of(folder), Verdict("stored", added="the preamble"))
+    journal.note_passed_over(PassedOver("notes.txt", "no DICOM files"))
+    journal.close()
+    second = Journal.of(tmp_path / "journals", folder, "target")
+    assert second.begun
+    assert second.verdict(one_of(folder)) == Verdict("stored", added="the preamble")
+    second.note_passed_over(PassedOver("notes.txt", "no DICOM files"))
+    assert second.path.read_text().count("notes.txt") == 1
+    second.note_missing(one_of(folder))
+    assert second.verdict(one_of(folder)) is None
+    second.close()
+    third = Journal.of(tmp_path / "journals", folder, "target", restart=True)
+    assert not third.begun
+    assert third.id != second.id
+    third.close()
+
+
+def test_the_speed_is_that_of_this_run():
+    time = [0.0]
+    progress = Progress(1000, io.StringIO(), lambda: time[0])
+    for _ in range(900):
+        progress.earlier("stored")
+    time[0] = 10.0
+    for _ in range(20):
+        progress.done("stored")
+    assert "920 of 1,000 files, 2 a second" in progress.text()
+    progress.undone("stored")
+    assert "919 of 1,000 files" in progress.text()
 
 
 class Terminal(io.StringIO):
