@@ -35,6 +35,7 @@ from shared.index.clock import HybridClock
 from shared.index.data_partitions import DataPartitions
 from shared.index.instances import InstanceIndex
 from shared.index.lookup import InstanceLookup
+from shared.index.schema_registry import SchemaRegistry
 from shared.index.store_settings import StoreSettingsRow
 from shared.ingest import functions as ingest_functions
 from shared.ingest.ingest import Ingest
@@ -69,12 +70,14 @@ class Stores:
     blobs: AzureBlobStore
     partitions: DataPartitions
     row: StoreSettingsRow
+    schemas: SchemaRegistry
     clock: HybridClock
 
     async def prepare(self, *, data_partitions: bool) -> None:
         """Create what a new store needs. Raises Misconfigured when settings and store contradict each other."""
         await asyncio.gather(self.blobs.ensure_container(), self.tables.ensure_tables())
         await self.row.settings()
+        await self.schemas.refresh()
         await self.partitions.check_at_start(enabled=data_partitions)
 
     async def close(self) -> None:
@@ -89,7 +92,7 @@ def stores(settings: Settings) -> Stores:
     blobs = AzureBlobStore(connection.blob_endpoint, settings.container, connection.credential)
     clock = HybridClock(time.time)
     row = StoreSettingsRow(tables, clock, shards=settings.index_shards, spread=settings.table_spread)
-    return Stores(tables, blobs, DataPartitions(tables, clock), row, clock)
+    return Stores(tables, blobs, DataPartitions(tables, clock), row, SchemaRegistry(tables), clock)
 
 
 def _connection(settings: Settings) -> StorageConnection:
@@ -219,8 +222,8 @@ class _Feed:
 
 def _feed(settings: Settings, base: Stores, trash: Erasure, events: EventGridPublisher | None) -> _Feed:
     log = ChangeLog(base.tables)
-    remover = StudyCleanup(base.tables, trash)
-    sequencer = Sequencer(base.tables, base.clock, remover, shards=settings.index_shards, log=log)
+    remover = StudyCleanup(base.tables, trash, base.schemas)
+    sequencer = Sequencer(base.tables, base.clock, remover, base.schemas, shards=settings.index_shards, log=log)
     publish = None
     if events is not None and settings.image_events:
         origin = EventOrigin(settings.host, settings.events_source or settings.events_topic)
@@ -241,12 +244,13 @@ def blueprints(settings: Settings) -> list[func.Blueprint]:
     telemetry.set_level(settings.telemetry_level)
     base = stores(settings)
     tables, blobs, directory, clock = base.tables, base.blobs, base.partitions, base.clock
+    schemas = base.schemas
     events = _events(settings)
     announcer = _announcer(settings, clock, events)
 
     boundary = Boundary(settings, authenticator(settings), directory)
     lookup = InstanceLookup(tables, shards=settings.index_shards)
-    index = InstanceIndex(tables, clock, shards=settings.index_shards, on_change=announcer.announce)
+    index = InstanceIndex(tables, clock, schemas, shards=settings.index_shards, on_change=announcer.announce)
     rules = IngestSettings(
         max_file_bytes=settings.max_file_bytes,
         clear_preamble=settings.clear_preamble,
@@ -260,7 +264,7 @@ def blueprints(settings: Settings) -> list[func.Blueprint]:
         return await trash.erase_due(blobs)
 
     ingest = Ingest(blobs, index, lookup, directory, rules=rules, now=time.time)
-    scrubber = Scrubber(tables, blobs, clock, directory, ingest.ensure, shards=settings.index_shards)
+    scrubber = Scrubber(tables, blobs, clock, directory, ingest.ensure, schemas=schemas, shards=settings.index_shards)
     as_stored = settings.character_set_as_stored
     reader = ChangeFeedReader(
         ChangeFeed(feed.log, feed.sequencer, lookup, clock),
@@ -281,7 +285,15 @@ def blueprints(settings: Settings) -> list[func.Blueprint]:
             bulk_data_uris=settings.bulk_data_uris,
             character_set_as_stored=as_stored,
         ),
-        search.blueprint(boundary, tables, lookup, blobs, settings.index_shards, character_set_as_stored=as_stored),
+        search.blueprint(
+            boundary,
+            tables,
+            lookup,
+            blobs,
+            settings.index_shards,
+            schemas=schemas,
+            character_set_as_stored=as_stored,
+        ),
         delete.blueprint(boundary, index, erase_due),
         partitions.blueprint(boundary, directory),
         capabilities.blueprint(

@@ -6,7 +6,7 @@ from shared.dicom.dictionary import keyword_of
 from shared.dicomweb.documentation import Documentation
 from shared.dicomweb.resources import RESOURCES, Resource, path_parameters
 from shared.dicomweb.versions import ApiVersion
-from shared.index.postings import INDEXED
+from shared.index.schema import BUILT_IN
 
 
 def documented(version: ApiVersion, *, data_partitions: bool) -> list[tuple[Resource, Documentation, tuple[str, ...]]]:
@@ -37,7 +37,6 @@ def matching_keys(resource: Resource) -> list[str]:
 def search_keys() -> dict[str, list[str]]:
     """The attributes that can be searched by, per level: keywords, joined by a dot inside a sequence."""
     keys: dict[str, list[str]] = {"study": [], "series": [], "instance": []}
-    for attribute in INDEXED.values():
-        if attribute.searchable:
-            keys[attribute.level].append(".".join(keyword_of(int(tag, 16)) or tag for tag in attribute.key.split(".")))
+    for attribute in BUILT_IN.searchable.values():
+        keys[attribute.level].append(".".join(keyword_of(int(tag, 16)) or tag for tag in attribute.key.split(".")))
     return keys

@@ -18,6 +18,7 @@ import orjson
 
 from shared.dicom.identifiers import InstanceIdentifier
 from shared.errors import Unavailable
+from shared.index import keys
 from shared.index.changes import ChangeOperation
 from shared.index.clock import milliseconds
 from shared.storage.large_values import join, split
@@ -47,7 +48,7 @@ class LoggedChange:
     @property
     def version(self) -> int:
         """The version that the change made."""
-        return int(self.id[:16], 16)
+        return keys.ChangeId.parse(self.id).version
 
 
 def _committed(change: LoggedChange) -> int:

@@ -16,7 +16,8 @@ from shared.index.changes import LOGGED_COLUMNS
 from shared.index.clock import HybridClock
 from shared.index.fold import Folder
 from shared.index.hints import Hint, Hints
-from shared.index.keys import StudyPlace
+from shared.index.keys import RowKind, StudyPlace
+from shared.index.schema import Schemas
 from shared.storage.optimistic import pause
 from shared.storage.ports import Entity, Page, TableStore
 from shared.upkeep.cleanup import StudyCleanup
@@ -60,6 +61,7 @@ class Sequencer:
         tables: TableStore,
         clock: HybridClock,
         remover: StudyCleanup,
+        schemas: Schemas,
         *,
         shards: int,
         log: ChangeLog,
@@ -71,7 +73,7 @@ class Sequencer:
         self._shards = shards
         self._log = log
         self._page_entries = page_entries
-        self._folder = Folder(tables, clock)
+        self._folder = Folder(tables, clock, schemas)
         self._hints = Hints(tables, clock, shards=shards)
         self._running = asyncio.Lock()
         self._acknowledged = 0
@@ -176,7 +178,7 @@ class Sequencer:
     async def _look_at(self, place: StudyPlace, found: _Found) -> None:
         rows, complete = await self._unlogged(place)
         for row in rows:
-            if row.row_key[0] != "G":
+            if keys.kind_of(row.row_key) is not RowKind.CLEANUP:
                 change = _logged_change(place, row)
                 # rule: changes of two studies may share an id
                 found.changes[change.id, place.partition_key] = change
@@ -191,13 +193,13 @@ class Sequencer:
         D rows; rows of a second page may be older than what is missing in the first and are left for the next cycle.
         """
         first = await self._page(place, keys.UNFINISHED)
-        if first.next_row_key is None or first.entities[-1].row_key[0] == "G":
+        if first.next_row_key is None or keys.kind_of(first.entities[-1].row_key) is RowKind.CLEANUP:
             return first.entities, True
         folded = await self._page(place, keys.FOLDED)
         # rule: rows of a second page wait for the next cycle
         if folded.next_row_key is not None:
             return folded.entities, False
-        pending = [row for row in first.entities if row.row_key[0] == "D"]
+        pending = [row for row in first.entities if keys.kind_of(row.row_key) is RowKind.PENDING]
         # rule: folded changes are read after pending ones
         return [*pending, *folded.entities], False
 
@@ -243,4 +245,4 @@ class Sequencer:
 def _logged_change(place: StudyPlace, row: Entity) -> LoggedChange:
     properties: Mapping[str, Any] = row.properties
     identifier = InstanceIdentifier(place.study_instance_uid, properties["series"], properties["instance"])
-    return LoggedChange(row.row_key[2:], properties["op"], place.namespace, identifier)
+    return LoggedChange(keys.tail_of(row.row_key), properties["op"], place.namespace, identifier)

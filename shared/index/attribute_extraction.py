@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from shared.index.postings import CARRIED, INDEXED, PATIENT_ID, Level, is_date, time_values
-from shared.index.values import Attributes
+from shared.index.postings import is_date, time_values
 
 _LONGEST = 512
 _LONGEST_TEXT = 2048
@@ -14,28 +13,8 @@ metadata; none that passes validation and can be searched is longer."""
 _NAME_GROUPS = ("Alphabetic", "Ideographic", "Phonetic")
 
 
-def index_attributes(attributes: Mapping[str, Mapping[str, Any]]) -> tuple[Attributes, Attributes, Attributes]:
-    """The study, series and instance attributes of a data set in the DICOM JSON model.
-
-    The first value of each attribute that has a usable one, as DICOM text, padding kept. An empty PatientID that is
-    present is '' (STOW-22).
-    """
-    study, series, instance = (_of_level(attributes, level) for level in ("study", "series", "instance"))
-    if PATIENT_ID in attributes and PATIENT_ID not in study:
-        study[PATIENT_ID] = ""
-    return study, series, instance
-
-
-def _of_level(attributes: Mapping[str, Mapping[str, Any]], level: Level) -> dict[str, str]:
-    found = {}
-    for key in CARRIED[level]:
-        text = _first_text(attributes, key)
-        if text is not None and _is_usable(key, text):
-            found[key] = text
-    return found
-
-
-def _first_text(attributes: Mapping[str, Mapping[str, Any]], key: str) -> str | None:
+def first_text(attributes: Mapping[str, Mapping[str, Any]], key: str) -> str | None:
+    """The first value of an attribute, or of one inside a sequence, as DICOM text; None if there is none."""
     tag, _, nested = key.partition(".")
     element = attributes.get(tag)
     if element is None:
@@ -44,7 +23,7 @@ def _first_text(attributes: Mapping[str, Mapping[str, Any]], key: str) -> str | 
     if not isinstance(values, list) or not values:
         return None
     if nested:
-        texts = (_first_text(item, nested) for item in values if isinstance(item, Mapping))
+        texts = (first_text(item, nested) for item in values if isinstance(item, Mapping))
         return next((text for text in texts if text is not None), None)
     return _text(values[0])
 
@@ -62,9 +41,8 @@ def _text(value: object) -> str | None:
     return value
 
 
-def _is_usable(key: str, text: str) -> bool:
-    attribute = INDEXED.get(key)
-    vr = attribute.vr if attribute else ""
+def is_usable(vr: str, text: str) -> bool:
+    """Whether rows carry `text`, a value of that VR."""
     if len(text) > (_LONGEST_TEXT if vr == "LT" else _LONGEST):
         return False
     if vr == "DA":

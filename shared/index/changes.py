@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import orjson
 
+from shared.index import keys
 from shared.index.values import Attributes
 from shared.storage.large_values import join, split
 from shared.storage.ports import Entity, Value
@@ -16,6 +17,16 @@ LOGGED_COLUMNS = ("op", "series", "instance", "v")
 """What the change feed takes from a D or E row."""
 
 _NONE = orjson.dumps({})
+
+
+def schema_property(number: int) -> dict[str, Value]:
+    """What a row says of the schema that it was written under: rows of schema 1 say nothing."""
+    return {"schema": number} if number > 1 else {}
+
+
+def schema_in(entity: Entity) -> int:
+    """The number of the schema that a row was written under."""
+    return int(entity.properties.get("schema", 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +46,19 @@ class Change:
     blob: str = ""
     old_blob: str = ""
     """The blob that a replacement made obsolete."""
+    schema: int = 1
+    """The number of the schema that the attributes were taken by."""
+    instance_attributes: Attributes = field(default_factory=dict)
+    """Those of which there are lists of instances."""
+    old_attributes: Attributes = field(default_factory=dict)
+    """The same, of the version of the instance that it ends."""
     posted: str = ""
     """The sort key under which the instance was posted before the commit; '' if that has to follow it."""
 
     @property
     def digest(self) -> str:
         """Stands for the instance inside its study."""
-        return self.id[17:]
+        return keys.ChangeId.parse(self.id).digest
 
     def properties(self) -> dict[str, Value]:
         """The properties of its D row."""
@@ -56,6 +73,9 @@ class Change:
             "blob": self.blob,
             "old": self.old_blob,
             "posted": self.posted,
+            **schema_property(self.schema),
+            **({"ia": orjson.dumps(self.instance_attributes)} if self.instance_attributes else {}),
+            **({"oa": orjson.dumps(self.old_attributes)} if self.old_attributes else {}),
         }
 
     def logged_properties(self) -> dict[str, Value]:
@@ -72,7 +92,7 @@ def change_in(entity: Entity) -> Change:
     """The change in a D row."""
     properties: Mapping[str, Any] = entity.properties
     return Change(
-        entity.row_key[2:],
+        keys.tail_of(entity.row_key),
         properties["op"],
         properties["series"],
         properties["instance"],
@@ -82,6 +102,9 @@ def change_in(entity: Entity) -> Change:
         orjson.loads(properties["ra"]),
         properties["blob"],
         properties["old"],
+        schema_in(entity),
+        orjson.loads(properties.get("ia", _NONE)),
+        orjson.loads(properties.get("oa", _NONE)),
         properties["posted"],
     )
 
@@ -114,15 +137,19 @@ class Cleanup:
     """Row keys of study- and series-level postings that the fold no longer implied."""
     instances: Sequence[tuple[str, str]] = ()
     """Series and SOP Instance UIDs of deleted instances, whose postings are to go."""
+    listed: Sequence[str] = ()
+    """Row keys of instance-level postings that deleted and replaced instances have had."""
     blobs: Sequence[ObsoleteBlob] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.postings or self.instances or self.blobs)
+        return bool(self.postings or self.instances or self.listed or self.blobs)
 
     def properties(self) -> dict[str, Value]:
         """The properties of its G row."""
         blobs = [blob.fields() for blob in self.blobs]
-        document = orjson.dumps({"postings": self.postings, "instances": self.instances, "blobs": blobs})
+        document = orjson.dumps(
+            {"postings": self.postings, "instances": self.instances, "listed": self.listed, "blobs": blobs}
+        )
         return {"sk": self.sort_key, **split("g", document)}
 
 
@@ -134,5 +161,6 @@ def cleanup_in(entity: Entity) -> Cleanup:
         str(entity.properties["sk"]),
         document["postings"],
         [(series, instance) for series, instance in document["instances"]],
+        document.get("listed", ()),
         [ObsoleteBlob(*blob) for blob in document["blobs"]],
     )

@@ -17,7 +17,9 @@ from shared.index.fold import anchor_properties, post
 from shared.index.hints import COMMIT_SECONDS, Hints
 from shared.index.instance_rows import STATE_COLUMNS, InstanceState, live_properties, state_in, write
 from shared.index.keys import StudyPlace
-from shared.index.postings import Postings, instance_postings
+from shared.index.postings import Postings
+from shared.index.schema import Schemas
+from shared.index.schema_registry import MOST_AGE_SECONDS
 from shared.index.summary import EXPIRES
 from shared.index.values import CommitOutcome, NewInstance
 from shared.storage.optimistic import ROUNDS, RetryBudget, best_effort_commit, pause
@@ -70,9 +72,12 @@ class Committed:
 class Committer:
     """Commits batches. One per process."""
 
-    def __init__(self, tables: TableStore, clock: HybridClock, hints: Hints, sort_keys: SortKeys) -> None:
+    def __init__(
+        self, tables: TableStore, clock: HybridClock, hints: Hints, sort_keys: SortKeys, schemas: Schemas
+    ) -> None:
         self._tables = tables
         self._clock = clock
+        self._schemas = schemas
         self._hints = hints
         self._sort_keys = sort_keys
 
@@ -108,6 +113,7 @@ class Committer:
         self, place: StudyPlace, batch: Sequence[NewInstance], result: Committed, *, look: bool
     ) -> Sequence[NewInstance]:
         """One attempt, after a look at what is there or without; those that it left undecided. Raises Unavailable."""
+        schema = await self._schemas.current()
         sort_key, states, _, _ = await together(
             self._sort_key(place),
             self._states(place, batch) if look else self._no_states(),
@@ -118,7 +124,10 @@ class Committer:
         )
         undecided = [entry for entry in batch if not _is_decided(entry, states.get(entry.identifier), result)]
         refused = [entry for entry in undecided if _is_taken(entry, states.get(entry.identifier))]
-        fresh = [entry for entry in undecided if entry not in refused]
+        outdated = [entry for entry in undecided if entry not in refused and entry.schema < schema.number]
+        # rule: what was read under an older schema is read again
+        result.outcomes |= dict.fromkeys((entry.identifier for entry in outdated), CommitOutcome.OUTDATED)
+        fresh = [entry for entry in undecided if entry.identifier not in result.outcomes and entry not in refused]
         waiting = []
         if refused and not await self._refuse(place, refused, states, result):
             waiting += refused
@@ -160,7 +169,8 @@ class Committer:
             anchor = Operation("insert", partition_key, keys.ANCHOR, properties)
         else:
             anchor = Operation("merge", partition_key, keys.ANCHOR, {})
-        posted = self._new_postings(place, sort_key, [entry for entry in entries if entry.identifier not in states])
+        new = [entry for entry in entries if entry.identifier not in states]
+        posted = self._new_postings(place, sort_key, new)
         # rule: new instances are posted before their commit
         await post(self._tables, place, "idxi", posted)
 
@@ -180,6 +190,9 @@ class Committer:
         # rule: a commit starts within a minute of its hint
         if self._hints.age(place) > COMMIT_SECONDS - _SPARE_SECONDS:
             return False
+        # rule: nothing is committed on old knowledge of the schema
+        if self._schemas.age() > MOST_AGE_SECONDS or self._are_outdated(entries):
+            return False
         try:
             # rule: a writer touches the anchor
             await self._tables.commit("dicom", operations)
@@ -195,6 +208,9 @@ class Committer:
         result.changes += changes
         result.outcomes |= dict.fromkeys((entry.identifier for entry in entries), CommitOutcome.STORED)
         return True
+
+    def _are_outdated(self, entries: Sequence[NewInstance]) -> bool:
+        return any(entry.schema < self._schemas.known.number for entry in entries)
 
     def _change(self, entry: NewInstance, state: InstanceState | None, sort_key: str) -> Change:
         # rule: versions of an instance increase
@@ -213,6 +229,9 @@ class Committer:
             entry.series,
             entry.blob,
             state.blob if state and state.live else "",
+            entry.schema,
+            self._schemas.known.listed(entry.instance),
+            self._schemas.known.listed(state.attributes) if state else {},
             "" if state else sort_key,
         )
 
@@ -221,8 +240,8 @@ class Committer:
     def _new_postings(self, place: StudyPlace, sort_key: str, entries: Sequence[NewInstance]) -> Postings:
         rows: Postings = {}
         for entry in entries:
-            uid = entry.identifier
-            rows |= instance_postings(sort_key, place.study_instance_uid, uid.series_instance_uid, uid.sop_instance_uid)
+            uids = (entry.identifier.series_instance_uid, entry.identifier.sop_instance_uid)
+            rows |= self._schemas.known.instance_postings(sort_key, place.study_instance_uid, uids, entry.instance)
         return rows
 
     async def _take_back(self, place: StudyPlace, postings: Postings) -> None:
@@ -274,7 +293,18 @@ def _is_decided(entry: NewInstance, state: InstanceState | None, result: Committ
         series, instance = uid.series_instance_uid, uid.sop_instance_uid
         change_id = keys.change_id(state.version, series, instance)
         result.changes.append(
-            Change(change_id, "create", series, instance, state.version, 0, entry.study, entry.series)
+            Change(
+                change_id,
+                "create",
+                series,
+                instance,
+                state.version,
+                0,
+                entry.study,
+                entry.series,
+                schema=entry.schema,
+                instance_attributes=entry.instance,
+            )
         )
     elif state.has_refused(entry.blob):
         result.outcomes[uid] = CommitOutcome.ALREADY_STORED

@@ -69,7 +69,7 @@ class DataPartitions:
 
     async def partitions(self) -> list[Partition]:
         """All data partitions, by key (PART-10)."""
-        entities = await self._tables.range("conf", _NAMES, "", "\uffff")
+        entities = await self._tables.range("conf", _NAMES, "", keys.LAST)
         found = [self._remember(entity) for entity in entities if entity.row_key != _COUNTER]
         if not any(partition.key == DEFAULT_KEY for partition in found):
             found.append(await self._default())

@@ -11,6 +11,7 @@ from shared.index.hints import Hints
 from shared.index.instance_rows import STATE_COLUMNS, state_in, tombstone_properties
 from shared.index.keys import StudyPlace
 from shared.index.read_your_writes import wait_until_folded
+from shared.index.schema import Schemas
 from shared.index.study_rows import read_study
 from shared.index.summary import EXPIRES
 from shared.storage.optimistic import ROUNDS, Rounds, best_effort_commit, pause
@@ -23,8 +24,9 @@ _AT_ONCE = 45
 class Deleter:
     """Deletes instances. One per process."""
 
-    def __init__(self, tables: TableStore, clock: HybridClock, hints: Hints, folder: Folder) -> None:
+    def __init__(self, tables: TableStore, clock: HybridClock, hints: Hints, folder: Folder, schemas: Schemas) -> None:
         self._tables = tables
+        self._schemas = schemas
         self._clock = clock
         self._hints = hints
         self._folder = folder
@@ -35,6 +37,7 @@ class Deleter:
         Raises Unavailable; what was deleted until then stays so.
         """
         deleted = 0
+        await self._schemas.current()
         rows = await self._live(place, keys.instance_range(series, instance))
         for at in range(0, len(rows), _AT_ONCE):
             deleted += await self._delete(place, rows[at : at + _AT_ONCE])
@@ -49,6 +52,7 @@ class Deleter:
         A store in between decides anew (EXP-1): a transaction is tied to the anchor that was read before the decision.
         """
         deleted = conflicts = 0
+        await self._schemas.current()
         while conflicts < ROUNDS:
             await pause(conflicts)
             rows = await read_study(self._tables, place)
@@ -96,7 +100,10 @@ class Deleter:
             # rule: a tombstone has a later version than what it ends
             version = self._clock.next(state.version)
             change_id = keys.change_id(version, series, instance)
-            changes.append(Change(change_id, "delete", series, instance, version, -1, blob=state.blob))
+            old = self._schemas.known.listed(state.attributes)
+            changes.append(
+                Change(change_id, "delete", series, instance, version, -1, blob=state.blob, old_attributes=old)
+            )
         return changes
 
     async def _commit(
@@ -121,7 +128,7 @@ class Deleter:
 
     async def _again(self, place: StudyPlace, rows: Sequence[Entity]) -> list[Entity]:
         wanted = {row.row_key for row in rows}
-        low, high = min(wanted), max(wanted) + " "
+        low, high = min(wanted), keys.after_instance(max(wanted))
         found = await self._tables.range("dicom", place.partition_key, low, high, select=STATE_COLUMNS)
         return [row for row in found if row.row_key in wanted]
 

@@ -6,6 +6,7 @@ The cursor of a list, in `conf`, is the earliest hour that may still hold work.
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 
+from shared.index import keys
 from shared.index.store_settings import STORE_ROW
 from shared.storage.optimistic import Cursor, best_effort_commit, commit_all
 from shared.storage.ports import Entity, Operation, TableStore, Value
@@ -63,7 +64,7 @@ class DueWork:
 
     async def _rows(self, hour: int) -> list[Entity]:
         partitions = [self._partition_key(hour, bucket) for bucket in range(self._buckets)]
-        found = await asyncio.gather(*(self._tables.range("trash", key, "", "\uffff") for key in partitions))
+        found = await asyncio.gather(*(self._tables.range("trash", key, "", keys.LAST) for key in partitions))
         return [row for rows in found for row in rows]
 
     async def _first_hour(self, now_ms: int) -> int:

@@ -13,14 +13,8 @@ from shared.index import keys
 from shared.index.changes import Change, Cleanup, ObsoleteBlob
 from shared.index.clock import HybridClock
 from shared.index.keys import StudyPlace
-from shared.index.postings import (
-    Postings,
-    instance_postings,
-    series_postings,
-    series_value_postings,
-    study_postings,
-    study_value_postings,
-)
+from shared.index.postings import Postings
+from shared.index.schema import IndexSchema, Schemas
 from shared.index.study_rows import StudyRows, read_study, restore_lost
 from shared.index.summary import Summary, Tally
 from shared.index.values import Attributes
@@ -37,9 +31,10 @@ _MOST = 100
 class Folder:
     """Folds the pending changes of studies. One per process: folds of one study wait for each other here."""
 
-    def __init__(self, tables: TableStore, clock: HybridClock) -> None:
+    def __init__(self, tables: TableStore, clock: HybridClock, schemas: Schemas) -> None:
         self._tables = tables
         self._clock = clock
+        self._schemas = schemas
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def lock(self, place: StudyPlace) -> asyncio.Lock:
@@ -90,12 +85,13 @@ class Folder:
         if not sort_key:
             # rule: changes without an anchor get one
             return await self._recreate_anchor(place)
-        old, new = rows.tally(), rows.tally()
+        new = rows.tally()
         for change in changes:
             new.apply(change)
         # rule: what a deleted instance brought is taken back
         await restore_lost(self._tables, place, new)
-        fold = _Fold(place, rows, changes, old, new)
+        schema = await self._schema(changes)
+        fold = _Fold(place, rows, changes, new, schema)
 
         added, removed = fold.postings()
         await together(
@@ -114,6 +110,17 @@ class Folder:
             rest = logged[: _MOST - len(operations)]
             operations += [Operation("delete", place.partition_key, row_key) for row_key in rest]
         return await best_effort_commit(self._tables, "dicom", operations)
+
+    async def _schema(self, changes: Sequence[Change]) -> IndexSchema:
+        """A schema that knows the attributes of the changes. One older than what is complete ends the completeness."""
+        numbers = [change.schema for change in changes if change.operation != "delete"]
+        await self._schemas.current()
+        schema = await self._schemas.at_least(max(numbers, default=1))
+        lowest = min(numbers, default=schema.number)
+        if any(lowest < number <= schema.number for number in schema.complete):
+            # rule: what an outdated writer brought is looked for again
+            await self._schemas.reopen(lowest + 1)
+        return schema
 
     async def _recreate_anchor(self, place: StudyPlace) -> bool:
         """Changes imply an anchor (storage invariant 1): only a damaged store lacks it."""
@@ -144,12 +151,20 @@ async def post(tables: TableStore, place: StudyPlace, kind: Kind, rows: Postings
 class _Fold:
     """What one fold changes. Pure."""
 
-    def __init__(self, place: StudyPlace, rows: StudyRows, changes: Sequence[Change], old: Tally, new: Tally) -> None:
+    def __init__(
+        self,
+        place: StudyPlace,
+        rows: StudyRows,
+        changes: Sequence[Change],
+        new: Tally,
+        schema: IndexSchema,
+    ) -> None:
         self._place = place
         self._rows = rows
         self._changes = changes
-        self._old = old
+        self._old = rows.tally()
         self._new = new
+        self._schema = schema
         self._version = int(rows.summary.properties["ver"]) + 1 if rows.summary else 1
         self._touched = dict.fromkeys(change.series for change in changes)
         # rule: an emptied series goes
@@ -157,25 +172,37 @@ class _Fold:
 
     def postings(self) -> tuple[Postings, list[str]]:
         """The study- and series-level postings that are newly implied, and the keys of those that no longer are."""
-        study, sort_key = self._place.study_instance_uid, self._rows.sort_key
         before: Postings = {}
+        posted: Postings = {}
         after: Postings = {}
-        old, new = self._old.study.plain(), self._new.study.plain()
-        if self._rows.summary is None or old != new:
-            before |= study_postings(sort_key, study, old) if self._rows.summary else {}
-            after |= study_postings(sort_key, study, new)
+        old, new = self._old.study, self._new.study
+        if self._rows.summary is None or _differ(old, new):
+            if self._rows.summary:
+                before |= self._study_postings(self._schema, old)
+                posted |= self._study_postings(self._schema.upto(old.schema), old)
+            after |= self._study_postings(self._schema, new)
         for uid in self._touched:
             had, has = uid in self._rows.series, uid not in self._emptied
-            old, new = self._old.series[uid].plain() if had else {}, self._new.series[uid].plain()
-            if had != has or old != new or not has:
+            old, new = self._old.series[uid] if had else Summary(), self._new.series[uid]
+            if had != has or _differ(old, new) or not has:
                 # What came and went in one fold may have been posted by one that did not come to its end.
                 # rule: what came and went in one fold may have been posted by another
-                before |= series_postings(sort_key, study, uid, old) if had or not has else {}
-                after |= series_postings(sort_key, study, uid, new) if has else {}
-        added = {row_key: row for row_key, row in after.items() if row_key not in before}
+                before |= self._series_postings(self._schema, uid, old) if had or not has else {}
+                posted |= self._series_postings(self._schema.upto(old.schema), uid, old) if had else {}
+                after |= self._series_postings(self._schema, uid, new) if has else {}
+        # The values of a row are posted as far as the schema goes that it was written under, not further.
+        added = {row_key: row for row_key, row in after.items() if posted.get(row_key) != row}
         # rule: values that lost are cleaned up, too
         obsolete = before | self._passed_over()
         return added, [row_key for row_key in obsolete if row_key not in after]
+
+    def _study_postings(self, schema: IndexSchema, summary: Summary) -> Postings:
+        study, sort_key = self._place.study_instance_uid, self._rows.sort_key
+        return schema.study_postings(sort_key, study, summary.plain(), summary.schema)
+
+    def _series_postings(self, schema: IndexSchema, uid: str, summary: Summary) -> Postings:
+        study, sort_key = self._place.study_instance_uid, self._rows.sort_key
+        return schema.series_postings(sort_key, study, uid, summary.plain())
 
     def _passed_over(self) -> Postings:
         """Values of the changes that did not win: a fold that did not come to its end may have posted them."""
@@ -183,9 +210,9 @@ class _Fold:
         postings: Postings = {}
         for change in self._changes:
             values = _differing(change.study_attributes, self._new.study)
-            postings |= study_value_postings(sort_key, study, values)
+            postings |= self._schema.study_value_postings(sort_key, study, values)
             values = _differing(change.series_attributes, self._new.series[change.series])
-            postings |= series_value_postings(sort_key, study, change.series, values)
+            postings |= self._schema.series_value_postings(sort_key, study, change.series, values)
         return postings
 
     def instance_postings(self) -> Postings:
@@ -195,17 +222,24 @@ class _Fold:
         for change in self._changes:
             # rule: the fold posts instances that were not posted for this incarnation
             if change.operation == "create" and change.posted != sort_key:
-                postings |= instance_postings(sort_key, study, change.series, change.instance)
+                uids = (change.series, change.instance)
+                postings |= self._schema.instance_postings(sort_key, study, uids, change.instance_attributes)
         return postings
 
     def cleanup(self, removed: Sequence[str]) -> Cleanup:
         """What is to be removed once the fold is committed."""
+        study, sort_key = self._place.study_instance_uid, self._rows.sort_key
         deleted = [(change.series, change.instance) for change in self._changes if change.operation == "delete"]
+        listed: Postings = {}
+        for change in self._changes:
+            uids, attributes = (change.series, change.instance), change.old_attributes
+            listed |= self._schema.instance_postings(sort_key, study, uids, attributes) if attributes else {}
         return Cleanup(
             keys.cleanup_row(self._version, self._rows.sort_key),
             self._rows.sort_key,
             removed,
             list(dict.fromkeys(deleted)),
+            list(listed),
             [blob for change in self._changes if (blob := _obsolete_blob(change))],
         )
 
@@ -222,6 +256,10 @@ class _Fold:
                 operations.append(Operation("delete", partition_key, row_key, etag=present.etag))
         operations += [Operation("delete", partition_key, keys.pending_row(change.id)) for change in self._changes]
         return operations
+
+
+def _differ(one: Summary, other: Summary) -> bool:
+    return one.plain() != other.plain() or one.schema != other.schema
 
 
 def _differing(values: Attributes, summary: Summary) -> Attributes:

@@ -57,7 +57,7 @@ class Hints:
     async def all(self) -> list[Hint]:
         """Every hint of the store."""
         partition_keys = keys.hint_partitions(self._shards)
-        found = await asyncio.gather(*(self._tables.range("hint", key, "", "\uffff") for key in partition_keys))
+        found = await asyncio.gather(*(self._tables.range("hint", key, "", keys.LAST) for key in partition_keys))
         return [self._hint(entity) for entities in found for entity in entities]
 
     async def drop(self, hint: Hint) -> None:

@@ -1,22 +1,23 @@
 """The row of an instance, live or deleted (storage §3: I rows)."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 
 from shared.dicom.identifiers import InstanceIdentifier
 from shared.index import keys
+from shared.index.changes import schema_in, schema_property
 from shared.index.documents import frame_properties, frames_in, metadata_in, metadata_properties
 from shared.index.summary import Source
-from shared.index.values import NewInstance, StoredInstance
+from shared.index.values import Attributes, NewInstance, StoredInstance
 from shared.storage.ports import Entity, Operation, Value
 
-STATE_COLUMNS = ("live", "v", "blob", "bid", "dead", "refused")
+STATE_COLUMNS = ("live", "v", "blob", "bid", "dead", "refused", "attrs", "schema")
 SOURCE_COLUMNS = ("live", "v", "index")
 BLOB_COLUMNS = ("live", "v", "blob")
-DESCRIPTION_COLUMNS = ("live", "v", "blob", "length", "syntax", "sop_class", "frames", "frame_count", "attrs")
+DESCRIPTION_COLUMNS = ("live", "v", "blob", "length", "syntax", "sop_class", "frames", "frame_count", "attrs", "schema")
 
 _REMEMBERED = 400
 """Obsolete uploads that a row remembers; their events come within two days."""
@@ -37,6 +38,8 @@ class InstanceState:
     """Uploads that were deleted or replaced: the id if the blob's name follows from it, else the blob's name."""
     refused: Sequence[str]
     """Uploads that were answered ALREADY_STORED: they never become the instance, and their blobs may be removed."""
+    attributes: Attributes = field(default_factory=dict)
+    """The instance-level attributes of the index, if it is live."""
 
     def remembers(self, blob: str) -> bool:
         """Whether `blob` was this instance and is no longer."""
@@ -75,6 +78,7 @@ def state_in(entity: Entity) -> InstanceState:
         properties["bid"],
         orjson.loads(properties["dead"]),
         orjson.loads(properties["refused"]),
+        orjson.loads(properties["attrs"]) if properties["live"] else {},
     )
 
 
@@ -93,10 +97,18 @@ def live_properties(entry: NewInstance, version: int, before: InstanceState | No
         "length": entry.length,
         "syntax": entry.transfer_syntax_uid,
         "sop_class": entry.sop_class_uid,
-        "index": orjson.dumps((entry.study, entry.series)),
-        "attrs": orjson.dumps(entry.instance).decode(),
+        **attribute_properties(entry.study, entry.series, entry.instance, entry.schema),
         **frame_properties(entry.frames, entry.frames_in_blob),
         **metadata_properties(entry.metadata),
+    }
+
+
+def attribute_properties(study: Attributes, series: Attributes, instance: Attributes, schema: int) -> dict[str, Value]:
+    """What the row of a live instance says of its attributes, by the schema of that number."""
+    return {
+        "index": orjson.dumps((study, series)),
+        "attrs": orjson.dumps(instance).decode(),
+        **schema_property(schema),
     }
 
 
@@ -148,4 +160,5 @@ def stored_instance_in(study: str, entity: Entity) -> StoredInstance | None:
         keys.newest_first(properties["v"]),
         properties.get("frame_count", 0),
         orjson.loads(properties["attrs"]),
+        schema_in(entity),
     )

@@ -20,6 +20,7 @@ from shared.index.fold import Folder
 from shared.index.hints import Hints
 from shared.index.keys import StudyPlace
 from shared.index.read_your_writes import make_visible
+from shared.index.schema import IndexSchema, Schemas
 from shared.index.values import CommitOutcome, NewInstance
 from shared.storage.optimistic import RetryBudget
 from shared.storage.ports import TableStore
@@ -27,6 +28,9 @@ from shared.storage.ports import TableStore
 type OnChange = Callable[[Sequence[str]], None]
 """Told after a commit or delete which studies have changed (S-6), by `StudyPlace.name`. Its failure is logged and
 changes nothing: a wake-up carries no truth."""
+
+_UNDECIDED = (CommitOutcome.UNAVAILABLE, CommitOutcome.OUTDATED)
+"""What becomes of an instance is what becomes of those that repeat it."""
 
 _BATCH_BYTES = 3_500_000
 _ROW_BYTES = 8_000
@@ -43,17 +47,29 @@ class InstanceIndex:
     """
 
     def __init__(
-        self, tables: TableStore, clock: HybridClock, *, shards: int, on_change: OnChange | None = None
+        self,
+        tables: TableStore,
+        clock: HybridClock,
+        schemas: Schemas,
+        *,
+        shards: int,
+        on_change: OnChange | None = None,
     ) -> None:
         self._tables = tables
         self._clock = clock
+        self._schemas = schemas
         self._shards = shards
         self._on_change = on_change
         self._hints = Hints(tables, clock, shards=shards)
-        self._folder = Folder(tables, clock)
+        self._folder = Folder(tables, clock, schemas)
         self._sort_keys = SortKeys()
-        self._committer = Committer(tables, clock, self._hints, self._sort_keys)
-        self._deleter = Deleter(tables, clock, self._hints, self._folder)
+        self._committer = Committer(tables, clock, self._hints, self._sort_keys, schemas)
+        self._deleter = Deleter(tables, clock, self._hints, self._folder, schemas)
+
+    @property
+    def schema(self) -> IndexSchema:
+        """The schema by which the attributes of new instances are to be taken."""
+        return self._schemas.known
 
     async def commit(
         self, partition: Partition, entries: Sequence[NewInstance], *, late: bool = False
@@ -63,13 +79,13 @@ class InstanceIndex:
         `late`: they may well be known already, refused or deleted, as those of a blob's event are; nothing is written
         before that is looked up, so that such an event leaves no posting behind.
         Of an instance that occurs twice the first one counts, the others are ALREADY_STORED (STOW-40), or UNAVAILABLE
-        with it. When this returns, every query finds what is STORED, whatever became of the others.
+        or OUTDATED with it. When this returns, every query finds what is STORED, whatever became of the others.
         """
         first: dict[InstanceIdentifier, NewInstance] = {}
         for entry in entries:
             first.setdefault(entry.identifier, entry)
         outcomes = await self._commit(partition, list(first.values()), late=late)
-        decided = [entry for entry in entries if outcomes[entry.identifier] is not CommitOutcome.UNAVAILABLE]
+        decided = [entry for entry in entries if outcomes[entry.identifier] not in _UNDECIDED]
         repeated = [entry for entry in decided if first[entry.identifier] is not entry]
         # rule: of a repeated instance the first one counts
         others = await self.commit(partition, [replace(entry, replace=False) for entry in repeated]) if repeated else []
@@ -159,7 +175,7 @@ class InstanceIndex:
 
         async def show() -> None:
             # rule: a store answers only when it is visible
-            sort_key = await make_visible(self._tables, self._folder, place, changes, is_new=is_new)
+            sort_key = await make_visible(self._tables, self._folder, self._schemas, place, changes, is_new=is_new)
             self._sort_keys.put(place, sort_key) if sort_key else self._sort_keys.forget(place)
 
         try:

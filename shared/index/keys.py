@@ -1,22 +1,27 @@
 """Partition keys, row keys and blob names (storage §2 to §4). Pure.
 
 `!` separates the parts of a key. Text in a key is escaped so that it holds neither `!` nor what sorts before it:
-`[tag!value!, tag!value")` is the range of a value, `[tag!prefix, tag!prefix\uffff)` that of a prefix.
+`[tag!value!, tag!value")` is the range of a value, `[tag!prefix, tag!prefix` + LAST`)` that of a prefix. The keys of
+postings are made and read in `postings`.
 """
 
 import random
 import re
 import struct
 from dataclasses import dataclass
+from enum import StrEnum
 from hashlib import sha1
+from typing import NamedTuple
 
-from shared.dicom import person_names
 from shared.dicom.identifiers import InstanceIdentifier
 
 DEFAULT_NAMESPACE = "0"
 
 VALUE_UNITS = 180
 """Longest text in a key, in UTF-16 units; a text that was cut finds more than was asked for, never less."""
+
+LAST = "\ud7ff"
+"""Greater than every character of a key: `escape` leaves none above it, and none is assigned to it."""
 
 HINT_PARTITIONS = 4
 
@@ -59,14 +64,14 @@ def study_partition(namespace: str, study: str) -> str:
     return f"{_digest(f'{namespace}!{study}')[:4]}{namespace}!{study}"
 
 
-def shard_of(namespace: str, study: str, shards: int) -> int:
-    """The shard of the search index that holds a study's postings."""
-    return int(_digest(f"{namespace}!{study}")[:4], 16) % shards
-
-
 def posting_partition(shard: int, namespace: str) -> str:
     """The partition key of the postings of one shard and data partition."""
     return f"{shard:02x}!{namespace}"
+
+
+def namespace_of(posting_partition: str) -> str:
+    """The data partition in the partition key of postings."""
+    return posting_partition.partition("!")[2]
 
 
 def hint_partitions(shards: int) -> list[str]:
@@ -82,17 +87,64 @@ def named_place(name: str, shards: int) -> StudyPlace:
 
 # ------------------------------------------------------------------------------------------------- study partition
 
-ANCHOR = "A"
-SUMMARY = "B"
-VISIBLE = ("A", "E")
+
+class RowKind(StrEnum):
+    """The rows of a study, by the first letter of their keys (storage §3). Their order is that of the letters."""
+
+    ANCHOR = "A"
+    SUMMARY = "B"
+    SERIES = "C"
+    PENDING = "D"
+    """A committed change that is not folded yet."""
+    FOLDED = "E"
+    """A folded change that is not in the change feed yet."""
+    CLEANUP = "G"
+    """What is left to remove after a fold."""
+    INSTANCE = "I"
+    """An instance, live or deleted."""
+
+
+ANCHOR = RowKind.ANCHOR.value
+SUMMARY = RowKind.SUMMARY.value
+TOTALS = (ANCHOR, RowKind.SERIES.value)
+"""The anchor and the summary."""
+VISIBLE = (ANCHOR, RowKind.FOLDED.value)
 """The rows that a reader takes: anchor, summary, series, pending changes."""
-UNLOGGED_TOO = ("A", "F")
+UNLOGGED_TOO = (ANCHOR, "F")
 """The same, and the changes that are folded but not in the change feed."""
-FOLDED = ("E", "F")
-CLEANUP = ("G", "H")
-UNFINISHED = ("D", "H")
+SERIES = ("C!", 'C"')
+FOLDED = (RowKind.FOLDED.value, "F")
+CLEANUP = (RowKind.CLEANUP.value, "H")
+UNFINISHED = (RowKind.PENDING.value, "H")
 """Changes and clean-up: what the sequencer takes."""
 INSTANCES = ("I!", 'I"')
+
+
+class ChangeId(NamedTuple):
+    """What orders changes and names them, as text `{version:016x}!{digest}`."""
+
+    version: int
+    digest: str
+    """Stands for the instance inside its study."""
+
+    @staticmethod
+    def parse(text: str) -> "ChangeId":
+        """The id in its text."""
+        version, _, digest = text.partition("!")
+        return ChangeId(int(version, 16), digest)
+
+    def __str__(self) -> str:
+        return f"{self.version:016x}!{self.digest}"
+
+
+def kind_of(row_key: str) -> RowKind:
+    """Which of the rows of a study it is."""
+    return RowKind(row_key[0])
+
+
+def tail_of(row_key: str) -> str:
+    """What follows the letter: the SeriesInstanceUID of the row of a series, the id of a pending or folded change."""
+    return row_key[2:]
 
 
 def series_row(series: str) -> str:
@@ -126,7 +178,8 @@ def instance_range(series: str | None, sop_instance: str | None) -> tuple[str, s
         return INSTANCES
     if sop_instance is None:
         return f"I!{series}!", f'I!{series}"'
-    return f"I!{series}!{sop_instance}", f"I!{series}!{sop_instance} "
+    row_key = instance_row(series, sop_instance)
+    return row_key, after_instance(row_key)
 
 
 def instance_of(row_key: str) -> tuple[str, str]:
@@ -135,14 +188,30 @@ def instance_of(row_key: str) -> tuple[str, str]:
     return series, sop_instance
 
 
+def after_instance(row_key: str) -> str:
+    """The end of the range of one instance row, and of a range that ends with it."""
+    return f"{row_key} "
+
+
 def change_id(version: int, series: str, sop_instance: str) -> str:
-    """What orders changes and names them: the version, then the instance."""
-    return f"{version:016x}!{instance_digest(series, sop_instance)}"
+    """The text of the ChangeId of a change of an instance."""
+    return str(ChangeId(version, instance_digest(series, sop_instance)))
+
+
+def joined_uids(series: str, sop_instance: str) -> str:
+    """An instance of a study as text."""
+    return f"{series}!{sop_instance}"
+
+
+def split_uids(text: str) -> tuple[str, str]:
+    """Series and SOP Instance UID in what `joined_uids` made; empty ones if it is empty."""
+    series, _, sop_instance = text.partition("!")
+    return series, sop_instance
 
 
 def instance_digest(series: str, sop_instance: str) -> str:
     """8 hex digits for an instance inside its study."""
-    return _digest(f"{series}!{sop_instance}")[:8]
+    return _digest(joined_uids(series, sop_instance))[:8]
 
 
 def uid_digest(uid: str) -> str:
@@ -162,7 +231,7 @@ def newest_first(version: int) -> str:
 
 # ------------------------------------------------------------------------------------------------------------ text
 
-_UNFIT = re.compile("[\x00-\x20/\\\\#?%'~!\x7f-\x9f\ud800-\U0010ffff]")
+_UNFIT = re.compile("[\x00-\x20/\\\\#?%'~!\x7f-\x9f\ud7ff-\U0010ffff]")
 
 
 def _escaped(match: re.Match[str]) -> str:
@@ -180,11 +249,6 @@ def escape(text: str) -> str:
 def encode(text: str) -> str:
     """Text in a key: padding and case do not count."""
     return escape(text.strip(" \0").casefold())
-
-
-def encode_name(text: str) -> str:
-    """A part of a person's name in a key: padding, case and accents do not count."""
-    return escape(person_names.fold(text.strip(" \0")))
 
 
 def encode_number(value: float) -> str:

@@ -104,7 +104,7 @@ class InstanceLookup:
             "dicom",
             keys.study_partition(namespace, study),
             row_keys[0],
-            f"{row_keys[-1]} ",
+            keys.after_instance(row_keys[-1]),
             top=min(_SPARE * len(members), 1000),
             select=None if metadata else DESCRIPTION_COLUMNS,
         )
@@ -124,7 +124,9 @@ class InstanceLookup:
         page = await self._tables.page("dicom", partition_key, low, high, select=select)
         entities = list(page.entities)
         if page.next_row_key is not None:
-            entities += await self._rest(partition_key, (page.next_row_key, high), select, whole=low == "I!")
+            entities += await self._rest(
+                partition_key, (page.next_row_key, high), select, whole=scope.series_instance_uid is None
+            )
         found = [instance for entity in entities if (instance := stored_instance_in(study, entity))]
         return sorted(found, key=lambda instance: instance.sort_key)
 
@@ -159,8 +161,9 @@ class InstanceLookup:
         low, high = bounds
         cuts: list[str] = []
         if whole:
-            series = await self._tables.range("dicom", partition_key, "C!", 'C"', select=("n",))
-            cuts = [cut for entity in series if low < (cut := f"I!{entity.row_key[2:]}!") < high]
+            series = await self._tables.range("dicom", partition_key, *keys.SERIES, select=("n",))
+            starts = (keys.instance_range(keys.tail_of(entity.row_key), None)[0] for entity in series)
+            cuts = [cut for cut in starts if low < cut < high]
         ends = [low, *cuts, high]
         slots = asyncio.Semaphore(_PARALLEL_RANGES)
 
@@ -183,6 +186,7 @@ def _view(place: StudyPlace, rows: StudyRows, tally: Tally) -> StudyView | None:
             summary.plain(),
             _newest(study, summary),
             keys.newest_first(summary.created),
+            summary.schema,
         )
         for uid, summary in tally.series.items()
         if summary.count > 0
@@ -197,10 +201,10 @@ def _view(place: StudyPlace, rows: StudyRows, tally: Tally) -> StudyView | None:
         _newest(study, tally.study),
         rows.sort_key,
         datetime.fromtimestamp(int(expires) / 1000, UTC) if expires != "0" else None,
+        tally.study.schema,
     )
 
 
 def _newest(study: str, summary: Summary) -> InstanceIdentifier:
-    value, _ = summary.attributes.get(NEWEST, ("!", ""))
-    series, _, instance = value.partition("!")
-    return InstanceIdentifier(study, series, instance)
+    value, _ = summary.attributes.get(NEWEST, ("", ""))
+    return InstanceIdentifier(study, *keys.split_uids(value))

@@ -1,4 +1,4 @@
-"""What the search index holds: the indexed attributes and their postings (storage §6.1; dicomweb §8.3, D-29). Pure.
+"""Rows of the search index: their keys, and the values in them (storage §6.1). Pure.
 
 A posting is a row `code!value!sk[!s16[!i16]]` whose properties name the study, series and instance. `sk` is the study's
 sort key, so one list is newest study first; `s16` and `i16` stand for the series and the instance. Values are encoded:
@@ -17,110 +17,75 @@ hit is verified on the study's own rows.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from hashlib import sha1
-from typing import Literal
 
 import orjson
 
 from shared.dicom import person_names
 from shared.index import keys
+from shared.index.indexed_attributes import IndexedAttribute
 from shared.index.values import Attributes
 from shared.storage.ports import Entity, Value
-
-type Level = Literal["study", "series", "instance"]
-
-STUDY_INSTANCE_UID = "0020000D"
-SERIES_INSTANCE_UID = "0020000E"
-SOP_INSTANCE_UID = "00080018"
-SOP_CLASS_UID = "00080016"
-PATIENT_ID = "00100020"
-MODALITY = "00080060"
-MODALITIES_IN_STUDY = "00080061"
-SCHEDULED_PROCEDURE_STEP_ID = "00400275.00400009"
-REQUESTED_PROCEDURE_ID = "00400275.00401001"
 
 ALL_STUDIES = "a"
 """The code of the list of all studies."""
 
+type Postings = dict[str, Mapping[str, Value]]
+"""Row key to properties."""
 
-@dataclass(frozen=True, slots=True)
-class IndexedAttribute:
-    """An attribute that the rows of the index carry."""
+# --------------------------------------------------------------------------------------------------------------- keys
 
-    key: str
-    """Tag, or tags joined by a dot, as in `AttributePath.key`."""
-    vr: str
-    level: Level
-    codes: tuple[str, ...] = ()
-    """The lists that hold its values; none: compared on the rows only."""
-    searchable: bool = True
-    """False: carried because searches return it."""
+type Range = tuple[str, str]
+"""Row keys from the first, without the second."""
 
 
-def _table(*attributes: IndexedAttribute) -> Mapping[str, IndexedAttribute]:
-    return {attribute.key: attribute for attribute in attributes}
+def value_range(code: str, value: str) -> Range:
+    """The rows of one value (encoded), newest study first."""
+    return f"{code}!{value}!", f'{code}!{value}"'
 
 
-INDEXED: Mapping[str, IndexedAttribute] = _table(
-    IndexedAttribute(STUDY_INSTANCE_UID, "UI", "study"),
-    IndexedAttribute("00080020", "DA", "study", ("sd",)),
-    IndexedAttribute("00080030", "TM", "study", ("st",)),
-    IndexedAttribute("00080050", "SH", "study", ("an",)),
-    IndexedAttribute(MODALITIES_IN_STUDY, "CS", "study", ("mo",)),
-    IndexedAttribute("00080090", "PN", "study", ("rn", "rt", "re")),
-    IndexedAttribute("00081030", "LO", "study", ("ds",)),
-    IndexedAttribute("00100010", "PN", "study", ("pn", "pt", "pe")),
-    IndexedAttribute(PATIENT_ID, "LO", "study", ("pi",)),
-    IndexedAttribute("00100030", "DA", "study", ("bd",)),
-    IndexedAttribute("00200010", "SH", "study", ("si",)),
-    IndexedAttribute(SERIES_INSTANCE_UID, "UI", "series", ("su",)),
-    IndexedAttribute(MODALITY, "CS", "series", ("mo",)),
-    IndexedAttribute("00081090", "LO", "series", ("mm",)),
-    IndexedAttribute("00200011", "IS", "series", ("sn",)),
-    IndexedAttribute("00400244", "DA", "series", ("pd",)),
-    IndexedAttribute("00400245", "TM", "series", ("pm",)),
-    IndexedAttribute(SCHEDULED_PROCEDURE_STEP_ID, "SH", "series", ("ps",)),
-    IndexedAttribute(REQUESTED_PROCEDURE_ID, "SH", "series", ("rp",)),
-    IndexedAttribute(SOP_INSTANCE_UID, "UI", "instance", ("iu",)),
-    IndexedAttribute(SOP_CLASS_UID, "UI", "instance"),
-    IndexedAttribute("00200013", "IS", "instance"),
-    # Carried, so that the default and the `all` results need no metadata (dicomweb §8.5).
-    IndexedAttribute("00080056", "CS", "study", searchable=False),
-    IndexedAttribute("00080201", "SH", "study", searchable=False),
-    IndexedAttribute("00081060", "PN", "study", searchable=False),
-    IndexedAttribute("00081080", "LO", "study", searchable=False),
-    IndexedAttribute("00100040", "CS", "study", searchable=False),
-    IndexedAttribute("00101010", "AS", "study", searchable=False),
-    IndexedAttribute("00101020", "DS", "study", searchable=False),
-    IndexedAttribute("00101030", "DS", "study", searchable=False),
-    IndexedAttribute("00102180", "SH", "study", searchable=False),
-    IndexedAttribute("001021B0", "LT", "study", searchable=False),
-    IndexedAttribute("00080021", "DA", "series", searchable=False),
-    IndexedAttribute("00080031", "TM", "series", searchable=False),
-    IndexedAttribute("0008103E", "LO", "series", searchable=False),
-    IndexedAttribute("00200060", "CS", "series", searchable=False),
-)
-"""Every attribute of the index, by key."""
-
-SHARED_KEYS = ("00080005", "00080201")
-"""Carried by rows of both levels, study and series: each level returns its own value."""
-
-IDENTITY = frozenset({STUDY_INSTANCE_UID, SERIES_INSTANCE_UID, SOP_INSTANCE_UID, SOP_CLASS_UID, MODALITIES_IN_STUDY})
-"""Known from the rows themselves or derived; never among the attributes of a row."""
+def prefix_range(code: str, value: str) -> Range:
+    """The rows of all values that begin with `value` (encoded), by value, then newest study first."""
+    return f"{code}!{value}", f"{code}!{value}{keys.LAST}"
 
 
-def _carried(level: Level) -> tuple[str, ...]:
-    own = [key for key, attribute in INDEXED.items() if attribute.level == level and key not in IDENTITY]
-    return tuple(dict.fromkeys(own if level == "instance" else [*own, *SHARED_KEYS]))
+def values_range(code: str, first: str, last: str) -> Range:
+    """The rows of all values from `first` to `last` (encoded), by value, then newest study first."""
+    return f"{code}!{first}", value_range(code, last)[1]
 
 
-CARRIED: Mapping[Level, tuple[str, ...]] = {level: _carried(level) for level in ("study", "series", "instance")}
-"""Level to the keys that `StudyView.attributes`, `SeriesView.attributes` and `StoredInstance.attributes` may hold."""
+def listed_range(sort_key: str) -> Range:
+    """The rows of a study in the list of all studies."""
+    return f"{ALL_STUDIES}!!{sort_key}!", f'{ALL_STUDIES}!!{sort_key}"'
 
-# ------------------------------------------------------------------------------------------------------------ reading
+
+def seek(code: str, value: str, sort_key: str) -> str:
+    """Where the rows of `value` start that are not newer than `sort_key`."""
+    return f"{code}!{value}!{sort_key}"
+
+
+def after(sort_key: str) -> str:
+    """Greater than all keys of the study with that sort key, less than those of all older ones."""
+    return f"{sort_key}~"
+
+
+def sort_key_of(row_key: str) -> str:
+    """The study's sort key in the key of a posting."""
+    return row_key.split("!", 3)[2]
+
+
+def value_of(row_key: str) -> tuple[str, str]:
+    """Code and value (encoded) of a posting."""
+    code, value, _ = row_key.split("!", 2)
+    return code, value
+
+
+def is_listed(row_key: str) -> bool:
+    """Whether it is a row of the list of all studies."""
+    return row_key.startswith(f"{ALL_STUDIES}!")
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,50 +103,34 @@ class Posting:
     sop_instance_uid: str | None = None
     attributes: Attributes | None = None
     """List `a` alone: the study's searchable attributes at the time."""
+    schema: int = 1
+    """List `a` alone: the number of the schema that `attributes` are complete for."""
+
+    @staticmethod
+    def parse(entity: Entity) -> "Posting":
+        """The posting in a row of `idx` or `idxi`."""
+        code, value, sort_key, *_ = entity.row_key.split("!")
+        properties = entity.properties
+        series, sop_instance = properties.get("series"), properties.get("instance")
+        carried, schema = properties.get("attributes"), properties.get("schema")
+        return Posting(
+            entity.row_key,
+            code,
+            value,
+            sort_key,
+            str(properties["study"]),
+            None if series is None else str(series),
+            None if sop_instance is None else str(sop_instance),
+            orjson.loads(carried) if isinstance(carried, bytes) else None,
+            schema if isinstance(schema, int) else 1,
+        )
 
 
-def parse_posting(entity: Entity) -> Posting:
-    """The posting in a row of `idx` or `idxi`."""
-    code, value, sort_key, *_ = entity.row_key.split("!")
-    properties = entity.properties
-    series, sop_instance = properties.get("series"), properties.get("instance")
-    carried = properties.get("attributes")
-    return Posting(
-        entity.row_key,
-        code,
-        value,
-        sort_key,
-        str(properties["study"]),
-        None if series is None else str(series),
-        None if sop_instance is None else str(sop_instance),
-        orjson.loads(carried) if isinstance(carried, bytes) else None,
-    )
-
-
-def equality_range(code: str, value: str) -> tuple[str, str]:
-    """The rows of one value (encoded), newest study first."""
-    return f"{code}!{value}!", f'{code}!{value}"'
-
-
-def prefix_range(code: str, value: str) -> tuple[str, str]:
-    """The rows of all values that begin with `value` (encoded), by value, then newest study first."""
-    return f"{code}!{value}", f"{code}!{value}\uffff"
-
-
-def listed_range(sort_key: str) -> tuple[str, str]:
-    """The rows of a study in the list of all studies."""
-    return f"{ALL_STUDIES}!!{sort_key}!", f'{ALL_STUDIES}!!{sort_key}"'
-
-
-def seek(code: str, value: str, sort_key: str) -> str:
-    """Where the rows of `value` start that are not newer than `sort_key`."""
-    return f"{code}!{value}!{sort_key}"
-
-
-# ------------------------------------------------------------------------------------------------------------ values
+# ------------------------------------------------------------------------------------------------------------- values
 
 _TIME = re.compile(r"(\d\d)(\d\d)?(\d\d)?(?:\.(\d{1,6}))?", re.ASCII)
-_NUMBERS = frozenset({"DS", "FD", "FL", "IS", "SL", "SS", "UL", "US"})
+NUMBERS = frozenset({"DS", "FD", "FL", "IS", "SL", "SS", "UL", "US"})
+"""The VRs whose values are numbers."""
 
 
 def posting_values(attribute: IndexedAttribute, text: str) -> list[str]:
@@ -199,7 +148,7 @@ def _values(vr: str, text: str) -> Iterable[str]:
         return (f"d{text}", f"m{text[:6]}", f"y{text[:4]}", f"x{text[:3]}") if is_date(text) else ()
     if vr == "TM":
         return time_values(text)
-    if vr in _NUMBERS:
+    if vr in NUMBERS:
         try:
             return (keys.encode_number(float(text)),)
         except ValueError:
@@ -241,53 +190,29 @@ def _name_values(codes: tuple[str, ...], text: str) -> list[str]:
     )
 
 
-# ----------------------------------------------------------------------------------------------------------- writing
-
-type Postings = dict[str, Mapping[str, Value]]
-"""Row key to properties."""
+# --------------------------------------------------------------------------------------------------------------- rows
 
 
-def study_postings(sort_key: str, study: str, attributes: Attributes) -> Postings:
-    """The study-level postings that these attributes imply, the row of list `a` included."""
-    carried = orjson.dumps(
-        {key: text for key, text in attributes.items() if (known := INDEXED.get(key)) and known.searchable},
-        option=orjson.OPT_SORT_KEYS,
-    )
+def value_postings(attribute: IndexedAttribute, text: str, tail: str, properties: Mapping[str, Value]) -> Postings:
+    """The postings of a value of an attribute; `tail` is what follows `code!value` in their keys."""
+    return {f"{value}!{tail}": properties for value in posting_values(attribute, text)}
+
+
+def uid_posting(code: str, uid: str, tail: str, properties: Mapping[str, Value]) -> Postings:
+    """The posting of a series or an instance by its own UID."""
+    return {f"{code}!{keys.encode(uid)}!{tail}": properties}
+
+
+def listed_posting(sort_key: str, study: str, attributes: Attributes, schema: int) -> Postings:
+    """The row of a study in the list of all studies; `attributes` are complete for the schema of that number."""
+    carried = orjson.dumps(attributes, option=orjson.OPT_SORT_KEYS)
     digest = sha1(carried, usedforsecurity=False).hexdigest()[:8]
-    rows = study_value_postings(sort_key, study, attributes)
-    rows[f"{ALL_STUDIES}!!{sort_key}!{digest}"] = {"study": study, "attributes": carried}
-    return rows
+    properties: dict[str, Value] = {"study": study, "attributes": carried}
+    if schema > 1:
+        properties["schema"] = schema
+    return {f"{ALL_STUDIES}!!{sort_key}!{digest}": properties}
 
 
-def study_value_postings(sort_key: str, study: str, attributes: Attributes) -> Postings:
-    """The postings of these values of a study."""
-    return _value_postings("study", f"!{sort_key}", {"study": study}, attributes)
-
-
-def series_postings(sort_key: str, study: str, series: str, attributes: Attributes) -> Postings:
-    """The series-level postings that these attributes imply, that of the series' UID included."""
-    rows = series_value_postings(sort_key, study, series, attributes)
-    row_key = f"su!{keys.encode(series)}!{sort_key}!{keys.uid_digest(series)}"
-    rows[row_key] = {"study": study, "series": series}
-    return rows
-
-
-def series_value_postings(sort_key: str, study: str, series: str, attributes: Attributes) -> Postings:
-    """The postings of these values of a series."""
-    tail = f"!{sort_key}!{keys.uid_digest(series)}"
-    return _value_postings("series", tail, {"study": study, "series": series}, attributes)
-
-
-def _value_postings(level: Level, tail: str, properties: Mapping[str, Value], attributes: Attributes) -> Postings:
-    return {
-        f"{value}{tail}": properties
-        for key, text in attributes.items()
-        if (attribute := INDEXED.get(key)) and attribute.level == level
-        for value in posting_values(attribute, text)
-    }
-
-
-def instance_postings(sort_key: str, study: str, series: str, sop_instance: str) -> Postings:
-    """The instance-level postings of an instance."""
-    row_key = f"iu!{keys.encode(sop_instance)}!{sort_key}!{keys.uid_digest(series)}!{keys.uid_digest(sop_instance)}"
-    return {row_key: {"study": study, "series": series, "instance": sop_instance}}
+def tail(sort_key: str, uids: Sequence[str] = ()) -> str:
+    """What follows `code!value` in the keys of the postings of a study, a series or an instance."""
+    return "!".join((sort_key, *map(keys.uid_digest, uids)))

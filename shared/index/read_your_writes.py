@@ -8,8 +8,9 @@ import orjson
 from shared.index import keys
 from shared.index.changes import Change
 from shared.index.fold import FOLDED_AT_ONCE, Folder, post
-from shared.index.keys import StudyPlace
-from shared.index.postings import Postings, instance_postings
+from shared.index.keys import RowKind, StudyPlace
+from shared.index.postings import Postings
+from shared.index.schema import IndexSchema, Schemas
 from shared.index.study_rows import StudyRows, read_study
 from shared.index.summary import EXPIRES, PSEUDO
 from shared.index.values import Attributes
@@ -39,7 +40,8 @@ class _Seen:
         self.pending.add(change_id)
         self.instances += delta
         if operation == "delete":
-            self.deletions[change_id[17:]] = max(change_id, self.deletions.get(change_id[17:], ""))
+            digest = keys.ChangeId.parse(change_id).digest
+            self.deletions[digest] = max(change_id, self.deletions.get(digest, ""))
 
     def add_row(self, entity: Entity) -> None:
         """Note the summary, or that of a series; other rows have no attributes."""
@@ -59,10 +61,13 @@ class _Seen:
     def takes_back(self) -> bool:
         """Whether something that the rows show is about to be taken back: its source is deleted (S-1)."""
         return any(
-            key != EXPIRES and self.deletions.get(source[17:], "") > source
+            key != EXPIRES and self._is_deleted(source)
             for row in self.rows.values()
             for key, (_, source) in row.items()
         )
+
+    def _is_deleted(self, source: str) -> bool:
+        return self.deletions.get(keys.ChangeId.parse(source).digest, "") > source
 
     def _shows(self, change: Change) -> bool:
         """Whether the folded rows show the attributes of a change, or later ones that will not be taken back."""
@@ -81,14 +86,20 @@ class _Seen:
             return False
         value, source = present
         # rule: a value about to be taken back does not count as shown
-        if self.deletions.get(source[17:], "") > source:
+        if self._is_deleted(source):
             return False
         # rule: a store looks for its values in the summary
         return value == text or not text or (bool(value) and source > change_id)
 
 
 async def make_visible(
-    tables: TableStore, folder: Folder, place: StudyPlace, changes: Sequence[Change], *, is_new: bool
+    tables: TableStore,
+    folder: Folder,
+    schemas: Schemas,
+    place: StudyPlace,
+    changes: Sequence[Change],
+    *,
+    is_new: bool,
 ) -> str:
     """Return when every query finds what the committed `changes` of a study brought; the study's sort key.
 
@@ -107,7 +118,7 @@ async def make_visible(
             return ""  # deleted and cleaned up meanwhile
         if seen.sort_key != posted_under:
             # rule: instances that were there before are posted after their commit
-            await _post_instances(tables, place, seen.sort_key, changes)
+            await _post_instances(tables, schemas.known, place, seen.sort_key, changes)
             posted_under = seen.sort_key
         waiting = seen.not_shown(waiting)
         # rule: many pending changes are folded
@@ -148,8 +159,8 @@ async def _look(tables: TableStore, place: StudyPlace) -> _Seen:
         row_key, properties = entity.row_key, entity.properties
         if row_key == keys.ANCHOR:
             seen.sort_key = str(properties["sk"])
-        elif row_key.startswith("D!"):
-            seen.add_pending(row_key[2:], properties["op"], int(properties["dn"]))
+        elif keys.kind_of(row_key) is RowKind.PENDING:
+            seen.add_pending(keys.tail_of(row_key), properties["op"], int(properties["dn"]))
         else:
             seen.add_row(entity)
     return seen
@@ -166,10 +177,13 @@ def _seen_in(rows: StudyRows) -> _Seen:
     return seen
 
 
-async def _post_instances(tables: TableStore, place: StudyPlace, sort_key: str, changes: Sequence[Change]) -> None:
+async def _post_instances(
+    tables: TableStore, schema: IndexSchema, place: StudyPlace, sort_key: str, changes: Sequence[Change]
+) -> None:
     """Post the instances that were not posted before their commit, or for another incarnation of the study."""
     rows: Postings = {}
     for change in changes:
         if change.posted != sort_key:
-            rows |= instance_postings(sort_key, place.study_instance_uid, change.series, change.instance)
+            uids = (change.series, change.instance)
+            rows |= schema.instance_postings(sort_key, place.study_instance_uid, uids, change.instance_attributes)
     await post(tables, place, "idxi", rows)

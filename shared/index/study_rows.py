@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from shared.index import keys
 from shared.index.changes import Change, change_in
 from shared.index.instance_rows import SOURCE_COLUMNS, source_in
-from shared.index.keys import StudyPlace
+from shared.index.keys import RowKind, StudyPlace
 from shared.index.summary import Source, Tally, summary_in
 from shared.storage.ports import Entity, TableStore
 
@@ -63,7 +63,7 @@ async def read_study(tables: TableStore, place: StudyPlace, *, folded: bool = Fa
 
 async def _is_unchanged(tables: TableStore, place: StudyPlace, rows: StudyRows) -> bool:
     """Every commit touches the anchor and every fold the summary: both unchanged, the pages fit together."""
-    now = await tables.range("dicom", place.partition_key, keys.ANCHOR, "C", select=("n",))
+    now = await tables.range("dicom", place.partition_key, *keys.TOTALS, select=("n",))
     before = [entity.etag for entity in (rows.anchor, rows.summary) if entity]
     return [entity.etag for entity in now] == before
 
@@ -73,16 +73,16 @@ def _rows(pages: Sequence[Sequence[Entity]]) -> StudyRows:
     for page in pages:
         changes = []
         for entity in page:
-            kind = entity.row_key[0]
-            if kind == "D":
+            kind = keys.kind_of(entity.row_key)
+            if kind is RowKind.PENDING:
                 changes.append(change_in(entity))
-            elif kind == "E":
-                rows.folded.append(entity.row_key[2:])
-            elif kind == "C":
-                rows.series[entity.row_key[2:]] = entity
-            elif entity.row_key == keys.ANCHOR:
+            elif kind is RowKind.FOLDED:
+                rows.folded.append(keys.tail_of(entity.row_key))
+            elif kind is RowKind.SERIES:
+                rows.series[keys.tail_of(entity.row_key)] = entity
+            elif kind is RowKind.ANCHOR:
                 rows.anchor = entity
-            elif entity.row_key == keys.SUMMARY:
+            elif kind is RowKind.SUMMARY:
                 rows.summary = entity
         rows.pending += changes
         if not rows.foldable:

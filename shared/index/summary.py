@@ -9,7 +9,9 @@ from typing import Any
 
 import orjson
 
-from shared.index.changes import Change
+from shared.index import keys
+from shared.index.changes import Change, schema_in, schema_property
+from shared.index.indexed_attributes import UNREGISTERED
 from shared.index.values import Attributes
 from shared.storage.ports import Entity, Value
 
@@ -31,6 +33,8 @@ class Summary:
     created: int = 0
     """The version that created it (series alone; a study has its anchor)."""
     attributes: dict[str, tuple[str, str]] = field(default_factory=dict)
+    schema: int = UNREGISTERED
+    """The lowest number of a schema that its values were taken by; UNREGISTERED while it has none."""
 
     def absorb(self, change_id: str, attributes: Attributes) -> None:
         """Take over the values that win against the present ones."""
@@ -44,7 +48,9 @@ class Summary:
 
     def properties(self) -> dict[str, Value]:
         """The properties of its row."""
-        return {"n": self.count, "created": self.created, "attrs": orjson.dumps(self.attributes)}
+        schema = 1 if self.schema == UNREGISTERED else self.schema
+        attributes = orjson.dumps(self.attributes)
+        return {"n": self.count, "created": self.created, "attrs": attributes, **schema_property(schema)}
 
 
 def summary_in(entity: Entity | None) -> Summary:
@@ -53,7 +59,7 @@ def summary_in(entity: Entity | None) -> Summary:
         return Summary()
     properties: Mapping[str, Any] = entity.properties
     attributes = {key: (text, change) for key, (text, change) in orjson.loads(properties["attrs"]).items()}
-    return Summary(properties["n"], properties["created"], attributes)
+    return Summary(properties["n"], properties["created"], attributes, schema_in(entity))
 
 
 def _wins(text: str, change_id: str, present: tuple[str, str] | None) -> bool:
@@ -97,7 +103,9 @@ class Tally:
         if change.operation == "delete":
             self.deletions[change.digest] = max(change.id, self.deletions.get(change.digest, ""))
             return
-        newest = {NEWEST: f"{change.series}!{change.instance}"}
+        self.study.schema = min(self.study.schema, change.schema)
+        series.schema = min(series.schema, change.schema)
+        newest = {NEWEST: keys.joined_uids(change.series, change.instance)}
         self.study.absorb(change.id, change.study_attributes)
         self.study.absorb(change.id, newest)
         series.absorb(change.id, change.series_attributes)
@@ -111,7 +119,7 @@ class Tally:
             key
             for key, (_, source) in summary.attributes.items()
             # rule: the last store decides the expiry, deleted or not
-            if key != EXPIRES and self.deletions.get(source[17:], "") > source
+            if key != EXPIRES and self.deletions.get(keys.ChangeId.parse(source).digest, "") > source
         ]
 
     def losing(self) -> list[str] | None:
@@ -125,7 +133,7 @@ class Tally:
         study_lost = self._forget(self.study)
         series_lost = {uid: self._forget(summary) for uid, summary in self.series.items()}
         for source in sources:
-            newest = {NEWEST: f"{source.series}!{source.instance}"}
+            newest = {NEWEST: keys.joined_uids(source.series, source.instance)}
             if study_lost:
                 self.study.absorb(source.id, _only(study_lost, {**source.study_attributes, **newest}))
             if lost := series_lost.get(source.series):
@@ -138,5 +146,5 @@ class Tally:
         return frozenset(lost)
 
 
-def _only(keys: frozenset[str], attributes: Attributes) -> Attributes:
-    return {key: text for key, text in attributes.items() if key in keys}
+def _only(wanted: frozenset[str], attributes: Attributes) -> Attributes:
+    return {key: text for key, text in attributes.items() if key in wanted}

@@ -38,6 +38,8 @@ class NewInstance:
     """When the study expires (EXP-1); None cancels."""
     frames_in_blob: int = 0
     """The number of frames when their table is kept in a blob beside the file, `{blob without .dcm}.off`; else 0."""
+    schema: int = 1
+    """The number of the schema that the attributes were taken by."""
     upload_id: str = ""
     """For a file dropped under a name of its own: an id in the form of ours, made of its creation time (storage §4).
     Empty: the blob's name holds it.
@@ -50,6 +52,8 @@ class CommitOutcome(Enum):
     STORED = auto()
     ALREADY_STORED = auto()
     """A live instance exists, or a newer upload has replaced it (45070)."""
+    OUTDATED = auto()
+    """Nothing was done: its attributes were taken by an older schema than that of the store."""
     DELETED = auto()
     """This very blob was stored and has been deleted or replaced since (a late event)."""
     BUSY = auto()
@@ -80,6 +84,8 @@ class StoredInstance:
     """As in NewInstance; `frames` is None then."""
     attributes: Attributes = field(default_factory=dict)
     """The instance-level attributes of the index."""
+    schema: int = 1
+    """The number of the schema that its row was written under: what came later, `attributes` do not tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +98,8 @@ class SeriesView:
     newest: InstanceIdentifier
     """The live instance of the series with the highest watermark."""
     sort_key: str
+    schema: int = 1
+    """As in StoredInstance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,3 +115,5 @@ class StudyView:
     """The live instance of the study with the highest watermark."""
     sort_key: str
     expires: datetime | None = None
+    schema: int = 1
+    """As in StoredInstance."""

@@ -20,6 +20,7 @@ from shared.index import documents, keys
 from shared.index.instances import InstanceIndex
 from shared.index.lookup import InstanceLookup
 from shared.index.values import CommitOutcome
+from shared.ingest.index_commit import commit_instances
 from shared.ingest.ingest_settings import IngestSettings
 from shared.ingest.instance_validation import KEPT_TEXT, Invalid, needs_strict_reading, validate
 from shared.ingest.part10_upload import HELD_BYTES_UNREADABLE, feed, read_with_pydicom
@@ -116,7 +117,11 @@ class Ingest:
         if part10 is None:
             return
         verdict = await asyncio.to_thread(
-            validate, part10, version=terms.version, full_item_validation=self._rules.full_item_validation
+            validate,
+            part10,
+            version=terms.version,
+            schema=self._index.schema,
+            full_item_validation=self._rules.full_item_validation,
         )
         if isinstance(verdict, Invalid):
             _report(blob, "validation")
@@ -132,7 +137,7 @@ class Ingest:
             upload_id="" if name else keys.dropped_upload_id(blob, created),
         )
         instance = await documents.move_to_blobs(instance, self._blobs, metadata_inline=self._rules.metadata_inline)
-        [outcome] = await self._index.commit(partition, [instance], late=True)
+        [outcome] = await commit_instances(self._index, self._blobs, partition, [instance], late=True)
         if outcome is CommitOutcome.BUSY:
             raise Unavailable("The instance is being stored by somebody else.")
         if outcome is CommitOutcome.UNAVAILABLE:

@@ -17,7 +17,7 @@ from shared.dicom.identifiers import InstanceIdentifier, trim_uid
 from shared.dicom.part10.file_reader import Part10, Violation
 from shared.dicom.reasons import WarningReason
 from shared.dicomweb.versions import ApiVersion
-from shared.index.attribute_extraction import index_attributes
+from shared.index.schema import IndexSchema, Taken
 from shared.index.values import Attributes, NewInstance
 
 _STUDY: Final = 0x0020000D
@@ -68,6 +68,8 @@ class Valid:
     study: Attributes
     series: Attributes
     instance: Attributes
+    schema: int
+    """The number of the schema that the three were taken by."""
 
     def new_instance(
         self,
@@ -94,6 +96,7 @@ class Valid:
             metadata,
             part10.frames,
             expires,
+            schema=self.schema,
             upload_id=upload_id,
         )
 
@@ -104,9 +107,14 @@ def needs_strict_reading(version: ApiVersion, *, full_item_validation: bool) -> 
 
 
 def validate(
-    part10: Part10, *, version: ApiVersion, study: str | None = None, full_item_validation: bool = False
+    part10: Part10,
+    *,
+    version: ApiVersion,
+    schema: IndexSchema,
+    study: str | None = None,
+    full_item_validation: bool = False,
 ) -> Valid | Invalid:
-    """Judge an instance. `study` is the StudyInstanceUID of the request's path.
+    """Judge an instance. `study` is the StudyInstanceUID of the request's path, `schema` that of the index.
 
     What is left out is taken away from `part10.attributes`, which become the metadata.
     """
@@ -143,7 +151,7 @@ def validate(
         return Invalid(sop_class_uid, sop_instance_uid, comments)
 
     identifier = InstanceIdentifier(*(trim_uid(_first_value(attributes, tag) or "") for tag in _IDENTIFIERS))
-    indexed = _leave_out(part10, violations if version.warns_instead_of_failing else ())
+    indexed = _leave_out(part10, violations if version.warns_instead_of_failing else (), schema)
     return Valid(
         identifier,
         trim_uid(sop_class_uid or ""),
@@ -152,6 +160,7 @@ def validate(
         bool(several),
         attributes,
         *indexed,
+        schema.number,
     )
 
 
@@ -182,7 +191,7 @@ def _minimum_error(part10: Part10, tag: int, *, trim_nul: bool) -> str | None:
     return validation.minimum(tag, element["vr"], first, trim_nul=trim_nul)
 
 
-def _leave_out(part10: Part10, violations: Iterable[Violation]) -> tuple[Attributes, Attributes, Attributes]:
+def _leave_out(part10: Part10, violations: Iterable[Violation], schema: IndexSchema) -> Taken:
     """Take away from the data set what failed (VAL-6, D-13) and an empty PatientID (STOW-22).
 
     Returns the study, series and instance attributes for the index. They take the first of several values where one is
@@ -197,7 +206,7 @@ def _leave_out(part10: Part10, violations: Iterable[Violation]) -> tuple[Attribu
             cut.append(violation.path)
         else:
             remove(attributes, violation.path)
-    study, series, instance = index_attributes(attributes)
+    study, series, instance = schema.extract(attributes)
     for path in cut:
         remove(attributes, path)
     if _is_blank(part10, _PATIENT_ID):

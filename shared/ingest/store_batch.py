@@ -21,6 +21,7 @@ from shared.errors import DependencyRefused, Unavailable
 from shared.index import documents, keys
 from shared.index.instances import InstanceIndex
 from shared.index.values import CommitOutcome, NewInstance
+from shared.ingest.index_commit import commit_instances
 from shared.ingest.ingest_settings import IngestSettings
 from shared.ingest.instance_validation import Invalid, Valid, needs_strict_reading, validate
 from shared.ingest.part10_upload import Part10Upload
@@ -217,6 +218,7 @@ class StoreBatch:
             verdict = validate(
                 part10,
                 version=self._terms.version,
+                schema=self._index.schema,
                 study=self._terms.study,
                 full_item_validation=self._rules.full_item_validation,
             )
@@ -342,7 +344,7 @@ class StoreBatch:
         if not instances:
             return
         try:
-            outcomes = await self._index.commit(self._partition, instances)
+            outcomes = await commit_instances(self._index, self._blobs, self._partition, instances)
         except DependencyRefused as error:
             telemetry.failure("instances-not-committed", error, instances=len(entries))
             self._note(error)

@@ -1,10 +1,9 @@
 """PS3.18 §10.6.1.2, §10.6.3.3 What a search may ask for and what it returns, by resource, level and version."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from shared.dicomweb.versions import ApiVersion
-from shared.index.postings import INDEXED, MODALITIES_IN_STUDY, MODALITY, Level
+from shared.index.indexed_attributes import MODALITIES_IN_STUDY, MODALITY, Level
 
 SPECIFIC_CHARACTER_SET = "00080005"
 
@@ -30,32 +29,8 @@ RESOURCES: Mapping[str, tuple[Level, ...]] = {
 """Search resource to the levels searched and returned (dicomweb §8.1); the last is the results'."""
 
 
-@dataclass(frozen=True, slots=True)
-class SearchableAttribute:
-    """An attribute that can be a matching key."""
-
-    key: str
-    """Tags as in `AttributePath.key`."""
-    vr: str
-    level: Level
-    codes: tuple[str, ...] = ()
-    """The lists of the search index that hold its values, as in `IndexedAttribute.codes`."""
-    list_separator: str = ""
-    """What separates alternatives in a matching key, beside what the VR allows (W-19)."""
-    refusal: str = ""
-    """Why it cannot be searched at present (QIDO-17)."""
-    erroneous: bool = False
-    """Whether some instances could not be indexed by it (QIDO-17)."""
-
-
-_CODE_LISTS = frozenset({MODALITY, MODALITIES_IN_STUDY})
-
-SEARCHABLE: Mapping[str, SearchableAttribute] = {
-    key: SearchableAttribute(key, item.vr, item.level, item.codes, list_separator="," if key in _CODE_LISTS else "")
-    for key, item in INDEXED.items()
-    if item.searchable
-}
-"""What the service itself can search by (dicomweb §8.3, D-29), by key."""
+LIST_SEPARATORS: Mapping[str, str] = {MODALITY: ",", MODALITIES_IN_STUDY: ","}
+"""What separates alternatives in a matching key, beside what the VR allows, by attribute (W-19)."""
 
 
 def _tags(text: str) -> frozenset[str]:

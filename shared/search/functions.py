@@ -12,6 +12,7 @@ from shared.http.boundary import Boundary
 from shared.http.messages import Request, Response
 from shared.http.transaction import Context, Transaction, accepted_data_sets
 from shared.index.lookup import InstanceLookup
+from shared.index.schema import Schemas
 from shared.search.attributes import RESOURCES
 from shared.search.request import parse_search
 from shared.search.response import render
@@ -26,19 +27,23 @@ def blueprint(
     blobs: BlobStore,
     shards: int,
     *,
+    schemas: Schemas,
     character_set_as_stored: bool = False,
 ) -> func.Blueprint:
     """The search functions. `shards` is the number of shards of the index; the setting is that of D-7."""
     functions = func.Blueprint()
     ports = SearchPorts(tables, lookup, blobs, shards, time.monotonic)
     for resource in RESOURCES:
-        mount(functions, boundary, resource, _transaction(resource, ports, character_set_as_stored))
+        mount(functions, boundary, resource, _transaction(resource, ports, schemas, character_set_as_stored))
     return functions
 
 
-def _transaction(resource: str, ports: SearchPorts, character_set_as_stored: bool) -> Transaction[QueryParameters, str]:
+def _transaction(
+    resource: str, ports: SearchPorts, schemas: Schemas, character_set_as_stored: bool
+) -> Transaction[QueryParameters, str]:
     async def answer(parameters: QueryParameters, media_type: str, context: Context) -> Response:
-        query = parse_search(resource, context.uids, parameters, context.version)
+        schema = await schemas.current()
+        query = parse_search(resource, context.uids, parameters, context.version, schema)
         page = await search(ports, context.partition, query, character_set_as_stored=character_set_as_stored)
         return await asyncio.to_thread(
             render,

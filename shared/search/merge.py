@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
-from shared.index.postings import Posting, parse_posting
+from shared.index.postings import Posting, after
 from shared.search import planner
 from shared.search.planner import Extent, Plan, Source
-from shared.search.scan import AllStudiesCursor, Cursor, Shard, TooManyValues, after, open_source, sort_key_of
+from shared.search.scan import AllStudiesCursor, Cursor, Shard, TooManyValues, open_source, study_key
 from shared.storage.ports import Entity
 
 _DROPPED_AT_ONCE = 5000
@@ -48,8 +48,8 @@ class ShardStream:
             agreed = await self._agree()
             if agreed is None:
                 self.done = True
-            elif self.judge is None or await self.judge.judge(sort_key_of(agreed)):
-                posting = parse_posting(agreed)
+            elif self.judge is None or await self.judge.judge(study_key(agreed)):
+                posting = Posting.parse(agreed)
                 self.buffer.append(Candidate(posting.sort_key, posting.study_instance_uid))
 
     async def _agree(self) -> Entity | None:
@@ -59,7 +59,7 @@ class ShardStream:
             entity = await self.cursors[turn].seek(target)
             if entity is None:
                 return None
-            sort_key = sort_key_of(entity)
+            sort_key = study_key(entity)
             agreeing = agreeing + 1 if sort_key == target else 1
             target = sort_key
             if agreeing >= len(self.cursors):
@@ -192,7 +192,7 @@ def _candidates_in(source: _Opened[Cursor]) -> Iterator[Candidate]:
     by_study: dict[str, list[Posting]] = {}
     for cursor in source.cursors:
         for entity in cursor.postings:
-            by_study.setdefault(sort_key_of(entity), []).append(parse_posting(entity))
+            by_study.setdefault(study_key(entity), []).append(Posting.parse(entity))
     for sort_key, postings in by_study.items():
         instances = frozenset(
             (posting.series_instance_uid, posting.sop_instance_uid)

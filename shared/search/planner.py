@@ -29,13 +29,8 @@ from shared.dicom.matching import (
     literal_prefix,
 )
 from shared.index import keys
-from shared.index.postings import (
-    SERIES_INSTANCE_UID,
-    SOP_INSTANCE_UID,
-    STUDY_INSTANCE_UID,
-    equality_range,
-    prefix_range,
-)
+from shared.index.indexed_attributes import SERIES_INSTANCE_UID, SOP_INSTANCE_UID, STUDY_INSTANCE_UID
+from shared.index.postings import NUMBERS, prefix_range, value_range, values_range
 from shared.search.date_cover import date_cover
 from shared.search.limits import SearchLimits
 from shared.search.request import Filter, SearchQuery
@@ -118,7 +113,7 @@ def plan(query: SearchQuery) -> Plan:
     sources: list[Source] = []
     unserved: list[Filter] = []
     for item in filters:
-        found = list(_sources(item))
+        found = list(_sources(item, query.schema.lists(item.key)))
         sources += found
         if not found:
             unserved.append(item)
@@ -153,38 +148,38 @@ def named_uids(match: AttributeMatch) -> tuple[str, ...] | None:
 _RANKS = {"iu": 0, "su": 0, "an": 1, "pi": 1, "ps": 1, "rp": 1, "pn": 2, "si": 2, "mo": 4, "mm": 4, "sn": 4}
 _USUAL_RANK = 3
 
-_INDEXED_NUMBERS = frozenset({"DS", "FD", "FL", "IS", "SL", "SS", "UL", "US"})
 
+def _sources(item: Filter, codes: tuple[str, ...]) -> list[Source]:
+    """The sources that stand for a matching key: all of them hold; none if no list can.
 
-def _sources(item: Filter) -> list[Source]:
-    """The sources that stand for a matching key: all of them hold; none if no list can."""
-    if not item.attribute.codes:
+    `codes`: the lists of its attribute that are complete.
+    """
+    if not codes:
         return []
-    rank = _RANKS.get(item.attribute.codes[0], _USUAL_RANK)
+    rank = _RANKS.get(codes[0], _USUAL_RANK)
     kind: Kind = "idxi" if item.attribute.level == "instance" else "idx"
     if not isinstance(item.match, AnyOf):
-        return [Source(parts, rank, kind) for parts in _parts(item, item.match)]
+        return [Source(parts, rank, kind) for parts in _parts(item.attribute.vr, codes, item.match)]
     if len(item.match.alternatives) > MAX_UNION:
         return []
     union: list[Part] = []
     for alternative in item.match.alternatives:
-        found = _parts(item, alternative)
+        found = _parts(item.attribute.vr, codes, alternative)
         if not found:
             return []
         union += found[0]
     return [Source(tuple(dict.fromkeys(union)), rank, kind)]
 
 
-def _parts(item: Filter, match: AttributeMatch) -> list[tuple[Part, ...]]:
+def _parts(vr: str, codes: tuple[str, ...], match: AttributeMatch) -> list[tuple[Part, ...]]:
     """The lists of a matching key, the best first; a study that it selects is on all of them."""
-    vr, codes = item.attribute.vr, item.attribute.codes
     match match:
-        case Equal(value) if vr not in _INDEXED_NUMBERS:
+        case Equal(value) if vr not in NUMBERS:
             return [(PostingList(codes[0], keys.encode(value)),)]
         case Like(pattern) if prefix := keys.encode(literal_prefix(pattern)):
             low, high = prefix_range(codes[0], prefix)
             return [(Span(low, high, (DistinctValues(low, high),)),)]
-        case Number(value, single) if vr in _INDEXED_NUMBERS:
+        case Number(value, single) if vr in NUMBERS:
             values = {float(value), (as_single(value) if single else None) or float(value)}
             return [tuple(PostingList(codes[0], keys.encode_number(number)) for number in sorted(values))]
         case Between("DA", low, high):
@@ -223,8 +218,8 @@ def _words(word_code: str, prefix_code: str, beginning: str) -> Part:
 
 def _times(code: str, low: str, high: str) -> tuple[Part, ...]:
     hours = range(int(low[:2] or 0), int(high[:2] if high != LAST else 23) + 1)
-    span_high = equality_range(code, f"t{high}")[1]
-    return (Span(f"{code}!t{low}", span_high, tuple(PostingList(code, f"h{hour:02}") for hour in hours)),)
+    cover = tuple(PostingList(code, f"h{hour:02}") for hour in hours)
+    return (Span(*values_range(code, f"t{low}", f"t{high}"), cover),)
 
 
 def _dates(code: str, low: str, high: str) -> tuple[Part, ...]:
@@ -233,7 +228,7 @@ def _dates(code: str, low: str, high: str) -> tuple[Part, ...]:
     first = date.min if low == FIRST else _date(low)
     last = date.max if high == LAST else _date(high)
     cover = tuple(_bucket_lists(code, date_cover(first, last, MAX_COVER)))
-    return (Span(f"{code}!d{low}", equality_range(code, f"d{high}")[1], cover),)
+    return (Span(*values_range(code, f"d{low}", f"d{high}"), cover),)
 
 
 def _date(text: str) -> date:
@@ -245,7 +240,7 @@ def _bucket_lists(code: str, cover: Iterable[tuple[str, str]]) -> Iterator[Posti
         if first == last:
             yield PostingList(code, first)
         else:
-            yield DistinctValues(equality_range(code, first)[0], equality_range(code, last)[1])
+            yield DistinctValues(value_range(code, first)[0], value_range(code, last)[1])
 
 
 # ------------------------------------------------------------------------------------------- after the first pages

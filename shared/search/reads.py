@@ -1,6 +1,7 @@
 """The reads of one search, so many at once."""
 
 import asyncio
+from collections.abc import AsyncGenerator
 
 from shared.dicom.identifiers import InstanceIdentifier, ResourceIdentifier
 from shared.dicomweb.partitions import Partition
@@ -36,6 +37,10 @@ class Reads:
         """The instances of a study or a series."""
         async with self._slots:
             return await self._lookup.instances(self._partition, scope, metadata=metadata)
+
+    def stream(self, scope: ResourceIdentifier) -> AsyncGenerator[StoredInstance]:
+        """The same with their metadata, in no particular order and bounded memory. Must be closed."""
+        return self._lookup.stream(self._partition, scope)
 
     async def document(self, instance: StoredInstance) -> bytes:
         """The metadata of an instance that was read with its metadata. Raises BlobNotFound."""

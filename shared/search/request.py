@@ -9,15 +9,22 @@ from shared.dicom.matching import AttributeMatch, attribute_match
 from shared.dicomweb.query_parameters import QueryParameters, invalid_parameter
 from shared.dicomweb.versions import ApiVersion
 from shared.errors import InvalidRequest
-from shared.index.postings import MODALITIES_IN_STUDY, MODALITY, SERIES_INSTANCE_UID, STUDY_INSTANCE_UID, Level
+from shared.index.indexed_attributes import (
+    MODALITIES_IN_STUDY,
+    MODALITY,
+    SERIES_INSTANCE_UID,
+    STUDY_INSTANCE_UID,
+    IndexedAttribute,
+    Level,
+)
+from shared.index.schema import BUILT_IN, IndexSchema
 from shared.search.attributes import (
     COMPUTED,
+    LIST_SEPARATORS,
     NUMBER_OF_SERIES_RELATED_INSTANCES,
     RESOURCES,
-    SEARCHABLE,
     SERIES_NUMBER,
     STUDY_SUMMARY,
-    SearchableAttribute,
     all_attributes,
     default_attributes,
 )
@@ -27,7 +34,7 @@ from shared.search.attributes import (
 class Filter:
     """One matching key."""
 
-    attribute: SearchableAttribute
+    attribute: IndexedAttribute
     match: AttributeMatch = field(repr=False)
 
     @property
@@ -54,8 +61,8 @@ class SearchQuery:
     """Tags of the attributes to return as the service knows them."""
     limit: int = 100
     offset: int = 0
-    erroneous: tuple[str, ...] = ()
-    """Matching keys, as spelt, by which not every instance is indexed (QIDO-17)."""
+    schema: IndexSchema = BUILT_IN
+    """What it was read by: the attributes that exist, and their lists that are complete."""
 
     @property
     def level(self) -> Level:
@@ -72,25 +79,21 @@ def parse_search(
     uids: Mapping[str, str],
     parameters: QueryParameters,
     version: ApiVersion,
-    extended: Mapping[str, SearchableAttribute] | None = None,
+    schema: IndexSchema,
 ) -> SearchQuery:
     """Read a search of `resource` (a key of RESOURCES).
 
-    `uids` holds `study` and `series` of the path. `extended`: what else can be searched by, by key.
+    `uids` holds `study` and `series` of the path. `schema`: that of the index.
     Raises InvalidRequest for matching keys and attributes to return (dicomweb §8.1, §8.2).
     """
     study, series = uids.get("study"), uids.get("series")
     levels = RESOURCES[resource]
-    searchable = {**(extended or {}), **SEARCHABLE}
     filters: dict[str, Filter] = {}
-    erroneous: list[str] = []
     for name, value in parameters.keys:
-        attribute = _searchable(name, levels, searchable)
+        attribute = _searchable(name, levels, schema)
         if attribute.key in filters:
             raise invalid_parameter(escape(name), "The attribute is given more than once.")
         filters[attribute.key] = Filter(attribute, _match(name, value, attribute, parameters))
-        if attribute.erroneous:
-            erroneous.append(name)
     stored, computed = _returned(parameters, levels, version, filters)
     path = {STUDY_INSTANCE_UID: study, SERIES_INSTANCE_UID: series}
     return SearchQuery(
@@ -102,27 +105,23 @@ def parse_search(
         computed=computed,
         limit=parameters.limit,
         offset=parameters.offset,
-        erroneous=tuple(erroneous),
+        schema=schema,
     )
 
 
-def _searchable(
-    name: str, levels: tuple[Level, ...], searchable: Mapping[str, SearchableAttribute]
-) -> SearchableAttribute:
+def _searchable(name: str, levels: tuple[Level, ...], schema: IndexSchema) -> IndexedAttribute:
     shown = escape(name[:100])
     try:
         key = parse_attribute_id(name).key
     except InvalidRequest as error:
         raise invalid_parameter(shown, "It names no attribute: use a keyword or 8 hexadecimal digits.") from error
-    attribute = searchable.get(key)
+    attribute = schema.searchable.get(key)
     if attribute is None or attribute.level not in levels:
         raise invalid_parameter(shown, "The attribute is not queryable at this resource.")
-    if attribute.refusal:
-        raise invalid_parameter(shown, attribute.refusal)
     return attribute
 
 
-def _match(name: str, value: str, attribute: SearchableAttribute, parameters: QueryParameters) -> AttributeMatch:
+def _match(name: str, value: str, attribute: IndexedAttribute, parameters: QueryParameters) -> AttributeMatch:
     if not value.strip(" \0"):
         raise invalid_parameter(escape(name), "It has no value.")
     try:
@@ -130,7 +129,7 @@ def _match(name: str, value: str, attribute: SearchableAttribute, parameters: Qu
             attribute.vr,
             value,
             fuzzy=parameters.fuzzy_matching,
-            list_separator=attribute.list_separator,
+            list_separator=LIST_SEPARATORS.get(attribute.key, ""),
             empty_value=parameters.empty_value_matching,
             multiple_values=parameters.multiple_value_matching,
         )

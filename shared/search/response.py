@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -14,8 +15,7 @@ from shared.dicomweb.media_types import DICOM_JSON, DICOM_XML
 from shared.dicomweb.urls import Urls
 from shared.http.messages import Response
 from shared.http.transaction import Context
-from shared.index.postings import (
-    CARRIED,
+from shared.index.indexed_attributes import (
     MODALITIES_IN_STUDY,
     MODALITY,
     SERIES_INSTANCE_UID,
@@ -24,6 +24,7 @@ from shared.index.postings import (
     STUDY_INSTANCE_UID,
     Level,
 )
+from shared.index.schema import IndexSchema
 from shared.index.values import SeriesView, StoredInstance, StudyView
 from shared.search.attributes import (
     AVAILABLE_TRANSFER_SYNTAX_UID,
@@ -69,25 +70,44 @@ def _whole(*keys: str) -> frozenset[str]:
     return frozenset(key for key in keys if "." not in key and vm_of(int(key, 16)) == "1" and _vr(key) != "LT")
 
 
-_SHARED_ROWS = _UIDS | _whole(*CARRIED["study"], *CARRIED["series"])
-_ROWS: Mapping[Level, frozenset[str]] = {
-    "study": _SHARED_ROWS,
-    "series": _SHARED_ROWS,
-    "instance": _UIDS | {SOP_CLASS_UID} | _whole(*CARRIED["instance"]),  # an instance speaks for itself (D-44)
-}
-"""What index rows say of the results of each level (D-35)."""
+@lru_cache(256)
+def _said_by(schema: IndexSchema, study: int, series: int) -> frozenset[str]:
+    """What the rows of a study and a series say, written under the schemas of these numbers."""
+    return _UIDS | _whole(*schema.upto(study).carried("study"), *schema.upto(series).carried("series"))
 
-_TIMES = frozenset(key for key in _SHARED_ROWS if _vr(key) == "TM")
-"""Rows do not carry times in an old notation, as `10:30`; the metadata show them."""
+
+@lru_cache(256)
+def _said_by_instance(schema: IndexSchema, instance: int) -> frozenset[str]:
+    """The same of an instance, which speaks for itself (D-44)."""
+    return _UIDS | {SOP_CLASS_UID} | _whole(*schema.upto(instance).carried("instance"))
+
+
+@lru_cache(256)
+def _times(said: frozenset[str]) -> frozenset[str]:
+    """Rows do not carry times in an old notation, as `10:30`; the metadata show them."""
+    return frozenset(key for key in said if _vr(key) == "TM")
+
+
+def _said(result: SearchResult, query: SearchQuery) -> frozenset[str]:
+    """What the index rows of a result say of it (D-35)."""
+    if query.level == "instance":
+        return _said_by_instance(query.schema, result.instance.schema if result.instance else 0)
+    series = _series_of(result)
+    return _said_by(query.schema, result.study.schema, series.schema if series else result.study.schema)
+
+
+def _series_of(result: SearchResult) -> SeriesView | None:
+    """The series of the result; that of its newest instance if it is a study (QIDO-34)."""
+    return result.series or result.study.series.get(result.study.newest.series_instance_uid)
 
 
 def needs_metadata(query: SearchQuery, result: SearchResult, *, character_set_as_stored: bool) -> bool:
     """Whether the metadata document of a result (of its newest instance) must be read."""
-    known = _ROWS[query.level] if character_set_as_stored else _ROWS[query.level] | {SPECIFIC_CHARACTER_SET}
-    if not query.stored <= known:
+    said = _said(result, query)
+    if not query.stored <= (said if character_set_as_stored else said | {SPECIFIC_CHARACTER_SET}):
         return True
-    times = query.stored & _TIMES if query.level != "instance" else frozenset[str]()
-    return bool(times) and not times <= _row_attributes(result, query.level).keys()
+    times = query.stored & _times(said) if query.level != "instance" else frozenset[str]()
+    return bool(times) and not times <= _row_attributes(result, query).keys()
 
 
 def needs_instance(query: SearchQuery) -> bool:
@@ -111,8 +131,6 @@ def render(
     headers: list[tuple[str, str]] = []
     if more:
         headers.append(context.warning("There are additional results that can be requested"))
-    if query.erroneous:
-        headers.append(("erroneous-dicom-attributes", ",".join(query.erroneous)))
     if not results:
         return Response(204, tuple(headers))
     documents: list[bytes] = []
@@ -136,7 +154,7 @@ def render(
 
 def dataset(result: SearchResult, query: SearchQuery, urls: Urls) -> dict[str, dict[str, Any]]:
     """The attributes of one result in the DICOM JSON model, in ascending order (JSON-1)."""
-    rows = {key: element for key, element in _row_elements(result, query.level).items() if key in query.stored}
+    rows = {key: element for key, element in _row_elements(result, query).items() if key in query.stored}
     if result.metadata is None:
         found = rows
     else:
@@ -166,28 +184,29 @@ def pick(document: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]:
     return found
 
 
-def _row_elements(result: SearchResult, level: Level) -> dict[str, dict[str, Any]]:
+def _row_elements(result: SearchResult, query: SearchQuery) -> dict[str, dict[str, Any]]:
     """What the index rows of a result say of it, as elements by tag."""
-    found = {key: _element_of_text(key, text) for key, text in _row_attributes(result, level).items()}
+    found = {key: _element_of_text(key, text) for key, text in _row_attributes(result, query).items()}
     identifier = result.identifier
     found[STUDY_INSTANCE_UID] = _element(STUDY_INSTANCE_UID, [identifier.study_instance_uid])
     found[SERIES_INSTANCE_UID] = _element(SERIES_INSTANCE_UID, [identifier.series_instance_uid])
     found[SOP_INSTANCE_UID] = _element(SOP_INSTANCE_UID, [identifier.sop_instance_uid])
-    if level == "instance" and result.instance:
+    if query.level == "instance" and result.instance:
         found[SOP_CLASS_UID] = _element(SOP_CLASS_UID, [result.instance.sop_class_uid])
     return found
 
 
-def _row_attributes(result: SearchResult, level: Level) -> dict[str, str]:
-    """The text of the attributes that rows carry whole. Of a study's series, that of its newest instance (QIDO-34)."""
-    if level == "instance":
+def _row_attributes(result: SearchResult, query: SearchQuery) -> dict[str, str]:
+    """The text of the attributes that rows carry whole."""
+    if query.level == "instance":
         carried = dict(result.instance.attributes) if result.instance else {}
     else:
         study = result.study.attributes
-        series_view = result.series or result.study.series.get(result.study.newest.series_instance_uid)
+        series_view = _series_of(result)
         series = series_view.attributes if series_view else {}
-        carried = {**series, **study} if level == "study" else {**study, **series}
-    return {key: text for key, text in carried.items() if key in _ROWS[level]}
+        carried = {**series, **study} if query.level == "study" else {**study, **series}
+    said = _said(result, query)
+    return {key: text for key, text in carried.items() if key in said}
 
 
 def _computed(result: SearchResult, urls: Urls, level: Level) -> Iterator[tuple[str, list[Any]]]:

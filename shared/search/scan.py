@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from shared.errors import TooLarge
-from shared.index.postings import ALL_STUDIES, Posting, equality_range, parse_posting, seek
+from shared.index.postings import ALL_STUDIES, Posting, seek, sort_key_of, value_of, value_range
 from shared.search.limits import SearchLimits
 from shared.search.planner import DistinctValues, Extent, Part, PostingList, Source
 from shared.storage.ports import Entity, Kind, Page, TableStore
@@ -66,22 +66,17 @@ class Shard:
         return page
 
 
-def sort_key_of(entity: Entity) -> str:
-    """The study's sort key in the row key of a posting."""
-    return entity.row_key.split("!", 3)[2]
-
-
-def after(sort_key: str) -> str:
-    """Greater than all keys of the study with that sort key, less than those of all older ones."""
-    return f"{sort_key}~"
+def study_key(entity: Entity) -> str:
+    """The sort key of the study of a posting."""
+    return sort_key_of(entity.row_key)
 
 
 class Cursor:
     """A sorted list of studies. This one is wholly at hand."""
 
     def __init__(self, entities: Iterable[Entity] = ()) -> None:
-        self._entities: Sequence[Entity] = sorted(entities, key=sort_key_of)
-        self._keys = [sort_key_of(entity) for entity in self._entities]
+        self._entities: Sequence[Entity] = sorted(entities, key=study_key)
+        self._keys = [study_key(entity) for entity in self._entities]
         self._position = 0
 
     @property
@@ -124,7 +119,7 @@ class ListCursor(Cursor):
     def __init__(self, shard: Shard, kind: Kind, code: str, value: str) -> None:
         super().__init__()
         self._shard, self._kind, self._code, self._value = shard, kind, code, value
-        start, self._end = equality_range(code, value)
+        start, self._end = value_range(code, value)
         self._next: str | None = start
         self._top = 0
         self._pages = 0
@@ -145,7 +140,7 @@ class ListCursor(Cursor):
         low = max(self._next, seek(self._code, self._value, sort_key))
         page = await self._shard.page(self._kind, low, self._end, self._top)
         self._entities = page.entities
-        self._keys = [sort_key_of(entity) for entity in page.entities]
+        self._keys = [study_key(entity) for entity in page.entities]
         self._position = 0
         self._next = page.next_row_key
         self._top = min(2 * self._top, self._shard.limits.largest_page)
@@ -166,15 +161,15 @@ class AllStudiesCursor(ListCursor):
     async def seek(self, sort_key: str) -> Entity | None:
         """The first study that fits, at or after `sort_key`."""
         while (entity := await super().seek(sort_key)) is not None:
-            if self._fits is None or self._fits(parse_posting(entity)):
+            if self._fits is None or self._fits(Posting.parse(entity)):
                 return entity
             self._position += 1
         return None
 
     async def judge(self, sort_key: str) -> bool:
         """Whether the study with that sort key fits."""
-        while (entity := await super().seek(sort_key)) is not None and sort_key_of(entity) == sort_key:
-            if self._fits is None or self._fits(parse_posting(entity)):
+        while (entity := await super().seek(sort_key)) is not None and study_key(entity) == sort_key:
+            if self._fits is None or self._fits(Posting.parse(entity)):
                 return True
             self._position += 1
         return False
@@ -212,7 +207,7 @@ class UnionCursor(Cursor):
         if len(waiting) > 1:
             await asyncio.gather(*(cursor.seek(sort_key) for cursor in waiting))
         found = [entity for cursor in self._cursors if (entity := await cursor.seek(sort_key)) is not None]
-        return min(found, key=sort_key_of, default=None)
+        return min(found, key=study_key, default=None)
 
 
 async def open_source(shard: Shard, source: Source, top: int) -> Cursor:
@@ -249,7 +244,7 @@ async def _values_between(shard: Shard, kind: Kind, part: DistinctValues) -> lis
         for entity in page.entities:
             if len(found) == shard.limits.distinct_values:
                 raise TooManyValues
-            code, value, _ = entity.row_key.split("!", 2)
+            code, value = value_of(entity.row_key)
             found.append(PostingList(code, value))
-            low = low and equality_range(code, value)[1]
+            low = low and value_range(code, value)[1]
     return found

@@ -12,25 +12,28 @@ from itertools import product
 
 from shared.dicom.identifiers import InstanceIdentifier, ResourceIdentifier
 from shared.dicomweb.partitions import Partition
+from shared.errors import Unavailable
 from shared.index import keys
+from shared.index.indexed_attributes import SOP_INSTANCE_UID
 from shared.index.lookup import InstanceLookup
-from shared.index.postings import SOP_INSTANCE_UID
 from shared.index.values import SeriesView, StoredInstance, StudyView
 from shared.search.completion import Completion
 from shared.search.limits import DEFAULT_LIMITS, SearchLimits
 from shared.search.merge import Candidate, Candidates, find_candidates
+from shared.search.older_rows import OlderRows
 from shared.search.planner import named_uids, plan
 from shared.search.reads import PARALLEL, Reads
 from shared.search.request import SearchQuery
 from shared.search.response import SearchResult
 from shared.search.scan import Effort, Shard
 from shared.search.verification import is_instance_match, is_match, matching_series, row_judge
-from shared.storage.ports import BlobStore, TableStore
+from shared.storage.ports import BlobNotFound, BlobStore, TableStore
 
 _ROWS_OF_A_STUDY = 3
 """Its posting, anchor and summary."""
 
 _STUDIES_AT_ONCE = 8
+_ATTEMPTS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +93,7 @@ class _Search:
         self._plan = plan(query)
         self._limits = ports.limits
         self._effort = Effort(ports.clock, self._plan.bounded, ports.limits)
+        self._older = OlderRows(reads, query, self._effort)
         self._candidates = Candidates.of(())
         self._ready: deque[_Found] = deque()
         self._wasted = 0
@@ -137,7 +141,7 @@ class _Search:
 
     async def _verified(self, candidates: Sequence[Candidate]) -> list[_Found]:
         self._effort.allow()
-        views = await asyncio.gather(*(self._reads.study(candidate.study_instance_uid) for candidate in candidates))
+        views = await asyncio.gather(*(self._view(candidate.study_instance_uid) for candidate in candidates))
         self._effort.rows += len(candidates)
         found = [
             match
@@ -148,6 +152,16 @@ class _Search:
         if self._wasted > self._limits.wasted_reads:
             self._candidates.narrow()
         return found
+
+    async def _view(self, study: str) -> StudyView | None:
+        """A study, with what its rows are too old to say."""
+        for _ in range(_ATTEMPTS):
+            view = await self._reads.study(study)
+            try:
+                return await self._older.study(view) if view else None
+            except BlobNotFound:  # replaced or erased while we looked
+                continue
+        raise Unavailable("The study changes too fast to be searched")
 
     def _found(self, candidate: Candidate, view: StudyView) -> _Found | None:
         if candidate.sort_key not in ("", view.sort_key) or not is_match(view, self._query):
@@ -233,10 +247,15 @@ class _Search:
         series = {item.series_instance_uid: item for item in found.series}
         results = [
             SearchResult(found.view, series[instance.identifier.series_instance_uid], instance)
-            for instance in await self._instances(found)
+            for instance in await self._complete(await self._instances(found))
             if instance.identifier.series_instance_uid in series and is_instance_match(instance, self._query)
         ]
         return sorted(results, key=_age)
+
+    async def _complete(self, instances: Sequence[StoredInstance]) -> list[StoredInstance]:
+        """Those that are still there, with what their rows are too old to say."""
+        completed = await asyncio.gather(*map(self._older.instance, instances))
+        return [instance for instance in completed if instance]
 
     async def _instances(self, found: _Found) -> list[StoredInstance]:
         """The instances of the matching series of a study, or those that may match, if they are named."""

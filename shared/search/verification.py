@@ -3,16 +3,15 @@
 from collections.abc import Callable, Sequence
 
 from shared.dicom.matching import AttributeMatch, Empty, Universal
-from shared.index.postings import (
-    CARRIED,
+from shared.index.indexed_attributes import (
     MODALITIES_IN_STUDY,
     MODALITY,
     SERIES_INSTANCE_UID,
     SOP_CLASS_UID,
     SOP_INSTANCE_UID,
     STUDY_INSTANCE_UID,
-    Posting,
 )
+from shared.index.postings import Posting
 from shared.index.values import SeriesView, StoredInstance, StudyView
 from shared.search.request import SearchQuery
 
@@ -63,13 +62,16 @@ def row_judge(query: SearchQuery) -> Callable[[Posting], bool] | None:
     filters: Sequence[tuple[str, AttributeMatch]] = [
         (item.key, item.match)
         for item in query.at("study")
-        if item.key in CARRIED["study"] and not isinstance(item.match, Universal)
+        if item.key in query.schema.carried("study") and not isinstance(item.match, Universal)
     ]
     if not filters:
         return None
 
     def fits(posting: Posting) -> bool:
         carried = posting.attributes or {}
-        return all(match.matches(carried.get(key)) for key, match in filters)
+        # Of what came later than the schema that the row was written under, it says nothing.
+        return all(
+            match.matches(carried.get(key)) for key, match in filters if query.schema.carries(key, posting.schema)
+        )
 
     return fits

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 
 from shared.index import keys
 from shared.index.changes import Cleanup, cleanup_in
-from shared.index.keys import StudyPlace
-from shared.index.postings import instance_postings, series_postings, study_postings
+from shared.index.keys import RowKind, StudyPlace
+from shared.index.schema import Schemas
 from shared.index.study_rows import read_study
 from shared.storage.optimistic import best_effort_commit
 from shared.storage.ports import Entity, Kind, Operation, TableStore
 from shared.upkeep.erasure import Erasure
-from shared.upkeep.stale_postings import StalePostings
+from shared.upkeep.stale_postings import StalePostings, study_implies
 
 _ROUNDS = 2
 """A study, then what its removal leaves."""
@@ -21,16 +21,17 @@ _SERIES_AT_ONCE = 90
 class StudyCleanup:
     """Finishes the clean-up of studies."""
 
-    def __init__(self, tables: TableStore, trash: Erasure) -> None:
+    def __init__(self, tables: TableStore, trash: Erasure, schemas: Schemas) -> None:
         self._tables = tables
         self._trash = trash
-        self._unposter = StalePostings(tables)
+        self._schemas = schemas
+        self._unposter = StalePostings(tables, schemas)
 
     async def tidy(self, place: StudyPlace) -> None:
         """Do the clean-up of a study, unless changes of it are still to be logged. Raises Unavailable."""
         for _ in range(_ROUNDS):
             rows = await self._tables.range("dicom", place.partition_key, *keys.UNFINISHED)
-            if any(row.row_key[0] != "G" for row in rows):
+            if any(keys.kind_of(row.row_key) is not RowKind.CLEANUP for row in rows):
                 return
             done = [await self._clean(place, cleanup_in(row)) for row in rows]
             # rule: an emptied study is removed
@@ -49,13 +50,11 @@ class StudyCleanup:
             return False
         if await self._tables.range("dicom", partition_key, *keys.CLEANUP, select=("sk",)):
             return False
-        tally, study, sort_key = rows.tally(), place.study_instance_uid, rows.sort_key
+        sort_key = rows.sort_key
         gone = list(rows.series.values())[:_SERIES_AT_ONCE]
         if len(gone) == len(rows.series):
             gone += [rows.anchor, rows.summary]
-        postings = study_postings(sort_key, study, tally.study.plain())
-        for uid, summary in tally.series.items():
-            postings |= series_postings(sort_key, study, uid, summary.plain())
+        postings = study_implies(await self._schemas.current(), place, rows)
         cleanup = Cleanup(keys.cleanup_row(int(rows.summary.properties["ver"]) + 1, sort_key), sort_key, list(postings))
         # rule: only an untouched study is removed
         operations = [Operation("delete", partition_key, row.row_key, etag=row.etag) for row in gone]
@@ -68,9 +67,11 @@ class StudyCleanup:
     async def _clean(self, place: StudyPlace, cleanup: Cleanup) -> bool:
         """Do the work of one G row; False if it has to wait."""
         study, sort_key = place.study_instance_uid, cleanup.sort_key
+        schema = self._schemas.known
         of_instances = [
-            row_key for instance in cleanup.instances for row_key in instance_postings(sort_key, study, *instance)
+            key for instance in cleanup.instances for key in schema.instance_postings(sort_key, study, instance, {})
         ]
+        of_instances = list(dict.fromkeys((*of_instances, *cleanup.listed)))
         changed = await self._unposter.read_changed(place, sort_key, cleanup.postings)
         if not await self._unpost(place, "idx", changed):
             return False

@@ -12,7 +12,7 @@ from shared.index.changes import ObsoleteBlob, cleanup_in
 from shared.index.clock import HybridClock, milliseconds
 from shared.index.due_work import HOUR_MS, DueWork
 from shared.index.instance_rows import BLOB_COLUMNS
-from shared.index.keys import StudyPlace
+from shared.index.keys import RowKind, StudyPlace
 from shared.storage.optimistic import best_effort_commit
 from shared.storage.ports import BlobStore, Entity, Operation, TableStore
 
@@ -89,7 +89,7 @@ class Erasure:
         """Whether a change or a clean-up of the instance is unfinished: both rely on its row."""
         digest = keys.instance_digest(obsolete.series, obsolete.instance)
         for row in await self._tables.range("dicom", place.partition_key, *keys.UNFINISHED):
-            if row.row_key[0] == "G":
+            if keys.kind_of(row.row_key) is RowKind.CLEANUP:
                 if (obsolete.series, obsolete.instance) in cleanup_in(row).instances:
                     return True
             elif row.row_key.endswith(digest):

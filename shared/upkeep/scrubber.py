@@ -15,12 +15,13 @@ from itertools import groupby
 from shared import telemetry
 from shared.dicomweb.partitions import PartitionDirectory
 from shared.index import keys
-from shared.index.changes import Cleanup
+from shared.index.changes import Cleanup, schema_in
 from shared.index.clock import HybridClock
 from shared.index.hints import Hints
 from shared.index.instance_rows import STATE_COLUMNS, InstanceState, state_in
 from shared.index.keys import StudyPlace
-from shared.index.postings import ALL_STUDIES, parse_posting, series_postings
+from shared.index.postings import is_listed
+from shared.index.schema import Schemas
 from shared.index.study_rows import read_study
 from shared.storage.optimistic import Cursor, best_effort_commit, commit_all
 from shared.storage.ports import (
@@ -106,16 +107,18 @@ class Scrubber:
         partitions: PartitionDirectory,
         ensure: Ensure,
         *,
+        schemas: Schemas,
         shards: int,
     ) -> None:
         self._tables = tables
         self._blobs = blobs
         self._clock = clock
         self._partitions = partitions
+        self._schemas = schemas
         self._ensure = ensure
         self._shards = shards
         self._hints = Hints(tables, clock, shards=shards)
-        self._unposter = StalePostings(tables)
+        self._unposter = StalePostings(tables, schemas)
         self._cursor = Cursor(tables, _PARTITION, "cursor")
 
     async def run(self, *, limit: int = 20_000) -> Scrubbed:
@@ -200,13 +203,13 @@ class Scrubber:
             return
         namespace = partitions[walk.number // self._shards].namespace
         partition_key = keys.posting_partition(walk.number % self._shards, namespace)
-        page = await self._tables.page(kind, partition_key, walk.row_key, "\uffff", top=_POSTINGS_AT_ONCE)
+        page = await self._tables.page(kind, partition_key, walk.row_key, keys.LAST, top=_POSTINGS_AT_ONCE)
         scrubbed.postings += 1 + len(page.entities)
         for study, postings in _by_study(page.entities):
             place = keys.study_place(namespace, study, self._shards)
             stale = await self._unposter.stale(place, kind, postings)
             await self._suspect(kind, stale or [])
-            if any(parse_posting(posting).code == ALL_STUDIES for posting in postings):
+            if any(is_listed(posting.row_key) for posting in postings):
                 await self._scrub_study(place, scrubbed)
         if page.next_row_key is None:
             walk.number, walk.row_key = walk.number + 1, ""
@@ -238,7 +241,7 @@ class Scrubber:
             if self._clock.now() - float(properties["t"]) < _SUSPECT_SECONDS:
                 continue
             kind: Kind = "idx" if properties["kind"] == "idx" else "idxi"
-            namespace = str(properties["partition"]).partition("!")[2]
+            namespace = keys.namespace_of(str(properties["partition"]))
             place = keys.study_place(namespace, str(properties["study"]), self._shards)
             found = await self._unposter.read(place, kind, [str(properties["posting"])])
             # rule: a suspect posting is removed only as it was seen
@@ -255,7 +258,9 @@ class Scrubber:
         scrubbed.series += await self._remove_empty_series(place)
         prefix = keys.blob_prefix(place.namespace, place.study_instance_uid)
         names = {blob.name async for blob in self._blobs.list(prefix)}
-        for row in await self._instance_rows(place):
+        rows = await self._instance_rows(place)
+        await self._check_schema([row for row in rows if row.properties["live"]])
+        for row in rows:
             state = state_in(row)
             if not state.live or state.blob in names or await self._exists(state.blob):
                 continue
@@ -263,6 +268,12 @@ class Scrubber:
             if now and now.etag == row.etag:
                 scrubbed.missing += 1
                 telemetry.event("file-missing", level=40, blob=telemetry.pseudonym(state.blob))
+
+    async def _check_schema(self, live: Sequence[Entity]) -> None:
+        """Whether somebody who did not know the schema has written rows after the re-index had been done."""
+        lowest = min(map(schema_in, live), default=None)
+        if lowest is not None and lowest < max((await self._schemas.current()).complete):
+            await self._schemas.reopen(lowest + 1)
 
     async def _exists(self, blob: str) -> bool:
         try:
@@ -282,7 +293,8 @@ class Scrubber:
             return 0
         version = int(rows.summary.properties["ver"]) + 1
         study, sort_key, partition_key = place.study_instance_uid, rows.sort_key, place.partition_key
-        postings = [key for uid in empty for key in series_postings(sort_key, study, uid, series[uid].plain())]
+        schema = await self._schemas.current()
+        postings = [key for uid in empty for key in schema.series_postings(sort_key, study, uid, series[uid].plain())]
         cleanup = Cleanup(keys.cleanup_row(version, sort_key), sort_key, postings)
         summary = {**rows.summary.properties, "ver": version}
         await self._hints.give(place)

@@ -3,21 +3,17 @@
 import asyncio
 from collections.abc import Sequence
 
+import orjson
+
 from shared.index import keys
-from shared.index.instance_rows import BLOB_COLUMNS
 from shared.index.keys import StudyPlace
-from shared.index.postings import (
-    ALL_STUDIES,
-    instance_postings,
-    listed_range,
-    parse_posting,
-    series_postings,
-    study_postings,
-)
-from shared.index.study_rows import read_study
+from shared.index.postings import Posting, Postings, is_listed, listed_range
+from shared.index.schema import IndexSchema, Schemas
+from shared.index.study_rows import StudyRows, read_study
 from shared.storage.optimistic import best_effort_commit
 from shared.storage.ports import Entity, Kind, Operation, TableStore
 
+_COLUMNS = ("live", "attrs")
 _READS_IN_FLIGHT = 16
 _SINGLE_READS = 8
 _MOST = 100
@@ -30,8 +26,9 @@ class StalePostings:
     still as it was read. Whoever implies it anew in between writes it anew.
     """
 
-    def __init__(self, tables: TableStore) -> None:
+    def __init__(self, tables: TableStore, schemas: Schemas) -> None:
         self._tables = tables
+        self._schemas = schemas
 
     async def read(self, place: StudyPlace, kind: Kind, row_keys: Sequence[str]) -> list[Entity]:
         """Those of the postings that are there."""
@@ -49,7 +46,7 @@ class StalePostings:
         """
         if not row_keys:
             return []
-        others = [row_key for row_key in row_keys if not row_key.startswith(f"{ALL_STUDIES}!")]
+        others = [row_key for row_key in row_keys if not is_listed(row_key)]
         listed, named = await asyncio.gather(
             self._tables.range("idx", place.postings, *listed_range(sort_key)), self.read(place, "idx", others)
         )
@@ -81,16 +78,13 @@ class StalePostings:
 
     async def _stale(self, place: StudyPlace, postings: Sequence[Entity]) -> list[Entity] | None:
         rows = await read_study(self._tables, place)
-        sort_key, study = rows.sort_key, place.study_instance_uid
-        if not any(parse_posting(posting).sort_key == sort_key for posting in postings):
+        sort_key = rows.sort_key
+        if not any(Posting.parse(posting).sort_key == sort_key for posting in postings):
             return list(postings)
         # rule: nothing is unposted while changes are pending
         if rows.pending:
             return None
-        tally = rows.tally()
-        implied = study_postings(sort_key, study, tally.study.plain()) if rows.summary else {}
-        for uid, summary in tally.series.items():
-            implied |= series_postings(sort_key, study, uid, summary.plain())
+        implied = study_implies(await self._schemas.current(), place, rows)
         # rule: what the summary implies is not unposted
         return [posting for posting in postings if posting.row_key not in implied]
 
@@ -103,13 +97,33 @@ class StalePostings:
         else:
             bounds = [keys.INSTANCES]
         found = await asyncio.gather(
-            *(self._tables.range("dicom", place.partition_key, *bound, select=BLOB_COLUMNS) for bound in bounds)
+            *(self._tables.range("dicom", place.partition_key, *bound, select=_COLUMNS) for bound in bounds)
         )
-        live = [keys.instance_of(row.row_key) for rows in found for row in rows if row.properties["live"]]
-        sort_key, study = str(anchor.properties["sk"]), place.study_instance_uid
+        live = [row for rows in found for row in rows if row.properties["live"]]
+        sort_key, study, schema = str(anchor.properties["sk"]), place.study_instance_uid, await self._schemas.current()
         # rule: the postings of live instances stay
-        implied = {row_key for instance in live for row_key in instance_postings(sort_key, study, *instance)}
+        implied = {key for row in live for key in instance_implies(schema, sort_key, study, row)}
         return [posting for posting in postings if posting.row_key not in implied]
+
+
+def study_implies(schema: IndexSchema, place: StudyPlace, rows: StudyRows) -> Postings:
+    """The study- and series-level postings that the folded rows of a study imply: by the schema of each row, and by all
+    that is known of the schema, because a re-index that is under way posts what it is about to write.
+    """
+    sort_key, study, tally = rows.sort_key, place.study_instance_uid, rows.tally()
+    implied: Postings = {}
+    if rows.summary:
+        for by in (schema, schema.upto(tally.study.schema)):
+            implied |= by.study_postings(sort_key, study, tally.study.plain(), tally.study.schema)
+    for uid, summary in tally.series.items():
+        implied |= schema.series_postings(sort_key, study, uid, summary.plain())
+    return implied
+
+
+def instance_implies(schema: IndexSchema, sort_key: str, study: str, row: Entity) -> Postings:
+    """The postings that the row of a live instance implies."""
+    attributes = orjson.loads(str(row.properties["attrs"]))
+    return schema.instance_postings(sort_key, study, keys.instance_of(row.row_key), attributes)
 
 
 def _instance(posting: Entity) -> tuple[str, str]:

@@ -14,18 +14,19 @@ from shared.dicomweb.urls import Urls
 from shared.dicomweb.versions import ApiVersion
 from shared.http.messages import Response
 from shared.index import keys
-from shared.index.attribute_extraction import index_attributes
 from shared.index.clock import HybridClock
 from shared.index.documents import move_to_blobs
 from shared.index.instances import InstanceIndex
 from shared.index.lookup import InstanceLookup
+from shared.index.schema import Schemas
 from shared.index.values import CommitOutcome, NewInstance
 from shared.search.limits import DEFAULT_LIMITS, SearchLimits
-from shared.search.request import parse_search
+from shared.search.request import SearchQuery, parse_search
 from shared.search.response import render
 from shared.search.transaction import SearchPage, SearchPorts, search
 from tests.builders.http import DEFAULT_PARTITION, context
 from tests.fakes.blobs import MemoryBlobStore
+from tests.fakes.schemas import FixedSchemas
 from tests.fakes.tables import MemoryTableStore
 
 SMALL_LIMITS = SearchLimits(
@@ -55,19 +56,27 @@ def element(keyword: str, value: Any) -> tuple[str, dict[str, Any]]:
 class Archive:
     """Stores, deletes and searches. Time stands still but for each store, which takes a second."""
 
-    def __init__(self, *, shards: int = 4, partition: Partition = DEFAULT_PARTITION, **tables: Any) -> None:
+    def __init__(
+        self,
+        *,
+        shards: int = 4,
+        partition: Partition = DEFAULT_PARTITION,
+        schemas: Schemas | None = None,
+        **tables: Any,
+    ) -> None:
         self.requests: Counter[str] = Counter()
         """Requests to the tables, by kind."""
         self.tables = MemoryTableStore(before=self._count, **tables)
         self.blobs = MemoryBlobStore()
         self.partition = partition
+        self.schemas = schemas or FixedSchemas()
         self.shards = shards
         self.seconds = 0.0
         """What the clock of searches says."""
         self.limits = DEFAULT_LIMITS
         self._now = 1_700_000_000.0
         self._uploads = count(1)
-        self.index = InstanceIndex(self.tables, HybridClock(lambda: self._now), shards=shards)
+        self.index = InstanceIndex(self.tables, HybridClock(lambda: self._now), self.schemas, shards=shards)
         self.lookup = InstanceLookup(self.tables, shards=shards)
 
     async def _count(self, kind: str, _: str) -> None:
@@ -103,8 +112,9 @@ class Archive:
             keys.blob_name(self.partition.namespace, identifier, upload),
             1000,
             replace,
-            *index_attributes(dataset),
+            *self.schemas.known.extract(dataset),
             orjson.dumps(dataset),
+            schema=self.schemas.known.number,
         )
 
     async def store_all(self, instances: list[NewInstance], *, inline: bool = True) -> list[CommitOutcome]:
@@ -122,11 +132,16 @@ class Archive:
         """What a search reads."""
         return SearchPorts(self.tables, self.lookup, self.blobs, self.shards, lambda: self.seconds, self.limits)
 
+    def _read(self, query: str, resource: str, version: ApiVersion, route: dict[str, str]) -> SearchQuery:
+        return parse_search(resource, route, parse_query(query), version, self.schemas.known)
+
     async def page(
         self, query: str = "", resource: str = "search_studies", version: ApiVersion = ApiVersion.V2, **route: str
     ) -> SearchPage:
         """The results of a search."""
-        return await search(self.ports(), self.partition, parse_search(resource, route, parse_query(query), version))
+        return await search(
+            self.ports(), self.partition, parse_search(resource, route, parse_query(query), version, self.schemas.known)
+        )
 
     async def response(
         self,
@@ -138,7 +153,7 @@ class Archive:
         **route: str,
     ) -> Response:
         """The response of a search."""
-        parsed = parse_search(resource, route, parse_query(query), version)
+        parsed = self._read(query, resource, version, route)
         page = await search(self.ports(), self.partition, parsed, character_set_as_stored=as_stored)
         asked = context("dicom.example:8080", version)
         return render(page.results, parsed, asked, more=page.more, character_set_as_stored=as_stored)

@@ -23,6 +23,7 @@ from tests.builders.http import TokenAuthenticator, settings
 from tests.builders.store import PARTITION, SHARDS, Service, Time
 from tests.fakes.blobs import MemoryBlobStore
 from tests.fakes.events import MemoryEventPublisher
+from tests.fakes.schemas import FixedSchemas
 from tests.fakes.tables import MemoryTableStore
 
 READER = (("Authorization", "Bearer read"),)
@@ -49,7 +50,12 @@ class FeedService(Service):
         self.log = ChangeLog(self.tables)
         trash = Erasure(self.tables, self.clock, shards=SHARDS, retention_hours=0)
         self.sequencer = Sequencer(
-            self.tables, self.clock, StudyCleanup(self.tables, trash), shards=SHARDS, log=self.log
+            self.tables,
+            self.clock,
+            StudyCleanup(self.tables, trash, FixedSchemas()),
+            FixedSchemas(),
+            shards=SHARDS,
+            log=self.log,
         )
         origin = EventOrigin("dicom.example", "/topics/dicom")
         self.publication = Follower(

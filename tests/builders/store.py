@@ -20,6 +20,7 @@ from shared.store.request import Multipart, SingleFile
 from shared.store.transaction import store_instances
 from tests.builders.images import multipart
 from tests.fakes.blobs import MemoryBlobStore
+from tests.fakes.schemas import FixedSchemas
 from tests.fakes.tables import MemoryTableStore
 
 SHARDS = 4
@@ -61,7 +62,7 @@ class Service:
         self.blobs = blobs or MemoryBlobStore(now=lambda: datetime.fromtimestamp(self.time(), UTC))
         clock = HybridClock(self.time)
         self.lookup = InstanceLookup(self.tables, shards=SHARDS)
-        self.index = InstanceIndex(self.tables, clock, shards=SHARDS)
+        self.index = InstanceIndex(self.tables, clock, FixedSchemas(), shards=SHARDS)
         self.partitions = DataPartitions(self.tables, clock)
         self.ingest = Ingest(
             self.blobs,

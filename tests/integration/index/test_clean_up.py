@@ -21,7 +21,7 @@ from shared.index.clock import HybridClock
 from shared.index.data_partitions import DataPartitions
 from shared.index.instances import InstanceIndex
 from shared.index.lookup import InstanceLookup
-from shared.index.postings import study_postings
+from shared.index.schema import BUILT_IN
 from shared.index.store_settings import StoreSettingsRow
 from shared.index.summary import Summary
 from shared.ingest.ingest import Ingest
@@ -37,6 +37,7 @@ from shared.upkeep.cleanup import StudyCleanup
 from shared.upkeep.erasure import Erasure
 from shared.upkeep.scrubber import Scrubbed, Scrubber
 from tests.builders.files import PATIENT_ID, file
+from tests.fakes.schemas import FixedSchemas
 
 SHARDS = 2
 HOUR = 3600
@@ -53,15 +54,24 @@ class Store:
         self.tables = AzureTableStore(connection.table_endpoint, connection.credential, spread=1, prefix=name)
         self.blobs = AzureBlobStore(connection.blob_endpoint, name, connection.credential)
         clock = HybridClock(self.now)
-        self.index = InstanceIndex(self.tables, clock, shards=SHARDS)
+        self.index = InstanceIndex(self.tables, clock, FixedSchemas(), shards=SHARDS)
         self.lookup = InstanceLookup(self.tables, shards=SHARDS)
         self.partitions = DataPartitions(self.tables, clock)
         rules = IngestSettings(max_file_bytes=1 << 40)
         self.ingest = Ingest(self.blobs, self.index, self.lookup, self.partitions, rules=rules, now=self.now)
         self.trash = Erasure(self.tables, clock, shards=SHARDS, retention_hours=72)
         log = ChangeLog(self.tables)
-        self.sequencer = Sequencer(self.tables, clock, StudyCleanup(self.tables, self.trash), shards=SHARDS, log=log)
-        self.scrubber = Scrubber(self.tables, self.blobs, clock, self.partitions, self.ingest.ensure, shards=SHARDS)
+        self.sequencer = Sequencer(
+            self.tables,
+            clock,
+            StudyCleanup(self.tables, self.trash, FixedSchemas()),
+            FixedSchemas(),
+            shards=SHARDS,
+            log=log,
+        )
+        self.scrubber = Scrubber(
+            self.tables, self.blobs, clock, self.partitions, self.ingest.ensure, schemas=FixedSchemas(), shards=SHARDS
+        )
 
     def now(self):
         return time.time() + self.hours * HOUR
@@ -223,7 +233,7 @@ async def test_a_posting_that_nothing_implies_is_removed(store):
     before = await store.postings(one)
     sort_key = next(row.rpartition("!")[2] for row in before if row.startswith("a!"))
     study = one.identifier.study_instance_uid
-    stale = study_postings(sort_key, study, {"00100020": "NOBODY"})
+    stale = BUILT_IN.study_postings(sort_key, study, {"00100020": "NOBODY"}, 1)
     rows = [Operation("upsert", store.place(one).postings, key, row) for key, row in stale.items() if key not in before]
     assert rows
     await store.tables.commit("idx", rows)

@@ -25,6 +25,7 @@ from shared.storage.azure_tables import AzureTableStore
 from shared.storage.connection import StorageConnection
 from shared.upkeep.cleanup import StudyCleanup
 from shared.upkeep.erasure import Erasure
+from tests.fakes.schemas import FixedSchemas
 from tests.integration.index.mirrored import MirroredTables
 from tests.unit.index.actors import folding, history
 from tests.unit.index.chaos import Weather
@@ -93,7 +94,7 @@ async def test_a_random_history_on_real_tables_violates_nothing(tables: AzureTab
 
 async def test_sixteen_writers_into_one_study_lose_nothing(tables: AzureTableStore) -> None:
     clock = HybridClock(time.time)
-    writers = [InstanceIndex(tables, clock, shards=SHARDS) for _ in range(16)]
+    writers = [InstanceIndex(tables, clock, FixedSchemas(), shards=SHARDS) for _ in range(16)]
     before = tables.requests
 
     async def write(number: int, index: InstanceIndex) -> None:
@@ -111,10 +112,10 @@ async def test_sixteen_writers_into_one_study_lose_nothing(tables: AzureTableSto
 
 async def test_a_store_costs_the_requests_that_are_budgeted(tables: AzureTableStore) -> None:
     clock = HybridClock(time.time)
-    await InstanceIndex(tables, clock, shards=SHARDS).commit(PARTITION, [entry("1.1", "1.2", "1.3")])
+    await InstanceIndex(tables, clock, FixedSchemas(), shards=SHARDS).commit(PARTITION, [entry("1.1", "1.2", "1.3")])
     costs = []
     for batch in (1, 10):
-        index = InstanceIndex(tables, clock, shards=SHARDS)
+        index = InstanceIndex(tables, clock, FixedSchemas(), shards=SHARDS)
         before = tables.requests
         await index.commit(PARTITION, [entry("1.1", "1.2", f"1.3.{batch}.{number}") for number in range(batch)])
         costs.append(tables.requests - before)
@@ -124,7 +125,7 @@ async def test_a_store_costs_the_requests_that_are_budgeted(tables: AzureTableSt
 
 async def test_a_large_study_is_stored_read_deleted_and_forgotten(tables: AzureTableStore) -> None:
     clock = HybridClock(time.time)
-    index, lookup = InstanceIndex(tables, clock, shards=SHARDS), InstanceLookup(tables, shards=SHARDS)
+    index, lookup = InstanceIndex(tables, clock, FixedSchemas(), shards=SHARDS), InstanceLookup(tables, shards=SHARDS)
     new = [entry("1.1", f"1.2.{number % 7}", f"1.3.{number}") for number in range(1200)]
     for at in range(0, len(new), 300):
         assert set(await index.commit(PARTITION, new[at : at + 300])) == {CommitOutcome.STORED}
@@ -132,7 +133,9 @@ async def test_a_large_study_is_stored_read_deleted_and_forgotten(tables: AzureT
     assert {each.identifier for each in found} == {each.identifier for each in new}
     assert all(each.metadata == new[0].metadata for each in found)
     trash = Erasure(tables, clock, shards=SHARDS, retention_hours=0)
-    sequencer = Sequencer(tables, clock, StudyCleanup(tables, trash), shards=SHARDS, log=ChangeLog(tables))
+    sequencer = Sequencer(
+        tables, clock, StudyCleanup(tables, trash, FixedSchemas()), FixedSchemas(), shards=SHARDS, log=ChangeLog(tables)
+    )
     assert await sequencer.catch_up()
     assert await index.delete(PARTITION, ResourceIdentifier("1.1")) == 1200
     assert await lookup.study(PARTITION, "1.1") is None

@@ -222,9 +222,9 @@ async def test_an_instance_that_somebody_else_is_storing_is_tried_again(inbox, m
     outcomes = iter([CommitOutcome.BUSY])
     commit = inbox.service.index.commit
 
-    async def busy(partition, entries):
+    async def busy(partition, entries, **options):
         outcome = next(outcomes, None)
-        return [outcome] if outcome else await commit(partition, entries)
+        return [outcome] if outcome else await commit(partition, entries, **options)
 
     monkeypatch.setattr(inbox.service.index, "commit", busy)
     one = file()

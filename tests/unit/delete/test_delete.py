@@ -15,6 +15,7 @@ from shared.upkeep.erasure import Erasure
 from tests.builders.functions import handler_of
 from tests.builders.http import ALL, boundary
 from tests.builders.images import image, new_uid
+from tests.fakes.schemas import FixedSchemas
 from tests.unit.retrieve.archive import PARTITION, SHARDS, Archive
 
 
@@ -82,8 +83,8 @@ class Upkeep:
         clock = HybridClock(lambda: 1_700_000_000 + 10_000 + self.hours * 3600)
         self.trash = Erasure(archive.tables, clock, shards=SHARDS, retention_hours=retention_hours)
         self.log = ChangeLog(archive.tables)
-        remover = StudyCleanup(archive.tables, self.trash)
-        self.sequencer = Sequencer(archive.tables, clock, remover, shards=SHARDS, log=self.log)
+        remover = StudyCleanup(archive.tables, self.trash, FixedSchemas())
+        self.sequencer = Sequencer(archive.tables, clock, remover, FixedSchemas(), shards=SHARDS, log=self.log)
         self.feed = ChangeFeed(self.log, self.sequencer, archive.sources.lookup, clock)
 
 

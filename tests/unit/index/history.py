@@ -23,6 +23,7 @@ from shared.upkeep.cleanup import StudyCleanup
 from shared.upkeep.erasure import Erasure
 from shared.upkeep.scrubber import Scrubber
 from tests.fakes.blobs import MemoryBlobStore
+from tests.fakes.schemas import FixedSchemas
 from tests.fakes.tables import MemoryTableStore
 from tests.unit.index.chaos import Process, UnreliableTables, Weather
 from tests.unit.index.invariants import StudyFacts, at_every_moment, when_acknowledged
@@ -196,20 +197,27 @@ class ServiceProcess:
         self.process = process
         self.tables = UnreliableTables(world.tables, process, world.applied)
         self.clock = HybridClock(process.time)
-        self.index = InstanceIndex(self.tables, self.clock, shards=plan.shards)
+        self.index = InstanceIndex(self.tables, self.clock, FixedSchemas(), shards=plan.shards)
         self.lookup = InstanceLookup(self.tables, shards=plan.shards)
         self.trash = Erasure(self.tables, self.clock, shards=plan.shards, retention_hours=plan.retention_hours)
         self.log = ChangeLog(self.tables, bucket_entries=plan.bucket_entries)
         self.sequencer = Sequencer(
             self.tables,
             self.clock,
-            StudyCleanup(self.tables, self.trash),
+            StudyCleanup(self.tables, self.trash, FixedSchemas()),
+            FixedSchemas(),
             shards=plan.shards,
             log=self.log,
             page_entries=plan.page_entries,
         )
         self.scrubber = Scrubber(
-            self.tables, world.blobs, self.clock, _Partitions(world.partitions), self.ensure, shards=plan.shards
+            self.tables,
+            world.blobs,
+            self.clock,
+            _Partitions(world.partitions),
+            self.ensure,
+            schemas=FixedSchemas(),
+            shards=plan.shards,
         )
         self.feed = ChangeFeed(self.log, self.sequencer, self.lookup, self.clock)
 

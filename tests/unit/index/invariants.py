@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 import orjson
 
 from shared.index import keys, study_rows
+from shared.index.changes import schema_in
 from shared.index.keys import StudyPlace
-from shared.index.postings import ALL_STUDIES, instance_postings, series_postings, study_postings
+from shared.index.postings import ALL_STUDIES, sort_key_of
+from shared.index.schema import BUILT_IN, IndexSchema
 from shared.index.summary import EXPIRES, NEWEST, Summary
 from shared.storage.ports import Entity
 
@@ -20,6 +22,7 @@ class StudyFacts:
     entities: list[Entity]
     postings: dict[str, Entity] = field(default_factory=dict)
     """Row key to row, of `idx` and `idxi`, of the shard and namespace of the study."""
+    schema: IndexSchema = BUILT_IN
 
     def __post_init__(self) -> None:
         self.rows = study_rows._rows([self.entities])
@@ -29,13 +32,15 @@ class StudyFacts:
         self.unfinished = [entity.row_key for entity in self.entities if entity.row_key[0] in "DEG"]
 
     def implied(self) -> set[str]:
-        """The study- and series-level postings that the folded rows imply."""
+        """The study- and series-level postings that the folded rows imply, as far as their schema goes."""
         study, sort_key, tally = self.place.study_instance_uid, self.rows.sort_key, self.rows.tally()
         if not sort_key or self.rows.summary is None:
             return set()
-        postings = study_postings(sort_key, study, tally.study.plain())
+        schema = self.schema.upto(tally.study.schema)
+        postings = schema.study_postings(sort_key, study, tally.study.plain(), 1)
         for uid, summary in tally.series.items():
-            postings |= series_postings(sort_key, study, uid, summary.plain())
+            schema = self.schema.upto(summary.schema)
+            postings |= schema.series_postings(sort_key, study, uid, summary.plain())
         return set(postings)
 
     def implied_by_instances(self, *, folded_only: bool) -> set[str]:
@@ -45,8 +50,14 @@ class StudyFacts:
             row_key
             for series, instance in self.live
             if not (folded_only and (series, instance) in pending)
-            for row_key in instance_postings(self.rows.sort_key, self.place.study_instance_uid, series, instance)
+            for row_key in self.instance_postings(series, instance)
         }
+
+    def instance_postings(self, series: str, instance: str) -> set[str]:
+        """The postings of a live instance, as far as the schema of its row goes."""
+        row, sort_key, study = self.live[series, instance], self.rows.sort_key, self.place.study_instance_uid
+        schema, attributes = self.schema.upto(schema_in(row)), orjson.loads(row.properties["attrs"])
+        return set(schema.instance_postings(sort_key, study, (series, instance), attributes))
 
 
 def at_every_moment(facts: StudyFacts) -> Iterator[str]:
@@ -85,9 +96,10 @@ def when_acknowledged(facts: StudyFacts, series: str, instance: str, blob: str) 
         return {key: text for key, text in summary.plain().items() if summary.attributes[key][1] == change_id}
 
     own_study = own(tally.study)
-    wanted = {row_key for row_key in study_postings(sort_key, study, own_study) if not row_key.startswith("a!")}
-    wanted |= set(series_postings(sort_key, study, series, own(tally.series[series])))
-    wanted |= set(instance_postings(sort_key, study, series, instance))
+    by_study, by_series = (facts.schema.upto(each.schema) for each in (tally.study, tally.series[series]))
+    wanted = set(by_study.study_value_postings(sort_key, study, own_study))
+    wanted |= set(by_series.series_postings(sort_key, study, series, own(tally.series[series])))
+    wanted |= facts.instance_postings(series, instance)
     missing = wanted - facts.postings.keys()
     if missing:
         yield f"acknowledged, but not found by {sorted(missing)[:3]}"
@@ -117,8 +129,7 @@ def when_all_is_done(facts: StudyFacts, live_blobs: Iterable[str]) -> Iterator[s
         if summary.count == 0:
             yield "an empty series was not removed"
         yield from _summary_follows(summary, facts, uid, 1)
-    sort_key = f"!{facts.rows.sort_key}"
-    mine = {row_key for row_key in facts.postings if facts.rows.sort_key and sort_key in row_key}
+    mine = {row_key for row_key in facts.postings if sort_key_of(row_key) == facts.rows.sort_key}
     if facts.implied() | facts.implied_by_instances(folded_only=False) > mine:
         yield "postings are missing at the end"
 
@@ -144,11 +155,11 @@ def _summary_follows(summary: Summary, facts: StudyFacts, series: str | None, le
         for (uid, instance), row in facts.live.items()
         if series in (None, uid)
     }
-    digests = {change_id[17:] for change_id in live}
+    digests = {keys.ChangeId.parse(change_id).digest for change_id in live}
     for key, (text, source) in summary.attributes.items():
         if key == EXPIRES:
             continue  # the last store decides, deleted or not
-        if source[17:] not in digests:
+        if keys.ChangeId.parse(source).digest not in digests:
             yield f"{key} comes from an instance that is deleted"
         for change_id, (attributes, uid, instance) in live.items():
             value = f"{uid}!{instance}" if key == NEWEST else attributes.get(key)

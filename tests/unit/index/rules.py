@@ -133,6 +133,9 @@ OMISSIONS = (
         "of a repeated instance the first one counts",
         "others = await self.commit(partition, repeated) if repeated else []",
     ),
+    Omission("what an outdated writer brought is looked for again"),
+    Omission("what was read under an older schema is read again"),
+    Omission("nothing is committed on old knowledge of the schema"),
 )
 
 

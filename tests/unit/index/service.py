@@ -19,6 +19,7 @@ from shared.storage.ports import Kind, Operation
 from shared.upkeep.cleanup import StudyCleanup
 from shared.upkeep.erasure import Erasure
 from tests.fakes.blobs import MemoryBlobStore
+from tests.fakes.schemas import FixedSchemas
 from tests.fakes.tables import MemoryTableStore
 from tests.unit.index.invariants import StudyFacts
 
@@ -103,13 +104,19 @@ class Service:
         self.stores = stores = stores or Stores()
         self.tables, self.blobs = stores.tables, stores.blobs
         self.clock = HybridClock(lambda: stores.time() + skew)
-        self.index = InstanceIndex(self.tables, self.clock, shards=SHARDS)
+        self.index = InstanceIndex(self.tables, self.clock, FixedSchemas(), shards=SHARDS)
         self.lookup = InstanceLookup(self.tables, shards=SHARDS)
         self.trash = Erasure(self.tables, self.clock, shards=SHARDS, retention_hours=retention_hours)
         self.log = ChangeLog(self.tables, bucket_entries=bucket_entries)
-        self.remover = StudyCleanup(self.tables, self.trash)
+        self.remover = StudyCleanup(self.tables, self.trash, FixedSchemas())
         self.sequencer = Sequencer(
-            self.tables, self.clock, self.remover, shards=SHARDS, log=self.log, page_entries=page_entries
+            self.tables,
+            self.clock,
+            self.remover,
+            FixedSchemas(),
+            shards=SHARDS,
+            log=self.log,
+            page_entries=page_entries,
         )
         self.feed = ChangeFeed(self.log, self.sequencer, self.lookup, self.clock)
 

@@ -4,7 +4,7 @@ import pytest
 
 from shared.dicom.identifiers import InstanceIdentifier, ResourceIdentifier
 from shared.index.changes import cleanup_in
-from shared.index.postings import equality_range
+from shared.index.postings import value_range
 from shared.storage.ports import Ambiguous
 from tests.unit.index.chaos import Crashed
 from tests.unit.index.invariants import when_all_is_done
@@ -88,7 +88,7 @@ async def test_a_deleted_instance_takes_its_values_with_it_and_the_value_before_
     assert view is not None
     assert view.attributes == {"00100010": "Old^Name", "00100020": "P1", "00081030": "CHEST"}
     assert view.newest == view.series["1.2"].newest == InstanceIdentifier("1.1", "1.2", "1.3.1")
-    low, high = equality_range("pn", "old^name")
+    low, high = value_range("pn", "old^name")
     assert any(low <= row_key < high for row_key in service.stores.facts().postings)
     await service.settle()
     assert list(when_all_is_done(service.stores.facts(), service.blobs.names())) == []

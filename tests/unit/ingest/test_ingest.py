@@ -290,7 +290,7 @@ async def test_an_instance_that_cannot_be_committed_now_is_tried_again(outcome):
 async def test_what_the_index_says_is_the_answer(outcome, failure, blobs):
     service = Service()
 
-    async def commit(partition, entries):
+    async def commit(partition, entries, **options):
         return [outcome for _ in entries]
 
     service.index.commit = commit

@@ -4,6 +4,7 @@ from shared.dicom.identifiers import InstanceIdentifier
 from shared.dicom.part10.file_reader import Part10Reader
 from shared.dicom.reasons import WarningReason
 from shared.dicomweb.versions import ApiVersion
+from shared.index.schema import BUILT_IN
 from shared.ingest.instance_validation import KEPT_TEXT, Invalid, Valid, needs_strict_reading, validate
 from tests.builders.files import (
     CT,
@@ -28,7 +29,7 @@ def judge(changes=None, *, version=V2, path=None, full=False, **file_options):
     one = file(changes, **file_options)
     reader = Part10Reader(strict=needs_strict_reading(version, full_item_validation=full), keep_text=KEPT_TEXT)
     reader.feed(one.data)
-    return validate(reader.finish(), version=version, study=path, full_item_validation=full)
+    return validate(reader.finish(), version=version, schema=BUILT_IN, study=path, full_item_validation=full)
 
 
 def tags(verdict):

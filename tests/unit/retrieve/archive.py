@@ -8,15 +8,16 @@ from shared.dicom.part10.file_reader import Part10Reader
 from shared.dicomweb import json_model
 from shared.dicomweb.partitions import DEFAULT_KEY, DEFAULT_NAME, Partition
 from shared.index import keys
-from shared.index.attribute_extraction import index_attributes
 from shared.index.clock import HybridClock
 from shared.index.documents import move_to_blobs
 from shared.index.instances import InstanceIndex
 from shared.index.lookup import InstanceLookup
+from shared.index.schema import BUILT_IN
 from shared.index.values import CommitOutcome, NewInstance
 from shared.retrieve.instances import Sources
 from tests.builders.images import SECONDARY_CAPTURE, Image
 from tests.fakes.blobs import MemoryBlobStore
+from tests.fakes.schemas import FixedSchemas
 from tests.fakes.tables import MemoryTableStore
 
 PARTITION = Partition(DEFAULT_KEY, DEFAULT_NAME, keys.DEFAULT_NAMESPACE, datetime(2024, 1, 1, tzinfo=UTC))
@@ -67,7 +68,7 @@ class Archive:
         self.blobs = CountingBlobStore()
         self._time = itertools.count(1_700_000_000)
         clock = HybridClock(lambda: next(self._time))
-        self.index = InstanceIndex(self.tables, clock, shards=SHARDS)
+        self.index = InstanceIndex(self.tables, clock, FixedSchemas(), shards=SHARDS)
         self.sources = Sources(InstanceLookup(self.tables, shards=SHARDS), self.blobs)
 
     async def store(self, *images: Image, replace_existing: bool = False, metadata_inline: bool = True) -> None:
@@ -83,7 +84,7 @@ class Archive:
         reader = Part10Reader(strict=False)
         reader.feed(one.data)
         file = reader.finish()
-        study, series, instance = index_attributes(file.attributes)
+        study, series, instance = BUILT_IN.extract(file.attributes)
         entry = NewInstance(
             one.identifier,
             SECONDARY_CAPTURE,

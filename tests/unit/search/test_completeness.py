@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from shared.dicom.identifiers import ResourceIdentifier
 from shared.dicomweb.query_parameters import parse_query
 from shared.dicomweb.versions import ApiVersion
+from shared.index.schema import BUILT_IN
 from shared.search.attributes import RESOURCES
 from shared.search.limits import DEFAULT_LIMITS
 from shared.search.request import SearchQuery, parse_search
@@ -135,7 +136,7 @@ async def test_a_search_finds_what_looking_at_everything_finds(stored, deleted, 
             await archive.delete(f"1.{stored[position]['study']}", f"1.{stored[position]['study']}.1")
 
     for resource, text, route in asked:
-        query = parse_search(resource, route, parse_query(text), ApiVersion.V2)
+        query = parse_search(resource, route, parse_query(text), ApiVersion.V2, BUILT_IN)
         expected = await by_looking_at_everything(archive, query)
 
         page = await archive.page(text, resource, **route)

@@ -5,7 +5,7 @@ import pytest
 
 from shared.errors import TooLarge
 from shared.index import keys
-from shared.index.postings import series_postings, study_postings
+from shared.index.schema import BUILT_IN
 from shared.storage.ports import Operation
 from tests.builders.archive import SMALL_LIMITS as SMALL
 from tests.builders.archive import Archive, archive_of
@@ -17,8 +17,8 @@ async def crowd(archive: Archive, studies: int) -> None:
     for number in range(studies):
         place = keys.study_place(archive.partition.namespace, f"3.{number}", archive.shards)
         attributes = {"00100020": f"X{number % 20}", "00100010": f"Doe^{number}", "00080020": "20200101"}
-        rows = study_postings(keys.new_sort_key(number), f"3.{number}", attributes)
-        rows |= series_postings(keys.new_sort_key(number), f"3.{number}", f"3.{number}.1", {"00080060": "CT"})
+        rows = BUILT_IN.study_postings(keys.new_sort_key(number), f"3.{number}", attributes, 1)
+        rows |= BUILT_IN.series_postings(keys.new_sort_key(number), f"3.{number}", f"3.{number}.1", {"00080060": "CT"})
         operations = by_shard.setdefault(place.postings, [])
         operations += (Operation("upsert", place.postings, key, properties) for key, properties in rows.items())
     for operations in by_shard.values():

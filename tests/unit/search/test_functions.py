@@ -21,6 +21,7 @@ async def room(name: str = "search_studies", *partitions: str, **settings) -> tu
         archive.lookup,
         archive.blobs,
         archive.shards,
+        schemas=archive.schemas,
     )
     return archive, handler_of(functions, name)
 

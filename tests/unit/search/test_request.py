@@ -5,7 +5,9 @@ from hypothesis import strategies as st
 from shared.dicomweb.query_parameters import parse_query
 from shared.dicomweb.versions import ApiVersion
 from shared.errors import InvalidRequest
-from shared.search.attributes import RESOURCES, SEARCHABLE, SearchableAttribute
+from shared.index.indexed_attributes import IndexedAttribute
+from shared.index.schema import BUILT_IN, IndexSchema
+from shared.search.attributes import RESOURCES
 from shared.search.request import SearchQuery, parse_search
 
 V1, V2 = ApiVersion.V1, ApiVersion.V2
@@ -16,8 +18,8 @@ ROUTES = {
 }
 
 
-def read(query: str = "", resource: str = "search_studies", version: ApiVersion = V2, **options) -> SearchQuery:
-    return parse_search(resource, ROUTES.get(resource, {}), parse_query(query), version, **options)
+def read(query: str = "", resource: str = "search_studies", version: ApiVersion = V2, schema=BUILT_IN) -> SearchQuery:
+    return parse_search(resource, ROUTES.get(resource, {}), parse_query(query), version, schema)
 
 
 def refusal(query: str, resource: str = "search_studies", **options) -> str:
@@ -72,7 +74,7 @@ def test_what_cannot_be_searched_at_a_resource_is_refused(query, resource):
 @pytest.mark.parametrize("resource", RESOURCES)
 def test_every_level_of_a_resource_can_be_searched(resource):
     values = {"DA": "20200101", "TM": "10", "IS": "1"}
-    for attribute in SEARCHABLE.values():
+    for attribute in BUILT_IN.searchable.values():
         query = f"{attribute.key}={values.get(attribute.vr, 'x')}"
         if attribute.level in RESOURCES[resource]:
             assert read(query, resource).filters[0].key == attribute.key
@@ -225,25 +227,12 @@ def test_modalities_in_study_can_be_searched_everywhere_and_are_computed_for_stu
 
 # ------------------------------------------------------------------------------------------- attributes beside our own
 
-TAGS = {
-    "00101010": SearchableAttribute("00101010", "AS", "study", ("x0001",)),
-    "00100040": SearchableAttribute("00100040", "CS", "study", ("x0002",), erroneous=True),
-    "00102180": SearchableAttribute("00102180", "SH", "study", refusal="Query is disabled on the attribute."),
-}
 
-
-def test_further_attributes_can_be_searched_by():
-    assert read("PatientAge=010Y", extended=TAGS).filters[0].attribute.codes == ("x0001",)
-    refusal("PatientAge=010Y")
-
-
-def test_attributes_with_indexing_errors_are_named_as_the_client_spelt_them():
-    assert read("00100040=F&PatientAge=010Y", extended=TAGS).erroneous == ("00100040",)
-    assert read("PatientSex=F", extended=TAGS).erroneous == ("PatientSex",)
-
-
-def test_an_attribute_that_is_switched_off_is_refused():
-    assert "Query is disabled" in refusal("Occupation=x", extended=TAGS)
+def test_what_the_schema_of_the_store_has_beside_its_first_attributes_can_be_searched():
+    age = IndexedAttribute("00101010", "AS", "study", ("x1",), since=2)
+    later = IndexSchema.of(2, [*BUILT_IN.attributes.values(), age])
+    assert read("PatientAge=010Y", schema=later).filters[0].attribute == age
+    assert "not queryable" in refusal("PatientAge=010Y")
 
 
 @given(st.text(max_size=40), st.sampled_from(sorted(RESOURCES)))

@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import pytest
 
+from shared.index.postings import after
 from shared.search.limits import DEFAULT_LIMITS
 from shared.search.merge import Candidates, ShardStream, find_candidates
 from shared.search.planner import DistinctValues, Plan, PostingList, Source, Span
@@ -13,9 +14,8 @@ from shared.search.scan import (
     Shard,
     TooManyValues,
     UnionCursor,
-    after,
     open_source,
-    sort_key_of,
+    study_key,
 )
 from shared.storage.ports import Operation
 from tests.fakes.tables import MemoryTableStore
@@ -41,8 +41,8 @@ async def index_of(lists: dict[str, list[int]], limits=SMALL, **options) -> Shar
 async def walk(cursor: Cursor) -> list[int]:
     found, at = [], ""
     while (entity := await cursor.seek(at)) is not None:
-        found.append(int(sort_key_of(entity)[:12], 16))
-        at = after(sort_key_of(entity))
+        found.append(int(study_key(entity)[:12], 16))
+        at = after(study_key(entity))
     return found
 
 
@@ -117,7 +117,7 @@ async def test_a_long_span_is_replaced_by_the_lists_that_cover_it():
 @pytest.mark.parametrize("options", [{}, {"empty_page_every": 3}])
 async def test_the_lists_of_the_values_in_a_range_are_found_by_seeking(options):
     shard = await index_of({"ds!ca": [3], "ds!cb": [0, *range(10, 20)], "ds!cc": [2], "ds!d": [1]}, **options)
-    cursor = await cursor_of(shard, DistinctValues("ds!c", "ds!c\uffff"))
+    cursor = await cursor_of(shard, DistinctValues("ds!c", "ds!c\ud7ff"))
 
     assert await walk(cursor) == [0, 2, 3, *range(10, 20)]
 
@@ -126,7 +126,7 @@ async def test_a_range_of_too_many_values_cannot_be_used():
     shard = await index_of({f"ds!c{number}": [number] for number in range(4)})
 
     with pytest.raises(TooManyValues):
-        await cursor_of(shard, DistinctValues("ds!c", "ds!c\uffff"))
+        await cursor_of(shard, DistinctValues("ds!c", "ds!c\ud7ff"))
 
 
 async def test_an_extent_tells_rows_and_density_of_what_was_read():
@@ -208,7 +208,7 @@ async def test_candidates_of_all_shards_come_newest_first_and_once():
 
 async def test_a_source_that_cannot_be_used_leaves_the_others_and_bounds_the_search():
     shard = await index_of({**{f"ds!c{number}": [number] for number in range(9)}, "pi!p": [3, 4, 5]})
-    low, high = "ds!c", "ds!c\uffff"
+    low, high = "ds!c", "ds!c\ud7ff"
     unusable = Source((Span(low, high, (DistinctValues(low, high),)),), 3)
     plan = Plan(sources=(unusable, Source((PostingList("pi", "p"),), 3)))
 

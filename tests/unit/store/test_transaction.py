@@ -360,10 +360,10 @@ async def test_a_fault_of_the_index_is_sought_instance_by_instance(service):
     files = [file() for _ in range(3)]
     commit = service.index.commit
 
-    async def trips(partition, entries):
+    async def trips(partition, entries, **options):
         if any(entry.identifier == files[1].identifier for entry in entries):
             raise RuntimeError("a fault")
-        return await commit(partition, entries)
+        return await commit(partition, entries, **options)
 
     service.index.commit = trips
 

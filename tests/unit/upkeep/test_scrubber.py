@@ -7,6 +7,7 @@ from shared.index import keys
 from shared.index.summary import Summary
 from shared.storage.ports import Operation
 from shared.upkeep.scrubber import Scrubbed, Scrubber
+from tests.fakes.schemas import FixedSchemas
 from tests.unit.index.chaos import Crashed
 from tests.unit.index.invariants import stale_postings, when_all_is_done
 from tests.unit.index.service import PARTITION, SHARDS, Service, commits, folds
@@ -21,7 +22,9 @@ class Scrubbing(Service):
         super().__init__()
         self.known: dict[str, object] = {}
         self.ensured: list[str] = []
-        self.scrubber = Scrubber(self.tables, self.blobs, self.clock, _Registry(), self.ensure, shards=SHARDS)
+        self.scrubber = Scrubber(
+            self.tables, self.blobs, self.clock, _Registry(), self.ensure, schemas=FixedSchemas(), shards=SHARDS
+        )
 
     def entry(self, *uids: str, **options):
         entry = super().entry(*uids, **options)

@@ -1,0 +1,90 @@
+"""The attributes that the index carries of its own accord (storage §6.1; dicomweb §8.3, D-29). Pure.
+
+One more attribute is one more line of `ADDED`. Nothing else changes: the next process that starts announces it to the
+store, which gives it a number (`schema_registry`), and a re-index brings it into what was stored before.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+type Level = Literal["study", "series", "instance"]
+
+STUDY_INSTANCE_UID = "0020000D"
+SERIES_INSTANCE_UID = "0020000E"
+SOP_INSTANCE_UID = "00080018"
+SOP_CLASS_UID = "00080016"
+PATIENT_ID = "00100020"
+MODALITY = "00080060"
+MODALITIES_IN_STUDY = "00080061"
+SCHEDULED_PROCEDURE_STEP_ID = "00400275.00400009"
+REQUESTED_PROCEDURE_ID = "00400275.00401001"
+
+UNREGISTERED = 2**31
+"""Greater than the number of every schema."""
+
+
+@dataclass(frozen=True, slots=True)
+class IndexedAttribute:
+    """An attribute that the rows of the index carry."""
+
+    key: str
+    """Tag, or tags joined by a dot, as in `AttributePath.key`."""
+    vr: str
+    level: Level
+    codes: tuple[str, ...] = ()
+    """The lists that hold its values; none: compared on the rows only. No code is ever used for another attribute."""
+    searchable: bool = True
+    """False: carried because searches return it."""
+    since: int = field(default=UNREGISTERED, kw_only=True)
+    """The number of the first schema that has it: rows of a lower number do not carry it."""
+
+
+SCHEMA_1 = (
+    IndexedAttribute(STUDY_INSTANCE_UID, "UI", "study", since=1),
+    IndexedAttribute("00080020", "DA", "study", ("sd",), since=1),
+    IndexedAttribute("00080030", "TM", "study", ("st",), since=1),
+    IndexedAttribute("00080050", "SH", "study", ("an",), since=1),
+    IndexedAttribute(MODALITIES_IN_STUDY, "CS", "study", ("mo",), since=1),
+    IndexedAttribute("00080090", "PN", "study", ("rn", "rt", "re"), since=1),
+    IndexedAttribute("00081030", "LO", "study", ("ds",), since=1),
+    IndexedAttribute("00100010", "PN", "study", ("pn", "pt", "pe"), since=1),
+    IndexedAttribute(PATIENT_ID, "LO", "study", ("pi",), since=1),
+    IndexedAttribute("00100030", "DA", "study", ("bd",), since=1),
+    IndexedAttribute("00200010", "SH", "study", ("si",), since=1),
+    IndexedAttribute(SERIES_INSTANCE_UID, "UI", "series", ("su",), since=1),
+    IndexedAttribute(MODALITY, "CS", "series", ("mo",), since=1),
+    IndexedAttribute("00081090", "LO", "series", ("mm",), since=1),
+    IndexedAttribute("00200011", "IS", "series", ("sn",), since=1),
+    IndexedAttribute("00400244", "DA", "series", ("pd",), since=1),
+    IndexedAttribute("00400245", "TM", "series", ("pm",), since=1),
+    IndexedAttribute(SCHEDULED_PROCEDURE_STEP_ID, "SH", "series", ("ps",), since=1),
+    IndexedAttribute(REQUESTED_PROCEDURE_ID, "SH", "series", ("rp",), since=1),
+    IndexedAttribute(SOP_INSTANCE_UID, "UI", "instance", ("iu",), since=1),
+    IndexedAttribute(SOP_CLASS_UID, "UI", "instance", since=1),
+    IndexedAttribute("00200013", "IS", "instance", since=1),
+    # Carried, so that the default and the `all` results need no metadata (dicomweb §8.5).
+    IndexedAttribute("00080056", "CS", "study", searchable=False, since=1),
+    IndexedAttribute("00080201", "SH", "study", searchable=False, since=1),
+    IndexedAttribute("00081060", "PN", "study", searchable=False, since=1),
+    IndexedAttribute("00081080", "LO", "study", searchable=False, since=1),
+    IndexedAttribute("00100040", "CS", "study", searchable=False, since=1),
+    IndexedAttribute("00101010", "AS", "study", searchable=False, since=1),
+    IndexedAttribute("00101020", "DS", "study", searchable=False, since=1),
+    IndexedAttribute("00101030", "DS", "study", searchable=False, since=1),
+    IndexedAttribute("00102180", "SH", "study", searchable=False, since=1),
+    IndexedAttribute("001021B0", "LT", "study", searchable=False, since=1),
+    IndexedAttribute("00080021", "DA", "series", searchable=False, since=1),
+    IndexedAttribute("00080031", "TM", "series", searchable=False, since=1),
+    IndexedAttribute("0008103E", "LO", "series", searchable=False, since=1),
+    IndexedAttribute("00200060", "CS", "series", searchable=False, since=1),
+)
+"""What rows without a number carry: schema 1. This table never changes."""
+
+ADDED: tuple[IndexedAttribute, ...] = ()
+"""What came later. A line that a release has had is not changed either; the store numbers the lines."""
+
+SHARED_KEYS = ("00080005", "00080201")
+"""Carried by rows of both levels, study and series: each level returns its own value."""
+
+IDENTITY = frozenset({STUDY_INSTANCE_UID, SERIES_INSTANCE_UID, SOP_INSTANCE_UID, SOP_CLASS_UID, MODALITIES_IN_STUDY})
+"""Known from the rows themselves or derived; never among the attributes of a row."""

@@ -1,0 +1,158 @@
+"""The schemas of a store: rows of `conf` that every process reads again every few seconds (storage §8).
+
+A schema goes from announced over active to complete, and back to active if rows of a lower number are found. Between
+two of these steps every process has to get to know the first: what it knows when it writes is never older than
+`MOST_AGE_SECONDS`, and a write that has begun then is over `WRITE_SECONDS` later. So, `SETTLED_SECONDS` after a step,
+nothing is written any more by somebody who has not heard of it.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from enum import IntEnum
+
+import orjson
+
+from shared.errors import Unavailable
+from shared.index import keys
+from shared.index.indexed_attributes import ADDED, SCHEMA_1, IndexedAttribute
+from shared.index.schema import BUILT_IN, IndexSchema
+from shared.storage.optimistic import Rounds, best_effort_commit
+from shared.storage.ports import Entity, Operation, TableStore, Value
+
+FRESH_SECONDS = 10.0
+"""Who is going to write reads the schemas again when they were read longer ago."""
+MOST_AGE_SECONDS = 20.0
+"""No write begins on what was read longer ago."""
+WRITE_SECONDS = 60.0
+"""A write is over after that time, answered or not."""
+SETTLED_SECONDS = 90.0
+"""MOST_AGE_SECONDS, WRITE_SECONDS and some time for good measure: from then on everybody has heard of a step."""
+
+_PARTITION = "schema"
+
+
+class State(IntEnum):
+    """How far a schema is."""
+
+    ANNOUNCED = 1
+    ACTIVE = 2
+    COMPLETE = 3
+
+
+class SchemaRegistry:
+    """The schemas of the store. One per process. `added`: the attributes of this release beside those of schema 1."""
+
+    def __init__(
+        self,
+        tables: TableStore,
+        now: Callable[[], float] = time.monotonic,
+        *,
+        added: Sequence[IndexedAttribute] = ADDED,
+    ) -> None:
+        """`now`: seconds; only differences count."""
+        self._tables = tables
+        self._now = now
+        self._added = added
+        self._read = float("-inf")
+        self.known = BUILT_IN if added is ADDED else IndexSchema.of(1, (*SCHEMA_1, *added))
+        """The schema as it was last read."""
+
+    async def current(self) -> IndexSchema:
+        """As in Schemas."""
+        if self.age() > FRESH_SECONDS:
+            await self.refresh()
+        return self.known
+
+    async def at_least(self, number: int) -> IndexSchema:
+        """As in Schemas."""
+        if self.known.latest < number:
+            await self.refresh()
+        if self.known.latest < number:
+            raise Unavailable("Rows carry a schema that the store does not know")
+        return self.known
+
+    def age(self) -> float:
+        """As in Schemas."""
+        return self._now() - self._read
+
+    async def refresh(self) -> IndexSchema:
+        """Read the schemas, and announce the attributes of this release that are not in them. Raises Unavailable."""
+        rounds = Rounds("The schema of the index cannot be announced")
+        while True:
+            await rounds.next()
+            read = self._now()
+            rows = await self._rows()
+            schema = self._schema(rows)
+            missing = [attribute for attribute in self._added if attribute.key not in schema.attributes]
+            if not missing:
+                if schema.number >= self.known.number:
+                    self.known = schema
+                self._read = max(self._read, read)
+                return self.known
+            # Somebody else may announce, too: look again.
+            await best_effort_commit(self._tables, "conf", [_announcement(schema.latest + 1, missing)])
+
+    async def advance(self, number: int, state: State) -> None:
+        """Let every schema up to that number be at least in that state. Idempotent. Raises Unavailable."""
+        await self._move(lambda row, now: state if _number(row) <= number and now < state else now)
+
+    async def reopen(self, number: int) -> None:
+        """As in Schemas."""
+        await self._move(lambda row, now: State.ACTIVE if _number(row) >= number and now is State.COMPLETE else now)
+
+    # ----------------------------------------------------------------------------------------------------- inside
+
+    async def _rows(self) -> list[Entity]:
+        return await self._tables.range("conf", _PARTITION, "", keys.LAST)
+
+    def _schema(self, rows: Iterable[Entity]) -> IndexSchema:
+        attributes = [*SCHEMA_1]
+        number, complete = 1, {1}
+        for row in rows:
+            attributes += _attributes(row)
+            if _state(row) >= State.ACTIVE:
+                number = _number(row)
+            if _state(row) is State.COMPLETE:
+                complete.add(_number(row))
+        return IndexSchema.of(number, attributes, complete)
+
+    async def _move(self, following: Callable[[Entity, State], State]) -> None:
+        rounds = Rounds("The schema of the index cannot be changed")
+        while True:
+            await rounds.next()
+            steps = [(row, following(row, _state(row))) for row in await self._rows()]
+            moves = [
+                Operation("merge", _PARTITION, row.row_key, {"state": int(state)}, row.etag)
+                for row, state in steps
+                if state is not _state(row)
+            ]
+            if not moves:
+                await self.refresh()
+                return
+            await best_effort_commit(self._tables, "conf", moves)
+
+
+def _announcement(number: int, attributes: Iterable[IndexedAttribute]) -> Operation:
+    fields = [
+        {"key": each.key, "vr": each.vr, "level": each.level, "codes": each.codes, "searchable": each.searchable}
+        for each in attributes
+    ]
+    properties: dict[str, Value] = {"attributes": orjson.dumps(fields).decode(), "state": int(State.ANNOUNCED)}
+    return Operation("insert", _PARTITION, f"{number:08}", properties)
+
+
+def _number(row: Entity) -> int:
+    return int(row.row_key)
+
+
+def _state(row: Entity) -> State:
+    return State(int(row.properties["state"]))
+
+
+def _attributes(row: Entity) -> list[IndexedAttribute]:
+    return [
+        IndexedAttribute(
+            each["key"], each["vr"], each["level"], tuple(each["codes"]), each["searchable"], since=_number(row)
+        )
+        for each in orjson.loads(str(row.properties["attributes"]))
+    ]
