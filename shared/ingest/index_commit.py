@@ -1,4 +1,4 @@
-"""Committing instances whose attributes were taken by a schema that the index has left meanwhile (EQT-35)."""
+"""Committing instances whose attributes were taken by a schema that the index has left meanwhile."""
 
 import asyncio
 from collections.abc import Sequence
