@@ -88,6 +88,18 @@ class Settings(BaseModel):
     website_hostname: str = Field("", alias="WEBSITE_HOSTNAME")
     """Set by the platform: the host name under which the app is reached."""
     trust_forwarded_headers: bool = Field(False, alias="TRUST_FORWARDED_HEADERS")
+    web_extension: Literal["own", "fastapi"] = Field("own", alias="WEB_EXTENSION")
+    """The HTTP server of the worker: this project's, or Microsoft's package, which goes with the next release."""
+    http_head_bytes: int = Field(64 * 1024, ge=48 * 1024, alias="HTTP_HEAD_BYTES")
+    """Largest request line with its header fields; never less than the Functions host lets through."""
+    http_idle_seconds: float = Field(120, gt=0, alias="HTTP_IDLE_SECONDS")
+    """How long an upload may pause, and a reader may not read."""
+    http_total_seconds: float = Field(4 * 3600, gt=0, alias="HTTP_TOTAL_SECONDS")
+    """How long a request and its answer may take together."""
+    http_keep_alive_seconds: float = Field(180, gt=0, alias="HTTP_KEEP_ALIVE_SECONDS")
+    """How long a connection of the Functions host may wait for its next request."""
+    http_connections: int = Field(1000, gt=0, alias="HTTP_CONNECTIONS")
+    """Connections of one worker process."""
     cors_origins: Words = Field((), alias="CORS_ALLOWED_ORIGINS")
     cors_methods: Words = Field(("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"), alias="CORS_ALLOWED_METHODS")
     cors_headers: Words = Field(

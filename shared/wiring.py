@@ -29,6 +29,7 @@ from shared.errors import Unavailable
 from shared.events.dicom_events import changes_pending
 from shared.events.event_grid import EventGridPublisher
 from shared.events.publisher import Announcer, CloudEventData
+from shared.http import azure_functions
 from shared.http.boundary import Boundary
 from shared.http.principal import authenticator
 from shared.index.clock import HybridClock
@@ -248,6 +249,7 @@ def blueprints(settings: Settings) -> list[func.Blueprint]:
     events = _events(settings)
     announcer = _announcer(settings, clock, events)
 
+    azure_functions.choose(settings)
     boundary = Boundary(settings, authenticator(settings), directory)
     lookup = InstanceLookup(tables, shards=settings.index_shards)
     index = InstanceIndex(tables, clock, schemas, shards=settings.index_shards, on_change=announcer.announce)

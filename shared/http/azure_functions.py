@@ -1,43 +1,69 @@
-"""The adapter to Azure Functions' streaming HTTP model: the only module that knows it.
+"""The adapter to Azure Functions' streaming HTTP model: declares the functions that the boundary answers in.
 
-What holds there, and shapes this file: every HTTP function of an app must use this model; a function must return a
-response object; the body of a streamed response is sent after the function has returned, in another task, and nobody
-closes it; the runtime keeps an entry per invocation for ever.
+What holds there, and shapes this file: every HTTP function of an app must use this model, with the types of the one web
+extension that the app has imported; a function must return a response object; the body of a streamed response is sent
+after the function has returned, in another task.
 """
 
-import asyncio
+import importlib
 import logging
-import re
-import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
-from functools import lru_cache
-from typing import Any, cast
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol, cast
 
 import azure.functions as func
-from azurefunctions.extensions.http.fastapi import Request as HostRequest
-from azurefunctions.extensions.http.fastapi import Response as HostResponse
-from azurefunctions.extensions.http.fastapi import StreamingResponse as HostStreamingResponse
-from starlette.requests import ClientDisconnect
 
 from shared.dicomweb.resources import RESOURCES, Resource
-from shared.errors import InvalidRequest
 from shared.http.boundary import Boundary
-from shared.http.exchange import ResponseAborted, ResponseStream
-from shared.http.messages import Headers, Request, Response
+from shared.http.messages import Request, Response
 from shared.http.transaction import Transaction
+from shared.settings import Settings
 
-_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-_FORGET_SECONDS = 5.0
-_RUNTIMES = ("azure_functions_runtime.http_v2", "azure_functions_worker.http_v2")
+_MODULES = {"own": "shared.http.own_extension", "fastapi": "shared.http.fastapi_extension"}
 
-type HttpFunction = Callable[[HostRequest, func.Context], Awaitable[HostResponse]]
+type HttpFunction = Callable[[Any, func.Context], Awaitable[Any]]
+type Run = Callable[[Request], Awaitable[Response]]
 
-_access_lines = logging.getLogger("uvicorn.access")
+
+class WebExtension(Protocol):
+    """A web extension: the worker's HTTP server and its messages."""
+
+    request_type: type
+    response_type: type
+
+    def configure(self, settings: Settings) -> None:
+        """Make it the web extension of this process. Raises an error when another one is."""
+        ...
+
+    async def answer(self, request: Any, invocation_id: str, run: Run) -> Any:
+        """Answer one request of the extension's with what `run` answers."""
+        ...
+
+
+class _Chosen:
+    """The web extension of this process: the runtime knows one at most."""
+
+    extension: WebExtension | None = None
+
+
+def choose(settings: Settings) -> None:
+    """Use the web extension that `settings` name for every function that is declared from now on."""
+    extension = _extension(settings.web_extension)
+    extension.configure(settings)
+    _Chosen.extension = extension
+
+
+def _chosen() -> WebExtension:
+    if _Chosen.extension is None:
+        _Chosen.extension = _extension("own")
+    return _Chosen.extension
+
+
+def _extension(name: str) -> WebExtension:
+    return cast("WebExtension", importlib.import_module(_MODULES[name]).EXTENSION)
 
 
 def _silence() -> None:
-    """Access lines, and what runtime and SDKs write per request, cost half the throughput and hold URIs."""
-    _access_lines.addFilter(lambda _: False)
+    """What runtime and SDKs write per request costs half the throughput and holds URIs."""
     for name in ("azure", "azure.functions"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
@@ -60,129 +86,19 @@ def mount(
 
 def http_function(boundary: Boundary, resource: Resource, transaction: Transaction[Any, Any]) -> HttpFunction:
     """What the runtime calls for each request to `resource`."""
+    extension = _chosen()
 
-    async def function(req: HostRequest, context: func.Context) -> HostResponse:
-        _access_lines.disabled = True  # the server enables it when it starts; to make lines nobody sees costs, too
-        try:
-            return to_host(await boundary.run(resource, from_host(req), transaction))
-        finally:
-            forget_later(context.invocation_id)
+    async def function(req: Any, context: func.Context) -> Any:
+        async def run(request: Request) -> Response:
+            return await boundary.run(resource, request, transaction)
+
+        return await extension.answer(req, context.invocation_id, run)
 
     function.__name__ = resource.name
+    function.__annotations__ = {
+        "req": extension.request_type,
+        "context": func.Context,
+        "return": extension.response_type,
+    }
     function.resource = resource  # type: ignore[attr-defined]  # lets a test see that the boundary is in between
     return function
-
-
-def from_host(request: HostRequest) -> Request:
-    """The host's request as ours. The path and the query string are as the client sent them."""
-    scope = request.scope
-    headers = Headers((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"])
-    client = scope.get("client")
-    raw_path: bytes = scope.get("raw_path") or scope["path"].encode()
-    return Request(
-        method=scope["method"],
-        scheme=scope["scheme"],
-        host=headers.get("host") or "",
-        path=raw_path.partition(b"?")[0].decode("latin-1"),
-        query=scope["query_string"].decode("latin-1"),
-        headers=headers,
-        route=dict(scope.get("path_params") or {}),
-        body=_body(request),
-        client=client[0] if client else "",
-    )
-
-
-async def _body(request: HostRequest) -> AsyncIterator[bytes]:
-    try:
-        async for chunk in request.stream():
-            if chunk:
-                yield chunk
-    except ClientDisconnect:
-        raise InvalidRequest("The client has cancelled the request.") from None
-
-
-def to_host(response: Response) -> HostResponse:
-    """Our response as the host's."""
-    fields = [(_name(name), _value(value)) for name, value in response.headers]
-    if isinstance(response.body, bytes):
-        return _Whole(response.status, fields, response.body)
-    return _Streamed(response.status, fields, response.body)
-
-
-@lru_cache(maxsize=256)
-def _name(text: str) -> bytes:
-    return text.lower().encode("ascii")
-
-
-def _value(text: str) -> bytes:
-    """A header value; what cannot stand in one is replaced, so that no value can begin another header."""
-    return (text if text.isprintable() else _CONTROL.sub(" ", text)).encode("latin-1", "replace")
-
-
-class _Whole(HostResponse):  # type: ignore[misc]  # the extension is not typed
-    """A response whose headers are exactly ours."""
-
-    def __init__(self, status: int, fields: list[tuple[bytes, bytes]], body: bytes) -> None:
-        self.status_code = status
-        self.raw_headers = fields
-        self.body = body
-        self.background = None
-
-
-class _Streamed(HostStreamingResponse):  # type: ignore[misc]  # the extension is not typed
-    """A streamed response that closes its body, however sending it ends, and leaves a failed one unfinished.
-
-    A server that sees an unfinished response cuts the connection, so that the client cannot take it for a whole one.
-    """
-
-    def __init__(self, status: int, fields: list[tuple[bytes, bytes]], body: AsyncIterator[bytes]) -> None:
-        self.status_code = status
-        self.raw_headers = fields
-        self.body_iterator = body
-        self.background = None
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG002  (ASGI's)
-        sending = cast("asyncio.Task[None]", asyncio.current_task())
-        gone = False
-
-        async def watch() -> None:
-            nonlocal gone
-            while (await receive())["type"] != "http.disconnect":
-                pass
-            gone = True
-            sending.cancel()
-
-        watching = asyncio.create_task(watch())
-        try:
-            await self.stream_response(send)
-        except ResponseAborted:
-            return
-        except asyncio.CancelledError:
-            if not gone:
-                raise
-        finally:
-            watching.cancel()
-            if gone:
-                sending.uncancel()
-            if isinstance(self.body_iterator, ResponseStream):
-                await self.body_iterator.aclose()
-
-
-def forget_later(invocation_id: str) -> None:
-    """Drop the runtime's entry for an invocation that has returned, once its response has been picked up.
-
-    The runtime itself keeps 2 KB per HTTP request for the life of the process.
-    """
-    for module in _RUNTIMES:
-        coordinator = getattr(sys.modules.get(module), "http_coordinator", None)
-        entries = getattr(coordinator, "_context_references", None)
-        if isinstance(entries, dict):
-            asyncio.get_running_loop().call_later(_FORGET_SECONDS, _forget, entries, invocation_id)
-
-
-def _forget(entries: dict[str, Any], invocation_id: str) -> None:
-    entry = entries.get(invocation_id)
-    if getattr(entry, "http_response", None) is not None:  # the server has not come to it yet
-        asyncio.get_running_loop().call_later(_FORGET_SECONDS, _forget, entries, invocation_id)
-    else:
-        entries.pop(invocation_id, None)
