@@ -37,8 +37,8 @@ _NOT_SENT_ON: Final = (*_NOT_FORWARDED, istr("expect"), _INVOCATION_ID)
 _SMALL: Final = 1 << 16
 """Responses of up to so many bytes are sent in one piece."""
 _IDLE_SECONDS: Final = 240.0
-_KEPT_ALIVE_SECONDS: Final = 3.0
-"""Less than the five seconds after which the worker's server closes an idle connection."""
+_KEPT_ALIVE_SECONDS: Final = 60.0
+"""As long as the pool of the real host keeps a connection to the worker."""
 _LONGEST_LINE: Final = 1 << 13
 
 
@@ -111,6 +111,8 @@ class Front:
                 return url_too_long()
             if request.method == hdrs.METH_CONNECT:
                 return _no_proxy()
+            if not target.startswith("/"):
+                return web.Response(status=400, text="The target of the request is no path.")
             own = await self._inner(request, target)
             if own is not None:
                 return own
@@ -170,7 +172,7 @@ class Front:
                     return None
                 response = _response_head(upstream)
                 return await _relay(request, upstream, response)
-        except (ClientError, OSError, TimeoutError, UnicodeError, BodyTooLarge) as error:
+        except (ClientError, OSError, TimeoutError, ValueError, BodyTooLarge) as error:
             if body is not None and body.too_large:
                 log.error("A request body is over FUNCTIONS_REQUEST_BODY_SIZE_LIMIT")  # noqa: TRY400 - no fault of ours
             elif request.transport is not None:

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 
 from devhost.log import described
@@ -72,11 +72,19 @@ class _Protocol(web.RequestHandler):
         log.error("A connection failed: %s", described(error) if isinstance(error, BaseException) else args[0])
 
 
+class _Request(web.BaseRequest):
+    """A request whose answer does not name the library that sends it: on Azure it is another one."""
+
+    async def _prepare_hook(self, response: web.StreamResponse) -> None:
+        response.headers.pop(hdrs.SERVER, None)
+
+
 class HttpServer(web.Server):
     """The server, to be run by a `web.ServerRunner`."""
 
     def __init__(self, handle: Handler) -> None:
         super().__init__(handle, handler_cancellation=True, **_OPTIONS)
+        self.request_factory = lambda *parts: _Request(*parts, asyncio.get_running_loop())
 
     def __call__(self) -> web.RequestHandler:
         """Serve one connection."""

@@ -1,6 +1,7 @@
 """One connection of the Functions host: requests in, one after the other, and their responses out."""
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
@@ -13,6 +14,8 @@ from shared.web_extension.writer import CONTINUE, ResponseFraming
 
 _READ_AHEAD: Final = 256 * 1024
 """Bytes of a body that wait for their reader before the connection stops reading."""
+_JOINED: Final = 512 * 1024
+"""Bytes up to which copying pieces together costs less than sending them one by one."""
 
 type Serve = Callable[[ServerRequest], Awaitable[ServerResponse]]
 
@@ -251,8 +254,9 @@ class Connection(asyncio.Protocol):
         request.body.discard()
         self._lingering = 0
         self._regulate()
-        if self._transport is not None and self._transport.can_write_eof():
-            self._transport.write_eof()
+        if self._transport is not None:
+            with contextlib.suppress(OSError):  # the host has gone; the loop is about to say so
+                self._transport.write_eof()
 
     # ------------------------------------------------------------------------------------------------------ responses
 
@@ -282,7 +286,7 @@ class Connection(asyncio.Protocol):
         request.keep_alive = framing.keep_alive
         body = response.body
         if isinstance(body, bytes) or framing.bodiless:
-            self._write((framing.head,) if framing.bodiless or not body else (framing.head, body))  # type: ignore[arg-type]
+            self._write((framing.head, body if isinstance(body, bytes) and not framing.bodiless else b""))
             return
         try:
             head: tuple[bytes, ...] = (framing.head,)
@@ -300,12 +304,14 @@ class Connection(asyncio.Protocol):
             self.abort()
 
     def _write(self, pieces: tuple[bytes, ...]) -> None:
+        """Send `pieces`, small ones together. Not by `writelines`: some versions of Python send on without control."""
         if self._transport is None or self._lost:
             raise ClientGone
-        if len(pieces) == 1:
-            self._transport.write(pieces[0])
-        else:
-            self._transport.writelines(pieces)
+        if len(pieces) == 1 or sum(map(len, pieces)) <= _JOINED:
+            self._transport.write(b"".join(pieces))
+            return
+        for piece in pieces:
+            self._transport.write(piece)
 
     def _write_refusal(self, response: ServerResponse) -> None:
         request = ServerRequest(self._new_body(), self._peer)

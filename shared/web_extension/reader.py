@@ -174,7 +174,7 @@ class RequestReader:
             raise _Refused
         self._in_body = True
         self._framing = 0
-        request.keep_alive = parser.should_keep_alive()
+        request.keep_alive = parser.should_keep_alive() and not parser.should_upgrade()
         self.may_continue = request.keep_alive
         self._ready.append(request)
 

@@ -15,9 +15,10 @@ MODULES = sorted(SHARED.rglob("*.py"))
 # An SDK, and the files of shared/ that may import it.
 PLACES = {
     "azure.functions": ("*/functions.py", "http/azure_functions.py", "wiring.py"),
-    "azurefunctions": ("*/functions.py", "http/azure_functions.py"),
-    "starlette": ("http/azure_functions.py",),
-    "fastapi": (),
+    "azurefunctions": ("*/functions.py", "web_extension/extension.py", "http/fastapi_extension.py"),
+    "starlette": ("http/fastapi_extension.py",),
+    "fastapi": ("http/fastapi_extension.py",),
+    "uvicorn": (),
     "azure.storage": ("storage/azure_*.py",),
     "azure.data": ("storage/azure_*.py",),
     "obstore": ("storage/azure_*.py",),
@@ -28,7 +29,19 @@ PLACES = {
 PURE = ("dicom", "dicomweb")
 IMPURE_MODULES = ("azure", "azurefunctions", "obstore", "aiohttp", "asyncio", "socket", "threading", "time")
 
-LATE = {"pydicom", "numpy", "imagecodecs", "PIL", "rle", "jwt", "azure.identity", "azure.eventgrid"}
+LATE = {
+    "fastapi",
+    "starlette",
+    "uvicorn",
+    "pydicom",
+    "numpy",
+    "imagecodecs",
+    "PIL",
+    "rle",
+    "jwt",
+    "azure.identity",
+    "azure.eventgrid",
+}
 """What is imported on first use."""
 
 

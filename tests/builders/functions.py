@@ -4,10 +4,10 @@ import types
 from collections.abc import Iterable
 
 import azure.functions as func
-from starlette.requests import Request as HostRequest
 
 from shared.dicomweb.routes import match
 from shared.http.messages import Response
+from shared.web_extension.messages import RequestBody, ServerRequest
 
 
 class Function:
@@ -23,32 +23,19 @@ class Function:
 
     async def request(self, method: str, target: str, headers: Iterable[tuple[str, str]] = ()) -> Response:
         """Send a request without a body, in the way of the streaming model."""
-        path, _, query = target.partition("?")
+        path = target.partition("?")[0]
         found = match(method, path, data_partitions=True) or match(method, path, data_partitions=False)
-        scope = {
-            "type": "http",
-            "asgi": {"spec_version": "2.3"},
-            "method": method,
-            "scheme": "https",
-            "path": path,
-            "raw_path": path.encode(),
-            "query_string": query.encode(),
-            "headers": [
-                (b"host", b"dicom.example"),
-                *((name.lower().encode(), value.encode()) for name, value in headers),
-            ],
-            "client": ("192.0.2.7", 4711),
-            "path_params": dict(found.route) if found else {"path": path.lstrip("/")},
-        }
+        sent = ServerRequest(RequestBody(lambda: None), "192.0.2.7")
+        sent.body.end()
+        sent.method, sent.target = method, target.encode()
+        sent.fields = [("host", "dicom.example"), *((name.lower(), value) for name, value in headers)]
+        sent.path_params = dict(found.route) if found else {"path": path.lstrip("/")}
 
-        async def receive() -> dict[str, object]:
-            return {"type": "http.request", "body": b"", "more_body": False}
-
-        answer = await self._call(HostRequest(scope, receive), types.SimpleNamespace(invocation_id="i"))
-        fields = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in answer.raw_headers)
-        if not hasattr(answer, "body"):
-            return Response(answer.status_code, fields, b"".join([chunk async for chunk in answer.body_iterator]))
-        return Response(answer.status_code, fields, answer.body)
+        answer = await self._call(sent, types.SimpleNamespace(invocation_id="i"))
+        fields = tuple(answer.fields)
+        if not isinstance(answer.body, bytes):
+            return Response(answer.status, fields, b"".join([chunk async for chunk in answer.body]))
+        return Response(answer.status, fields, answer.body)
 
 
 def handler_of(room: func.Blueprint, name: str) -> Function:

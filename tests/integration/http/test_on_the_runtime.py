@@ -26,15 +26,21 @@ VALUES = {
 ECHOING = sorted(set(RESOURCES) - {FALLBACK.name, "retrieve_study", "store_studies", "health_check"})
 
 
+@pytest.fixture(scope="module", params=["own", "fastapi"])
+def extension(request: pytest.FixtureRequest) -> dict[str, str]:
+    """Each of the web extensions that the app can run on: one contract holds for both."""
+    return {"WEB_EXTENSION": request.param}
+
+
 @pytest.fixture(scope="module")
-async def service() -> AsyncIterator[RunningService]:
-    async with running_service(APP, OFF) as running:
+async def service(extension) -> AsyncIterator[RunningService]:
+    async with running_service(APP, {**OFF, **extension}) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-async def partitioned() -> AsyncIterator[RunningService]:
-    async with running_service(APP, {**OFF, "DATA_PARTITIONS_ENABLED": "true"}) as running:
+async def partitioned(extension) -> AsyncIterator[RunningService]:
+    async with running_service(APP, {**OFF, **extension, "DATA_PARTITIONS_ENABLED": "true"}) as running:
         yield running
 
 

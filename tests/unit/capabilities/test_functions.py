@@ -84,14 +84,14 @@ async def test_the_openapi_document_is_consistent():
 async def test_each_version_has_its_own_description():
     assert "put" in (await openapi("v2"))["paths"]["/studies"]
     assert "put" not in (await openapi("v1"))["paths"]["/studies"]
-    assert (await openapi("v1.0-prerelease"))["servers"] == [{"url": "https://dicom.example/v1.0-prerelease"}]
+    assert (await openapi("v1.0-prerelease"))["servers"] == [{"url": "http://dicom.example/v1.0-prerelease"}]
 
 
 @pytest.mark.spec("URL-8", "URL-9")
 async def test_every_path_of_the_openapi_document_belongs_to_its_one_server():
     document = await openapi("v2")
 
-    assert document["servers"] == [{"url": "https://dicom.example/v2"}]
+    assert document["servers"] == [{"url": "http://dicom.example/v2"}]
     assert not any("servers" in item for item in document["paths"].values())
     health = await handler_of(room(), "health_check_of_version").get("/v2/health/check")
     assert (health.status, json.loads(health.body)["overallStatus"]) == (200, "Healthy")
@@ -266,7 +266,7 @@ async def test_capabilities_are_a_wadl_document_by_default(accept):
     names = {"w": "http://wadl.dev.java.net/2009/02"}
     document = ET.fromstring(response.body)
     resources = document.find("w:resources", names)
-    assert resources.get("base") == "https://dicom.example/"
+    assert resources.get("base") == "http://dicom.example/"
     paths = [resource.get("path") for resource in resources.findall("w:resource", names)]
     assert "v2/studies/{study}/series/{series}/instances/{instance}/frames/{frames}" in paths
     search = document.find(".//w:method[@id='search_study_series_get']", names)

@@ -69,7 +69,7 @@ async def test_an_active_operation_is_202_with_its_own_url(world, version):
     for status in ("notStarted", "running"):
         response = await world.ask(operation.id, version)
         assert response.status == 202
-        assert field(response, "location") == f"https://dicom.example/{version}/operations/{operation.id}"
+        assert field(response, "location") == f"http://dicom.example/{version}/operations/{operation.id}"
         assert json.loads(response.body) == {
             "operationId": operation.id,
             "type": "reindex",
@@ -77,7 +77,7 @@ async def test_an_active_operation_is_202_with_its_own_url(world, version):
             "lastUpdatedTime": "2023-11-14T22:13:20Z",
             "status": status,
             "percentComplete": 0,
-            "resources": [f"https://dicom.example/{version}/extendedquerytags/00101010"],
+            "resources": [f"http://dicom.example/{version}/extendedquerytags/00101010"],
         }
         lease = lease or await world.operations.claim(operation.id)
 
@@ -137,18 +137,16 @@ async def test_ids_are_guids_with_dashes_or_without(world):
 async def test_operations_belong_to_no_partition(world):
     operation = await world.operations.create(EXPORT, {}, resources=["studies/1.2"])
     response = await world.ask(operation.id, data_partitions=True)
-    assert field(response, "location") == f"https://dicom.example/v2/operations/{operation.id}"
-    urls = Urls("https://dicom.example", "v1", "Ward-7")
-    assert (
-        field(operation_started(operation, urls), "location") == f"https://dicom.example/v1/operations/{operation.id}"
-    )
+    assert field(response, "location") == f"http://dicom.example/v2/operations/{operation.id}"
+    urls = Urls("http://dicom.example", "v1", "Ward-7")
+    assert field(operation_started(operation, urls), "location") == f"http://dicom.example/v1/operations/{operation.id}"
 
 
 @pytest.mark.spec("OP-4", "OP-5", "OP-10")
 async def test_who_starts_an_operation_is_told_where_it_is(world):
     operation = await world.operations.create(UPDATE, {})
-    response = operation_started(operation, Urls("https://dicom.example", "v2", None))
-    href = f"https://dicom.example/v2/operations/{operation.id}"
+    response = operation_started(operation, Urls("http://dicom.example", "v2", None))
+    href = f"http://dicom.example/v2/operations/{operation.id}"
     assert (response.status, field(response, "location")) == (202, href)
     assert json.loads(response.body) == {"id": operation.id, "href": href}
 
@@ -176,7 +174,7 @@ async def test_one_of_a_kind_is_active_at_a_time(world, kind, word):
         await world.operations.create(kind, {})
     text = f"There is already an active {word} operation with ID '{first.id}'."
     assert str(refused.value) == text
-    response = operation_refused(refused.value, Urls("https://dicom.example", "v2", None))
+    response = operation_refused(refused.value, Urls("http://dicom.example", "v2", None))
     assert (response.status, response.body.decode()) == (409, text)
     assert field(response, "location").endswith(f"/v2/operations/{first.id}")
 

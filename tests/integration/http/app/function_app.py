@@ -11,6 +11,7 @@ from shared.dicomweb.partitions import Partition
 from shared.dicomweb.resources import RESOURCES
 from shared.dicomweb.versions import ApiVersion
 from shared.errors import NotFound
+from shared.http import azure_functions
 from shared.http.azure_functions import mount
 from shared.http.boundary import Boundary
 from shared.http.messages import Request, Response
@@ -49,6 +50,9 @@ def echo(name: str) -> Transaction[Request, None]:
                 "query": request.query,
                 "path": request.path,
                 "url": context.urls.root,
+                "client": request.client,
+                "scheme": request.scheme,
+                "host": request.host,
                 "partition": context.partition.name,
             }
         )
@@ -92,6 +96,7 @@ TRANSACTIONS = {
     "health_check": Transaction(nothing, nothing, report),
 }
 
+azure_functions.choose(settings)
 boundary = Boundary(settings, authenticator(settings), Partitions())
 blueprint = func.Blueprint()
 for _name in RESOURCES:
