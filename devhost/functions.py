@@ -50,8 +50,8 @@ def read_functions(descriptions: list[FunctionDescription], *, streaming: bool, 
         kind = triggers[0]["type"].lower()
         if kind == "httptrigger" and not streaming:
             raise Unusable(
-                f"{description.name} takes func.HttpRequest; only functions that stream, with the Request of "
-                "azurefunctions.extensions.http.fastapi, can be run here"
+                f"{description.name} takes func.HttpRequest; only functions that stream, with the request of a "
+                "web extension, can be run here"
             )
         if kind != "httptrigger" and not bundle:
             raise Unusable(f"host.json names no extensionBundle, so the trigger of {description.name} would not work")

@@ -84,7 +84,10 @@ class HttpServer(web.Server):
 
     def __init__(self, handle: Handler) -> None:
         super().__init__(handle, handler_cancellation=True, **_OPTIONS)
-        self.request_factory = lambda *parts: _Request(*parts, asyncio.get_running_loop())
+        self.request_factory = self._unnamed
+
+    def _unnamed(self, message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.BaseRequest:
+        return _Request(message, payload, protocol, writer, task, asyncio.get_running_loop())
 
     def __call__(self) -> web.RequestHandler:
         """Serve one connection."""

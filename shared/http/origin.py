@@ -1,4 +1,4 @@
-"""Who a request comes from and by which name the service was asked for (decision 0011).
+"""Who a request comes from and by which name the service was asked for (decision 0013).
 
 Forwarding headers are written by whoever sends a request, and added to by each server that passes it on. They count
 only as far as those servers are known: on Azure its front end, which stands before every app and adds the address that
