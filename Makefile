@@ -31,7 +31,7 @@ import: ## send a folder of DICOM files: DIR= (URL= over STOW-RS, PARTITION=, AR
 test: setup ## every test that CI runs: unit, architecture, integration, conformance
 	@scripts/test
 
-unit: setup ## unit and architecture tests only: seconds, no sockets
+unit: setup ## unit and architecture tests only: a minute or two, no sockets
 	@$(PY) -m pytest tests/unit tests/architecture -n $(TEST_PROCESSES)
 
 integration: setup ## adapters, triggers and index on Azurite

@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+import hypothesis
 import pytest
 from pytest_socket import disable_socket, enable_socket
 
@@ -13,6 +14,9 @@ from devhost.azurite.emulator import Azurite
 from devhost.testing import RunningService, running_azurite, running_service
 
 ROOT = Path(__file__).resolve().parent.parent
+hypothesis.settings.register_profile("unhurried", deadline=None)
+hypothesis.settings.load_profile("unhurried")  # machines are shared: no test fails because of the time it took
+
 _PURE = (ROOT / "tests/unit", ROOT / "tests/architecture")
 
 

@@ -31,20 +31,20 @@ def test_where_address_and_subject_disagree_both_names_are_candidates():
     assert read_message(event("100%25.dcm"), CONTAINER).names == ("100%.dcm", "100%25.dcm")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.text(min_size=1), st.integers(1, 9))
 def test_our_own_messages_come_back(name, attempt):
     wanted = read_message(write_message(name, attempt), CONTAINER)
     assert (wanted.names, wanted.attempt) == ((name,), attempt)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.text() | st.recursive(st.none() | st.text() | st.integers(), st.lists).map(json.dumps))
 def test_no_message_is_an_exception(text):
     assert read_message(text, CONTAINER) is None
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.dictionaries(
         st.sampled_from(["eventType", "type", "subject", "data", "blobName", "attempt"]),

@@ -71,7 +71,7 @@ def test_wildcards_stand_for_any_run_and_for_one_character(vr, value, text, expe
     pattern=st.text("ab*?", min_size=1, max_size=8),
     text=st.text("ab", max_size=8),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_a_wildcard_matches_exactly_what_its_definition_says(pattern, text):
     def fits(pattern: str, text: str) -> bool:
         if not pattern:
@@ -277,7 +277,7 @@ def test_fuzzy_matching_leaves_other_attributes_exact():
 
 @pytest.mark.spec("MATCH-5")
 @given(name=st.lists(st.text("abcé", min_size=1, max_size=4), min_size=1, max_size=4), data=st.data())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_prefixes_of_adjacent_words_always_match(name, data):
     start = data.draw(st.integers(0, len(name) - 1))
     end = data.draw(st.integers(start + 1, len(name)))
@@ -435,7 +435,7 @@ def test_what_is_no_number_is_refused(vr, value):
     fuzzy=st.booleans(),
     several=st.booleans(),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_any_key_is_refused_as_invalid_or_gives_an_answer(vr, value, text, fuzzy, several):
     try:
         match = attribute_match(vr, value, fuzzy=fuzzy, multiple_values=several, empty_value=several)

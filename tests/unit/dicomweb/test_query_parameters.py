@@ -115,7 +115,7 @@ def test_a_flood_of_parameters_is_refused():
 
 
 @given(st.text(max_size=60))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_any_text_is_read_or_refused_as_invalid(query):
     try:
         parsed = parse_query(query)

@@ -122,7 +122,7 @@ def shown(result: SearchResult, query: SearchQuery) -> str:
     limits=st.sampled_from([DEFAULT_LIMITS, VERIFYING, replace(VERIFYING, few=0, sorted_rows=10_000, rows_beside=1)]),
     tables=st.sampled_from([{"shards": 1}, {"shards": 3, "page_limit": 2, "empty_page_every": 3}]),
 )
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 async def test_a_search_finds_what_looking_at_everything_finds(stored, deleted, asked, limits, tables):
     archive = Archive(**tables)
     archive.limits = limits

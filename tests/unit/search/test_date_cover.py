@@ -47,7 +47,7 @@ def test_a_ragged_range_is_widened_until_it_takes_few_periods():
     days=st.integers(0, 40_000),
     inside=st.floats(0, 1),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_every_day_of_a_range_is_covered_by_few_periods(first, days, inside):
     last = min(date.max, first + timedelta(days=min(days, (date.max - first).days)))
     cover = date_cover(first, last, 16)

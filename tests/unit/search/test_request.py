@@ -236,7 +236,7 @@ def test_what_the_schema_of_the_store_has_beside_its_first_attributes_can_be_sea
 
 
 @given(st.text(max_size=40), st.sampled_from(sorted(RESOURCES)))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_any_query_string_is_read_or_refused_as_invalid(query, resource):
     try:
         assert isinstance(read(query, resource), SearchQuery)

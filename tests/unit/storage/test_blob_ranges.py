@@ -8,7 +8,7 @@ from shared.storage.blob_ranges import merge, read_merged
 ranges = st.lists(st.tuples(st.integers(0, 3_000_000), st.integers(0, 200_000)), max_size=30)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(ranges)
 def test_every_range_lies_in_exactly_one_span(wanted: list[tuple[int, int]]) -> None:
     spans = merge(wanted)
@@ -28,7 +28,7 @@ def test_neighbours_are_read_together_and_others_apart() -> None:
     assert [length for _, length, _ in merge([(0, 20_000_000), (5, 5)])] == [20_000_000, 5]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.integers(0, 400_000), st.integers(0, 5_000)), max_size=20))
 def test_the_pieces_come_in_the_order_asked_for(wanted: list[tuple[int, int]]) -> None:
     data = bytes(number % 251 for number in range(300_000))

@@ -18,7 +18,7 @@ names = st.from_regex(r"[a-z_][a-z0-9_]{0,20}", fullmatch=True)
 properties = st.dictionaries(names, values, max_size=6)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(keys, keys, properties)
 def test_what_is_encoded_is_decoded_again(
     partition_key: str, row_key: str, given_properties: dict[str, str | float | bytes]
@@ -65,7 +65,7 @@ LONG_ENDPOINT = f"https://{'a' * 24}.table.core.windows.net"
 ETAG = "W/\"datetime'2026-11-21T11%3A16%3A23.4814693Z'\""
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_no_transaction_that_passes_the_check_is_larger_than_the_service_takes(data: st.DataObject) -> None:
     character = data.draw(st.sampled_from(["x", '"', "\x01", "é", "中", "𝄞", "%"]))
@@ -102,7 +102,7 @@ def test_a_batch_says_whether_it_was_applied() -> None:
         batch_failure(b"--b--")
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.binary(max_size=60).filter(lambda body: b"HTTP/1.1 " not in body))
 def test_an_answer_that_is_no_batch_is_never_taken_for_success(body: bytes) -> None:
     with pytest.raises(ValueError):

@@ -66,7 +66,7 @@ SOUND = [file().data, image(frames=2, bits=16).data, image(frames=3, syntax=JPEG
 
 
 @pytest.mark.spec("STOW-12", "STOW-33")
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     which=st.integers(0, len(SOUND) - 1),
     seed=st.integers(0, 2**32),

@@ -163,7 +163,7 @@ BODY = multipart(BODY_FILES)[0]
 
 
 @pytest.mark.spec("STOW-6", "STOW-13")
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(cuts=st.lists(st.integers(0, len(BODY)), max_size=12))
 def test_it_does_not_matter_where_the_body_is_cut(cuts):
     ends = [0, *sorted(cuts), len(BODY)]

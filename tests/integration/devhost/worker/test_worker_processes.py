@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -160,10 +159,8 @@ async def test_a_function_that_outlives_its_timeout_costs_its_worker(tmp_path: P
     settings = {"NOTES": str(tmp_path / "notes"), "AzureFunctionsJobHost__functionTimeout": "00:00:01"}
     async with running_service(APPS / "http", settings) as service, ClientSession() as client:
         before = await service.worker_pids()
-        began = time.monotonic()
-        async with client.get(f"{service.url}/wait/60") as response:
+        async with client.get(f"{service.url}/wait/3600") as response:  # longer than a test may take
             assert response.status == 500
-        assert time.monotonic() - began < 30, "long before the function would have ended"
         assert await _pid(client, service) not in before
 
 

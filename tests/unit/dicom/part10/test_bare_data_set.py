@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pydicom
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
@@ -93,7 +93,6 @@ def test_what_is_no_bare_data_set_is_left_alone(opening):
     assert completion(opening) is None
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=300), st.sampled_from([b"", b"\x08\0\x05\0", b"\x08\0\x05\0CS\x0a\0", b"\0\x08\0\x05CS"]))
 def test_no_bytes_take_the_recognition_out_of_its_way(data, beginning):
     found = completion(beginning + data)

@@ -76,7 +76,7 @@ def pieces(data: bytes, cuts: list[int]) -> Iterator[bytes]:
 FILES = st.integers(0, len(corpus()) - 1)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(FILES, st.lists(st.integers(0, 1 << 20), max_size=12))
 def test_a_file_reads_the_same_however_it_is_cut(number: int, cuts: list[int]) -> None:
     assert read(*pieces(corpus()[number], cuts)) == whole(number)
@@ -94,7 +94,7 @@ def test_a_file_reads_the_same_in_tiny_chunks(number: int, size: int) -> None:
             read(*chunks)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(FILES, st.integers(0, 1 << 20), st.integers(1, 1 << 14))
 def test_a_truncated_file_is_refused_or_is_its_first_elements(number: int, end: int, chunk: int) -> None:
     data = corpus()[number]
@@ -108,7 +108,7 @@ def test_a_truncated_file_is_refused_or_is_its_first_elements(number: int, end: 
     assert part.attributes == {tag: attributes[tag] for tag in list(attributes)[: len(part.attributes)]}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(FILES, st.integers(0, 1 << 20))
 def test_a_second_opinion_on_a_truncated_file_is_no_other_exception(number: int, end: int) -> None:
     data = corpus()[number]
@@ -133,7 +133,7 @@ def mutated(number: int, mutations: list[tuple[int, bytes]]) -> bytes:
     return bytes(data)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(FILES, MUTATIONS, st.integers(1, 1 << 14))
 def test_a_mutated_file_is_read_or_refused(number: int, mutations: list[tuple[int, bytes]], chunk: int) -> None:
     data = mutated(number, mutations)
@@ -149,7 +149,7 @@ def test_a_mutated_file_is_read_or_refused(number: int, mutations: list[tuple[in
     assert list(part.attributes) == sorted(part.attributes)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(FILES, MUTATIONS)
 def test_a_second_opinion_on_a_mutated_file_is_no_other_exception(
     number: int, mutations: list[tuple[int, bytes]]
@@ -160,7 +160,7 @@ def test_a_second_opinion_on_a_mutated_file_is_no_other_exception(
         return
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.sampled_from([ELE, ILE, EBE, DEFL, "1.2.840.10008.1.2.4.50"]), st.binary(max_size=300))
 def test_noise_is_read_or_refused(syntax: str, noise: bytes) -> None:
     for body in (noise, identified() + noise):

@@ -115,7 +115,7 @@ def test_images_of_impossible_size_cost_no_memory():
     assert peak(lambda: decode(bomb, RLE, grey())) < 3_000_000
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.data())
 def test_no_header_takes_the_reader_out_of_its_way(data):
     stream = bytearray(STREAMS[data.draw(st.sampled_from(sorted(STREAMS)))])
