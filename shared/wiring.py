@@ -30,8 +30,8 @@ from shared.events.dicom_events import changes_pending
 from shared.events.event_grid import EventGridPublisher
 from shared.events.publisher import Announcer, CloudEventData
 from shared.http import azure_functions
+from shared.http.authentication import authenticator
 from shared.http.boundary import Boundary
-from shared.http.principal import authenticator
 from shared.index.clock import HybridClock
 from shared.index.data_partitions import DataPartitions
 from shared.index.instances import InstanceIndex

@@ -18,13 +18,13 @@ from shared.dicomweb.partitions import DEFAULT_KEY, DEFAULT_NAME, Partition, Par
 from shared.dicomweb.resources import Resource
 from shared.dicomweb.urls import Urls, base_url, forwarded_prefix
 from shared.errors import Forbidden, InvalidRequest, InvalidUid
+from shared.http.caller import ANONYMOUS, Authenticator
 from shared.http.compression import encoded
 from shared.http.cors import Cors
 from shared.http.entity_tags import EntityTags
 from shared.http.error_table import error_response, status_of
 from shared.http.exchange import Exchange, ResponseStream
 from shared.http.messages import Request, Response, close
-from shared.http.principal import ANONYMOUS, Authenticator
 from shared.http.routing import PARTITION_MISSING, PARTITIONS_DISABLED, Routed, routed
 from shared.http.transaction import Context, Transaction
 from shared.settings import Settings

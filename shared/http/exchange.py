@@ -12,8 +12,8 @@ from shared.dicom.identifiers import is_uid
 from shared.dicomweb.resources import Resource
 from shared.dicomweb.versions import ApiVersion
 from shared.errors import InvalidRequest, TooLarge
+from shared.http.caller import Caller
 from shared.http.messages import Request, close
-from shared.http.principal import Caller
 from shared.settings import Settings
 
 _ECHOED = re.compile(r"[\x20-\x7e]{1,128}")

@@ -15,8 +15,9 @@ from urllib.parse import urlsplit
 
 from shared import telemetry
 from shared.errors import Misconfigured, MissingCredentials, Unavailable
+from shared.http.caller import Caller, audited_claims, challenge
 from shared.http.messages import Request
-from shared.http.principal import Caller, Roles, audited_claims, challenge, role_names
+from shared.http.roles import Roles, role_names
 from shared.settings import Settings
 
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")

@@ -12,9 +12,9 @@ from shared.dicomweb.media_types import Accept, negotiate_data_sets, negotiate_p
 from shared.dicomweb.partitions import Partition
 from shared.dicomweb.urls import Urls
 from shared.dicomweb.versions import ApiVersion
+from shared.http.caller import Caller
 from shared.http.entity_tags import EntityTags
 from shared.http.messages import Request, Response
-from shared.http.principal import Caller
 
 
 @dataclass(frozen=True, slots=True)

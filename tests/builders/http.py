@@ -14,9 +14,10 @@ from shared.dicomweb.urls import Urls
 from shared.dicomweb.versions import ApiVersion
 from shared.errors import InvalidRequest, MissingCredentials
 from shared.http.boundary import Boundary
+from shared.http.caller import ANONYMOUS, Caller
 from shared.http.entity_tags import NO_TAGS
 from shared.http.messages import Headers, Request, Response
-from shared.http.principal import ACTIONS, ANONYMOUS, Caller
+from shared.http.roles import ACTIONS
 from shared.http.transaction import Context, Transaction, nothing
 from shared.settings import Settings
 

@@ -9,7 +9,7 @@ from aiohttp import web
 from shared.errors import MissingCredentials, Unavailable
 from shared.http.messages import Headers, Request
 from shared.http.openid import OpenIdAuthenticator, ProviderKeys
-from shared.http.principal import Roles
+from shared.http.roles import Roles
 from tests.builders.http import settings
 from tests.builders.tokens import AUDIENCE, Key
 

@@ -9,7 +9,7 @@ import pytest
 from shared.errors import Misconfigured, MissingCredentials, Unavailable
 from shared.http.messages import Headers, Request
 from shared.http.openid import KeySet, OpenIdAuthenticator, ProviderKeys
-from shared.http.principal import Roles
+from shared.http.roles import Roles
 from tests.builders.http import settings
 from tests.builders.tokens import AUDIENCE, ISSUER, Key, key_set
 

@@ -12,10 +12,10 @@ from shared.dicomweb.resources import RESOURCES
 from shared.dicomweb.versions import ApiVersion
 from shared.errors import NotFound
 from shared.http import azure_functions
+from shared.http.authentication import authenticator
 from shared.http.azure_functions import mount
 from shared.http.boundary import Boundary
 from shared.http.messages import Request, Response
-from shared.http.principal import authenticator
 from shared.http.transaction import Context, Transaction, nothing
 from shared.settings import Settings
 

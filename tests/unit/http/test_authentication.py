@@ -5,9 +5,10 @@ import logging
 import pytest
 
 from shared.errors import Misconfigured, MissingCredentials
+from shared.http.authentication import NoAuthentication, PlatformAuthenticator, authenticator
 from shared.http.messages import Headers, Request
 from shared.http.openid import OpenIdAuthenticator
-from shared.http.principal import ACTIONS, NoAuthentication, PlatformAuthenticator, Roles, authenticator
+from shared.http.roles import ACTIONS, Roles
 from tests.builders.http import settings
 
 READER = {"name": "reader", "dataActions": ["read"], "scopes": ["/"]}
