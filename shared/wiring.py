@@ -14,7 +14,7 @@ from azure.core.credentials_async import AsyncTokenCredential
 
 from shared import telemetry
 from shared.bulk_import import functions as bulk_import
-from shared.bulk_import.transaction import BulkImport, ImportPlaces
+from shared.bulk_import.transaction import Archive, BulkImport, ImportPlaces, ImportRules, Inbox
 from shared.capabilities import functions as capabilities
 from shared.capabilities.health import CheckResult, Status
 from shared.change_feed import functions as change_feed
@@ -162,17 +162,11 @@ def _import_room(settings: Settings, base: Stores, ingest: Ingest, lookup: Insta
         query_values=settings.audit_query_values,
     )
     transaction = BulkImport(
-        inbox.files,
-        inbox.queues,
-        inbox.places,
-        ingest=ingest,
-        lookup=lookup,
-        stored=base.blobs,
-        partitions=base.partitions,
+        Inbox(inbox.files, inbox.queues, inbox.places),
+        Archive(ingest, lookup, base.blobs, base.partitions),
+        ImportRules(settings.data_partitions, settings.max_file_bytes),
         audit=audit,
         now=time.time,
-        data_partitions=settings.data_partitions,
-        max_file_bytes=settings.max_file_bytes,
     )
     return bulk_import.blueprint(transaction, inbox.places, inbox.connection_setting)
 

@@ -61,6 +61,37 @@ class ImportPlaces:
         return f"{self.account_url}/{container}/{quote(name)}"
 
 
+@dataclass(frozen=True, slots=True)
+class Inbox:
+    """Where files come from."""
+
+    files: BlobStore
+    """The import container."""
+    queues: QueueStore
+    places: ImportPlaces
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """Where files go."""
+
+    ingest: Ingest
+    lookup: InstanceLookup
+    files: BlobStore
+    """The container of the service's own files."""
+    partitions: PartitionDirectory
+
+
+@dataclass(frozen=True, slots=True)
+class ImportRules:
+    """The settings of bulk import."""
+
+    data_partitions: bool
+    max_file_bytes: int
+    delays: Sequence[int] = DELAYS
+    """Seconds before each further attempt."""
+
+
 class _TryAgain(Exception):
     """Nothing is decided yet; the reason that stands when there is no further attempt."""
 
@@ -70,39 +101,24 @@ class _TryAgain(Exception):
 
 
 class BulkImport:
-    """Imports files. One per process.
-
-    `files` is the import container, `stored` the container of the service's own files.
-    """
+    """Imports files. One per process."""
 
     def __init__(
         self,
-        files: BlobStore,
-        queues: QueueStore,
-        places: ImportPlaces,
+        inbox: Inbox,
+        archive: Archive,
+        rules: ImportRules,
         *,
-        ingest: Ingest,
-        lookup: InstanceLookup,
-        stored: BlobStore,
-        partitions: PartitionDirectory,
         audit: telemetry.AuditLog,
         now: Callable[[], float],
-        data_partitions: bool,
-        max_file_bytes: int,
-        delays: Sequence[int] = DELAYS,
     ) -> None:
-        self._files = files
-        self._queues = queues
-        self._places = places
-        self._ingest = ingest
-        self._lookup = lookup
-        self._stored = stored
-        self._partitions = partitions
+        self._files = inbox.files
+        self._queues = inbox.queues
+        self._places = inbox.places
+        self._archive = archive
+        self._rules = rules
         self._audit = audit
         self._now = now
-        self._data_partitions = data_partitions
-        self._max_file_bytes = max_file_bytes
-        self._delays = delays
         self._large = asyncio.Semaphore(_LARGE_AT_ONCE)
 
     async def run(self, wanted: WantedImport) -> None:
@@ -122,7 +138,7 @@ class BulkImport:
         except BlobNotFound:
             return  # another message about it was faster
         except _TryAgain as error:
-            if wanted.attempt <= len(self._delays):
+            if wanted.attempt <= len(self._rules.delays):
                 await self._postpone(file, wanted.attempt)
                 return
             outcome = error.outcome
@@ -171,18 +187,18 @@ class BulkImport:
 
     async def _import(self, file: BlobProperties) -> ImportOutcome:
         """Store a file as by STOW (IMP-4). Raises BlobNotFound when it is gone, _TryAgain."""
-        if file.length > self._max_file_bytes:
-            return _too_large(self._max_file_bytes)
+        if file.length > self._rules.max_file_bytes:
+            return _too_large(self._rules.max_file_bytes)
         try:
-            name = partition_of(file.name, data_partitions=self._data_partitions)
-            partition = await self._partitions.resolve(name, create=True)
+            name = partition_of(file.name, data_partitions=self._rules.data_partitions)
+            partition = await self._archive.partitions.resolve(name, create=True)
             outcome, added = await self._store(file, partition)
             judged = await self._judge(file, partition, outcome)
             return judged if judged.result == "refused" else replace(judged, added=added)
         except InvalidRequest as error:
             return ImportOutcome.refused(FailureReason.PROCESSING_FAILURE, status=400, error=str(error))
         except TooLarge:
-            return _too_large(self._max_file_bytes)
+            return _too_large(self._rules.max_file_bytes)
         except _TRANSIENT as error:
             telemetry.failure("import-not-finished", error, level=logging.WARNING, blob=telemetry.pseudonym(file.name))
             text = "A data store was not available, several times."
@@ -193,7 +209,7 @@ class BulkImport:
         """What became of the file, and what had to be added to it."""
         created = int(file.created.timestamp() * 1000)
         upload_id = keys.dropped_upload_id(f"{self._places.container}/{file.name}/{file.etag}", created)
-        async with self._ingest.begin(partition, _TERMS, upload_id=upload_id) as batch:
+        async with self._archive.ingest.begin(partition, _TERMS, upload_id=upload_id) as batch:
             source = await self._files.open(file.name)
             if source.etag != file.etag:
                 raise BlobNotFound("The file has been replaced; its own message follows")
@@ -214,11 +230,11 @@ class BulkImport:
         if outcome.failure is FailureReason.ALREADY_STORED:
             if outcome.identifier is None:
                 return failed
-            present = await self._lookup.instance(partition, outcome.identifier, metadata=False)
+            present = await self._archive.lookup.instance(partition, outcome.identifier, metadata=False)
             if present is None:
                 raise _TryAgain(failed)  # deleted this moment
             try:
-                other = await self._stored.open(present.blob)
+                other = await self._archive.files.open(present.blob)
             except BlobNotFound:
                 raise _TryAgain(failed) from None
             same = await is_same_file(await CompletedFile.of(await self._files.open(file.name)), other)
@@ -228,7 +244,7 @@ class BulkImport:
         return failed
 
     async def _postpone(self, file: BlobProperties, attempt: int) -> None:
-        delay = self._delays[attempt - 1]
+        delay = self._rules.delays[attempt - 1]
         await self._queues.send(self._places.queue, write_message(file.name, attempt + 1), delay_seconds=delay)
         self._report(file, "postponed", attempt)
 
@@ -266,7 +282,7 @@ class BulkImport:
 
     def _partition_name(self, name: str) -> str:
         try:
-            return partition_of(name, data_partitions=self._data_partitions)
+            return partition_of(name, data_partitions=self._rules.data_partitions)
         except InvalidRequest:
             return DEFAULT_NAME
 

@@ -10,9 +10,6 @@ SUPPORTED = "1.0-prerelease, 1, 2"
 DEPRECATED = ""
 """The value of `api-deprecated-versions`; the header is left out while no version is deprecated (URL-5)."""
 
-EXAMPLES = ("v1", "v2")
-"""Version segments as documents show them."""
-
 
 class ApiVersion(Enum):
     """A version that the service speaks. Its spelling in a URL is the client's: see `urls.Urls.version_segment`."""

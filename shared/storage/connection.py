@@ -41,11 +41,6 @@ class StorageConnection:
     queue_endpoint: str
     credential: Credential
 
-    @property
-    def is_emulator(self) -> bool:
-        """Whether this is an emulator, which has the account in the path instead of in the host name."""
-        return urlsplit(self.blob_endpoint).path == f"/{_EMULATOR_ACCOUNT}"
-
     @classmethod
     def from_connection_string(cls, text: str) -> Self:
         """Read a storage connection string with an account key, or the emulator's short form.

@@ -19,7 +19,8 @@ from shared.errors import InvalidRequest, TooLarge, UnsupportedMedia
 from shared.ingest.store_batch import StoreBatch
 from shared.ingest.store_outcome import StoreOutcome
 from shared.store.bulk_spool import BulkSpool
-from shared.store.request import MAX_PARTS, MetadataAndBulkData
+from shared.store.part_limits import PartLimits
+from shared.store.request import MetadataAndBulkData
 
 _MAX_METADATA: Final = 32 * 1024**2
 """Bytes of metadata in one request: they are held, and need more in memory than in the request."""
@@ -31,7 +32,7 @@ async def receive_composed(content: MetadataAndBulkData, body: AsyncIterator[byt
     Raises UnsupportedMedia, InvalidRequest, TooLarge, Unavailable.
     """
     with BulkSpool(batch.max_file_bytes) as spool:
-        parts = _Parts(content, spool)
+        parts = _ComposedParts(content, spool)
         reader = MultipartReader(content.boundary)
         async for chunk in body:
             for event in reader.feed(chunk):
@@ -74,17 +75,16 @@ def _uid(dataset: Attributes, key: str) -> str | None:
     return values[0] if isinstance(values, list) and values and isinstance(values[0], str) else None
 
 
-class _Parts:
+class _ComposedParts:
     """The parts of one request: metadata are held, bulk values spooled."""
 
     def __init__(self, content: MetadataAndBulkData, spool: BulkSpool) -> None:
         self.documents: list[bytes] = []
         self._media_type = content.media_type
         self._spool = spool
-        self._count = 0
+        self._limits = PartLimits()
         self._held = 0
         self._document: list[bytes] | None = None
-        self._bare = False
 
     async def take(self, event: PartEvent) -> None:
         """Take the next event of the reader. Raises UnsupportedMedia, TooLarge, Unavailable."""
@@ -102,11 +102,8 @@ class _Parts:
                 self._end()
 
     def _begin(self, headers: PartHeaders) -> None:
-        self._count += 1
-        if self._count > MAX_PARTS:
-            raise TooLarge(f"The request has more than {MAX_PARTS} parts. Send fewer instances in one request.")
-        first = self._count == 1
-        self._bare = first and not headers.headers
+        self._limits.begin(headers)
+        first = self._limits.first
         value = headers.get("content-type")
         media_type = self._media_type if value is None and first else parse_content_type(value).type
         if media_type == self._media_type:
@@ -124,5 +121,5 @@ class _Parts:
             self._spool.end()
             return
         document, self._document = b"".join(self._document), None
-        if document or not self._bare:  # W-5
+        if document or not self._limits.bare:  # W-5
             self.documents.append(document)

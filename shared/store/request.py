@@ -11,9 +11,6 @@ from shared.dicomweb.versions import ApiVersion
 from shared.errors import InvalidRequest, UnsupportedMedia
 from shared.http.messages import Headers, Request
 
-MAX_PARTS: Final = 20_000
-"""Of a multipart body: what is remembered of a part is small, but it must not grow without end."""
-
 _EXPIRY_TIME: Final = "msdicom-expiry-time-milliseconds"
 _LONGEST_LIFETIME: Final = timedelta(days=2_800_000)
 """Later ends would lie beyond the year 9999."""

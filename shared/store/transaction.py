@@ -5,14 +5,14 @@ from collections.abc import AsyncIterator
 from shared.dicomweb.multipart import Event as PartEvent
 from shared.dicomweb.multipart import MultipartReader, PartData, PartEnd, PartHeaders
 from shared.dicomweb.partitions import Partition
-from shared.errors import TooLarge
 from shared.ingest.ingest import Ingest
 from shared.ingest.part10_upload import Part10Upload
 from shared.ingest.store_batch import StoreBatch
 from shared.ingest.store_options import StoreOptions
 from shared.ingest.store_outcome import StoreOutcome
 from shared.store.composition import receive_composed
-from shared.store.request import MAX_PARTS, Content, MetadataAndBulkData, Multipart, check_part_type
+from shared.store.part_limits import PartLimits
+from shared.store.request import Content, MetadataAndBulkData, Multipart, check_part_type
 
 
 async def store_instances(
@@ -41,7 +41,7 @@ async def _receive_file(body: AsyncIterator[bytes], batch: StoreBatch) -> None:
 
 
 async def _receive_parts(content: Multipart, body: AsyncIterator[bytes], batch: StoreBatch) -> None:
-    parts = _Parts(content, batch)
+    parts = _FileParts(content, batch)
     reader = MultipartReader(content.boundary)
     async for chunk in body:
         for event in reader.feed(chunk):
@@ -49,16 +49,14 @@ async def _receive_parts(content: Multipart, body: AsyncIterator[bytes], batch: 
     reader.finish()
 
 
-class _Parts:
-    """The parts of one multipart body on their way into a batch."""
+class _FileParts:
+    """The parts of one multipart body, each a Part 10 file, on their way into a batch."""
 
     def __init__(self, content: Multipart, batch: StoreBatch) -> None:
         self._content = content
         self._batch = batch
-        self._count = 0
+        self._limits = PartLimits()
         self._receiver: Part10Upload | None = None
-        self._bare = False
-        """The first part has no headers, and no bytes so far: if it stays alone it is no part at all (W-5)."""
 
     async def take(self, event: PartEvent) -> None:
         """Take the next event of the reader. Raises UnsupportedMedia, TooLarge."""
@@ -70,25 +68,22 @@ class _Parts:
                 if self._receiver is not None:
                     await self._receiver.write(event.data)
             case PartEnd():
-                if not self._bare:
+                if not self._limits.bare:
                     await self._end()
 
     async def _begin(self, headers: PartHeaders) -> None:
-        if self._bare:
+        if self._limits.bare:
             self._check_bare()
             await self._end()
-        self._count += 1
-        if self._count > MAX_PARTS:
-            raise TooLarge(f"The request has more than {MAX_PARTS} parts. Send fewer instances in one request.")
-        self._bare = self._count == 1 and not headers.headers
-        if not self._bare:
-            check_part_type(headers, self._content, first=self._count == 1)
+        self._limits.begin(headers)
+        if not self._limits.bare:
+            check_part_type(headers, self._content, first=self._limits.first)
         self._receiver = self._batch.receiver()
 
     def _check_bare(self) -> None:
-        if self._bare:
+        if self._limits.bare:
             check_part_type(PartHeaders(()), self._content, first=True)
-            self._bare = False
+            self._limits.bare = False
 
     async def _end(self) -> None:
         receiver, self._receiver = self._receiver, None

@@ -4,6 +4,7 @@ import json
 from datetime import UTC, datetime
 
 from shared import telemetry
+from shared.bulk_import import transaction
 from shared.bulk_import.request import read_message
 from shared.bulk_import.transaction import BulkImport, ImportPlaces
 from tests.builders.files import PATIENT_NAME, file
@@ -42,17 +43,11 @@ class Inbox:
     def _process(self) -> BulkImport:
         service = self.service
         return BulkImport(
-            self.files,
-            self.queues,
-            PLACES,
-            ingest=service.ingest,
-            lookup=service.lookup,
-            stored=service.blobs,
-            partitions=service.partitions,
+            transaction.Inbox(self.files, self.queues, PLACES),
+            transaction.Archive(service.ingest, service.lookup, service.blobs, service.partitions),
+            transaction.ImportRules(service.data_partitions, int(service.rules.get("max_file_bytes", 1 << 40))),
             audit=telemetry.AuditLog(),
             now=service.time,
-            data_partitions=service.data_partitions,
-            max_file_bytes=int(service.rules.get("max_file_bytes", 1 << 40)),
         )
 
     def again(self) -> None:

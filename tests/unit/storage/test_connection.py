@@ -13,7 +13,6 @@ def test_the_short_form_of_the_emulator_is_understood() -> None:
     assert connection.blob_endpoint == "http://127.0.0.1:10000/devstoreaccount1"
     assert connection.queue_endpoint == "http://127.0.0.1:10001/devstoreaccount1"
     assert connection.table_endpoint == "http://127.0.0.1:10002/devstoreaccount1"
-    assert connection.is_emulator
     elsewhere = StorageConnection.from_connection_string(
         "UseDevelopmentStorage=true;DevelopmentStorageProxyUri=http://azurite/;"
     )
@@ -26,7 +25,6 @@ def test_endpoints_follow_from_the_account() -> None:
     assert connection.table_endpoint == "https://acc.table.core.windows.net"
     assert connection.queue_endpoint == "https://acc.queue.core.windows.net"
     assert connection.credential == SharedKey("acc", KEY + "==")
-    assert not connection.is_emulator
 
 
 def test_endpoints_may_be_given_in_any_case_and_order() -> None:
@@ -36,7 +34,6 @@ def test_endpoints_may_be_given_in_any_case_and_order() -> None:
     )
     assert connection.blob_endpoint == "http://localhost:1/devstoreaccount1"
     assert connection.table_endpoint == "http://devstoreaccount1.table.core.chinacloudapi.cn"
-    assert connection.is_emulator
 
 
 @pytest.mark.parametrize(
