@@ -1,5 +1,6 @@
 """Every app setting: its name, its default and its rule. Nothing else reads the environment."""
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
@@ -7,6 +8,8 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from shared.errors import Misconfigured
+
+_LOCAL = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:|$)")
 
 
 def _split(value: object) -> object:
@@ -155,6 +158,11 @@ class Settings(BaseModel):
     def host(self) -> str:
         """The host name, with its port if it has one, under which clients know the service (azure-apis §9.2)."""
         return urlsplit(self.public_base_url).netloc or self.website_hostname or "localhost"
+
+    @property
+    def on_platform(self) -> bool:
+        """Whether the app runs on Azure: the hosts on a developer's machine name that machine."""
+        return bool(self.website_hostname) and not _LOCAL.match(self.website_hostname)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:

@@ -39,8 +39,8 @@ class PlatformAuthenticator:
         try:
             principal = json.loads(base64.b64decode(values[0], validate=True))
             claims = [(str(claim["typ"]), str(claim["val"])) for claim in principal["claims"]]
-            role_type = principal.get("role_typ")
-        except (binascii.Error, ValueError, KeyError, TypeError, AttributeError):
+            role_type = str(principal.get("role_typ"))
+        except (binascii.Error, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise MissingCredentials from None
         names = [value for kind, value in claims if kind in {self._roles_claim, role_type}]
         return Caller(self._roles.actions(names), audited_claims(dict(claims), self._audit_claims))
@@ -72,4 +72,6 @@ def authenticator(settings: Settings) -> Authenticator:
         case "platform":
             return PlatformAuthenticator(settings, roles)
         case "openid":
-            return OpenIdAuthenticator(settings, roles, ProviderKeys(settings.authority))
+            return OpenIdAuthenticator(
+                settings, roles, ProviderKeys(settings.authority, local=not settings.on_platform)
+            )

@@ -1,12 +1,15 @@
 """Bearer tokens of any OpenID provider, checked in code (AUTH-1, P-5).
 
 Signature by the provider's published keys (asymmetric algorithms only), issuer, audience, expiry and not-before. The
-keys come from OpenID discovery, are kept for hours, and are fetched again when a token names one that is unknown, but
-not more often than once a minute: tokens with invented key ids must not turn into requests to the provider.
+keys come from OpenID discovery, are refreshed while they are in use, and are fetched again when a token names one that
+is unknown, but not more often than once a minute: tokens with invented key ids must not turn into requests to the
+provider.
 """
 
 import asyncio
 import hashlib
+import logging
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -24,8 +27,15 @@ ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES
 """Signature algorithms that are accepted: asymmetric ones, never `none`, never a shared secret."""
 
 _LEEWAY_SECONDS = 60
+_LAST_MOMENT = 253_402_300_799
+"""The last second of the year 9999: an expiry after that is no moment."""
 _TOKEN_LIMIT = 16 * 1024
-_KEEP_SECONDS = 12 * 3600.0
+_RENEW_SECONDS = 300.0
+"""Age of keys from which on they are refreshed by the way."""
+_KEEP_SECONDS = 600.0
+"""Age of keys from which on a request waits for new ones: so long a withdrawn key is good at most."""
+_REFRESH_SECONDS = 5.0
+"""For both requests of a refresh together."""
 _UNKNOWN_KEY_SECONDS = 60.0
 _AFTER_FAILURE_SECONDS = 5.0
 _TIMEOUT_SECONDS = 10.0
@@ -55,9 +65,12 @@ class KeySource(Protocol):
 class ProviderKeys:
     """OpenID Connect Discovery 1.0 §4: the provider's configuration document, then the key set that it names."""
 
-    def __init__(self, authority: str) -> None:
+    def __init__(self, authority: str, *, local: bool = True) -> None:
+        """`local`: whether a provider on this machine may be asked without TLS, which is for development."""
         self._authority = authority.rstrip("/")
-        if not _secure(self._authority):
+        self._local = local
+        self._differs = False
+        if not _secure(self._authority, local=local):
             raise Misconfigured("AUTHENTICATION_AUTHORITY must begin with https://")
 
     async def fetch(self) -> KeySet:
@@ -69,12 +82,22 @@ class ProviderKeys:
             async with aiohttp.ClientSession(timeout=timeout) as session:
                 document = await _get(session, f"{self._authority}/.well-known/openid-configuration")
                 location = str(document["jwks_uri"])
-                if not _secure(location):
+                if not _secure(location, local=self._local):
                     raise Unavailable("The identity provider names an insecure key location.")
                 key_set = await _get(session, location)
-                return KeySet(str(document["issuer"]), tuple(key for key in key_set["keys"] if isinstance(key, dict)))
+                issuer = document["issuer"]
+                if not isinstance(issuer, str) or not issuer:
+                    raise TypeError("issuer")
+                self._compare(issuer)
+                return KeySet(issuer, tuple(key for key in key_set["keys"] if isinstance(key, dict)))
         except (aiohttp.ClientError, TimeoutError, ValueError, KeyError, TypeError) as error:
             raise Unavailable("The identity provider cannot be reached.") from error
+
+    def _compare(self, issuer: str) -> None:
+        """Say once when the issuer is not the authority (Discovery §4.3 wants them equal, not every provider does)."""
+        if issuer.rstrip("/") != self._authority and not self._differs:
+            self._differs = True
+            telemetry.event("identity-provider-issuer-differs", level=logging.WARNING, issuer=issuer)
 
 
 async def _get(session: Any, location: str) -> dict[str, Any]:
@@ -94,9 +117,11 @@ async def _get(session: Any, location: str) -> dict[str, Any]:
     return document
 
 
-def _secure(location: str) -> bool:
+def _secure(location: str, *, local: bool) -> bool:
     parts = urlsplit(location)
-    return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOCAL_HOSTS)
+    if parts.scheme == "https":
+        return bool(parts.hostname)
+    return local and parts.scheme == "http" and parts.hostname in _LOCAL_HOSTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,38 +135,68 @@ class _Verified:
 
 
 class _KeyRing:
-    """The keys in use, refreshed when they are old or a token names another."""
+    """The keys in use, refreshed while they are in use, or when a token names another.
+
+    A key that the provider has withdrawn is good for ten minutes more, whoever is asked and however often: after five
+    a request starts a refresh and does not wait for it, after ten it waits. While the provider is away the old keys
+    stay: they were good, and tokens expire by themselves.
+    """
 
     def __init__(self, source: KeySource, clock: Callable[[], float]) -> None:
         self._source = source
         self._clock = clock
-        self._lock = asyncio.Lock()
+        self._refreshing: asyncio.Task[None] | None = None
+        self._failed = False
         self.current: KeySet | None = None
-        self._fetched = self._next_try = 0.0
+        self._fetched = self._asked = -math.inf
+
+    async def refresh_if_due(self) -> None:
+        """Have the keys refreshed when they are old."""
+        if self.current is None:
+            return
+        age = self._clock() - self._fetched
+        if age > _RENEW_SECONDS and self._may_try(0):
+            refreshing = self._refresh()
+            if age > _KEEP_SECONDS and not self._failed:  # a provider that is away costs one request its patience
+                await asyncio.shield(refreshing)
 
     async def find(self, key_id: str | None) -> tuple[Mapping[str, Any] | None, str]:
         """The key named `key_id` (None: the only one there is), or None; and the issuer. Raises Unavailable."""
-        now = self._clock()
         key = _pick(self.current, key_id) if self.current else None
-        stale = self.current is None or now - self._fetched > _KEEP_SECONDS
-        if (stale or key is None) and now >= self._next_try:
-            async with self._lock:
-                if self._clock() >= self._next_try:  # nobody else has asked while this request waited
-                    await self._refresh()
+        if key is None and self._may_try(_UNKNOWN_KEY_SECONDS):
+            await asyncio.shield(self._refresh())
             key = _pick(self.current, key_id) if self.current else None
         if self.current is None:
             raise Unavailable("The identity provider cannot be reached.")
         return key, self.current.issuer
 
-    async def _refresh(self) -> None:
-        """Old keys stay in use while the provider is away: they were good, and tokens expire by themselves."""
+    def _may_try(self, pause: float) -> bool:
+        """Whether the provider may be asked: `pause` seconds after it has answered, a moment after it has not."""
+        wait = _AFTER_FAILURE_SECONDS if self._failed else pause
+        return self._refreshing is not None or self._clock() >= self._asked + wait
+
+    def _refresh(self) -> "asyncio.Task[None]":
+        """The one refresh that is under way."""
+        if self._refreshing is None:
+            self._refreshing = asyncio.create_task(self._fetch())
+            self._refreshing.add_done_callback(self._refreshed)
+        return self._refreshing
+
+    def _refreshed(self, _: "asyncio.Task[None]") -> None:
+        self._refreshing = None
+
+    async def _fetch(self) -> None:
         try:
-            self.current = await self._source.fetch()
-            self._fetched = self._clock()
-            self._next_try = self._fetched + _UNKNOWN_KEY_SECONDS
-        except Unavailable as error:
-            self._next_try = self._clock() + _AFTER_FAILURE_SECONDS
+            async with asyncio.timeout(_REFRESH_SECONDS):
+                found = await self._source.fetch()
+        except (Unavailable, TimeoutError) as error:
+            self._failed = True
             telemetry.failure("identity-provider", error)
+        else:
+            self._failed, self._fetched = False, self._clock()
+            if found != self.current:  # else tokens that were verified with these keys need not be verified again
+                self.current = found
+        self._asked = self._clock()
 
 
 def _pick(keys: KeySet | None, key_id: str | None) -> Mapping[str, Any] | None:
@@ -176,6 +231,7 @@ class OpenIdAuthenticator:
     async def authenticate(self, request: Request) -> Caller:
         """The caller that the token names. Raises MissingCredentials, whatever is wrong with it; Unavailable."""
         token = _bearer(request)
+        await self._keys.refresh_if_due()
         digest = hashlib.sha256(token.encode()).digest()
         known = self._tokens.get(digest)
         if known is not None and known.keys is self._keys.current and self._now() < known.until:
@@ -185,7 +241,7 @@ class OpenIdAuthenticator:
         caller = Caller(self._roles.actions(names), audited_claims(claims, self._audit_claims))
         if len(self._tokens) >= _VERIFIED_TOKENS:
             self._tokens.clear()
-        until = min(self._now() + _VERIFIED_SECONDS, float(claims["exp"]) + _LEEWAY_SECONDS)
+        until = min(self._now() + _VERIFIED_SECONDS, int(claims["exp"]) + _LEEWAY_SECONDS)
         self._tokens[digest] = _Verified(caller, self._keys.current, until)
         return caller
 
@@ -209,8 +265,10 @@ class OpenIdAuthenticator:
                 leeway=_LEEWAY_SECONDS,
                 options={"require": ["exp", "iss", "aud"]},
             )
-        except (jwt.PyJWTError, ValueError, TypeError):
+        except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError):
             raise MissingCredentials from None
+        if int(claims["exp"]) > _LAST_MOMENT:
+            raise MissingCredentials
         return claims
 
     def _key(self, published: Mapping[str, Any], algorithm: str) -> Any:

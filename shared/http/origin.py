@@ -15,8 +15,7 @@ from shared.http.messages import Headers
 from shared.settings import Settings
 
 _WITHOUT_PORT = re.compile(r"\[[^\]]*\]|[^:\[\]]+")
-_LISTENER = re.compile(r"(\[[^\]]*\]|[^:\[\]]+)(?::(?!80$|443$)([0-9]{1,5}))?(?::[0-9]*)?")
-_LOCAL = frozenset({"localhost", "127.0.0.1", "[::1]"})
+_LISTENER = re.compile(r"(?:\[[^\]]*\]|[^:\[\]]+)(?::(?!80$|443$)([0-9]{1,5}))?(?::[0-9]*)?")
 _SCHEMES = frozenset({"http", "https"})
 
 
@@ -45,10 +44,9 @@ class OriginRule:
     @classmethod
     def of(cls, settings: Settings) -> Self:
         """The rule that the settings make. The host sets WEBSITE_HOSTNAME: on Azure a name, elsewhere its listener."""
-        listener = _LISTENER.fullmatch(settings.website_hostname)
-        on_platform = bool(settings.website_hostname) and (listener is None or listener[1] not in _LOCAL)
-        port = listener[2] or "" if listener is not None and not on_platform else ""
-        return cls(on_platform, settings.trust_forwarded_headers, port, settings.public_base_url)
+        listener = None if settings.on_platform else _LISTENER.fullmatch(settings.website_hostname)
+        port = listener[1] or "" if listener is not None else ""
+        return cls(settings.on_platform, settings.trust_forwarded_headers, port, settings.public_base_url)
 
     def origin(self, peer: str, headers: Headers) -> Origin:
         """The origin of a request with `headers` that came from `peer` over a connection without TLS."""

@@ -149,3 +149,15 @@ def test_a_roles_document_with_a_fault_stops_the_start_in_every_mode(mode):
 
     with pytest.raises(Misconfigured):
         authenticator(settings(authentication=mode, roles_document="[7]", **fields))
+
+
+@pytest.mark.parametrize("document", [b"[" * 30_000 + b"]" * 30_000, b'{"claims": 7}', b"7"])
+async def test_a_principal_that_is_none_is_no_credential(document):
+    with pytest.raises(MissingCredentials):
+        await platform().authenticate(carrying(base64.b64encode(document).decode()))
+
+
+async def test_a_type_of_roles_that_is_no_text_names_no_role():
+    document = base64.b64encode(b'{"claims": [{"typ": "a", "val": "globalAdmin"}], "role_typ": ["a"]}').decode()
+
+    assert (await platform().authenticate(carrying(document))).actions == frozenset()

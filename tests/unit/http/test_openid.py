@@ -7,6 +7,7 @@ import jwt
 import pytest
 
 from shared.errors import Misconfigured, MissingCredentials, Unavailable
+from shared.http import openid
 from shared.http.messages import Headers, Request
 from shared.http.openid import KeySet, OpenIdAuthenticator, ProviderKeys
 from shared.http.roles import Roles
@@ -23,11 +24,14 @@ class Provider:
     def __init__(self, *keys: Key) -> None:
         self.published = key_set(*keys)
         self.asked = 0
-        self.away = False
+        self.away = self.hangs = False
+        self.go = asyncio.Event()
 
     async def fetch(self) -> KeySet:
         self.asked += 1
         await asyncio.sleep(0)
+        if self.hangs:
+            await self.go.wait()
         if self.away:
             raise Unavailable("away")
         return self.published
@@ -310,7 +314,54 @@ async def test_invented_key_names_do_not_become_requests_to_the_provider():
     assert provider.asked == 1
 
 
-async def test_old_keys_are_fetched_again_and_stay_in_use_while_the_provider_is_away():
+async def turns() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def test_keys_in_use_are_refreshed_without_making_anybody_wait():
+    provider, clock = Provider(RSA), Clock()
+    at = authenticator(provider, clock)
+    await at.authenticate(carrying(RSA.token()))
+
+    clock.now += 301
+    provider.hangs = True
+    await at.authenticate(carrying(RSA.token()))
+    await at.authenticate(carrying(RSA.token(sub="second")))
+    await turns()
+
+    assert provider.asked == 2
+    provider.go.set()
+
+
+async def test_a_withdrawn_key_is_good_for_ten_minutes_at_most_even_for_tokens_that_were_verified():
+    provider, clock = Provider(RSA), Clock()
+    at = authenticator(provider, clock)
+    token = RSA.token()
+    await at.authenticate(carrying(token))
+
+    provider.published = key_set(OTHER)
+    clock.now += 601
+
+    with pytest.raises(MissingCredentials):
+        await at.authenticate(carrying(token))
+    assert provider.asked == 2
+
+
+async def test_the_same_keys_leave_verified_tokens_verified():
+    provider, clock = Provider(RSA), Clock()
+    at = verifying(provider, clock, Clock())
+    request = carrying(RSA.token())
+    await at.authenticate(request)
+
+    provider.published = key_set(RSA)
+    clock.now += 601
+    await at.authenticate(request)
+
+    assert (provider.asked, at.verified) == (2, 1)
+
+
+async def test_old_keys_stay_in_use_while_the_provider_is_away_and_it_is_asked_by_the_way():
     provider, clock = Provider(RSA), Clock()
     at = authenticator(provider, clock)
     await at.authenticate(carrying(RSA.token()))
@@ -319,8 +370,31 @@ async def test_old_keys_are_fetched_again_and_stay_in_use_while_the_provider_is_
     clock.now += 13 * 3600
     await at.authenticate(carrying(RSA.token(sub="second")))
     await at.authenticate(carrying(RSA.token(sub="third")))
-
     assert provider.asked == 2
+
+    provider.away, provider.hangs = False, True
+    clock.now += 6
+    await at.authenticate(carrying(RSA.token(sub="fourth")))
+    await turns()
+    assert provider.asked == 3
+    provider.go.set()
+
+
+async def test_a_provider_that_hangs_is_waited_for_once_and_not_long(monkeypatch):
+    monkeypatch.setattr(openid, "_REFRESH_SECONDS", 0.01)
+    provider = Provider(RSA)
+    provider.hangs = True
+    at = authenticator(provider)
+
+    outcomes = await asyncio.gather(*(at.authenticate(carrying(RSA.token())) for _ in range(5)), return_exceptions=True)
+
+    assert [type(outcome) for outcome in outcomes] == [Unavailable] * 5
+    assert provider.asked == 1
+
+
+@pytest.mark.parametrize("claim", ["exp", "nbf", "iat"])
+async def test_a_moment_that_no_clock_shows_is_no_credential(claim):
+    await refused(RSA.token(**{claim: 10**400}))
 
 
 async def test_without_keys_the_service_is_unavailable_and_tries_again_soon():
@@ -350,3 +424,9 @@ async def test_a_token_without_a_key_name_fits_a_provider_with_one_key():
 def test_keys_are_fetched_over_a_secure_connection_only(authority):
     with pytest.raises(Misconfigured):
         ProviderKeys(authority)
+
+
+def test_on_azure_no_provider_is_asked_without_tls():
+    with pytest.raises(Misconfigured):
+        ProviderKeys("http://localhost:8080", local=False)
+    ProviderKeys("http://localhost:8080")
