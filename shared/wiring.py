@@ -16,8 +16,8 @@ from shared import telemetry
 from shared.bulk_import import functions as bulk_import
 from shared.bulk_import.transaction import Archive, BulkImport, ImportPlaces, ImportRules, Inbox
 from shared.capabilities import functions as capabilities
-from shared.capabilities.health import CheckResult, Status
 from shared.change_feed import functions as change_feed
+from shared.change_feed.health import events_in_time
 from shared.change_feed.publication import PUBLICATION, EventOrigin, Publication
 from shared.change_feed.transaction import ChangeFeedReader
 from shared.change_log.follower import Follower
@@ -25,6 +25,7 @@ from shared.change_log.log import ChangeLog
 from shared.change_log.reader import ChangeFeed
 from shared.change_log.sequencer import Sequencer
 from shared.delete import functions as delete
+from shared.dicomweb.document_rules import DocumentRules
 from shared.errors import Unavailable
 from shared.events.dicom_events import changes_pending
 from shared.events.event_grid import EventGridPublisher
@@ -53,14 +54,10 @@ from shared.storage.azure_blobs import AzureBlobStore
 from shared.storage.azure_queues import AzureQueueStore
 from shared.storage.azure_tables import AzureTableStore
 from shared.storage.connection import StorageConnection, quiet_sdk_logs
-from shared.storage.ports import Ambiguous
 from shared.store import functions as store
 from shared.upkeep.cleanup import StudyCleanup
 from shared.upkeep.erasure import Erasure
 from shared.upkeep.scrubber import Scrubber
-
-_LATE_SECONDS = 120
-"""An event that is older has not come in time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,16 +201,6 @@ class _Feed:
     sequencer: Sequencer
     publication: Follower
 
-    async def check(self) -> CheckResult | None:
-        """Whether events come in time; what else could be wrong is told by the other checks."""
-        try:
-            lag = await self.publication.lag()
-        except (Unavailable, Ambiguous):
-            return CheckResult(Status.DEGRADED, "It is not known whether events are late.")
-        if lag <= _LATE_SECONDS:
-            return None
-        return CheckResult(Status.DEGRADED, f"The event of the oldest change is {lag:.0f} seconds late.")
-
 
 def _feed(settings: Settings, base: Stores, trash: Erasure, events: EventGridPublisher | None) -> _Feed:
     log = ChangeLog(base.tables)
@@ -261,14 +248,13 @@ def blueprints(settings: Settings) -> list[func.Blueprint]:
 
     ingest = Ingest(blobs, index, lookup, directory, rules=rules, now=time.time)
     scrubber = Scrubber(tables, blobs, clock, directory, ingest.ensure, schemas=schemas, shards=settings.index_shards)
-    as_stored = settings.character_set_as_stored
+    documents = DocumentRules(settings.bulk_data_uris, settings.character_set_as_stored)
     reader = ChangeFeedReader(
         ChangeFeed(feed.log, feed.sequencer, lookup, clock),
         directory,
         blobs,
+        documents,
         data_partitions=settings.data_partitions,
-        bulk_data_uris=settings.bulk_data_uris,
-        character_set_as_stored=as_stored,
     )
     operations = Operations(tables, clock.now)
     return [
@@ -278,8 +264,8 @@ def blueprints(settings: Settings) -> list[func.Blueprint]:
             lookup,
             blobs,
             Workshop(settings.transcode_memory_bytes, settings.max_transcode_bytes),
-            bulk_data_uris=settings.bulk_data_uris,
-            character_set_as_stored=as_stored,
+            bulk_data_uris=documents.bulk_data_uris,
+            character_set_as_stored=documents.character_set_as_stored,
         ),
         search.blueprint(
             boundary,
@@ -288,12 +274,15 @@ def blueprints(settings: Settings) -> list[func.Blueprint]:
             blobs,
             settings.index_shards,
             schemas=schemas,
-            character_set_as_stored=as_stored,
+            character_set_as_stored=documents.character_set_as_stored,
         ),
         delete.blueprint(boundary, index, erase_due),
         partitions.blueprint(boundary, directory),
         capabilities.blueprint(
-            boundary, settings, base.row, {"files": blobs.ping, "index": tables.ping, "events": feed.check}
+            boundary,
+            settings,
+            base.row,
+            {"files": blobs.ping, "index": tables.ping, "events": events_in_time(feed.publication)},
         ),
         ingest_functions.blueprint(ingest, scrubber, settings.container),
         change_feed.blueprint(boundary, reader, feed.sequencer, feed.publication, shards=settings.index_shards),

@@ -7,11 +7,12 @@ import azure.functions as func
 import orjson
 
 from shared.capabilities import yaml
-from shared.capabilities.health import Health, HealthCheck, Status
+from shared.capabilities.health import Health
 from shared.capabilities.openapi import document
 from shared.capabilities.response import conformance, negotiate_capabilities, wadl
 from shared.dicomweb.media_types import JSON, WADL, YAML, Accept
 from shared.errors import NotFound, Unavailable
+from shared.health_status import HealthCheck, Status
 from shared.http.azure_functions import mount
 from shared.http.boundary import Boundary
 from shared.http.messages import Response

@@ -2,36 +2,16 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 
 from shared import telemetry
 from shared.errors import DependencyRefused
+from shared.health_status import CheckResult, HealthCheck, Status
 
 _REFRESH_SECONDS = 15.0
 _FRESH_SECONDS = 60.0
 _CHECK_SECONDS = 5.0
-
-
-class Status(StrEnum):
-    """How well a part of the service is, best first."""
-
-    HEALTHY = "Healthy"
-    DEGRADED = "Degraded"
-    UNHEALTHY = "Unhealthy"
-
-
-@dataclass(frozen=True, slots=True)
-class CheckResult:
-    """What a check found. `description` is shown to anybody: it names no host, account or patient."""
-
-    status: Status
-    description: str = ""
-
-
-type HealthCheck = Callable[[], Awaitable[CheckResult | None]]
-"""Raises, or returns None when all is well. DependencyRefused means that the customer has withdrawn access (HC-4)."""
 
 
 @dataclass(frozen=True, slots=True)

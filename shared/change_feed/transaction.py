@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Sequence
 from shared.change_feed.request import SequenceWindow, TimeWindow
 from shared.change_feed.response import Entry
 from shared.change_log.reader import ChangeFeed, FeedEntry
-from shared.dicomweb.json_model import finished
+from shared.dicomweb.document_rules import DocumentRules
 from shared.dicomweb.partitions import PartitionDirectory
 from shared.dicomweb.urls import Urls
 from shared.dicomweb.versions import ApiVersion
@@ -23,27 +23,22 @@ _PARALLEL = 16
 
 
 class ChangeFeedReader:
-    """The use cases of the room.
-
-    The two flags are the settings BULK_DATA_URIS and CHARACTER_SET_AS_STORED; `data_partitions`: URLs name partitions.
-    """
+    """The use cases of the change feed. `data_partitions`: URLs name partitions."""
 
     def __init__(
         self,
         feed: ChangeFeed,
         partitions: PartitionDirectory,
         blobs: BlobStore,
+        rules: DocumentRules,
         *,
         data_partitions: bool,
-        bulk_data_uris: bool,
-        character_set_as_stored: bool,
     ) -> None:
         self._feed = feed
         self._partitions = partitions
         self._blobs = blobs
         self._data_partitions = data_partitions
-        self._bulk_data_uris = bulk_data_uris
-        self._as_stored = character_set_as_stored
+        self._rules = rules
 
     async def window(self, window: SequenceWindow | TimeWindow) -> list[FeedEntry]:
         """The entries of a window, in order. Raises Unavailable."""
@@ -82,11 +77,8 @@ class ChangeFeedReader:
                         stored = await read_metadata(instance, self._blobs)
                 except BlobNotFound:  # deleted or replaced since the row was read (CF-31)
                     return None
-            url = None
-            if version.emits_bulk_data_uri and self._bulk_data_uris:
-                within = urls.within(names[namespace]) if self._data_partitions else urls
-                url = within.instance(instance.identifier)
-            return finished(stored, url, character_set_as_stored=self._as_stored)
+            within = urls.within(names[namespace]) if self._data_partitions else urls
+            return self._rules.finished(stored, within.instance(instance.identifier), version)
 
         documents: dict[tuple[str, object], bytes | None] = {}
         if metadata:  # an instance may have several entries; its document is the same for all of them (CF-26)

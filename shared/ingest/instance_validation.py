@@ -13,6 +13,7 @@ from shared.dicom import validation
 from shared.dicom.attributes import Attributes as DataSet
 from shared.dicom.attributes import remove
 from shared.dicom.dictionary import keyword_of, vm_of
+from shared.dicom.elements import first_text
 from shared.dicom.identifiers import InstanceIdentifier, trim_uid
 from shared.dicom.part10.file_reader import Part10, Violation
 from shared.dicom.reasons import WarningReason
@@ -146,11 +147,14 @@ def validate(
                 warnings.setdefault(violation.tag, violation.explanation)
 
     comments = tuple(_comment(tag, explanation) for tag, explanation in (errors | warnings).items())
-    sop_class_uid, sop_instance_uid = _first_value(attributes, _SOP_CLASS), _first_value(attributes, _SOP_INSTANCE)
+    sop_class_uid, sop_instance_uid = (
+        first_text(attributes, _key(_SOP_CLASS)),
+        first_text(attributes, _key(_SOP_INSTANCE)),
+    )
     if errors:
         return Invalid(sop_class_uid, sop_instance_uid, comments)
 
-    identifier = InstanceIdentifier(*(trim_uid(_first_value(attributes, tag) or "") for tag in _IDENTIFIERS))
+    identifier = InstanceIdentifier(*(trim_uid(first_text(attributes, _key(tag)) or "") for tag in _IDENTIFIERS))
     indexed = _leave_out(part10, violations if version.warns_instead_of_failing else (), schema)
     return Valid(
         identifier,
@@ -178,7 +182,7 @@ def _missing(part10: Part10, *, may_be_blank: Collection[int]) -> dict[int, str]
 
 def _is_study(attributes: DataSet, study: str) -> bool:
     """STOW-23: compared without regard to case and trailing blanks."""
-    stored = _first_value(attributes, _STUDY) or ""
+    stored = first_text(attributes, _key(_STUDY)) or ""
     return trim_uid(stored).casefold() == trim_uid(study).casefold()
 
 
@@ -263,11 +267,6 @@ def _warning_reason(part10: Part10, warnings: Mapping[int, str]) -> WarningReaso
 def _is_blank(part10: Part10, tag: int) -> bool:
     """Whether an attribute has no value but blanks and padding. One that is absent is blank."""
     return not part10.text.get(_key(tag), "").strip(" \0")
-
-
-def _first_value(attributes: DataSet, tag: int) -> str | None:
-    values = attributes.get(_key(tag), {}).get("Value", ())
-    return values[0] if values and isinstance(values[0], str) else None
 
 
 def _comment(tag: int, explanation: str) -> str:

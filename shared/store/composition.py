@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from typing import Final
 
 from shared.dicom.attributes import Attributes
+from shared.dicom.elements import first_text
 from shared.dicom.part10.composer import CannotCompose, Piece, Reference, compose
 from shared.dicomweb import xml_model
 from shared.dicomweb.json_input import read_data_sets
@@ -51,7 +52,7 @@ async def _add(dataset: Attributes, spool: BulkSpool, batch: StoreBatch) -> None
     try:
         pieces = await asyncio.to_thread(compose, dataset, spool.find)
     except CannotCompose as error:
-        uids = (_uid(dataset, "00080016"), _uid(dataset, "00080018"))
+        uids = (first_text(dataset, "00080016"), first_text(dataset, "00080018"))
         batch.refuse(StoreOutcome(*uids, failure=error.reason))
         return
     receiver = batch.receiver()
@@ -67,12 +68,6 @@ async def _bytes(pieces: list[Piece], spool: BulkSpool) -> AsyncIterator[bytes]:
                 yield chunk
         elif piece:
             yield piece
-
-
-def _uid(dataset: Attributes, key: str) -> str | None:
-    element = dataset.get(key)
-    values = element.get("Value") if isinstance(element, dict) else None
-    return values[0] if isinstance(values, list) and values and isinstance(values[0], str) else None
 
 
 class _ComposedParts:

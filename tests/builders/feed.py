@@ -11,6 +11,7 @@ from shared.change_log.log import ChangeLog, LoggedChange
 from shared.change_log.reader import ChangeFeed
 from shared.change_log.sequencer import Sequencer
 from shared.dicom.identifiers import InstanceIdentifier, ResourceIdentifier
+from shared.dicomweb.document_rules import DocumentRules
 from shared.http.boundary import Boundary
 from shared.index import keys
 from shared.index.changes import ChangeOperation
@@ -77,9 +78,8 @@ class FeedService(Service):
             ChangeFeed(self.log, self.sequencer, self.lookup, self.clock),
             self.partitions,
             self.blobs,
+            DocumentRules(),
             data_partitions=self.data_partitions,
-            bulk_data_uris=True,
-            character_set_as_stored=False,
         )
         boundary = Boundary(
             settings(data_partitions=self.data_partitions, **fields), TokenAuthenticator(), self.partitions

@@ -16,6 +16,7 @@ import orjson
 
 from shared.dicom.attributes import Attributes
 from shared.dicom.dictionary import vr_of
+from shared.dicom.elements import first_text
 from shared.dicom.identifiers import trim_uid
 from shared.dicom.part10.explicit_little_endian import encoded, encoded_head
 from shared.dicom.part10.file_meta import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
@@ -98,7 +99,7 @@ def compose(metadata: Attributes, find: FindParts) -> list[Piece]:
 
 def _transfer_syntax(meta: Attributes, *, has_pixels: bool) -> str:
     """The syntax of the file. Values come in little endian, so of the uncompressed ones there is but one (W-15)."""
-    syntax = trim_uid(_first_text(meta, "00020010"))
+    syntax = trim_uid(first_text(meta, "00020010") or "")
     if not syntax:
         if has_pixels:
             raise CannotCompose("The transfer syntax of the pixel data is not known.")
@@ -111,8 +112,8 @@ def _transfer_syntax(meta: Attributes, *, has_pixels: bool) -> str:
 def _file_meta(meta: Attributes, dataset: Attributes, syntax: str) -> bytes:
     elements: Attributes = {key: meta[key] for key in _KEPT_META if key in meta}
     for key, vr, text in (
-        ("00020002", "UI", trim_uid(_first_text(dataset, "00080016"))),
-        ("00020003", "UI", trim_uid(_first_text(dataset, "00080018"))),
+        ("00020002", "UI", trim_uid(first_text(dataset, "00080016") or "")),
+        ("00020003", "UI", trim_uid(first_text(dataset, "00080018") or "")),
         ("00020010", "UI", syntax),
         ("00020012", "UI", IMPLEMENTATION_CLASS_UID),
         ("00020013", "SH", IMPLEMENTATION_VERSION_NAME),
@@ -123,11 +124,6 @@ def _file_meta(meta: Attributes, dataset: Attributes, syntax: str) -> bytes:
     composer.data_set(elements, depth=0)
     group = b"".join(piece for piece in composer.pieces if isinstance(piece, bytes))
     return bytes(128) + b"DICM" + encoded(0x00020000, b"UL", struct.pack("<L", len(group))) + group
-
-
-def _first_text(attributes: Attributes, key: str) -> str:
-    values = attributes.get(key, {}).get("Value")
-    return values[0] if isinstance(values, list) and values and isinstance(values[0], str) else ""
 
 
 def _is_ascii(dataset: Attributes) -> bool:

@@ -1,10 +1,10 @@
 """PS3.3 §C.7.6.3 The Image Pixel module: what the bytes of pixel data mean."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from shared.dicom.attributes import Attributes
+from shared.dicom.elements import first
 from shared.dicom.errors import Unconvertible
 
 _SUBSAMPLED: Final = frozenset({"YBR_FULL_422", "YBR_PARTIAL_422"})
@@ -88,12 +88,6 @@ def image_pixels(attributes: Attributes) -> ImagePixels | None:
             for key, element in attributes.items()
         ),
     )
-
-
-def first(attributes: Mapping[str, Any], key: str) -> Any:
-    """The first value of an element, or None."""
-    values = attributes.get(key, {}).get("Value")
-    return values[0] if values else None
 
 
 def _integer(attributes: Attributes, key: str, default: int = 0) -> int:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from shared.dicom.attributes import Attributes
+from shared.dicom.elements import first
 from shared.dicom.errors import Unconvertible
-from shared.dicom.pixels.image_pixels import first
 from shared.dicom.pixels.lookup_tables import LookupTable
 
 type VoiFunction = Literal["LINEAR", "LINEAR_EXACT", "SIGMOID"]

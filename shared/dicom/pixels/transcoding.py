@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from shared.dicom.attributes import Attributes
+from shared.dicom.elements import first
 from shared.dicom.errors import Unconvertible
 from shared.dicom.part10.explicit_little_endian import Element, data_set_of, elements, encoded, encoded_head
 from shared.dicom.part10.file_meta import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
@@ -16,7 +17,7 @@ from shared.dicom.part10.frames import FrameTable, encapsulated_frame, native_fr
 from shared.dicom.part10.model import Part10
 from shared.dicom.pixels.frame_decoding import FRAME_LIMIT, Decoder, check_source, codec_memory, decode
 from shared.dicom.pixels.frame_encoding import check_target, described_as, encode
-from shared.dicom.pixels.image_pixels import ImagePixels, first, image_pixels
+from shared.dicom.pixels.image_pixels import ImagePixels, image_pixels
 from shared.dicom.transfer_syntaxes import (
     DEFLATED,
     EXPLICIT_LITTLE_ENDIAN,

@@ -2,8 +2,9 @@ import asyncio
 
 import pytest
 
-from shared.capabilities.health import CheckResult, Health, Status
+from shared.capabilities.health import Health
 from shared.errors import DependencyRefused, Unavailable
+from shared.health_status import CheckResult, Status
 
 
 class Clock:

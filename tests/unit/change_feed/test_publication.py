@@ -7,12 +7,12 @@ from itertools import pairwise
 
 import pytest
 
-from shared.capabilities.health import CheckResult, Status
+from shared.change_feed.health import events_in_time
 from shared.errors import DependencyRefused, Unavailable
 from shared.events.publisher import CloudEventData
+from shared.health_status import CheckResult, Status
 from shared.storage.ports import Ambiguous
 from shared.telemetry import TELEMETRY_LOGGER
-from shared.wiring import _Feed
 from tests.builders.feed import FeedService, logged
 from tests.builders.files import file
 from tests.builders.images import new_uid
@@ -395,10 +395,10 @@ async def test_the_lag_is_the_age_of_the_oldest_change_without_event(service, to
     lines = [json.loads(each.getMessage()) for each in caplog.records if each.name == TELEMETRY_LOGGER]
     [late] = [line for line in lines if line["event"] == "events-not-published"]
     assert 99 < late["lagSeconds"] < 101
-    shown = await _Feed(service.log, service.sequencer, service.publication).check()
+    shown = await events_in_time(service.publication)()
     assert shown == CheckResult(Status.DEGRADED, "The event of the oldest change is 200 seconds late.")
     topic.failure = None
     await turn(service)
     assert await service.publication.lag() == 0
-    assert await _Feed(service.log, service.sequencer, service.publication).check() is None
+    assert await events_in_time(service.publication)() is None
     assert await service.again(topic=None).publication.lag() == 0
