@@ -41,6 +41,7 @@ def _arguments() -> argparse.Namespace:
     add("--service-file", type=types.folder, help="file that says where the service is (default: in the data folder)")
     add("--webhooks", type=Path, help="event subscriptions of your own (default: devhost.webhooks.json of the app)")
     add("--event-retry-scale", type=float, default=0.1, help="factor on Event Grid's pauses between attempts")
+    add("--buffer-bodies", action="store_true", help="read a body with a length whole before the function starts")
     add("--no-blob-events", action="store_true", help="do not watch containers for new blobs")
     add(
         "--http-only",
@@ -159,6 +160,7 @@ async def _run(arguments: argparse.Namespace) -> None:
                 webhooks=arguments.webhooks,
                 retry=RetryPolicy().scaled(arguments.event_retry_scale),
                 watch_blobs=not (arguments.no_blob_events or arguments.http_only),
+                buffer_bodies=arguments.buffer_bodies,
                 background=not arguments.http_only,
             )
         )
@@ -191,7 +193,9 @@ def main() -> int:
     except Unusable as error:
         print(f"The app cannot be run: {error}", file=sys.stderr)
         if arguments.on_failure:
-            subprocess.run(shlex.split(arguments.on_failure), check=False, stdin=subprocess.DEVNULL)
+            subprocess.run(
+                shlex.split(arguments.on_failure), check=False, stdin=subprocess.DEVNULL, stdout=sys.stderr.fileno()
+            )
         return 1
     return 0
 

@@ -152,10 +152,10 @@ def check_ports(machine: Machine) -> Iterator[Finding]:
             "ok", f"port {port}: the service of this data folder answers there (process {service.get('pid')})"
         )
         return
-    for number, setting in taken.items():
-        yield Finding(
-            "FAILED", f"port {number} is taken: is another `make run` up?", f"end it, or choose another port: {setting}"
-        )
+    for setting in dict.fromkeys(taken.values()):
+        numbers = [str(number) for number in taken if taken[number] == setting]
+        text = f"port {numbers[0]} is taken" if len(numbers) == 1 else f"ports {', '.join(numbers)} are taken"
+        yield Finding("FAILED", f"{text}: is another `make run` up?", f"end it, or choose another port: {setting}")
     if not taken:
         yield Finding("ok", f"ports {', '.join(map(str, wanted))} are free")
 
@@ -295,6 +295,8 @@ def main(arguments: list[str], machine: Machine | None = None) -> int:
     quiet = given.before or given.failures
     for finding in dict.fromkeys(map(str, failed if quiet else found)):
         print(finding, file=sys.stderr if quiet else sys.stdout)
+    if given.failures and not failed:
+        print("`make doctor` finds nothing wrong with this machine.", file=sys.stderr)
     return 1 if failed else 0
 
 

@@ -47,6 +47,8 @@ class HostArguments:
     webhooks: Path | None = None
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     watch_blobs: bool = True
+    buffer_bodies: bool = False
+    """Read a request body with a length whole before its function starts, as the Functions host does."""
     background: bool = True
     """False: the app gets no local topic and timers do not fire; what follows a transaction is started by hand."""
 
@@ -132,7 +134,7 @@ class DevHost:
             limit = int(arguments.settings.get("FUNCTIONS_REQUEST_BODY_SIZE_LIMIT") or DEFAULT_BODY_LIMIT)
             admin = Admin(by_name, self._pool, lambda: self._ready)
             admin.listeners = self._listeners
-            self._front = Front(self.router, by_name, self._pool, limit, admin)
+            self._front = Front(self.router, by_name, self._pool, limit, admin, buffer_bodies=arguments.buffer_bodies)
             site.open(self._front)
             own = arguments.app / WEBHOOKS_FILE
             webhooks = arguments.webhooks or (own if own.exists() else None)

@@ -79,8 +79,17 @@ class Front:
     """Serves HTTP for the functions of an app."""
 
     def __init__(
-        self, router: Router, functions: Mapping[str, Function], pool: WorkerPool, body_limit: int, inner: Inner
+        self,
+        router: Router,
+        functions: Mapping[str, Function],
+        pool: WorkerPool,
+        body_limit: int,
+        inner: Inner,
+        *,
+        buffer_bodies: bool = False,
     ) -> None:
+        """`body_limit` is in bytes. `buffer_bodies`: a body with a length is read whole before its function starts."""
+        self._buffer_bodies = buffer_bodies
         self._router = router
         self._functions = functions
         self._pool = pool
@@ -128,6 +137,10 @@ class Front:
 
     async def _run(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
         function = self._functions[match.function]
+        whole: bytes | None = None
+        if self._buffer_bodies and request.body_exists and request.content_length is not None:
+            _send_continue(request)
+            whole = await request.content.read()
         try:
             worker = self._pool.pick()
         except NoWorker:
@@ -140,7 +153,7 @@ class Front:
         outcome = worker.invoke(invocation)
         try:
             with worker.exchange():
-                response = await self._forward(request, worker, invocation.id)
+                response = await self._forward(request, worker, invocation.id, whole)
         except asyncio.CancelledError:
             worker.abandon(invocation.id)
             raise
@@ -153,20 +166,21 @@ class Front:
             worker.end(invocation.id)
         return response
 
-    async def _forward(self, request: web.BaseRequest, worker: Worker, invocation_id: str) -> web.StreamResponse | None:
+    async def _forward(
+        self, request: web.BaseRequest, worker: Worker, invocation_id: str, whole: bytes | None
+    ) -> web.StreamResponse | None:
         """Pass the exchange on. None when it failed before the response began."""
         headers = _kept(request.headers, _NOT_SENT_ON)
         headers[_INVOCATION_ID] = invocation_id
         body: _Body | None = None
-        if request.body_exists:
+        if request.body_exists and whole is None:
             body = _Body(request, self._body_limit)
-            if request.headers.get(hdrs.EXPECT, "").lower() == "100-continue" and request.transport is not None:
-                request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            _send_continue(request)
         target = URL(worker.http + forwarded_target(request.raw_path), encoded=True)
         response: web.StreamResponse | None = None
         try:
             async with self._session.request(
-                request.method, target, headers=headers, data=body, allow_redirects=False
+                request.method, target, headers=headers, data=whole or body, allow_redirects=False
             ) as upstream:
                 if body is not None and body.too_large:
                     return None
@@ -182,6 +196,12 @@ class Front:
             if request.transport is not None:
                 request.transport.abort()
             return response
+
+
+def _send_continue(request: web.BaseRequest) -> None:
+    """Let the client send the body, if it waits to be told."""
+    if request.headers.get(hdrs.EXPECT, "").lower() == "100-continue" and request.transport is not None:
+        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
 
 def _no_proxy() -> web.Response:

@@ -25,6 +25,8 @@ _ABANDONED_AFTER: Final = 1.0
 
 _NEVER_ARRIVED: Final = "the client went away before its request arrived"
 _ANSWERED: Final = "the request was answered without the function, or before it ended; the invocation was ended"
+_DESIGNED: Final = "Misconfigured: "
+"""An app that refuses its settings by an error of this name has said all that there is to say."""
 _RUNTIME_LOGGERS: Final = ("azure_functions_runtime", "devhost")
 """Their lines are the worker's own: the Functions host keeps them whenever they are written."""
 
@@ -109,7 +111,8 @@ class Worker:
         answer = await self._runtime.worker_init_request(self._envelope(worker_init_request=request))
         if answer.result.status != rpc.StatusResult.Success:
             failure = answer.result.exception
-            return Loaded([], "", f"{failure.message}\n{failure.stack_trace}")
+            designed = failure.message.startswith(_DESIGNED)
+            return Loaded([], "", failure.message if designed else f"{failure.message}\n{failure.stack_trace}")
         listing = await self._runtime.functions_metadata_request(self._envelope())
         functions = [_described(metadata) for metadata in listing.function_metadata_results or []]
         for function in functions:

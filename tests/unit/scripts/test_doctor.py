@@ -97,6 +97,15 @@ def test_a_port_that_is_taken_is_named_with_its_setting(project, environment, se
     assert found[0].remedy.endswith(setting)
 
 
+def test_the_ports_of_another_emulator_are_one_failure(project):
+    found = [finding.text for finding in doctor.check_ports(Machine({}, project, lambda _: False))]
+
+    assert found == [
+        "port 7071 is taken: is another `make run` up?",
+        "ports 10000, 10001, 10002 are taken: is another `make run` up?",
+    ]
+
+
 def test_free_ports_are_listed(project):
     machine = Machine({"PORT": "8000", "AZURITE_PORT": "9000"}, project, is_free)
     assert [str(finding) for finding in doctor.check_ports(machine)] == [

@@ -427,3 +427,20 @@ async def test_a_line_that_azure_would_lose_is_marked(app: HttpApp) -> None:
     await until(lambda: "outside here" in app.service.log_text)
     assert "inside here" in app.service.kept_log_text
     assert "outside here" not in app.service.kept_log_text
+
+
+async def test_a_body_with_a_length_may_be_read_whole_before_the_function_starts(tmp_path: Path) -> None:
+    async with running_service(APPS / "http", {}, options=["--buffer-bodies"]) as service, ClientSession() as client:
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(service.url.rpartition(":")[2]))
+        try:
+            writer.write(b"POST /refuse HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\nab")
+            async with asyncio.timeout(30):
+                assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+                async with client.get(f"{service.url}/busy-invocations") as response:
+                    assert await response.text() == "1", "the upload is no invocation yet"
+                writer.write(b"cd")
+                assert (await reader.readuntil(b"\r\n")).split()[1] == b"415"
+        finally:
+            writer.close()
+        async with client.post(f"{service.url}/upload", data=b"abcd") as response:
+            assert await response.json() == {"length": 4, "digest": hashlib.sha256(b"abcd").hexdigest()}

@@ -155,6 +155,21 @@ async def test_an_app_that_cannot_be_run_is_refused_with_the_reason(tmp_path: Pa
             pass
 
 
+async def test_an_app_that_refuses_its_settings_is_refused_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "host.json").write_text('{"version": "2.0"}')
+    (tmp_path / "function_app.py").write_text(
+        "class Misconfigured(Exception): ...\n\n\nraise Misconfigured('LIMIT: no')"
+    )
+    with pytest.raises(StartFailed) as failed:
+        async with running_service(tmp_path, {}, options=["--on-failure", "echo what the doctor says"]):
+            pass
+    assert str(failed.value).splitlines()[-2:] == [
+        "The app cannot be run: Misconfigured: LIMIT: no",
+        "what the doctor says",
+    ]
+    assert "Traceback" not in str(failed.value)
+
+
 async def test_a_function_that_outlives_its_timeout_costs_its_worker(tmp_path: Path) -> None:
     settings = {"NOTES": str(tmp_path / "notes"), "AzureFunctionsJobHost__functionTimeout": "00:00:01"}
     async with running_service(APPS / "http", settings) as service, ClientSession() as client:
