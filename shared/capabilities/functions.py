@@ -6,11 +6,10 @@ from typing import Protocol
 import azure.functions as func
 import orjson
 
-from shared.capabilities import yaml
 from shared.capabilities.health import Health
-from shared.capabilities.openapi import document
-from shared.capabilities.response import conformance, negotiate_capabilities, wadl
-from shared.dicomweb.media_types import JSON, WADL, YAML, Accept
+from shared.capabilities.prepared import PreparedDescriptions
+from shared.capabilities.response import conformance, negotiate_capabilities
+from shared.dicomweb.media_types import JSON, WADL, Accept
 from shared.errors import NotFound, Unavailable
 from shared.health_status import HealthCheck, Status
 from shared.http.azure_functions import mount
@@ -38,6 +37,7 @@ def blueprint(
 ) -> func.Blueprint:
     """The functions. `checks`: name of a part of the service to what finds out whether it is well."""
     health = Health(checks, excluded=settings.health_checks_excluded)
+    prepared = PreparedDescriptions(settings)
 
     async def facts(context: Context) -> bytes:
         try:
@@ -48,19 +48,18 @@ def blueprint(
 
     async def retrieve_capabilities(_parsed: None, accept: Accept, context: Context) -> Response:
         media_type = negotiate_capabilities(accept.types())
-        urls = context.urls
         if media_type == WADL:
-            return _answer(WADL, wadl(settings, context.version, base=urls.base, segment=urls.version_segment))
+            return prepared.wadl(context)
         return _answer(media_type, await facts(context))
 
     async def retrieve_conformance(_parsed: None, _accepted: None, context: Context) -> Response:
         return _answer(_JSON_TYPE, await facts(context))
 
     async def openapi_yaml(_parsed: None, _accepted: None, context: Context) -> Response:
-        return _answer(f"{YAML}; charset=utf-8", yaml.dumps(_openapi(context, settings)))
+        return prepared.openapi_yaml(context)
 
     async def openapi_json(_parsed: None, _accepted: None, context: Context) -> Response:
-        return _answer(_JSON_TYPE, orjson.dumps(_openapi(context, settings)))
+        return prepared.openapi_json(context)
 
     async def health_check(_parsed: None, _accepted: None, _context: Context) -> Response:
         report = await health.report()
@@ -85,15 +84,6 @@ def blueprint(
         mount(functions, boundary, name, Transaction(nothing, nothing, health_check))
     mount(functions, boundary, "zz_fallback", Transaction(nothing, nothing, fallback))
     return functions
-
-
-def _openapi(context: Context, settings: Settings) -> dict[str, object]:
-    return document(
-        context.version,
-        context.urls,
-        data_partitions=settings.data_partitions,
-        sign_in=settings.authentication != "off",
-    )
 
 
 def _answer(content_type: str, body: bytes) -> Response:

@@ -34,6 +34,10 @@ _SECURITY = (
     ("X-Frame-Options", "SAMEORIGIN"),
     ("Content-Security-Policy", "frame-src 'self';"),
 )
+_TLS_ONLY = ("Strict-Transport-Security", "max-age=31536000")
+"""Sent to who came over TLS: for a year, no other way."""
+_NOT_KEPT = ("Cache-Control", "no-store")
+"""Of every answer that does not say how it may be kept: it may hold names, or say that somebody exists."""
 _VERSIONS = (
     ("api-supported-versions", versions.SUPPORTED),
     *((("api-deprecated-versions", versions.DEPRECATED),) if versions.DEPRECATED else ()),
@@ -208,7 +212,8 @@ class Boundary:
         own = ("X-Request-Id", exchange.request_id)
         first = exchange.request.path.removeprefix("/").partition("/")[0]
         versioned = exchange.version is not None or versions.parse_version(first) is not None
-        return (*_SECURITY, own, *(_VERSIONS if versioned else ()))
+        secure = (_TLS_ONLY,) if exchange.request.scheme == "https" else ()
+        return (*_SECURITY, *secure, _NOT_KEPT, own, *(_VERSIONS if versioned else ()))
 
 
 def _with_one_vary(headers: list[tuple[str, str]]) -> list[tuple[str, str]]:

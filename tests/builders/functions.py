@@ -28,14 +28,15 @@ class Function:
         sent = ServerRequest(RequestBody(lambda: None), "192.0.2.7")
         sent.body.end()
         sent.method, sent.target = method, target.encode()
-        sent.fields = [("host", "dicom.example"), *((name.lower(), value) for name, value in headers)]
+        fields = [(name.lower(), value) for name, value in headers]
+        sent.fields = fields if dict(fields).get("host") else [("host", "dicom.example"), *fields]
         sent.path_params = dict(found.route) if found else {"path": path.lstrip("/")}
 
         answer = await self._call(sent, types.SimpleNamespace(invocation_id="i"))
-        fields = tuple(answer.fields)
+        told = tuple(answer.fields)
         if not isinstance(answer.body, bytes):
-            return Response(answer.status, fields, b"".join([chunk async for chunk in answer.body]))
-        return Response(answer.status, fields, answer.body)
+            return Response(answer.status, told, b"".join([chunk async for chunk in answer.body]))
+        return Response(answer.status, told, answer.body)
 
 
 def handler_of(room: func.Blueprint, name: str) -> Function:

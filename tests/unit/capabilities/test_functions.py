@@ -5,7 +5,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from shared.capabilities import functions, yaml
+from shared.capabilities import functions, prepared, yaml
 from shared.capabilities.descriptions import matching_keys, search_keys
 from shared.dicomweb.resources import RESOURCES
 from shared.errors import Unavailable
@@ -399,3 +399,45 @@ async def test_the_fallback_answers_what_nobody_else_does(method, target, status
 
 async def test_a_path_whose_own_function_is_switched_off_is_not_found():
     assert (await handler_of(room(), "zz_fallback").get("/v2/studies")).status == 404
+
+
+# ------------------------------------------------------------------------------------------------------- their costs
+
+DESCRIPTIONS = [
+    ("openapi_json", "GET", "/v2/api.json", "document"),
+    ("openapi_yaml", "GET", "/v2/api.yaml", "document"),
+    ("capabilities", "OPTIONS", "/v2", "wadl"),
+]
+
+
+@pytest.mark.spec("URL-8", "URL-10")
+@pytest.mark.parametrize(("name", "method", "target", "maker"), DESCRIPTIONS)
+async def test_a_description_is_made_once_and_names_the_host_of_each_request(name, method, target, maker, monkeypatch):
+    made = []
+    original = getattr(prepared, maker)
+
+    def counted(*arguments, **options):
+        made.append(maker)
+        return original(*arguments, **options)
+
+    monkeypatch.setattr(prepared, maker, counted)
+    function = handler_of(room(), name)
+    bodies = [
+        (await function.request(method, target, [("Host", host)])).body for host in ("a.example", "b.example:8080")
+    ]
+
+    assert made == [maker]
+    assert b'"http://a.example/' in bodies[0]
+    assert bodies[1] == bodies[0].replace(b"http://a.example/", b"http://b.example:8080/")
+    assert b"root.invalid" not in bodies[0]
+
+
+@pytest.mark.parametrize(("name", "method", "target", "maker"), DESCRIPTIONS)
+async def test_a_description_may_be_kept_and_is_not_sent_to_who_has_it(name, method, target, maker):
+    function = handler_of(room(), name)
+    first = await function.request(method, target)
+    again = await function.request(method, target, [("If-None-Match", field(first, "etag"))])
+
+    assert field(first, "cache-control") == "public, max-age=300"
+    assert (again.status, again.body) == (304, b"")
+    assert field(again, "etag") == field(first, "etag")

@@ -79,7 +79,7 @@ async def test_metadata_are_as_the_version_gives_them_elsewhere(service):
     assert "7FE00010" not in v1["metadata"]
     assert v2["metadata"]["7FE00010"] == {
         "vr": "OB",
-        "BulkDataURI": f"https://dicom.example/v2/{one.path}/bulkdata/7FE00010",
+        "BulkDataURI": f"http://dicom.example/v2/{one.path}/bulkdata/7FE00010",
     }
 
 
@@ -194,7 +194,7 @@ async def test_the_urls_in_metadata_name_the_partition():
 
     [entry] = await service.feed()
 
-    expected = f"https://dicom.example/v2/partitions/Microsoft.Default/{one.path}/bulkdata/7FE00010"
+    expected = f"http://dicom.example/v2/partitions/Microsoft.Default/{one.path}/bulkdata/7FE00010"
     assert entry["metadata"]["7FE00010"]["BulkDataURI"] == expected
 
 

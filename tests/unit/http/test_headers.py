@@ -231,3 +231,28 @@ async def test_credentials_and_stars_for_methods_and_headers():
     assert field(response, "access-control-allow-credentials") == "true"
     assert field(response, "access-control-allow-methods") == "GET"
     assert field(response, "access-control-allow-headers") == "authorization"
+
+
+# ------------------------------------------------------------------------------------------------------- what is kept
+
+
+@pytest.mark.parametrize(
+    ("target", "headers"),
+    [("/v2/studies?PatientName=A", ALL), ("/v2/partitions", ALL), ("/v2/studies", ()), ("/nothing", ())],
+)
+async def test_an_answer_that_does_not_say_how_it_may_be_kept_is_not(target, headers):
+    assert field(await ask("GET", target, headers), "cache-control") == "no-store"
+    assert field(await ask("POST", "/v2/studies", ALL), "cache-control") == "no-store"
+
+
+async def test_an_answer_that_says_how_it_may_be_kept_is_believed():
+    async def handler(*_: object) -> Response:
+        return Response(200, (("Cache-Control", "private, no-cache"),))
+
+    assert field(await ask("GET", "/v2/studies", handler=handler), "cache-control") == "private, no-cache"
+
+
+@pytest.mark.parametrize(("scheme", "expected"), [("https", "max-age=31536000"), ("http", None)])
+async def test_who_has_come_over_tls_is_told_to_come_no_other_way(scheme, expected):
+    assert field(await ask("GET", "/v2/studies", scheme=scheme), "strict-transport-security") == expected
+    assert field(await ask("GET", "/nothing", (), scheme=scheme), "strict-transport-security") == expected
