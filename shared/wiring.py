@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import azure.functions as func
@@ -35,6 +36,7 @@ from shared.http.authentication import authenticator
 from shared.http.boundary import Boundary
 from shared.index.clock import HybridClock
 from shared.index.data_partitions import DataPartitions
+from shared.index.hints import Hints
 from shared.index.instances import InstanceIndex
 from shared.index.lookup import InstanceLookup
 from shared.index.schema_registry import SchemaRegistry
@@ -45,6 +47,7 @@ from shared.ingest.ingest_settings import IngestSettings
 from shared.operations import functions as operation_functions
 from shared.operations.runner import Runner
 from shared.operations.store import Operations
+from shared.operations.values import OperationType
 from shared.partitions import functions as partitions
 from shared.retrieve import functions as retrieve
 from shared.retrieve.workshop import Workshop
@@ -57,7 +60,9 @@ from shared.storage.connection import StorageConnection, quiet_sdk_logs
 from shared.store import functions as store
 from shared.upkeep.cleanup import StudyCleanup
 from shared.upkeep.erasure import Erasure
+from shared.upkeep.reindex import Reindex, start_reindex
 from shared.upkeep.scrubber import Scrubber
+from shared.upkeep.study_reindex import StudyReindex
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,6 +262,14 @@ def blueprints(settings: Settings) -> list[func.Blueprint]:
         data_partitions=settings.data_partitions,
     )
     operations = Operations(tables, clock.now)
+    reindex = Reindex(
+        tables,
+        schemas,
+        directory,
+        StudyReindex(tables, blobs, clock, schemas, shards=settings.index_shards),
+        Hints(tables, clock, shards=settings.index_shards),
+        shards=settings.index_shards,
+    )
     return [
         store.blueprint(boundary, ingest),
         retrieve.blueprint(
@@ -286,7 +299,12 @@ def blueprints(settings: Settings) -> list[func.Blueprint]:
         ),
         ingest_functions.blueprint(ingest, scrubber, settings.container),
         change_feed.blueprint(boundary, reader, feed.sequencer, feed.publication, shards=settings.index_shards),
-        operation_functions.blueprint(boundary, operations, Runner(operations, {})),
+        operation_functions.blueprint(
+            boundary,
+            operations,
+            Runner(operations, {OperationType.REINDEX: reindex}),
+            partial(start_reindex, operations, schemas),
+        ),
         *([_import_room(settings, base, ingest, lookup)] if settings.bulk_import else []),
     ]
 

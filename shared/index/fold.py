@@ -12,6 +12,7 @@ from shared.errors import Unavailable
 from shared.index import keys
 from shared.index.changes import Change, Cleanup, ObsoleteBlob
 from shared.index.clock import HybridClock
+from shared.index.implied_postings import ImpliedPostings
 from shared.index.keys import StudyPlace
 from shared.index.postings import Postings
 from shared.index.schema import IndexSchema, Schemas
@@ -172,37 +173,32 @@ class _Fold:
 
     def postings(self) -> tuple[Postings, list[str]]:
         """The study- and series-level postings that are newly implied, and the keys of those that no longer are."""
+        implied = ImpliedPostings(self._schema, self._place.study_instance_uid, self._rows.sort_key)
         before: Postings = {}
-        posted: Postings = {}
+        present: Postings = {}
         after: Postings = {}
+        required: Postings = {}
         old, new = self._old.study, self._new.study
         if self._rows.summary is None or _differ(old, new):
             if self._rows.summary:
-                before |= self._study_postings(self._schema, old)
-                posted |= self._study_postings(self._schema.upto(old.schema), old)
-            after |= self._study_postings(self._schema, new)
+                before |= implied.allowed_by_study(old)
+                present |= implied.required_by_study(old)
+            after |= implied.allowed_by_study(new)
+            required |= implied.required_by_study(new)
         for uid in self._touched:
             had, has = uid in self._rows.series, uid not in self._emptied
             old, new = self._old.series[uid] if had else Summary(), self._new.series[uid]
             if had != has or _differ(old, new) or not has:
                 # What came and went in one fold may have been posted by one that did not come to its end.
                 # rule: what came and went in one fold may have been posted by another
-                before |= self._series_postings(self._schema, uid, old) if had or not has else {}
-                posted |= self._series_postings(self._schema.upto(old.schema), uid, old) if had else {}
-                after |= self._series_postings(self._schema, uid, new) if has else {}
-        # The values of a row are posted as far as the schema goes that it was written under, not further.
-        added = {row_key: row for row_key, row in after.items() if posted.get(row_key) != row}
+                before |= implied.allowed_by_series(uid, old) if had or not has else {}
+                present |= implied.required_by_series(uid, old) if had else {}
+                after |= implied.allowed_by_series(uid, new) if has else {}
+                required |= implied.required_by_series(uid, new) if has else {}
+        added = {row_key: row for row_key, row in required.items() if present.get(row_key) != row}
         # rule: values that lost are cleaned up, too
         obsolete = before | self._passed_over()
         return added, [row_key for row_key in obsolete if row_key not in after]
-
-    def _study_postings(self, schema: IndexSchema, summary: Summary) -> Postings:
-        study, sort_key = self._place.study_instance_uid, self._rows.sort_key
-        return schema.study_postings(sort_key, study, summary.plain(), summary.schema)
-
-    def _series_postings(self, schema: IndexSchema, uid: str, summary: Summary) -> Postings:
-        study, sort_key = self._place.study_instance_uid, self._rows.sort_key
-        return schema.series_postings(sort_key, study, uid, summary.plain())
 
     def _passed_over(self) -> Postings:
         """Values of the changes that did not win: a fold that did not come to its end may have posted them."""

@@ -1,6 +1,7 @@
 """The functions of operations: their resource, the timer that runs them, and the one that removes old ones."""
 
 import re
+from collections.abc import Awaitable, Callable
 
 import azure.functions as func
 
@@ -20,8 +21,10 @@ _DAILY = "0 40 3 * * *"
 _ID = re.compile(r"[0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
-def blueprint(boundary: Boundary, operations: Operations, runner: Runner) -> func.Blueprint:
-    """The functions of operations."""
+def blueprint(
+    boundary: Boundary, operations: Operations, runner: Runner, start: Callable[[], Awaitable[None]] | None = None
+) -> func.Blueprint:
+    """The functions of operations. `start` creates those that the service needs of its own accord."""
     functions = func.Blueprint()
 
     async def retrieve_operation(operation_id: str, _accepted: str, context: Context) -> Response:
@@ -32,6 +35,8 @@ def blueprint(boundary: Boundary, operations: Operations, runner: Runner) -> fun
 
     async def run_operations(timer: func.TimerRequest) -> None:
         with telemetry.trigger("run_operations"):
+            if start is not None:
+                await start()
             await runner.run()
 
     async def purge_operations(timer: func.TimerRequest) -> None:

@@ -5,13 +5,14 @@ from collections.abc import Sequence
 
 from shared.index import keys
 from shared.index.changes import Cleanup, cleanup_in
+from shared.index.implied_postings import ImpliedPostings
 from shared.index.keys import RowKind, StudyPlace
 from shared.index.schema import Schemas
 from shared.index.study_rows import read_study
 from shared.storage.optimistic import best_effort_commit
 from shared.storage.ports import Entity, Kind, Operation, TableStore
 from shared.upkeep.erasure import Erasure
-from shared.upkeep.stale_postings import StalePostings, study_implies
+from shared.upkeep.stale_postings import StalePostings
 
 _ROUNDS = 2
 """A study, then what its removal leaves."""
@@ -54,7 +55,8 @@ class StudyCleanup:
         gone = list(rows.series.values())[:_SERIES_AT_ONCE]
         if len(gone) == len(rows.series):
             gone += [rows.anchor, rows.summary]
-        postings = study_implies(await self._schemas.current(), place, rows)
+        schema = await self._schemas.current()
+        postings = ImpliedPostings(schema, place.study_instance_uid, sort_key).allowed(rows.tally())
         cleanup = Cleanup(keys.cleanup_row(int(rows.summary.properties["ver"]) + 1, sort_key), sort_key, list(postings))
         # rule: only an untouched study is removed
         operations = [Operation("delete", partition_key, row.row_key, etag=row.etag) for row in gone]

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 import orjson
 
 from shared.index import keys
+from shared.index.implied_postings import ImpliedPostings
 from shared.index.keys import StudyPlace
 from shared.index.postings import Posting, Postings, is_listed, listed_range
 from shared.index.schema import IndexSchema, Schemas
-from shared.index.study_rows import StudyRows, read_study
+from shared.index.study_rows import read_study
 from shared.storage.optimistic import best_effort_commit
 from shared.storage.ports import Entity, Kind, Operation, TableStore
 
@@ -84,7 +85,9 @@ class StalePostings:
         # rule: nothing is unposted while changes are pending
         if rows.pending:
             return None
-        implied = study_implies(await self._schemas.current(), place, rows)
+        schema = await self._schemas.current()
+        known = ImpliedPostings(schema, place.study_instance_uid, sort_key)
+        implied = known.allowed(rows.tally()) if rows.summary else {}
         # rule: what the summary implies is not unposted
         return [posting for posting in postings if posting.row_key not in implied]
 
@@ -104,20 +107,6 @@ class StalePostings:
         # rule: the postings of live instances stay
         implied = {key for row in live for key in instance_implies(schema, sort_key, study, row)}
         return [posting for posting in postings if posting.row_key not in implied]
-
-
-def study_implies(schema: IndexSchema, place: StudyPlace, rows: StudyRows) -> Postings:
-    """The study- and series-level postings that the folded rows of a study imply: by the schema of each row, and by all
-    that is known of the schema, because a re-index that is under way posts what it is about to write.
-    """
-    sort_key, study, tally = rows.sort_key, place.study_instance_uid, rows.tally()
-    implied: Postings = {}
-    if rows.summary:
-        for by in (schema, schema.upto(tally.study.schema)):
-            implied |= by.study_postings(sort_key, study, tally.study.plain(), tally.study.schema)
-    for uid, summary in tally.series.items():
-        implied |= schema.series_postings(sort_key, study, uid, summary.plain())
-    return implied
 
 
 def instance_implies(schema: IndexSchema, sort_key: str, study: str, row: Entity) -> Postings:

@@ -11,9 +11,10 @@ from unittest.mock import patch
 from shared.change_log.log import FeedPage, LoggedChange
 from shared.dicom.identifiers import InstanceIdentifier, ResourceIdentifier
 from shared.errors import DicomServiceError
-from shared.index import fold, read_your_writes
+from shared.index import commit, fold, read_your_writes, schema_registry
+from shared.upkeep.reindex import start_reindex
 from tests.unit.index.chaos import Crashed
-from tests.unit.index.history import HOUR, Plan, ServiceProcess, World
+from tests.unit.index.history import HOUR, MOST_AGE_SECONDS, Plan, ServiceProcess, World
 from tests.unit.index.invariants import stale_postings, when_all_is_done
 from tests.unit.index.virtual_time import now, run, skip_hours, sleep
 
@@ -43,6 +44,8 @@ def folding(plan: Plan) -> Iterator[None]:
         patch.object(fold, "FOLDED_AT_ONCE", plan.fold_at_once),
         patch.object(fold, "_LOGGED_AT_ONCE", plan.fold_at_once),
         patch.object(read_your_writes, "_MANY_PENDING", plan.many_pending),
+        patch.object(schema_registry, "FRESH_SECONDS", MOST_AGE_SECONDS / 2),
+        patch.object(commit, "MOST_AGE_SECONDS", MOST_AGE_SECONDS),
     ):
         yield
 
@@ -64,6 +67,8 @@ async def history(world: World) -> World:
             _repeatedly(world, over, lambda process: process.index.expire(), 20.0),
             _repeatedly(world, over, lambda process: _read(process, reader), 2.0),
             _repeatedly(world, over, _scrub, 120.0),
+            _upgrade(world),
+            _repeatedly(world, over, _reindex, 5.0),
         )
     ]
     await asyncio.gather(*(_client(world) for _ in range(plan.clients)))
@@ -157,6 +162,19 @@ async def _erase(process: ServiceProcess) -> None:
     await process.trash.erase_due(process.world.blobs)
 
 
+async def _upgrade(world: World) -> None:
+    """From some time on, processes that begin are of the later release."""
+    if world.plan.upgrade:
+        await sleep(random.random() * world.plan.pause * world.plan.requests / 4)
+        world.upgraded = True
+
+
+async def _reindex(process: ServiceProcess) -> None:
+    if process.world.upgraded:
+        await start_reindex(process.operations, process.schemas)
+        await process.runner.run()
+
+
 async def _scrub(process: ServiceProcess) -> None:
     if process.world.plan.scrubbing:
         await process.scrubber.run(limit=1000)
@@ -210,6 +228,9 @@ async def _finish(world: World) -> None:
         while not await process.sequencer.catch_up():
             pass
         await sleep(45)
+        await _reindex(process)
+    if world.plan.upgrade and process.schemas.known.missing:
+        world.violations.append("the re-index did not come to its end")
     _check_places(world)
     for _ in range(world.plan.days):
         await sleep(60 * HOUR)

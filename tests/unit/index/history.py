@@ -2,9 +2,11 @@
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
+
+import orjson
 
 from shared.change_log.log import ChangeLog
 from shared.change_log.reader import ChangeFeed
@@ -14,22 +16,40 @@ from shared.dicomweb.partitions import Partition
 from shared.errors import Unavailable
 from shared.index import keys
 from shared.index.clock import HybridClock
+from shared.index.hints import Hints
+from shared.index.indexed_attributes import IndexedAttribute
 from shared.index.instances import InstanceIndex
 from shared.index.lookup import InstanceLookup
+from shared.index.schema import BUILT_IN, IndexSchema
+from shared.index.schema_registry import SchemaRegistry
 from shared.index.store_settings import STORE_ROW
 from shared.index.values import CommitOutcome, NewInstance
+from shared.ingest.index_commit import commit_instances
+from shared.operations.runner import Runner
+from shared.operations.store import Operations
+from shared.operations.values import OperationType
 from shared.storage.ports import Kind, Operation
 from shared.upkeep.cleanup import StudyCleanup
 from shared.upkeep.erasure import Erasure
+from shared.upkeep.reindex import Reindex
 from shared.upkeep.scrubber import Scrubber
+from shared.upkeep.study_reindex import StudyReindex
 from tests.fakes.blobs import MemoryBlobStore
-from tests.fakes.schemas import FixedSchemas
 from tests.fakes.tables import MemoryTableStore
 from tests.unit.index.chaos import Process, UnreliableTables, Weather
-from tests.unit.index.invariants import StudyFacts, at_every_moment, when_acknowledged
+from tests.unit.index.invariants import StudyFacts, at_every_moment, when_acknowledged, while_complete
 from tests.unit.index.virtual_time import now
 
 HOUR = 3600.0
+ADDED = (
+    IndexedAttribute("00081040", "LO", "study", ("dn",)),
+    IndexedAttribute("00180015", "CS", "series", ("bp",)),
+    IndexedAttribute("00200012", "CS", "instance", ("aq",)),
+)
+"""What the later release has."""
+LATER = IndexSchema.of(2, [*BUILT_IN.attributes.values(), *(replace(each, since=2) for each in ADDED)])
+MOST_AGE_SECONDS, SETTLED_SECONDS = 2.0, 40.0
+"""So that more of a history comes after an upgrade. A request takes 16 seconds here, and 5 if it is late."""
 NAMES = ("Anna^A", "Bob^B", "Carl^C")
 
 
@@ -60,6 +80,8 @@ class Plan:
     """How often days pass at the end."""
     pause: float = 1.0
     """Seconds between two requests of a client, at most."""
+    upgrade: bool = False
+    """Processes that begin later are of a release with more attributes, beside those that run already."""
 
     @staticmethod
     def of(seed: int) -> "Plan":
@@ -96,6 +118,13 @@ class Plan:
             pause=random.choice((0.01, 0.5, 4.0)),
         )
 
+    @staticmethod
+    def of_upgrade(seed: int) -> "Plan":
+        """The same with an upgrade, which clients meet for some minutes."""
+        plan = Plan.of(seed)
+        plan.upgrade, plan.pause, plan.requests = True, 25.0, 14
+        return plan
+
 
 class World:
     """The stores, and what is known of everything that ever happened to them."""
@@ -121,6 +150,8 @@ class World:
         self.versions: dict[tuple[str, str], int] = {}
         self.numbers = count(1)
         self.stored = self.deleted = self.crashes = 0
+        self.schema = LATER if plan.upgrade else BUILT_IN
+        self.upgraded = False
 
     async def begin(self) -> None:
         """What a service finds at its start."""
@@ -138,7 +169,7 @@ class World:
     def facts(self, place: keys.StudyPlace) -> StudyFacts:
         postings = {row.row_key: row for kind in ("idx", "idxi") for row in self.tables.rows(kind, place.postings)}
         mine = {key: row for key, row in postings.items() if row.properties["study"] == place.study_instance_uid}
-        return StudyFacts(place, self.tables.rows("dicom", place.partition_key), mine)
+        return StudyFacts(place, self.tables.rows("dicom", place.partition_key), mine, self.schema)
 
     def process(self) -> "ServiceProcess":
         skew = self.plan.skew
@@ -153,6 +184,8 @@ class World:
         if kind == "dicom":
             for operation in operations:
                 self._applied(operation)
+        if kind in ("dicom", "conf"):
+            self.note(while_complete(self.tables.rows("conf", "schema"), map(self.facts, self.places())))
         if kind in ("dicom", "idx", "idxi"):
             for place in self.places():
                 if operations[0].partition_key in (place.partition_key, place.postings):
@@ -178,6 +211,11 @@ class World:
             self.versions[row] = version
 
 
+def text(vr: str, value: str) -> dict[str, object]:
+    """An element of the DICOM JSON model."""
+    return {"vr": vr, "Value": [value]} if value else {"vr": vr}
+
+
 class _Partitions:
     """What the scrubber asks of the data partitions."""
 
@@ -197,15 +235,17 @@ class ServiceProcess:
         self.process = process
         self.tables = UnreliableTables(world.tables, process, world.applied)
         self.clock = HybridClock(process.time)
-        self.index = InstanceIndex(self.tables, self.clock, FixedSchemas(), shards=plan.shards)
+        added = ADDED if plan.upgrade and world.upgraded else ()
+        self.schemas = SchemaRegistry(self.tables, now, added=added)
+        self.index = InstanceIndex(self.tables, self.clock, self.schemas, shards=plan.shards)
         self.lookup = InstanceLookup(self.tables, shards=plan.shards)
         self.trash = Erasure(self.tables, self.clock, shards=plan.shards, retention_hours=plan.retention_hours)
         self.log = ChangeLog(self.tables, bucket_entries=plan.bucket_entries)
         self.sequencer = Sequencer(
             self.tables,
             self.clock,
-            StudyCleanup(self.tables, self.trash, FixedSchemas()),
-            FixedSchemas(),
+            StudyCleanup(self.tables, self.trash, self.schemas),
+            self.schemas,
             shards=plan.shards,
             log=self.log,
             page_entries=plan.page_entries,
@@ -216,9 +256,22 @@ class ServiceProcess:
             self.clock,
             _Partitions(world.partitions),
             self.ensure,
-            schemas=FixedSchemas(),
+            schemas=self.schemas,
             shards=plan.shards,
         )
+        self.operations = Operations(self.tables, process.time)
+        studies = StudyReindex(self.tables, world.blobs, self.clock, self.schemas, shards=plan.shards)
+        hints = Hints(self.tables, self.clock, shards=plan.shards)
+        reindex = Reindex(
+            self.tables,
+            self.schemas,
+            _Partitions(world.partitions),
+            studies,
+            hints,
+            shards=plan.shards,
+            settled_seconds=SETTLED_SECONDS,
+        )
+        self.runner = Runner(self.operations, {OperationType.REINDEX: reindex})
         self.feed = ChangeFeed(self.log, self.sequencer, self.lookup, self.clock)
 
     # ---- store and delete, as the rooms and the blob trigger do it
@@ -227,9 +280,18 @@ class ServiceProcess:
         """A durable file of random content."""
         upload_id = keys.new_upload_id(self.clock.now_ms())
         blob = keys.blob_name(partition.namespace, identifier, upload_id)
-        study = {"00100010": random.choice(NAMES), "00100020": random.choice(("", "P1", "P2"))}
+        data_set = {
+            "00100010": {"vr": "PN", "Value": [{"Alphabetic": random.choice(NAMES)}]},
+            "00100020": text("LO", random.choice(("", "P1", "P2"))),
+            "00080060": text("CS", random.choice(("CT", "MR"))),
+            "00200013": {"vr": "IS", "Value": [1]},
+        }
         if random.random() < 0.5:
-            study["00081030"] = random.choice(NAMES)
+            data_set["00081030"] = text("LO", random.choice(NAMES))
+        if self.world.plan.upgrade:
+            data_set |= {each.key: text(each.vr, random.choice(("", "X", "Y"))) for each in ADDED}
+        schema = self.schemas.known
+        study, series, instance = schema.extract(data_set)
         expires = None
         if random.random() < self.world.plan.expiring:
             expires = datetime.fromtimestamp(now(), UTC) + timedelta(seconds=random.choice((1, 20, 9000)))
@@ -241,10 +303,11 @@ class ServiceProcess:
             100,
             random.random() < 0.3,
             study,
-            {"00080060": random.choice(("CT", "MR"))},
-            {"00200013": "1"},
-            b"{}",
+            series,
+            instance,
+            orjson.dumps(data_set),
             expires=expires,
+            schema=schema.number,
         )
         self.world.entries[blob] = (partition, entry)
         self.world.blobs.drop(blob, b"x")
@@ -254,7 +317,7 @@ class ServiceProcess:
         return entry
 
     async def store(self, partition: Partition, entries: Sequence[NewInstance]) -> list[CommitOutcome]:
-        outcomes = await self.index.commit(partition, entries)
+        outcomes = await commit_instances(self.index, self.world.blobs, partition, entries)
         for entry, outcome in zip(entries, outcomes, strict=True):
             await self._answered(partition, entry, outcome)
         return outcomes

@@ -10,6 +10,7 @@ from shared.index.changes import schema_in
 from shared.index.keys import StudyPlace
 from shared.index.postings import ALL_STUDIES, sort_key_of
 from shared.index.schema import BUILT_IN, IndexSchema
+from shared.index.schema_registry import State
 from shared.index.summary import EXPIRES, NEWEST, Summary
 from shared.storage.ports import Entity
 
@@ -81,6 +82,17 @@ def at_every_moment(facts: StudyFacts) -> Iterator[str]:
     missing = facts.implied_by_instances(folded_only=True) - facts.postings.keys()
     if missing:
         yield f"live instances without posting: {sorted(missing)[:3]}"
+
+
+def while_complete(schemas: Iterable[Entity], studies: Iterable[StudyFacts]) -> Iterator[str]:
+    """No row of a lower schema is there while one is complete, and none that is pending brings one (storage §8)."""
+    complete = max((int(row.row_key) for row in schemas if row.properties["state"] == State.COMPLETE), default=1)
+    for facts in studies if complete > 1 else ():
+        rows = [row for row in (facts.rows.summary, *facts.rows.series.values(), *facts.live.values()) if row]
+        numbers = [schema_in(row) for row in rows]
+        numbers += [change.schema for change in facts.rows.pending if change.operation != "delete"]
+        if any(number < complete for number in numbers):
+            yield f"schema {complete} is complete, but there are rows of an older one"
 
 
 def when_acknowledged(facts: StudyFacts, series: str, instance: str, blob: str) -> Iterator[str]:

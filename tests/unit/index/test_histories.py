@@ -6,7 +6,9 @@ its windows of time, the files, and that nothing is left over. `run_history(seed
 
 import pytest
 
+from shared.index.schema_registry import State
 from tests.unit.index.actors import run_history
+from tests.unit.index.history import Plan
 
 _LONG = 600
 _BLOCK = 50
@@ -16,6 +18,13 @@ _BLOCK = 50
 @pytest.mark.parametrize("seed", range(16))
 def test_a_random_history_violates_nothing(seed: int) -> None:
     assert run_history(seed).violations == []
+
+
+@pytest.mark.parametrize("seed", range(100, 112))
+def test_an_upgrade_to_a_later_schema_violates_nothing(seed: int) -> None:
+    world = run_history(seed, Plan.of_upgrade(seed))
+    assert world.violations == []
+    assert {row.properties["state"] for row in world.tables.rows("conf", "schema")} == {State.COMPLETE}
 
 
 def test_a_history_is_deterministic() -> None:
@@ -29,3 +38,10 @@ def test_a_history_is_deterministic() -> None:
 def test_many_random_histories_violate_nothing(first: int) -> None:
     violations = {seed: found for seed in range(first, first + _BLOCK) if (found := run_history(seed).violations)}
     assert violations == {}
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("first", range(5000, 5000 + _LONG // 2, _BLOCK))
+def test_many_upgrades_to_a_later_schema_violate_nothing(first: int) -> None:
+    histories = {seed: run_history(seed, Plan.of_upgrade(seed)) for seed in range(first, first + _BLOCK)}
+    assert {seed: world.violations for seed, world in histories.items() if world.violations} == {}

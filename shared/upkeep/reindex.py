@@ -1,0 +1,129 @@
+"""The re-index: an operation that brings a whole store to the latest schema (storage §8).
+
+1. Wait until every process knows what is announced, then let writers write it.
+2. Wait until nobody writes less any more.
+3. Bring on the studies that have a hint: changes that are not folded yet are there, and nowhere else.
+4. Bring on every study of the list of all studies, which the others are on, data partition by data partition.
+
+Then no row of a lower schema is left, and none can come: the lists are complete.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from contextlib import suppress
+from itertools import batched
+
+from shared import telemetry
+from shared.dicomweb.partitions import PartitionDirectory
+from shared.index import keys
+from shared.index.hints import Hints
+from shared.index.keys import StudyPlace
+from shared.index.postings import ALL_STUDIES, after, seek, sort_key_of, value_range
+from shared.index.schema_registry import SETTLED_SECONDS, SchemaRegistry, State
+from shared.operations.store import Lease, Operations
+from shared.operations.values import Document, OperationActive, OperationType
+from shared.storage.ports import TableStore
+from shared.upkeep.study_reindex import Reindexed, StudyReindex
+
+_LOOK_SECONDS = 5.0
+"""How often a waiting re-index asks whether it is to pause."""
+_STUDIES_IN_A_PAGE = 100
+_STUDIES_AT_ONCE = 4
+_LONGEST_PAUSE = 5.0
+
+
+class Reindex:
+    """The work of the operation; its input names the schema. `settled_seconds`: how long the waits of 1 and 2 last."""
+
+    def __init__(
+        self,
+        tables: TableStore,
+        schemas: SchemaRegistry,
+        partitions: PartitionDirectory,
+        studies: StudyReindex,
+        hints: Hints,
+        *,
+        shards: int,
+        settled_seconds: float = SETTLED_SECONDS,
+    ) -> None:
+        self._tables = tables
+        self._schemas = schemas
+        self._partitions = partitions
+        self._studies = studies
+        self._hints = hints
+        self._shards = shards
+        self._settled_seconds = settled_seconds
+
+    async def __call__(self, lease: Lease) -> Document | None:
+        """Do the work to its end; any step of it may be done twice."""
+        number = int(lease.operation.input["schema"])
+        state = dict(lease.operation.checkpoint) or {"stage": "announced", "list": 0, "row": "", "done": [0, 0, 0]}
+        done = Reindexed(*state["done"])
+        if state["stage"] == "announced":
+            # rule: what is announced is known everywhere before it is written
+            await self._settle(lease, state)
+            await self._schemas.advance(number, State.ACTIVE)
+            state["stage"] = "active"
+        if state["stage"] == "active":
+            # rule: nobody writes an older schema when the walk begins
+            await self._settle(lease, state)
+            # rule: changes that are not folded are looked for where they are
+            await self._bring([hint.place for hint in await self._hints.all()], number, done)
+            state["stage"] = "walking"
+        await self._walk(lease, state, number, done)
+        await self._schemas.advance(number, State.COMPLETE)
+        results = {"schema": number, **{name: getattr(done, name) for name in Reindexed.__slots__}}
+        telemetry.event("reindexed", **results)
+        return results
+
+    # ----------------------------------------------------------------------------------------------------- inside
+
+    async def _settle(self, lease: Lease, state: Document) -> None:
+        """Wait until every process has heard of the last step. Raises Paused: the wait begins anew then."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + self._settled_seconds
+        await lease.checkpoint(state)
+        while (left := end - loop.time()) > 0:
+            await asyncio.sleep(min(left, _LOOK_SECONDS))
+            if lease.stopping.is_set():
+                await lease.checkpoint(state)
+
+    async def _walk(self, lease: Lease, state: dict[str, object], number: int, done: Reindexed) -> None:
+        while True:
+            partitions = await self._partitions.partitions()
+            position = int(str(state["list"]))
+            await lease.checkpoint(state, percent=100 * position // (len(partitions) * self._shards))
+            if position >= len(partitions) * self._shards:
+                return
+            namespace = partitions[position // self._shards].namespace
+            partition_key = keys.posting_partition(position % self._shards, namespace)
+            start, end = value_range(ALL_STUDIES, "")
+            page = await self._tables.page(
+                "idx", partition_key, str(state["row"]) or start, end, top=_STUDIES_IN_A_PAGE, select=("study",)
+            )
+            names = dict.fromkeys(str(row.properties["study"]) for row in page.entities)
+            await self._bring([keys.study_place(namespace, name, self._shards) for name in names], number, done)
+            state["done"] = [getattr(done, name) for name in Reindexed.__slots__]
+            if page.next_row_key is None:
+                state |= {"list": position + 1, "row": ""}
+            elif page.entities:
+                # Both rows of a study, if it has two, stand side by side: what is new of it comes with any of them.
+                state["row"] = seek(ALL_STUDIES, "", after(sort_key_of(page.entities[-1].row_key)))
+            else:
+                state["row"] = page.next_row_key
+
+    async def _bring(self, places: Iterable[StudyPlace], number: int, done: Reindexed) -> None:
+        """Bring studies on, some at a time, and leave the data stores as much time as that takes."""
+        loop = asyncio.get_running_loop()
+        for group in batched(places, _STUDIES_AT_ONCE, strict=False):
+            begun = loop.time()
+            await asyncio.gather(*(self._studies.bring(place, number, done) for place in group))
+            await asyncio.sleep(min(loop.time() - begun, _LONGEST_PAUSE))
+
+
+async def start_reindex(operations: Operations, schemas: SchemaRegistry) -> None:
+    """Start a re-index if the store has schemas that are not complete, and none is under way. Raises Unavailable."""
+    missing = (await schemas.current()).missing
+    if missing:
+        with suppress(OperationActive):
+            await operations.create(OperationType.REINDEX, {"schema": max(missing)})

@@ -1,0 +1,232 @@
+"""Bringing one study to a later schema, while it is read, stored to and deleted from (storage §8).
+
+Nothing is taken for done before it is: rows get the number of the schema last, after all that the number promises.
+
+1. Pending changes of lower schemas are folded.
+2. Instances get what the schema has beside theirs, out of their metadata. Values of which there are lists are written
+   first, then posted, then the number follows: what removes stale postings goes by the values of the row.
+3. Summary and series take the new values from their instances, in the same two steps.
+
+A row is written only as it was read; whoever was faster is read again.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import batched
+from typing import Any
+
+import orjson
+
+from shared import telemetry
+from shared.index import keys
+from shared.index.changes import Cleanup, schema_in
+from shared.index.clock import HybridClock
+from shared.index.documents import metadata_in
+from shared.index.fold import Folder, post
+from shared.index.hints import Hints
+from shared.index.implied_postings import ImpliedPostings
+from shared.index.instance_rows import SOURCE_COLUMNS, attribute_properties, source_in
+from shared.index.keys import StudyPlace
+from shared.index.postings import Postings
+from shared.index.schema import IndexSchema, Schemas, Taken
+from shared.index.study_rows import StudyRows, read_study
+from shared.index.summary import PSEUDO, Source, Summary, Tally
+from shared.index.values import Attributes
+from shared.storage.optimistic import Rounds, best_effort_commit
+from shared.storage.ports import BlobNotFound, BlobStore, Entity, Operation, TableStore
+
+_INSTANCES_AT_ONCE = 32
+"""Rows with metadata in memory; a page of them is at most 4 MiB."""
+_SERIES_AT_ONCE = 90
+"""They fit a transaction, with the summary and a clean-up."""
+
+
+@dataclass(slots=True)
+class Reindexed:
+    """What was done."""
+
+    studies: int = 0
+    instances: int = 0
+    unreadable: int = 0
+    """Instances whose metadata are gone: they have no values of the new attributes."""
+
+
+class StudyReindex:
+    """Brings studies to later schemas. One per process."""
+
+    def __init__(
+        self, tables: TableStore, blobs: BlobStore, clock: HybridClock, schemas: Schemas, *, shards: int
+    ) -> None:
+        self._tables = tables
+        self._blobs = blobs
+        self._schemas = schemas
+        self._folder = Folder(tables, clock, schemas)
+        self._hints = Hints(tables, clock, shards=shards)
+
+    async def bring(self, place: StudyPlace, number: int, done: Reindexed) -> None:
+        """Let no row of a study be of a lower schema than `number`, which is active. Idempotent. Raises Unavailable."""
+        schema = await self._schemas.at_least(number)
+        rounds = Rounds("The study changes too fast to be re-indexed")
+        is_old = False
+        progress: bool | None
+        while True:
+            rows = await read_study(self._tables, place)
+            if any(change.schema < number and change.operation != "delete" for change in rows.pending):
+                # rule: pending changes of lower schemas are folded before their study is brought on
+                async with self._folder.lock(place):
+                    progress = bool(await self._folder.fold(place, rows))
+            elif not _is_older(rows, number):
+                done.studies += is_old
+                return
+            else:
+                is_old = True
+                progress = await self._instances(place, rows.sort_key, schema, number, done)
+                if progress is None:
+                    progress = await self._summaries(place, rows, schema, number)
+            if not progress:
+                await rounds.next()
+
+    # --------------------------------------------------------------------------------------------------- instances
+
+    async def _instances(
+        self, place: StudyPlace, sort_key: str, schema: IndexSchema, number: int, done: Reindexed
+    ) -> bool | None:
+        """Bring instances on; whether that went undisturbed. None if there is nothing to do."""
+        entities = await self._tables.range("dicom", place.partition_key, *keys.INSTANCES, select=("live", "schema"))
+        older = [row.row_key for row in entities if row.properties["live"] and schema_in(row) < number]
+        if not older:
+            return None
+        undisturbed = True
+        for wanted in batched(older, _INSTANCES_AT_ONCE, strict=False):
+            page = await self._tables.page(
+                "dicom",
+                place.partition_key,
+                wanted[0],
+                keys.after_instance(wanted[-1]),
+                top=_INSTANCES_AT_ONCE,
+            )
+            rows = [row for row in page.entities if row.properties["live"] and schema_in(row) < number]
+            undisturbed &= await self._bring_instances(place, sort_key, (schema, number), rows, done)
+        return undisturbed
+
+    async def _bring_instances(
+        self,
+        place: StudyPlace,
+        sort_key: str,
+        target: tuple[IndexSchema, int],
+        rows: Sequence[Entity],
+        done: Reindexed,
+    ) -> bool:
+        schema, number = target
+        operations: list[Operation] = []
+        posted: Postings = {}
+        for row in rows:
+            taken = _taken(row)
+            study, series, own = schema.extend(taken, schema_in(row), await self._data_set(row, done))
+            if schema.listed(own) == schema.listed(taken[2]):
+                uids = keys.instance_of(row.row_key)
+                posted |= schema.instance_postings(sort_key, place.study_instance_uid, uids, own)
+                written = number
+            else:  # the number follows when the values are there, and posted
+                # rule: values of an instance are written before they are posted
+                written = schema_in(row)
+            properties = attribute_properties(study, series, own, written)
+            operations.append(Operation("merge", place.partition_key, row.row_key, properties, row.etag))
+            done.instances += written == number
+        await post(self._tables, place, "idxi", posted)
+        return not operations or await best_effort_commit(self._tables, "dicom", operations)
+
+    async def _data_set(self, row: Entity, done: Reindexed) -> dict[str, dict[str, object]]:
+        document = metadata_in(row.properties)
+        try:
+            if document is None:
+                document = await self._blobs.read(keys.metadata_blob(str(row.properties["blob"])))
+        except BlobNotFound:
+            done.unreadable += 1
+            telemetry.event("metadata-missing", level=40, blob=telemetry.pseudonym(str(row.properties["blob"])))
+            return {}
+        data_set: dict[str, dict[str, object]] = await asyncio.to_thread(orjson.loads, document)
+        return data_set
+
+    # ----------------------------------------------------------------------------------------- summary and series
+
+    async def _summaries(self, place: StudyPlace, rows: StudyRows, schema: IndexSchema, number: int) -> bool:
+        """One step of summary and series; whether it went undisturbed."""
+        if rows.summary is None:
+            return False
+        entities = await self._tables.range("dicom", place.partition_key, *keys.INSTANCES, select=SOURCE_COLUMNS)
+        sources = [source for entity in entities if (source := source_in(entity))]
+        old, new = rows.tally(), rows.tally()
+        _take_over(new.study, schema, [(source, source.study_attributes) for source in sources])
+        touched = [uid for uid, summary in new.series.items() if summary.schema < number][:_SERIES_AT_ONCE]
+        for uid in touched:
+            of_series = [(source, source.series_attributes) for source in sources if source.series == uid]
+            _take_over(new.series[uid], schema, of_series)
+        if not _differ(old, new):
+            # rule: the number follows what it promises
+            for uid in touched:
+                new.series[uid].schema = number
+            if all(summary.schema >= number for summary in new.series.values()):
+                new.study.schema = max(new.study.schema, number)
+        return await self._commit(place, rows, schema, _Step(old, new, touched))
+
+    async def _commit(self, place: StudyPlace, rows: StudyRows, schema: IndexSchema, step: "_Step") -> bool:
+        if rows.summary is None:
+            return False
+        sort_key = rows.sort_key
+        implied = ImpliedPostings(schema, place.study_instance_uid, sort_key)
+        present, required = implied.required(step.old), implied.required(step.new)
+        # rule: a re-index posts before it writes
+        await post(self._tables, place, "idx", {key: row for key, row in required.items() if present.get(key) != row})
+        after = implied.allowed(step.new)
+        removed = [row_key for row_key in implied.allowed(step.old) if row_key not in after]
+        version, partition_key = int(rows.summary.properties["ver"]) + 1, place.partition_key
+        summary = {**step.new.study.properties(), "ver": version}
+        # rule: a re-index writes rows only as it read them
+        operations = [Operation("replace", partition_key, keys.SUMMARY, summary, rows.summary.etag)]
+        for uid in step.touched:
+            row_key, properties = keys.series_row(uid), step.new.series[uid].properties()
+            operations.append(Operation("replace", partition_key, row_key, properties, rows.series[uid].etag))
+        if removed:
+            await self._hints.give(place)
+            cleanup = Cleanup(keys.cleanup_row(version, sort_key), sort_key, removed)
+            operations.append(Operation("insert", partition_key, cleanup.row_key, cleanup.properties()))
+        return await best_effort_commit(self._tables, "dicom", operations)
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """What one transaction does to summary and series."""
+
+    old: Tally
+    new: Tally
+    touched: Sequence[str]
+    """The series that it writes."""
+
+
+def _is_older(rows: StudyRows, number: int) -> bool:
+    return any(schema_in(row) < number for row in (rows.summary, *rows.series.values()) if row)
+
+
+def _differ(old: Tally, new: Tally) -> bool:
+    pairs = [(old.study, new.study), *((old.series[uid], new.series[uid]) for uid in old.series)]
+    return any(one.attributes != other.attributes for one, other in pairs)
+
+
+def _taken(row: Entity) -> Taken:
+    properties: Mapping[str, Any] = row.properties
+    study, series = orjson.loads(properties["index"])
+    return study, series, orjson.loads(properties["attrs"])
+
+
+def _take_over(summary: Summary, schema: IndexSchema, sources: Sequence[tuple[Source, Attributes]]) -> None:
+    """Take the attributes that are later than the schema of the row from its live instances."""
+
+    def is_later(key: str) -> bool:
+        return key not in PSEUDO and not schema.carries(key, summary.schema)
+
+    for key in [key for key in summary.attributes if is_later(key)]:
+        del summary.attributes[key]
+    for source, attributes in sources:
+        summary.absorb(source.id, {key: text for key, text in attributes.items() if is_later(key)})
