@@ -72,8 +72,8 @@ class StudyReindex:
         progress: bool | None
         while True:
             rows = await read_study(self._tables, place)
+            # rule: pending changes of lower schemas are folded before their study is brought on
             if any(change.schema < number and change.operation != "delete" for change in rows.pending):
-                # rule: pending changes of lower schemas are folded before their study is brought on
                 async with self._folder.lock(place):
                     progress = bool(await self._folder.fold(place, rows))
             elif not _is_older(rows, number):
@@ -163,8 +163,8 @@ class StudyReindex:
         for uid in touched:
             of_series = [(source, source.series_attributes) for source in sources if source.series == uid]
             _take_over(new.series[uid], schema, of_series)
+        # rule: the number follows what it promises
         if not _differ(old, new):
-            # rule: the number follows what it promises
             for uid in touched:
                 new.series[uid].schema = number
             if all(summary.schema >= number for summary in new.series.values()):

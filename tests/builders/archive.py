@@ -62,19 +62,21 @@ class Archive:
         shards: int = 4,
         partition: Partition = DEFAULT_PARTITION,
         schemas: Schemas | None = None,
+        beside: "Archive | None" = None,
         **tables: Any,
     ) -> None:
+        """`beside`: another process on the same stores."""
         self.requests: Counter[str] = Counter()
         """Requests to the tables, by kind."""
-        self.tables = MemoryTableStore(before=self._count, **tables)
-        self.blobs = MemoryBlobStore()
+        self.tables = beside.tables if beside else MemoryTableStore(before=self._count, **tables)
+        self.blobs = beside.blobs if beside else MemoryBlobStore()
         self.partition = partition
         self.schemas = schemas or FixedSchemas()
         self.shards = shards
         self.seconds = 0.0
         """What the clock of searches says."""
         self.limits = DEFAULT_LIMITS
-        self._now = 1_700_000_000.0
+        self._now = beside._now + 1000 if beside else 1_700_000_000.0
         self._uploads = count(1)
         self.index = InstanceIndex(self.tables, HybridClock(lambda: self._now), self.schemas, shards=shards)
         self.lookup = InstanceLookup(self.tables, shards=shards)
