@@ -1,4 +1,4 @@
-"""Which postings the folded rows of a study imply (storage §5, invariants 2 to 4; §8). Pure.
+"""Which postings the folded rows of a study imply (storage §5, storage §8). Pure.
 
 Two answers, because a re-index that is under way, or a writer that has heard of a schema earlier than others, is ahead
 of the numbers of the rows: what must be there goes as far as the schema of each row; what may be there goes as far as
