@@ -1,5 +1,6 @@
 """What a stored instance costs in all: the transaction, the blob trigger, and the sequencer."""
 
+import asyncio
 import time
 
 from benchmarks import instances
@@ -11,11 +12,17 @@ from benchmarks.service import LocalService
 async def run(bench: Bench, client: Client, service: LocalService | None) -> None:
     """Needs a service of its own with everything on. Storage requests and bytes are those of the functions together."""
     assert service is not None, "only of a service that is started here"
-    for name, requests, per in (("1 CT a request", 200, 1), ("10 CT a request", 30, 10)):
-        await _measure(bench, client, f"store {name} and all that follows", bench.times(requests), per)
+    for name, requests, per, pause in (
+        ("1 CT a request", 200, 1, 0.0),
+        ("10 CT a request", 30, 10, 0.0),
+        ("1 CT a request, five a second,", 150, 1, 0.2),
+        ("1 CT a request, each alone,", 30, 1, 1.5),
+    ):
+        await _measure(bench, client, f"store {name} and all that follows", bench.times(requests), per, pause=pause)
 
 
-async def _measure(bench: Bench, client: Client, name: str, requests: int, per: int) -> None:
+async def _measure(bench: Bench, client: Client, name: str, requests: int, per: int, *, pause: float) -> None:
+    """`pause`: seconds from one request to the next."""
     template = instances.ct()
     base = 7_000_000 + 1000 * len(bench.results)
     await bench.until_quiet()
@@ -29,6 +36,7 @@ async def _measure(bench: Bench, client: Client, name: str, requests: int, per: 
             sent = time.perf_counter()
             await client.store(files)
             samples.append((time.perf_counter() - sent) * 1000)
+            await asyncio.sleep(max(0.0, pause - (time.perf_counter() - sent)))
         elapsed = time.perf_counter() - begin
         await bench.telemetry.entries("trigger", at_least=requests * per, function="index_instance", seconds=120)
         await bench.until_quiet()

@@ -136,6 +136,8 @@ class Follower:
         self._running = asyncio.Lock()
         self._waiting = 0
         self._looked = 0.0
+        self._known: _Position | None = None
+        """The cursor as this process has left it, while it is being followed."""
 
     async def prepare(self) -> None:
         """Call before the first request is served: from here on every change is followed. Raises Unavailable.
@@ -167,6 +169,9 @@ class Follower:
         finally:
             self._waiting -= 1
         try:
+            recent = self._log.recent
+            if self._known and not (recent and recent.first <= self._known.next < recent.end):
+                self._known = None  # it may have been moved or reset since
             return await self._run(self._handle)
         finally:
             self._running.release()
@@ -197,7 +202,8 @@ class Follower:
     async def _run(self, handle: Handler) -> int:
         handled = 0
         for _ in range(_TURNS):
-            position = await self._position()
+            position = self._known or await self._position()
+            self._known = None
             if position is None:
                 await self._begin()
                 continue
@@ -207,13 +213,13 @@ class Follower:
             changes, more = await self._unhandled(position.next)
             if not changes:
                 if not mine:
+                    self._known = position
                     return handled
                 await self._move(replace(position, holder="", until=0.0))
                 continue  # what came meanwhile has been left to this process
             if not mine:
-                await self._move(replace(position, holder=self._holder, until=self._now() + _LEASE_SECONDS))
-                held = await self._position()
-                if held is None or held.holder != self._holder or held.next != position.next:
+                held = await self._move(replace(position, holder=self._holder, until=self._now() + _LEASE_SECONDS))
+                if held is None:
                     continue
                 position = held
             lease = _Lease(position)
@@ -229,9 +235,9 @@ class Follower:
             handled += len(changes)
             done = replace(lease.position, next=changes[-1].sequence + 1, failures=0)
             if more:
-                await self._move(replace(done, until=self._now() + _LEASE_SECONDS))
+                self._known = await self._move(replace(done, until=self._now() + _LEASE_SECONDS))
             else:
-                await self._move(replace(done, holder="", until=0.0))
+                self._known = await self._move(replace(done, holder="", until=0.0))
         return handled
 
     async def _unhandled(self, sequence: int) -> tuple[list[FollowedChange], bool]:
@@ -239,6 +245,11 @@ class Follower:
 
         The last page of the log may not be acknowledged yet: what it tells of may be missing in a search.
         """
+        page = self._log.recent
+        if page is not None and page.first <= sequence < page.end:
+            changes = [change for change in _changes_of(page) if change.sequence >= sequence]
+            most = self._following.changes_at_once
+            return changes[:most], len(changes) > most
         head = await self._log.head()
         if head.next <= sequence:
             return [], False
@@ -263,8 +274,8 @@ class Follower:
                 await asyncio.wait([work])
 
     async def _renew(self, lease: _Lease) -> None:
-        await self._move(replace(lease.position, until=self._now() + _LEASE_SECONDS))
-        position = await self._position()
+        position = await self._move(replace(lease.position, until=self._now() + _LEASE_SECONDS))
+        position = position or await self._position()
         if position is None or position.holder != self._holder or position.next != lease.position.next:
             raise _LeaseLost
         lease.position = position
@@ -306,9 +317,11 @@ class Follower:
         sequence = await self._first(self._following.start)
         await self._cursor.begin(_Position(sequence, "", 0.0, 0, self._now()).properties())
 
-    async def _move(self, position: _Position) -> None:
+    async def _move(self, position: _Position) -> _Position | None:
         """Write the cursor unless another process has since it was read: what then holds is read again."""
-        await self._cursor.move(replace(position, moved=self._now()).properties(), position.etag)
+        moved = replace(position, moved=self._now())
+        etag = await self._cursor.move(moved.properties(), position.etag)
+        return replace(moved, etag=etag) if etag else None
 
 
 def _changes_of(page: FeedPage) -> list[FollowedChange]:

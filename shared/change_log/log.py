@@ -127,6 +127,9 @@ class ChangeLog:
         self._tables = tables
         self._bucket_entries = bucket_entries
         self._bucket: int | None = None
+        self._appended: FeedPage | None = None
+        self.recent: FeedPage | None = None
+        """The last page that this process has appended and acknowledged: nobody has to read what it holds."""
         self._buckets: list[tuple[int, int, int]] = []
         """Bucket, first sequence and last timestamp before it, of each bucket that is known here."""
 
@@ -165,10 +168,13 @@ class ChangeLog:
             Operation("insert", key, f"p{last:016}", _page_properties(page)),
             Operation("insert", key, f"t{page.timestamp:020}", {"first": page.first}),
         ]
-        return page if await best_effort_commit(self._tables, "feed", operations) else None
+        self._appended = page if await best_effort_commit(self._tables, "feed", operations) else None
+        return self._appended
 
     async def acknowledged(self, head: Head, last: int) -> None:
         """Note that the pages up to `last` are acknowledged. A lost note costs work, nothing else."""
+        if self._appended and self._appended.end == last + 1:
+            self.recent = self._appended
         row = Operation("upsert", _partition(head.bucket), _ACKNOWLEDGED, {"acked": last})
         await best_effort_commit(self._tables, "feed", [row])
 

@@ -36,7 +36,8 @@ class _Found:
     """By change id, then the study's partition key: two studies may have changes of one id."""
     idle: list[StudyPlace] = field(default_factory=list)
     """Studies without changes or clean-up."""
-    busy: list[StudyPlace] = field(default_factory=list)
+    cleanup: set[StudyPlace] = field(default_factory=set)
+    """Studies with clean-up."""
     complete: bool = True
     """Every change that was pending when the cycle began is in `changes`."""
 
@@ -131,7 +132,7 @@ class Sequencer:
             page = await self._log.append(head, changes, int(self._clock.now() * 1_000_000))
             if page is None:
                 return 0, False
-            await self._acknowledge(changes)
+            found.cleanup |= await self._acknowledge(changes)
             self._acknowledged = head.next + len(changes) - 1
             await self._log.acknowledged(head, self._acknowledged)
         if clean:
@@ -178,13 +179,16 @@ class Sequencer:
     async def _look_at(self, place: StudyPlace, found: _Found) -> None:
         rows, complete = await self._unlogged(place)
         for row in rows:
-            if keys.kind_of(row.row_key) is not RowKind.CLEANUP:
+            if keys.kind_of(row.row_key) is RowKind.CLEANUP:
+                found.cleanup.add(place)
+            else:
                 change = _logged_change(place, row)
                 # rule: changes of two studies may share an id
                 found.changes[change.id, place.partition_key] = change
         found.complete = found.complete and complete
         # rule: a hint stays while something is unfinished
-        (found.busy if rows else found.idle).append(place)
+        if not rows:
+            found.idle.append(place)
 
     async def _unlogged(self, place: StudyPlace) -> tuple[Sequence[Entity], bool]:
         """D, E and G rows of a study such that no change is there without the earlier ones of its instance.
@@ -211,19 +215,20 @@ class Sequencer:
             if page.entities or page.next_row_key is None:
                 return page
 
-    async def _acknowledge(self, changes: Sequence[LoggedChange]) -> None:
-        """Fold the changes of a page and remove their D and E rows. Idempotent."""
+    async def _acknowledge(self, changes: Sequence[LoggedChange]) -> set[StudyPlace]:
+        """Fold the changes of a page and remove their D and E rows; the studies with clean-up. Idempotent."""
         by_study: dict[StudyPlace, set[str]] = {}
         for change in changes:
             place = keys.study_place(change.namespace, change.identifier.study_instance_uid, self._shards)
             by_study.setdefault(place, set()).add(change.id)
         slots = asyncio.Semaphore(_STUDIES_IN_FLIGHT)
 
-        async def acknowledge(place: StudyPlace, change_ids: Collection[str]) -> None:
+        async def acknowledge(place: StudyPlace, change_ids: Collection[str]) -> bool:
             async with slots:
-                await self._folder.acknowledge(place, change_ids)
+                return await self._folder.acknowledge(place, change_ids)
 
-        await asyncio.gather(*(acknowledge(place, change_ids) for place, change_ids in by_study.items()))
+        left = await asyncio.gather(*(acknowledge(place, change_ids) for place, change_ids in by_study.items()))
+        return {place for place, cleanup in zip(by_study, left, strict=True) if cleanup}
 
     async def _clean(self, found: _Found, hints: Mapping[str, Hint]) -> None:
         slots = asyncio.Semaphore(_STUDIES_IN_FLIGHT)
@@ -239,7 +244,7 @@ class Sequencer:
                     if not await self._remover.reap(place):
                         await self._hints.drop(hint)
 
-        await asyncio.gather(*map(clean, found.busy), *map(drop, found.idle))
+        await asyncio.gather(*map(clean, found.cleanup), *map(drop, found.idle))
 
 
 def _logged_change(place: StudyPlace, row: Entity) -> LoggedChange:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from contextvars import Context
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,6 +13,8 @@ from shared.errors import DicomServiceError
 
 _LOG = logging.getLogger(__name__)
 _ANNOUNCE_SECONDS = 20
+_INTERVAL_SECONDS = 1.0
+"""Between two announcements: each wakes a function, whatever it tells of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +69,8 @@ class EventPublisher(Protocol):
 class Announcer:
     """Says that changes are pending, beside the request that made them (S-6).
 
-    It never fails or delays a request: a lost announcement is made good by the timer sweep. While one event is under
-    way, what is announced meanwhile is gathered into the next.
+    It never fails or delays a request: a lost announcement is made good by the timer sweep. At most one event is sent a
+    second: the first at once, and what is announced in the second after it is gathered into the next.
     """
 
     def __init__(self, publisher: EventPublisher | None, event: Callable[[Sequence[str]], CloudEventData]) -> None:
@@ -76,6 +79,8 @@ class Announcer:
         self._event = event
         self._pending: set[str] = set()
         self._task: asyncio.Task[None] | None = None
+        self._next = 0.0
+        self._closing = asyncio.Event()
 
     def announce(self, places: Sequence[str]) -> None:
         """Tell, soon, that changes are pending in `places`: opaque texts that tell nothing of a patient."""
@@ -87,15 +92,27 @@ class Announcer:
             self._task = asyncio.create_task(self._run(self._publisher), context=Context())
 
     async def close(self) -> None:
-        """Wait until what was announced is told."""
+        """Tell at once what was announced, and wait until it is told."""
+        self._closing.set()
         if self._task:
             await self._task
+        self._closing.clear()
 
     async def _run(self, publisher: EventPublisher) -> None:
         while self._pending:
+            await self._pause()
             places, self._pending = sorted(self._pending), set()
             try:
                 async with asyncio.timeout(_ANNOUNCE_SECONDS):
                     await publisher.publish([self._event(places)])
             except (DicomServiceError, TimeoutError) as error:
                 _LOG.warning("Pending changes were not announced: %s", type(error).__name__)
+
+    async def _pause(self) -> None:
+        """Wait until the next event may be sent, or until somebody waits for it."""
+        now = asyncio.get_running_loop().time()
+        if now < self._next:
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(self._next):
+                    await self._closing.wait()
+        self._next = asyncio.get_running_loop().time() + _INTERVAL_SECONDS

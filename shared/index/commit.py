@@ -1,11 +1,11 @@
 """Committing a batch of instances of one study (storage §5)."""
 
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
 from shared import telemetry
+from shared.bounded import RecentValues
 from shared.concurrency import together
 from shared.dicom.identifiers import InstanceIdentifier
 from shared.errors import Unavailable
@@ -40,7 +40,7 @@ class SortKeys:
     """The sort keys of studies as this process last saw them. A stale one is noticed after the commit."""
 
     def __init__(self) -> None:
-        self._known: OrderedDict[str, str] = OrderedDict()
+        self._known: RecentValues[str] = RecentValues(_REMEMBERED)
 
     def get(self, place: StudyPlace) -> str | None:
         """The sort key, None if it is not known."""
@@ -48,14 +48,11 @@ class SortKeys:
 
     def put(self, place: StudyPlace, sort_key: str) -> None:
         """Remember it."""
-        self._known[place.partition_key] = sort_key
-        self._known.move_to_end(place.partition_key)
-        if len(self._known) > _REMEMBERED:
-            self._known.popitem(last=False)
+        self._known.put(place.partition_key, sort_key)
 
     def forget(self, place: StudyPlace) -> None:
         """It may be stale."""
-        self._known.pop(place.partition_key, None)
+        self._known.forget(place.partition_key)
 
 
 @dataclass(slots=True)

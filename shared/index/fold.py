@@ -5,6 +5,7 @@ Only a fold writes B and C rows. Several changes are folded by one transaction, 
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from weakref import WeakValueDictionary
 
 from shared.concurrency import together
@@ -27,6 +28,16 @@ FOLDED_AT_ONCE = 30
 _LOGGED_AT_ONCE = 45
 """The same where no E rows are written."""
 _MOST = 100
+
+
+@dataclass(frozen=True, slots=True)
+class _Folded:
+    """What a fold did beside folding."""
+
+    cleanup: bool
+    """Whether it has left clean-up to do."""
+    removed: int
+    """E rows that it has removed."""
 
 
 class Folder:
@@ -57,35 +68,40 @@ class Folder:
             return frozenset(change.id for change in changes)
         return frozenset()
 
-    async def acknowledge(self, place: StudyPlace, change_ids: Collection[str]) -> None:
+    async def acknowledge(self, place: StudyPlace, change_ids: Collection[str]) -> bool:
         """Remove the D and E rows of changes that are in the change feed, folding the former (storage §7).
 
-        Idempotent. Raises Unavailable when others keep changing the study in between.
+        Idempotent. Returns whether clean-up is left. Raises Unavailable when others keep changing the study in between.
         """
         for attempt in range(ROUNDS + len(change_ids)):
             await pause(min(attempt, 5))
             async with self.lock(place):
-                rows = await read_study(self._tables, place, folded=True)
+                rows = await read_study(self._tables, place, unfinished=True)
                 logged = [keys.folded_row(change) for change in rows.folded if change in change_ids]
                 changes = [change for change in rows.foldable if change.id in change_ids][:_LOGGED_AT_ONCE]
+                waiting = sum(change.id in change_ids for change in rows.pending)
                 if changes:
-                    await self._fold(place, rows, changes, logged=logged)
+                    folded = await self._fold(place, rows, changes, logged=logged)
+                    if folded and len(changes) == waiting and len(logged) == folded.removed:
+                        return rows.cleanup or folded.cleanup
                 elif logged:
-                    await self._remove(place.partition_key, logged)
-                elif not any(change.id in change_ids for change in rows.pending):
-                    return
+                    if await self._remove(place.partition_key, logged) and not waiting:
+                        return rows.cleanup
+                elif not waiting:
+                    return rows.cleanup
         raise Unavailable("A study changes too fast to be folded")
 
     # ----------------------------------------------------------------------------------------------------- inside
 
     async def _fold(
         self, place: StudyPlace, rows: StudyRows, changes: Sequence[Change], *, logged: Sequence[str] | None
-    ) -> bool:
-        """One fold. `logged`: the changes are in the feed, and so are these E rows."""
+    ) -> _Folded | None:
+        """One fold; None if another one was faster. `logged`: the changes are in the feed, and so are these E rows."""
         sort_key = rows.sort_key
         if not sort_key:
             # rule: changes without an anchor get one
-            return await self._recreate_anchor(place)
+            await self._recreate_anchor(place)
+            return None
         new = rows.tally()
         for change in changes:
             new.apply(change)
@@ -102,6 +118,7 @@ class Folder:
         )
 
         operations = fold.operations()
+        removed_rows = 0
         if cleanup := fold.cleanup(removed):
             operations.append(Operation("insert", place.partition_key, cleanup.row_key, cleanup.properties()))
         if logged is None:
@@ -110,7 +127,10 @@ class Folder:
         else:
             rest = logged[: _MOST - len(operations)]
             operations += [Operation("delete", place.partition_key, row_key) for row_key in rest]
-        return await best_effort_commit(self._tables, "dicom", operations)
+            removed_rows = len(rest)
+        if not await best_effort_commit(self._tables, "dicom", operations):
+            return None
+        return _Folded(bool(cleanup), removed_rows)
 
     async def _schema(self, changes: Sequence[Change]) -> IndexSchema:
         """A schema that knows the attributes of the changes. One older than what is complete ends the completeness."""
@@ -123,17 +143,18 @@ class Folder:
             await self._schemas.reopen(lowest + 1)
         return schema
 
-    async def _recreate_anchor(self, place: StudyPlace) -> bool:
+    async def _recreate_anchor(self, place: StudyPlace) -> None:
         """Changes imply an anchor (storage invariant 1): only a damaged store lacks it."""
         operation = Operation("insert", place.partition_key, keys.ANCHOR, anchor_properties(self._clock))
         await best_effort_commit(self._tables, "dicom", [operation])
-        return False
 
-    async def _remove(self, partition_key: str, row_keys: Sequence[str]) -> None:
-        """Remove rows; what somebody else has removed meanwhile is found when the caller looks again."""
+    async def _remove(self, partition_key: str, row_keys: Sequence[str]) -> bool:
+        """Remove rows; False if that is not known to be done: what is left is found when the caller looks again."""
+        done = True
         for at in range(0, len(row_keys), _MOST):
             operations = [Operation("delete", partition_key, row_key) for row_key in row_keys[at : at + _MOST]]
-            await best_effort_commit(self._tables, "dicom", operations)
+            done = await best_effort_commit(self._tables, "dicom", operations) and done
+        return done
 
 
 def anchor_properties(clock: HybridClock) -> dict[str, Value]:

@@ -1,9 +1,9 @@
 """Hints: which studies may have pending work (storage §2, §5, §7)."""
 
 import asyncio
-from collections import OrderedDict
 from dataclasses import dataclass
 
+from shared.bounded import RecentValues
 from shared.index import keys
 from shared.index.clock import HybridClock
 from shared.index.keys import StudyPlace
@@ -37,22 +37,19 @@ class Hints:
         self._tables = tables
         self._clock = clock
         self._shards = shards
-        self._written: OrderedDict[str, float] = OrderedDict()
+        self._written: RecentValues[float] = RecentValues(_REMEMBERED)
 
     async def give(self, place: StudyPlace) -> None:
         """Announce work on a study, unless it has just been announced. Raises Unavailable."""
         now = self._clock.now()
-        if not 0 <= now - self._written.get(place.partition_key, 0) < FRESH_SECONDS:
+        if not 0 <= now - (self._written.get(place.partition_key) or 0) < FRESH_SECONDS:
             partition_key, row_key = place.hint
             await commit_all(self._tables, "hint", [Operation("upsert", partition_key, row_key, {"t": now})])
-            self._written[place.partition_key] = now
-            self._written.move_to_end(place.partition_key)
-            if len(self._written) > _REMEMBERED:
-                self._written.popitem(last=False)
+            self._written.put(place.partition_key, now)
 
     def age(self, place: StudyPlace) -> float:
         """Seconds since this process gave its last hint of the study."""
-        return self._clock.now() - self._written.get(place.partition_key, 0)
+        return self._clock.now() - (self._written.get(place.partition_key) or 0)
 
     async def all(self) -> list[Hint]:
         """Every hint of the store."""

@@ -110,8 +110,8 @@ TOTALS = (ANCHOR, RowKind.SERIES.value)
 """The anchor and the summary."""
 VISIBLE = (ANCHOR, RowKind.FOLDED.value)
 """The rows that a reader takes: anchor, summary, series, pending changes."""
-UNLOGGED_TOO = (ANCHOR, "F")
-"""The same, and the changes that are folded but not in the change feed."""
+UNFINISHED_TOO = (ANCHOR, "H")
+"""The same, the changes that are folded but not in the change feed, and clean-up."""
 SERIES = ("C!", 'C"')
 FOLDED = (RowKind.FOLDED.value, "F")
 CLEANUP = (RowKind.CLEANUP.value, "H")

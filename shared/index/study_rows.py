@@ -27,6 +27,8 @@ class StudyRows:
 
     folded: list[str] = field(default_factory=list)
     """The ids of changes that are folded and not known to be logged, if they were asked for."""
+    cleanup: bool = False
+    """Whether clean-up is left to do, if that was asked for."""
 
     @property
     def sort_key(self) -> str:
@@ -46,9 +48,9 @@ class StudyRows:
         return tally
 
 
-async def read_study(tables: TableStore, place: StudyPlace, *, folded: bool = False) -> StudyRows:
+async def read_study(tables: TableStore, place: StudyPlace, *, unfinished: bool = False) -> StudyRows:
     """The rows of a study as they stood at one moment, as far as they can be had so: one request, unless many."""
-    low, high = keys.UNLOGGED_TOO if folded else keys.VISIBLE
+    low, high = keys.UNFINISHED_TOO if unfinished else keys.VISIBLE
     rows = StudyRows()
     for _ in range(_READS):
         pages = [await tables.page("dicom", place.partition_key, low, high)]
@@ -78,6 +80,8 @@ def _rows(pages: Sequence[Sequence[Entity]]) -> StudyRows:
                 changes.append(change_in(entity))
             elif kind is RowKind.FOLDED:
                 rows.folded.append(keys.tail_of(entity.row_key))
+            elif kind is RowKind.CLEANUP:
+                rows.cleanup = True
             elif kind is RowKind.SERIES:
                 rows.series[keys.tail_of(entity.row_key)] = entity
             elif kind is RowKind.ANCHOR:

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from shared import telemetry
+from shared.bounded import RecentValues
 from shared.dicom.identifiers import InstanceIdentifier
 from shared.dicom.part10.file_reader import InvalidPart10, Part10, Part10Reader
 from shared.dicomweb.json_model import dumps
@@ -31,6 +32,8 @@ from shared.storage.ports import BlobNotFound, BlobProperties, BlobStore
 _YOUNG_SECONDS: Final = 10
 """A blob of this age is most likely being committed by the transaction that wrote it."""
 _GRACE_SECONDS: Final = 3.0
+_REMEMBERED: Final = 20_000
+"""Blobs: those of some minutes at the highest rate, and their events come within seconds."""
 
 
 class Ingest:
@@ -56,6 +59,8 @@ class Ingest:
         self._rules = rules
         self._pause = pause
         self._last_ms = 0
+        self._finished: RecentValues[bool] = RecentValues(_REMEMBERED)
+        """Names of blobs that this process has written and brought to their end."""
 
     # ---- transactions
 
@@ -73,6 +78,7 @@ class Ingest:
             terms=terms,
             new_upload_id=(lambda: upload_id) if upload_id else self._new_upload_id,
             resumes=bool(upload_id),
+            on_finished=lambda blob: self._finished.put(blob, True),
         )
 
     def _new_upload_id(self) -> str:
@@ -85,13 +91,14 @@ class Ingest:
     async def ensure(self, blob: str) -> None:
         """The instance in `blob` is in the index when this returns, unless it must not be.
 
-        Idempotent: events come late, twice and in any order. A blob that the service wrote is committed under the terms
+        Idempotent: events come late, twice and in any order. A blob that this process wrote and committed, or removed
+        again, costs nothing. One that the service wrote is committed under the terms
         of its request, or removed if another one has won. A file that somebody else dropped is indexed where it lies;
         one that is not DICOM, fails validation or is already stored is reported and left alone.
 
         Raises Unavailable when it should be tried again.
         """
-        if keys.file_beside(blob):
+        if keys.file_beside(blob) or self._finished.get(blob):
             return
         name = keys.parse_blob_name(blob)
         partition = await self._partitions.by_namespace(name.namespace if name else keys.DEFAULT_NAMESPACE)

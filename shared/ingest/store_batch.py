@@ -106,8 +106,11 @@ class StoreBatch:
         terms: StoreOptions,
         new_upload_id: Callable[[], str],
         resumes: bool = False,
+        on_finished: Callable[[str], None],
     ) -> None:
-        """`resumes`: blobs of these names may be there, of an earlier attempt with the same file."""
+        """`resumes`: blobs of these names may be there, of an earlier attempt with the same file. `on_finished` is told
+        the name of each blob with which nothing is left to do.
+        """
         self._blobs = blobs
         self._index = index
         self._rules = rules
@@ -115,6 +118,7 @@ class StoreBatch:
         self._terms = terms
         self._new_upload_id = new_upload_id
         self._resumes = resumes
+        self._on_finished = on_finished
         self._strict = needs_strict_reading(terms.version, full_item_validation=rules.full_item_validation)
         self._entries: list[_Entry] = []
         self._receivers: set[Part10Upload] = set()
@@ -362,7 +366,9 @@ class StoreBatch:
 
     async def _record_outcome(self, entry: _Entry, outcome: CommitOutcome) -> None:
         pending, entry.pending = entry.pending, None
-        if outcome is CommitOutcome.BUSY:
+        if outcome is CommitOutcome.STORED and pending is not None:
+            self._on_finished(pending.instance.blob)
+        elif outcome is CommitOutcome.BUSY:
             # The blob stays: if the other store of this instance dies, the blob trigger takes this one.
             entry.fail(FailureReason.CREATION_PENDING)
         elif outcome is CommitOutcome.UNAVAILABLE:
@@ -370,16 +376,16 @@ class StoreBatch:
             entry.fail(FailureReason.PROCESSING_FAILURE, unavailable=True)
         elif outcome is CommitOutcome.ALREADY_STORED:
             entry.fail(FailureReason.ALREADY_STORED)
-            if pending is not None:
-                await discard(self._blobs, pending.instance)
+            if pending is not None and await discard(self._blobs, pending.instance):
+                self._on_finished(pending.instance.blob)
         elif outcome is CommitOutcome.DELETED and self._resumes and pending is not None and pending.written:
             # An earlier attempt was stored, then deleted, and its file has been erased: nobody would erase it again.
             await discard(self._blobs, pending.instance)
 
 
-async def discard(blobs: BlobStore, instance: NewInstance) -> None:
-    """Remove the blobs of an instance that the index has refused. The file goes last: while it is there, the blob
-    trigger and the scrubber know what the others belong to.
+async def discard(blobs: BlobStore, instance: NewInstance) -> bool:
+    """Remove the blobs of an instance that the index has refused; whether all are gone. The file goes last: while it is
+    there, the blob trigger and the scrubber know what the others belong to.
     """
     beside = []
     if instance.metadata is None:
@@ -391,3 +397,5 @@ async def discard(blobs: BlobStore, instance: NewInstance) -> None:
             await blobs.delete(name)
     except Exception as error:  # noqa: BLE001 - the answer is the same; the blob trigger and the scrubber remain
         telemetry.failure("refused-blob-not-removed", error)
+        return False
+    return True

@@ -126,7 +126,7 @@ class AzureTableStore:
             entities += following
         return entities
 
-    async def commit(self, kind: Kind, operations: Sequence[Operation]) -> None:
+    async def commit(self, kind: Kind, operations: Sequence[Operation]) -> str:
         """One entity group transaction, or one plain request for a single operation."""
         table_entities.check(operations)
         table = self.table(kind, operations[0].partition_key)
@@ -134,7 +134,7 @@ class AzureTableStore:
             response = await self._send(*table_entities.single_request(table, operations[0]))
             if response.status_code not in (201, 204):
                 raise _write_failure(response.status_code, response.body)
-            return
+            return response.headers.get("etag", "")
         content_type, body = table_entities.batch_request(self._endpoint, table, operations, uuid4().hex)
         response = await self._send("POST", "$batch", {"Content-Type": content_type}, body)
         if response.status_code != 202:
@@ -145,6 +145,7 @@ class AzureTableStore:
             raise Ambiguous("Table Storage answered a transaction with something else") from None
         if failure:
             raise _write_failure(*failure)
+        return ""
 
     async def ensure_tables(self) -> None:
         """Create the tables that are missing. Waits for one that is being deleted; raises Unavailable in the end."""

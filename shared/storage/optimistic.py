@@ -144,9 +144,15 @@ class Cursor:
         """Make the row unless there is one; whether that is known to have been done. Raises Unavailable."""
         return await best_effort_commit(self._tables, "conf", [Operation("insert", *self._key, properties)])
 
-    async def move(self, properties: Mapping[str, Value], etag: str) -> bool:
-        """Replace the row as it was read; whether that is known to have been done. Raises Unavailable."""
-        return await best_effort_commit(self._tables, "conf", [Operation("replace", *self._key, properties, etag)])
+    async def move(self, properties: Mapping[str, Value], etag: str) -> str:
+        """Replace the row as it was read. The new etag; '' if that is not known to have been done: reading again tells.
+
+        Raises Unavailable.
+        """
+        try:
+            return await self._tables.commit("conf", [Operation("replace", *self._key, properties, etag)])
+        except (PreconditionFailed, Ambiguous):
+            return ""
 
     async def remove(self, etag: str) -> bool:
         """Remove the row as it was read; whether that is known to have been done. Raises Unavailable."""

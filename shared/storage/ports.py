@@ -221,9 +221,9 @@ class TableStore(Protocol):
         """All rows with low ≤ RowKey < high, in key order, over as many pages as it takes."""
         ...
 
-    async def commit(self, kind: Kind, operations: Sequence[Operation]) -> None:
+    async def commit(self, kind: Kind, operations: Sequence[Operation]) -> str:
         """One entity group transaction: 1 to 100 operations on different rows of one partition, at most 4 MiB; all or
-        none. A single operation is one plain request.
+        none. A single operation is one plain request; the etag of the row that it wrote is returned, else ''.
 
         Raises PreconditionFailed when a row is missing, present or changed, Ambiguous when the outcome is unknown,
         ValueError when the limits are broken (nothing was sent).

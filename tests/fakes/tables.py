@@ -101,7 +101,7 @@ class MemoryTableStore:
             start = page.next_row_key
         return entities
 
-    async def commit(self, kind: Kind, operations: Sequence[Operation]) -> None:
+    async def commit(self, kind: Kind, operations: Sequence[Operation]) -> str:
         table_entities.check(operations)
         await self._begin(kind, "commit")
         partition = self._partitions.setdefault((kind, operations[0].partition_key), _Partition())
@@ -109,7 +109,9 @@ class MemoryTableStore:
             _require(partition.rows.get(operation.row_key), operation)
         for operation in operations:
             self._apply(partition, operation)
+        written = partition.rows.get(operations[0].row_key) if len(operations) == 1 else None
         await self._end(kind, "commit")
+        return written.etag if written else ""
 
     async def ensure_tables(self) -> None:
         """Nothing is missing."""

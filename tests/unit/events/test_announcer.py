@@ -9,6 +9,7 @@ from shared.errors import Unavailable
 from shared.events.dicom_events import changes_pending
 from shared.events.publisher import Announcer, CloudEventData
 from tests.fakes.events import MemoryEventPublisher
+from tests.unit.index.virtual_time import now, run
 
 
 def event(places: Sequence[str]) -> CloudEventData:
@@ -52,6 +53,27 @@ async def test_announcements_during_a_publication_are_gathered_into_the_next() -
 
 
 @pytest.mark.spec("S-6")
+def test_there_is_at_most_one_announcement_a_second() -> None:
+    sent: list[tuple[float, list[str]]] = []
+
+    class Clocked(MemoryEventPublisher):
+        async def publish(self, events: Sequence[CloudEventData]) -> None:
+            sent.append((now(), [*events[0].data["places"]]))
+
+    async def stores() -> None:
+        announcer = Announcer(Clocked(), event)
+        for number in range(10):
+            announcer.announce([f"h{number}"])
+            await asyncio.sleep(0.3)
+        await asyncio.sleep(5)
+        announcer.announce(["lone"])
+        await announcer.close()
+
+    run(stores())
+    begin = sent[0][0]
+    assert [(round(at - begin, 1), len(names)) for at, names in sent] == [(0, 1), (1, 3), (2, 3), (3, 3), (8, 1)]
+
+
 async def test_a_failure_to_announce_is_logged_and_hurts_nobody(caplog: pytest.LogCaptureFixture) -> None:
     publisher = MemoryEventPublisher()
     publisher.failure = Unavailable("SECRET")

@@ -70,7 +70,7 @@ class UnreliableTables:
             start = page.next_row_key
         return entities
 
-    async def commit(self, kind: Kind, operations: Sequence[Operation]) -> None:
+    async def commit(self, kind: Kind, operations: Sequence[Operation]) -> str:
         weather = self._process.weather
         await self._travel()
         fate = random.random()
@@ -79,10 +79,11 @@ class UnreliableTables:
         if fate < weather.lose / 2 + weather.ghost:
             asyncio.get_running_loop().create_task(self._later(kind, operations))
             raise Ambiguous("late")
-        await self._apply(kind, operations)
+        etag = await self._apply(kind, operations)
         await self._travel()
         if random.random() < weather.lose / 2:
             raise Ambiguous("answer lost")
+        return etag
 
     async def ensure_tables(self) -> None:
         await self._store.ensure_tables()
@@ -111,9 +112,10 @@ class UnreliableTables:
         if not self._process.alive:
             raise Crashed
 
-    async def _apply(self, kind: Kind, operations: Sequence[Operation]) -> None:
-        await self._store.commit(kind, operations)
+    async def _apply(self, kind: Kind, operations: Sequence[Operation]) -> str:
+        etag = await self._store.commit(kind, operations)
         self._applied(kind, operations)
+        return etag
 
     async def _later(self, kind: Kind, operations: Sequence[Operation]) -> None:
         await sleep(random.uniform(0.01, 5))

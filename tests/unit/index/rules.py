@@ -68,7 +68,7 @@ OMISSIONS = (
     Omission("readers take back what a pending deletion takes back"),
     Omission("readers count pending changes"),
     Omission("a study in several pages is read as of one moment", "if True:"),
-    Omission("changes without an anchor get one", "return False"),
+    Omission("changes without an anchor get one"),
     Omission("the latest value wins", "return True"),
     Omission("an empty PatientID never wins"),
     Omission("the last store decides the expiry, deleted or not", 'if self.deletions.get(source[17:], "") > source'),

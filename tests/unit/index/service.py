@@ -81,12 +81,13 @@ class _WatchedTables(MemoryTableStore):
         super().__init__(**options)
         self._stores = stores
 
-    async def commit(self, kind: Kind, operations: Sequence[Operation]) -> None:
+    async def commit(self, kind: Kind, operations: Sequence[Operation]) -> str:
         if self._stores.before:
             await self._stores.before(kind, operations)
-        await super().commit(kind, operations)
+        etag = await super().commit(kind, operations)
         if self._stores.after:
             await self._stores.after(kind, operations)
+        return etag
 
 
 class Service:

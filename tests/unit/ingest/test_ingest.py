@@ -62,6 +62,29 @@ async def test_an_event_of_an_indexed_instance_costs_one_read():
     assert service.blobs.requests == blobs
 
 
+@pytest.mark.spec("P-2")
+async def test_events_of_files_that_this_process_stored_or_refused_cost_nothing():
+    service, stored = Service(), file()
+    await service.store_one(stored.data)
+    [name] = service.blobs.names()
+    written: list[str] = [name]
+    original = service.blobs.delete
+
+    async def delete(blob: str) -> bool:
+        written.append(blob)
+        return await original(blob)
+
+    service.blobs.delete = delete
+    await service.store_one(stored.data)
+    assert len(set(written)) > 1
+    tables, blobs = service.tables.requests, service.blobs.requests
+
+    for each in written:
+        await service.ingest.ensure(each)
+
+    assert (service.tables.requests, service.blobs.requests) == (tables, blobs)
+
+
 @pytest.mark.spec("P-2", "PUT-1", "EXP-1")
 async def test_the_terms_of_the_request_outlive_the_process():
     service, when = Service(), datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
