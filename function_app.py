@@ -1,4 +1,4 @@
-"""The function app: every function of the service, declared by its room."""
+"""The function app: every function of the service, declared by its package."""
 
 import os
 
@@ -11,5 +11,5 @@ _settings = Settings.from_environment(os.environ)
 wiring.check_store(_settings)
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
-for _room in wiring.blueprints(_settings):
-    app.register_functions(_room)
+for _blueprint in wiring.blueprints(_settings):
+    app.register_functions(_blueprint)

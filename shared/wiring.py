@@ -156,7 +156,7 @@ def import_stores(settings: Settings) -> ImportStores:
     )
 
 
-def _import_room(settings: Settings, base: Stores, ingest: Ingest, lookup: InstanceLookup) -> func.Blueprint:
+def _import_blueprint(settings: Settings, base: Stores, ingest: Ingest, lookup: InstanceLookup) -> func.Blueprint:
     inbox = import_stores(settings)
     audit = telemetry.AuditLog(
         authority=settings.authority,
@@ -305,7 +305,7 @@ def blueprints(settings: Settings) -> list[func.Blueprint]:
             Runner(operations, {OperationType.REINDEX: reindex}),
             partial(start_reindex, operations, schemas),
         ),
-        *([_import_room(settings, base, ingest, lookup)] if settings.bulk_import else []),
+        *([_import_blueprint(settings, base, ingest, lookup)] if settings.bulk_import else []),
     ]
 
 

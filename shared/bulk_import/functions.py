@@ -13,7 +13,7 @@ _SWEEP: Final = "15 */10 * * * *"
 
 
 def blueprint(bulk_import: BulkImport, places: ImportPlaces, connection: str) -> func.Blueprint:
-    """The functions of this room. `connection` is the setting that names the account of the import queue."""
+    """The functions of bulk import. `connection` is the setting that names the account of the import queue."""
 
     async def import_instance(message: func.QueueMessage) -> None:
         with telemetry.trigger("import_instance"):

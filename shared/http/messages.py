@@ -1,4 +1,4 @@
-"""The HTTP messages that rooms see, whatever hosts them."""
+"""HTTP messages, whatever hosts the service."""
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""The door through which instances come to exist and cease to: commit and delete (storage §5)."""
+"""Commit and delete of instances (storage §5)."""
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence

@@ -1,4 +1,4 @@
-"""The values that cross the doors of the index."""
+"""The values that the index takes and gives."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -59,7 +59,7 @@ class BulkSpool:
             else:
                 self._file.write(data)
         except OSError:
-            raise Unavailable("There is no room for the bulk values of the request.") from None
+            raise Unavailable("Temporary storage is full: the bulk values of the request cannot be held.") from None
 
     def end(self) -> None:
         """The part is complete."""

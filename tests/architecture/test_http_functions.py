@@ -33,8 +33,8 @@ def http_functions(data_partitions: bool) -> dict[str, tuple[object, object]]:
     from shared import wiring
 
     app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
-    for room in wiring.blueprints(settings(data_partitions=data_partitions)):
-        app.register_functions(room)
+    for blueprint in wiring.blueprints(settings(data_partitions=data_partitions)):
+        app.register_functions(blueprint)
     return {
         function.get_function_name(): (function.get_trigger(), function.get_user_function())
         for function in app.get_functions()

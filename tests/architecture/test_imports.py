@@ -81,7 +81,7 @@ def test_the_placement_rules_speak_of_files_that_exist():
 
 
 @pytest.mark.parametrize("package", PURE)
-def test_the_pure_floor_has_no_clock_no_sockets_and_no_azure(package):
+def test_the_pure_packages_have_no_clock_no_sockets_and_no_azure(package):
     found = {
         f"{path.relative_to(SHARED)}: {name}"
         for path in (SHARED / package).rglob("*.py")
@@ -93,10 +93,11 @@ def test_the_pure_floor_has_no_clock_no_sockets_and_no_azure(package):
 
 
 def test_a_cold_start_loads_no_library_that_only_some_requests_need():
-    rooms = ", ".join(
-        f"shared.{room}.functions" for room in ("store", "search", "retrieve", "delete", "capabilities", "partitions")
+    packages = ", ".join(
+        f"shared.{package}.functions"
+        for package in ("store", "search", "retrieve", "delete", "capabilities", "partitions")
     )
-    program = f"import sys, {rooms}; print(sorted({LATE!r} & set(sys.modules)))"
+    program = f"import sys, {packages}; print(sorted({LATE!r} & set(sys.modules)))"
 
     loaded = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60

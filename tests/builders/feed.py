@@ -73,7 +73,7 @@ class FeedService(Service):
         return FeedService(self.tables, self.blobs, self.time, **options)
 
     def function(self, name: str, **fields: object) -> Function:
-        """A function of the room, behind a boundary that knows callers by token."""
+        """A function of the change feed, behind a boundary that knows callers by token."""
         reader = ChangeFeedReader(
             ChangeFeed(self.log, self.sequencer, self.lookup, self.clock),
             self.partitions,
@@ -84,8 +84,8 @@ class FeedService(Service):
         boundary = Boundary(
             settings(data_partitions=self.data_partitions, **fields), TokenAuthenticator(), self.partitions
         )
-        room = functions.blueprint(boundary, reader, self.sequencer, self.publication, shards=SHARDS)
-        return handler_of(room, name)
+        blueprint = functions.blueprint(boundary, reader, self.sequencer, self.publication, shards=SHARDS)
+        return handler_of(blueprint, name)
 
     async def feed(self, target: str = "/v2/changefeed") -> list[dict]:
         """The entries that a client gets."""

@@ -1,4 +1,4 @@
-"""The functions of a room, called as the host calls them but without one."""
+"""The functions of a package, called as the host calls them but without one."""
 
 import types
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ from shared.web_extension.messages import RequestBody, ServerRequest
 
 
 class Function:
-    """One HTTP function of a room."""
+    """One HTTP function."""
 
     def __init__(self, name: str, call: object) -> None:
         self.name = name
@@ -39,9 +39,9 @@ class Function:
         return Response(answer.status, told, answer.body)
 
 
-def handler_of(room: func.Blueprint, name: str) -> Function:
+def handler_of(blueprint: func.Blueprint, name: str) -> Function:
     """The function of that name."""
     app = func.FunctionApp()
-    app.register_functions(room)
+    app.register_functions(blueprint)
     (function,) = [each for each in app.get_functions() if each.get_function_name() == name]
     return Function(name, function.get_user_function())

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from shared.bulk_import import functions as room
+from shared.bulk_import import functions
 from shared.dicom.identifiers import ResourceIdentifier
 from shared.errors import Unavailable
 from tests.builders.files import file
@@ -114,7 +114,7 @@ async def test_an_uploader_can_ask_for_the_result_of_each_file(inbox):
 
 @pytest.mark.spec("IMP-10")
 async def test_a_file_whose_announcement_was_lost_is_announced_again(inbox):
-    call = handler_of(room.blueprint(inbox.bulk_import, PLACES, "DicomStorage"), "sweep_imports")._call
+    call = handler_of(functions.blueprint(inbox.bulk_import, PLACES, "DicomStorage"), "sweep_imports")._call
     old, young = file(), file()
     inbox.files.drop("old ü.dcm", old.data)
     inbox.service.time.seconds += 700

@@ -18,8 +18,8 @@ URIS = {
 
 def functions(**fields):
     app = func.FunctionApp()
-    for room in wiring.blueprints(settings(**fields)):
-        app.register_functions(room)
+    for blueprint in wiring.blueprints(settings(**fields)):
+        app.register_functions(blueprint)
     return {function.get_function_name(): function.get_trigger() for function in app.get_functions()}
 
 

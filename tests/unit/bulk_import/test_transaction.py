@@ -6,7 +6,7 @@ import secrets
 
 import pytest
 
-from shared.bulk_import import functions as room
+from shared.bulk_import import functions
 from shared.dicom.reasons import FailureReason
 from shared.errors import Unavailable
 from shared.index.values import CommitOutcome
@@ -244,7 +244,7 @@ async def test_a_message_that_the_host_has_given_up_ends_in_a_record_without_rea
         assert operation != "open"
 
     inbox.files.before = check
-    blueprint = room.blueprint(inbox.bulk_import, PLACES, "DicomStorage")
+    blueprint = functions.blueprint(inbox.bulk_import, PLACES, "DicomStorage")
     await handler_of(blueprint, "import_given_up")._call(Message(event("a.dcm")))
     await handler_of(blueprint, "import_given_up")._call(Message(event("a.dcm")))
 
@@ -264,7 +264,7 @@ class Message:
 
 @pytest.mark.spec("IMP-3", "IMP-1")
 async def test_messages_about_anything_else_are_passed_over(inbox):
-    call = handler_of(room.blueprint(inbox.bulk_import, PLACES, "DicomStorage"), "import_instance")._call
+    call = handler_of(functions.blueprint(inbox.bulk_import, PLACES, "DicomStorage"), "import_instance")._call
     inbox.files.drop("a.dcm", file().data)
     deleted = event("a.dcm").replace("BlobCreated", "BlobDeleted")
     for text in ("", "not json", "[]", "3", "{}", b"\xff", event("a.dcm", "other-container"), deleted):

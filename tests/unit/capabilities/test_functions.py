@@ -15,7 +15,7 @@ from tests.builders.functions import handler_of
 from tests.builders.http import boundary, field, settings
 
 
-def room(checks=None, store=None, **fields):
+def app(checks=None, store=None, **fields):
     return functions.blueprint(boundary(**fields), settings(**fields), store or StoreRow(), checks or {})
 
 
@@ -32,7 +32,7 @@ class StoreRow:
 
 
 async def openapi(version: str = "v2", **fields) -> dict:
-    response = await handler_of(room(**fields), "openapi_json").get(f"/{version}/api.json")
+    response = await handler_of(app(**fields), "openapi_json").get(f"/{version}/api.json")
     assert (response.status, field(response, "content-type")) == (200, "application/json; charset=utf-8")
     return json.loads(response.body)
 
@@ -93,7 +93,7 @@ async def test_every_path_of_the_openapi_document_belongs_to_its_one_server():
 
     assert document["servers"] == [{"url": "http://dicom.example/v2"}]
     assert not any("servers" in item for item in document["paths"].values())
-    health = await handler_of(room(), "health_check_of_version").get("/v2/health/check")
+    health = await handler_of(app(), "health_check_of_version").get("/v2/health/check")
     assert (health.status, json.loads(health.body)["overallStatus"]) == (200, "Healthy")
 
 
@@ -209,7 +209,7 @@ async def test_a_failure_without_a_body_is_described_without_one():
 
 @pytest.mark.spec("URL-8")
 async def test_yaml_and_json_say_the_same():
-    response = await handler_of(room(), "openapi_yaml").get("/v2/api.yaml")
+    response = await handler_of(app(), "openapi_yaml").get("/v2/api.yaml")
 
     assert field(response, "content-type") == "application/yaml; charset=utf-8"
     assert read_yaml(response.body.decode()) == await openapi()
@@ -260,7 +260,7 @@ def read_yaml(text: str):
 async def test_capabilities_are_a_wadl_document_by_default(accept):
     headers = [("Accept", accept)] if accept else []
 
-    response = await handler_of(room(), "capabilities").request("OPTIONS", "/v2/", headers)
+    response = await handler_of(app(), "capabilities").request("OPTIONS", "/v2/", headers)
 
     assert (response.status, field(response, "content-type")) == (200, "application/vnd.sun.wadl+xml")
     names = {"w": "http://wadl.dev.java.net/2009/02"}
@@ -278,7 +278,7 @@ async def test_capabilities_are_a_wadl_document_by_default(accept):
 @pytest.mark.spec("CAP-1")
 @pytest.mark.parametrize("accept", ["application/dicom+json", "application/json", "application/json, */*;q=0.1"])
 async def test_capabilities_are_json_for_those_who_prefer_it(accept):
-    response = await handler_of(room(), "capabilities").request("OPTIONS", "/v2/", [("Accept", accept)])
+    response = await handler_of(app(), "capabilities").request("OPTIONS", "/v2/", [("Accept", accept)])
 
     assert field(response, "content-type") == accept.partition(",")[0]
     assert json.loads(response.body)["apiVersion"] == "v2"
@@ -286,7 +286,7 @@ async def test_capabilities_are_json_for_those_who_prefer_it(accept):
 
 @pytest.mark.spec("CAP-1")
 async def test_capabilities_in_no_other_type():
-    response = await handler_of(room(), "capabilities").request("OPTIONS", "/v2/", [("Accept", "image/png")])
+    response = await handler_of(app(), "capabilities").request("OPTIONS", "/v2/", [("Accept", "image/png")])
 
     assert response.status == 406
 
@@ -295,7 +295,7 @@ async def test_capabilities_in_no_other_type():
 async def test_a_preflight_of_the_capabilities_is_not_a_request_for_them():
     preflight = [("Origin", "https://viewer.example"), ("Access-Control-Request-Method", "GET")]
 
-    response = await handler_of(room(), "capabilities").request("OPTIONS", "/v2/", preflight)
+    response = await handler_of(app(), "capabilities").request("OPTIONS", "/v2/", preflight)
 
     assert (response.status, response.body) == (204, b"")
 
@@ -304,7 +304,7 @@ async def test_a_preflight_of_the_capabilities_is_not_a_request_for_them():
 async def test_conformance_tells_features_limits_resources_and_search_keys():
     fields = {"data_partitions": True, "max_file_bytes": 1000, "bulk_data_uris": False}
 
-    response = await handler_of(room(**fields), "conformance").get("/v2/conformance")
+    response = await handler_of(app(**fields), "conformance").get("/v2/conformance")
 
     facts = json.loads(response.body)
     assert {name: facts[name] for name in ("version", "commit")} == running_version()
@@ -318,8 +318,8 @@ async def test_conformance_tells_features_limits_resources_and_search_keys():
 
 @pytest.mark.spec("CAP-2")
 async def test_conformance_tells_which_store_it_is_while_that_can_be_asked():
-    known = await handler_of(room(), "conformance").get("/v2/conformance")
-    unknown = await handler_of(room(store=StoreRow(answers=False)), "conformance").get("/v2/conformance")
+    known = await handler_of(app(), "conformance").get("/v2/conformance")
+    unknown = await handler_of(app(store=StoreRow(answers=False)), "conformance").get("/v2/conformance")
 
     assert json.loads(known.body)["storeId"] == "5f" * 16
     assert (unknown.status, "storeId" in json.loads(unknown.body)) == (200, False)
@@ -327,7 +327,7 @@ async def test_conformance_tells_which_store_it_is_while_that_can_be_asked():
 
 @pytest.mark.spec("CAP-2")
 async def test_conformance_differs_by_version():
-    facts = json.loads((await handler_of(room(), "conformance").get("/v1/conformance")).body)
+    facts = json.loads((await handler_of(app(), "conformance").get("/v1/conformance")).body)
 
     assert (facts["features"]["upsert"], facts["features"]["bulkDataUris"]) == (False, False)
     assert facts["resources"][0]["methods"] == ["POST"]
@@ -351,7 +351,7 @@ async def test_health_is_200_with_the_details():
     async def well():
         return None
 
-    response = await handler_of(room({"tables": well}), "health_check").get("/health/check")
+    response = await handler_of(app({"tables": well}), "health_check").get("/health/check")
 
     assert (response.status, field(response, "api-supported-versions")) == (200, None)
     assert json.loads(response.body) == {
@@ -366,7 +366,7 @@ async def test_ill_health_is_503_with_the_details():
     async def ill():
         raise Unavailable("account xyz")
 
-    response = await handler_of(room({"tables": ill}), "health_check").get("/health/check")
+    response = await handler_of(app({"tables": ill}), "health_check").get("/health/check")
 
     assert response.status == 503
     assert json.loads(response.body)["overallStatus"] == "Unhealthy"
@@ -378,7 +378,7 @@ async def test_an_excluded_check_does_not_count():
     async def ill():
         raise Unavailable("down")
 
-    response = await handler_of(room({"events": ill}, health_checks_excluded=("events",)), "health_check").get(
+    response = await handler_of(app({"events": ill}, health_checks_excluded=("events",)), "health_check").get(
         "/health/check"
     )
 
@@ -394,11 +394,11 @@ async def test_an_excluded_check_does_not_count():
     [("GET", "/", 404), ("DELETE", "/v2/studies", 405), ("GET", "/v7/studies/1.2/x", 400), ("GET", "/v2/nothing", 404)],
 )
 async def test_the_fallback_answers_what_nobody_else_does(method, target, status):
-    assert (await handler_of(room(), "zz_fallback").request(method, target)).status == status
+    assert (await handler_of(app(), "zz_fallback").request(method, target)).status == status
 
 
 async def test_a_path_whose_own_function_is_switched_off_is_not_found():
-    assert (await handler_of(room(), "zz_fallback").get("/v2/studies")).status == 404
+    assert (await handler_of(app(), "zz_fallback").get("/v2/studies")).status == 404
 
 
 # ------------------------------------------------------------------------------------------------------- their costs
@@ -421,7 +421,7 @@ async def test_a_description_is_made_once_and_names_the_host_of_each_request(nam
         return original(*arguments, **options)
 
     monkeypatch.setattr(prepared, maker, counted)
-    function = handler_of(room(), name)
+    function = handler_of(app(), name)
     bodies = [
         (await function.request(method, target, [("Host", host)])).body for host in ("a.example", "b.example:8080")
     ]
@@ -434,7 +434,7 @@ async def test_a_description_is_made_once_and_names_the_host_of_each_request(nam
 
 @pytest.mark.parametrize(("name", "method", "target", "maker"), DESCRIPTIONS)
 async def test_a_description_may_be_kept_and_is_not_sent_to_who_has_it(name, method, target, maker):
-    function = handler_of(room(), name)
+    function = handler_of(app(), name)
     first = await function.request(method, target)
     again = await function.request(method, target, [("If-None-Match", field(first, "etag"))])
 

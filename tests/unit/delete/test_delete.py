@@ -138,8 +138,8 @@ async def test_a_deleted_instance_can_be_stored_again_at_once(archive):
 async def test_the_function_answers_without_a_body(archive):
     one = image()
     await archive.store(one)
-    room = blueprint(boundary(), archive.index, nothing_due)
-    function = handler_of(room, "delete_instance")
+    functions = blueprint(boundary(), archive.index, nothing_due)
+    function = handler_of(functions, "delete_instance")
     response = await function.request("DELETE", f"/v2/{one.path}", ALL)
     assert (response.status, response.body) == (204, b"")
     assert (await function.request("DELETE", f"/v2/{one.path}", ALL)).status == 404
@@ -149,8 +149,8 @@ async def test_the_function_answers_without_a_body(archive):
     assert (await function.request("DELETE", f"/v2/{one.path}", reader)).status == 403
 
 
-def timer_of(room, name):
-    return handler_of(room, name)._call
+def timer_of(functions, name):
+    return handler_of(functions, name)._call
 
 
 @pytest.mark.spec("DEL-11", "EXP-1")

@@ -12,11 +12,11 @@ from tests.builders.http import boundary, say_hello, transaction
 
 
 def test_every_function_of_a_row_is_declared_with_its_template_and_methods():
-    room = func.Blueprint()
+    blueprint = func.Blueprint()
     for name in ("store_study", "zz_fallback"):
-        mount(room, boundary(data_partitions=True), name, transaction(say_hello))
+        mount(blueprint, boundary(data_partitions=True), name, transaction(say_hello))
     app = func.FunctionApp()
-    app.register_functions(room)
+    app.register_functions(blueprint)
 
     declared = {
         function.get_function_name(): (function.get_trigger().route, function.get_trigger().methods)

@@ -274,7 +274,7 @@ class ServiceProcess:
         self.runner = Runner(self.operations, {OperationType.REINDEX: reindex})
         self.feed = ChangeFeed(self.log, self.sequencer, self.lookup, self.clock)
 
-    # ---- store and delete, as the rooms and the blob trigger do it
+    # ---- store and delete, as the transactions and the blob trigger do it
 
     def upload(self, partition: Partition, identifier: InstanceIdentifier) -> NewInstance:
         """A durable file of random content."""

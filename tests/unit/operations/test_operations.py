@@ -49,8 +49,8 @@ class World:
         return {"steps": len(set(self.done))}
 
     async def ask(self, operation_id: str, version: str = "v2", **fields: object):
-        room = blueprint(boundary(**fields), self.operations, Runner(self.operations, {}))
-        return await handler_of(room, "retrieve_operation").get(f"/{version}/operations/{operation_id}", READER)
+        functions = blueprint(boundary(**fields), self.operations, Runner(self.operations, {}))
+        return await handler_of(functions, "retrieve_operation").get(f"/{version}/operations/{operation_id}", READER)
 
 
 @pytest.fixture

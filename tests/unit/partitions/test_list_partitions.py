@@ -14,9 +14,9 @@ from tests.builders.http import ALL, KnownPartitions, ask, boundary, field
 @pytest.mark.spec("PART-10", "PART-9", "DP-7")
 async def test_the_list_names_every_partition_in_the_order_of_their_keys():
     at = boundary(data_partitions=True)
-    room = functions.blueprint(at, KnownPartitions("ward", "research"))
+    blueprint = functions.blueprint(at, KnownPartitions("ward", "research"))
 
-    response = await handler_of(room, "list_partitions").get("/v2/partitions", ALL)
+    response = await handler_of(blueprint, "list_partitions").get("/v2/partitions", ALL)
 
     assert response.status == 200
     assert field(response, "content-type").startswith("application/json")
@@ -29,9 +29,9 @@ async def test_the_list_names_every_partition_in_the_order_of_their_keys():
 
 @pytest.mark.spec("PART-1", "DP-2")
 async def test_the_list_is_refused_while_partitions_are_off():
-    room = functions.blueprint(boundary(), KnownPartitions())
+    blueprint = functions.blueprint(boundary(), KnownPartitions())
 
-    response = await handler_of(room, "list_partitions").get("/v2/partitions", ALL)
+    response = await handler_of(blueprint, "list_partitions").get("/v2/partitions", ALL)
 
     assert (response.status, response.body) == (400, b"Data partitions feature is disabled.")
 

@@ -11,7 +11,7 @@ from tests.builders.http import ALL, KnownPartitions, boundary, field
 BAD_ACCEPT = ("Accept", "image/png")
 
 
-async def room(name: str = "search_studies", *partitions: str, **settings) -> tuple[Archive, Function]:
+async def app(name: str = "search_studies", *partitions: str, **settings) -> tuple[Archive, Function]:
     """An archive of one study, and one of the functions over it."""
     archive = Archive()
     await archive.store("1.1", "1.1.1", "1.1.1.1", PatientID="P", Modality="CT")
@@ -38,7 +38,7 @@ async def room(name: str = "search_studies", *partitions: str, **settings) -> tu
     ],
 )
 async def test_each_search_resource_has_its_function(name, path):
-    _, function = await room(name)
+    _, function = await app(name)
 
     response = await function.get(f"/v2/{path}", ALL)
 
@@ -68,7 +68,7 @@ def test_the_functions_are_those_of_the_resource_table():
     ],
 )
 async def test_json_and_xml_are_what_can_be_accepted(accept, status):
-    _, function = await room()
+    _, function = await app()
 
     assert (await function.get("/v2/studies", (*ALL, *accept))).status == status
 
@@ -88,21 +88,21 @@ async def test_json_and_xml_are_what_can_be_accepted(accept, status):
     ],
 )
 async def test_the_first_failing_check_decides(target, headers, status):
-    _, function = await room("search_study_series" if "series" in target else "search_studies")
+    _, function = await app("search_study_series" if "series" in target else "search_studies")
 
     assert (await function.get(target, headers)).status == status
 
 
 @pytest.mark.spec("ACC-6")
 async def test_the_accept_parameter_comes_before_the_header():
-    _, function = await room()
+    _, function = await app()
 
     assert (await function.get("/v2/studies?accept=application%2Fdicom%2Bjson", (*ALL, BAD_ACCEPT))).status == 200
     assert (await function.get("/v2/studies?accept=image%2Fpng", ALL)).status == 406
 
 
 async def test_a_refusal_names_the_parameter_and_not_its_value():
-    _, function = await room()
+    _, function = await app()
 
     response = await function.get("/v2/studies?StudyDate=secret", ALL)
 
@@ -113,13 +113,13 @@ async def test_a_refusal_names_the_parameter_and_not_its_value():
 
 @pytest.mark.spec("PART-6", "CON-7")
 async def test_partitions_are_searched_by_name():
-    _, function = await room("search_studies", DEFAULT_NAME, data_partitions=True)
+    _, function = await app("search_studies", DEFAULT_NAME, data_partitions=True)
 
     assert (await function.get("/v2/partitions/nowhere/studies", ALL)).status == 400
 
 
 async def test_head_answers_without_a_body():
-    _, function = await room()
+    _, function = await app()
 
     response = await function.request("HEAD", "/v2/studies", ALL)
 
