@@ -98,3 +98,27 @@ def test_the_questions_of_newcomers_have_answers():
 
     assert len(rows) >= 10
     assert [question for question, answer in rows if "](" not in answer] == []
+
+
+def walks() -> dict[str, list[str]]:
+    """The walks of the architecture's page: title to the modules of its steps."""
+    page = (ROOT / "docs" / "architecture.md").read_text().partition("\n## Four walks\n")[2].partition("\n## ")[0]
+    _, *sections = page.split("\n### ")
+    return {
+        section.partition("\n")[0]: re.findall(r"^\d+\. `(shared/[\w/]+\.py)`", section, re.MULTILINE)
+        for section in sections
+    }
+
+
+def test_the_walks_have_no_step_back():
+    assert list(walks()) == ["A store (STOW)", "A search (QIDO)", "A frame (WADO)", "A change"]
+    for title, modules in walks().items():
+        assert len(modules) >= 4, title
+        assert len(modules) == len(set(modules)), title
+
+
+def test_no_page_speaks_in_metaphors_but_for_one_line():
+    words = re.compile(r"\b(?:rooms?|doors?|corridors?)\b", re.IGNORECASE)
+    lines = [relative(path) for path in DOCUMENTS for line in path.read_text().splitlines() if words.search(line)]
+
+    assert lines in ([], ["docs/architecture.md"])
