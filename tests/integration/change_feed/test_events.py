@@ -67,7 +67,8 @@ async def test_every_entry_has_its_event_though_workers_die_and_the_webhook_refu
 
         assert len(entries) > 10
         ids = {(event["data"]["sequenceNumber"], event["id"]) for event in hook.events}
-        assert len(ids) == len(entries)
+        # one event each, also of what was committed but not acknowledged and so may follow the reading
+        assert len(ids) == len({sequence for sequence, _ in ids}) >= len(entries)
         assert len(hook.events) > len(ids)  # what was refused came again
 
 
