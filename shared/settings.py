@@ -9,7 +9,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from shared.errors import Misconfigured
 
-_LOCAL = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:|$)")
+_LOCAL = re.compile(r".*:[0-9]*|localhost|[0-9.]+|\[.*\]")
+"""A name with a port, or an address: Azure's is a name alone."""
 
 
 def _split(value: object) -> object:
@@ -161,8 +162,8 @@ class Settings(BaseModel):
 
     @property
     def on_platform(self) -> bool:
-        """Whether the app runs on Azure: the hosts on a developer's machine name that machine."""
-        return bool(self.website_hostname) and not _LOCAL.match(self.website_hostname)
+        """Whether the app runs on Azure: the hosts of a developer's machine name the port that they listen on."""
+        return bool(self.website_hostname) and not _LOCAL.fullmatch(self.website_hostname)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:

@@ -14,7 +14,9 @@ def origin(*headers: tuple[str, str], **fields: object) -> Origin:
     return OriginRule.of(settings(**fields)).origin("127.0.0.1", Headers(headers))
 
 
-@pytest.mark.parametrize("hostname", ["", "localhost:7071", "127.0.0.1:7071", "[::1]:7071"])
+@pytest.mark.parametrize(
+    "hostname", ["", "localhost:7071", "127.0.0.1:7071", "[::1]:7071", "0.0.0.0:7071", "pacs.local:7071", "localhost"]
+)
 def test_forwarding_headers_change_nothing_where_nobody_known_writes_them(hostname):
     found = origin(*FORGED, website_hostname=hostname)
 
@@ -75,6 +77,7 @@ def test_on_azure_the_scheme_is_https_unless_its_front_end_says_otherwise(header
     [
         ("127.0.0.1:7071", "127.0.0.1", "127.0.0.1:7071"),
         ("127.0.0.1:7071", "[::1]", "[::1]:7071"),
+        ("0.0.0.0:7071", "192.0.2.1", "192.0.2.1:7071"),
         ("127.0.0.1:7071", "dicom.example:8080", "dicom.example:8080"),
         ("127.0.0.1:80", "127.0.0.1", "127.0.0.1"),
         ("127.0.0.1:443", "127.0.0.1", "127.0.0.1"),
