@@ -43,6 +43,8 @@ _VERSIONS = (
     *((("api-deprecated-versions", versions.DEPRECATED),) if versions.DEPRECATED else ()),
 )
 _BODILESS = frozenset({204, 304})
+_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+"""Methods whose requests may have a body: what a request with another one carries is never read."""
 _DEFAULT_PARTITION = Partition(DEFAULT_KEY, DEFAULT_NAME, "0", datetime.min.replace(tzinfo=UTC))
 
 
@@ -119,7 +121,8 @@ class Boundary:
             raise InvalidRequest("The query string included invalid characters.")
         caller = ANONYMOUS if resource.action is None else await self._authenticator.authenticate(request)
         exchange.begin(caller)
-        request = exchange.request = replace(request, route=found.route, body=exchange.metered_body())
+        if request.method in _WITH_BODY or found.route is not request.route:  # a copy of a request costs time
+            request = exchange.request = replace(request, route=found.route, body=exchange.metered_body())
         parsed = transaction.parse(request, version)
         name = self._partition_name(found)
         permitted = resource.action is None or resource.action in caller.actions
