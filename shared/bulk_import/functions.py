@@ -17,17 +17,17 @@ def blueprint(bulk_import: BulkImport, places: ImportPlaces, connection: str) ->
 
     async def import_instance(message: func.QueueMessage) -> None:
         with telemetry.trigger("import_instance"):
-            wanted = read_message(_text(message), places.container)
-            if wanted is None:
+            request = read_message(_text(message), places.container)
+            if request is None:
                 telemetry.event("import-message-not-understood")
             else:
-                await bulk_import.run(wanted)
+                await bulk_import.run(request)
 
     async def import_given_up(message: func.QueueMessage) -> None:
         with telemetry.trigger("import_given_up"):
-            wanted = read_message(_text(message), places.container)
-            if wanted is not None:
-                await bulk_import.give_up(wanted)
+            request = read_message(_text(message), places.container)
+            if request is not None:
+                await bulk_import.give_up(request)
 
     async def sweep_imports(timer: func.TimerRequest) -> None:
         with telemetry.trigger("sweep_imports"):

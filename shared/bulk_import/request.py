@@ -24,7 +24,7 @@ RESULTS_METADATA: Final = "results"
 
 
 @dataclass(frozen=True, slots=True)
-class WantedImport:
+class ImportMessage:
     """What a message asks for."""
 
     names: tuple[str, ...]
@@ -32,7 +32,7 @@ class WantedImport:
     attempt: int = 1
 
 
-def read_message(text: str, container: str) -> WantedImport | None:
+def read_message(text: str, container: str) -> ImportMessage | None:
     """The file that a message is about; None if it is about none in `container`."""
     try:
         content = orjson.loads(text)
@@ -44,7 +44,7 @@ def read_message(text: str, container: str) -> WantedImport | None:
         return None
     name, attempt = content.get("blobName"), content.get("attempt", 1)
     if isinstance(name, str) and name and isinstance(attempt, int):
-        return WantedImport((name,), attempt)
+        return ImportMessage((name,), attempt)
     return _read_event(content, container)
 
 
@@ -53,7 +53,7 @@ def write_message(name: str, attempt: int) -> str:
     return orjson.dumps({"blobName": name, "attempt": attempt}).decode()
 
 
-def _read_event(event: dict[str, Any], container: str) -> WantedImport | None:
+def _read_event(event: dict[str, Any], container: str) -> ImportMessage | None:
     data = event.get("data")
     if event.get("eventType", event.get("type")) != _BLOB_CREATED or not isinstance(data, dict):
         return None
@@ -66,7 +66,7 @@ def _read_event(event: dict[str, Any], container: str) -> WantedImport | None:
     if found and subject.startswith(prefix):
         names.insert(0, unquote(name))
     names = [name for name in dict.fromkeys(names) if name]
-    return WantedImport(tuple(names)) if names else None
+    return ImportMessage(tuple(names)) if names else None
 
 
 def partition_of(name: str, *, data_partitions: bool) -> str:

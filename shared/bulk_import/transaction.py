@@ -21,7 +21,7 @@ from urllib.parse import quote
 from shared import telemetry
 from shared.bulk_import.comparison import is_same_file
 from shared.bulk_import.completion import CompletedFile
-from shared.bulk_import.request import WantedImport, partition_of, results_queue, write_message
+from shared.bulk_import.request import ImportMessage, partition_of, results_queue, write_message
 from shared.bulk_import.response import ImportOutcome, error_metadata, record
 from shared.dicom.reasons import FailureReason
 from shared.dicomweb.partitions import DEFAULT_NAME, Partition, PartitionDirectory
@@ -121,16 +121,16 @@ class BulkImport:
         self._now = now
         self._large = asyncio.Semaphore(_LARGE_AT_ONCE)
 
-    async def run(self, wanted: WantedImport) -> None:
+    async def run(self, message: ImportMessage) -> None:
         """Import a file, or arrange for the next attempt. A file that is gone has been dealt with.
 
         Raises Unavailable, DependencyRefused and what else keeps the message from being done with.
         """
-        file = await self._find(wanted.names)
+        file = await self._find(message.names)
         if file is None:
             return
         record_of_request = self._audited(file)
-        if wanted.attempt == 1:
+        if message.attempt == 1:
             self._audit.executing(record_of_request)
         try:
             async with self._large if file.length > _LARGE_BYTES else nullcontext():
@@ -138,17 +138,17 @@ class BulkImport:
         except BlobNotFound:
             return  # another message about it was faster
         except _TryAgain as error:
-            if wanted.attempt <= len(self._rules.delays):
-                await self._postpone(file, wanted.attempt)
+            if message.attempt <= len(self._rules.delays):
+                await self._postpone(file, message.attempt)
                 return
             outcome = error.outcome
         await self._finish(file, outcome)
         self._audit.executed(record_of_request, outcome.status)
-        self._report(file, outcome.result, wanted.attempt)
+        self._report(file, outcome.result, message.attempt)
 
-    async def give_up(self, wanted: WantedImport) -> None:
+    async def give_up(self, message: ImportMessage) -> None:
         """The host has given up a message: whatever the file does to those who read it, it is read no more (IMP-10)."""
-        file = await self._find(wanted.names)
+        file = await self._find(message.names)
         if file is None:
             return
         outcome = ImportOutcome.refused(
@@ -156,7 +156,7 @@ class BulkImport:
         )
         await self._finish(file, outcome)
         self._audit.executed(self._audited(file), outcome.status)
-        self._report(file, outcome.result, wanted.attempt)
+        self._report(file, outcome.result, message.attempt)
 
     async def sweep(self) -> int:
         """Announce again the files whose announcement was lost: those that have been there for some time although the

@@ -31,12 +31,12 @@ def blueprint(
 
     async def change_feed(window: SequenceWindow | TimeWindow, _accepted: str, context: Context) -> Response:
         entries = await reader.window(window)
-        batches = reader.shown(entries, context.version, context.urls, metadata=window.metadata)
+        batches = reader.resolved(entries, context.version, context.urls, metadata=window.metadata)
         return await entry_list(batches, whole=len(entries) <= BATCH)
 
     async def change_feed_latest(metadata: bool, _accepted: str, context: Context) -> Response:
         entries = await reader.latest()
-        return await latest_entry(reader.shown(entries, context.version, context.urls, metadata=metadata))
+        return await latest_entry(reader.resolved(entries, context.version, context.urls, metadata=metadata))
 
     async def append_changes(event: func.CloudEvent) -> None:
         # The event is a wake-up: what it names is looked at first, and it may be late, double or wrong.

@@ -16,7 +16,7 @@ _JSON = (("Content-Type", "application/json; charset=utf-8"), ("Cache-Control", 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An entry as it is shown."""
+    """An entry with what is stored of it now."""
 
     entry: FeedEntry
     partition: str
@@ -50,18 +50,18 @@ async def _array(batches: AsyncGenerator[Sequence[Entry]]) -> AsyncGenerator[byt
     yield b"]" if separator == b"," else b"[]"
 
 
-def _document(shown: Entry) -> bytes:
-    entry, identifier = shown.entry, shown.entry.identifier
+def _document(resolved: Entry) -> bytes:
+    entry, identifier = resolved.entry, resolved.entry.identifier
     fields = {
         "sequence": entry.sequence,
-        "partitionName": shown.partition,
+        "partitionName": resolved.partition,
         "studyInstanceUid": identifier.study_instance_uid,
         "seriesInstanceUid": identifier.series_instance_uid,
         "sopInstanceUid": identifier.sop_instance_uid,
         "action": _ACTIONS[entry.operation],
         "timestamp": entry.timestamp.isoformat(timespec="microseconds"),
-        "state": _STATES[shown.state],
+        "state": _STATES[resolved.state],
     }
-    if shown.metadata is not None:
-        fields["metadata"] = orjson.Fragment(shown.metadata)
+    if resolved.metadata is not None:
+        fields["metadata"] = orjson.Fragment(resolved.metadata)
     return orjson.dumps(fields)

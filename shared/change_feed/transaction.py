@@ -51,7 +51,7 @@ class ChangeFeedReader:
         latest = await self._feed.latest()
         return [] if latest is None else [latest]
 
-    async def shown(
+    async def resolved(
         self, entries: Sequence[FeedEntry], version: ApiVersion, urls: Urls, *, metadata: bool
     ) -> AsyncGenerator[list[Entry]]:
         """The entries with what is stored of them now, in batches.

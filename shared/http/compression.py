@@ -71,9 +71,9 @@ def _with_known_tag(request: Request, answer: Response) -> Response:
     """A 304 that names the representation as the client does: by the weak tag, if it holds a compressed one."""
     if not accepts_gzip(request.headers.all("accept-encoding")):
         return answer
-    held = request.headers.all("if-none-match")
+    client_tags = request.headers.all("if-none-match")
     headers = (
-        (name, _weak(value) if name.lower() == "etag" and any(_weak(value) in each for each in held) else value)
+        (name, _weak(value) if name.lower() == "etag" and any(_weak(value) in each for each in client_tags) else value)
         for name, value in answer.headers
     )
     return replace(answer, headers=tuple(headers))

@@ -41,8 +41,8 @@ class Cors:
 
         It is 204 with the policy if the origin is allowed, and 204 without it otherwise (CORS-3).
         """
-        wanted = request.headers.get("access-control-request-method")
-        if request.method != "OPTIONS" or wanted is None or request.headers.get("origin") is None:
+        method = request.headers.get("access-control-request-method")
+        if request.method != "OPTIONS" or method is None or request.headers.get("origin") is None:
             return None
         shared = self._shared(request)
         if not shared:
@@ -50,7 +50,7 @@ class Cors:
         asked = request.headers.get("access-control-request-headers") or ""
         headers = [
             *shared,
-            ("Access-Control-Allow-Methods", wanted if "*" in self._methods else ", ".join(self._methods)),
+            ("Access-Control-Allow-Methods", method if "*" in self._methods else ", ".join(self._methods)),
             ("Access-Control-Max-Age", str(self._max_age)),
         ]
         if allowed := asked if "*" in self._headers else ", ".join(self._headers):

@@ -98,10 +98,10 @@ class Exchange:
             raise InvalidRequest(f"The request has more than {_MAX_AUDIT_HEADERS} custom audit headers.")
         if any(len(value) > _MAX_AUDIT_VALUE for _, value in found):
             raise InvalidRequest(f"A custom audit header is longer than {_MAX_AUDIT_VALUE} characters.")
-        joined: dict[str, str] = {}
+        values: dict[str, str] = {}
         for name, value in found:
-            joined[name] = f"{joined[name]},{value}" if name in joined else value
-        return joined
+            values[name] = f"{values[name]},{value}" if name in values else value
+        return values
 
     def _record(self, custom_headers: Mapping[str, str]) -> telemetry.AuditedRequest:
         request = self.request

@@ -18,7 +18,7 @@ AVAILABLE_TRANSFER_SYNTAX_UID = "00083002"
 SERIES_NUMBER = "00200011"
 
 
-RESOURCES: Mapping[str, tuple[Level, ...]] = {
+SEARCH_LEVELS: Mapping[str, tuple[Level, ...]] = {
     "search_studies": ("study",),
     "search_series": ("study", "series"),
     "search_instances": ("study", "series", "instance"),

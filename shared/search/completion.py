@@ -29,15 +29,15 @@ class Completion:
         return [result for result in completed if result]
 
     async def _instances_in_bulk(self, results: Sequence[SearchResult]) -> dict[InstanceIdentifier, StoredInstance]:
-        """Rows with metadata, of the series of which most instances are wanted."""
-        wanted: dict[tuple[str, str], int] = {}
+        """Rows with metadata, of the series of which most instances are asked for."""
+        asked: dict[tuple[str, str], int] = {}
         present: dict[tuple[str, str], int] = {}
         for result in results:
             if result.series and result.instance and self._needs_metadata(result):
                 series = (result.study.study_instance_uid, result.series.series_instance_uid)
-                wanted[series] = wanted.get(series, 0) + 1
+                asked[series] = asked.get(series, 0) + 1
                 present[series] = result.series.instances
-        scopes = [ResourceIdentifier(*series) for series, count in wanted.items() if 1 < count >= present[series] / 2]
+        scopes = [ResourceIdentifier(*series) for series, count in asked.items() if 1 < count >= present[series] / 2]
         found = await asyncio.gather(*(self._reads.instances(scope, metadata=True) for scope in scopes))
         return {instance.identifier: instance for instances in found for instance in instances}
 

@@ -13,7 +13,7 @@ from shared.http.messages import Request, Response
 from shared.http.transaction import Context, Transaction, accepted_data_sets
 from shared.index.lookup import InstanceLookup
 from shared.index.schema import Schemas
-from shared.search.attributes import RESOURCES
+from shared.search.attributes import SEARCH_LEVELS
 from shared.search.request import parse_search
 from shared.search.response import render
 from shared.search.transaction import SearchPorts, search
@@ -33,7 +33,7 @@ def blueprint(
     """The search functions. `shards` is the number of shards of the index; the setting is that of D-7."""
     functions = func.Blueprint()
     ports = SearchPorts(tables, lookup, blobs, shards, time.monotonic)
-    for resource in RESOURCES:
+    for resource in SEARCH_LEVELS:
         mount(functions, boundary, resource, _transaction(resource, ports, schemas, character_set_as_stored))
     return functions
 

@@ -22,7 +22,7 @@ from shared.search.attributes import (
     COMPUTED,
     LIST_SEPARATORS,
     NUMBER_OF_SERIES_RELATED_INSTANCES,
-    RESOURCES,
+    SEARCH_LEVELS,
     SERIES_NUMBER,
     STUDY_SUMMARY,
     all_attributes,
@@ -81,13 +81,13 @@ def parse_search(
     version: ApiVersion,
     schema: IndexSchema,
 ) -> SearchQuery:
-    """Read a search of `resource` (a key of RESOURCES).
+    """Read a search of `resource` (a key of SEARCH_LEVELS).
 
     `uids` holds `study` and `series` of the path. `schema`: that of the index.
     Raises InvalidRequest for matching keys and attributes to return (dicomweb §8.1, §8.2).
     """
     study, series = uids.get("study"), uids.get("series")
-    levels = RESOURCES[resource]
+    levels = SEARCH_LEVELS[resource]
     filters: dict[str, Filter] = {}
     for name, value in parameters.keys:
         attribute = _searchable(name, levels, schema)
@@ -110,14 +110,14 @@ def parse_search(
 
 
 def _searchable(name: str, levels: tuple[Level, ...], schema: IndexSchema) -> IndexedAttribute:
-    shown = escape(name[:100])
+    quoted = escape(name[:100])
     try:
         key = parse_attribute_id(name).key
     except InvalidRequest as error:
-        raise invalid_parameter(shown, "It names no attribute: use a keyword or 8 hexadecimal digits.") from error
+        raise invalid_parameter(quoted, "It names no attribute: use a keyword or 8 hexadecimal digits.") from error
     attribute = schema.searchable.get(key)
     if attribute is None or attribute.level not in levels:
-        raise invalid_parameter(shown, "The attribute is not queryable at this resource.")
+        raise invalid_parameter(quoted, "The attribute is not queryable at this resource.")
     return attribute
 
 

@@ -8,7 +8,7 @@ from shared.dicom.identifiers import ResourceIdentifier
 from shared.dicomweb.query_parameters import parse_query
 from shared.dicomweb.versions import ApiVersion
 from shared.index.schema import BUILT_IN
-from shared.search.attributes import RESOURCES
+from shared.search.attributes import SEARCH_LEVELS
 from shared.search.limits import DEFAULT_LIMITS
 from shared.search.request import SearchQuery, parse_search
 from shared.search.response import SearchResult
@@ -70,9 +70,9 @@ instances = st.fixed_dictionaries(
 
 @st.composite
 def searches(draw) -> tuple[str, str, dict[str, str]]:
-    resource = draw(st.sampled_from(sorted(RESOURCES)))
+    resource = draw(st.sampled_from(sorted(SEARCH_LEVELS)))
     chosen: dict[str, str] = {}
-    for level in RESOURCES[resource]:
+    for level in SEARCH_LEVELS[resource]:
         for key in draw(st.lists(st.sampled_from(KEYS[level]), max_size=2)):
             chosen.setdefault(key.partition("=")[0], key)
     names = [name for key in chosen.values() for name in re.findall(r"(\w+)=", key)]

@@ -2,7 +2,7 @@ import orjson
 import pytest
 
 from shared.dicomweb.partitions import DEFAULT_NAME
-from shared.search.attributes import RESOURCES
+from shared.search.attributes import SEARCH_LEVELS
 from shared.search.functions import blueprint
 from tests.builders.archive import Archive
 from tests.builders.functions import Function, handler_of
@@ -51,7 +51,7 @@ async def test_each_search_resource_has_its_function(name, path):
 def test_the_functions_are_those_of_the_resource_table():
     from shared.dicomweb.resources import RESOURCES as TABLE
 
-    assert set(RESOURCES) == {name for name in TABLE if name.startswith("search_")}
+    assert set(SEARCH_LEVELS) == {name for name in TABLE if name.startswith("search_")}
 
 
 @pytest.mark.spec("ACC-2", "ACC-4", "ACC-5")

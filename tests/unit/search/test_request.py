@@ -7,7 +7,7 @@ from shared.dicomweb.versions import ApiVersion
 from shared.errors import InvalidRequest
 from shared.index.indexed_attributes import IndexedAttribute
 from shared.index.schema import BUILT_IN, IndexSchema
-from shared.search.attributes import RESOURCES
+from shared.search.attributes import SEARCH_LEVELS
 from shared.search.request import SearchQuery, parse_search
 
 V1, V2 = ApiVersion.V1, ApiVersion.V2
@@ -71,12 +71,12 @@ def test_what_cannot_be_searched_at_a_resource_is_refused(query, resource):
 
 
 @pytest.mark.spec("QIDO-12")
-@pytest.mark.parametrize("resource", RESOURCES)
+@pytest.mark.parametrize("resource", SEARCH_LEVELS)
 def test_every_level_of_a_resource_can_be_searched(resource):
     values = {"DA": "20200101", "TM": "10", "IS": "1"}
     for attribute in BUILT_IN.searchable.values():
         query = f"{attribute.key}={values.get(attribute.vr, 'x')}"
-        if attribute.level in RESOURCES[resource]:
+        if attribute.level in SEARCH_LEVELS[resource]:
             assert read(query, resource).filters[0].key == attribute.key
         else:
             refusal(query, resource)
@@ -235,7 +235,7 @@ def test_what_the_schema_of_the_store_has_beside_its_first_attributes_can_be_sea
     assert "not queryable" in refusal("PatientAge=010Y")
 
 
-@given(st.text(max_size=40), st.sampled_from(sorted(RESOURCES)))
+@given(st.text(max_size=40), st.sampled_from(sorted(SEARCH_LEVELS)))
 @settings(max_examples=150)
 def test_any_query_string_is_read_or_refused_as_invalid(query, resource):
     try:
