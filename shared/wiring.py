@@ -50,7 +50,8 @@ from shared.operations.store import Operations
 from shared.operations.values import OperationType
 from shared.partitions import functions as partitions
 from shared.retrieve import functions as retrieve
-from shared.retrieve.workshop import Workshop
+from shared.retrieve.pixel_pool import PixelPool
+from shared.retrieve.snapshot import Sources
 from shared.search import functions as search
 from shared.settings import Settings
 from shared.storage.azure_blobs import AzureBlobStore
@@ -274,9 +275,7 @@ def blueprints(settings: Settings) -> list[func.Blueprint]:
         store.blueprint(boundary, ingest),
         retrieve.blueprint(
             boundary,
-            lookup,
-            blobs,
-            Workshop(settings.transcode_memory_bytes, settings.max_transcode_bytes),
+            Sources(lookup, blobs, PixelPool(settings.transcode_memory_bytes, settings.max_transcode_bytes)),
             bulk_data_uris=documents.bulk_data_uris,
             character_set_as_stored=documents.character_set_as_stored,
         ),

@@ -7,3 +7,10 @@ class Unconvertible(NotAcceptable):
     """The pixels cannot be converted as asked: damaged, contradictory, or in a form that the target has no place for
     (WADO-13, REND-6).
     """
+
+
+class DamagedPixelData(Unconvertible):
+    """A file does not hold the frames that its tables promise."""
+
+    def __init__(self) -> None:
+        super().__init__("The pixel data of the instance are damaged; transfer-syntax=* retrieves the file as stored.")

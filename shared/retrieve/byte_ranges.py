@@ -1,34 +1,65 @@
-"""Range requests (RFC 9110 §14) for bulk values. One range of bytes; whatever else a client asks for is the whole."""
+"""Range requests (RFC 9110 §14; HTTP-1, HTTP-2). One range of bytes; whatever else a client asks for is the whole."""
 
 import re
-from typing import Final
+from dataclasses import dataclass
 
-from shared.http.messages import Headers
+from shared.dicomweb.versions import ApiVersion
+from shared.errors import DicomServiceError
+from shared.http.messages import Request
 
 _RANGE = re.compile(r"\s*bytes\s*=\s*([0-9]{0,18})\s*-\s*([0-9]{0,18})\s*", re.IGNORECASE)
 
-UNSATISFIABLE: Final = (-1, -1)
-"""The range begins behind the end of the value: 416."""
+
+class RangeUnsatisfiable(DicomServiceError):
+    """The range begins behind the end of what it is of (416; RFC 9110 §15.5.17)."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__("The requested range begins behind the end.")
+        self.size = size
+        """Bytes that there are."""
 
 
-def requested_range(headers: Headers, size: int, tag: str) -> tuple[int, int] | None:
-    """The bytes [start, end) of a representation of `size` bytes, named `tag`, that the client asks for.
+@dataclass(frozen=True, slots=True)
+class RangeRequest:
+    """The range that a request asks for, before it is known of what."""
 
-    None if it does not, if it asks in a way that is not supported, and if what it holds the rest of is another
-    representation (If-Range); UNSATISFIABLE if there are no such bytes.
-    """
-    values = headers.all("range")
+    first: str = ""
+    last: str = ""
+    """As in `first-last`; both empty: the whole."""
+    held: str | None = None
+    """If-Range: the range is of that representation only."""
+
+    @property
+    def given(self) -> bool:
+        """Whether a part is asked for, not the whole."""
+        return bool(self.first or self.last)
+
+    def of(self, size: int, tag: str) -> tuple[int, int] | None:
+        """The bytes [start, end) of a representation of `size` bytes, named `tag`.
+
+        None: the whole, also when If-Range names another representation, or `tag` is weak (RFC 9110 §13.1.5).
+        Raises RangeUnsatisfiable when there are no such bytes.
+        """
+        if not self.given or (self.held is not None and (self.held != tag or tag.startswith("W/"))):
+            return None
+        if not self.first:
+            length = min(int(self.last), size)
+            if not length:
+                raise RangeUnsatisfiable(size)
+            return size - length, size
+        start = int(self.first)
+        if self.last and int(self.last) < start:
+            return None
+        if start >= size:
+            raise RangeUnsatisfiable(size)
+        return start, min(int(self.last) + 1, size) if self.last else size
+
+
+def parse_range(request: Request, _version: ApiVersion) -> RangeRequest:
+    """The range that `request` asks for. One that is malformed, or one of several, is no range."""
+    values = request.headers.all("range") if request.method == "GET" else []
     found = _RANGE.fullmatch(values[0]) if len(values) == 1 else None
-    held = headers.get("if-range")
-    if found is None or found.groups() == ("", "") or (held is not None and held.strip() != tag):
-        return None
-    first, last = found.groups()
-    if not first:
-        length = min(int(last), size)
-        return (size - length, size) if length else UNSATISFIABLE
-    start = int(first)
-    if last and int(last) < start:
-        return None
-    if start >= size:
-        return UNSATISFIABLE
-    return start, min(int(last) + 1, size) if last else size
+    if found is None:
+        return RangeRequest()
+    held = request.headers.get("if-range")
+    return RangeRequest(found[1], found[2], None if held is None else held.strip())

@@ -3,11 +3,9 @@
 import zlib
 from typing import Final
 
+from shared.dicom.errors import DamagedPixelData
 from shared.errors import NotAcceptable
-from shared.retrieve.frame_bytes import DamagedPixelData
-
-WHOLE: Final = 104_857_600
-"""Largest file that is read whole, and largest data set that is inflated (WADO-12)."""
+from shared.retrieve.snapshot import WHOLE
 
 _GROUP_LENGTH: Final = b"\x02\x00\x00\x00UL\x04\x00"
 _FILE_META: Final = 132

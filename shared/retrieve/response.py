@@ -7,11 +7,11 @@ from typing import Final
 
 from shared.dicom.identifiers import ResourceIdentifier
 from shared.dicomweb import multipart
-from shared.dicomweb.media_types import DICOM_JSON
-from shared.http.entity_tags import EntityTags
+from shared.dicomweb.media_types import DICOM_JSON, TEXT
 from shared.http.messages import Response
-from shared.index.values import StoredInstance
-from shared.retrieve.request import Encoding, TransferSyntaxChoice
+from shared.retrieve.byte_ranges import RangeUnsatisfiable
+from shared.retrieve.negotiation import Encoding, TransferSyntaxChoice
+from shared.retrieve.snapshot import Snapshot
 
 _JOINED_WITH_HEAD: Final = 64 * 1024
 """Parts up to this many bytes go out together with their head: one write instead of two."""
@@ -49,19 +49,17 @@ def resource_tag(scope: ResourceIdentifier, versions: Collection[int], *, origin
     return f'W/"{tag}-xml"' if xml else f'"{tag}"'
 
 
-def representation_tag(instance: StoredInstance, choice: TransferSyntaxChoice, encoding: Encoding) -> str:
+def representation_tag(
+    snapshot: Snapshot, choice: TransferSyntaxChoice, encoding: Encoding, *, changed: bool = False
+) -> str:
     """The ETag of an instance or frame in one representation (META-10).
 
     One URL has several representations, and If-None-Match compares tags weakly, so each has a tag of its own. That of
-    a multipart is weak as well: its boundary changes.
+    a multipart is weak as well: its boundary changes; and that of converted pixels, since codecs change (HTTP-2).
     """
-    form = 'W/"multipart' if choice.multipart else '"single'
-    return f'{form}-{instance.version}-{encoding.media_type}-{encoding.transfer_syntax_uid}"'
-
-
-def is_current(if_none_match: Sequence[str], tag: str) -> bool:
-    """Whether the client holds the representation named `tag`."""
-    return EntityTags.parse(if_none_match).has(tag)
+    weak = "W/" if choice.multipart or changed else ""
+    form = "multipart" if choice.multipart else "single"
+    return f'{weak}"{form}-{snapshot.instance.version}-{encoding.media_type}-{encoding.transfer_syntax_uid}"'
 
 
 # ------------------------------------------------------------------------------------------------------------ bodies
@@ -83,21 +81,26 @@ def single_part(encoding: Encoding, length: int | None, body: bytes | AsyncItera
     return Response(200, (("Content-Type", encoding.content_type), *known, ("ETag", tag), *CACHING), body)
 
 
-def of_value(whole: Response, location: str, span: tuple[int, int] | None, size: int | None) -> Response:
-    """The single part of a bulk value: where it is, that ranges of it can be had if its `size` is known, and which
-    one this is (RFC 9110 §14.4, §15.3.7).
-    """
-    headers = [*whole.headers, ("Content-Location", location)]
-    if size is not None:
-        headers.append(("Accept-Ranges", "bytes"))
+def in_ranges(whole: Response, span: tuple[int, int] | None, size: int | None) -> Response:
+    """An answer of which ranges can be had if its `size` is known (HTTP-1), and which one this is (RFC 9110 §14.4)."""
+    if size is None:
+        return whole
+    headers = (*whole.headers, ("Accept-Ranges", "bytes"))
     if span is None:
-        return Response(200, tuple(headers), whole.body)
+        return Response(whole.status, headers, whole.body)
     return Response(206, (*headers, ("Content-Range", f"bytes {span[0]}-{span[1] - 1}/{size}")), whole.body)
 
 
-def unsatisfiable(size: int) -> Response:
-    """416: the range that is asked for begins behind the end (RFC 9110 §15.5.17)."""
-    return Response(416, (("Content-Range", f"bytes */{size}"), ("Accept-Ranges", "bytes")))
+def with_headers(answer: Response, *fields: tuple[str, str]) -> Response:
+    """The same answer with further header fields."""
+    return Response(answer.status, (*answer.headers, *fields), answer.body)
+
+
+def unsatisfiable(error: RangeUnsatisfiable) -> Response:
+    """416 (RFC 9110 §15.5.17)."""
+    text = ("Content-Type", f"{TEXT}; charset=utf-8")
+    ranges = (("Content-Range", f"bytes */{error.size}"), ("Accept-Ranges", "bytes"))
+    return Response(416, (text, *ranges), str(error).encode())
 
 
 def several_parts(media_type: str, parts: AsyncGenerator[Part], tag: str | None = None) -> Response:
@@ -124,3 +127,17 @@ async def _framed(boundary: str, parts: AsyncGenerator[Part]) -> AsyncGenerator[
                 yield head
                 yield part.body
         yield multipart.closing(boundary)
+
+
+async def these(parts: Sequence[Part]) -> AsyncGenerator[Part]:
+    """Parts that are at hand."""
+    for part in parts:
+        yield part
+
+
+async def resumed(first: Part, rest: AsyncGenerator[Part]) -> AsyncGenerator[Part]:
+    """`first`, which has been taken from `rest`, and what is left of it."""
+    async with aclosing(rest):
+        yield first
+        async for part in rest:
+            yield part

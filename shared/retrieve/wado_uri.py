@@ -1,26 +1,30 @@
 """WADO-URI (PS3.18 §9; URI-1, W-8): an instance, or a picture of it, named by a query.
 
-The query is put into the words of WADO-RS, whose handlers then answer: the file in a transfer syntax, or a rendered
-frame.
+Its values are those of WADO-RS, whose transactions answer: the file in a transfer syntax, or a rendered frame.
 """
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Final
-from urllib.parse import urlencode
+from dataclasses import dataclass, field, replace
+from typing import Final
 
+from shared.dicom.attributes import Attributes
+from shared.dicom.elements import first
 from shared.dicom.identifiers import InstanceIdentifier, is_uid, trim_uid
-from shared.dicomweb.media_types import DICOM, parse_accept
+from shared.dicom.pixels.rendering import Viewport
+from shared.dicomweb.media_types import DICOM, IMAGE_TYPES, MediaType, parse_accept
 from shared.dicomweb.query_parameters import invalid_parameter, pairs
 from shared.dicomweb.versions import ApiVersion
 from shared.errors import InvalidRequest, InvalidUid, NotAcceptable, NotFound
-from shared.http.messages import Headers, Request, Response
-from shared.http.transaction import Checks, Context, Handler
-from shared.retrieve.bulk_data import BulkData
-from shared.retrieve.instances import Sources
-from shared.retrieve.rendered_handlers import RenderedHandlers
-from shared.retrieve.rendered_request import IMAGE_TYPES
+from shared.http.messages import Request, Response
+from shared.http.transaction import Context
+from shared.retrieve.byte_ranges import RangeRequest, parse_range
+from shared.retrieve.frames.request import check_frame_numbers
+from shared.retrieve.instances.functions import InstanceTransactions
+from shared.retrieve.negotiation import Resource, choices
+from shared.retrieve.rendered.request import Appearance, Form, parse_window
+from shared.retrieve.rendered.transaction import PictureOrder, RenderedTransactions, picture_of
+from shared.retrieve.snapshot import NO_INSTANCE, Snapshot, current
 
 _UIDS: Final = ("studyUID", "seriesUID", "objectUID")
 _NAMES: Final = (
@@ -38,6 +42,8 @@ _NAMES: Final = (
 _BY_LOWER: Final = {name.lower(): name for name in _NAMES}
 _UNSUPPORTED: Final = ("presentationUID", "presentationSeriesUID")
 _DEFAULT_TYPE: Final = "image/jpeg"
+_MEDIA_TYPES: Final = ("video/mp4", "video/mpeg", "application/pdf")
+"""What is no picture, and sent as it is stored (REND-10)."""
 
 _WHOLE = re.compile(r"[0-9]{1,9}")
 _FRACTION = re.compile(r"[0-9]{0,3}(?:\.[0-9]{0,15})?")
@@ -52,24 +58,48 @@ class UriRequest:
     """What a query asks for."""
 
     identifier: InstanceIdentifier
-    accept: str
-    """The media type of the answer, as Accept of WADO-RS."""
-    frame: str | None = None
+    accept: tuple[MediaType, ...]
+    """The media types of the answer, best first."""
+    is_file: bool
+    """Whether the instance itself is asked for."""
+    span: RangeRequest = field(default_factory=RangeRequest)
+    frame: int | None = None
     rows: int | None = None
     columns: int | None = None
     region: Region | None = None
     """Left, top, right and bottom edge, as fractions of the image."""
-    rendering: tuple[tuple[str, str], ...] = ()
-    """Further query parameters of WADO-RS."""
-
-    @property
-    def is_file(self) -> bool:
-        """Whether the instance itself is asked for."""
-        return self.accept.startswith(DICOM)
+    look: Appearance = field(default_factory=Appearance)
 
 
-def parse_uri_request(query: str) -> UriRequest:
+def parse_uri_request(request: Request, version: ApiVersion) -> UriRequest:
     """Read a query string. Raises InvalidRequest, InvalidUid, NotAcceptable."""
+    given = _given(request.query)
+    identifier = InstanceIdentifier(*(trim_uid(given[name]) for name in _UIDS))
+    span = parse_range(request, version)
+    accept = _media_types(given.get("contentType"))
+    if accept[0].type == DICOM:
+        if "frameNumber" in given:
+            raise invalid_parameter("frameNumber", "An instance is retrieved whole.")
+        syntax = given.get("transferSyntax")
+        parameters = {"transfer-syntax": _syntax(syntax)} if syntax else {}
+        return UriRequest(identifier, (MediaType(DICOM, parameters),), is_file=True, span=span)
+    if "transferSyntax" in given:
+        raise invalid_parameter("transferSyntax", "It is for application/dicom only.")
+    return UriRequest(
+        identifier,
+        accept,
+        is_file=False,
+        span=span,
+        frame=_frame(given.get("frameNumber")),
+        rows=_side(given, "rows"),
+        columns=_side(given, "columns"),
+        region=_region(given["region"]) if "region" in given else None,
+        look=_look(given),
+    )
+
+
+def _given(query: str) -> dict[str, str]:
+    """The known parameters, those that every request has among them. Raises InvalidRequest, InvalidUid."""
     given: dict[str, str] = {}
     for name, value in pairs(query):
         known = _BY_LOWER.get(name.lower())
@@ -87,33 +117,18 @@ def parse_uri_request(query: str) -> UriRequest:
     for name in _UNSUPPORTED:
         if name in given:
             raise invalid_parameter(name, "Presentation states are not supported.")
-    identifier = InstanceIdentifier(*(trim_uid(given[name]) for name in _UIDS))
-    media_type = _media_type(given.get("contentType", _DEFAULT_TYPE))
-    if media_type == DICOM:
-        if "frameNumber" in given:
-            raise invalid_parameter("frameNumber", "An instance is retrieved whole.")
-        syntax = given.get("transferSyntax")
-        return UriRequest(identifier, f'{DICOM}; transfer-syntax="{_syntax(syntax)}"' if syntax else DICOM)
-    if "transferSyntax" in given:
-        raise invalid_parameter("transferSyntax", "It is for application/dicom only.")
-    return UriRequest(
-        identifier,
-        media_type,
-        given.get("frameNumber"),
-        _side(given, "rows"),
-        _side(given, "columns"),
-        _region(given["region"]) if "region" in given else None,
-        tuple(_rendering(given)),
-    )
+    return given
 
 
-def _media_type(text: str) -> str:
-    """The first of the wanted types that there is."""
-    for value in parse_accept([text]):
-        if value.type in {DICOM, *IMAGE_TYPES}:
-            return value.type
-        if value.type in {"image/*", "*/*"}:
-            return _DEFAULT_TYPE
+def _media_types(text: str | None) -> tuple[MediaType, ...]:
+    """The first of the wanted types that there is; a picture when none is named, or the video or document itself."""
+    for value in parse_accept([text or "*/*"]):
+        if value.type in {DICOM, *IMAGE_TYPES, *_MEDIA_TYPES}:
+            return (MediaType(value.type),)
+        if value.type == "image/*":
+            return (MediaType(_DEFAULT_TYPE),)
+        if value.type == "*/*":
+            return (MediaType(_DEFAULT_TYPE), *(MediaType(name, quality=0.5) for name in _MEDIA_TYPES))
     raise NotAcceptable("The contentType is none of application/dicom, image/jpeg, image/png and image/gif.")
 
 
@@ -141,87 +156,81 @@ def _region(text: str) -> Region:
     raise invalid_parameter("region", "It is left,top,right,bottom as fractions of the image.")
 
 
-def _rendering(given: Mapping[str, str]) -> list[tuple[str, str]]:
-    window = [given.get("windowCenter"), given.get("windowWidth")]
-    if window.count(None) == 1:
+def _frame(text: str | None) -> int | None:
+    if text is None:
+        return None
+    if not _WHOLE.fullmatch(text):
+        raise invalid_parameter("frameNumber", "It is the number of a frame.")
+    return int(text)
+
+
+def _look(given: Mapping[str, str]) -> Appearance:
+    quality = given.get("imageQuality", "100")
+    if not _WHOLE.fullmatch(quality) or not 1 <= int(quality) <= 100:
+        raise invalid_parameter("imageQuality", "It is an integer from 1 to 100.")
+    center, width = given.get("windowCenter"), given.get("windowWidth")
+    if (center is None) != (width is None):
         raise InvalidRequest("The query parameters 'windowCenter' and 'windowWidth' belong together.")
-    found = [("window", f"{window[0]},{window[1]},linear")] if window[0] else []
-    found += [(theirs, given[ours]) for ours, theirs in _RENAMED if ours in given]
-    return found
-
-
-_RENAMED: Final = (("imageQuality", "quality"), ("annotation", "annotation"))
-
-
-def _check(request: Request, _: ApiVersion) -> None:
-    parse_uri_request(request.query)
-
-
-CHECK_URI: Final = Checks(early=_check)
+    return Appearance(
+        quality=int(quality),
+        window=None if center is None else parse_window(f"{center},{width},linear"),
+        ignored=("annotation",) if "annotation" in given else (),
+    )
 
 
 @dataclass(frozen=True, slots=True)
-class UriHandler:
-    """Answers with the handlers of WADO-RS."""
+class UriTransaction:
+    """WADO-URI: answered by the transactions of instances and of rendered resources."""
 
-    sources: Sources
-    bulk: BulkData
-    instance: Handler
-    rendered: RenderedHandlers
+    instances: InstanceTransactions
+    rendered: RenderedTransactions
 
-    async def answer(self, request: Request, context: Context) -> Response:
+    async def answer(self, request: UriRequest, _accepted: None, context: Context) -> Response:
         """What the query asks for."""
-        wanted = parse_uri_request(request.query)
-        one = wanted.identifier
-        route = {
-            "study": one.study_instance_uid,
-            "series": one.series_instance_uid,
-            "instance": one.sop_instance_uid,
-        }
-        headers = Headers([*(field for field in request.headers if field[0] != "accept"), ("accept", wanted.accept)])
-        if wanted.is_file:
-            return await self.instance(replace(request, route=route, headers=headers, query=""), context)
-        viewport = await self._viewport(wanted, context)
-        query = urlencode([*wanted.rendering, *([("viewport", viewport)] if viewport else [])])
-        if wanted.frame is None:
-            return await self.rendered.instance(replace(request, route=route, headers=headers, query=query), context)
-        route["frames"] = wanted.frame
-        if not _WHOLE.fullmatch(wanted.frame):
-            raise invalid_parameter("frameNumber", "It is the number of a frame.")
-        return await self.rendered.frames(replace(request, route=route, headers=headers, query=query), context)
+        if request.is_file:
+            accepted = choices(Resource.INSTANCE, request.accept)
+            return await self.instances.instance(request.identifier, request.span, accepted, context)
+        numbers = None if request.frame is None else (request.frame,)
+        if numbers is not None:
+            check_frame_numbers(numbers)
+        archive = self.rendered.sources.archive(context.partition)
+        snapshot = await archive.snapshot(request.identifier)
 
-    async def _viewport(self, wanted: UriRequest, context: Context) -> str:
-        """Rows, columns and region as the viewport of WADO-RS; empty where they say nothing."""
-        rows, columns = wanted.rows, wanted.columns
-        if wanted.region is None:
-            if rows is None and columns is None:
-                return ""
-            rows = rows or _room(columns)
-            return f"{columns or _room(rows)},{rows}"
-        height, width = await self._size(wanted, context)
-        left, top, right, bottom = wanted.region
-        x, y, across, down = left * width, top * height, (right - left) * width, (bottom - top) * height
-        columns = columns or (_room(rows) if rows else max(1, round(across)))
-        rows = rows or (_room(columns) if wanted.columns else max(1, round(down)))
-        return ",".join([str(columns), str(rows), *(f"{edge:.6f}" for edge in (x, y, across, down))])
+        async def attempt(version: Snapshot) -> Response:
+            attributes = {} if request.region is None else await version.attributes()
+            look = replace(request.look, viewport=_viewport(request, attributes))
+            wanted = PictureOrder(numbers, look, request.accept, _form(request), request.span, thumbnail=False)
+            return await picture_of(version, wanted, context)
 
-    async def _size(self, wanted: UriRequest, context: Context) -> tuple[int, int]:
-        """Rows and columns of the image. Raises NotFound."""
-        found = await self.sources.lookup.instance(context.partition, wanted.identifier, metadata=True)
-        known = await self.bulk.document(context.partition, found) if found else None
-        if known is None:
-            raise NotFound("The requested instance does not exist.")
-        rows, columns = (_first(known[1], key) for key in ("00280010", "00280011"))
-        if not isinstance(rows, int) or not isinstance(columns, int):
-            raise NotFound("The instance has no pixel data.")
-        return rows, columns
+        answer = await current(snapshot, attempt)
+        if answer is None:
+            raise NotFound(NO_INSTANCE)
+        return answer
+
+
+def _form(request: UriRequest) -> Form | None:
+    media_type = request.accept[0].type
+    return Form(media_type, multipart=False) if media_type in IMAGE_TYPES else None
+
+
+def _viewport(request: UriRequest, attributes: Attributes) -> Viewport | None:
+    """Rows, columns and region as a viewport; None where they say nothing. Raises NotFound."""
+    rows, columns = request.rows, request.columns
+    if request.region is None:
+        if rows is None and columns is None:
+            return None
+        rows = rows or _room(columns)
+        return Viewport(columns or _room(rows), rows)
+    height, width = (first(attributes, key) for key in ("00280010", "00280011"))
+    if not isinstance(height, int) or not isinstance(width, int):
+        raise NotFound("The instance has no pixel data.")
+    left, top, right, bottom = request.region
+    x, y, across, down = left * width, top * height, (right - left) * width, (bottom - top) * height
+    columns = columns or (_room(rows) if rows else max(1, round(across)))
+    rows = rows or (_room(columns) if request.columns else max(1, round(down)))
+    return Viewport(columns, rows, (x, y, across, down))
 
 
 def _room(other: int | None) -> int:
     """The side of a viewport that sets no limit beside the one that does."""
     return min(_LARGEST_SIDE, _LARGEST_AREA // (other or 1))
-
-
-def _first(attributes: Mapping[str, Any], key: str) -> Any:
-    values = attributes.get(key, {}).get("Value")
-    return values[0] if values else None

@@ -17,6 +17,9 @@ _SHARED_GROUPS, _GROUPS = "52009229", "52009230"
 _TRANSFORMATION, _FRAME_VOI = "00289145", "00289132"
 _INTERCEPT, _SLOPE = "00281052", "00281053"
 _CENTER, _WIDTH, _FUNCTION = "00281050", "00281051", "00281056"
+_ASPECT_RATIO, _SPACING, _MEASURES = "00280034", "00280030", "00289110"
+_MOST_SHAPE: Final = 16.0
+"""Pixels that are longer are taken for a mistake: they would make pictures of stripes."""
 _MODALITY_TABLES, _VOI_TABLES = "00283000", "00283010"
 _PALETTE: Final = "00281101"
 _PROFILE: Final = "00282000"
@@ -74,6 +77,20 @@ def presentation(attributes: Attributes, number: int, tables: Tables) -> Present
         window=_window(voi),
         tables=tables,
     )
+
+
+def pixel_shape(attributes: Attributes, number: int) -> float:
+    """The height of a pixel of frame `number` (from 1) divided by its width (REND-11; PS3.3 §C.7.6.3.1.7, §10.7).
+
+    1 for square pixels, and where the attributes say nothing or what no device makes.
+    """
+    measures = next(_groups(attributes, number, _MEASURES), attributes)
+    for group, key in ((attributes, _ASPECT_RATIO), (measures, _SPACING)):
+        values = group.get(key, {}).get("Value") or []
+        if len(values) == 2 and all(isinstance(value, (int, float)) and value > 0 for value in values):
+            shape = values[0] / values[1]
+            return shape if 1 / _MOST_SHAPE <= shape <= _MOST_SHAPE else 1.0
+    return 1.0
 
 
 def tables_of(header: bytes) -> Tables:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL.Image import Image
 
+_LARGEST_SIDE: Final = 16_384
+_LARGEST_AREA: Final = 64 * 1024 * 1024
+"""Pixels of a picture: what a client may ask for as its viewport."""
 _WHITE: Final = 255
 _BAND: Final = 1 << 18
 """Pixels that are converted at a time: what a conversion needs on its way is bounded by them, not by the frame."""
@@ -236,18 +239,26 @@ def _rgb(samples: "NDArray[np.uint8]", *, black: float, scale: tuple[float, floa
 # ----------------------------------------------------------------------------------------------------------- pictures
 
 
-def fitted(shown: "NDArray[np.uint8]", viewport: Viewport | None) -> "Image":
-    """The picture in a viewport: cut, flipped, and scaled down or up to fit, its shape kept (W-16).
+def true_size(width: float, height: float, shape: float) -> tuple[float, float]:
+    """The size of a part of a frame whose pixels are `shape` times as high as wide, the shorter axis scaled up, within
+    the limits of a picture (REND-11).
+    """
+    width, height = (width, height * shape) if shape > 1 else (width / shape, height)
+    scale = min(1.0, _LARGEST_SIDE / width, _LARGEST_SIDE / height, (_LARGEST_AREA / (width * height)) ** 0.5)
+    return (width, height) if shape == 1 else (width * scale, height * scale)
 
-    Raises:
-        Unconvertible: the viewport shows nothing of it.
+
+def fitted(shown: "NDArray[np.uint8]", viewport: Viewport | None, shape: float = 1.0) -> "Image":
+    """The picture in its true shape in a viewport: cut, flipped, and scaled down or up to fit (W-16, REND-11).
+
+    `shape`: the height of a pixel divided by its width. Raises Unconvertible when the viewport shows nothing of it.
     """
     from PIL import Image
 
     image = Image.fromarray(shown)
-    if viewport is None:
+    if viewport is None and shape == 1:
         return image
-    if viewport.region is not None:
+    if viewport is not None and viewport.region is not None:
         left, top, width, height = viewport.region
         box = (
             max(round(left), 0),
@@ -258,13 +269,15 @@ def fitted(shown: "NDArray[np.uint8]", viewport: Viewport | None) -> "Image":
         if box[0] >= box[2] or box[1] >= box[3]:
             raise Unconvertible("The viewport shows no part of the image.")
         image = image.crop(box)
-    scale = min(viewport.width / image.width, viewport.height / image.height)
-    size = max(round(image.width * scale), 1), max(round(image.height * scale), 1)
+    across, down = true_size(image.width, image.height, shape)
+    scale = 1.0 if viewport is None else min(viewport.width / across, viewport.height / down)
+    size = max(round(across * scale), 1), max(round(down * scale), 1)
     if size != image.size:
-        image = image.resize(size, Image.Resampling.BICUBIC if scale > 1 else Image.Resampling.LANCZOS)
-    if viewport.flip_horizontally:
+        larger = size[0] > image.width or size[1] > image.height
+        image = image.resize(size, Image.Resampling.BICUBIC if larger else Image.Resampling.LANCZOS)
+    if viewport is not None and viewport.flip_horizontally:
         image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    if viewport.flip_vertically:
+    if viewport is not None and viewport.flip_vertically:
         image = image.transpose(Image.Transpose.FLIP_TOP_BOTTOM)
     return image
 

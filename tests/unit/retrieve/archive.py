@@ -14,7 +14,7 @@ from shared.index.instances import InstanceIndex
 from shared.index.lookup import InstanceLookup
 from shared.index.schema import BUILT_IN
 from shared.index.values import CommitOutcome, NewInstance
-from shared.retrieve.instances import Sources
+from shared.retrieve.snapshot import Sources
 from tests.builders.images import SECONDARY_CAPTURE, Image
 from tests.fakes.blobs import MemoryBlobStore
 from tests.fakes.schemas import FixedSchemas
@@ -70,6 +70,7 @@ class Archive:
         clock = HybridClock(lambda: next(self._time))
         self.index = InstanceIndex(self.tables, clock, FixedSchemas(), shards=SHARDS)
         self.sources = Sources(InstanceLookup(self.tables, shards=SHARDS), self.blobs)
+        self.view = self.sources.archive(PARTITION)
 
     async def store(self, *images: Image, replace_existing: bool = False, metadata_inline: bool = True) -> None:
         """Store files as the service does, but for the checks."""

@@ -1,8 +1,8 @@
 """The whole room behind a boundary, on an archive in memory."""
 
-from shared.http.transaction import of_handler
-from shared.retrieve.functions import handlers
-from shared.retrieve.workshop import Workshop
+from shared.retrieve.functions import transactions
+from shared.retrieve.pixel_pool import PixelPool
+from shared.retrieve.snapshot import Sources
 from tests.builders.http import ALL, boundary, content, routed
 from tests.unit.retrieve.archive import Archive
 
@@ -15,11 +15,9 @@ class Service:
     def __init__(self, **limits) -> None:
         self.archive = Archive()
         self.boundary = boundary()
-        self.workshop = Workshop(**limits)
-        self.handlers = handlers(
-            self.archive.sources.lookup,
-            self.archive.blobs,
-            self.workshop,
+        self.pool = PixelPool(**limits)
+        self.transactions = transactions(
+            Sources(self.archive.sources.lookup, self.archive.blobs, self.pool),
             bulk_data_uris=True,
             character_set_as_stored=False,
         )
@@ -28,8 +26,7 @@ class Service:
         fields = [*credentials, *(() if accept is None else [("Accept", accept)])]
         fields += [(name.replace("_", "-"), value) for name, value in headers.items()]
         resource, request = routed(method, f"/v2/{path}?{query}" if query else f"/v2/{path}", fields)
-        handler, checks = self.handlers[resource.name]
-        return await self.boundary.run(resource, request, of_handler(handler, checks))
+        return await self.boundary.run(resource, request, self.transactions[resource.name])
 
     async def body(self, path, accept="*/*", query=""):
         response = await self.get(path, accept, query)

@@ -242,8 +242,14 @@ async def test_compressed_pixel_data_are_decoded_for_whoever_wants_plain_octets(
         assert location.endswith(f"{one.path}/bulkdata/7FE00010")
     noise = image(identifier.study_instance_uid, syntax=MPEG2)
     await service.archive.store(noise)
-    for path in (f"studies/{identifier.study_instance_uid}/pixeldata", f"{noise.path}/bulkdata/7FE00010"):
-        assert await service.status(path, MULTIPART) == 406
+    for path, count in (
+        (f"studies/{identifier.study_instance_uid}/pixeldata", 2),
+        (f"{noise.path}/bulkdata/7FE00010", 1),
+    ):
+        response = await service.get(path, MULTIPART)
+        found = parts_of(response, await content(response))
+        assert len(found) == count
+        assert (f"{OCTETS}; transfer-syntax={MPEG2}", noise.frames[0]) in [(each[0], each[2]) for each in found]
 
 
 def unmarked(data):
@@ -336,6 +342,7 @@ async def test_a_deflated_file_is_not_inflated_without_limit(service, monkeypatc
 async def test_a_video_is_one_part(service):
     one = image(syntax=MPEG2, frames=1, NumberOfFrames=25)
     await service.archive.store(one)
-    response = await service.get(f"{one.path}/bulkdata/7FE00010")
-    [(media_type, _, value)] = parts_of(response, await content(response))
-    assert (media_type, value) == (f"video/mpeg2; transfer-syntax={MPEG2}", one.frames[0])
+    for accept, media_type in (("video/mpeg2", "video/mpeg2"), ("video/*", "video/mpeg")):
+        response = await service.get(f"{one.path}/bulkdata/7FE00010", f'multipart/related; type="{accept}"')
+        [(label, _, value)] = parts_of(response, await content(response))
+        assert (label, value) == (f"{media_type}; transfer-syntax={MPEG2}", one.frames[0])

@@ -9,7 +9,7 @@ import pydicom
 import pytest
 from PIL import Image as Picture
 
-from shared.retrieve import converted
+from shared.retrieve.instances import conversion
 from tests.builders.http import content, field
 from tests.builders.pictures import (
     DEFL,
@@ -53,7 +53,7 @@ async def test_an_instance_is_sent_in_the_syntax_that_is_asked_for(service):
         assert (data == one.data) == (syntax == J2K_LOSSLESS)
 
 
-@pytest.mark.spec("WADO-13", "WADO-14")
+@pytest.mark.spec("WADO-13", "WADO-14", "WADO-34")
 async def test_what_cannot_be_converted_is_not_acceptable(service):
     empty = data_set(ramp())
     del empty.PixelData
@@ -65,15 +65,18 @@ async def test_what_cannot_be_converted_is_not_acceptable(service):
     await service.archive.store(one, video, broken)
     assert await service.status(one.path, f"{DICOM}; transfer-syntax={J2K_LOSSLESS}") == 406
     assert await service.status(one.path, DICOM) == 200
-    assert await service.status(video.path, DICOM) == 406
-    assert await service.status(broken.path, DICOM) == 406
-    assert await service.status(broken.path, several(DICOM)) == 406
+    for each in (video, broken):
+        assert await service.status(each.path, f"{DICOM}; transfer-syntax={ELE}") == 406
+        for accept in (DICOM, several(DICOM)):
+            response = await service.get(each.path, accept)
+            assert each.data in await content(response)
+            assert "1 of 1 instances are sent in their stored transfer syntax." in field(response, "Warning")
     assert await service.status(one.path, f"{DICOM}; transfer-syntax={JPEG}") == 406
     for each in (one, video):
         assert await service.status(each.path, f"{DICOM}, {DICOM}; transfer-syntax=*; q=0.1") == 200
 
 
-@pytest.mark.spec("D-19", "WADO-10", "WADO-28")
+@pytest.mark.spec("D-19", "D-45", "WADO-10", "WADO-28", "WADO-34")
 async def test_a_study_of_several_syntaxes_is_sent_in_one(service):
     images = [file(data_set(ramp() // n, StudyInstanceUID="1.2.3"), syntax)
               for n, syntax in enumerate((ELE, J2K_LOSSLESS, RLE, ILE, EBE, DEFL), 1)]  # fmt: skip  # one list
@@ -88,8 +91,15 @@ async def test_a_study_of_several_syntaxes_is_sent_in_one(service):
     await service.archive.store(
         compressed(data_set(ramp(), StudyInstanceUID="1.2.3"), "1.2.840.10008.1.2.4.100", [b"00"])
     )
-    assert await service.status("studies/1.2.3", several(DICOM)) == 406
-    assert await service.status("studies/1.2.3", f"{several(DICOM)}, {several(DICOM, '*')}; q=0.5") == 200
+    assert await service.status("studies/1.2.3", several(DICOM, ELE)) == 406
+    for accept in (several(DICOM), f"{several(DICOM, ELE)}, {several(DICOM, '*')}; q=0.5"):
+        response = await service.get("studies/1.2.3", accept)
+        body = await content(response)
+        found = [pydicom.dcmread(io.BytesIO(data)) for data in parts(body)]
+        assert sorted(each.file_meta.TransferSyntaxUID for each in found) == [ELE] * 6 + ["1.2.840.10008.1.2.4.100"]
+        assert b"transfer-syntax=1.2.840.10008.1.2.4.100" in body
+        warning = '299 x: "1 of 7 instances are sent in their stored transfer syntax."'
+        assert field(response, "Warning").partition('"')[2] == warning.partition('"')[2]
 
 
 @pytest.mark.spec("WADO-12")
@@ -99,7 +109,8 @@ async def test_large_objects_are_not_converted_and_none_when_memory_is_short():
     for service in (limited, poor):
         await service.archive.store(one)
         for path in (one.path, f"studies/{one.identifier.study_instance_uid}"):
-            assert await service.status(path, several(DICOM)) == 406
+            assert await service.status(path, several(DICOM, ELE)) == 406
+            assert await service.status(path, several(DICOM)) == 200
             assert await service.status(path, several(DICOM, "*")) == 200
         assert await service.status(f"{one.path}/frames/1", several(OCTETS)) == 406
         assert await service.status(f"{one.path}/rendered", "image/png") == 406
@@ -110,19 +121,19 @@ async def test_many_clients_share_one_conversion_and_its_memory_is_given_back(se
     one = file(data_set(ramp()), RLE)
     await service.archive.store(one)
     calls = []
-    original = converted.transcode_file
+    original = conversion.transcode_file
 
     def counted(*arguments, **options):
         calls.append(arguments[3])
         return original(*arguments, **options)
 
-    monkeypatch.setattr(converted, "transcode_file", counted)
+    monkeypatch.setattr(conversion, "transcode_file", counted)
     answers = await asyncio.gather(*(service.get(one.path, DICOM) for _ in range(20)))
     bodies = {await content(answer) for answer in answers}
     del answers
     assert (len(bodies), calls) == (1, [ELE])
     await asyncio.sleep(0)
-    assert service.workshop._free == service.workshop.memory
+    assert service.pool._free == service.pool.memory
 
 
 async def test_a_conversion_follows_an_instance_that_is_replaced(service, monkeypatch):
@@ -240,7 +251,7 @@ async def test_the_first_failing_check_of_a_picture_decides(service):
         assert await service.status(f"{path}/thumbnail") == 404
     assert await service.status(f"{one.path}/frames/2/rendered") == 404
     assert await service.status(f"{bare.path}/rendered") == 404
-    assert await service.status(f"{bare.path}/thumbnail") == 404
+    assert await service.status(f"{bare.path}/thumbnail") == 200
     assert await service.status(f"{broken.path}/rendered") == 406
     assert await service.status(f"{one.path}/frames/1,1/rendered", "image/png") == 400
 
@@ -292,7 +303,8 @@ async def test_a_study_is_shown_by_the_middle_image_of_its_first_series(service)
     assert shown(await service.body("studies/1.2/rendered", "image/png"))[0, 0] == 110
     assert shown(await service.body("studies/1.2/thumbnail", "image/png"))[0, 0] == 110
     assert shown(await service.body("studies/1.2/series/1.2.10/rendered", "image/png"))[0, 0] == 2
-    assert await service.status("studies/1.2/series/1.2.1/thumbnail") == 404
+    assert await service.status("studies/1.2/series/1.2.1/rendered") == 404
+    assert shown(await service.body("studies/1.2/series/1.2.1/thumbnail", "image/png")).shape == (128, 128)
     assert len(parts(await service.body("studies/1.2/rendered", several("image/png")))) == 8
     assert len(parts(await service.body("studies/1.2/thumbnail", several("image/png")))) == 1
 

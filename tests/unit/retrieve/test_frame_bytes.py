@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom.encaps import encapsulate
 
-from shared.retrieve.frame_bytes import DamagedPixelData, FragmentJoiner, group_fragments, shift_bits, swap_words
+from shared.dicom.errors import DamagedPixelData
+from shared.retrieve.frames.frame_bytes import FragmentJoiner, group_fragments, shift_bits, swap_words
 
 
 def item(data):

@@ -4,17 +4,19 @@ import struct
 
 import pytest
 
+from shared.dicom.errors import DamagedPixelData
 from shared.dicom.identifiers import InstanceIdentifier, ResourceIdentifier
 from shared.dicomweb.media_types import parse_accept
 from shared.errors import NotAcceptable, NotFound
 from shared.index import documents
-from shared.retrieve import deflated, unmapped_frames
-from shared.retrieve import frames as frames_module
-from shared.retrieve.frame_bytes import DamagedPixelData
-from shared.retrieve.frames import FrameRequest, retrieve_frames
-from shared.retrieve.instances import LostFile
-from shared.retrieve.request import Resource, choices
-from shared.retrieve.unmapped_frames import UnmappedFrames
+from shared.retrieve import deflated
+from shared.retrieve import snapshot as snapshot_module
+from shared.retrieve.frames import reading as frames_module
+from shared.retrieve.frames.locating import locate
+from shared.retrieve.frames.reading import read_frames
+from shared.retrieve.frames.transaction import find_with_frames
+from shared.retrieve.negotiation import Resource, choices
+from shared.retrieve.snapshot import LostFile, current
 from tests.builders.images import DEFL, EBE, ELE, ILE, J2K_LOSSLESS, JPEG, MPEG2, RLE, Image, image
 from tests.unit.retrieve.archive import PARTITION, Archive, collected
 
@@ -27,11 +29,21 @@ def archive():
     return Archive()
 
 
-async def retrieved(archive, one, *numbers, accept=AS_STORED, held=False):
-    unmapped = UnmappedFrames(archive.blobs)
+async def opened(archive, identifier, numbers, accept=AS_STORED, *, held=False):
     accepted = choices(Resource.FRAMES, parse_accept([accept]))
-    request = FrameRequest(one.identifier, numbers, accepted)
-    located, found = await retrieve_frames(archive.sources, unmapped, PARTITION, request, lambda _: held)
+
+    async def attempt(snapshot):
+        located = await locate(snapshot, numbers, accepted)
+        return located, None if held else await read_frames(located)
+
+    found = await current(await find_with_frames(archive.view, identifier, accepted), attempt)
+    if found is None:
+        raise NotFound
+    return found
+
+
+async def retrieved(archive, one, *numbers, accept=AS_STORED, held=False):
+    located, found = await opened(archive, one.identifier, numbers, accept, held=held)
     if found is None:
         return located, None
     bodies = [await collected(found.first)]
@@ -171,7 +183,7 @@ async def test_a_frame_that_the_client_holds_is_not_read(archive):
     archive.forget()
     located, bodies = await retrieved(archive, one, 1, held=True)
     assert bodies is None
-    assert located.instance.identifier == one.identifier
+    assert located.snapshot.identifier == one.identifier
     assert archive.blobs.calls == []
 
 
@@ -180,11 +192,8 @@ async def test_frames_without_a_table_are_found_once_by_reading_the_file(archive
     one = image(syntax=JPEG, frames=4, fragments=3, offset_table=False)
     await archive.without_table(one)
     archive.forget()
-    unmapped = UnmappedFrames(archive.blobs)
-    accepted = choices(Resource.FRAMES, parse_accept([AS_STORED]))
     for number in (3, 1, 4):
-        request = FrameRequest(one.identifier, (number,), accepted)
-        _, found = await retrieve_frames(archive.sources, unmapped, PARTITION, request, lambda _: False)
+        _, found = await opened(archive, one.identifier, (number,))
         assert found.first == one.frames[number - 1]
     assert [length for _, _, length in archive.blobs.ranges].count(len(one.data)) == 1
 
@@ -224,7 +233,7 @@ async def test_a_video_stream_is_one_frame(archive):
 @pytest.mark.spec("FRM-7")
 @pytest.mark.parametrize("syntax", [DEFL, JPEG])
 async def test_a_file_that_is_too_large_to_be_read_whole_is_refused(archive, monkeypatch, syntax):
-    monkeypatch.setattr(unmapped_frames, "WHOLE", 100)
+    monkeypatch.setattr(snapshot_module, "WHOLE", 100)
     one = image(syntax=syntax, frames=3, fragments=2, offset_table=False)
     await archive.without_table(one)
     archive.forget()
@@ -305,9 +314,7 @@ async def test_closing_early_stops_reading(archive, monkeypatch):
     one = image(frames=30, size=(50, 50))
     await archive.store(one)
     archive.forget()
-    request = FrameRequest(one.identifier, tuple(range(1, 31)), choices(Resource.FRAMES, parse_accept([AS_STORED])))
-    unmapped = UnmappedFrames(archive.blobs)
-    _, found = await retrieve_frames(archive.sources, unmapped, PARTITION, request, lambda _: False)
+    _, found = await opened(archive, one.identifier, tuple(range(1, 31)))
     await anext(found.rest)
     await found.rest.aclose()
     assert len(archive.blobs.calls) <= 4

@@ -14,7 +14,7 @@ AS_STORED = f"{DICOM}; transfer-syntax=*"
 
 def test_every_retrieve_resource_has_a_handler(service):
     rows = {name for name, row in RESOURCES.items() if (row.audit or "").startswith("retrieve")}
-    assert set(service.handlers) == rows
+    assert set(service.transactions) == rows
 
 
 @pytest.mark.spec("FRM-1", "FRM-4", "D-18", "META-2")

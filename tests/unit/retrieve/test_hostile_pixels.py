@@ -9,7 +9,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from shared.retrieve import converted
+from shared.retrieve.instances import conversion
 from tests.builders.codestreams import STREAMS, run_length
 from tests.builders.http import content
 from tests.builders.pictures import (
@@ -147,14 +147,14 @@ async def test_others_are_answered_while_an_object_is_converted(monkeypatch):
     loop = asyncio.get_running_loop()
     one, other = file(data_set(ramp()), RLE), file(data_set(ramp()), RLE)
     await service.archive.store(one, other)
-    convert, waited = converted.transcode_file, []
+    convert, waited = conversion.transcode_file, []
 
     def after_the_other(*arguments, **options):
         loop.call_soon_threadsafe(begun.set)
         waited.append(answered.wait(60))
         return convert(*arguments, **options)
 
-    monkeypatch.setattr(converted, "transcode_file", after_the_other)
+    monkeypatch.setattr(conversion, "transcode_file", after_the_other)
     converting = asyncio.create_task(service.status(one.path, DICOM))
     async with asyncio.timeout(60):
         await begun.wait()

@@ -5,13 +5,17 @@ import pytest
 from shared.dicom.identifiers import ResourceIdentifier
 from shared.dicomweb.media_types import parse_accept
 from shared.errors import NotAcceptable, NotFound
-from shared.retrieve.instances import LostFile, open_file, retrieve_instances
-from shared.retrieve.request import Resource, choices
+from shared.retrieve.instances.transaction import Agreement, agree, open_instance, retrieve_instances
+from shared.retrieve.negotiation import Resource, choices
+from shared.retrieve.snapshot import LostFile, current
 from tests.builders.images import ELE, JPEG, MPEG2, image, new_uid
 from tests.unit.retrieve.archive import PARTITION, Archive, collected
 
 ANY = choices(Resource.INSTANCES, parse_accept(["*/*"]))
-EXPLICIT = choices(Resource.INSTANCES, parse_accept(['multipart/related; type="application/dicom"']))
+DEFAULT = choices(Resource.INSTANCES, parse_accept(['multipart/related; type="application/dicom"']))
+EXPLICIT = choices(
+    Resource.INSTANCES, parse_accept([f'multipart/related; type="application/dicom"; transfer-syntax={ELE}'])
+)
 
 
 @pytest.fixture
@@ -20,7 +24,7 @@ def archive():
 
 
 async def files(found):
-    return [(opened.instance.identifier, await collected(opened.content())) async for opened in found.files]
+    return [(opened.snapshot.identifier, await collected(opened.content())) async for opened in found.files]
 
 
 def scope(one, level="study"):
@@ -33,19 +37,19 @@ async def test_every_file_of_a_study_comes_once_and_unchanged(archive):
     study = new_uid()
     images = [image(study, syntax=JPEG), image(study), image(study, size=(1200, 1200))]
     await archive.store(*images, image())
-    found = await retrieve_instances(archive.sources, PARTITION, scope(images[0]), ANY)
+    found = await retrieve_instances(archive.view, scope(images[0]), ANY)
     assert sorted(await files(found)) == sorted((one.identifier, one.data) for one in images)
-    found = await retrieve_instances(archive.sources, PARTITION, scope(images[2], "series"), ANY)
+    found = await retrieve_instances(archive.view, scope(images[2], "series"), ANY)
     assert await files(found) == [(images[2].identifier, images[2].data)]
 
 
 @pytest.mark.spec("WADO-30", "D-18")
 async def test_nothing_there_is_not_found(archive):
     with pytest.raises(NotFound):
-        await retrieve_instances(archive.sources, PARTITION, ResourceIdentifier("1.2"), ANY)
+        await retrieve_instances(archive.view, ResourceIdentifier("1.2"), ANY)
     unlisted = choices(Resource.INSTANCES, parse_accept([f"multipart/related; type=*/*; transfer-syntax={MPEG2}"]))
     with pytest.raises(NotAcceptable):
-        await retrieve_instances(archive.sources, PARTITION, ResourceIdentifier("1.2"), unlisted)
+        await retrieve_instances(archive.view, ResourceIdentifier("1.2"), unlisted)
 
 
 @pytest.mark.spec("D-19", "WADO-28", "WADO-33")
@@ -55,7 +59,7 @@ async def test_a_study_that_is_not_acceptable_is_refused_before_a_file_is_read(a
     await archive.store(*images)
     archive.forget()
     with pytest.raises(NotAcceptable):
-        await retrieve_instances(archive.sources, PARTITION, ResourceIdentifier(study), EXPLICIT)
+        await retrieve_instances(archive.view, ResourceIdentifier(study), EXPLICIT)
     assert archive.blobs.calls == []
 
 
@@ -65,7 +69,7 @@ async def test_small_files_are_read_ahead_but_only_a_few(archive):
     images = [image(study) for _ in range(12)]
     await archive.store(*images)
     archive.forget()
-    found = await retrieve_instances(archive.sources, PARTITION, ResourceIdentifier(study), ANY)
+    found = await retrieve_instances(archive.view, ResourceIdentifier(study), ANY)
     assert archive.tables.requests == 1
     assert len(archive.blobs.calls) == 1
     await anext(found.files)
@@ -81,7 +85,7 @@ async def test_a_large_file_is_streamed_and_opened_when_its_turn_comes(archive):
     images = [image(study, size=(1100, 1000)), image(study, size=(1100, 1000))]
     await archive.store(*images)
     archive.forget()
-    found = await retrieve_instances(archive.sources, PARTITION, ResourceIdentifier(study), ANY)
+    found = await retrieve_instances(archive.view, ResourceIdentifier(study), ANY)
     first = await anext(found.files)
     assert archive.blobs.calls == ["open"]
     chunks = [chunk async for chunk in first.content()]
@@ -107,7 +111,7 @@ async def test_an_instance_that_is_erased_meanwhile_is_left_out(archive, gone):
             await archive.blobs.delete(lost.blob)
 
     archive.blobs.before = erase
-    found = await retrieve_instances(archive.sources, PARTITION, ResourceIdentifier(study), ANY)
+    found = await retrieve_instances(archive.view, ResourceIdentifier(study), ANY)
     expected = [(one.identifier, one.data) for one in images if one.identifier != lost.identifier]
     assert sorted(await files(found)) == sorted(expected)
 
@@ -131,7 +135,7 @@ async def test_an_instance_that_is_replaced_meanwhile_comes_in_its_new_version(a
         await archive.blobs.delete(old)
 
     archive.blobs.before = replace_it
-    found = await retrieve_instances(archive.sources, PARTITION, ResourceIdentifier(study), ANY)
+    found = await retrieve_instances(archive.view, ResourceIdentifier(study), ANY)
     assert await files(found) == [(first.identifier, newer.data)]
 
 
@@ -141,7 +145,7 @@ async def test_a_file_that_is_lost_is_a_fault_found_before_the_first_byte(archiv
     await archive.store(one)
     await archive.blobs.delete(await archive.blob_of(one))
     with pytest.raises(LostFile):
-        await retrieve_instances(archive.sources, PARTITION, scope(one), ANY)
+        await retrieve_instances(archive.view, scope(one), ANY)
 
 
 @pytest.mark.spec("D-41", "WADO-28")
@@ -151,7 +155,7 @@ async def test_a_file_that_is_lost_later_ends_the_answer_with_an_error(archive):
     await archive.store(*images)
     listed = await archive.sources.lookup.instances(PARTITION, ResourceIdentifier(study), metadata=False)
     await archive.blobs.delete(listed[2].blob)
-    found = await retrieve_instances(archive.sources, PARTITION, ResourceIdentifier(study), ANY)
+    found = await retrieve_instances(archive.view, ResourceIdentifier(study), ANY)
     with pytest.raises(LostFile):
         await files(found)
 
@@ -160,22 +164,23 @@ async def test_a_file_that_is_lost_later_ends_the_answer_with_an_error(archive):
 async def test_one_instance_that_is_deleted_while_it_is_opened_is_gone(archive):
     one = image()
     await archive.store(one)
-    stored = await archive.sources.lookup.instance(PARTITION, one.identifier, metadata=False)
+    stored = await archive.view.snapshot(one.identifier)
     await archive.index.delete(PARTITION, scope(one))
-    await archive.blobs.delete(stored.blob)
-    assert await open_file(archive.sources, PARTITION, stored, ANY[0]) is None
+    await archive.blobs.delete(stored.location)
+    agreement = Agreement(ANY[0], stored_will_do=False)
+    assert await current(stored, lambda version: open_instance(version, agreement)) is None
 
 
 @pytest.mark.spec("WADO-7")
 async def test_a_newer_version_in_a_syntax_that_was_not_accepted_is_not_sent(archive):
     one = image()
     await archive.store(one)
-    stored = await archive.sources.lookup.instance(PARTITION, one.identifier, metadata=False)
+    stored = await archive.view.snapshot(one.identifier)
+    agreement = await agree(stored, EXPLICIT)
     uids = one.identifier
     newer = image(uids.study_instance_uid, uids.series_instance_uid, uids.sop_instance_uid, syntax=JPEG)
     await archive.store(newer, replace_existing=True)
-    await archive.blobs.delete(stored.blob)
-    (choice,) = EXPLICIT
-    assert choice.encoding(ELE) is not None
+    await archive.blobs.delete(stored.location)
+    assert agreement.choice.encoding(ELE) is not None
     with pytest.raises(NotAcceptable):
-        await open_file(archive.sources, PARTITION, stored, choice)
+        await current(stored, lambda version: open_instance(version, agreement))

@@ -8,9 +8,9 @@ from shared.dicom.identifiers import ResourceIdentifier
 from shared.dicomweb.urls import Urls
 from shared.errors import NotFound
 from shared.index import documents, lookup
-from shared.retrieve import metadata as metadata_module
-from shared.retrieve.instances import LostFile
-from shared.retrieve.metadata import MetadataRules, retrieve_metadata
+from shared.retrieve.metadata import transaction as metadata_module
+from shared.retrieve.metadata.transaction import MetadataRules, retrieve_metadata
+from shared.retrieve.snapshot import LostFile
 from tests.builders.images import JPEG, image, new_uid
 from tests.unit.retrieve.archive import PARTITION, Archive, collected
 
@@ -25,7 +25,7 @@ def archive():
 
 
 async def datasets(archive, scope, rules=V2):
-    found = await retrieve_metadata(archive.sources, PARTITION, scope, rules, lambda _: False)
+    found = await retrieve_metadata(archive.view, scope, rules, lambda _: False)
     return json.loads(await collected(found.body))
 
 
@@ -98,7 +98,7 @@ async def test_documents_come_in_pieces_of_bounded_size(archive, monkeypatch):
     study = new_uid()
     images = [image(study, frames=0) for _ in range(40)]
     await archive.store(*images)
-    found = await retrieve_metadata(archive.sources, PARTITION, ResourceIdentifier(study), V2, lambda _: False)
+    found = await retrieve_metadata(archive.view, ResourceIdentifier(study), V2, lambda _: False)
     pieces = [piece async for piece in found.body]
     assert len(pieces) > 5
     assert max(map(len, pieces)) < 10_000
@@ -116,8 +116,7 @@ async def test_what_the_client_holds_is_not_read(archive, level):
     archive.forget()
     seen = []
     found = await retrieve_metadata(
-        archive.sources,
-        PARTITION,
+        archive.view,
         ResourceIdentifier(*parts[:level]),
         V2,
         lambda versions: seen.append(versions) or True,

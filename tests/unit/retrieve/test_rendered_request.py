@@ -6,7 +6,7 @@ from shared.dicom.pixels.presentation import Window
 from shared.dicom.pixels.rendering import Viewport
 from shared.dicomweb.media_types import parse_accept
 from shared.errors import InvalidRequest, NotAcceptable
-from shared.retrieve.rendered_request import Appearance, Form, appearance, check_types, negotiate, thumbnail
+from shared.retrieve.rendered.request import Appearance, Form, appearance, check_types, negotiate, thumbnail
 
 
 @pytest.mark.spec("REND-4")

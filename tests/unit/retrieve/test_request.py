@@ -2,22 +2,13 @@
 
 import pytest
 
-from shared.dicom.identifiers import InstanceIdentifier, ResourceIdentifier
 from shared.dicomweb.media_types import parse_accept
+from shared.dicomweb.versions import ApiVersion
 from shared.errors import InvalidRequest, NotAcceptable, NotFound
-from shared.retrieve.request import (
-    FRAME_MEDIA_TYPES,
-    Resource,
-    allow_frames,
-    check_frame_numbers,
-    choices,
-    choose,
-    frame_numbers,
-    instance_of,
-    nothing_found,
-    resource_of,
-    wants_original,
-)
+from shared.http.messages import Headers, Request
+from shared.retrieve.frames.request import allow_frames, check_frame_numbers, frame_numbers
+from shared.retrieve.metadata.functions import parse_metadata
+from shared.retrieve.negotiation import FRAME_MEDIA_TYPES, Resource, choices, choose, nothing_found
 
 ILE, ELE, DEFL, EBE = (
     "1.2.840.10008.1.2",
@@ -173,7 +164,6 @@ def test_frames_are_sent_under_the_label_that_was_accepted(accept, stored, expec
     ("accept", "stored"),
     [
         (several("image/jp2", "*"), J2KL),
-        ("image/jp2", J2KL),
         (DICOM, ELE),
         (several(DICOM, "*"), ELE),
         ("image/png", ELE),
@@ -296,16 +286,8 @@ def test_several_frames_need_a_multipart_answer():
     assert [choice.multipart for choice in allow_frames(both, 2)] == [True]
 
 
-def test_the_path_names_a_study_a_series_or_an_instance():
-    route = {"study": "1", "series": "2", "instance": "3"}
-    assert resource_of({"study": "1"}) == ResourceIdentifier("1")
-    assert resource_of({"study": "1", "series": "2", "version": "v2"}) == ResourceIdentifier("1", "2")
-    assert resource_of(route) == ResourceIdentifier("1", "2", "3")
-    assert instance_of(route) == InstanceIdentifier("1", "2", "3")
-
-
 @pytest.mark.spec("WADO-32")
-def test_only_true_asks_for_the_original():
-    assert wants_original("True")
-    assert not wants_original("1")
-    assert not wants_original(None)
+@pytest.mark.parametrize(("values", "original"), [(["True"], True), (["1"], False), ([], False)])
+def test_only_true_asks_for_the_original(values, original):
+    headers = Headers([("msdicom-request-original", value) for value in values])
+    assert parse_metadata(Request("GET", "https", "", "/", headers=headers), ApiVersion.V2).original is original

@@ -14,7 +14,7 @@ from shared.dicom.pixels.presentation import Presentation, Tables, Window
 from shared.dicom.pixels.rendering import encoded, fitted, picture, rendering_memory
 from shared.dicom.pixels.transcoding import frame_memory
 from shared.dicom.transfer_syntaxes import EXPLICIT_LITTLE_ENDIAN, FRAME_TARGETS, JPEG_2000_LOSSLESS, JPEG_LOSSY_FAMILY
-from shared.retrieve.workshop import Workshop
+from shared.retrieve.pixel_pool import PixelPool
 
 
 def described(rows, columns, bits=16, samples=1, photometric="MONOCHROME2", *, signed=False, floating=False):
@@ -34,8 +34,8 @@ def noise(shape, kind):
 def test_a_full_field_mammogram_renders_within_the_memory_that_is_reserved_by_default(syntax):
     pixels = described(4096, 3328)
     needed = rendering_memory(pixels, syntax, pixels.frame_bytes, 800 * 800)
-    Workshop().check(needed)
-    Workshop().check(frame_memory(pixels, syntax, pixels.frame_bytes))
+    PixelPool().check(needed)
+    PixelPool().check(frame_memory(pixels, syntax, pixels.frame_bytes))
     frame = noise((4096, 3328), "u2").tobytes()
     tracemalloc.start()
     try:

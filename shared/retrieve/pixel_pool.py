@@ -1,4 +1,4 @@
-"""Where pixels are converted: beside the event loop, each result once for all who wait for it, in bounded memory."""
+"""A bounded executor for pixel work: beside the event loop, in bounded memory, each result once for all who wait."""
 
 import asyncio
 import contextlib
@@ -20,16 +20,16 @@ _LARGEST_FILE: Final = 100 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
-class Made[T]:
-    """A result. Its memory counts as taken for as long as anybody holds it."""
+class Shared[T]:
+    """A result that several requests may hold. Its memory counts as taken for as long as one of them does."""
 
     value: T
 
 
-class Workshop:
-    """Makes things that cost memory and processor time. One per process.
+class PixelPool:
+    """An executor of work that costs memory and processor time, with single flight. One per process.
 
-    `memory` bounds, in bytes, what all that is being made and all results that are still held take together;
+    `memory` bounds, in bytes, what all work under way and all results that are still held take together;
     `largest_file` is the size of the files that are read whole for it (WADO-12, REND-6).
     """
 
@@ -39,46 +39,51 @@ class Workshop:
         self.codecs = CodecProcesses()
         self._free = memory
         self._queue: deque[tuple[int, asyncio.Future[None]]] = deque()
-        self._making: dict[Hashable, asyncio.Task[Made[Any]]] = {}
-        self._held: weakref.WeakValueDictionary[Hashable, Made[Any]] = weakref.WeakValueDictionary()
+        self._making: dict[Hashable, asyncio.Task[Shared[Any]]] = {}
+        self._held: weakref.WeakValueDictionary[Hashable, Shared[Any]] = weakref.WeakValueDictionary()
         self._threads = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="pixels")
 
-    async def make[T](self, key: Hashable, needed: int, work: Callable[[], Awaitable[T]]) -> Made[T]:
-        """What `work` returns; `needed` bytes are reserved for it, its result included.
+    async def make[T](self, key: Hashable, needed: int, work: Callable[[], Awaitable[T]]) -> Shared[T]:
+        """The result of `work`, for which `needed` bytes are reserved, the result included.
 
-        Whoever asks for the same `key` while it is made, or while the result is held by anybody, gets the same.
+        Concurrent calls with one `key` share one result, also while anybody still holds it.
         Raises NotAcceptable when it needs more memory than there is, Unavailable when others hold it for too long, and
         what `work` raises.
         """
         self.check(needed)
         held = self._held.get(key)
         if held is not None:
-            return cast("Made[T]", held)
+            return cast("Shared[T]", held)
         task = self._making.get(key)
         if task is None:
             task = asyncio.create_task(self._make(key, needed, work))
             self._making[key] = task
             task.add_done_callback(lambda done: self._finished(key, done))
-        return cast("Made[T]", await asyncio.shield(task))
+        return cast("Shared[T]", await asyncio.shield(task))
 
     def check(self, needed: int) -> None:
-        """Raises NotAcceptable for what could never be made (WADO-12)."""
+        """Raises NotAcceptable for work that needs more memory than there is (WADO-12)."""
         if needed > self.memory:
             raise NotAcceptable("The pixel data of the instance are too large to be converted.")
+
+    def check_length(self, length: int) -> None:
+        """Raises NotAcceptable for a file of `length` bytes that is too large to be converted (WADO-12, REND-6)."""
+        if length > self.largest_file:
+            raise NotAcceptable("The instance is too large to be converted; transfer-syntax=* retrieves it as stored.")
 
     async def run[T](self, function: Callable[[], T]) -> T:
         """Run `function` in a thread, as many at a time as there are processors."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, function)
 
-    def _finished(self, key: Hashable, task: asyncio.Task[Made[Any]]) -> None:
+    def _finished(self, key: Hashable, task: asyncio.Task[Shared[Any]]) -> None:
         self._making.pop(key, None)
         if not task.cancelled():
             task.exception()  # those who waited may all have gone
 
-    async def _make[T](self, key: Hashable, needed: int, work: Callable[[], Awaitable[T]]) -> Made[T]:
+    async def _make[T](self, key: Hashable, needed: int, work: Callable[[], Awaitable[T]]) -> Shared[T]:
         await self._reserve(needed)
         try:
-            made = Made(await work())
+            made = Shared(await work())
         except BaseException:
             self._release(needed)
             raise

@@ -8,8 +8,8 @@ import time
 import pytest
 
 from shared.errors import NotAcceptable, Unavailable
-from shared.retrieve import workshop as module
-from shared.retrieve.workshop import Workshop
+from shared.retrieve import pixel_pool as module
+from shared.retrieve.pixel_pool import PixelPool
 
 
 class Bench:
@@ -41,24 +41,24 @@ async def settle():
 
 
 async def test_the_same_thing_is_made_once_for_all_who_wait(bench):
-    workshop, work = Workshop(100), bench.work("a")
-    waiting = [asyncio.create_task(workshop.make("a", 60, work)) for _ in range(20)]
+    pool, work = PixelPool(100), bench.work("a")
+    waiting = [asyncio.create_task(pool.make("a", 60, work)) for _ in range(20)]
     await settle()
     bench.gates["a"].set()
     made = await asyncio.gather(*waiting)
     assert bench.started == ["a"]
     assert all(one is made[0] for one in made)
-    assert await workshop.make("a", 60, work) is made[0]
+    assert await pool.make("a", 60, work) is made[0]
 
 
 async def test_memory_is_taken_for_as_long_as_a_result_is_held(bench):
-    workshop = Workshop(100)
-    first = asyncio.create_task(workshop.make("a", 60, bench.work("a")))
+    pool = PixelPool(100)
+    first = asyncio.create_task(pool.make("a", 60, bench.work("a")))
     await settle()
     bench.gates["a"].set()
     held = await first
     del first
-    second = asyncio.create_task(workshop.make("b", 60, bench.work("b")))
+    second = asyncio.create_task(pool.make("b", 60, bench.work("b")))
     await settle()
     assert bench.started == ["a"]
     assert held.value == ["a"]
@@ -71,10 +71,10 @@ async def test_memory_is_taken_for_as_long_as_a_result_is_held(bench):
 
 
 async def test_large_work_is_not_overtaken_by_small_work(bench):
-    workshop = Workshop(100)
+    pool = PixelPool(100)
     tasks = {}
     for name, needed in (("a", 60), ("large", 80), ("small", 10)):
-        tasks[name] = asyncio.create_task(workshop.make(name, needed, bench.work(name)))
+        tasks[name] = asyncio.create_task(pool.make(name, needed, bench.work(name)))
         await settle()
     assert bench.started == ["a"]
     bench.gates["a"].set()
@@ -89,31 +89,31 @@ async def test_large_work_is_not_overtaken_by_small_work(bench):
 
 async def test_what_could_never_fit_is_refused_at_once(bench):
     with pytest.raises(NotAcceptable):
-        await Workshop(100).make("a", 101, bench.work("a"))
+        await PixelPool(100).make("a", 101, bench.work("a"))
     assert bench.started == []
 
 
 async def test_failed_work_gives_its_memory_back_and_may_be_tried_again(bench):
-    workshop = Workshop(100)
+    pool = PixelPool(100)
 
     async def fail():
         raise ValueError
 
     for _ in range(3):
         with pytest.raises(ValueError):
-            await workshop.make("a", 90, fail)
+            await pool.make("a", 90, fail)
     work = bench.work("a")
     bench.gates["a"].set()
-    assert (await workshop.make("a", 90, work)).value == ["a"]
+    assert (await pool.make("a", 90, work)).value == ["a"]
 
 
 async def test_who_waits_too_long_is_told_to_come_back(bench, monkeypatch):
     monkeypatch.setattr(module, "_PATIENCE_SECONDS", 0.01)
-    workshop = Workshop(100)
-    first = asyncio.create_task(workshop.make("a", 60, bench.work("a")))
+    pool = PixelPool(100)
+    first = asyncio.create_task(pool.make("a", 60, bench.work("a")))
     await settle()
     with pytest.raises(Unavailable):
-        await workshop.make("b", 60, bench.work("b"))
+        await pool.make("b", 60, bench.work("b"))
     bench.gates["a"].set()
     await first
     del first
@@ -121,12 +121,12 @@ async def test_who_waits_too_long_is_told_to_come_back(bench, monkeypatch):
     await settle()
     later = bench.work("c")
     bench.gates["c"].set()
-    assert (await workshop.make("c", 100, later)).value == ["c"]
+    assert (await pool.make("c", 100, later)).value == ["c"]
 
 
 async def test_one_who_leaves_does_not_spoil_it_for_the_others(bench):
-    workshop, work = Workshop(100), bench.work("a")
-    leaving, staying = (asyncio.create_task(workshop.make("a", 60, work)) for _ in range(2))
+    pool, work = PixelPool(100), bench.work("a")
+    leaving, staying = (asyncio.create_task(pool.make("a", 60, work)) for _ in range(2))
     await settle()
     leaving.cancel()
     await settle()
@@ -135,14 +135,14 @@ async def test_one_who_leaves_does_not_spoil_it_for_the_others(bench):
 
 
 async def test_threads_do_the_work_while_the_loop_goes_on():
-    workshop = Workshop()
+    pool = PixelPool()
     turns = 0
 
     def busy():
         time.sleep(0.05)
         return threading.current_thread()
 
-    working = asyncio.create_task(workshop.run(busy))
+    working = asyncio.create_task(pool.run(busy))
     while not working.done():
         turns += 1
         await asyncio.sleep(0.001)

@@ -1,29 +1,29 @@
-"""What a retrieve asks for, and in which representation it can be answered (PS3.18 §8.7, §10.4.1).
+"""Negotiation of media types and transfer syntaxes of what is retrieved (PS3.18 §8.7.3, §8.7.8).
 
 `Accept` becomes a list of `TransferSyntaxChoice`, best first (WADO-3); what is stored then picks one of them.
 """
 
-import re
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
-from shared.dicom.identifiers import InstanceIdentifier, ResourceIdentifier
-from shared.dicom.transfer_syntaxes import FRAME_TARGETS, REVERSIBLE_TARGETS
-from shared.dicomweb.media_types import MULTIPART_RELATED, MediaType
-from shared.errors import InvalidRequest, NotAcceptable, NotFound
+from shared.dicom.transfer_syntaxes import (
+    DEFLATED,
+    ENCAPSULATED_UNCOMPRESSED,
+    EXPLICIT_BIG_ENDIAN,
+    EXPLICIT_LITTLE_ENDIAN,
+    FRAME_TARGETS,
+    IMPLICIT_LITTLE_ENDIAN,
+    JPEG_2000_LOSSLESS,
+    REVERSIBLE_TARGETS,
+)
+from shared.dicomweb.media_types import DICOM, MULTIPART_RELATED, OCTET_STREAM, MediaType
+from shared.errors import NotAcceptable, NotFound
 
-IMPLICIT_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2"
-EXPLICIT_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2.1"
-ENCAPSULATED_UNCOMPRESSED: Final = "1.2.840.10008.1.2.1.98"
-DEFLATED: Final = "1.2.840.10008.1.2.1.99"
-EXPLICIT_BIG_ENDIAN: Final = "1.2.840.10008.1.2.2"
-JPEG_2000_LOSSLESS: Final = "1.2.840.10008.1.2.4.90"
-
-APPLICATION_DICOM: Final = "application/dicom"
-OCTET_STREAM: Final = "application/octet-stream"
 ANY: Final = "*/*"
+ANY_IMAGE: Final = "image/*"
+ANY_MULTIPART: Final = "multipart/*"
 AS_STORED: Final = "*"
 
 _SAME_PIXELS: Final = frozenset(
@@ -50,12 +50,26 @@ FRAME_MEDIA_TYPES: Final[dict[str, tuple[str, ...]]] = {
 }
 """FRM-10: the media types of encapsulated frames and the syntaxes that each covers, its default first."""
 
-_ANY_COVERED: Final = frozenset({"image/jpeg", "video/mpeg2", "video/mp4"})
+_ANY_COVERED: Final = frozenset({"image/jpeg", "video/mpeg2", "video/mp4", ANY_IMAGE})
 """Types that, without a syntax, accept whichever stored syntax they cover (W-10): for the other types, the default."""
 
 VIDEO: Final = frozenset(_MPEG2 + _MPEG4)
 
 _FRAME_TYPE_OF: Final = {syntax: name for name, syntaxes in FRAME_MEDIA_TYPES.items() for syntax in syntaxes}
+
+_NAMED_ONLY: Final = "image/jp2"
+"""dicomweb §7.1: its syntax cannot be left open, as with Microsoft's service."""
+
+_IMAGES: Final = (
+    JPEG_2000_LOSSLESS,
+    *(
+        syntax
+        for name, syntaxes in FRAME_MEDIA_TYPES.items()
+        for syntax in syntaxes
+        if name.startswith("image/") and syntax != JPEG_2000_LOSSLESS
+    ),
+)
+"""ACC-7: what `image/*` takes as it is stored, the one that other frames are transcoded to first."""
 
 
 class Resource(Enum):
@@ -95,6 +109,10 @@ class TransferSyntaxChoice:
     quality: float
     listed: bool
     """In the table of dicomweb §7.1; else only good for an object that happens to be stored so (D-18)."""
+    named: bool = False
+    """Whether the client names the syntax: what cannot be given in it is not sent (WADO-34)."""
+    span: bool = False
+    """Whether the client accepts a range of media types, less specific than a type of equal quality (ACC-7)."""
 
     @property
     def as_stored(self) -> bool:
@@ -124,8 +142,12 @@ class TransferSyntaxChoice:
             return Encoding(OCTET_STREAM, EXPLICIT_LITTLE_ENDIAN)
         return None
 
+    def unchanged(self, stored: str) -> Encoding:
+        """How an object in the syntax `stored` is labelled that is sent so although it is not accepted (WADO-34)."""
+        return Encoding(self._label(stored), stored)
+
     def _label(self, stored: str) -> str:
-        if self.media_type != ANY:
+        if self.media_type not in {ANY, ANY_IMAGE}:
             return self.media_type
         return _FRAME_TYPE_OF.get(stored, OCTET_STREAM)
 
@@ -139,44 +161,58 @@ def choices(resource: Resource, accept: Iterable[MediaType]) -> tuple[TransferSy
     found = [choice for value in accept if (choice := _choice(resource, value)) is not None]
     if not found:
         raise NotAcceptable("None of the accepted media types and transfer syntaxes can be produced for this resource.")
-    return tuple(sorted(found, key=lambda choice: (-choice.quality, not choice.as_stored)))
+    return tuple(sorted(found, key=lambda choice: (-choice.quality, not choice.as_stored, choice.span)))
+
+
+def stored_will_do(accepted: Iterable[TransferSyntaxChoice]) -> tuple[TransferSyntaxChoice, ...]:
+    """The choices with which an object may also be sent as it is stored (WADO-34): where the client takes every syntax
+    all of them, else those of which it names none.
+    """
+    accepted = tuple(accepted)
+    if any(choice.as_stored for choice in accepted):
+        return accepted
+    return tuple(choice for choice in accepted if not choice.named)
 
 
 def _choice(resource: Resource, value: MediaType) -> TransferSyntaxChoice | None:
     if value.quality <= 0:
         return None
-    multipart = value.type == "multipart/related"
+    multipart = value.type in {MULTIPART_RELATED, ANY_MULTIPART}
     media_type = value.parameters.get("type", ANY).strip().lower() if multipart else value.type
     syntax = value.parameters.get("transfer-syntax", "").strip() or None
+    named = syntax not in {None, AS_STORED}
+    span = media_type in {ANY, ANY_IMAGE}
     if media_type == ANY:
         multipart = True  # WADO-5, D-17
     if resource is Resource.FRAMES:
-        accepted = _frame_syntaxes(media_type, multipart=multipart, syntax=syntax)
+        accepted = _frame_syntaxes(media_type, syntax)
     else:
         accepted = _instance_syntaxes(media_type, syntax)
         if resource is Resource.INSTANCES and not multipart:
             accepted = None  # WADO-8
-        media_type = APPLICATION_DICOM
+        media_type = DICOM
     if accepted is None:
         return None
     syntaxes, listed = accepted
-    return TransferSyntaxChoice(resource, multipart, media_type, syntaxes, value.quality, listed)
+    return TransferSyntaxChoice(resource, multipart, media_type, syntaxes, value.quality, listed, named, span)
 
 
 def _instance_syntaxes(media_type: str, syntax: str | None) -> tuple[tuple[str, ...], bool] | None:
-    if media_type not in (APPLICATION_DICOM, ANY):
+    if media_type not in (DICOM, ANY):
         return None
     syntax = syntax or (AS_STORED if media_type == ANY else EXPLICIT_LITTLE_ENDIAN)
     return (syntax,), syntax in (AS_STORED, EXPLICIT_LITTLE_ENDIAN, JPEG_2000_LOSSLESS)
 
 
-def _frame_syntaxes(media_type: str, *, multipart: bool, syntax: str | None) -> tuple[tuple[str, ...], bool] | None:
+def _frame_syntaxes(media_type: str, syntax: str | None) -> tuple[tuple[str, ...], bool] | None:
     if media_type in (OCTET_STREAM, ANY):
         syntax = syntax or (AS_STORED if media_type == ANY else EXPLICIT_LITTLE_ENDIAN)
         return (syntax,), syntax in (AS_STORED, EXPLICIT_LITTLE_ENDIAN)
-    covered = FRAME_MEDIA_TYPES.get(media_type)
-    if covered is None or not multipart:
+    covered = _IMAGES if media_type == ANY_IMAGE else FRAME_MEDIA_TYPES.get(media_type)
+    if covered is None:
         return None
+    if syntax == AS_STORED:
+        return None if media_type == _NAMED_ONLY else (covered, True)
     if syntax is None:
         return (covered if media_type in _ANY_COVERED else covered[:1]), True
     return ((syntax,), True) if syntax in covered else None
@@ -276,93 +312,3 @@ def nothing_found(accepted: Sequence[TransferSyntaxChoice], what: str) -> NotFou
     if any(choice.listed for choice in accepted):
         return NotFound(f"The requested {what} does not exist.")
     return NotAcceptable("The accepted transfer syntax is not supported.")
-
-
-# --------------------------------------------------------------------------------------------------------- bulk data
-
-
-def negotiate_value(accept: Iterable[MediaType]) -> bool:
-    """Whether a bulk value that is no pixel data goes out as multipart, not alone (BULK-2).
-
-    It is application/octet-stream in any case; what takes everything gets the bytes alone. Raises NotAcceptable.
-    """
-    for value in sorted(accept, key=lambda each: -each.quality):
-        multipart = value.type == MULTIPART_RELATED
-        media_type = value.parameters.get("type", ANY).strip().lower() if multipart else value.type
-        syntax = value.parameters.get("transfer-syntax", "").strip() or AS_STORED
-        covered = media_type in (OCTET_STREAM, "application/*", ANY) and syntax in (AS_STORED, EXPLICIT_LITTLE_ENDIAN)
-        if value.quality > 0 and covered:
-            return multipart
-    raise NotAcceptable("Bulk data are application/octet-stream.")
-
-
-def set_choices(accept: Iterable[MediaType], *, pixels_only: bool) -> tuple[TransferSyntaxChoice, ...]:
-    """How the pixel data among all bulk values of a resource may be sent: as frames are, in multipart (BULK-3, BULK-4).
-
-    Beside other values only octets can be promised. Raises NotAcceptable.
-    """
-    accepted = tuple(
-        choice
-        for choice in choices(Resource.FRAMES, accept)
-        if choice.multipart and (pixels_only or choice.media_type in (OCTET_STREAM, ANY))
-    )
-    if not accepted:
-        raise NotAcceptable("The bulk data of a resource are multipart/related.")
-    return accepted
-
-
-# ------------------------------------------------------------------------------------------------------------- paths
-
-_FRAME = re.compile(r"\s*[+-]?[0-9]{1,10}\s*")
-_GREATEST_FRAME: Final = 2**31 - 1
-_MOST_FRAMES: Final = 1 << 18
-"""Frames in one answer to a request for all of them: what is kept of each is small, but NumberOfFrames may lie."""
-
-
-def resource_of(route: Mapping[str, str]) -> ResourceIdentifier:
-    """The study, series or instance that the path names; its UIDs are checked and trimmed by the boundary."""
-    return ResourceIdentifier(route["study"], route.get("series"), route.get("instance"))
-
-
-def instance_of(route: Mapping[str, str]) -> InstanceIdentifier:
-    """The instance that the path names."""
-    return InstanceIdentifier(route["study"], route["series"], route["instance"])
-
-
-def frame_numbers(text: str) -> tuple[int, ...]:
-    """The comma-separated integers of a frame list, in order, repeats kept. Raises InvalidRequest (FRM-1, step 4)."""
-    items = text.split(",")
-    if not all(_FRAME.fullmatch(item) for item in items):
-        raise InvalidRequest("A frame list is a list of integers separated by commas.")
-    numbers = tuple(int(item) for item in items)
-    if max(numbers) > _GREATEST_FRAME:
-        raise InvalidRequest("A frame number is too large.")
-    return numbers
-
-
-def check_frame_numbers(numbers: Sequence[int]) -> None:
-    """Frames are counted from 1. Raises InvalidRequest (FRM-1, step 8)."""
-    if min(numbers) < 1:
-        raise InvalidRequest("Frame numbers start at 1.")
-
-
-def all_frames(count: int) -> tuple[int, ...]:
-    """The numbers of all frames of an instance that says it has `count`. Raises NotAcceptable for too many of them."""
-    if count > _MOST_FRAMES:
-        raise NotAcceptable("The instance has too many frames for one answer; they can be retrieved by their numbers.")
-    return tuple(range(1, count + 1))
-
-
-def allow_frames(accepted: Sequence[TransferSyntaxChoice], count: int) -> tuple[TransferSyntaxChoice, ...]:
-    """The choices that can hold `count` frames. Raises InvalidRequest when they are all single-part (FRM-4)."""
-    if count == 1:
-        return tuple(accepted)
-    several = tuple(choice for choice in accepted if choice.multipart)
-    if not several:
-        raise InvalidRequest("Several frames can only be retrieved as multipart/related.")
-    return several
-
-
-def wants_original(header: str | None) -> bool:
-    """Whether msdicom-request-original asks for the version before any bulk update (WADO-32)."""
-    return (header or "").strip().lower() == "true"

@@ -4,7 +4,7 @@ from array import array
 from collections.abc import Iterator
 from typing import Final
 
-from shared.errors import DicomServiceError
+from shared.dicom.errors import DamagedPixelData
 
 _ITEM: Final = b"\xfe\xff\x00\xe0"
 _SEQUENCE_DELIMITER: Final = b"\xfe\xff\xdd\xe0"
@@ -12,13 +12,6 @@ _HEADER: Final = 8
 _END_OF_IMAGE: Final = b"\xff\xd9"
 _TAIL: Final = 10
 """Bytes at the end of a fragment in which the end marker of a frame may stand: padding may follow it."""
-
-
-class DamagedPixelData(DicomServiceError):
-    """The file does not hold what its frame table says: a fault of what is stored, 500."""
-
-    def __init__(self) -> None:
-        super().__init__("The pixel data of the instance are damaged.")
 
 
 class FragmentJoiner:

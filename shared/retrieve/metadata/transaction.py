@@ -15,13 +15,9 @@ from shared.dicom.identifiers import InstanceIdentifier, ResourceIdentifier
 from shared.dicomweb import multipart, xml_model
 from shared.dicomweb.json_model import finished
 from shared.dicomweb.media_types import DICOM_XML
-from shared.dicomweb.partitions import Partition
 from shared.dicomweb.urls import Urls
 from shared.errors import NotFound
-from shared.index.documents import read_metadata
-from shared.index.values import StoredInstance
-from shared.retrieve.instances import Sources, successor
-from shared.storage.ports import BlobNotFound
+from shared.retrieve.snapshot import NO_INSTANCE, Archive, Snapshot, current
 
 _CHUNK: Final = 256 * 1024
 """Documents are sent in pieces of about this many bytes."""
@@ -71,8 +67,7 @@ class RetrievedMetadata:
 
 
 async def retrieve_metadata(
-    sources: Sources,
-    partition: Partition,
+    archive: Archive,
     scope: ResourceIdentifier,
     rules: MetadataRules,
     is_current: Callable[[Collection[int]], bool],
@@ -84,74 +79,57 @@ async def retrieve_metadata(
     """
     if scope.series_instance_uid is not None and scope.sop_instance_uid is not None:
         identifier = InstanceIdentifier(scope.study_instance_uid, scope.series_instance_uid, scope.sop_instance_uid)
-        return await _of_one(sources, partition, identifier, rules, is_current)
-    instances = await sources.lookup.instances(partition, scope, metadata=False)
-    if not instances:
+        return await _of_one(await archive.snapshot(identifier), rules, is_current)
+    snapshots = await archive.snapshots(scope)
+    if not snapshots:
         raise NotFound(f"The requested {'study' if scope.series_instance_uid is None else 'series'} does not exist.")
-    versions = [instance.version for instance in instances]
-    body = None if is_current(versions) else _joined(_documents(sources, partition, scope, rules), rules)
+    versions = [snapshot.instance.version for snapshot in snapshots]
+    body = None if is_current(versions) else _joined(_documents(archive, scope, rules), rules)
     return RetrievedMetadata(versions, body)
 
 
 async def _of_one(
-    sources: Sources,
-    partition: Partition,
-    identifier: InstanceIdentifier,
-    rules: MetadataRules,
-    is_current: Callable[[Collection[int]], bool],
+    snapshot: Snapshot, rules: MetadataRules, is_current: Callable[[Collection[int]], bool]
 ) -> RetrievedMetadata:
-    instance = await sources.lookup.instance(partition, identifier, metadata=True)
-    if instance is None:
-        raise NotFound("The requested instance does not exist.")
-    versions = [instance.version]
+    versions = [snapshot.instance.version]
     if is_current(versions):
         return RetrievedMetadata(versions, None)
-    document = await _document(sources, partition, instance)
+    document = await _document(snapshot)
     if document is None:
-        raise NotFound("The requested instance does not exist.")
+        raise NotFound(NO_INSTANCE)
     before, _, after = rules.framing
-    return RetrievedMetadata(versions, before + rules.finish(document, identifier) + after)
+    return RetrievedMetadata(versions, before + rules.finish(document, snapshot.identifier) + after)
 
 
-async def _documents(
-    sources: Sources, partition: Partition, scope: ResourceIdentifier, rules: MetadataRules
-) -> AsyncGenerator[bytes]:
-    async with aclosing(sources.lookup.stream(partition, scope)) as instances:
-        apart: list[StoredInstance] = []
-        async for instance in instances:
-            if instance.metadata is not None:
-                yield rules.finish(instance.metadata, instance.identifier)
+async def _documents(archive: Archive, scope: ResourceIdentifier, rules: MetadataRules) -> AsyncGenerator[bytes]:
+    async with aclosing(archive.stream(scope)) as snapshots:
+        apart: list[Snapshot] = []
+        async for snapshot in snapshots:
+            if snapshot.instance.metadata is not None:
+                yield rules.finish(snapshot.instance.metadata, snapshot.identifier)
                 continue
-            apart.append(instance)
+            apart.append(snapshot)
             if len(apart) == _PARALLEL:
-                for document in await _read(sources, partition, apart, rules):
+                for document in await _read(apart, rules):
                     yield document
                 apart.clear()
-        for document in await _read(sources, partition, apart, rules):
+        for document in await _read(apart, rules):
             yield document
 
 
-async def _read(
-    sources: Sources, partition: Partition, instances: Sequence[StoredInstance], rules: MetadataRules
-) -> list[bytes]:
+async def _read(snapshots: Sequence[Snapshot], rules: MetadataRules) -> list[bytes]:
     """The documents that are too large for the index, finished."""
-    found = await asyncio.gather(*(_document(sources, partition, instance) for instance in instances))
+    found = await asyncio.gather(*map(_document, snapshots))
     return [
-        rules.finish(document, instance.identifier)
-        for instance, document in zip(instances, found, strict=True)
+        rules.finish(document, snapshot.identifier)
+        for snapshot, document in zip(snapshots, found, strict=True)
         if document is not None
     ]
 
 
-async def _document(sources: Sources, partition: Partition, instance: StoredInstance) -> bytes | None:
+async def _document(snapshot: Snapshot) -> bytes | None:
     """The stored document; None if the instance was deleted meanwhile (WADO-29). Raises LostFile."""
-    found: StoredInstance | None = instance
-    while found is not None:
-        try:
-            return await read_metadata(found, sources.blobs)
-        except BlobNotFound:
-            found = await successor(sources, partition, found, metadata=True)
-    return None
+    return await current(snapshot, Snapshot.document)
 
 
 async def _joined(documents: AsyncGenerator[bytes], rules: MetadataRules) -> AsyncGenerator[bytes]:

@@ -7,12 +7,14 @@ from typing import Final, Literal
 
 from shared.dicom.pixels.presentation import VoiFunction, Window
 from shared.dicom.pixels.rendering import Viewport
-from shared.dicomweb.media_types import MULTIPART_RELATED, MediaType
+from shared.dicomweb.media_types import IMAGE_TYPES, MULTIPART_RELATED, MediaType
 from shared.dicomweb.query_parameters import invalid_parameter, pairs
+from shared.dicomweb.versions import ApiVersion
 from shared.errors import InvalidRequest, NotAcceptable
+from shared.http.messages import Request
+from shared.retrieve.byte_ranges import RangeRequest, parse_range
+from shared.retrieve.frames.request import frame_numbers
 
-IMAGE_TYPES: Final = ("image/jpeg", "image/png", "image/gif")
-"""What can be rendered; of equally wanted ones the first (D-26)."""
 THUMBNAIL: Final = Viewport(128, 128)
 
 _LARGEST_SIDE: Final = 16_384
@@ -48,6 +50,32 @@ class Appearance:
     """Known parameters that have no effect here, for a warning."""
 
 
+@dataclass(frozen=True, slots=True)
+class PictureRequest:
+    """Pictures that are asked for."""
+
+    numbers: tuple[int, ...] | None
+    """The frames that the path lists; None: it lists none."""
+    query: str
+    """What says how they are to look; its values are checked after the Accept header (dicomweb §4.2)."""
+    span: RangeRequest
+    """Bytes of what is sent as stored: a video or a document."""
+
+
+def parse_rendered(request: Request, version: ApiVersion) -> PictureRequest:
+    """Of a rendered image. Raises InvalidRequest."""
+    found = parse_thumbnail(request, version)
+    check_types(request.query)
+    return found
+
+
+def parse_thumbnail(request: Request, version: ApiVersion) -> PictureRequest:
+    """Of a thumbnail. Raises InvalidRequest."""
+    frames = request.route.get("frames")
+    numbers = None if frames is None else frame_numbers(frames)
+    return PictureRequest(numbers, request.query, parse_range(request, version))
+
+
 def check_types(query: str) -> None:
     """Step 4 of dicomweb §4.2: `quality` is an integer. Raises InvalidRequest."""
     for name, value in pairs(query):
@@ -69,7 +97,7 @@ def appearance(query: str) -> Appearance:
     return Appearance(
         quality=quality,
         viewport=_viewport(given["viewport"]) if "viewport" in given else None,
-        window=_window(given["window"]) if "window" in given else None,
+        window=parse_window(given["window"]) if "window" in given else None,
         profile="yes" if profile == "yes" else "srgb" if profile == "srgb" else "no",
         ignored=tuple(ignored),
     )
@@ -115,7 +143,8 @@ def _viewport(text: str) -> Viewport:
     return Viewport(*size, region, flip_horizontally=(across or 0.0) < 0, flip_vertically=(down or 0.0) < 0)
 
 
-def _window(text: str) -> Window:
+def parse_window(text: str) -> Window:
+    """The window `center,width,function`. Raises InvalidRequest."""
     parts = [part.strip() for part in text.split(",")]
     function = _FUNCTIONS.get(parts[2].lower()) if len(parts) == 3 else None
     if function is None:
@@ -127,6 +156,14 @@ def _window(text: str) -> Window:
 
 
 # ------------------------------------------------------------------------------------------------------- negotiation
+
+
+def accepts_media(accept: Sequence[MediaType]) -> bool:
+    """Whether the client takes anything that is no picture: a video or a document, by its type or a range (REND-10)."""
+    return any(value.quality > 0 and value.type in _MEDIA for value in accept)
+
+
+_MEDIA: Final = frozenset({"*/*", "video/*", "video/mp4", "video/mpeg", "application/*", "application/pdf"})
 
 
 def negotiate(accept: Sequence[MediaType], images: int | None) -> Form:
@@ -152,7 +189,7 @@ _ORDER: Final = [(multipart, name) for multipart in (False, True) for name in IM
 def _wanted(accept: Sequence[MediaType], media_type: str, *, multipart: bool) -> float:
     best: tuple[int, float] = (-1, 0.0)
     for value in accept:
-        related = value.type == MULTIPART_RELATED
+        related = value.type in {MULTIPART_RELATED, "multipart/*"}
         covering = value.parameters.get("type", "*/*").strip().lower() if related else value.type
         if related != multipart and covering != "*/*":
             continue

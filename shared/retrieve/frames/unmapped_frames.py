@@ -4,63 +4,43 @@ Such files are deflated as a whole, or nothing in them says which fragments make
 and time, so their size is limited, and few are read at a time.
 """
 
-import asyncio
-from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Final
 
+from shared.dicom.errors import DamagedPixelData
 from shared.dicom.part10.file_reader import InvalidPart10, Part10, read_whole
 from shared.dicom.part10.frames import FrameTable, native_frame
+from shared.dicom.transfer_syntaxes import EXPLICIT_LITTLE_ENDIAN
 from shared.errors import NotAcceptable, NotFound
-from shared.index.values import StoredInstance
-from shared.retrieve.deflated import WHOLE, inflated_data_set
-from shared.retrieve.frame_bytes import DamagedPixelData, group_fragments, shift_bits
-from shared.retrieve.request import EXPLICIT_LITTLE_ENDIAN, VIDEO
-from shared.storage.ports import BlobStore
-
-_AT_A_TIME: Final = 2
-_REMEMBERED: Final = 256
-"""Tables kept in memory: blobs never change, and a viewer asks for one frame after the other."""
+from shared.retrieve.deflated import inflated_data_set
+from shared.retrieve.frames.frame_bytes import group_fragments, shift_bits
+from shared.retrieve.negotiation import VIDEO
+from shared.retrieve.snapshot import Snapshot
 
 _PREAMBLE: Final = bytes(128) + b"DICM"
 
 
-class UnmappedFrames:
-    """Finds such frames. One object per process: it limits how many files are held at the same time."""
+async def unmapped_table(snapshot: Snapshot) -> FrameTable:
+    """The frame table of a file that is not deflated. Of a video stream, which holds all frames together, it has the
+    range of the first frame only.
 
-    def __init__(self, blobs: BlobStore) -> None:
-        self._blobs = blobs
-        self._turns = asyncio.Semaphore(_AT_A_TIME)
-        self._tables: OrderedDict[str, FrameTable] = OrderedDict()
+    Raises NotFound (FRM-3), NotAcceptable, DamagedPixelData, BlobNotFound.
+    """
+    tables = snapshot.archive.sources.frame_tables
+    known = tables.get(snapshot.location)
+    if known is None:
+        known = await snapshot.using_whole(_mapped)
+        tables.put(snapshot.location, known)
+    return known
 
-    async def table(self, instance: StoredInstance) -> FrameTable:
-        """The frame table of a file that is not deflated. Of a video stream, which holds all frames together, it has
-        the range of the first frame only.
 
-        Raises NotFound (FRM-3), NotAcceptable, DamagedPixelData, BlobNotFound.
-        """
-        known = self._tables.get(instance.blob)
-        if known is None:
-            async with self._turns:
-                known = await asyncio.to_thread(_mapped, await self._file(instance))
-            self._tables[instance.blob] = known
-            while len(self._tables) > _REMEMBERED:
-                self._tables.popitem(last=False)
-        return known
+async def inflated_frames(snapshot: Snapshot, numbers: Sequence[int]) -> tuple[bytes, ...]:
+    """The frames `numbers` (from 1, repeats kept) of a file whose data set is deflated.
 
-    async def inflate(self, instance: StoredInstance, numbers: Sequence[int]) -> tuple[bytes, ...]:
-        """The frames `numbers` (from 1, repeats kept) of a file whose data set is deflated.
-
-        Raises as `table`; NotFound also for a frame that does not exist (FRM-2).
-        """
-        async with self._turns:
-            frames = await asyncio.to_thread(_inflated_frames, await self._file(instance), frozenset(numbers))
-        return tuple(frames[number] for number in numbers)
-
-    async def _file(self, instance: StoredInstance) -> bytes:
-        if instance.length > WHOLE:
-            raise NotAcceptable("The instance is too large for its frames to be told apart.")
-        return await self._blobs.read(instance.blob)
+    Raises as `unmapped_table`; NotFound also for a frame that does not exist (FRM-2).
+    """
+    frames = await snapshot.using_whole(lambda data: _inflated_frames(data, frozenset(numbers)))
+    return tuple(frames[number] for number in numbers)
 
 
 def _read(data: bytes) -> Part10:
@@ -85,7 +65,7 @@ def mapped_frames(data: bytes, file: Part10) -> FrameTable:
     one_stream = file.transfer_syntax_uid in VIDEO
     offsets = group_fragments(data, file.pixel_data.offset, 1 if one_stream else count)
     if offsets is None:
-        raise NotAcceptable("The fragments of the instance do not tell its frames apart.")
+        raise NotAcceptable("Frame boundaries cannot be determined from the fragments of the instance.")
     return FrameTable(count=count, offsets=offsets)
 
 

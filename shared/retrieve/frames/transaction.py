@@ -1,0 +1,89 @@
+"""Retrieve Frames: byte ranges of the file, never the whole of it for one frame (PS3.18 §10.4.1.1.6, FRM-7)."""
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from shared.dicom.identifiers import InstanceIdentifier
+from shared.dicomweb.media_types import Accept
+from shared.dicomweb.urls import Urls
+from shared.http.messages import Response
+from shared.http.transaction import Context
+from shared.retrieve import response
+from shared.retrieve.byte_ranges import RangeUnsatisfiable
+from shared.retrieve.frames.locating import LocatedFrames, locate
+from shared.retrieve.frames.reading import FrameBody, RetrievedFrames, read_frames, read_range
+from shared.retrieve.frames.request import FramesRequest, allow_frames, check_frame_numbers
+from shared.retrieve.negotiation import Resource, TransferSyntaxChoice, choices, nothing_found
+from shared.retrieve.response import Part, representation_tag
+from shared.retrieve.snapshot import Archive, Snapshot, Sources, current
+
+
+async def find_with_frames(
+    archive: Archive, identifier: InstanceIdentifier, accepted: Sequence[TransferSyntaxChoice]
+) -> Snapshot:
+    """The instance, with its attributes if its frames may have to be transcoded. Raises NotFound, NotAcceptable."""
+    found = await archive.find(identifier, metadata=not accepted[0].as_stored)
+    if found is None:
+        raise nothing_found(accepted, "instance")
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class FramesTransaction:
+    """Retrieve Frames."""
+
+    sources: Sources
+
+    async def frames(self, request: FramesRequest, accept: Accept, context: Context) -> Response:
+        """The frames of an instance that the path lists."""
+        numbers = request.numbers
+        check_frame_numbers(numbers)
+        accepted = allow_frames(choices(Resource.FRAMES, accept.types()), len(numbers))
+        found = await find_with_frames(self.sources.archive(context.partition), context.instance, accepted)
+
+        async def attempt(snapshot: Snapshot) -> Response:
+            located = await locate(snapshot, numbers, accepted)
+            tag = representation_tag(snapshot, located.choice, located.encoding, changed=located.changed)
+            if context.held.has(tag):
+                return response.not_modified(tag)
+            if not located.choice.multipart:
+                return await _only(located, request, tag)
+            parts = _parts(numbers, located, await read_frames(located), context.urls)
+            return response.several_parts(located.encoding.media_type, parts, tag)
+
+        answer = await current(found, attempt)
+        if answer is None:
+            raise nothing_found(accepted, "instance")
+        return answer
+
+
+async def _only(located: LocatedFrames, request: FramesRequest, tag: str) -> Response:
+    """One frame as the whole body, or a range of it."""
+    if located.changed:  # HTTP-2
+        frames = await read_frames(located)
+        return response.single_part(located.encoding, frames.length, frames.first, tag)
+    try:
+        part = await read_range(located, request.span, tag)
+    except RangeUnsatisfiable as error:
+        return response.unsatisfiable(error)
+    if part is not None:
+        length = part.span[1] - part.span[0]
+        whole = response.single_part(located.encoding, length, part.body, tag)
+        return response.in_ranges(whole, part.span, part.size)
+    frames = await read_frames(located)
+    whole = response.single_part(located.encoding, frames.length, frames.first, tag)
+    return response.with_headers(whole, ("Accept-Ranges", "bytes"))
+
+
+async def _parts(
+    numbers: Sequence[int], located: LocatedFrames, frames: RetrievedFrames, urls: Urls
+) -> AsyncGenerator[Part]:
+    def part(number: int, body: FrameBody) -> Part:
+        return Part(located.encoding, urls.frame(located.snapshot.identifier, number), body)
+
+    numbered = iter(numbers)
+    async with aclosing(frames.rest):
+        yield part(next(numbered), frames.first)
+        async for body in frames.rest:
+            yield part(next(numbered), body)

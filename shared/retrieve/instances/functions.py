@@ -1,0 +1,103 @@
+"""The transactions of studies, series and instances (PS3.18 §10.4.1.1)."""
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from shared.dicom.identifiers import InstanceIdentifier
+from shared.dicomweb.media_types import Accept
+from shared.dicomweb.urls import Urls
+from shared.http.messages import Response
+from shared.http.transaction import Context
+from shared.retrieve import response
+from shared.retrieve.byte_ranges import RangeRequest, RangeUnsatisfiable
+from shared.retrieve.instances.transaction import (
+    Agreement,
+    OpenedFile,
+    agree,
+    find_instance,
+    open_instance,
+    retrieve_instances,
+)
+from shared.retrieve.negotiation import Resource, TransferSyntaxChoice, choices, nothing_found
+from shared.retrieve.response import Part, representation_tag
+from shared.retrieve.snapshot import Snapshot, Sources, current
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceTransactions:
+    """Retrieve Study, Retrieve Series and Retrieve Instance."""
+
+    sources: Sources
+
+    async def several(self, _request: None, accept: Accept, context: Context) -> Response:
+        """All instances of a study or series."""
+        accepted = choices(Resource.INSTANCES, accept.types())
+        found = await retrieve_instances(self.sources.archive(context.partition), context.scope, accepted)
+        answer = response.several_parts(found.media_type, _parts(found.files, context.urls))
+        return _warned(answer, len(found.agreement.as_stored), found.count, context)
+
+    async def one(self, span: RangeRequest, accept: Accept, context: Context) -> Response:
+        """One instance."""
+        return await self.instance(context.instance, span, choices(Resource.INSTANCE, accept.types()), context)
+
+    async def instance(
+        self,
+        identifier: InstanceIdentifier,
+        span: RangeRequest,
+        accepted: Sequence[TransferSyntaxChoice],
+        context: Context,
+    ) -> Response:
+        """An instance in the best accepted representation. Raises NotFound, NotAcceptable, LostFile."""
+
+        async def attempt(snapshot: Snapshot) -> Response:
+            agreement = await agree(snapshot, accepted)
+            return await _of(snapshot, agreement, span, context)
+
+        found = await find_instance(self.sources.archive(context.partition), identifier, accepted)
+        answer = await current(found, attempt)
+        if answer is None:
+            raise nothing_found(accepted, "instance")
+        return answer
+
+
+async def _of(snapshot: Snapshot, agreement: Agreement, span: RangeRequest, context: Context) -> Response:
+    """Raises NotAcceptable, BlobNotFound."""
+    choice = agreement.choice
+    changed = agreement.encoding(snapshot) is None
+    tag = representation_tag(snapshot, choice, agreement.expected(snapshot), changed=changed)
+    if context.held.has(tag):
+        return response.not_modified(tag)
+    part: tuple[int, int] | None = None
+    if not (changed or choice.multipart):
+        try:
+            part = span.of(snapshot.length, tag)
+        except RangeUnsatisfiable as error:
+            return response.unsatisfiable(error)
+    opened = await open_instance(snapshot, agreement, *(part or ()))
+    tag = representation_tag(snapshot, choice, opened.encoding, changed=opened.converted)
+    if choice.multipart:
+        answer = response.several_parts(opened.encoding.media_type, _parts(_only(opened), context.urls), tag)
+    else:
+        answer = response.single_part(opened.encoding, opened.length, opened.content(), tag)
+        answer = response.in_ranges(answer, part, None if opened.converted else snapshot.length)
+    kept = len(agreement.as_stored) or int(changed and not opened.converted)
+    return _warned(answer, kept, 1, context)
+
+
+def _warned(answer: Response, kept: int, count: int, context: Context) -> Response:
+    """With a warning of what is not in the default transfer syntax (WADO-34)."""
+    if not kept:
+        return answer
+    text = f"{kept} of {count} instances are sent in their stored transfer syntax."
+    return response.with_headers(answer, context.warning(text))
+
+
+async def _only(opened: OpenedFile) -> AsyncGenerator[OpenedFile]:
+    yield opened
+
+
+async def _parts(files: AsyncGenerator[OpenedFile], urls: Urls) -> AsyncGenerator[Part]:
+    async with aclosing(files):
+        async for opened in files:
+            yield Part(opened.encoding, urls.instance(opened.snapshot.identifier), opened.content())

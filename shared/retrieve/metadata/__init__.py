@@ -1,0 +1,1 @@
+"""Retrieve Metadata (PS3.18 §10.4.1.1.2)."""

@@ -1,0 +1,60 @@
+"""The transaction of metadata (PS3.18 §10.4.1.1.2)."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from shared.dicomweb import multipart
+from shared.dicomweb.media_types import DICOM_JSON, DICOM_XML
+from shared.dicomweb.versions import ApiVersion
+from shared.http.messages import Request, Response
+from shared.http.transaction import Context
+from shared.retrieve import response
+from shared.retrieve.metadata.transaction import MetadataRules, retrieve_metadata
+from shared.retrieve.snapshot import Sources
+
+
+@dataclass(frozen=True, slots=True)
+class MetadataRequest:
+    """What is asked for beside the path."""
+
+    original: bool
+    """The version before any bulk update (WADO-32)."""
+
+
+def parse_metadata(request: Request, _version: ApiVersion) -> MetadataRequest:
+    """The header msdicom-request-original."""
+    header = request.headers.get("msdicom-request-original") or ""
+    return MetadataRequest(header.strip().lower() == "true")
+
+
+@dataclass(frozen=True, slots=True)
+class MetadataTransaction:
+    """Retrieve Metadata of a study, a series or an instance. The flags are settings: BULK_DATA_URIS and
+    CHARACTER_SET_AS_STORED.
+    """
+
+    sources: Sources
+    bulk_data_uris: bool
+    character_set_as_stored: bool
+
+    async def metadata(self, request: MetadataRequest, media_type: str, context: Context) -> Response:
+        """A data set for each instance."""
+        xml = media_type == DICOM_XML
+        rules = MetadataRules(
+            bulk_data_uris=self.bulk_data_uris and context.version.emits_bulk_data_uri,
+            character_set_as_stored=self.character_set_as_stored,
+            urls=context.urls,
+            boundary=multipart.new_boundary() if xml else "",
+        )
+        scope = context.scope
+
+        def tag_of(versions: Collection[int]) -> str:
+            return response.resource_tag(scope, versions, original=request.original, xml=xml)
+
+        archive = self.sources.archive(context.partition)
+        found = await retrieve_metadata(archive, scope, rules, lambda versions: context.held.has(tag_of(versions)))
+        tag = tag_of(found.versions)
+        if found.body is None:
+            return response.not_modified(tag, response.DATA_SET_CACHING)
+        content_type = multipart.content_type(rules.boundary, DICOM_XML) if xml else DICOM_JSON
+        return response.metadata(found.body, tag, content_type)

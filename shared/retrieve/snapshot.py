@@ -1,0 +1,218 @@
+"""One version of an instance, looked up once for a request (WADO-29).
+
+All that a retrieve reads of an instance it reads through its `Snapshot`. A version may be replaced or deleted while
+it is read: its file is gone then, and `current` goes on with the version that has taken its place.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import orjson
+
+from shared.dicom.attributes import Attributes
+from shared.dicom.identifiers import InstanceIdentifier, ResourceIdentifier
+from shared.dicom.part10.frames import FrameTable
+from shared.dicomweb.partitions import Partition
+from shared.errors import DicomServiceError, NotAcceptable, NotFound
+from shared.index.documents import read_frame_ranges, read_metadata
+from shared.index.lookup import InstanceLookup
+from shared.index.values import StoredInstance, StudyView
+from shared.retrieve.pixel_pool import PixelPool
+from shared.storage.ports import BlobNotFound, BlobReader, BlobStore
+
+WHOLE: Final = 104_857_600
+"""Bytes of the largest file that is held whole, because nothing in it can be located otherwise (WADO-12)."""
+
+_WHOLE_AT_A_TIME: Final = 2
+_REMEMBERED: Final = 256
+"""Frame tables kept in memory: blobs never change, and a viewer asks for one frame after the other."""
+
+NO_INSTANCE: Final = "The requested instance does not exist."
+
+
+class LostFile(DicomServiceError):
+    """The index names a file that is not there: a fault of the service, 500 (D-41)."""
+
+    def __init__(self) -> None:
+        super().__init__("The file of the instance is missing from storage.")
+
+
+class FrameTables:
+    """Frame tables that were found by reading whole files, by the names of the files; the latest ones are kept."""
+
+    def __init__(self) -> None:
+        self._tables: OrderedDict[str, FrameTable] = OrderedDict()
+
+    def get(self, blob: str) -> FrameTable | None:
+        """The table of a file, or None."""
+        return self._tables.get(blob)
+
+    def put(self, blob: str, table: FrameTable) -> None:
+        """Keep the table of a file."""
+        self._tables[blob] = table
+        while len(self._tables) > _REMEMBERED:
+            self._tables.popitem(last=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """The index, the files, and the pool in which pixels are converted. One per process."""
+
+    lookup: InstanceLookup
+    blobs: BlobStore
+    pool: PixelPool = field(default_factory=PixelPool)
+    whole_files: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_WHOLE_AT_A_TIME))
+    """Bounds how many files are held whole at the same time."""
+    frame_tables: FrameTables = field(default_factory=FrameTables)
+
+    def archive(self, partition: Partition) -> "Archive":
+        """What is stored in one data partition."""
+        return Archive(self, partition)
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """What is stored in one data partition, as one request sees it."""
+
+    sources: Sources
+    partition: Partition
+
+    @property
+    def pool(self) -> PixelPool:
+        """The pool in which pixels are converted."""
+        return self.sources.pool
+
+    async def find(self, identifier: InstanceIdentifier, *, metadata: bool = True) -> "Snapshot | None":
+        """The current version of an instance, in one look-up; None if it does not exist.
+
+        `metadata`: whether its attributes are likely to be needed: they come in the same look-up then.
+        """
+        found = await self.sources.lookup.instance(self.partition, identifier, metadata=metadata)
+        return None if found is None else Snapshot(self, found, described=metadata)
+
+    async def snapshot(self, identifier: InstanceIdentifier, *, metadata: bool = True) -> "Snapshot":
+        """The same. Raises NotFound."""
+        found = await self.find(identifier, metadata=metadata)
+        if found is None:
+            raise NotFound(NO_INSTANCE)
+        return found
+
+    async def snapshots(self, scope: ResourceIdentifier) -> "list[Snapshot]":
+        """The instances in `scope`, newest first, without their attributes."""
+        found = await self.sources.lookup.instances(self.partition, scope, metadata=False)
+        return [Snapshot(self, instance, described=False) for instance in found]
+
+    async def stream(self, scope: ResourceIdentifier) -> "AsyncGenerator[Snapshot]":
+        """The instances in `scope` with their attributes, in no particular order, in bounded memory. Must be closed."""
+        async with aclosing(self.sources.lookup.stream(self.partition, scope)) as instances:
+            async for instance in instances:
+                yield Snapshot(self, instance, described=True)
+
+    async def study(self, uid: str) -> StudyView | None:
+        """A study with its series."""
+        return await self.sources.lookup.study(self.partition, uid)
+
+
+class Snapshot:
+    """One version of an instance. What its methods read is of this version, or BlobNotFound is raised."""
+
+    __slots__ = ("_attributes", "_described", "archive", "instance")
+
+    def __init__(self, archive: Archive, instance: StoredInstance, *, described: bool) -> None:
+        self.archive = archive
+        self.instance = instance
+        self._described = described
+        self._attributes: dict[str, Any] | None = None
+
+    @property
+    def identifier(self) -> InstanceIdentifier:
+        """The UIDs of the instance."""
+        return self.instance.identifier
+
+    @property
+    def syntax(self) -> str:
+        """The UID of the transfer syntax in which it is stored."""
+        return self.instance.transfer_syntax_uid
+
+    @property
+    def length(self) -> int:
+        """Bytes of the file."""
+        return self.instance.length
+
+    @property
+    def location(self) -> str:
+        """The name of the file in blob storage, which no other version has."""
+        return self.instance.blob
+
+    @property
+    def pool(self) -> PixelPool:
+        """The pool in which its pixels are converted."""
+        return self.archive.sources.pool
+
+    async def document(self) -> bytes:
+        """The metadata document, DICOM JSON of one data set. Raises BlobNotFound."""
+        if not self._described:
+            found = await self.archive.find(self.identifier)
+            if found is None or found.location != self.location:
+                raise BlobNotFound
+            self.instance, self._described = found.instance, True
+        return await read_metadata(self.instance, self.archive.sources.blobs)
+
+    async def attributes(self) -> Attributes:
+        """The data set in the DICOM JSON model, read once. Raises BlobNotFound."""
+        if self._attributes is None:
+            self._attributes = orjson.loads(await self.document())
+        return self._attributes
+
+    async def read(self, offset: int = 0, length: int | None = None) -> bytes:
+        """A range of the file. Raises BlobNotFound."""
+        return await self.archive.sources.blobs.read(self.location, offset, length)
+
+    async def read_ranges(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        """Several ranges, (offset, length), of the file. Raises BlobNotFound."""
+        return await self.archive.sources.blobs.read_ranges(self.location, ranges)
+
+    async def open(self, offset: int = 0, length: int | None = None) -> BlobReader:
+        """A range of the file as a stream. Raises BlobNotFound."""
+        return await self.archive.sources.blobs.open(self.location, offset, length)
+
+    async def using_whole[T](self, function: Callable[[bytes], T]) -> T:
+        """What `function` makes of the whole file, in a thread; few files are held so at the same time.
+
+        Raises NotAcceptable for a file that is too large, BlobNotFound, and what `function` raises.
+        """
+        if self.length > WHOLE:
+            raise NotAcceptable("The instance is too large for its contents to be told apart.")
+        async with self.archive.sources.whole_files:
+            return await asyncio.to_thread(function, await self.read())
+
+    async def frame_ranges(self, indices: Sequence[int]) -> list[tuple[int, int]]:
+        """The byte ranges [start, end) of some frames (from 0) whose table is in a blob. Raises BlobNotFound."""
+        return await read_frame_ranges(self.instance, self.archive.sources.blobs, indices)
+
+    async def successor(self) -> "Snapshot | None":
+        """The version that stands in the index for one whose file was not found; None: it was deleted.
+
+        Raises LostFile when it is still the same: then the file should be there.
+        """
+        found = await self.archive.find(self.identifier, metadata=self._described)
+        if found is not None and found.location == self.location:
+            raise LostFile
+        return found
+
+
+async def current[T](snapshot: Snapshot | None, attempt: Callable[[Snapshot], Awaitable[T]]) -> T | None:
+    """The result of `attempt` with `snapshot`, or with the version that has replaced it when its file is gone.
+
+    None if the instance was deleted meanwhile (WADO-29). Raises LostFile, and what `attempt` raises but BlobNotFound.
+    """
+    while snapshot is not None:
+        try:
+            return await attempt(snapshot)
+        except BlobNotFound:
+            snapshot = await snapshot.successor()
+    return None
