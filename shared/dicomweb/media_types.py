@@ -19,6 +19,7 @@ DICOM_XML = "application/dicom+xml"
 JSON = "application/json"
 OCTET_STREAM = "application/octet-stream"
 MULTIPART_RELATED = "multipart/related"
+ANY_MULTIPART = "multipart/*"
 PROBLEM_JSON = "application/problem+json"
 TEXT = "text/plain"
 WADL = "application/vnd.sun.wadl+xml"
@@ -166,6 +167,8 @@ def negotiate_data_sets(accept: Sequence[MediaType]) -> str:
     ranges = (_weight(accept, (name,)) for name in ("application/*", "*/*"))
     of_json = json if json is not None else next((weight for weight in ranges if weight is not None), 0.0)
     xml = max((value.quality for value in accept if _names_xml(value)), default=0.0)
+    if of_json <= 0.0 and xml <= 0.0:
+        xml = _weight(accept, (ANY_MULTIPART,)) or 0.0  # ACC-7: a range, after what is named
     if xml > of_json or (xml > 0.0 and xml == of_json and json is None):
         return DICOM_XML
     if of_json <= 0.0:

@@ -18,12 +18,11 @@ from shared.dicom.transfer_syntaxes import (
     JPEG_2000_LOSSLESS,
     REVERSIBLE_TARGETS,
 )
-from shared.dicomweb.media_types import DICOM, MULTIPART_RELATED, OCTET_STREAM, MediaType
+from shared.dicomweb.media_types import ANY_MULTIPART, DICOM, MULTIPART_RELATED, OCTET_STREAM, MediaType
 from shared.errors import NotAcceptable, NotFound
 
 ANY: Final = "*/*"
 ANY_IMAGE: Final = "image/*"
-ANY_MULTIPART: Final = "multipart/*"
 AS_STORED: Final = "*"
 
 _SAME_PIXELS: Final = frozenset(

@@ -6,14 +6,13 @@ from typing import Final
 
 from shared.dicom.part10.bulk_data import value_path
 from shared.dicom.transfer_syntaxes import EXPLICIT_LITTLE_ENDIAN
-from shared.dicomweb.media_types import MULTIPART_RELATED, OCTET_STREAM, MediaType
+from shared.dicomweb.media_types import ANY_MULTIPART, MULTIPART_RELATED, OCTET_STREAM, MediaType
 from shared.dicomweb.versions import ApiVersion
 from shared.errors import NotAcceptable
 from shared.http.messages import Request
 from shared.retrieve.byte_ranges import RangeRequest, parse_range
 from shared.retrieve.negotiation import (
     ANY,
-    ANY_MULTIPART,
     AS_STORED,
     Resource,
     TransferSyntaxChoice,

@@ -94,7 +94,9 @@ class BulkTransactions:
         async def check(choice: TransferSyntaxChoice) -> None:
             await _check(archive, scope, choice)
 
-        choice, _ = await settle_pixels(accepted, with_pixels or {EXPLICIT_LITTLE_ENDIAN}, check)
+        choice = accepted[0]
+        if with_pixels:
+            choice, _ = await settle_pixels(accepted, with_pixels, check)
         versions = [snapshot.instance.version for snapshot in snapshots]
         syntax = choice.transfer_syntaxes[0]
         tag = f'W/"multipart-{max(versions)}-{len(versions)}-{choice.media_type}-{syntax}"'

@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 from shared.dicom.pixels.presentation import VoiFunction, Window
 from shared.dicom.pixels.rendering import Viewport
-from shared.dicomweb.media_types import IMAGE_TYPES, MULTIPART_RELATED, MediaType
+from shared.dicomweb.media_types import ANY_MULTIPART, IMAGE_TYPES, MULTIPART_RELATED, MediaType
 from shared.dicomweb.query_parameters import invalid_parameter, pairs
 from shared.dicomweb.versions import ApiVersion
 from shared.errors import InvalidRequest, NotAcceptable
@@ -189,7 +189,7 @@ _ORDER: Final = [(multipart, name) for multipart in (False, True) for name in IM
 def _wanted(accept: Sequence[MediaType], media_type: str, *, multipart: bool) -> float:
     best: tuple[int, float] = (-1, 0.0)
     for value in accept:
-        related = value.type in {MULTIPART_RELATED, "multipart/*"}
+        related = value.type in {MULTIPART_RELATED, ANY_MULTIPART}
         covering = value.parameters.get("type", "*/*").strip().lower() if related else value.type
         if related != multipart and covering != "*/*":
             continue

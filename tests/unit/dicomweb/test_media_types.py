@@ -199,6 +199,8 @@ def test_json_is_sent_to_a_client_that_accepts_it(text):
         "application/dicom+json;q=0.5, application/dicom+xml",
         "application/dicom+json;q=0, application/dicom+xml;q=0.1",
         "application/dicom+xml;q=0.5, */*;q=0.1",
+        "multipart/*",
+        "application/dicom+json;q=0, multipart/*;q=0.1",
     ],
 )
 def test_xml_is_sent_to_a_client_that_prefers_it(text):

@@ -330,3 +330,23 @@ async def test_tables_are_read_from_the_head_of_the_file_alone(service):
     data = await service.body(f"{one.path}/frames/30/rendered", "image/png")
     assert np.array_equal(shown(data), 255 - FRAMES[0])
     assert service.archive.blobs.bytes_read < len(one.data) / 10
+
+
+@pytest.mark.spec("REND-11")
+@pytest.mark.parametrize(
+    ("changes", "plain", "fitted"),
+    [
+        ({"PixelAspectRatio": [2, 1]}, (80, 20), (100, 25)),
+        ({"PixelAspectRatio": [1, 2]}, (40, 40), (100, 100)),
+        ({"PixelAspectRatio": [1, 1]}, (40, 20), (100, 50)),
+        ({"PixelSpacing": [1, 2]}, (40, 40), (100, 100)),
+        ({"PixelAspectRatio": [1, 1], "PixelSpacing": [1, 2]}, (40, 20), (100, 50)),
+        ({"PixelAspectRatio": [0, 1]}, (40, 20), (100, 50)),
+        ({"PixelAspectRatio": [1, 1000]}, (40, 20), (100, 50)),
+    ],
+)
+async def test_a_pixel_that_is_not_square_is_shown_in_its_true_shape(service, changes, plain, fitted):
+    one = file(data_set(ramp(rows=40, columns=20), **changes))
+    await service.archive.store(one)
+    for query, expected in (("", plain), ("viewport=100,100", fitted)):
+        assert shown(await service.body(f"{one.path}/rendered", "image/png", query)).shape[:2] == expected
