@@ -1,6 +1,8 @@
 """Row keys, partition keys and blob names (storage §2 to §4)."""
 
+import re
 import string
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -11,6 +13,7 @@ from shared.index import keys
 from shared.index.postings import prefix_range, value_range
 from shared.storage.table_entities import utf16_units
 
+ROOT = Path(__file__).parents[3]
 TEXT = st.text(max_size=300)
 UID = st.text("0123456789.", min_size=1, max_size=64)
 
@@ -113,3 +116,32 @@ def test_the_newest_sorts_first() -> None:
     assert keys.new_sort_key(2_000) < keys.new_sort_key(1_000)
     assert keys.newest_first(2) < keys.newest_first(1)
     assert len(keys.new_sort_key(1)) == len(keys.newest_first(1)) == 16
+
+
+def test_the_rows_of_a_study_are_those_of_the_storage_design() -> None:
+    section = (ROOT / "docs/design/storage.md").read_text().split("## 3. The rows of a study")[1].split("## 4.")[0]
+    assert re.findall(r"^\| `([A-Z])[^|]*\|", section, re.MULTILINE) == [kind.value for kind in keys.RowKind]
+
+
+@pytest.mark.parametrize(
+    ("row_key", "kind", "tail"),
+    [
+        (keys.ANCHOR, keys.RowKind.ANCHOR, ""),
+        (keys.SUMMARY, keys.RowKind.SUMMARY, ""),
+        (keys.series_row("1.2"), keys.RowKind.SERIES, "1.2"),
+        (keys.pending_row(keys.change_id(5, "1.2", "1.3")), keys.RowKind.PENDING, keys.change_id(5, "1.2", "1.3")),
+        (keys.folded_row(keys.change_id(5, "1.2", "1.3")), keys.RowKind.FOLDED, keys.change_id(5, "1.2", "1.3")),
+        (keys.cleanup_row(7, "ab"), keys.RowKind.CLEANUP, "00000007!ab"),
+        (keys.instance_row("1.2", "1.3"), keys.RowKind.INSTANCE, "1.2!1.3"),
+    ],
+)
+def test_a_row_key_tells_which_row_it_is(row_key: str, kind: keys.RowKind, tail: str) -> None:
+    assert (keys.kind_of(row_key), keys.tail_of(row_key)) == (kind, tail)
+
+
+@given(st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1))
+@settings(max_examples=100)
+def test_the_text_of_a_change_id_sorts_as_the_id(one: int, other: int) -> None:
+    ids = [keys.ChangeId(version, keys.instance_digest("1.2", "1.3")) for version in (one, other)]
+    assert [keys.ChangeId.parse(str(each)) for each in ids] == ids
+    assert (str(ids[0]) < str(ids[1])) == (ids[0] < ids[1])
