@@ -125,6 +125,7 @@ def test_the_storage_design_names_every_table():
 
 
 def test_the_storage_design_names_every_row_of_a_study():
+    assert [row_key[0] for row_key in _table("3. The rows of a study")] == list(keys.RowKind)
     assert set(_table("3. The rows of a study")) == {
         keys.ANCHOR,
         keys.SUMMARY,
@@ -137,7 +138,9 @@ def test_the_storage_design_names_every_row_of_a_study():
 
 
 def test_the_storage_design_names_every_column_of_a_change():
-    change, rows = Change("", "create", "", "", 1, 1), _table("3. The rows of a study")
+    value = {"00200012": "7"}
+    change = Change("", "create", "", "", 1, 1, schema=2, instance_attributes=value, old_attributes=value)
+    rows = _table("3. The rows of a study")
 
     assert set(re.findall(r"`(\w+)`", rows["D!{change}"][3])) == set(change.properties())
     assert set(re.findall(r"`(\w+)`", rows["E!{change}"][3])) == set(change.logged_properties())

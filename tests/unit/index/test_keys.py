@@ -1,8 +1,6 @@
 """Row keys, partition keys and blob names (storage §2 to §4)."""
 
-import re
 import string
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -13,7 +11,6 @@ from shared.index import keys
 from shared.index.postings import prefix_range, value_range
 from shared.storage.table_entities import utf16_units
 
-ROOT = Path(__file__).parents[3]
 TEXT = st.text(max_size=300)
 UID = st.text("0123456789.", min_size=1, max_size=64)
 
@@ -116,11 +113,6 @@ def test_the_newest_sorts_first() -> None:
     assert keys.new_sort_key(2_000) < keys.new_sort_key(1_000)
     assert keys.newest_first(2) < keys.newest_first(1)
     assert len(keys.new_sort_key(1)) == len(keys.newest_first(1)) == 16
-
-
-def test_the_rows_of_a_study_are_those_of_the_storage_design() -> None:
-    section = (ROOT / "docs/design/storage.md").read_text().split("## 3. The rows of a study")[1].split("## 4.")[0]
-    assert re.findall(r"^\| `([A-Z])[^|]*\|", section, re.MULTILINE) == [kind.value for kind in keys.RowKind]
 
 
 @pytest.mark.parametrize(
