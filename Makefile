@@ -56,8 +56,8 @@ audit: setup ## known vulnerabilities of every pinned package; fails when they c
 format: setup ## let the formatter and the linter mend what they can
 	@$(PY) -m ruff format . && $(PY) -m ruff check --fix .
 
-bench: setup ## benchmarks against a service started for it (see benchmarks/README.md)
-	@$(PY) -m benchmarks $(ARGS)
+bench: setup ## benchmarks against a service started for it; PEER=URL PEER_PID= beside another server (benchmarks/README.md)
+	@$(PY) -m benchmarks $(if $(PEER),--peer "$(PEER)") $(if $(PEER_PID),--peer-pid "$(PEER_PID)") $(ARGS)
 
 lock: setup ## resolve pyproject.toml into the pinned requirement files
 	@scripts/lock

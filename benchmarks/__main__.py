@@ -1,4 +1,4 @@
-"""`python -m benchmarks [group ...] [--quick] [--save FILE] [--compare FILE] [--url URL [--pid PID]]`: README.md."""
+"""`python -m benchmarks [group ...] [--quick] [--url URL | --peer URL] ...`: README.md."""
 
 import argparse
 import asyncio
@@ -23,6 +23,7 @@ from benchmarks.scenarios import (
     transcode,
 )
 from benchmarks.service import LocalService, local_service
+from benchmarks.turns import Turns
 
 type Group = Callable[[Bench, Client, LocalService | None], Awaitable[None]]
 
@@ -50,8 +51,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--save", type=Path, help="write the results as JSON")
     parser.add_argument("--compare", type=Path, help="print ratios to a saved run")
     parser.add_argument("--url", help="DICOMweb base URL of another service, instead of starting this one")
+    parser.add_argument("--peer", help="DICOMweb base URL of another server: each scenario in turn with it")
+    parser.add_argument("--peer-pid", type=int, action="append", default=[], help="a process of the peer to measure")
     parser.add_argument("--pid", type=int, action="append", default=[], help="with --url: a local process to measure")
     arguments = parser.parse_args()
+    if arguments.peer and (arguments.url or _LOCAL & set(arguments.groups)):
+        parser.error(f"--peer goes neither with --url nor with {', '.join(sorted(_LOCAL))}")
     if unknown := set(arguments.groups) - set(GROUPS):
         parser.error(f"no such group: {', '.join(sorted(unknown))}")
     return arguments
@@ -59,7 +64,7 @@ def _arguments() -> argparse.Namespace:
 
 async def _run_group(name: str, bench: Bench, service: LocalService | None) -> None:
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(keepalive_timeout=3)) as session:
-        client = Client(bench.url, session)
+        client = Client(bench.url, session, multipart=bench.turns is not None)
         await _warm_up(client)
         bench.idle = bench.processes.resident()
         await GROUPS[name](bench, client, service)
@@ -71,14 +76,26 @@ async def _warm_up(client: Client) -> None:
     for number in range(20):
         await client.store([small.instance(9_000_000, 0, number)])
         path = instances.path(9_000_000, 0, number)
-        await client.get(path, "application/dicom; transfer-syntax=*")
+        await client.instance(path)
         await client.get(f"{path}/metadata", "application/dicom+json")
     await client.search("PatientID=PAT-09000000")
 
 
+async def _run_interleaved(name: str, bench: Bench, service: LocalService, peer: Bench) -> None:
+    """The group on both sides at once; what is measured takes turns."""
+    peer.turns = bench.turns = Turns()
+    peer.side = 1
+    async with asyncio.TaskGroup() as group:
+        group.create_task(_run_group(name, bench, service))
+        group.create_task(_run_group(name, peer, None))
+
+
 async def _measure(arguments: argparse.Namespace) -> list[Result]:
-    groups = arguments.groups or [name for name in GROUPS if not (arguments.url and name in _LOCAL)]
+    elsewhere = arguments.url or arguments.peer
+    groups = arguments.groups or [name for name in GROUPS if not (elsewhere and name in _LOCAL)]
     results: list[Result] = []
+    peer_results: list[Result] = []
+    print(f"{report.interpreter()}\n", flush=True)
     print(report.heading(), flush=True)
     for name in groups:
         if arguments.url:
@@ -91,8 +108,15 @@ async def _measure(arguments: argparse.Namespace) -> list[Result]:
                     f"{service.url}/v2", Processes(service.worker_pids), Telemetry(service.log), arguments.quick
                 )
                 bench.results = report.Printed()
-                await _run_group(name, bench, service)
+                if arguments.peer:
+                    peer = Bench(arguments.peer, Processes(arguments.peer_pid), Telemetry(None), arguments.quick)
+                    await _run_interleaved(name, bench, service, peer)
+                    peer_results += peer.results
+                else:
+                    await _run_group(name, bench, service)
         results += bench.results
+    if arguments.peer:
+        print("\n".join(report.ratios(results, peer_results)))
     return results
 
 

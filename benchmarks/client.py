@@ -1,21 +1,23 @@
 """The DICOMweb requests that scenarios send; every answer is checked, because a fast error is not a result."""
 
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 
 import aiohttp
 
+_MULTIPART = 'multipart/related; type="application/dicom"; transfer-syntax=*'
+
 
 class Client:
-    """DICOMweb over one pool of connections."""
+    """DICOMweb over one pool of connections. `multipart`: also one file goes as multipart, which every server takes."""
 
-    def __init__(self, url: str, session: aiohttp.ClientSession) -> None:
-        self._url, self._session = url.rstrip("/"), session
+    def __init__(self, url: str, session: aiohttp.ClientSession, *, multipart: bool = False) -> None:
+        self._url, self._session, self._multipart = url.rstrip("/"), session, multipart
 
-    async def store(self, files: Sequence[bytes]) -> None:
+    async def store(self, files: Sequence[bytes], *, expect: Collection[int] = (200,)) -> None:
         """POST one file as application/dicom, several as multipart/related."""
         headers = {"Accept": "application/dicom+json"}
-        if len(files) == 1:
+        if len(files) == 1 and not self._multipart:
             body, headers["Content-Type"] = files[0], "application/dicom"
         else:
             boundary = uuid.uuid4().hex
@@ -26,7 +28,7 @@ class Client:
             headers["Content-Type"] = f'multipart/related; type="application/dicom"; boundary="{boundary}"'
         async with self._session.post(f"{self._url}/studies", data=body, headers=headers) as response:
             await response.read()
-            assert response.status == 200, response.status
+            assert response.status in expect, response.status
 
     async def store_stream(self, chunks: AsyncIterator[bytes]) -> None:
         """POST one file whose bytes are made while they are sent."""
@@ -35,14 +37,21 @@ class Client:
             await response.read()
             assert response.status == 200, response.status
 
-    async def get(self, path: str, accept: str, *, expect: int = 200) -> int:
-        """GET and read the body to its end; returns its length in bytes."""
+    async def get(self, path: str, accept: str, *, expect: int = 200, coding: str = "identity") -> int:
+        """GET and read the body to its end; returns its length in bytes, decoded."""
         length = 0
-        async with self._session.get(f"{self._url}/{path}", headers={"Accept": accept}) as response:
+        headers = {"Accept": accept, "Accept-Encoding": coding}
+        async with self._session.get(f"{self._url}/{path}", headers=headers) as response:
             assert response.status == expect, (response.status, path.partition("?")[0])
             async for chunk in response.content.iter_chunked(1 << 20):
                 length += len(chunk)
         return length
+
+    async def instance(self, path: str, *, length: int = 0) -> None:
+        """GET an instance as stored; `length`: the bytes of its file, which are checked."""
+        single = "application/dicom; transfer-syntax=*"
+        received = await self.get(path, _MULTIPART if self._multipart else single)
+        assert received >= length if self._multipart or not length else received == length, received
 
     async def search(self, query: str, *, at_least: int = 0) -> int:
         """GET studies?query; returns the number of results, which is checked."""

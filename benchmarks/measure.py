@@ -6,6 +6,7 @@ import statistics
 import threading
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -13,6 +14,8 @@ from types import TracebackType
 from typing import Any, Self
 
 import psutil
+
+from benchmarks.turns import ROUNDS, Turns
 
 _ROUNDS = 5
 _FEWEST_IN_ROUNDS = 200
@@ -47,6 +50,8 @@ class Result:
     storage_read_bytes: float | None = None
     peak_mib: float | None = None
     above_idle_mib: float | None = None
+    cpu_rounds_ms: tuple[float, ...] = ()
+    """CPU time of each round, in the order of time."""
     note: str = ""
 
     @classmethod
@@ -58,7 +63,7 @@ class Result:
         *,
         per: int = 1,
         concurrency: int = 1,
-        cpu_ms: float | None,
+        cpu_rounds_ms: Sequence[float],
         memory: tuple[float, float] | None,
         entries: Sequence[Entry],
         note: str = "",
@@ -79,7 +84,8 @@ class Result:
             median_ms=statistics.median(ordered) / per,
             p95_ms=ordered[min(len(ordered) - 1, int(len(ordered) * 0.95))] / per,
             per_second=count / elapsed,
-            cpu_ms=cpu_ms,
+            cpu_ms=statistics.median(cpu_rounds_ms) if cpu_rounds_ms else None,
+            cpu_rounds_ms=tuple(cpu_rounds_ms),
             storage_requests=mean("storageRequests"),
             storage_sent_bytes=mean("storageBytesSent"),
             storage_read_bytes=mean("storageBytesReceived"),
@@ -196,6 +202,9 @@ class Bench:
     idle: int = 0
     """Bytes resident when the service had served its first requests."""
     results: list[Result] = field(default_factory=list)
+    turns: Turns | None = None
+    """Where a peer is measured in turn."""
+    side: int = 0
 
     def times(self, operations: int) -> int:
         """The number of operations to run: a tenth in a quick run."""
@@ -223,6 +232,8 @@ class Bench:
         await asyncio.sleep(0.3)
         self.telemetry.skip()
         samples: list[float] = []
+        if self.turns is not None:
+            await self.turns.meet()
 
         async def work(numbers: Sequence[int]) -> None:
             waiting = iter(numbers)
@@ -238,10 +249,11 @@ class Bench:
         cpu: list[float] = []
         begin = time.perf_counter()
         with self.processes:
-            for numbers in _rounds(operations):
-                before = self.processes.cpu_seconds()
-                await work(numbers)
-                cpu.append((self.processes.cpu_seconds() - before) * 1000 / (len(numbers) * per))
+            for numbers in _rounds(operations, ROUNDS if self.turns else 0):
+                async with self.turns.turn(self.side) if self.turns else nullcontext():
+                    before = self.processes.cpu_seconds()
+                    await work(numbers)
+                    cpu.append((self.processes.cpu_seconds() - before) * 1000 / (len(numbers) * per))
         elapsed = time.perf_counter() - begin
         entries = await self.telemetry.entries("transaction", at_least=operations) if reported else []
         result = Result.of(
@@ -250,7 +262,7 @@ class Bench:
             elapsed,
             per=per,
             concurrency=concurrency,
-            cpu_ms=statistics.median(cpu) if self.processes else None,
+            cpu_rounds_ms=cpu if self.processes else (),
             memory=self.memory(),
             entries=entries,
             note=note,
@@ -274,8 +286,8 @@ class Bench:
             quiet = quiet + 1 if self.processes.cpu_seconds() - before < _QUIET_SHARE else 0.0
 
 
-def _rounds(operations: int) -> list[range]:
-    if operations < _FEWEST_IN_ROUNDS:
-        return [range(operations)]
-    cuts = [operations * number // _ROUNDS for number in range(_ROUNDS + 1)]
+def _rounds(operations: int, wanted: int = 0) -> list[range]:
+    """The operations in `wanted` rounds, or as many as suit their number."""
+    count = wanted or (_ROUNDS if operations >= _FEWEST_IN_ROUNDS else 1)
+    cuts = [operations * number // count for number in range(count + 1)]
     return [range(start, end) for start, end in pairwise(cuts)]

@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import sysconfig
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -57,7 +58,7 @@ class Printed(list[Result]):
 def machine() -> dict[str, object]:
     """What the figures depend on."""
     return {
-        "python": platform.python_version(),
+        "python": interpreter(),
         "system": platform.platform(),
         "processor": _processor(),
         "cores": psutil.cpu_count(),
@@ -72,6 +73,34 @@ def _processor() -> str:
     except OSError:
         return platform.processor()
     return next((text.partition(":")[2].strip() for text in lines if text.startswith("model name")), platform.machine())
+
+
+def interpreter() -> str:
+    """The interpreter of the service that is started here, in words."""
+    options = str(sysconfig.get_config_var("CONFIG_ARGS") or "")
+    return f"Python {platform.python_version()}, {'with' if 'enable-optimizations' in options else 'without'} PGO"
+
+
+def ratios(results: Sequence[Result], peers: Sequence[Result]) -> list[str]:
+    """The service to its peer, of one interleaved run: CPU per operation (medians and least rounds) and latency."""
+    of_peer = {result.name: result for result in peers}
+    lines = [
+        "",
+        f"| {'service : peer':<44} | {'CPU ms':>15} | {'ratio':>6} | {'least':>6} | {'median ms':>15} | {'ratio':>6} |",
+        f"| {'-' * 44} | {'-' * 14}: | {'-' * 5}: | {'-' * 5}: | {'-' * 14}: | {'-' * 5}: |",
+    ]
+    for one in results:
+        other = of_peer.get(one.name)
+        if other is None:
+            continue
+        least = [min(each.cpu_rounds_ms, default=None) for each in (one, other)]
+        cpu = f"{_number(one.cpu_ms, 2)} : {_number(other.cpu_ms, 2)}"
+        latency = f"{_number(one.median_ms, 2)} : {_number(other.median_ms, 2)}"
+        lines.append(
+            f"| {one.name:<44} | {cpu:>15} | {_ratio(one.cpu_ms, other.cpu_ms):>6} | {_ratio(*least):>6} "
+            f"| {latency:>15} | {_ratio(one.median_ms, other.median_ms):>6} |"
+        )
+    return lines
 
 
 def save(path: Path, results: Sequence[Result]) -> None:

@@ -49,7 +49,7 @@ async def _measure(bench: Bench, client: Client, name: str, requests: int, per: 
             samples,
             elapsed,
             per=per,
-            cpu_ms=used * 1000 / (requests * per),
+            cpu_rounds_ms=(used * 1000 / (requests * per),),
             memory=bench.memory(),
             entries=entries,
         )

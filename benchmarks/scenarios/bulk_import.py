@@ -49,7 +49,7 @@ async def _measure(bench: Bench, service: LocalService, name: str, files: int, p
             [elapsed * 1000],
             elapsed,
             per=files,
-            cpu_ms=used * 1000 / files,
+            cpu_rounds_ms=(used * 1000 / files,),
             memory=bench.memory(),
             entries=await bench.telemetry.entries("trigger", at_least=0),
         )

@@ -26,8 +26,7 @@ async def run(bench: Bench, client: Client, service: LocalService | None) -> Non
     frames = f"{instances.path(5_000_002, 0, 0)}/frames"
 
     async def instance(number: int) -> None:
-        path = instances.path(5_000_000, 0, number % 100)
-        assert await client.get(path, "application/dicom; transfer-syntax=*") == len(ct.content)
+        await client.instance(instances.path(5_000_000, 0, number % 100), length=len(ct.content))
 
     async def whole_series(_: int) -> None:
         assert await client.get(series, _MULTIPART) > 100 * len(ct.content)
@@ -35,8 +34,15 @@ async def run(bench: Bench, client: Client, service: LocalService | None) -> Non
     async def metadata_100(_: int) -> None:
         assert await client.get(f"{series}/metadata", _JSON) > 100 * 1000
 
+    async def metadata_100_gzip(_: int) -> None:
+        assert await client.get(f"{series}/metadata", _JSON, coding="gzip") > 100 * 1000
+
     async def metadata_500(_: int) -> None:
         assert await client.get(f"studies/{instances.uid(5_000_001, 0)}/metadata", _JSON) > 500 * 1000
+
+    async def picture(number: int) -> None:
+        path = instances.path(5_000_000, 0, number % 100)
+        assert await client.get(f"{path}/rendered", "image/jpeg") > 1000
 
     async def frame(number: int) -> None:
         assert _PIXELS < await client.get(f"{frames}/{number % 100 + 1}", _FRAMES) < _PIXELS + 1000
@@ -45,5 +51,7 @@ async def run(bench: Bench, client: Client, service: LocalService | None) -> Non
     await bench.run("retrieve 1 CT, 8 clients", instance, bench.times(800), concurrency=8)
     await bench.run("retrieve a series of 100 CT (per instance)", whole_series, bench.times(20), per=100)
     await bench.run("metadata of 100 instances", metadata_100, bench.times(100))
+    await bench.run("metadata of 100 instances, gzip", metadata_100_gzip, bench.times(100))
     await bench.run("metadata of 500 instances", metadata_500, bench.times(40))
+    await bench.run("1 CT as a JPEG picture, as asked for", picture, bench.times(200))
     await bench.run("1 frame of a 100-frame object", frame, bench.times(500), note=f"a frame has {_PIXELS:,} bytes")

@@ -27,10 +27,15 @@ async def run(bench: Bench, client: Client, _: LocalService | None) -> None:
         number = next(counter)
         await client.store([ct.instance(3_000_000 + number // 10, 0, (number % 10) * 10 + i) for i in range(10)])
 
-    if bench.telemetry:
+    async def again(number: int) -> None:
+        number = abs(number) % 100
+        await client.store([ct.instance(1_000_000, 0, number)], expect=(200, 202, 409))
+
+    if bench.telemetry and not bench.turns:
         await bench.run("a request that does nothing (health check)", healthy, bench.times(1000), reported=False)
     await bench.run("store 1 CT a request", one, bench.times(500))
     await bench.run("store 1 CT a request, 4 clients", one, bench.times(500), concurrency=4)
     await bench.run("store 1 CT a request, each a new study", one_new_study, bench.times(200))
+    await bench.run("store again 1 CT that is there", again, bench.times(200))
     await bench.run("store 10 CT a request (per instance)", ten, bench.times(100), per=10)
     await bench.run("store 10 CT a request, 4 clients (per instance)", ten, bench.times(60), per=10, concurrency=4)
