@@ -496,11 +496,11 @@ async def test_a_clean_up_meanwhile_takes_nothing_away():
 async def test_a_store_meanwhile_is_not_overwritten():
     old = await old_store(1)
     new = Release(old)
-    new.work._studies._tables = WhileItWrites(new.tables, lambda: new.store("1.1", "1.1.1", "1.1.1.2", **VALUES))
+    new.work._studies._tables = WhileItWrites(new.tables, lambda: new.store("1.1", "1.1.2", "1.1.2.1", **VALUES))
     await new.reindex()
     [study] = await new.found("includefield=NumberOfStudyRelatedInstances")
     assert study["00201208"]["Value"] == [2]
-    assert sorted(await new.instances("AcquisitionNumber=7")) == ["1.1.1.1", "1.1.1.2"]
+    assert sorted(await new.instances("AcquisitionNumber=7")) == ["1.1.1.1", "1.1.2.1"]
     assert new.numbers() == {2}
 
 
