@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[3]
 _TESTS = (
     *(f"index/test_{name}" for name in ("commit", "fold", "deletion", "expiry", "lookup", "histories")),
     *(f"change_log/test_{name}" for name in ("sequencer", "reader")),
-    *(f"upkeep/test_{name}" for name in ("erasure", "reindex", "scrubber")),
+    *(f"upkeep/test_{name}" for name in ("erasure", "reindex", "reindex_rules", "scrubber")),
 )
 _FAILED = 1
 """The exit code of pytest when tests ran and some failed; others mean that they could not run."""

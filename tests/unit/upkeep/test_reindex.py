@@ -2,118 +2,32 @@
 
 import asyncio
 from dataclasses import replace
-from itertools import count
 
 import pytest
 
-from shared.change_log.log import ChangeLog
-from shared.change_log.sequencer import Sequencer
 from shared.errors import TooLarge, Unavailable
-from shared.index import keys
 from shared.index.changes import schema_in
-from shared.index.clock import HybridClock
-from shared.index.hints import Hints
-from shared.index.indexed_attributes import IndexedAttribute
 from shared.index.postings import value_of
 from shared.index.schema import BUILT_IN
 from shared.index.schema_registry import MOST_AGE_SECONDS, SchemaRegistry, State
 from shared.index.values import CommitOutcome
 from shared.ingest.index_commit import commit_instances
-from shared.operations.runner import Runner
-from shared.operations.store import LEASE_SECONDS, Operations
+from shared.operations.store import LEASE_SECONDS
 from shared.operations.values import OperationStatus, OperationType
-from shared.upkeep.cleanup import StudyCleanup
-from shared.upkeep.erasure import Erasure
-from shared.upkeep.reindex import Reindex, start_reindex
 from shared.upkeep.scrubber import Scrubber
-from shared.upkeep.study_reindex import StudyReindex
 from tests.builders.archive import Archive
 from tests.builders.http import DEFAULT_PARTITION
 from tests.unit.index.chaos import Crashed
-from tests.unit.index.virtual_time import now, run
-
-DEPARTMENT = IndexedAttribute("00081040", "LO", "study", ("dn",))
-BODY_PART = IndexedAttribute("00180015", "CS", "series", ("bp",))
-ACQUISITION = IndexedAttribute("00200012", "IS", "instance", ("aq",))
-ADDED = (DEPARTMENT, BODY_PART, ACQUISITION)
-VALUES = {"InstitutionalDepartmentName": "Radiology", "BodyPartExamined": "CHEST", "AcquisitionNumber": 7}
-
-
-class Partitions:
-    async def partitions(self):
-        return [DEFAULT_PARTITION]
-
-
-class Release(Archive):
-    """A process of a release with these attributes; each asks the store for its schema whenever it needs it."""
-
-    def __init__(self, beside: Archive | None = None, added=ADDED) -> None:
-        super().__init__(beside=beside)
-        self.clock = HybridClock(lambda: self._now)
-        self.seconds_known = count(step=1000.0)
-        registry = SchemaRegistry(self.tables, lambda: next(self.seconds_known), added=added)
-        registry.current, registry.age = registry.refresh, lambda: 0.0
-        super().__init__(beside=self, schemas=registry)
-        self.time = 1_800_000_000.0
-        self.operations = Operations(self.tables, lambda: self.time)
-        studies = StudyReindex(self.tables, self.blobs, self.clock, registry, shards=self.shards)
-        hints = Hints(self.tables, self.clock, shards=self.shards)
-        self.work = Reindex(self.tables, registry, Partitions(), studies, hints, shards=self.shards, settled_seconds=0)
-        self.runner = Runner(self.operations, {OperationType.REINDEX: self.work})
-
-    async def start(self) -> None:
-        await self.schemas.refresh()
-        await start_reindex(self.operations, self.schemas)
-
-    async def reindex(self) -> None:
-        """What the timer does, until nothing is left to do."""
-        await self.start()
-        await self.runner.run()
-
-    async def state(self):
-        [(operation_id, _)] = await self.operations.active()
-        return await self.operations.get(operation_id)
-
-    async def answers(self) -> dict[str, object]:
-        """What searches find by the new attributes, and what they return of them."""
-        await self.schemas.refresh()
-        series = await self.found("includefield=BodyPartExamined", "search_series")
-        return {
-            "department": sorted(await self.studies("InstitutionalDepartmentName=radiology")),
-            "body part": sorted(await self.series("BodyPartExamined=CHEST")),
-            "acquisition": sorted(await self.instances("AcquisitionNumber=7")),
-            "returned": sorted(data_set["00180015"]["Value"][0] for data_set in series),
-        }
-
-    def numbers(self) -> set[int]:
-        """The schemas of all rows of studies."""
-        rows = [row for row in self.tables.rows("dicom") if row.row_key[0] in "BC" or row.properties.get("live")]
-        return {schema_in(row) for row in rows}
-
-    async def clean_up(self) -> None:
-        trash = Erasure(self.tables, self.clock, shards=self.shards, retention_hours=0)
-        cleanup = StudyCleanup(self.tables, trash, self.schemas)
-        log = ChangeLog(self.tables)
-        for _ in range(2):
-            await Sequencer(self.tables, self.clock, cleanup, self.schemas, shards=self.shards, log=log).catch_up()
-
-
-async def old_store(studies: int = 3, added=()) -> Release:
-    """A store of the release before."""
-    old = Release(added=added)
-    for number in range(1, studies + 1):
-        await old.store(f"1.{number}", f"1.{number}.1", f"1.{number}.1.1", **VALUES)
-    return old
-
-
-def everything(studies: int = 3) -> dict[str, object]:
-    numbers = range(1, studies + 1)
-    return {
-        "department": [f"1.{number}" for number in numbers],
-        "body part": [f"1.{number}.1" for number in numbers],
-        "acquisition": [f"1.{number}.1.1" for number in numbers],
-        "returned": ["CHEST"] * studies,
-    }
+from tests.unit.upkeep.release import (
+    ADDED,
+    BODY_PART,
+    DEPARTMENT,
+    VALUES,
+    Partitions,
+    Release,
+    everything,
+    old_store,
+)
 
 
 async def test_the_new_attributes_are_found_and_returned_before_while_and_after_the_reindex_runs():
@@ -407,118 +321,3 @@ async def test_rows_without_a_number_are_of_schema_1():
     assert all("schema" not in row.properties for row in archive.tables.rows("dicom"))
     assert schema_in(archive.tables.rows("dicom")[0]) == 1
     assert BUILT_IN.number == 1
-
-
-# ------------------------------------------------------------------------------------------- one rule of it at a time
-
-
-class WhileItWrites:
-    """The tables as the re-index sees them: `act` happens once, before it writes the summary of a study."""
-
-    def __init__(self, tables, act) -> None:
-        self._tables = tables
-        self._act = act
-
-    def __getattr__(self, name: str):
-        return getattr(self._tables, name)
-
-    async def commit(self, kind, operations) -> None:
-        if self._act and any(operation.row_key == keys.SUMMARY for operation in operations):
-            act, self._act = self._act, None
-            await act()
-        await self._tables.commit(kind, operations)
-
-
-def test_everybody_has_time_to_hear_of_each_step():
-    times: dict[str, float] = {}
-
-    async def upgrade() -> None:
-        new = Release(await old_store(1))
-        new.work._settled_seconds = 90.0
-        await new.start()
-        start = now()
-
-        async def look(kind: str, operation: str) -> None:
-            states = {row.properties["state"] for row in new.tables.rows("conf", "schema")}
-            times.setdefault(f"state {max(states)}", now() - start)
-            if (kind, operation) == ("hint", "page"):
-                times.setdefault("begun", now() - start)
-
-        new.tables.after = look
-        await new.runner.run()
-
-    run(upgrade())
-    assert times[f"state {State.ANNOUNCED}"] == 0
-    assert times[f"state {State.ACTIVE}"] >= 90
-    assert times["begun"] >= times[f"state {State.ACTIVE}"] + 90
-
-
-async def test_what_was_committed_and_never_folded_is_brought_on():
-    old = await old_store(1)
-
-    async def die(kind: str, operation: str) -> None:
-        if (kind, operation) == ("dicom", "commit"):
-            raise Crashed
-
-    old.tables.after = die
-    with pytest.raises(Crashed):
-        await old.store("1.2", "1.2.1", "1.2.1.1", **VALUES)
-    old.tables.after = None
-    assert [row.row_key[0] for row in old.tables.rows("dicom", keys.study_partition("0", "1.2"))] == ["A", "D", "I"]
-    new = Release(old)
-    await new.reindex()
-    assert new.numbers() == {2}
-    assert await new.answers() == everything(2)
-    await new.clean_up()
-    assert new.numbers() == {2}
-
-
-async def test_a_clean_up_meanwhile_takes_nothing_away():
-    old = await old_store(1)
-    await old.store("1.1", "1.1.1", "1.1.1.2", PatientID="P", **VALUES)
-    cleanup = StudyCleanup(
-        old.tables, Erasure(old.tables, old.clock, shards=old.shards, retention_hours=0), old.schemas
-    )
-    log = ChangeLog(old.tables)
-    sequencer = Sequencer(old.tables, old.clock, cleanup, old.schemas, shards=old.shards, log=log)
-    while not await sequencer.catch_up(thorough=False):
-        pass
-    kinds = [row.row_key[0] for row in old.tables.rows("dicom", keys.study_partition("0", "1.1"))]
-    assert kinds == ["A", "B", "C", "G", "I", "I"]
-    new = Release(old)
-    new.work._studies._tables = WhileItWrites(new.tables, new.clean_up)
-    await new.reindex()
-    await new.clean_up()
-    assert await new.studies() == ["1.1"]
-    assert await new.studies("InstitutionalDepartmentName=Radiology") == ["1.1"]
-
-
-async def test_a_store_meanwhile_is_not_overwritten():
-    old = await old_store(1)
-    new = Release(old)
-    new.work._studies._tables = WhileItWrites(new.tables, lambda: new.store("1.1", "1.1.2", "1.1.2.1", **VALUES))
-    await new.reindex()
-    [study] = await new.found("includefield=NumberOfStudyRelatedInstances")
-    assert study["00201208"]["Value"] == [2]
-    assert sorted(await new.instances("AcquisitionNumber=7")) == ["1.1.1.1", "1.1.2.1"]
-    assert new.numbers() == {2}
-
-
-async def test_a_new_value_of_an_instance_is_there_before_its_posting():
-    """What removes stale postings goes by the row: a posting that comes earlier could be taken away."""
-    old = await old_store(1)
-    new = Release(old)
-    early = []
-
-    async def look(kind: str, operation: str) -> None:
-        if (kind, operation) == ("idxi", "commit"):
-            row = next(row for row in new.tables.rows("dicom") if row.row_key.startswith("I!"))
-            posted = any(value_of(each.row_key)[0] == "aq" for each in new.tables.rows("idxi"))
-            early.append(posted and ACQUISITION.key not in row.properties["attrs"])
-
-    new.tables.after = look
-    await new.reindex()
-    new.tables.after = None
-    assert early
-    assert not any(early)
-    assert await new.instances("AcquisitionNumber=7") == ["1.1.1.1"]
