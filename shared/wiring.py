@@ -276,8 +276,7 @@ def blueprints(settings: Settings) -> list[func.Blueprint]:
         retrieve.blueprint(
             boundary,
             Sources(lookup, blobs, PixelPool(settings.transcode_memory_bytes, settings.max_transcode_bytes)),
-            bulk_data_uris=documents.bulk_data_uris,
-            character_set_as_stored=documents.character_set_as_stored,
+            documents,
         ),
         search.blueprint(
             boundary,

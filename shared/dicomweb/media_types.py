@@ -129,11 +129,6 @@ class Accept:
         return parse_accept(_accept_parameters(self.query) or self.fields) or [MediaType("*/*")]
 
 
-def accept_of(headers: Sequence[str], query: str = "") -> list[MediaType]:
-    """What the client accepts, as `Accept.types`. Raises NotAcceptable."""
-    return Accept(tuple(headers), query).types()
-
-
 def _accept_parameters(query: str) -> list[str]:
     """Percent-decoded only: in a media type `+` is a plus sign."""
     if "accept" not in query.lower():

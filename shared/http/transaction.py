@@ -5,7 +5,7 @@ A request is read once, in two steps that have their places in the order of chec
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from shared.dicom.identifiers import InstanceIdentifier, ResourceIdentifier
 from shared.dicomweb.media_types import Accept, negotiate_data_sets, negotiate_plain_json
@@ -84,30 +84,3 @@ def accepted_data_sets(request: Request, version: ApiVersion) -> str:
 def accepted_plain_json(request: Request, version: ApiVersion) -> str:
     """The `accept` of JSON that is no data set. Raises NotAcceptable."""
     return negotiate_plain_json(accepted(request, version).types())
-
-
-type Handler = Callable[[Request, Context], Awaitable[Response]]
-
-
-@dataclass(frozen=True, slots=True)
-class Checks:
-    """The checks of a handler that reads its request itself."""
-
-    early: Callable[[Request, ApiVersion], None] = nothing
-    accept: Callable[[Request, ApiVersion], None] = nothing
-
-
-NO_CHECKS = Checks()
-
-
-def of_handler(handler: Handler, checks: Checks = NO_CHECKS) -> Transaction[Request, None]:
-    """The transaction of a handler that reads its request itself."""
-
-    def parse(request: Request, version: ApiVersion) -> Request:
-        checks.early(request, version)
-        return request
-
-    async def answer(request: Request, _accepted: None, context: Context) -> Response:
-        return await handler(replace(request, route={**request.route, **context.uids}), context)
-
-    return Transaction(parse, checks.accept, answer)

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import azure.functions as func
 
+from shared.dicomweb.document_rules import DocumentRules
 from shared.http.azure_functions import mount
 from shared.http.boundary import Boundary
 from shared.http.transaction import Transaction, accepted, accepted_data_sets, nothing
@@ -23,26 +24,22 @@ from shared.retrieve.wado_uri import UriTransaction, parse_uri_request
 _LEVELS: Final = ("study", "series", "instance")
 
 
-def blueprint(
-    boundary: Boundary, sources: Sources, *, bulk_data_uris: bool, character_set_as_stored: bool
-) -> func.Blueprint:
-    """The functions of retrieve. The two flags are the settings BULK_DATA_URIS and CHARACTER_SET_AS_STORED."""
+def blueprint(boundary: Boundary, sources: Sources, documents: DocumentRules) -> func.Blueprint:
+    """The functions of retrieve."""
     functions = func.Blueprint()
-    found = transactions(sources, bulk_data_uris=bulk_data_uris, character_set_as_stored=character_set_as_stored)
+    found = transactions(sources, documents)
     for name, transaction in found.items():
         mount(functions, boundary, name, transaction)
     return functions
 
 
-def transactions(
-    sources: Sources, *, bulk_data_uris: bool, character_set_as_stored: bool
-) -> Mapping[str, Transaction[Any, Any]]:
+def transactions(sources: Sources, documents: DocumentRules) -> Mapping[str, Transaction[Any, Any]]:
     """The transactions by the names of their resources."""
     instances = InstanceTransactions(sources)
     metadata = Transaction(
         parse_metadata,
         accepted_data_sets,
-        MetadataTransaction(sources, bulk_data_uris, character_set_as_stored).metadata,
+        MetadataTransaction(sources, documents).metadata,
     )
     bulk = BulkTransactions(sources)
     rendered, thumbnails = RenderedTransactions(sources, small=False), RenderedTransactions(sources, small=True)

@@ -32,8 +32,8 @@ def frame_count(snapshot: Snapshot, attributes: Attributes) -> int:
         return instance.frames_in_blob
     if instance.frames is not None:
         return instance.frames.count
-    values = attributes.get("00280008", {}).get("Value")
-    return values[0] if values and isinstance(values[0], int) and values[0] > 0 else 1
+    count = first(attributes, "00280008")
+    return count if isinstance(count, int) and count > 0 else 1
 
 
 def check_pixels(snapshot: Snapshot, attributes: Attributes, choice: TransferSyntaxChoice) -> None:

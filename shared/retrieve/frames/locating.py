@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
 
+from shared.dicom.elements import first
 from shared.dicom.errors import Unconvertible
 from shared.dicom.part10.frames import FrameTable, encapsulated_frame, native_frame
 from shared.dicom.pixels.image_pixels import ImagePixels, image_pixels
@@ -158,7 +159,7 @@ def _is_in_words(attributes: Mapping[str, Any]) -> bool:
 
     Raises NotAcceptable for the rare forms whose byte order depends on more than that.
     """
-    bits = attributes.get(_BITS_ALLOCATED, {}).get("Value", [None])[0]
+    bits = first(attributes, _BITS_ALLOCATED)
     vr = attributes.get(_PIXEL_DATA, {}).get("vr")
     if bits == 16:
         return True

@@ -4,6 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from shared.dicomweb import multipart
+from shared.dicomweb.document_rules import DocumentRules
 from shared.dicomweb.media_types import DICOM_JSON, DICOM_XML
 from shared.dicomweb.versions import ApiVersion
 from shared.http.messages import Request, Response
@@ -29,23 +30,16 @@ def parse_metadata(request: Request, _version: ApiVersion) -> MetadataRequest:
 
 @dataclass(frozen=True, slots=True)
 class MetadataTransaction:
-    """Retrieve Metadata of a study, a series or an instance. The flags are settings: BULK_DATA_URIS and
-    CHARACTER_SET_AS_STORED.
-    """
+    """Retrieve Metadata of a study, a series or an instance."""
 
     sources: Sources
-    bulk_data_uris: bool
-    character_set_as_stored: bool
+    documents: DocumentRules
 
     async def metadata(self, request: MetadataRequest, media_type: str, context: Context) -> Response:
         """A data set for each instance."""
         xml = media_type == DICOM_XML
-        rules = MetadataRules(
-            bulk_data_uris=self.bulk_data_uris and context.version.emits_bulk_data_uri,
-            character_set_as_stored=self.character_set_as_stored,
-            urls=context.urls,
-            boundary=multipart.new_boundary() if xml else "",
-        )
+        boundary = multipart.new_boundary() if xml else ""
+        rules = MetadataRules(self.documents, context.version, context.urls, boundary)
         scope = context.scope
 
         def tag_of(versions: Collection[int]) -> str:

@@ -13,9 +13,10 @@ import orjson
 
 from shared.dicom.identifiers import InstanceIdentifier, ResourceIdentifier
 from shared.dicomweb import multipart, xml_model
-from shared.dicomweb.json_model import finished
+from shared.dicomweb.document_rules import DocumentRules
 from shared.dicomweb.media_types import DICOM_XML
 from shared.dicomweb.urls import Urls
+from shared.dicomweb.versions import ApiVersion
 from shared.errors import NotFound
 from shared.retrieve.snapshot import NO_INSTANCE, Archive, Snapshot, current
 
@@ -31,10 +32,8 @@ _PARALLEL: Final = 16
 class MetadataRules:
     """How stored documents are finished for one answer."""
 
-    bulk_data_uris: bool
-    """Name bulk values by BulkDataURI (W-3), or leave them out (META-3)."""
-    character_set_as_stored: bool
-    """D-7."""
+    documents: DocumentRules
+    version: ApiVersion
     urls: Urls
     boundary: str = ""
     """Of multipart/related, for XML; empty: JSON."""
@@ -42,9 +41,7 @@ class MetadataRules:
     def finish(self, document: bytes, identifier: InstanceIdentifier) -> bytes:
         """The data set as it is sent; of XML the whole part."""
         url = self.urls.instance(identifier)
-        document = finished(
-            document, url if self.bulk_data_uris else None, character_set_as_stored=self.character_set_as_stored
-        )
+        document = self.documents.finished(document, url, self.version)
         if not self.boundary:
             return document
         headers = (("Content-Type", DICOM_XML), ("Content-Location", f"{url}/metadata"))

@@ -1,5 +1,6 @@
 """The whole room behind a boundary, on an archive in memory."""
 
+from shared.dicomweb.document_rules import DocumentRules
 from shared.retrieve.functions import transactions
 from shared.retrieve.pixel_pool import PixelPool
 from shared.retrieve.snapshot import Sources
@@ -18,8 +19,7 @@ class Service:
         self.pool = PixelPool(**limits)
         self.transactions = transactions(
             Sources(self.archive.sources.lookup, self.archive.blobs, self.pool),
-            bulk_data_uris=True,
-            character_set_as_stored=False,
+            DocumentRules(),
         )
 
     async def get(self, path, accept="*/*", query="", method="GET", credentials=ALL, **headers):

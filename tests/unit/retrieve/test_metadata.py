@@ -5,7 +5,9 @@ import json
 import pytest
 
 from shared.dicom.identifiers import ResourceIdentifier
+from shared.dicomweb.document_rules import DocumentRules
 from shared.dicomweb.urls import Urls
+from shared.dicomweb.versions import ApiVersion
 from shared.errors import NotFound
 from shared.index import documents, lookup
 from shared.retrieve.metadata import transaction as metadata_module
@@ -15,8 +17,8 @@ from tests.builders.images import JPEG, image, new_uid
 from tests.unit.retrieve.archive import PARTITION, Archive, collected
 
 URLS = Urls("https://example.org", "v2", None)
-V2 = MetadataRules(bulk_data_uris=True, character_set_as_stored=False, urls=URLS)
-V1 = MetadataRules(bulk_data_uris=False, character_set_as_stored=False, urls=URLS)
+V2 = MetadataRules(DocumentRules(), ApiVersion.V2, URLS)
+V1 = MetadataRules(DocumentRules(), ApiVersion.V1, URLS)
 
 
 @pytest.fixture
@@ -76,7 +78,7 @@ async def test_the_character_set_is_that_of_the_answer_unless_it_is_wanted_as_st
     (found,) = await datasets(archive, scope)
     assert found["00080005"]["Value"] == ["ISO_IR 192"]
     assert found["00100010"]["Value"] == [{"Alphabetic": "Müller^Jörg"}]
-    as_stored = MetadataRules(bulk_data_uris=True, character_set_as_stored=True, urls=URLS)
+    as_stored = MetadataRules(DocumentRules(character_set_as_stored=True), ApiVersion.V2, URLS)
     assert (await datasets(archive, scope, as_stored))[0]["00080005"]["Value"] == ["ISO_IR 100"]
 
 
