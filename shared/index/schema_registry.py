@@ -6,6 +6,7 @@ two of these steps every process has to get to know the first: what it knows whe
 nothing is written any more by somebody who has not heard of it.
 """
 
+import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
 from enum import IntEnum
@@ -54,13 +55,16 @@ class SchemaRegistry:
         self._now = now
         self._added = added
         self._read = float("-inf")
+        self._reading = asyncio.Lock()
         self.known = BUILT_IN if added is ADDED else IndexSchema.of(1, (*SCHEMA_1, *added))
         """The schema as it was last read."""
 
     async def current(self) -> IndexSchema:
         """As in Schemas."""
         if self.age() > FRESH_SECONDS:
-            await self.refresh()
+            async with self._reading:
+                if self.age() > FRESH_SECONDS:  # else somebody has read it while this call waited
+                    await self.refresh()
         return self.known
 
     async def at_least(self, number: int) -> IndexSchema:

@@ -295,8 +295,8 @@ async def test_the_store_is_asked_for_its_schema_once_in_a_while():
     archive = Archive()
     now = 0.0
     registry = SchemaRegistry(archive.tables, lambda: now, added=())
-    for _ in range(3):
-        await registry.current()
+    await asyncio.gather(*(registry.current() for _ in range(3)))
+    await registry.current()
     assert archive.requests == {"conf": 1}
     now = MOST_AGE_SECONDS
     await registry.current()
