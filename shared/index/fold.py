@@ -195,27 +195,30 @@ class _Fold:
     def postings(self) -> tuple[Postings, list[str]]:
         """The study- and series-level postings that are newly implied, and the keys of those that no longer are."""
         implied = ImpliedPostings(self._schema, self._place.study_instance_uid, self._rows.sort_key)
-        before: Postings = {}
         present: Postings = {}
-        after: Postings = {}
+        before: Postings = {}
         required: Postings = {}
+        after: Postings = {}
         old, new = self._old.study, self._new.study
         if self._rows.summary is None or _differ(old, new):
             if self._rows.summary:
-                before |= implied.allowed_by_study(old)
-                present |= implied.required_by_study(old)
-            after |= implied.allowed_by_study(new)
-            required |= implied.required_by_study(new)
+                present, before = map(dict, implied.of_study(old))
+            required, after = map(dict, implied.of_study(new))
         for uid in self._touched:
             had, has = uid in self._rows.series, uid not in self._emptied
             old, new = self._old.series[uid] if had else Summary(), self._new.series[uid]
-            if had != has or _differ(old, new) or not has:
-                # What came and went in one fold may have been posted by one that did not come to its end.
-                # rule: what came and went in one fold may have been posted by another
-                before |= implied.allowed_by_series(uid, old) if had or not has else {}
-                present |= implied.required_by_series(uid, old) if had else {}
-                after |= implied.allowed_by_series(uid, new) if has else {}
-                required |= implied.required_by_series(uid, new) if has else {}
+            if had == has and not _differ(old, new) and has:
+                continue
+            # What came and went in one fold may have been posted by one that did not come to its end.
+            # rule: what came and went in one fold may have been posted by another
+            if had or not has:
+                must, may = implied.of_series(uid, old)
+                present |= must if had else {}
+                before |= may
+            if has:
+                must, may = implied.of_series(uid, new)
+                required |= must
+                after |= may
         added = {row_key: row for row_key, row in required.items() if present.get(row_key) != row}
         # rule: values that lost are cleaned up, too
         obsolete = before | self._passed_over()

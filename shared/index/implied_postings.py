@@ -22,34 +22,35 @@ class ImpliedPostings:
 
     def required(self, tally: Tally) -> Postings:
         """What must be there."""
-        rows = self.required_by_study(tally.study)
-        for uid, summary in tally.series.items():
-            rows |= self.required_by_series(uid, summary)
-        return rows
+        return self._of_all(tally)[0]
 
     def allowed(self, tally: Tally) -> Postings:
         """What may be there: the rest is stale."""
-        rows = self.allowed_by_study(tally.study)
-        for uid, summary in tally.series.items():
-            rows |= self.allowed_by_series(uid, summary)
-        return rows
+        return self._of_all(tally)[1]
 
-    def required_by_study(self, summary: Summary) -> Postings:
-        """The same of the summary of the study alone."""
-        return self._of_study(self.schema.upto(summary.schema), summary)
+    def of_study(self, summary: Summary) -> tuple[Postings, Postings]:
+        """What must and what may be there by the summary of the study: both rows of list `a`, if they differ."""
+        by = self.schema.upto(summary.schema)
+        required = by.study_postings(self.sort_key, self.study, summary.plain(), summary.schema)
+        if by is self.schema:
+            return required, required
+        return required, self.schema.study_postings(
+            self.sort_key, self.study, summary.plain(), summary.schema
+        ) | required
 
-    def allowed_by_study(self, summary: Summary) -> Postings:
-        """The same of the summary of the study alone; both rows of the list of all studies, if they differ."""
-        return self._of_study(self.schema, summary) | self.required_by_study(summary)
+    def of_series(self, uid: str, summary: Summary) -> tuple[Postings, Postings]:
+        """The same by the row of a series."""
+        by = self.schema.upto(summary.schema)
+        required = by.series_postings(self.sort_key, self.study, uid, summary.plain())
+        if by is self.schema:
+            return required, required
+        return required, self.schema.series_postings(self.sort_key, self.study, uid, summary.plain())
 
-    def required_by_series(self, uid: str, summary: Summary) -> Postings:
-        """The same of one series."""
-        schema = self.schema.upto(summary.schema)
-        return schema.series_postings(self.sort_key, self.study, uid, summary.plain())
-
-    def allowed_by_series(self, uid: str, summary: Summary) -> Postings:
-        """The same of one series."""
-        return self.schema.series_postings(self.sort_key, self.study, uid, summary.plain())
-
-    def _of_study(self, schema: IndexSchema, summary: Summary) -> Postings:
-        return schema.study_postings(self.sort_key, self.study, summary.plain(), summary.schema)
+    def _of_all(self, tally: Tally) -> tuple[Postings, Postings]:
+        pairs = [self.of_study(tally.study), *(self.of_series(uid, each) for uid, each in tally.series.items())]
+        required: Postings = {}
+        allowed: Postings = {}
+        for must, may in pairs:
+            required |= must
+            allowed |= may
+        return required, allowed

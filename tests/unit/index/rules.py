@@ -71,7 +71,10 @@ OMISSIONS = (
     Omission("changes without an anchor get one"),
     Omission("the latest value wins", "return True"),
     Omission("an empty PatientID never wins"),
-    Omission("the last store decides the expiry, deleted or not", 'if self.deletions.get(source[17:], "") > source'),
+    Omission(
+        "the last store decides the expiry, deleted or not",
+        'if self.deletions.get(keys.ChangeId.parse(source).digest, "") > source',
+    ),
     Omission(
         "a stale posting is removed only as it was read", 'Operation("delete", posting.partition_key, posting.row_key)'
     ),
@@ -79,7 +82,7 @@ OMISSIONS = (
     Omission("what the summary implies is not unposted", "return list(postings)"),
     Omission(
         "the postings of live instances stay",
-        "implied = {row_key for instance in live[:0] for row_key in instance_postings(sort_key, study, *instance)}",
+        "implied = {key for row in live[:0] for key in instance_implies(schema, sort_key, study, row)}",
     ),
     Omission(
         "a page is appended only after the head that was read",
@@ -124,7 +127,7 @@ OMISSIONS = (
     Omission("a young file may belong to a request", "if parts:"),
     Omission(
         "what came and went in one fold may have been posted by another",
-        "before |= series_postings(sort_key, study, uid, old) if had else {}",
+        "if had:",
     ),
     Omission("what a data store refuses for a moment is tried again", "for seconds in PAUSES[:0]:"),
     Omission("what is committed but not visible is not answered as stored"),
