@@ -187,8 +187,14 @@ class Telemetry:
         self._offset += len(complete)
         for line in complete.splitlines():
             start = line.find(b'{"event":"')
-            if start >= 0:
-                self._entries.append(json.loads(line[start:]))
+            if start < 0:
+                continue
+            entry = json.loads(line[start:])
+            if entry["event"] == "response-sent":  # what a streamed answer took in all
+                entry["event"] = "transaction"
+            elif entry["event"] == "transaction" and entry.get("streamed"):
+                continue
+            self._entries.append(entry)
 
 
 @dataclass(slots=True)

@@ -5,10 +5,12 @@ setting allows them, never a query string, never the text of an exception that w
 request URIs, which can name patients: whoever routes that logger somewhere protects it as patient data.
 """
 
+import asyncio
 import hashlib
 import logging
 import time
 import traceback
+from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -46,7 +48,35 @@ def event(name: str, *, level: int = logging.INFO, **fields: Any) -> None:
 
 def failure(name: str, error: BaseException, *, level: int = logging.ERROR, **fields: Any) -> None:
     """Write the type of `error`, its causes, and where each was raised. Never its text: that may quote patient data."""
-    event(name, level=level, **fields, errors=[_described(each) for each in _chain(error)])
+    event(name, level=level, **fields, errors=described(error))
+
+
+# ------------------------------------------------------------------------------- what happens after a function returns
+
+_afterwards: deque[tuple[int, dict[str, Any]]] = deque(maxlen=1000)
+_SOON_SECONDS = 1.0
+
+
+def afterwards(name: str, *, level: int = logging.INFO, **fields: Any) -> None:
+    """An event that happens when its function has returned, while a body is streamed. The host would drop the line
+    (TEL-4): it waits for the next invocation, which takes it along; without one it is written after a second all the
+    same, for hosts that keep it.
+    """
+    if not _telemetry.isEnabledFor(level):
+        return
+    _afterwards.append((level, {"event": name, **fields}))
+    asyncio.get_running_loop().call_later(_SOON_SECONDS, take_along)
+
+
+def take_along() -> None:
+    """Write the lines that wait for an invocation: this is one."""
+    while _afterwards:
+        _write(_telemetry, *_afterwards.popleft())
+
+
+def described(error: BaseException) -> list[dict[str, Any]]:
+    """The type of an error and of its causes, and where each was raised; never their texts."""
+    return [_described(each) for each in _chain(error)]
 
 
 # ------------------------------------------------------------------------------------------ what a transaction costs
@@ -94,6 +124,7 @@ def count_storage(*, requests: int = 1, sent: int = 0, received: int = 0) -> Non
 @contextmanager
 def trigger(function: str) -> Iterator[None]:
     """One run of a function that no HTTP request started: what it took is written at its end."""
+    take_along()
     use = StorageUse()
     started = time.perf_counter()
     failed = True

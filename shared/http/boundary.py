@@ -96,7 +96,7 @@ class Boundary:
             exchange.status = answer.status
             return await self._finished(exchange, answer, None)
         except BaseException:
-            exchange.end(0, aborted=True)
+            exchange.answer(0, aborted=True)
             raise
 
     async def _answer(self, exchange: Exchange, transaction: Transaction[Any, Any]) -> tuple[Response, bytes | None]:
@@ -206,8 +206,9 @@ class Boundary:
             if "content-length" not in present:
                 headers.append(("Content-Length", str(len(body))))
         else:
+            exchange.answer(None)
             return Response(answer.status, tuple(headers), ResponseStream(body, first, exchange))
-        exchange.end(len(body))
+        exchange.answer(len(body))
         return Response(answer.status, tuple(headers), body)
 
     def _common(self, exchange: Exchange) -> tuple[tuple[str, str], ...]:

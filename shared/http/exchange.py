@@ -1,6 +1,7 @@
 """One request and its answer while they are under way: identifiers, audit records, what telemetry will say."""
 
 import asyncio
+import logging
 import re
 import time
 import uuid
@@ -41,7 +42,9 @@ def client_request_id(request: Request) -> str | None:
 
 
 class Exchange:
-    """Made when a request arrives; closed once, when the last byte of its answer is out or the client is gone."""
+    """Made when a request arrives; answered when its status is known, closed when the last byte of a streamed answer is
+    out or the client is gone.
+    """
 
     def __init__(self, settings: Settings, audit: telemetry.AuditLog, resource: Resource, request: Request) -> None:
         self.resource = resource
@@ -57,25 +60,44 @@ class Exchange:
         self._claims: Mapping[str, str] = {}
         self._audited: telemetry.AuditedRequest | None = None
         self._started = time.perf_counter()
+        self._answered = False
         self._closed = False
 
     def begin(self, caller: Caller) -> None:
         """The caller is known: write the first audit record (AUD-1). Raises InvalidRequest (HDR-3)."""
+        telemetry.take_along()
         if self.resource.audit is None:
             return
         self._claims = caller.claims
         self._audited = self._record(self._custom_headers())
         self._audit.executing(self._audited)
 
+    def answer(self, sent: int | None, *, aborted: bool = False) -> None:
+        """The status is known: write the second audit record (AUD-1) and the telemetry, as long as the function runs
+        (TEL-4). `sent`: bytes of the body, None if it is still to be streamed.
+        """
+        if self._answered:
+            return
+        self._answered = True
+        self._closed = sent is not None
+        if self.resource.audit is not None:
+            self._audit.executed(self._audited or self._record({}), self.status)
+        if self._is_reported:
+            telemetry.event(
+                "transaction", **self._report(), sent=sent, streamed=sent is None or None, aborted=aborted or None
+            )
+
     def end(self, sent: int, *, aborted: bool = False) -> None:
-        """The answer is out, or cannot be completed: write the second audit record and the telemetry."""
+        """A streamed answer is out, or cannot be completed."""
         if self._closed:
             return
         self._closed = True
-        if self.resource.audit is not None:
-            self._audit.executed(self._audited or self._record({}), self.status)
-        if self.resource.action is not None or self.status >= 500:
-            self._report(sent, aborted=aborted)
+        if self._is_reported:
+            telemetry.afterwards("response-sent", **self._report(), sent=sent, aborted=aborted or None)
+
+    @property
+    def _is_reported(self) -> bool:
+        return self.resource.action is not None or self.status >= 500
 
     def metered_body(self) -> AsyncIterator[bytes]:
         """The body of the request, which fails with TooLarge when it exceeds the limit (STOW-8)."""
@@ -115,30 +137,28 @@ class Exchange:
             custom_headers=custom_headers,
         )
 
-    def _report(self, sent: int, *, aborted: bool) -> None:
+    def _report(self) -> dict[str, Any]:
+        """The request and what it has cost so far, as fields of an event."""
         named = {name: self.request.route.get(name, "") for name in self.resource.uids}
         uids: dict[str, Any] = {
             name: uid if self._settings.log_uids else telemetry.pseudonym(uid)
             for name, uid in named.items()
             if is_uid(uid)
         }
-        telemetry.event(
-            "transaction",
-            function=self.resource.name,
-            method=self.request.method,
-            apiVersion=self.version.value if self.version else None,
-            status=self.status,
-            aborted=aborted or None,
-            milliseconds=round((time.perf_counter() - self._started) * 1000, 1),
-            received=self.received,
-            sent=sent,
+        return {
+            "function": self.resource.name,
+            "method": self.request.method,
+            "apiVersion": self.version.value if self.version else None,
+            "status": self.status,
+            "milliseconds": round((time.perf_counter() - self._started) * 1000, 1),
+            "received": self.received,
             **self.storage.fields(),
-            requestId=self.request_id,
-            traceId=self.trace_id,
-            userAgent=(self.request.headers.get("user-agent") or "")[:_USER_AGENT_LENGTH],
-            partitions=self._settings.data_partitions,
+            "requestId": self.request_id,
+            "traceId": self.trace_id,
+            "userAgent": (self.request.headers.get("user-agent") or "")[:_USER_AGENT_LENGTH],
+            "partitions": self._settings.data_partitions,
             **uids,
-        )
+        }
 
 
 class ResponseStream:
@@ -177,7 +197,13 @@ class ResponseStream:
             raise
         except Exception as error:  # noqa: BLE001  (whatever it is, the connection is cut and the reason reported)
             exchange = self._exchange
-            telemetry.failure("response-aborted", error, function=exchange.resource.name, requestId=exchange.request_id)
+            telemetry.afterwards(
+                "response-aborted",
+                level=logging.ERROR,
+                function=exchange.resource.name,
+                requestId=exchange.request_id,
+                errors=telemetry.described(error),
+            )
             raise ResponseAborted from None
 
     async def aclose(self) -> None:

@@ -2,7 +2,14 @@
 
 import pytest
 
+from shared import telemetry
 from shared.storage import optimistic
+
+
+@pytest.fixture(autouse=True)
+def _no_lines_of_other_tests() -> None:
+    """Lines that wait for an invocation are not those of the test that makes it."""
+    telemetry.take_along()
 
 
 @pytest.fixture(autouse=True)

@@ -59,13 +59,26 @@ async def test_refused_requests_are_audited_too(caplog, headers, status, actions
     assert records[-1]["uri"].endswith("?PatientID=7")
 
 
-@pytest.mark.spec("AUD-1")
-async def test_a_streamed_answer_is_audited_once_it_is_out(caplog):
+@pytest.mark.spec("AUD-1", "TEL-4")
+async def test_a_streamed_answer_is_audited_before_its_function_returns(caplog):
     response = await ask("GET", "/v2/studies/1.2", handler=streaming(Stream(b"x")))
-    assert [record["action"] for record in lines(caplog, "dicom.audit")] == ["Executing"]
+    assert [record["action"] for record in lines(caplog, "dicom.audit")] == ["Executing", "Executed"]
+    [line] = lines(caplog, "dicom.telemetry")
+    assert (line["event"], line["streamed"], line["status"]) == ("transaction", True, 200)
 
     await content(response)
-    assert [record["action"] for record in lines(caplog, "dicom.audit")] == ["Executing", "Executed"]
+    assert len(lines(caplog, "dicom.audit")) == 2
+
+
+@pytest.mark.spec("TEL-4")
+async def test_what_happens_while_a_body_streams_is_told_by_the_next_invocation(caplog):
+    await content(await ask("GET", "/v2/studies/1.2", handler=streaming(Stream(b"x"))))
+    assert [line["event"] for line in lines(caplog, "dicom.telemetry")] == ["transaction"]
+
+    await ask("DELETE", "/v2/studies/1.2")
+    told = lines(caplog, "dicom.telemetry")
+    assert [line["event"] for line in told] == ["transaction", "response-sent", "transaction"]
+    assert told[1]["sent"] == 1
 
 
 @pytest.mark.spec("AUD-1")

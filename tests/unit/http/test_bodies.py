@@ -8,6 +8,7 @@ import pytest
 from shared.errors import Conflict, InvalidRequest, NotAcceptable, NotFound, Unavailable, UnsupportedMedia
 from shared.http.exchange import ResponseAborted
 from shared.http.messages import Response
+from shared.telemetry import take_along
 from tests.builders.http import (
     ALL,
     INSTANCE,
@@ -145,13 +146,15 @@ async def test_a_stream_that_fails_later_is_aborted_and_reported_with_its_reques
         await content(response)
 
     assert stream.closed == 1
-    telemetry = lines(caplog, "dicom.telemetry")
-    assert [(line["event"], line["requestId"]) for line in telemetry] == [
-        ("response-aborted", "id-9"),
+    take_along()
+    told = lines(caplog, "dicom.telemetry")
+    assert [(line["event"], line["requestId"]) for line in told] == [
         ("transaction", "id-9"),
+        ("response-aborted", "id-9"),
+        ("response-sent", "id-9"),
     ]
-    assert (telemetry[1]["aborted"], telemetry[1]["sent"]) == (True, 3)
-    assert "Doe" not in json.dumps(telemetry)
+    assert (told[2]["aborted"], told[2]["sent"]) == (True, 3)
+    assert "Doe" not in json.dumps(told)
 
 
 async def test_a_stream_is_closed_when_the_client_goes_away(caplog):
@@ -162,7 +165,8 @@ async def test_a_stream_is_closed_when_the_client_goes_away(caplog):
     await response.body.aclose()
 
     assert stream.closed == 1
-    (line,) = [line for line in lines(caplog, "dicom.telemetry") if line["event"] == "transaction"]
+    take_along()
+    (line,) = [line for line in lines(caplog, "dicom.telemetry") if line["event"] == "response-sent"]
     assert (line["aborted"], line["sent"]) == (True, 3)
 
 
