@@ -27,7 +27,7 @@ from shared.change_log.reader import ChangeFeed
 from shared.change_log.sequencer import Sequencer
 from shared.delete import functions as delete
 from shared.dicomweb.document_rules import DocumentRules
-from shared.errors import Unavailable
+from shared.errors import DependencyRefused, Unavailable
 from shared.events.dicom_events import changes_pending
 from shared.events.event_grid import EventGridPublisher
 from shared.events.publisher import Announcer, CloudEventData
@@ -64,6 +64,9 @@ from shared.upkeep.erasure import Erasure
 from shared.upkeep.reindex import Reindex, start_reindex
 from shared.upkeep.scrubber import Scrubber
 from shared.upkeep.study_reindex import StudyReindex
+
+_START_SECONDS = 15.0
+"""How long a store that does not answer may hold up the start: the host gives it two minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,18 +314,20 @@ def check_store(settings: Settings) -> None:
     """Create what a new store needs, before the first request is served.
 
     Raises Misconfigured when settings and stored data contradict each other (PART-8): the app must not start then. A
-    store that cannot be reached is not an error here; requests will say so until it can.
+    store that cannot be reached, or refuses, is not an error here: roles take minutes to be effective in a new
+    deployment. Requests will say so until it can. The account of the import keeps nothing else from working.
     """
 
     async def prepare() -> None:
         base = stores(settings)
         inbox = import_stores(settings) if settings.bulk_import else None
         try:
-            await base.prepare(data_partitions=settings.data_partitions)
-            await _feed(settings, base, _trash(settings, base), _events(settings)).publication.prepare()
-            if inbox is not None:
-                await inbox.prepare((await base.row.settings()).store_id)
-        except Unavailable as error:
+            async with asyncio.timeout(_START_SECONDS):
+                await base.prepare(data_partitions=settings.data_partitions)
+                await _feed(settings, base, _trash(settings, base), _events(settings)).publication.prepare()
+                if inbox is not None:
+                    await inbox.prepare((await base.row.settings()).store_id)
+        except (Unavailable, DependencyRefused, TimeoutError) as error:
             telemetry.failure("store-not-reached-at-start", error)
         finally:
             await base.close()
