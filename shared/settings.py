@@ -107,7 +107,8 @@ class Settings(BaseModel):
     cors_origins: Words = Field((), alias="CORS_ALLOWED_ORIGINS")
     cors_methods: Words = Field(("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"), alias="CORS_ALLOWED_METHODS")
     cors_headers: Words = Field(
-        ("accept", "authorization", "content-type", "if-none-match"), alias="CORS_ALLOWED_HEADERS"
+        ("accept", "authorization", "content-type", "if-none-match", "if-range", "range"),
+        alias="CORS_ALLOWED_HEADERS",
     )
     cors_max_age: int = Field(3600, ge=0, alias="CORS_MAX_AGE")
     cors_credentials: bool = Field(False, alias="CORS_ALLOW_CREDENTIALS")

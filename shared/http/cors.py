@@ -8,6 +8,7 @@ EXPOSED = (
     "ETag",
     "Location",
     "Content-Location",
+    "Accept-Ranges",
     "Content-Range",
     "Warning",
     "erroneous-dicom-attributes",

@@ -6,10 +6,12 @@ They come in any order and of any size, so they wait on disk, in a file without 
 import asyncio
 import tempfile
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from types import TracebackType
 from typing import Final, Self
 
 from shared.dicom.part10.composer import BulkPart, Reference
+from shared.dicomweb.media_types import OCTET_STREAM
 from shared.errors import TooLarge, Unavailable
 
 _HELD: Final = 4 * 1024**2
@@ -27,6 +29,7 @@ class BulkSpool:
         self._on_disk = False
         self._places: dict[str, list[tuple[int, BulkPart]]] = {}
         self._location = ""
+        self._labels = OCTET_STREAM, ""
         self._start = self._end = 0
         self._head = self._tail = b""
 
@@ -38,9 +41,10 @@ class BulkSpool:
     ) -> None:
         self._file.close()
 
-    def begin(self, location: str) -> None:
+    def begin(self, location: str, media_type: str = OCTET_STREAM, transfer_syntax_uid: str = "") -> None:
         """A part begins."""
         self._location = location
+        self._labels = media_type, transfer_syntax_uid
         self._start = self._end
         self._head = self._tail = b""
 
@@ -63,12 +67,24 @@ class BulkSpool:
 
     def end(self) -> None:
         """The part is complete."""
-        part = BulkPart(self._end - self._start, self._head, self._tail)
+        part = BulkPart(self._end - self._start, self._head, self._tail, *self._labels)
         self._places.setdefault(self._location, []).append((self._start, part))
 
     def find(self, location: str) -> list[BulkPart]:
         """The parts with this location, in the order in which they came."""
         return [part for _, part in self._places.get(location, ())]
+
+    def peek(self, location: str, number: int, offset: int, length: int) -> bytes:
+        """Some bytes of a part; fewer where it ends."""
+        position, part = self._places[location][number]
+        return self._read(position + offset, max(min(length, part.length - offset), 0))
+
+    def narrow(self, location: str, number: int, start: int) -> None:
+        """The part begins `start` bytes later: what comes before is no part of the value."""
+        position, part = self._places[location][number]
+        head = self._read(position + start, _HEAD)
+        narrowed = replace(part, length=part.length - start, head=head)
+        self._places[location][number] = position + start, narrowed
 
     async def read(self, reference: Reference) -> AsyncGenerator[bytes]:
         """The bytes of a part that `find` has shown."""

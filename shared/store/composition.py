@@ -10,10 +10,11 @@ from typing import Final
 
 from shared.dicom.attributes import Attributes
 from shared.dicom.elements import first_text
+from shared.dicom.identifiers import trim_uid
 from shared.dicom.part10.composer import CannotCompose, Piece, Reference, compose
 from shared.dicomweb import xml_model
 from shared.dicomweb.json_input import read_data_sets
-from shared.dicomweb.media_types import DICOM, DICOM_JSON, DICOM_XML, parse_content_type
+from shared.dicomweb.media_types import DICOM, DICOM_JSON, DICOM_XML, MediaType, parse_content_type
 from shared.dicomweb.multipart import Event as PartEvent
 from shared.dicomweb.multipart import MultipartReader, PartData, PartEnd, PartHeaders
 from shared.errors import InvalidRequest, TooLarge, UnsupportedMedia
@@ -21,6 +22,7 @@ from shared.ingest.store_batch import StoreBatch
 from shared.ingest.store_outcome import StoreOutcome
 from shared.store.bulk_spool import BulkSpool
 from shared.store.part_limits import PartLimits
+from shared.store.pixel_parts import with_transfer_syntax
 from shared.store.request import MetadataAndBulkData
 
 _MAX_METADATA: Final = 32 * 1024**2
@@ -50,15 +52,19 @@ def _data_sets(media_type: str, document: bytes) -> list[Attributes]:
 
 async def _add(dataset: Attributes, spool: BulkSpool, batch: StoreBatch) -> None:
     try:
-        pieces = await asyncio.to_thread(compose, dataset, spool.find)
+        pieces = await asyncio.to_thread(_composed, dataset, spool)
     except CannotCompose as error:
         uids = (first_text(dataset, "00080016"), first_text(dataset, "00080018"))
-        batch.refuse(StoreOutcome(*uids, failure=error.reason))
+        batch.refuse(StoreOutcome(*uids, failure=error.reason, comments=(str(error),)))
         return
     receiver = batch.receiver()
     async for chunk in _bytes(pieces, spool):
         await receiver.write(chunk)
     await batch.add(receiver)
+
+
+def _composed(dataset: Attributes, spool: BulkSpool) -> list[Piece]:
+    return compose(with_transfer_syntax(dataset, spool), spool.find)
 
 
 async def _bytes(pieces: list[Piece], spool: BulkSpool) -> AsyncIterator[bytes]:
@@ -100,7 +106,8 @@ class _ComposedParts:
         self._limits.begin(headers)
         first = self._limits.first
         value = headers.get("content-type")
-        media_type = self._media_type if value is None and first else parse_content_type(value).type
+        content_type = MediaType(self._media_type) if value is None and first else parse_content_type(value)
+        media_type = content_type.type
         if media_type == self._media_type:
             self._document = []
             return
@@ -109,7 +116,7 @@ class _ComposedParts:
         location = headers.get("content-location")
         if not location:
             raise InvalidRequest("A bulk value of the request has no Content-Location.")
-        self._spool.begin(location)
+        self._spool.begin(location, media_type, trim_uid(content_type.get("transfer-syntax") or ""))
 
     def _end(self) -> None:
         if self._document is None:

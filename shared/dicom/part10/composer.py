@@ -65,6 +65,10 @@ class BulkPart:
     """Its first 4 bytes."""
     tail: bytes
     """Its last 8 bytes."""
+    media_type: str = "application/octet-stream"
+    """Of its Content-Type, in lower case."""
+    transfer_syntax_uid: str = ""
+    """Of its Content-Type; empty: it says none."""
 
 
 @dataclass(frozen=True, slots=True)

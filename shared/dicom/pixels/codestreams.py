@@ -7,6 +7,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from shared.dicom.pixels.jpeg_2000 import BadCodestream, read_header
+from shared.dicom.transfer_syntaxes import (
+    JPEG_BASELINE,
+    JPEG_EXTENDED,
+    JPEG_LOSSLESS,
+    JPEG_LOSSLESS_SV1,
+    JPEG_LS_LOSSLESS,
+    JPEG_LS_NEAR_LOSSLESS,
+)
 
 _SOI: Final = b"\xff\xd8"
 _SOC: Final = b"\xff\x4f\xff\x51"
@@ -46,6 +54,8 @@ class Codestream:
     """Whether the marker of its end is where it should be."""
     component_transform: bool = False
     """JPEG 2000: whether the decoder turns the samples back into RGB."""
+    transfer_syntax_uid: str = ""
+    """JPEG and JPEG-LS: the syntax that the coding process belongs to; empty where there is none."""
 
 
 def read_codestream(data: bytes) -> Codestream:
@@ -67,6 +77,20 @@ def read_codestream(data: bytes) -> Codestream:
     except (struct.error, IndexError):
         raise BadCodestream("The codestream ends within its header.") from None
     raise BadCodestream("This is no codestream that can be decoded.")
+
+
+def read_codestream_head(data: bytes) -> Codestream:
+    """The header of a JPEG, JPEG lossless or JPEG-LS codestream, of which `data` is the beginning.
+
+    Raises BadCodestream, also for a coding process that no transfer syntax is for (PS3.5 §A.4).
+    """
+    try:
+        found = _jpeg(data)
+    except (struct.error, IndexError):
+        raise BadCodestream("The codestream ends within its header.") from None
+    if not found.transfer_syntax_uid:
+        raise BadCodestream("Progressive JPEG is carried by no transfer syntax; send a baseline JPEG.")
+    return found
 
 
 def without_boxes(data: bytes) -> bytes:
@@ -121,16 +145,35 @@ def _jpeg(data: bytes) -> Codestream:
         elif marker == 0xDA:
             if frame is None:
                 break
-            return _jpeg_frame(frame, adobe, near=data[at + 3 + 2 * data[at + 2]])
+            selection = data[at + 3 + 2 * data[at + 2]]
+            return _jpeg_frame(frame, adobe, selection)
         at += length
     raise BadCodestream("The codestream has no frame.")
 
 
-def _jpeg_frame(frame: tuple[int, int, int, int, int], adobe: int | None, *, near: int) -> Codestream:
+def _jpeg_frame(frame: tuple[int, int, int, int, int], adobe: int | None, selection: int) -> Codestream:
+    """`selection`: the predictor of JPEG lossless, the largest difference of JPEG-LS."""
     marker, bits, rows, columns, samples = frame
     kind = "jpeg-ls" if marker == _JPEG_LS else "jpeg-lossless" if marker == _LOSSLESS else "jpeg"
-    lossy = kind == "jpeg" or (kind == "jpeg-ls" and near > 0)
-    return Codestream(kind, columns, rows, samples, bits, lossy=lossy, adobe_transform=adobe)
+    lossy = kind == "jpeg" or (kind == "jpeg-ls" and selection > 0)
+    return Codestream(
+        kind,
+        columns,
+        rows,
+        samples,
+        bits,
+        lossy=lossy,
+        adobe_transform=adobe,
+        transfer_syntax_uid=_process_syntax(marker, selection),
+    )
+
+
+def _process_syntax(marker: int, selection: int) -> str:
+    if marker == _LOSSLESS:
+        return JPEG_LOSSLESS_SV1 if selection == 1 else JPEG_LOSSLESS
+    if marker == _JPEG_LS:
+        return JPEG_LS_NEAR_LOSSLESS if selection else JPEG_LS_LOSSLESS
+    return {0xC0: JPEG_BASELINE, 0xC1: JPEG_EXTENDED}.get(marker, "")
 
 
 def _jpeg_2000(data: bytes) -> Codestream:

@@ -1,0 +1,148 @@
+"""The transfer syntax of a compressed frame or stream, as its own header tells it (PS3.5 §A.4, §8.2; W-15)."""
+
+import struct
+from collections.abc import Callable
+from typing import Final
+
+from shared.dicom.pixels.codestreams import read_codestream_head
+from shared.dicom.pixels.jpeg_2000 import BadCodestream
+from shared.dicom.transfer_syntaxes import (
+    HTJ2K,
+    HTJ2K_LOSSLESS,
+    HTJ2K_LOSSLESS_RPCL,
+    JPEG_2000,
+    JPEG_2000_LOSSLESS,
+    JPEG_BASELINE,
+    JPEG_EXTENDED,
+    JPEG_LOSSLESS,
+    JPEG_LOSSLESS_SV1,
+    JPEG_LS_LOSSLESS,
+    JPEG_LS_NEAR_LOSSLESS,
+    RLE_LOSSLESS,
+)
+
+HEAD: Final = 128 * 1024
+"""Bytes in which the header of a codestream is looked for: profiles and comments of a photograph come before it."""
+
+H264_HIGH: Final = "1.2.840.10008.1.2.4.102"
+H264_HIGH_2D: Final = "1.2.840.10008.1.2.4.104"
+HEVC_MAIN: Final = "1.2.840.10008.1.2.4.107"
+HEVC_MAIN_10: Final = "1.2.840.10008.1.2.4.108"
+MPEG2_MAIN: Final = "1.2.840.10008.1.2.4.100"
+MPEG2_HIGH: Final = "1.2.840.10008.1.2.4.101"
+
+CARRIED: Final = {
+    "image/jpeg": (JPEG_BASELINE, JPEG_EXTENDED, JPEG_LOSSLESS, JPEG_LOSSLESS_SV1),
+    "image/jls": (JPEG_LS_LOSSLESS, JPEG_LS_NEAR_LOSSLESS),
+    "image/jp2": (JPEG_2000_LOSSLESS, JPEG_2000),
+    "image/jphc": (HTJ2K_LOSSLESS, HTJ2K_LOSSLESS_RPCL, HTJ2K),
+    "image/dicom-rle": (RLE_LOSSLESS,),
+    "video/mp4": tuple(
+        f"1.2.840.10008.1.2.4.{n}"
+        for n in ("102", "102.1", "103", "103.1", "104", "104.1", "105", "105.1", "106", "106.1", "107", "108")
+    ),
+    "video/mpeg": tuple(f"1.2.840.10008.1.2.4.{n}" for n in ("100", "100.1", "101", "101.1")),
+}
+"""PS3.18 §8.7.3.3: the transfer syntaxes that a media type of compressed pixel data can be of."""
+
+_JP2_BOX: Final = b"\x00\x00\x00\x0cjP  "
+_MPEG2_SEQUENCE: Final = b"\x00\x00\x01\xb3"
+_STANDARD_WIDTH: Final = 720
+_MAX_BOXES: Final = 64
+_MAX_MOOV: Final = 16 * 1024 * 1024
+_AVC_PROFILES: Final = frozenset({66, 77, 88, 100})
+"""Baseline, Main, Extended, High: what a decoder of the High profile decodes (ISO 14496-10 §A.2)."""
+_AVC_LEVELS: Final = ((41, H264_HIGH), (42, H264_HIGH_2D))
+
+type Read = Callable[[int, int], bytes]
+"""The bytes of a stream from an offset on, at most so many."""
+
+
+def syntax_of(read: Read) -> str:
+    """The transfer syntax that a codestream, or a video, is of.
+
+    Raises:
+        BadCodestream: it is of none, or of one that is not told by its header.
+    """
+    head = read(0, HEAD)
+    try:
+        if head[4:8] == b"ftyp":
+            return _mp4(read)
+        if head.startswith(_MPEG2_SEQUENCE):
+            width = int.from_bytes(head[4:6], "big") >> 4
+            return MPEG2_HIGH if width > _STANDARD_WIDTH else MPEG2_MAIN
+        if head.startswith(_JP2_BOX):
+            head = head[codestream_start(head) :]
+        found = _image(head)
+    except (struct.error, IndexError):
+        raise BadCodestream("The codestream ends within its header.") from None
+    return found
+
+
+def codestream_start(head: bytes) -> int:
+    """Where the codestream begins in a JP2 file, which PS3.5 §8.2.4 does not allow in a frame; else 0.
+
+    Raises BadCodestream if it does not begin in `head`.
+    """
+    if not head.startswith(_JP2_BOX):
+        return 0
+    at = head.find(b"jp2c\xff\x4f\xff\x51")
+    if at < 0:
+        raise BadCodestream("The file in the frame holds no codestream.")
+    return at + 4
+
+
+def _image(head: bytes) -> str:
+    if head.startswith(b"\xff\x4f\xff\x51"):
+        return _jpeg_2000(head)
+    if head.startswith(b"\xff\xd8"):
+        return read_codestream_head(head).transfer_syntax_uid
+    segments = int.from_bytes(head[:4], "little")
+    if 1 <= segments <= 15 and int.from_bytes(head[4:8], "little") == 64:
+        return RLE_LOSSLESS
+    raise BadCodestream("This is no codestream that a transfer syntax carries.")
+
+
+def _jpeg_2000(head: bytes) -> str:
+    """By the markers of the main header: CAP says HTJ2K, COD which wavelet (ISO 15444-1 §A.6.1, 15444-15 §A.3)."""
+    at, high_throughput = 2, False
+    for _ in range(_MAX_BOXES):
+        marker, length = struct.unpack_from(">HH", head, at)
+        if marker == 0xFF50:
+            high_throughput = True
+        elif marker == 0xFF52:
+            reversible = head[at + 13] == 1
+            if high_throughput:
+                return HTJ2K_LOSSLESS if reversible else HTJ2K
+            return JPEG_2000_LOSSLESS if reversible else JPEG_2000
+        at += 2 + length
+    raise BadCodestream("The codestream does not tell how it is coded.")
+
+
+def _mp4(read: Read) -> str:
+    """By the decoder configuration in its movie box (ISO 14496-15 §5.3, §8.3)."""
+    at = 0
+    for _ in range(_MAX_BOXES):
+        head = read(at, 16)
+        length, kind = struct.unpack_from(">L4s", head)
+        if length == 1:
+            (length,) = struct.unpack_from(">Q", head, 8)
+        if kind == b"moov":
+            return _configured(read(at, min(length, _MAX_MOOV)))
+        if length < 8:
+            break
+        at += length
+    raise BadCodestream("The video does not tell how it is coded.")
+
+
+def _configured(movie: bytes) -> str:
+    if (at := movie.find(b"avcC")) >= 0:
+        profile, level = movie[at + 5], movie[at + 7]
+        found = next((syntax for most, syntax in _AVC_LEVELS if level <= most), None)
+        if profile in _AVC_PROFILES and found is not None:
+            return found
+    elif (at := movie.find(b"hvcC")) >= 0:
+        profile, level = movie[at + 5] & 0x1F, movie[at + 16]
+        if profile in {1, 2} and level <= 153:  # 5.1
+            return HEVC_MAIN if profile == 1 else HEVC_MAIN_10
+    raise BadCodestream("The video is of a profile or level that no transfer syntax carries.")

@@ -1,0 +1,96 @@
+"""The transfer syntax of pixel data that come as parts of a store (PS3.18 §8.7.3.3; W-15).
+
+The metadata say it in (0002,0010), or the Content-Type of the part does, or the header of the codestream itself. What
+they say must agree: a file that claims another syntax than its pixels have can be read by nobody.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from shared.dicom.attributes import Attributes
+from shared.dicom.elements import first, first_text
+from shared.dicom.identifiers import is_uid, trim_uid
+from shared.dicom.part10.composer import BulkPart, CannotCompose
+from shared.dicom.pixels.jpeg_2000 import BadCodestream
+from shared.dicom.pixels.pixel_syntax import CARRIED, HEAD, codestream_start, syntax_of
+from shared.dicom.transfer_syntaxes import EXPLICIT_LITTLE_ENDIAN, NATIVE
+from shared.dicomweb.media_types import OCTET_STREAM
+from shared.store.bulk_spool import BulkSpool
+
+_SYNTAX: Final = "00020010"
+_PIXEL_DATA: Final = "7FE00010"
+_ROWS, _COLUMNS, _SAMPLES, _BITS, _FRAMES = "00280010", "00280011", "00280002", "00280100", "00280008"
+_KINDS: Final = {syntax: kind for kind, syntaxes in CARRIED.items() for syntax in syntaxes}
+_OTHER_NAMES: Final = {"video/mpeg2": "video/mpeg", "image/j2c": "image/jp2", "image/jhc": "image/jphc"}
+
+
+def with_transfer_syntax(metadata: Attributes, spool: BulkSpool) -> Attributes:
+    """The metadata with the transfer syntax of their pixel data in (0002,0010), where they do not say it.
+
+    A JP2 file in the spool is narrowed to its codestream. Raises CannotCompose with a reason for the sender.
+    """
+    element = metadata.get(_PIXEL_DATA)
+    uri = element.get("BulkDataURI") if isinstance(element, dict) else None
+    parts = spool.find(uri) if isinstance(uri, str) else []
+    if not isinstance(uri, str) or not parts:
+        return metadata
+    said = trim_uid(first_text(metadata, _SYNTAX) or "")
+    found = {_part_syntax(metadata, spool, uri, number, part, said) for number, part in enumerate(parts)}
+    if len(found) > 1:
+        raise CannotCompose("The parts of the pixel data are in different transfer syntaxes.")
+    (syntax,) = found
+    return metadata if said else {**metadata, _SYNTAX: {"vr": "UI", "Value": [syntax]}}
+
+
+def _part_syntax(  # noqa: PLR0917 - where a part is, and what is said of it
+    metadata: Attributes, spool: BulkSpool, uri: str, number: int, part: BulkPart, said: str
+) -> str:
+    media_type = _OTHER_NAMES.get(part.media_type, part.media_type)
+    if media_type == OCTET_STREAM:
+        return said or _of_octets(metadata, spool.find(uri), part.transfer_syntax_uid)
+    carried = CARRIED.get(media_type)
+    if carried is None:
+        raise CannotCompose("Pixel data of this media type are carried by no transfer syntax.")
+    declared = part.transfer_syntax_uid
+    for named in filter(None, (said, declared)):
+        if named not in carried:
+            raise CannotCompose("The media type of the pixel data and their transfer syntax contradict each other.")
+    try:
+        start = codestream_start(spool.peek(uri, number, 0, HEAD))
+        if start:
+            spool.narrow(uri, number, start)
+        own = syntax_of(lambda offset, length: spool.peek(uri, number, offset, length))
+    except BadCodestream as error:
+        if said or (declared and media_type.startswith("video/")):
+            return said or declared
+        raise CannotCompose(str(error)) from None
+    if own not in carried:
+        raise CannotCompose("The media type of the pixel data and their codestream contradict each other.")
+    return said or declared or own
+
+
+def _of_octets(metadata: Attributes, parts: Sequence[BulkPart], declared: str) -> str:
+    """Octets are uncompressed when their length is that of the frames."""
+    if declared and declared not in NATIVE:
+        if not is_uid(declared) or declared not in _KINDS:
+            raise CannotCompose("The transfer syntax of the pixel data is not known.")
+        return declared
+    if declared:
+        return EXPLICIT_LITTLE_ENDIAN
+    sides = [_integer(metadata, key) for key in (_ROWS, _COLUMNS, _SAMPLES, _BITS)]
+    bits = max(_integer(metadata, _FRAMES), 1)
+    for side in sides:
+        bits *= side
+    length = sum(part.length for part in parts)
+    expected = (bits + 7) // 8
+    if not expected or length not in {expected, expected + expected % 2}:
+        raise CannotCompose("Neither the metadata nor the part say the transfer syntax of the pixel data.")
+    return EXPLICIT_LITTLE_ENDIAN
+
+
+def _integer(metadata: Attributes, key: str) -> int:
+    value: Any = first(metadata, key)
+    try:
+        return max(int(value), 0)
+    except (TypeError, ValueError):
+        return 0
