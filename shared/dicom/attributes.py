@@ -16,7 +16,7 @@ _HEX = re.compile(r"[0-9A-Fa-f]{8}")
 
 @dataclass(frozen=True, slots=True)
 class AttributePath:
-    """A top-level attribute, or one in the items of a sequence (D-28: two levels at most)."""
+    """A top-level attribute, or one in the items of a sequence."""
 
     tags: tuple[int, ...]
 
@@ -26,20 +26,23 @@ class AttributePath:
         return ".".join(f"{tag:08X}" for tag in self.tags)
 
 
-def parse_attribute_id(text: str) -> AttributePath:
+def parse_attribute_id(text: str, *, deepest: int = 2) -> AttributePath:
     """The attribute that a query parameter or an includefield names (QIDO-10, QIDO-15, QIDO-16, D-28).
 
-    `text` is a keyword, compared case-sensitively, or 8 hex digits in any case, or two of them joined by a dot.
+    `text` is a keyword, compared case-sensitively, or 8 hex digits in any case, or at most `deepest` of them joined by
+    dots: a search knows two levels.
 
     Raises:
         InvalidRequest: it is neither, or the standard has no such element (private tags are taken as they are).
     """
     names = text.split(".")
-    if len(names) > 2:
-        raise InvalidRequest(f"Attribute '{text[:100]}' is nested deeper than one sequence, which is not supported.")
+    if len(names) > deepest:
+        levels = "one sequence" if deepest == 2 else f"{deepest - 1} sequences"
+        raise InvalidRequest(f"Attribute '{text[:100]}' is nested deeper than {levels}, which is not supported.")
     tags = tuple(_tag(name) for name in names)
-    if len(tags) == 2 and not _may_be_sequence(tags[0]):
-        raise InvalidRequest(f"Attribute '{names[0][:100]}' is not a sequence.")
+    for name, tag in zip(names[:-1], tags, strict=False):
+        if not _may_be_sequence(tag):
+            raise InvalidRequest(f"Attribute '{name[:100]}' is not a sequence.")
     return AttributePath(tags)
 
 

@@ -122,7 +122,16 @@ METADATA: Final = Documentation(
     successes=(200, 304),
     failures=_failures(404, 406),
     empty=(406,),
-    parameters=(_accept(*_DATA_SET_TYPES), _IF_NONE_MATCH),
+    parameters=(
+        _query(
+            "includefield",
+            "The only attributes to return, with the four UIDs: keywords, tags or paths of them; repeated or by commas",
+            {"type": "array", "items": {"type": "string", "minLength": 1, "pattern": _PRINTABLE}},
+            ["Modality"],
+        ),
+        _accept(*_DATA_SET_TYPES),
+        _IF_NONE_MATCH,
+    ),
     schema=DATA_SETS,
 )
 BULK_DATA: Final = Documentation(

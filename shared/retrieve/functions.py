@@ -15,7 +15,8 @@ from shared.retrieve.byte_ranges import parse_range
 from shared.retrieve.frames.request import parse_frames
 from shared.retrieve.frames.transaction import FramesTransaction
 from shared.retrieve.instances.functions import InstanceTransactions
-from shared.retrieve.metadata.functions import MetadataTransaction, parse_metadata
+from shared.retrieve.metadata.functions import MetadataTransaction
+from shared.retrieve.metadata.request import parse_metadata
 from shared.retrieve.rendered.request import parse_rendered, parse_thumbnail
 from shared.retrieve.rendered.transaction import RenderedTransactions
 from shared.retrieve.snapshot import Sources

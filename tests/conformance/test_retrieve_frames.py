@@ -123,7 +123,6 @@ def test_a_slide_viewers_long_list_is_understood(v2, syntax, media_type):
         DICOM,
         "image/png",
         several("image/jp2", "*"),
-        "image/jp2",
         several("image/jpeg", JPEG_LS),
         several(OCTETS, MPEG2),
     ],

@@ -97,7 +97,8 @@ def test_a_mixed_study_is_sent_in_one_syntax_unless_a_part_of_it_cannot_be(v2):
     series = images[1].path.partition("/instances/")[0]
     assert len(parts(v2.get(series, several(DICOM)))) == 1
     v2.store(compressed(data_set(ramp(), StudyInstanceUID=study), MPEG2, [b"\0\0\1\xb3 frame"]))
-    assert v2.get(f"studies/{study}", several(DICOM)).status_code == 406
+    assert v2.get(f"studies/{study}", several(DICOM, ELE)).status_code == 406
+    assert len(parts(v2.get(f"studies/{study}", several(DICOM)))) == 5
     assert v2.get(series, several(DICOM)).status_code == 200
 
 
@@ -110,12 +111,14 @@ def test_what_cannot_be_converted_is_not_acceptable(v2):
     assert v2.get(path, DICOM).status_code == 200
     for where, accept in (
         (path, f"{DICOM}; transfer-syntax={J2K_LOSSLESS}"),
-        (video_path, DICOM),
-        (damaged.path, DICOM),
+        (video_path, f"{DICOM}; transfer-syntax={ELE}"),
+        (damaged.path, f"{DICOM}; transfer-syntax={ELE}"),
         (f"{damaged.path}/frames/1", OCTETS),
         (f"{video_path}/frames/1", several("image/jls")),
     ):
         assert v2.get(where, accept).status_code == 406
+    assert v2.get(video_path, DICOM).content == video.data
+    assert v2.get(damaged.path, DICOM).content == damaged.data
 
 
 @pytest.mark.spec("WADO-12", "FRM-7", "REND-6")

@@ -6,26 +6,12 @@ from dataclasses import dataclass
 from shared.dicomweb import multipart
 from shared.dicomweb.document_rules import DocumentRules
 from shared.dicomweb.media_types import DICOM_JSON, DICOM_XML
-from shared.dicomweb.versions import ApiVersion
-from shared.http.messages import Request, Response
+from shared.http.messages import Response
 from shared.http.transaction import Context
 from shared.retrieve import response
+from shared.retrieve.metadata.request import MetadataRequest
 from shared.retrieve.metadata.transaction import MetadataRules, retrieve_metadata
 from shared.retrieve.snapshot import Sources
-
-
-@dataclass(frozen=True, slots=True)
-class MetadataRequest:
-    """What is asked for beside the path."""
-
-    original: bool
-    """The version before any bulk update (WADO-32)."""
-
-
-def parse_metadata(request: Request, _version: ApiVersion) -> MetadataRequest:
-    """The header msdicom-request-original."""
-    header = request.headers.get("msdicom-request-original") or ""
-    return MetadataRequest(header.strip().lower() == "true")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +25,7 @@ class MetadataTransaction:
         """A data set for each instance."""
         xml = media_type == DICOM_XML
         boundary = multipart.new_boundary() if xml else ""
-        rules = MetadataRules(self.documents, context.version, context.urls, boundary)
+        rules = MetadataRules(self.documents, context.version, context.urls, boundary, request.selection)
         scope = context.scope
 
         def tag_of(versions: Collection[int]) -> str:

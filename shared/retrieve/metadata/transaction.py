@@ -18,6 +18,7 @@ from shared.dicomweb.media_types import DICOM_XML
 from shared.dicomweb.urls import Urls
 from shared.dicomweb.versions import ApiVersion
 from shared.errors import NotFound
+from shared.retrieve.metadata.selection import Selection, selected
 from shared.retrieve.snapshot import NO_INSTANCE, Archive, Snapshot, current
 
 _CHUNK: Final = 256 * 1024
@@ -37,11 +38,15 @@ class MetadataRules:
     urls: Urls
     boundary: str = ""
     """Of multipart/related, for XML; empty: JSON."""
+    selection: Selection | None = None
+    """The attributes that are sent (META-11); None: all."""
 
     def finish(self, document: bytes, identifier: InstanceIdentifier) -> bytes:
         """The data set as it is sent; of XML the whole part."""
         url = self.urls.instance(identifier)
         document = self.documents.finished(document, url, self.version)
+        if self.selection is not None:
+            document = selected(document, self.selection)
         if not self.boundary:
             return document
         headers = (("Content-Type", DICOM_XML), ("Content-Location", f"{url}/metadata"))

@@ -174,7 +174,10 @@ async def test_a_preflight_is_answered_without_a_token(target):
     assert (response.status, response.body) == (204, b"")
     assert field(response, "access-control-allow-origin") == "https://viewer.example"
     assert field(response, "access-control-allow-methods") == "GET, HEAD, POST, PUT, DELETE, OPTIONS"
-    assert field(response, "access-control-allow-headers") == "accept, authorization, content-type, if-none-match, if-range, range"
+    assert (
+        field(response, "access-control-allow-headers")
+        == "accept, authorization, content-type, if-none-match, if-range, range"
+    )
     assert field(response, "access-control-max-age") == "3600"
     assert field(response, "vary") == "Origin"
 

@@ -7,7 +7,7 @@ from shared.dicomweb.versions import ApiVersion
 from shared.errors import InvalidRequest, NotAcceptable, NotFound
 from shared.http.messages import Headers, Request
 from shared.retrieve.frames.request import allow_frames, check_frame_numbers, frame_numbers
-from shared.retrieve.metadata.functions import parse_metadata
+from shared.retrieve.metadata.request import parse_metadata
 from shared.retrieve.negotiation import FRAME_MEDIA_TYPES, Resource, choices, choose, nothing_found
 
 ILE, ELE, DEFL, EBE = (
