@@ -93,6 +93,10 @@ DELETE: Final = Documentation(
 
 # ---------------------------------------------------------------------------------------------------------- retrieve
 
+_RANGE: Final = _header("Range", "The bytes that are sent", {"type": "string"}, "bytes=0-1023")
+_MEDIA: Final = ("video/mp4", "video/mpeg", "application/pdf")
+"""What is no picture, and rendered as it is stored (REND-10)."""
+
 INSTANCES: Final = Documentation(
     "Every instance is a part of a multipart answer, in Explicit VR Little Endian unless the accepted media type names "
     "another transfer syntax; `transfer-syntax=*` retrieves the files as they were stored.",
@@ -104,17 +108,17 @@ INSTANCE: Final = Documentation(
     "The file, alone or as the only part of a multipart answer, in Explicit VR Little Endian unless the accepted media "
     "type names another transfer syntax; `transfer-syntax=*` retrieves it as it was stored.",
     produces=(_multipart(DICOM), DICOM),
-    successes=(200, 304),
-    failures=_failures(404, 406),
-    parameters=(_accept(DICOM, _multipart(DICOM)), _IF_NONE_MATCH),
+    successes=(200, 206, 304),
+    failures=_failures(404, 406, 416),
+    parameters=(_accept(DICOM, _multipart(DICOM)), _IF_NONE_MATCH, _RANGE),
 )
 FRAMES: Final = Documentation(
     "Frames are parts in the order of the request; one frame can be retrieved alone. Uncompressed frames are octets, "
     "compressed ones have the media type of their transfer syntax.",
     produces=(*_FRAMES, *_COMPRESSED),
-    successes=(200, 304),
-    failures=_failures(404, 406),
-    parameters=(_accept(*_FRAMES, *_COMPRESSED), _IF_NONE_MATCH),
+    successes=(200, 206, 304),
+    failures=_failures(404, 406, 416),
+    parameters=(_accept(*_FRAMES, *_COMPRESSED), _IF_NONE_MATCH, _RANGE),
 )
 METADATA: Final = Documentation(
     "The attributes of every instance. Long binary values are left out (v1) or replaced by a BulkDataURI (v2).",
@@ -149,7 +153,7 @@ BULK_VALUE: Final = Documentation(
     parameters=(
         _accept(OCTET_STREAM, _multipart(OCTET_STREAM)),
         _IF_NONE_MATCH,
-        _header("Range", "The bytes of the value that are sent", {"type": "string"}, "bytes=0-1023"),
+        _RANGE,
     ),
 )
 
@@ -179,11 +183,11 @@ _RENDERING: Final = (
 )
 RENDERED: Final = Documentation(
     "A picture with the window of the instance unless another one is given; a study or series is represented by one "
-    "picture. Every frame is a part when a multipart is accepted.",
-    produces=_PICTURES,
-    successes=(200, 304),
-    failures=_failures(404, 406),
-    parameters=(*_RENDERING, _IF_NONE_MATCH),
+    "picture. Every frame is a part when a multipart is accepted. A video or a PDF is sent as stored.",
+    produces=(*_PICTURES, *_MEDIA),
+    successes=(200, 206, 304),
+    failures=_failures(404, 406, 416),
+    parameters=(*_RENDERING, _IF_NONE_MATCH, _RANGE),
 )
 THUMBNAIL: Final = Documentation(
     "A picture of at most 128 by 128 pixels unless a viewport is given.",
