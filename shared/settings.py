@@ -77,7 +77,7 @@ class Settings(BaseModel):
     audiences: Words = Field((), alias="AUTHENTICATION_AUDIENCES")
     roles_claim: str = Field("roles", alias="AUTHENTICATION_ROLES_CLAIM")
     roles_document: str = Field("", alias="AUTHENTICATION_ROLES")
-    """JSON text of the roles document (AUTH-11); empty: globalAdmin and globalReader."""
+    """JSON text of the roles document (AUTH-11); empty: the default roles (AUTH-16)."""
     platform_authentication: bool = Field(False, alias="WEBSITE_AUTH_ENABLED")
     """Set by the platform itself; the only thing that makes its principal header trustworthy."""
     audit_header_prefix: str = Field("X-MS-AZUREDICOM-AUDIT-", min_length=1, alias="AUDIT_HEADER_PREFIX")

@@ -28,7 +28,10 @@ class _Role(BaseModel):
 _DEFAULT_ROLES = [
     {"name": "globalAdmin", "dataActions": ["*"], "scopes": ["/"]},
     {"name": "globalReader", "dataActions": ["read"], "scopes": ["/"]},
+    {"name": "DICOM.Data.Owner", "dataActions": ["*"], "scopes": ["/"]},
+    {"name": "DICOM.Data.Reader", "dataActions": ["read"], "scopes": ["/"]},
 ]
+"""The names of the predecessor's roles, and those of the app roles that a deployment creates (AUTH-16)."""
 _DOCUMENT = TypeAdapter(list[_Role])
 
 
@@ -36,7 +39,7 @@ class Roles:
     """Which data actions each role has. Role names compare without regard to case (AUTH-12)."""
 
     def __init__(self, document: str = "") -> None:
-        """`document` is the JSON text of the roles document; empty: globalAdmin and globalReader (AUTH-16).
+        """`document` is the JSON text of the roles document; empty: the default roles (AUTH-16).
 
         Raises Misconfigured if it is invalid or names a role twice.
         """

@@ -21,7 +21,8 @@ def roles(*entries: dict) -> Roles:
 @pytest.mark.spec("AUTH-16")
 def test_the_default_roles():
     assert Roles().actions(["globalAdmin"]) == ACTIONS
-    assert Roles().actions(["globalReader"]) == {"read"}
+    assert Roles().actions(["globalReader"]) == Roles().actions(["DICOM.Data.Reader"]) == {"read"}
+    assert Roles().actions(["DICOM.Data.Owner"]) == Roles().actions(["globalAdmin"])
 
 
 @pytest.mark.spec("AUTH-11", "AUTH-13")
