@@ -1,7 +1,7 @@
 """PS3.6 Registry of DICOM data elements: tag to VR, VM and keyword, without importing pydicom.
 
-The table is `data_elements.tsv` beside this module, written by `scripts/generate_dictionary.py`. Private elements are
-not in it: their meaning depends on their private creator.
+The tables are `data_elements.tsv` and, for private elements, whose meaning depends on their private creator,
+`private_elements.tsv` beside this module; both are written by `scripts/generate_dictionary.py`.
 """
 
 from collections.abc import Mapping
@@ -27,6 +27,16 @@ def _tables() -> tuple[dict[int, DataElement], dict[int, dict[int, DataElement]]
 
 
 @cache
+def _private_elements() -> dict[str, dict[str, str]]:
+    """VRs by private creator and tag; `x` in a tag is any digit."""
+    elements: dict[str, dict[str, str]] = {}
+    for line in (Path(__file__).parent / "private_elements.tsv").read_text("ascii").splitlines():
+        creator, key, vr = line.split("\t")
+        elements.setdefault(creator, {})[key] = vr
+    return elements
+
+
+@cache
 def _keywords() -> dict[str, int]:
     return {keyword: tag for tag, (_, _, _, keyword) in data_elements().items() if keyword}
 
@@ -45,6 +55,16 @@ def data_element(tag: int) -> DataElement | None:
             if (element := group.get(tag & mask)) is not None:
                 return element
     return element
+
+
+def private_vr(creator: str, tag: int) -> str | None:
+    """The VR of a private element that `creator` defines, several joined by `/`; None if it is not known (META-4)."""
+    elements = _private_elements().get(creator)
+    if elements is None:
+        return None
+    key = f"{tag:08X}"
+    masks = (key, f"{key[:4]}xx{key[6:]}", f"{key[:2]}xxxx{key[6:]}")
+    return next((elements[mask] for mask in masks if mask in elements), None)
 
 
 def vr_of(tag: int) -> str | None:

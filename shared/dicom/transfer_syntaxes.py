@@ -20,6 +20,14 @@ HTJ2K_LOSSLESS_RPCL: Final = "1.2.840.10008.1.2.4.202"
 HTJ2K: Final = "1.2.840.10008.1.2.4.203"
 RLE_LOSSLESS: Final = "1.2.840.10008.1.2.5"
 
+MPEG2: Final = tuple(f"1.2.840.10008.1.2.4.{n}" for n in ("100", "100.1", "101", "101.1"))
+MPEG4: Final = tuple(
+    f"1.2.840.10008.1.2.4.{n}"
+    for n in ("102", "102.1", "103", "103.1", "104", "104.1", "105", "105.1", "106", "106.1", "107", "108")
+)
+VIDEO: Final = frozenset(MPEG2 + MPEG4)
+"""Syntaxes whose frames are all in one stream."""
+
 NATIVE: Final = frozenset({IMPLICIT_LITTLE_ENDIAN, EXPLICIT_LITTLE_ENDIAN, DEFLATED, EXPLICIT_BIG_ENDIAN})
 """Syntaxes whose pixel data are not encapsulated."""
 

@@ -7,10 +7,18 @@ import orjson
 
 from shared.dicom.attributes import Attributes
 from shared.dicom.dictionary import tag_of
-from shared.errors import InvalidRequest
+from shared.errors import InvalidRequest, TooLarge
 
 _MAX_DEPTH: Final = 200
 """Of nested data sets; deeper than any that is stored, and less than what the interpreter bears."""
+
+_MOST_DATA_SETS: Final = 20_000
+"""As many as a request may have parts."""
+_MOST_OBJECTS: Final = 1 << 20
+_MOST_VALUES: Final = 1 << 21
+"""Of one text, counted before anything is built: a few characters become a hundred bytes of memory and more."""
+_LARGEST_LENIENT: Final = 1024**2
+"""Bytes of a text that may have comments and trailing commas: they are taken out with regular expressions."""
 
 # Both patterns match whole strings first, so that nothing inside one is taken for a comment or a comma; and all of
 # what is not closed, so that no input is looked at twice.
@@ -22,10 +30,13 @@ _HEX = re.compile(r"[0-9A-Fa-f]{8}")
 def read_json(data: bytes) -> Any:
     """The value of a JSON text, which may have comments and trailing commas (JSON-8). Raises InvalidRequest."""
     data = data.removeprefix(b"\xef\xbb\xbf")
+    if data.count(b"{") > _MOST_OBJECTS or data.count(b",") > _MOST_VALUES:
+        raise TooLarge("The JSON body has too many attributes or values.")
     try:
         return orjson.loads(data)
     except orjson.JSONDecodeError:
-        pass
+        if len(data) > _LARGEST_LENIENT:
+            raise InvalidRequest("The JSON body is malformed.") from None
     for pattern in (_COMMENT, _TRAILING_COMMA):
         data = pattern.sub(lambda found: found[1] or b" ", data)
     try:
@@ -42,6 +53,8 @@ def read_data_sets(data: bytes) -> list[Attributes]:
     """
     value = read_json(data)
     datasets = value if isinstance(value, list) else [value]
+    if len(datasets) > _MOST_DATA_SETS:
+        raise TooLarge(f"The JSON body has more than {_MOST_DATA_SETS} data sets. Send fewer in one request.")
     if not all(isinstance(dataset, dict) for dataset in datasets):
         raise InvalidRequest("The JSON body is no array of data sets.")
     return [_with_tags(dataset, 0) for dataset in datasets]

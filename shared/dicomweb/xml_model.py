@@ -13,7 +13,7 @@ from xml.parsers import expat
 
 from shared.dicom.attributes import Attributes
 from shared.dicom.dictionary import keyword_of, tag_of, vr_of
-from shared.errors import InvalidRequest
+from shared.errors import InvalidRequest, TooLarge
 
 NAMESPACE: Final = "http://dicom.nema.org/PS3.19/models/NativeDICOM"
 
@@ -28,6 +28,18 @@ _INTEGERS: Final = frozenset({"SL", "SS", "SV", "UL", "US", "UV"})
 _FLOATS: Final = frozenset({"FD", "FL"})
 _MAX_DEPTH: Final = 64
 _MAX_NUMBER: Final = 1 << 22
+
+_MOST_ELEMENTS: Final = 1 << 20
+"""Of a document that is read: some times more than an honest data set has."""
+_ATTRIBUTES: Final = frozenset({"DicomAttribute"})
+_KNOWN: Final[Mapping[str, frozenset[str]]] = {
+    "NativeDicomModel": _ATTRIBUTES,
+    "Item": _ATTRIBUTES,
+    "DicomAttribute": frozenset({"Item", "PersonName", "Value", "BulkData", "InlineBinary"}),
+    "PersonName": frozenset(_GROUPS),
+    **dict.fromkeys(_GROUPS, frozenset(_COMPONENTS)),
+}
+"""What an element may hold. Everything else is passed over, with all that it holds."""
 
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _SPECIAL = re.compile('[&<>"\r\n\t]')
@@ -124,6 +136,8 @@ def loads(document: bytes) -> Attributes:
         parser.Parse(document, True)
     except expat.ExpatError as error:
         raise InvalidRequest(f"The XML document is not well-formed (line {error.lineno}).") from None
+    except (LookupError, UnicodeError, ValueError):
+        raise InvalidRequest("The encoding of the XML document is not supported.") from None
     return reader.dataset
 
 
@@ -169,10 +183,19 @@ class _Reader:
         self._path: list[str] = []
         self._numbers: list[int] = []
         self._text: list[str] = []
+        self._skipped = 0
+        """How deep inside an element that is not known."""
+        self._left = _MOST_ELEMENTS
 
     def start(self, qualified: str, fields: dict[str, str]) -> None:
         name = qualified.rpartition(" ")[2]
         parent = self._path[-1] if self._path else ""
+        self._left -= 1
+        if self._left < 0:
+            raise TooLarge(f"The XML document has more than {_MOST_ELEMENTS} elements.")
+        if self._skipped or (parent and name not in _KNOWN.get(parent, ())):
+            self._skipped += 1
+            return
         self._path.append(name)
         self._text.clear()
         match name, parent:
@@ -199,9 +222,13 @@ class _Reader:
                 self._attributes[-1].uri = uri
 
     def text(self, data: str) -> None:
-        self._text.append(data)
+        if not self._skipped:
+            self._text.append(data)
 
     def end(self, qualified: str) -> None:
+        if self._skipped:
+            self._skipped -= 1
+            return
         name = qualified.rpartition(" ")[2]
         self._path.pop()
         parent = self._path[-1] if self._path else ""

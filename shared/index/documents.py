@@ -1,5 +1,6 @@
 """Metadata documents and frame tables as they are stored beside an instance (storage §4)."""
 
+import asyncio
 import struct
 import zlib
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,11 @@ from shared.storage.ports import BlobExists, BlobStore, Value
 
 INLINE_METADATA = 240_000
 INLINE_FRAMES = 32_768
+_LARGEST_INLINE = 1024**2
+"""Bytes of a document in a row, before it is compressed: each reader of the row has to inflate it."""
+
+_BYTES_PER_FRAME = 10
+"""Of a packed table, at most."""
 
 _CURRENT = max(PRESET_DICTIONARIES)
 _OFFSET = 8
@@ -59,16 +65,22 @@ def frames_in(properties: Mapping[str, Value]) -> FrameTable | None:
 async def move_to_blobs(entry: NewInstance, blobs: BlobStore, *, metadata_inline: bool = True) -> NewInstance:
     """Write what is too large for rows beside the file of `entry`; call before committing it. Idempotent."""
     document = entry.metadata
-    if document is not None and (
-        not metadata_inline or (len(document) > INLINE_METADATA and len(compress(document)) > INLINE_METADATA)
-    ):
+    if document is not None and (not metadata_inline or await _is_large(document)):
         await _put(blobs, keys.metadata_blob(entry.blob), document)
         entry = replace(entry, metadata=None)
     table = entry.frames
-    if table is not None and table.encapsulated and len(frame_tables.pack(table)) > INLINE_FRAMES:
+    packs = table is not None and table.encapsulated and len(table.offsets) * _BYTES_PER_FRAME > INLINE_FRAMES
+    if table is not None and packs and len(await asyncio.to_thread(frame_tables.pack, table)) > INLINE_FRAMES:
         await _put(blobs, keys.frames_blob(entry.blob), struct.pack(f">{len(table.offsets)}Q", *table.offsets))
         entry = replace(entry, frames=None, frames_in_blob=table.count)
     return entry
+
+
+async def _is_large(document: bytes) -> bool:
+    """Whether a document is too large for a row. One that would be inflated to very much is, too."""
+    if len(document) <= INLINE_METADATA:
+        return False
+    return len(document) > _LARGEST_INLINE or len(await asyncio.to_thread(compress, document)) > INLINE_METADATA
 
 
 async def _put(blobs: BlobStore, name: str, data: bytes) -> None:

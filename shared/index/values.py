@@ -87,6 +87,11 @@ class StoredInstance:
     schema: int = 1
     """The number of the schema that its row was written under: what came later, `attributes` do not tell."""
 
+    @property
+    def frame_count(self) -> int | None:
+        """How many frames there are; None if they could not be located."""
+        return self.frames_in_blob or (self.frames.count if self.frames is not None else None)
+
 
 @dataclass(frozen=True, slots=True)
 class SeriesView:

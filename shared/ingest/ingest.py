@@ -6,6 +6,7 @@ every blob that appears, finds nothing to do, or finishes what a crash left, or 
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -14,17 +15,18 @@ from shared import telemetry
 from shared.bounded import RecentValues
 from shared.dicom.identifiers import InstanceIdentifier
 from shared.dicom.part10.file_reader import InvalidPart10, Part10, Part10Reader
-from shared.dicomweb.json_model import dumps
+from shared.dicomweb.json_model import dumps_in_slices
 from shared.dicomweb.partitions import Partition, PartitionDirectory
 from shared.errors import Unavailable
 from shared.index import documents, keys
 from shared.index.instances import InstanceIndex
 from shared.index.lookup import InstanceLookup
 from shared.index.values import CommitOutcome
+from shared.ingest import parsing
 from shared.ingest.index_commit import commit_instances
 from shared.ingest.ingest_settings import IngestSettings
-from shared.ingest.instance_validation import KEPT_TEXT, Invalid, needs_strict_reading, validate
-from shared.ingest.part10_upload import HELD_BYTES_UNREADABLE, feed, read_with_pydicom
+from shared.ingest.instance_validation import KEPT_TEXT, Invalid, Valid, needs_strict_reading, validate
+from shared.ingest.part10_upload import HELD_BYTES_UNREADABLE
 from shared.ingest.store_batch import StoreBatch, discard
 from shared.ingest.store_options import StoreOptions
 from shared.storage.ports import BlobNotFound, BlobProperties, BlobStore
@@ -123,20 +125,22 @@ class Ingest:
         part10 = await self._read(partition, properties, terms)
         if part10 is None:
             return
-        verdict = await asyncio.to_thread(
-            validate,
-            part10,
-            version=terms.version,
-            schema=self._index.schema,
-            full_item_validation=self._rules.full_item_validation,
-        )
+        full, schema = self._rules.full_item_validation, self._index.schema
+
+        def judge() -> tuple[Valid | Invalid, bytes]:
+            verdict = validate(part10, version=terms.version, schema=schema, full_item_validation=full)
+            document = dumps_in_slices(verdict.metadata) if isinstance(verdict, Valid) else b""
+            parsing.release(part10.attributes)
+            return verdict, document
+
+        verdict, document = await parsing.parse(judge, part10.header_bytes)
         if isinstance(verdict, Invalid):
             _report(blob, "validation")
             return
         created = int(properties.created.timestamp() * 1000)
         instance = verdict.new_instance(
             part10,
-            metadata=await asyncio.to_thread(dumps, verdict.metadata),
+            metadata=document,
             blob=blob,
             length=properties.length,
             replace=terms.replace,
@@ -163,19 +167,18 @@ class Ingest:
         known = False
         try:
             async for chunk in source.chunks():
-                await feed(reader, chunk)
+                await parsing.feed(reader, chunk)
                 if not known and reader.identifier is not None:
                     known = True
                     if await self._is_indexed(partition, reader.identifier, properties.name):
                         return None
-            return await asyncio.to_thread(reader.finish)
+            return await parsing.finish(reader)
         except InvalidPart10 as error:
-            part10 = None
             if not error.final and properties.length <= HELD_BYTES_UNREADABLE:
-                part10 = await read_with_pydicom(await self._blobs.read(properties.name), strict=strict)
-            if part10 is None:
-                _report(properties.name, "not-readable")
-            return part10
+                with contextlib.suppress(InvalidPart10):
+                    return await parsing.read_tolerantly([await self._blobs.read(properties.name)], strict=strict)
+            _report(properties.name, "not-readable")
+            return None
 
     async def _is_indexed(self, partition: Partition, identifier: InstanceIdentifier, blob: str) -> bool:
         stored = await self._lookup.instance(partition, identifier, metadata=False)

@@ -145,6 +145,9 @@ def validate(
         for violation in violations:
             if violation.tag not in errors:
                 warnings.setdefault(violation.tag, violation.explanation)
+        for oddity in part10.oddities:
+            if oddity.tag not in errors:
+                warnings.setdefault(oddity.tag, oddity.explanation)
 
     comments = tuple(_comment(tag, explanation) for tag, explanation in (errors | warnings).items())
     sop_class_uid, sop_instance_uid = (

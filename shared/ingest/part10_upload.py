@@ -4,14 +4,14 @@ Memory is bounded whatever the size of the file: bytes are held back only until 
 the blob needs, and a first stretch of the file for the second opinion on one that the reader refuses.
 """
 
-import asyncio
 from collections.abc import Callable
 from typing import Final
 
 from shared import telemetry
 from shared.dicom.identifiers import InstanceIdentifier, is_uid
-from shared.dicom.part10.file_reader import InvalidPart10, Part10, Part10Reader, second_opinion
+from shared.dicom.part10.file_reader import InvalidPart10, Part10, Part10Reader
 from shared.errors import TooLarge
+from shared.ingest import parsing
 from shared.ingest.instance_validation import KEPT_TEXT
 from shared.storage.ports import BlobUpload
 
@@ -23,8 +23,6 @@ HELD_BYTES: Final = 16 * 1024**2
 """How much of a file that reads well is kept, in case that it reads badly later on."""
 HELD_BYTES_UNREADABLE: Final = 64 * 1024**2
 """How much is kept of a file that the reader has refused, or whose UIDs are not known yet."""
-_INLINE_BYTES: Final = 256 * 1024
-"""A chunk up to this size is parsed on the event loop, a larger one in a thread."""
 
 type OpenUpload = Callable[[InstanceIdentifier], tuple[str, BlobUpload]]
 """Names the blob of an instance and starts its upload."""
@@ -39,6 +37,10 @@ class Part10Upload:
     def __init__(self, open_upload: OpenUpload, *, strict: bool, max_bytes: int, clear_preamble: bool) -> None:
         self.length = 0
         """Bytes received so far."""
+        self.fault: InvalidPart10 | None = None
+        """What is wrong with the file, once it has been refused."""
+        self.references: tuple[str | None, str | None] = (None, None)
+        """Its SOP class and instance, as far as a file that is refused says them (STOW-37)."""
         self._open_upload = open_upload
         self._max_bytes = max_bytes
         self._clear_preamble = clear_preamble
@@ -75,11 +77,14 @@ class Part10Upload:
         part10: Part10 | None = None
         if self._reader is not None:
             try:
-                part10 = self._reader.finish()
+                part10 = await parsing.finish(self._reader)
             except Exception as error:  # noqa: BLE001 - whatever is wrong with the reader, the others must not fail
                 self._refuse(error)
         if part10 is None and self._held is not None and self.length > _OPENING_BYTES:
-            part10 = await read_with_pydicom(b"".join(self._held), strict=self._strict)
+            try:
+                part10 = await parsing.read_tolerantly(self._held, strict=self._strict)
+            except InvalidPart10 as error:
+                self.fault = error
         if part10 is None:
             await self.abort()
         return part10
@@ -113,7 +118,7 @@ class Part10Upload:
     async def _take(self, chunk: bytes) -> None:
         if self._reader is not None:
             try:
-                await feed(self._reader, chunk)
+                await parsing.feed(self._reader, chunk)
             except Exception as error:  # noqa: BLE001 - as above
                 self._refuse(error)
         if self._held is not None:
@@ -130,8 +135,11 @@ class Part10Upload:
 
     def _refuse(self, error: Exception) -> None:
         """The reader has given the file up. What it holds is of no more use if nobody else could read it, either."""
+        if self._reader is not None:
+            self.references = self._reader.references
         self._reader = None
         if isinstance(error, InvalidPart10):
+            self.fault = error
             if error.final:
                 self._held = None
         else:
@@ -150,22 +158,3 @@ class Part10Upload:
         upload, self._upload = self._upload, None
         if upload is not None:
             await upload.abort()
-
-
-async def read_with_pydicom(data: bytes, *, strict: bool) -> Part10 | None:
-    """A second opinion on a file that the reader has refused: what it holds, or None."""
-    try:
-        return await asyncio.to_thread(second_opinion, data, strict=strict, keep_text=KEPT_TEXT)
-    except InvalidPart10:
-        return None
-    except Exception as error:  # noqa: BLE001 - a file that nobody can read gets a reason, not an exception
-        telemetry.failure("second-opinion-failed", error)
-        return None
-
-
-async def feed(reader: Part10Reader, chunk: bytes) -> None:
-    """Parse the next bytes of a file: a large piece in a thread. Raises InvalidPart10."""
-    if len(chunk) > _INLINE_BYTES:
-        await asyncio.to_thread(reader.feed, chunk)
-    else:
-        reader.feed(chunk)

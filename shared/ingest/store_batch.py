@@ -7,20 +7,22 @@ metadata documents beyond theirs as blobs in the making beside the files.
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import batched
 from typing import Final, Self
 
 from shared import telemetry
 from shared.concurrency import together
 from shared.dicom.identifiers import InstanceIdentifier
-from shared.dicom.part10.file_reader import Part10
+from shared.dicom.part10.file_reader import InvalidPart10, Part10
 from shared.dicom.reasons import FailureReason
-from shared.dicomweb.json_model import dumps
+from shared.dicomweb.json_model import dumps, dumps_in_slices
 from shared.dicomweb.partitions import Partition
 from shared.errors import DependencyRefused, Unavailable
 from shared.index import documents, keys
 from shared.index.instances import InstanceIndex
 from shared.index.values import CommitOutcome, NewInstance
+from shared.ingest import parsing
 from shared.ingest.index_commit import commit_instances
 from shared.ingest.ingest_settings import IngestSettings
 from shared.ingest.instance_validation import Invalid, Valid, needs_strict_reading, validate
@@ -39,8 +41,6 @@ _HELD_DOCUMENTS: Final = 64 * 1024**2
 """Bytes of metadata documents that wait in memory; more become blobs beside the files."""
 _STAGING: Final = 4
 """Uploads that are being staged at a time."""
-_INLINE_BYTES: Final = 256 * 1024
-"""A header up to this size is judged on the event loop, a longer one in a thread."""
 _COMMENTS: Final = 20_000
 """Error comments of one response; instances after that many are stored or refused without."""
 _TOGETHER: Final = 90
@@ -173,7 +173,13 @@ class StoreBatch:
     async def _judge(self, receiver: Part10Upload) -> _Entry:
         part10 = await receiver.finish()
         if part10 is None:
-            return _Entry(StoreOutcome(failure=FailureReason.VALIDATION_FAILURE))
+            return _Entry(
+                StoreOutcome(
+                    *receiver.references,
+                    failure=FailureReason.VALIDATION_FAILURE,
+                    explanation=_explanation(receiver.fault),
+                )
+            )
         try:
             verdict, document = await self._examine(part10)
         except Exception as error:  # noqa: BLE001 - one instance that trips the reader must not fail the others
@@ -213,6 +219,7 @@ class StoreBatch:
                 verdict.warning,
                 comments,
                 verdict.several_values,
+                bool(part10.oddities),
             ),
             pending,
         )
@@ -226,10 +233,15 @@ class StoreBatch:
                 study=self._terms.study,
                 full_item_validation=self._rules.full_item_validation,
             )
-            return verdict, dumps(verdict.metadata) if isinstance(verdict, Valid) else b""
+            document = b""
+            if isinstance(verdict, Valid):
+                document = (dumps_in_slices if large else dumps)(verdict.metadata)
+            if large:
+                parsing.release(part10.attributes)
+            return verdict, document
 
-        header_bytes = part10.pixel_data.offset if part10.pixel_data else part10.length
-        return await asyncio.to_thread(judge) if header_bytes > _INLINE_BYTES else judge()
+        large = part10.header_bytes > parsing.LARGE
+        return await parsing.parse(judge, part10.header_bytes)
 
     def _open_upload(self, identifier: InstanceIdentifier) -> tuple[str, BlobUpload]:
         blob = keys.blob_name(self._partition.namespace, identifier, self._new_upload_id())
@@ -243,7 +255,7 @@ class StoreBatch:
             await self._staging.acquire()
             pending.staging = asyncio.create_task(self._stage(pending.upload))
         if self._held_documents + len(document) > _PLAIN_DOCUMENTS:
-            document = documents.compress(document)
+            document = await parsing.parse(partial(documents.compress, document), len(document))
             pending.compressed = True
         if self._held_documents + len(document) <= _HELD_DOCUMENTS:
             self._held_documents += len(document)
@@ -251,7 +263,9 @@ class StoreBatch:
             pending.document = bytes(memoryview(document))
             return
         pending.beside = self._blobs.upload(keys.metadata_blob(pending.instance.blob))
-        await pending.beside.write(documents.decompress(document) if pending.compressed else document)
+        if pending.compressed:
+            document = await parsing.parse(partial(documents.decompress, document), len(document))
+        await pending.beside.write(document)
         await pending.beside.stage()
 
     async def _stage(self, upload: BlobUpload) -> None:
@@ -309,7 +323,9 @@ class StoreBatch:
                 if pending.beside is not None:
                     await self._commit_upload(pending.beside, {})
                 else:
-                    document = documents.decompress(pending.document) if pending.compressed else pending.document
+                    document = pending.document
+                    if pending.compressed:
+                        document = await parsing.parse(partial(documents.decompress, document), len(document))
                     pending.instance = replace(pending.instance, metadata=document)
                 pending.document = b""
                 pending.instance = await documents.move_to_blobs(
@@ -381,6 +397,14 @@ class StoreBatch:
         elif outcome is CommitOutcome.DELETED and self._resumes and pending is not None and pending.written:
             # An earlier attempt was stored, then deleted, and its file has been erased: nobody would erase it again.
             await discard(self._blobs, pending.instance)
+
+
+def _explanation(fault: InvalidPart10 | None) -> str:
+    """What is wrong with a file that cannot be read, and where (STOW-37)."""
+    if fault is None:
+        return "The file is not a readable DICOM file."
+    tag = fault.tag
+    return str(fault) if tag is None else f"({tag >> 16:04x},{tag & 0xFFFF:04x}) - {str(fault).removesuffix('.')}"
 
 
 async def discard(blobs: BlobStore, instance: NewInstance) -> bool:

@@ -23,3 +23,7 @@ class StoreOutcome:
     """The error comments of FailedAttributesSequence (STOW-36)."""
     several_values: bool = False
     """The response carries a Warning header (VAL-8)."""
+    odd: bool = False
+    """Elements of the file were read as something else than it says (STOW-17, STOW-18)."""
+    explanation: str = ""
+    """Of a failure, one sentence that says what was wrong, without values of patient attributes (STOW-37)."""

@@ -6,7 +6,8 @@ from typing import Final
 from shared.dicom.attributes import Attributes
 from shared.dicom.elements import first
 from shared.dicom.part10.bulk_data import PIXEL_DATA
-from shared.retrieve.negotiation import FRAME_MEDIA_TYPES, VIDEO
+from shared.dicom.transfer_syntaxes import VIDEO
+from shared.retrieve.negotiation import FRAME_MEDIA_TYPES
 from shared.retrieve.snapshot import Snapshot
 
 DOCUMENT: Final = "00420011"

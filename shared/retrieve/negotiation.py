@@ -16,6 +16,8 @@ from shared.dicom.transfer_syntaxes import (
     FRAME_TARGETS,
     IMPLICIT_LITTLE_ENDIAN,
     JPEG_2000_LOSSLESS,
+    MPEG2,
+    MPEG4,
     REVERSIBLE_TARGETS,
 )
 from shared.dicomweb.media_types import ANY_MULTIPART, DICOM, MULTIPART_RELATED, OCTET_STREAM, MediaType
@@ -31,11 +33,6 @@ _SAME_PIXELS: Final = frozenset(
 """Stored syntaxes whose frames are those of Explicit VR Little Endian: byte for byte, or by swapping bytes."""
 
 _JPEG: Final = ("1.2.840.10008.1.2.4.70", "1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51", "1.2.840.10008.1.2.4.57")
-_MPEG2: Final = tuple(f"1.2.840.10008.1.2.4.{n}" for n in ("100", "100.1", "101", "101.1"))
-_MPEG4: Final = tuple(
-    f"1.2.840.10008.1.2.4.{n}"
-    for n in ("102", "102.1", "103", "103.1", "104", "104.1", "105", "105.1", "106", "106.1", "107", "108")
-)
 
 FRAME_MEDIA_TYPES: Final[dict[str, tuple[str, ...]]] = {
     "image/jpeg": _JPEG,
@@ -44,15 +41,13 @@ FRAME_MEDIA_TYPES: Final[dict[str, tuple[str, ...]]] = {
     "image/jp2": (JPEG_2000_LOSSLESS, "1.2.840.10008.1.2.4.91"),
     "image/jpx": ("1.2.840.10008.1.2.4.92", "1.2.840.10008.1.2.4.93"),
     "image/jphc": ("1.2.840.10008.1.2.4.201", "1.2.840.10008.1.2.4.202", "1.2.840.10008.1.2.4.203"),
-    "video/mpeg2": _MPEG2,
-    "video/mp4": _MPEG4,
+    "video/mpeg2": MPEG2,
+    "video/mp4": MPEG4,
 }
 """FRM-10: the media types of encapsulated frames and the syntaxes that each covers, its default first."""
 
 _ANY_COVERED: Final = frozenset({"image/jpeg", "video/mpeg2", "video/mp4", ANY_IMAGE})
 """Types that, without a syntax, accept whichever stored syntax they cover (W-10): for the other types, the default."""
-
-VIDEO: Final = frozenset(_MPEG2 + _MPEG4)
 
 _FRAME_TYPE_OF: Final = {syntax: name for name, syntaxes in FRAME_MEDIA_TYPES.items() for syntax in syntaxes}
 

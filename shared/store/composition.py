@@ -23,7 +23,7 @@ from shared.ingest.store_outcome import StoreOutcome
 from shared.store.bulk_spool import BulkSpool
 from shared.store.part_limits import PartLimits
 from shared.store.pixel_parts import with_transfer_syntax
-from shared.store.request import MetadataAndBulkData
+from shared.store.request import EVENTS_AT_A_TIME, MetadataAndBulkData
 
 _MAX_METADATA: Final = 32 * 1024**2
 """Bytes of metadata in one request: they are held, and need more in memory than in the request."""
@@ -38,8 +38,10 @@ async def receive_composed(content: MetadataAndBulkData, body: AsyncIterator[byt
         parts = _ComposedParts(content, spool)
         reader = MultipartReader(content.boundary)
         async for chunk in body:
-            for event in reader.feed(chunk):
+            for number, event in enumerate(reader.feed(chunk), 1):
                 await parts.take(event)
+                if number % EVENTS_AT_A_TIME == 0:
+                    await asyncio.sleep(0)
         reader.finish()
         for document in parts.documents:
             for dataset in await asyncio.to_thread(_data_sets, content.media_type, document):
@@ -55,7 +57,8 @@ async def _add(dataset: Attributes, spool: BulkSpool, batch: StoreBatch) -> None
         pieces = await asyncio.to_thread(_composed, dataset, spool)
     except CannotCompose as error:
         uids = (first_text(dataset, "00080016"), first_text(dataset, "00080018"))
-        batch.refuse(StoreOutcome(*uids, failure=error.reason, comments=(str(error),)))
+        text = str(error)
+        batch.refuse(StoreOutcome(*uids, failure=error.reason, comments=(text,), explanation=text))
         return
     receiver = batch.receiver()
     async for chunk in _bytes(pieces, spool):

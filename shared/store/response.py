@@ -1,8 +1,10 @@
 """PS3.18 §10.5.3 and Annex I.2: what became of each instance → Store Instances Response and status (dicomweb §6.6)."""
 
+import re
 from collections.abc import Sequence
 from typing import Any, Final
 
+from shared.dicom.reasons import FailureReason
 from shared.dicomweb import json_model, xml_model
 from shared.dicomweb.media_types import DICOM_JSON, DICOM_XML
 from shared.dicomweb.urls import Urls
@@ -19,6 +21,18 @@ _SEVERAL_VALUES: Final = (
     "One or more attributes that are searched by have several values where the standard allows one. "
     "The first one is searchable."
 )
+
+_REASONS: Final = {
+    FailureReason.PROCESSING_FAILURE: "The instance could not be stored now. Send it again.",
+    FailureReason.VALIDATION_FAILURE: "The data set is not valid.",
+    FailureReason.ALREADY_STORED: "The instance is stored already.",
+    FailureReason.CREATION_PENDING: "The instance is being stored by another request. Send it again.",
+    FailureReason.CANNOT_UNDERSTAND: "The instance cannot be put together from what was sent.",
+    FailureReason.TRANSFER_SYNTAX_NOT_SUPPORTED: "The transfer syntax is not supported.",
+}
+_PLACE: Final = re.compile(r"\([0-9a-f]{4},[0-9a-f]{4}\)")
+
+_ODD: Final = "One or more elements are not encoded as the standard says. What they were read as is in the metadata."
 
 
 def store_response(outcomes: Sequence[StoreOutcome], context: Context, media_type: str = DICOM_JSON) -> Response:
@@ -42,6 +56,8 @@ def store_response(outcomes: Sequence[StoreOutcome], context: Context, media_typ
     headers = [("Content-Type", media_type)]
     if any(outcome.several_values for outcome in succeeded):
         headers.append(context.warning(_SEVERAL_VALUES))
+    if not context.version.warns_instead_of_failing and any(outcome.odd for outcome in succeeded):
+        headers.append(context.warning(_ODD))
     body = xml_model.dumps(dataset) if media_type == DICOM_XML else json_model.dumps(dataset)
     return Response(_status(succeeded, failed, context.version), tuple(headers), body)
 
@@ -70,7 +86,17 @@ def _failure_item(outcome: StoreOutcome) -> dict[str, Any]:
         item["00081197"] = _element("US", int(outcome.failure))
     if outcome.comments:
         item["00741048"] = _failed_attributes(outcome)
-    return item
+    item["00000902"] = _element("LO", _explanation(outcome))
+    return dict(sorted(item.items()))
+
+
+def _explanation(outcome: StoreOutcome) -> str:
+    """One sentence, without values (STOW-37)."""
+    if outcome.explanation:
+        return outcome.explanation
+    if outcome.comments and (place := _PLACE.search(outcome.comments[0])):
+        return f"{place[0]} - The attribute is missing or invalid."
+    return _REASONS.get(outcome.failure or FailureReason.PROCESSING_FAILURE, "The instance was not stored.")
 
 
 def _references(outcome: StoreOutcome) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """PS3.18 §10.5 Store: the body is received whole, file by file, then what it held is stored (STOW-7)."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 from shared.dicomweb.multipart import Event as PartEvent
@@ -12,7 +13,7 @@ from shared.ingest.store_options import StoreOptions
 from shared.ingest.store_outcome import StoreOutcome
 from shared.store.composition import receive_composed
 from shared.store.part_limits import PartLimits
-from shared.store.request import Content, MetadataAndBulkData, Multipart, check_part_type
+from shared.store.request import EVENTS_AT_A_TIME, Content, MetadataAndBulkData, Multipart, check_part_type
 
 
 async def store_instances(
@@ -44,8 +45,10 @@ async def _receive_parts(content: Multipart, body: AsyncIterator[bytes], batch: 
     parts = _FileParts(content, batch)
     reader = MultipartReader(content.boundary)
     async for chunk in body:
-        for event in reader.feed(chunk):
+        for number, event in enumerate(reader.feed(chunk), 1):
             await parts.take(event)
+            if number % EVENTS_AT_A_TIME == 0:
+                await asyncio.sleep(0)
     reader.finish()
 
 

@@ -11,10 +11,15 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from shared.dicom.attributes import Attributes
-from shared.dicom.dictionary import data_element
 from shared.dicom.part10.encoding import EXPLICIT_LITTLE, IMPLICIT_LITTLE, Coding
 from shared.dicom.part10.model import InvalidPart10
-from shared.dicom.part10.value_representations import VALUE_REPRESENTATIONS, ValueRepresentation, choose_vr
+from shared.dicom.part10.value_representations import (
+    VALUE_REPRESENTATIONS,
+    ValueRepresentation,
+    creator_tag,
+    implied_vr,
+    is_private_creator,
+)
 
 PIXEL_DATA: Final = "7FE00010"
 BULK_VRS: Final = frozenset(name for name, vr in VALUE_REPRESENTATIONS.items() if vr.kind == "bulk")
@@ -27,6 +32,8 @@ _UNDEFINED: Final = 0xFFFFFFFF
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _PIXELS: Final = 0x7FE00010
 _MAX_DEPTH: Final = 64
+_LONGEST_CREATOR: Final = 64
+"""Bytes of the LO that names a private creator."""
 _FILE_META: Final = 132
 """Where it begins: after the preamble and its prefix."""
 
@@ -96,36 +103,6 @@ def element_at(attributes: Attributes, path: str) -> Mapping[str, Any] | None:
 def may_be_addressed(vr: str, length: int) -> bool:
     """Whether a value of `length` bytes has an address of its own (BULK-1)."""
     return length > 0 and (vr in BULK_VRS or (vr in _LONG_VRS and length > _LONG))
-
-
-def odd_values(data: bytes, paths: Iterable[str]) -> dict[str, bytes]:
-    """The values at `paths` of a whole file that is too odd for `find_values`, as pydicom finds them; little endian.
-
-    What cannot be found, and what is encapsulated, is not in the result.
-    """
-    import io
-    import warnings
-
-    from pydicom import dcmread
-    from pydicom.dataelem import RawDataElement
-
-    found: dict[str, bytes] = {}
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            dataset = dcmread(io.BytesIO(data))
-            for path in paths:
-                *steps, key = path.split("/")
-                numbers = iter(steps)
-                level = dataset
-                for sequence, number in zip(numbers, numbers, strict=True):
-                    level = level[int(sequence, 16)].value[int(number) - 1]
-                raw: Any = level.get_item(int(key, 16))
-                if isinstance(raw, RawDataElement) and raw.length != _UNDEFINED and raw.is_little_endian:
-                    found[path] = raw.value or b""
-    except Exception:  # noqa: BLE001, S110 - whatever pydicom makes of a file that nobody can read
-        pass
-    return found
 
 
 def find_values(
@@ -202,6 +179,7 @@ class _Walker:
         """Walks over the elements of a data set or item; returns where it ends."""
         if depth > _MAX_DEPTH:
             raise InvalidPart10("Sequences are nested too deep.")
+        creators: dict[int, str] = {}
         while position < end:
             at = yield from self._see(position, 8)
             group, number, *code, length = coding.header(self._buffer, at)
@@ -212,7 +190,10 @@ class _Walker:
                 return position + 8
             inner, value = coding, position + 8
             if coding.implicit:
-                vr = _implied(tag)
+                vr = implied_vr(tag, creators.get(creator_tag(tag) or 0), signed=False)
+                if is_private_creator(tag) and 0 < length <= _LONGEST_CREATOR:
+                    at = yield from self._see(value, length)
+                    creators[tag] = self._buffer[at : at + length].decode("latin-1").strip(" \0")
             else:
                 vr = _representation(code[0])
                 if vr.long:
@@ -220,7 +201,7 @@ class _Walker:
                     (length,) = coding.length(self._buffer, at)
                     value += 4
                 if vr is _UN:  # PS3.5 §6.2.2: coded as in implicit VR
-                    inner, vr = IMPLICIT_LITTLE, _SQ if length == _UNDEFINED else _implied(tag)
+                    inner, vr = IMPLICIT_LITTLE, _SQ if length == _UNDEFINED else implied_vr(tag, None, signed=False)
             if length != _UNDEFINED and value + length > end:
                 raise InvalidPart10("An element is longer than what holds it.")
             here = wanted.get(tag)
@@ -230,7 +211,7 @@ class _Walker:
                 position = yield from self._encapsulated(value, end, inner, here, pixels=tag == _PIXELS and not depth)
             else:
                 if isinstance(here, str):
-                    self._take(here, BulkValue(value, length, word=_word(vr, inner)))
+                    self._take(here, BulkValue(value, length, word=1 if inner.order == "<" else word_size(vr)))
                 position = value + length
         if delimited:
             raise InvalidPart10("An item has no end.")
@@ -324,15 +305,6 @@ def _representation(code: bytes) -> ValueRepresentation:
     return vr
 
 
-def _implied(tag: int) -> ValueRepresentation:
-    """The VR of an element that does not say it itself; of a choice, one of the same kind."""
-    element = data_element(tag)
-    if element is None:
-        return _UN
-    return VALUE_REPRESENTATIONS.get(element[1]) or choose_vr(element[1], signed=False)
-
-
-def _word(vr: ValueRepresentation, coding: Coding) -> int:
-    if coding.order == "<":
-        return 1
+def word_size(vr: ValueRepresentation) -> int:
+    """Bytes of the numbers in a value; 1 if it has no byte order."""
     return _WORD_SIZES.get(vr.name, vr.size)

@@ -10,10 +10,21 @@ from collections.abc import Generator
 from typing import Any
 
 from shared.dicom.attributes import Attributes
-from shared.dicom.dictionary import data_element, data_elements
+from shared.dicom.dictionary import data_elements
 from shared.dicom.part10.charset import DEFAULT_CHARACTER_SET, CharacterSet, character_set
 from shared.dicom.part10.encoding import IMPLICIT_LITTLE, Coding
 from shared.dicom.part10.frames import starts_codestream
+from shared.dicom.part10.limits import (
+    FRAGMENT_BYTES,
+    LONGEST_VALUE,
+    MAX_DEPTH,
+    MOST_VALUES,
+    NODE_BYTES,
+    TOO_LARGE,
+    VALUE_BYTES,
+    check_count,
+    check_length,
+)
 from shared.dicom.part10.model import InvalidPart10, PixelData
 from shared.dicom.part10.pixel_data import Fragments
 from shared.dicom.part10.push_parser import ByteFlow, Reading
@@ -22,7 +33,8 @@ from shared.dicom.part10.value_representations import (
     VALUE_REPRESENTATIONS,
     ValueRepresentation,
     attribute_tags,
-    choose_vr,
+    creator_tag,
+    implied_vr,
     numbers,
 )
 from shared.dicom.validation import plural_elements
@@ -34,14 +46,8 @@ _EXTENDED_OFFSETS = 0x7FE00001
 _PIXEL_DATA = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
 _PASSED_IN_READ = _PIXEL_DATA | {_EXTENDED_OFFSETS}
 _ENDLESS = 1 << 62
-_MAX_DEPTH = 64  # of sequences; writers of JSON have such a limit, too
 _NOTHING: frozenset[int] = frozenset()
-_TOO_LARGE = "The data set is too large, even without its bulk values."
-
-# What is held in memory weighs more than in the file.
-_NODE = 64  # an element or item, besides its bytes
-_VALUE = 4  # one of several values, besides its bytes
-_FRAGMENT = 40  # a fragment of pixel data
+_FOREIGN_GROUPS = frozenset({0x0000, 0x0002})  # of commands and file meta information (JSON-12)
 
 _BY_CODE = {name.encode(): vr for name, vr in VALUE_REPRESENTATIONS.items()}
 _UN, _SQ = VALUE_REPRESENTATIONS["UN"], VALUE_REPRESENTATIONS["SQ"]
@@ -89,13 +95,16 @@ class DataSetReader:
         self._flow = flow
         self._top = _Level(coding, keep_text)
         self._check = check
-        self._budget = limit
+        self.budget = limit
+        """Bytes of memory that are left."""
         self._unsorted: list[Attributes] = []
         self.attributes = self._top.attributes
         self.text: dict[str, str] = {}
         self.pixel_data: PixelData | None = None
         self.fragments: Fragments | None = None
         self.extended_offsets: tuple[int, ...] = ()
+        self.odd = False
+        """Whether the data set holds what does not belong there and was passed over."""
 
     def sort(self) -> None:
         """Puts the elements into ascending order where the file had them in another (JSON-1)."""
@@ -142,6 +151,8 @@ class DataSetReader:
                     raise InvalidPart10("An item has no end.")
                 sequence = level.sequence
                 continue
+            if level is self._top and not any(buffer[position : position + 8]):
+                yield from self._padding(buffer, position)
             tag, vr, start, length, coding = self._header(level, buffer, position)
             if tag >> 16 == 0xFFFE:
                 if tag != _ITEM_END or not level.delimited or length:
@@ -158,6 +169,13 @@ class DataSetReader:
         self._flow.taken, self._flow.complete = position, complete
         return need
 
+    def _padding(self, buffer: bytes, position: int) -> Reading:
+        """Passes over zeros to the end of the file. Raises InvalidPart10 for anything else."""
+        self.odd = True
+        while not any(buffer[position:]):
+            buffer, position = (yield self._wait(len(buffer), 1, complete=True)), 0
+        raise InvalidPart10("The file goes on after zeros that end its data set.")
+
     def _leaves(self, level: _Level, buffer: bytes, position: int) -> tuple[int, int]:  # noqa: PLR0915 - the hot loop
         """Reads the elements from `position` on that are whole in `buffer` and no sequences.
 
@@ -168,7 +186,7 @@ class DataSetReader:
         out, keep, path, texts, last = level.attributes, level.keep, level.path, level.texts, level.last
         coding = level.coding
         header, implicit, order = coding.header, coding.implicit, coding.order
-        size, limit, budget = len(buffer), level.end - self._flow.offset, self._budget
+        size, limit, budget = len(buffer), level.end - self._flow.offset, self.budget
         need = 0
         while position < limit:
             start = position + 8
@@ -180,8 +198,8 @@ class DataSetReader:
                 tag = group << 16 | number
                 element = known.get(tag)
                 vr = by_name.get(element[1]) if element else None
-                if vr is None:
-                    if group == 0xFFFE:
+                if vr is None or (tag == 0 and not length):
+                    if group == 0xFFFE or tag == 0:
                         break
                     vr = _implicit_vr(tag, level)
             else:
@@ -190,18 +208,18 @@ class DataSetReader:
                 element = known.get(tag)
                 vr = _BY_CODE.get(code)
                 if vr is None:
-                    if group == 0xFFFE:
+                    if group == 0xFFFE or tag == 0:
                         break
-                    raise InvalidPart10("An element has no known value representation.")
+                    raise InvalidPart10("An element has no known value representation.", tag=tag)
                 if vr.long:
                     start += 4
                     if start > size:
                         need = 12
                         break
                     (length,) = coding.length(buffer, position + 8)
-                    if vr is _UN and element and length != _UNDEFINED:
+                    if vr is _UN and length != _UNDEFINED and (element or tag & 0x1FF00 == 0x10000):
                         # PS3.5 §6.2.2: what knows less than the dictionary wrote UN; the value is as in implicit VR.
-                        vr = _implicit_vr(tag, level)
+                        vr = _relayed_vr(tag, level)
             kind = vr.kind
             stop = start + length
             if kind == "sequence" or length == _UNDEFINED:
@@ -211,17 +229,22 @@ class DataSetReader:
             if kind == "bulk":
                 if stop > size or tag in _PASSED_IN_READ:
                     break
-                budget -= _NODE
-            elif stop > size and length <= budget:
+                budget -= NODE_BYTES
+            elif stop > size and length <= min(budget, LONGEST_VALUE):
                 need = stop - position
                 break
             else:
-                budget -= length + _NODE
+                budget -= length + NODE_BYTES
+                if length > LONGEST_VALUE:
+                    check_length(tag, length)
             if budget < 0:
-                raise InvalidPart10(_TOO_LARGE, final=True)
+                raise InvalidPart10(TOO_LARGE, final=True)
 
             position = stop
             if number == 0:  # group length
+                continue
+            if group in _FOREIGN_GROUPS:
+                self.odd = True
                 continue
             if tag <= last:
                 self._out_of_order(tag, level)
@@ -240,6 +263,8 @@ class DataSetReader:
                 continue
 
             raw = buffer[start:stop]
+            if length > MOST_VALUES:
+                check_count(tag, raw.count(b"\\") if vr.several else length // vr.size if kind == "binary" else 0)
             if kind == "binary" or kind == "tags":  # noqa: PLR1714 - two identity tests beat a set here
                 values = numbers(raw, vr.code, vr.size, order) if kind == "binary" else attribute_tags(raw, order)
                 if tag in keep:
@@ -260,10 +285,10 @@ class DataSetReader:
                     self.text[key] = text
                 if check and (len(values) > 1 or tag in plural or not vr.plainly_valid(text)):
                     check.text(tag, vr, f"{path}{key}", text)
-            budget -= _VALUE * len(values)
+            budget -= VALUE_BYTES * len(values)
             out[key] = {"vr": vr.name, "Value": values} if values else {"vr": vr.name}
         level.last = last
-        self._budget = budget
+        self.budget = budget
         return position, need
 
     def _header(self, level: _Level, buffer: bytes, position: int) -> tuple[int, ValueRepresentation, int, int, Coding]:
@@ -273,27 +298,31 @@ class DataSetReader:
         tag = group << 16 | number
         if coding.implicit or group == 0xFFFE:
             return tag, _implicit_vr(tag, level), position + 8, length, coding
-        vr = _BY_CODE[buffer[position + 4 : position + 6]]
+        vr = _BY_CODE.get(buffer[position + 4 : position + 6])
+        if vr is None:
+            raise InvalidPart10("An element has no known value representation.", tag=tag)
         (length,) = coding.length(buffer, position + 8)
         if vr is _UN:  # PS3.5 §6.2.2: of undefined length it is a sequence, and coded in implicit VR in any case
-            vr, coding = _SQ if length == _UNDEFINED else _implicit_vr(tag, level), IMPLICIT_LITTLE
+            vr, coding = _SQ if length == _UNDEFINED else _relayed_vr(tag, level), IMPLICIT_LITTLE
         return tag, vr, position + 12, length, coding
 
     def _out_of_order(self, tag: int, level: _Level) -> None:
         # A second value could not be told from the first; text before its character set is already decoded.
         if f"{tag:08X}" in level.attributes or tag == _SPECIFIC_CHARACTER_SET:
-            raise InvalidPart10("Elements are repeated or in the wrong order.")
+            raise InvalidPart10("Elements are repeated or in the wrong order.", tag=tag)
         if not any(level.attributes is attributes for attributes in self._unsorted[-1:]):
             self._unsorted.append(level.attributes)
 
     def _charge(self, weight: int) -> None:
-        self._budget -= weight
-        if self._budget < 0:
-            raise InvalidPart10(_TOO_LARGE, final=True)
+        self.budget -= weight
+        if self.budget < 0:
+            raise InvalidPart10(TOO_LARGE, final=True)
 
     def _add(self, level: _Level, tag: int, element: dict[str, Any]) -> str:
         """Adds an element that `_leaves` has not; returns its path."""
-        self._charge(_NODE)
+        self._charge(NODE_BYTES)
+        if tag >> 16 in _FOREIGN_GROUPS:
+            raise InvalidPart10("The element does not belong into a data set.", tag=tag)
         if tag <= level.last:
             self._out_of_order(tag, level)
         level.last = max(level.last, tag)
@@ -308,12 +337,12 @@ class DataSetReader:
         sequence.delimited = length == _UNDEFINED
         if not sequence.delimited:
             sequence.end = start + length
-        if start > level.end or sequence.end > level.end or sequence.depth > _MAX_DEPTH:
+        if start > level.end or sequence.end > level.end or sequence.depth > MAX_DEPTH:
             raise InvalidPart10("A sequence is longer than the item that holds it, or nested too deep.")
         return sequence
 
     def _item(self, sequence: _Sequence, start: int, length: int) -> _Level:
-        self._charge(_NODE)
+        self._charge(NODE_BYTES)
         level = _Level(sequence.coding, _NOTHING)
         level.delimited = length == _UNDEFINED
         level.end = sequence.end if level.delimited else start + length
@@ -378,7 +407,7 @@ class DataSetReader:
                     buffer, position = (yield self._wait(position, length)), 0
                 fragments.basic_offsets = struct.unpack_from(f"{level.coding.order}{length // 4}L", buffer, position)
             elif fragments and not first:
-                self._charge(_FRAGMENT)
+                self._charge(FRAGMENT_BYTES)
                 if len(buffer) - position < min(length, 4):
                     buffer, position = (yield self._wait(position, min(length, 4))), 0
                 fragments.offsets.append(offset)
@@ -396,11 +425,16 @@ class DataSetReader:
 
 
 def _implicit_vr(tag: int, level: _Level) -> ValueRepresentation:
-    """The VR of an element that does not say it itself (PS3.5 §A.1)."""
-    element = data_element(tag)
-    if element is None:
-        return _UN
-    return VALUE_REPRESENTATIONS.get(element[1]) or choose_vr(element[1], signed=_signed_pixels(level))
+    """The VR of an element that does not say it itself (PS3.5 §A.1, META-4)."""
+    creator = creator_tag(tag)
+    values = level.attributes.get(f"{creator:08X}", {}).get("Value") if creator else None
+    known = values[0].strip(" \0") if values and isinstance(values[0], str) else None
+    return implied_vr(tag, known, signed=_signed_pixels(level))
+
+
+def _relayed_vr(tag: int, level: _Level) -> ValueRepresentation:
+    """The VR of an element that was written as UN; of private ones only creators are known."""
+    return implied_vr(tag, None, signed=_signed_pixels(level))
 
 
 def _signed_pixels(level: _Level) -> bool:

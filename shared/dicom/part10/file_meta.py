@@ -8,7 +8,7 @@ from shared.dicom.attributes import Attributes
 from shared.dicom.identifiers import trim_uid
 from shared.dicom.part10.encoding import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, Coding
 from shared.dicom.part10.model import InvalidPart10
-from shared.dicom.part10.push_parser import ByteFlow
+from shared.dicom.part10.push_parser import ByteFlow, Reading
 from shared.dicom.part10.value_representations import VALUE_REPRESENTATIONS, ValueRepresentation, numbers
 
 IMPLEMENTATION_CLASS_UID: Final = "2.25.106857191890076988153077102304622898932"
@@ -94,6 +94,23 @@ class FileMeta:
         if not self.transfer_syntax_uid:
             raise InvalidPart10("The file meta information has no transfer syntax.", final=True)
         return buffer, position
+
+
+def read_file_meta(data: bytes) -> tuple[FileMeta, int]:
+    """The file meta information of a whole file, and the offset of the data set. Raises InvalidPart10."""
+    meta, flow, starts = FileMeta(), ByteFlow(), [0]
+
+    def reading() -> Reading:
+        _, position = yield from meta.read(flow)
+        starts[0] = flow.offset + position
+        flow.taken = 0
+        yield len(data) + 1
+
+    flow.start(reading())
+    flow.feed(data)
+    if not starts[0]:
+        raise InvalidPart10("The file has no data set.", final=True)
+    return meta, starts[0]
 
 
 def _element(vr: ValueRepresentation, raw: bytes) -> dict[str, Any]:

@@ -1,14 +1,16 @@
 """PS3.10 §7 Part 10 files: `Part10Reader` reads them in one pass, pushed in chunks, in bounded memory.
 
 It refuses what has an odd structure. Whether such a file is refused at all is decided by `second_opinion`, which has
-the whole file and pydicom to judge it by.
+the whole file to judge it by.
 """
 
 import zlib
 
+from shared.dicom.attributes import Attributes
 from shared.dicom.identifiers import InstanceIdentifier, trim_uid
 from shared.dicom.part10.data_set_reader import DataSetReader
 from shared.dicom.part10.file_meta import FileMeta
+from shared.dicom.part10.limits import DEFLATED_HEADER_BYTES, HEADER_BYTES, INFLATED_BYTES
 from shared.dicom.part10.model import InvalidPart10, Part10, PixelData, Violation
 from shared.dicom.part10.pixel_data import frame_table
 from shared.dicom.part10.push_parser import ByteFlow, Reading
@@ -17,7 +19,6 @@ from shared.dicom.part10.strict_checker import StrictChecker
 __all__ = ["InvalidPart10", "Part10", "Part10Reader", "PixelData", "Violation", "read_whole", "second_opinion"]
 
 _PIECE = 1 << 20  # of inflated data
-_INFLATED_LIMIT = 1 << 29  # what a deflated data set may become: against bombs
 _TRAILER = 9  # bytes after deflated data: a byte of padding, and the checksum and length that gzip writes
 
 
@@ -29,7 +30,7 @@ class Part10Reader:
     """
 
     def __init__(
-        self, *, strict: bool, keep_text: frozenset[int] = frozenset(), header_limit: int = 128 * 1024 * 1024
+        self, *, strict: bool, keep_text: frozenset[int] = frozenset(), header_limit: int = HEADER_BYTES
     ) -> None:
         self._checker = StrictChecker() if strict else None
         self._keep_text = keep_text
@@ -49,6 +50,27 @@ class Part10Reader:
         """
         self._length += len(chunk)
         self._flow.feed(chunk)
+
+    def work(self, length: int) -> int:
+        """Bytes that are looked at when `length` more are fed: all that a value was waiting for. What may be deflated
+        counts as very many, whatever it becomes.
+        """
+        if self._data is None or self._meta.deflated:
+            return length * _PIECE
+        return self._flow.due(length)
+
+    @property
+    def header_bytes(self) -> int:
+        """Memory that the values take which have been read so far, more or less."""
+        return self._limit - self._data.budget if self._data else 0
+
+    @property
+    def references(self) -> tuple[str | None, str | None]:
+        """SOP class and instance as far as they are known, from the data set or the file meta information."""
+        data_set = self._data.attributes if self._data else {}
+        return _reference(data_set, "00080016", self._meta, "00020002"), _reference(
+            data_set, "00080018", self._meta, "00020003"
+        )
 
     @property
     def identifier(self) -> InstanceIdentifier | None:
@@ -80,8 +102,16 @@ class Part10Reader:
             text=data.text,
             violations=tuple(self._checker.violations) if self._checker else (),
             pixel_data=pixel_data,
-            frames=frame_table(data.attributes, pixel_data, data.fragments, data.extended_offsets),
+            frames=frame_table(
+                data.attributes,
+                pixel_data,
+                data.fragments,
+                data.extended_offsets,
+                self._meta.transfer_syntax_uid,
+            ),
             length=self._length,
+            header_bytes=self.header_bytes,
+            odd=data.odd or (self._inflated or self._flow).padded,
         )
 
     def _uid(self, key: str) -> str:
@@ -91,6 +121,7 @@ class Part10Reader:
     def _read(self) -> Reading:
         buffer, position = yield from self._meta.read(self._flow)
         if self._meta.deflated:
+            self._limit = min(self._limit, DEFLATED_HEADER_BYTES)
             yield from self._read_deflated(buffer, position)
         else:
             self._data = self._data_reader(self._flow)
@@ -98,7 +129,11 @@ class Part10Reader:
 
     def _data_reader(self, flow: ByteFlow) -> DataSetReader:
         return DataSetReader(
-            flow, coding=self._meta.coding, check=self._checker, keep_text=self._keep_text, limit=self._limit
+            flow,
+            coding=self._meta.coding,
+            check=self._checker,
+            keep_text=self._keep_text,
+            limit=self._limit,
         )
 
     def _read_deflated(self, buffer: bytes, position: int) -> Reading:
@@ -117,7 +152,7 @@ class Part10Reader:
                     raise InvalidPart10("The data set cannot be inflated.") from error
                 deflated = inflater.unused_data if inflater.eof else inflater.unconsumed_tail
                 total += len(piece)
-                if total > _INFLATED_LIMIT:
+                if total > INFLATED_BYTES:
                     raise InvalidPart10("The deflated data set is too large.", final=True)
                 self._inflated.feed(piece)
             trailing += len(deflated)
@@ -128,12 +163,12 @@ class Part10Reader:
 
 
 def second_opinion(data: bytes, *, strict: bool = False, keep_text: frozenset[int] = frozenset()) -> Part10:
-    """What pydicom makes of a whole file that Part10Reader has refused; the same result as of a reader.
+    """What a tolerant reader makes of a whole file that Part10Reader has refused; the same result as of a reader.
 
     Raises:
-        InvalidPart10: pydicom cannot read the file, either; or it is truncated, or no Part 10 file at all.
+        InvalidPart10: it cannot read the file, either; or it is truncated, or no Part 10 file at all.
     """
-    from shared.dicom.part10.pydicom_reader import read
+    from shared.dicom.part10.tolerant_reader import read
 
     return read(data, strict=strict, keep_text=keep_text)
 
@@ -146,6 +181,14 @@ def read_whole(data: bytes) -> Part10:
         return reader.finish()
     except InvalidPart10:
         return second_opinion(data)
+
+
+def _reference(data_set: Attributes, key: str, meta: FileMeta, meta_key: str) -> str | None:
+    for attributes, name in ((data_set, key), (meta.attributes, meta_key)):
+        values = attributes.get(name, {}).get("Value")
+        if values and isinstance(values[0], str):
+            return values[0]
+    return None
 
 
 def _from_start(data: DataSetReader) -> Reading:

@@ -31,51 +31,83 @@ class FrameTable:
 
 
 def native_frames(
-    *, count: int, first: int, length: int, pixels: int, samples: int, bits_allocated: int, subsampled: bool
+    *, count: int | None, first: int, length: int, pixels: int, samples: int, bits_allocated: int, subsampled: bool
 ) -> FrameTable | None:
-    """The table of native pixel data of `length` bytes from byte `first` of the file, or None if it is too short.
+    """The table of native pixel data of `length` bytes from byte `first` of the file; None if no frame is whole.
 
-    `pixels` is Rows times Columns. `subsampled` says that the photometric interpretation halves the chrominance
-    (PS3.3 §C.7.6.3.1.2, YBR_FULL_422); data that nevertheless have all samples are taken as they are.
+    `count` is how many frames are said to be there, of which those count that are whole (FRM-12); None: as many as the
+    length tells (FRM-11). `pixels` is Rows times Columns. `subsampled` says that the photometric interpretation halves
+    the chrominance (PS3.3 §C.7.6.3.1.2, YBR_FULL_422); data that nevertheless have all samples are taken as they are.
     """
     bits = pixels * samples * bits_allocated
-    if subsampled and samples == 3 and length // 2 != (count * bits + 15) // 16:
+    if subsampled and samples == 3 and not _fills(count, bits, length):
         bits = bits // 3 * 2
-    if count < 1 or bits < 1 or count * bits > length * 8:
+    if bits < 1 or (count is not None and count < 1):
         return None
-    return FrameTable(count=count, first=first, bits=bits)
+    whole = length * 8 // bits
+    if count is None and whole > 1 and _padded(whole - 1, bits) == length:
+        whole -= 1  # frames so small that the padding is as large as one
+    whole = whole if count is None else min(count, whole)
+    return FrameTable(count=whole, first=first, bits=bits) if whole else None
+
+
+def _padded(count: int, bits: int) -> int:
+    """Bytes of `count` native frames of so many bits (PS3.5 §8.1.1)."""
+    return (count * bits + 15) // 16 * 2
+
+
+def _fills(count: int | None, bits: int, length: int) -> bool:
+    """Whether so many frames of so many bits fill `length` bytes; None: whether no number of smaller ones does."""
+    if count is not None:
+        return length // 2 == (count * bits + 15) // 16
+    smaller = bits // 3 * 2
+    return length * 8 // max(smaller, 1) < 1 or _padded(length * 8 // smaller, smaller) != length
 
 
 def encapsulated_frames(
     *,
-    count: int,
+    count: int | None,
     fragments: Sequence[int],
     codestreams: Sequence[int],
     end: int,
     offset_tables: Sequence[Sequence[int]],
+    one_each: bool = False,
 ) -> FrameTable | None:
     """The table of encapsulated pixel data, or None where nothing says which fragments make up a frame.
 
-    `fragments` are the file offsets of the item headers after the one of the basic offset table, `end` is where the
-    last fragment ends. `codestreams` says of each whether it begins a codestream. `offset_tables` are tried in turn;
-    their entries count from the first fragment.
+    `count` is how many frames are said to be there, of which those count that are (FRM-12); None: as many as there are
+    (FRM-11). `fragments` are the file offsets of the item headers after the one of the basic offset table, `end` is
+    where the last fragment ends. `codestreams` says of each whether it begins a codestream, empty: nobody knows;
+    `one_each`, that each is a frame. `offset_tables` are tried in turn; their entries count from the first fragment.
     """
-    if not fragments or count < 1:
+    if not fragments or (count is not None and count < 1):
         return None
     if count == 1:
         return FrameTable(count=1, offsets=(fragments[0], end))
     if count == len(fragments):
         return FrameTable(count=count, offsets=(*fragments, end))
     known = set(fragments)
+    candidates = []
     for table in offset_tables:
         offsets = [fragments[0] + offset for offset in table]
         ascending = all(map(int.__lt__, offsets, offsets[1:]))
-        if len(offsets) == count and offsets[0] == fragments[0] and ascending and known.issuperset(offsets):
+        if offsets and offsets[0] == fragments[0] and ascending and known.issuperset(offsets):
+            candidates.append(offsets)
+    each = []
+    if one_each:
+        each.append(list(fragments))
+    starts = [offset for offset, starts in zip(fragments, codestreams, strict=False) if starts]
+    if starts and starts[0] == fragments[0]:
+        each.append(starts)
+    candidates += each
+    if count is None:
+        offsets = candidates[0] if candidates else [fragments[0]]
+        return FrameTable(count=len(offsets), offsets=(*offsets, end))
+    for offsets in candidates:
+        if len(offsets) == count:
             return FrameTable(count=count, offsets=(*offsets, end))
-    starts = [offset for offset, starts in zip(fragments, codestreams, strict=True) if starts]
-    if len(starts) == count and starts[0] == fragments[0]:
-        return FrameTable(count=count, offsets=(*starts, end))
-    return None
+    fewer = next((offsets for offsets in each if len(offsets) == len(fragments) < count), None)
+    return FrameTable(count=len(fewer), offsets=(*fewer, end)) if fewer else None
 
 
 def starts_codestream(fragment: bytes) -> bool:

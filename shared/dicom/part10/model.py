@@ -1,6 +1,6 @@
 """PS3.10 §7 What a Part 10 file says: the values that its readers return, and how they say that it is none."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from shared.dicom.attributes import Attributes
@@ -10,8 +10,10 @@ from shared.dicom.part10.frames import FrameTable
 class InvalidPart10(Exception):
     """The bytes are not a Part 10 file, or one that cannot be read. The text names no values of the file."""
 
-    def __init__(self, text: str, *, final: bool = False) -> None:
+    def __init__(self, text: str, *, tag: int | None = None, final: bool = False) -> None:
         super().__init__(text)
+        self.tag = tag
+        """The element that cannot be read, if it is one."""
         self.final = final
         """Whether a second opinion cannot help: the file is beyond a limit, truncated, or no Part 10 file at all."""
 
@@ -26,6 +28,15 @@ class Violation:
     """Where the element is: a tag, or tags and item numbers (from 1) as in `00400275/1/00080060` (BULK-1, W-17)."""
     explanation: str
     """What is wrong, in one sentence that quotes the value (STOW-36): for the store response only, never for a log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Oddity:
+    """An element that was not read as it is encoded, but as what it could be read as (STOW-17, STOW-18)."""
+
+    tag: int
+    explanation: str
+    """What was odd, in one sentence without values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,3 +73,9 @@ class Part10:
     """None where there are no pixel data, where they are deflated, and where frames cannot be told apart (CON-4)."""
     length: int
     """Bytes of the file."""
+    header_bytes: int = field(default=0, compare=False)
+    """Memory that its values without bulk values take, more or less."""
+    oddities: tuple[Oddity, ...] = ()
+    """What was read as something else than the file says, one for each tag."""
+    odd: bool = False
+    """Whether the data set is not encoded as the transfer syntax says; `structure_reader` tells its elements."""

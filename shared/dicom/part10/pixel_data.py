@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from shared.dicom.attributes import Attributes
 from shared.dicom.part10.frames import FrameTable, encapsulated_frames, native_frames
 from shared.dicom.part10.model import PixelData
+from shared.dicom.transfer_syntaxes import NATIVE, RLE_LOSSLESS, VIDEO
 
 _BITS_OF_FLOATS = {"OF": 32, "OD": 64}
 _SUBSAMPLED = frozenset({"YBR_FULL_422", "YBR_PARTIAL_422"})
@@ -30,23 +31,29 @@ def frame_table(
     pixel_data: PixelData | None,
     fragments: Fragments | None,
     extended_offsets: Sequence[int],
+    transfer_syntax_uid: str,
 ) -> FrameTable | None:
-    """Where the frames are, or None: no pixel data, attributes missing, or frames that cannot be told apart."""
-    count = _integer(attributes, "00280008", default=1)
-    if pixel_data is None or count is None:
+    """Where the frames are, or None: no pixel data, attributes missing, frames that cannot be told apart, or fragments
+    where the transfer syntax knows none (WADO-18).
+    """
+    if pixel_data is None:
         return None
+    count = number_of_frames(attributes)
     if fragments is not None:
+        if transfer_syntax_uid in NATIVE:
+            return None
         return encapsulated_frames(
             count=count,
             fragments=fragments.offsets,
-            codestreams=fragments.codestreams,
+            codestreams=() if transfer_syntax_uid in VIDEO else fragments.codestreams,
             end=fragments.end,
             offset_tables=(extended_offsets, fragments.basic_offsets),
+            one_each=transfer_syntax_uid == RLE_LOSSLESS,
         )
     rows, columns = _integer(attributes, "00280010"), _integer(attributes, "00280011")
-    samples = _integer(attributes, "00280002", default=1)
+    samples = _integer(attributes, "00280002") or 1
     bits_allocated = _BITS_OF_FLOATS.get(pixel_data.vr) or _integer(attributes, "00280100")
-    if not (rows and columns and samples and bits_allocated and pixel_data.length):
+    if not (rows and columns and bits_allocated and pixel_data.length):
         return None
     photometric = attributes.get("00280004", {}).get("Value", [None])[0]
     return native_frames(
@@ -60,9 +67,13 @@ def frame_table(
     )
 
 
-def _integer(attributes: Attributes, key: str, *, default: int | None = None) -> int | None:
-    """The first value of an element if it is a positive integer; `default` if it has no value."""
+def number_of_frames(attributes: Attributes) -> int | None:
+    """(0028,0008) NumberOfFrames; None where it is absent, or no positive number (FRM-11)."""
+    return _integer(attributes, "00280008")
+
+
+def _integer(attributes: Attributes, key: str) -> int | None:
+    """The first value of an element if it is a positive integer, in whatever spelling."""
     value = attributes.get(key, {}).get("Value", [None])[0]
-    if value is None:
-        return default
-    return value if isinstance(value, int) and value > 0 else None
+    whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+    return int(value) if whole and value > 0 else None

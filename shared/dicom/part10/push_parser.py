@@ -16,7 +16,7 @@ type Reading = Generator[int, bytes]
 class ByteFlow:
     """One run of bytes through one generator."""
 
-    __slots__ = ("_have", "_need", "_parts", "_reading", "complete", "offset", "skip", "taken")
+    __slots__ = ("_have", "_need", "_parts", "_reading", "complete", "offset", "padded", "skip", "taken")
 
     def __init__(self) -> None:
         self.offset = 0
@@ -27,6 +27,8 @@ class ByteFlow:
         """Set by the generator before it yields, all its buffer taken: the bytes after that which it does not want."""
         self.complete = False
         """Set by the generator before it yields: whether the bytes may end here."""
+        self.padded = False
+        """Whether zeros follow the last bytes that the generator has taken."""
         self._parts: list[bytes] = []
         self._have = 0
         self._need = 0
@@ -55,14 +57,21 @@ class ByteFlow:
         while self._have >= self._need and not self.skip:
             self._step()
 
+    def due(self, length: int) -> int:
+        """Bytes that the generator would be given if `length` more were fed."""
+        length -= min(self.skip, length)
+        gathered = self._have + length
+        return gathered if length and gathered >= self._need else 0
+
     def finish(self) -> None:
-        """There are no more bytes.
+        """There are no more bytes. A few zeros that are left over are padding.
 
         Raises:
             InvalidPart10: the generator expects more.
         """
-        if self.skip or self._have or not self.complete:
+        if self.skip or not self.complete or any(map(any, self._parts)):
             raise InvalidPart10("The file ends in the middle of a data element.", final=self.skip > 0)
+        self.padded = self._have > 0
 
     def _step(self) -> None:
         buffer = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)

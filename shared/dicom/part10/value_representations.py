@@ -1,7 +1,8 @@
 r"""PS3.5 §6.2 Value representations, and their values in the DICOM JSON model (PS3.18 §F.2, section 5 of the rules).
 
-Blanks that pad a value are dropped, NULs kept (JSON-6) except those that pad a UID. An empty value among others is None
-(JSON-3). DS and IS are numbers where they read as numbers, else text (JSON-4).
+Blanks that pad a value are dropped, NULs kept (JSON-6) except those that pad a UID, a number, an age, a date or a time
+(JSON-11). An empty value among others is None (JSON-3). DS and IS are numbers where they read as numbers, else text
+(JSON-4).
 """
 
 import math
@@ -10,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from shared.dicom.dictionary import data_element, private_vr
 from shared.dicom.validation import PLAIN_DECIMALS, PLAINLY_VALID
 
 type Values = list[Any]
@@ -47,6 +49,34 @@ def choose_vr(choice: str, *, signed: bool) -> ValueRepresentation:
     return VALUE_REPRESENTATIONS["OW" if "OW" in choice else "SS" if signed else "US"]
 
 
+def implied_vr(tag: int, creator: str | None, *, signed: bool) -> ValueRepresentation:
+    """The VR of an element that does not say it itself (PS3.5 §A.1, §7.8.1, META-4); UN where nobody knows.
+
+    `creator` is what the data set says about the block of a private element. Of a choice, see `choose_vr`.
+    """
+    element = data_element(tag)
+    if element is not None:
+        choice: str | None = element[1]
+    elif is_private_creator(tag):
+        choice = "LO"
+    else:
+        choice = private_vr(creator, tag) if creator else None
+    if choice is None:
+        return VALUE_REPRESENTATIONS["UN"]
+    return VALUE_REPRESENTATIONS.get(choice) or choose_vr(choice, signed=signed)
+
+
+def is_private_creator(tag: int) -> bool:
+    """Whether the element reserves a block of private elements (PS3.5 §7.8.1)."""
+    return bool(tag & 0x10000) and 0x10 <= tag & 0xFFFF <= 0xFF
+
+
+def creator_tag(tag: int) -> int | None:
+    """The element that says who defines the private element `tag`; None for all others."""
+    block = tag >> 8 & 0xFF
+    return tag & 0xFFFF0000 | block if tag & 0x10000 and block >= 0x10 else None
+
+
 def numbers(raw: bytes, code: str, size: int, order: str) -> Values:
     """The binary numbers in `raw`; incomplete ones at its end are left out. `order` is `<` or `>`.
 
@@ -76,6 +106,14 @@ def _strings(text: str) -> Values:
     if "\\" in text:
         return [value.rstrip(" ") or None for value in text.split("\\")]
     text = text.rstrip(" ")
+    return [text] if text else []
+
+
+def _bare_strings(text: str) -> Values:
+    """Values that NULs pad, too: ages, dates and times (JSON-11)."""
+    if "\\" in text:
+        return [value.rstrip(" \0") or None for value in text.split("\\")]
+    text = text.rstrip(" \0")
     return [text] if text else []
 
 
@@ -123,15 +161,17 @@ def _decimal(text: str) -> float | str | None:
             return text.rstrip(" ") or None
         if math.isfinite(value):
             return value
-    return text.rstrip(" ") or None
+    bare = text.rstrip(" \0")
+    return _decimal(bare) if "\0" in text[len(bare) :] else text.rstrip(" ") or None
 
 
 def _integer(text: str) -> float | str | None:
-    bare = text.strip(" ")
+    text = text.rstrip(" \0")
+    bare = text.lstrip(" ")
     digits = bare[1:] if bare[:1] in {"+", "-"} else bare
     if digits.isdigit() and digits.isascii():
         # JSON writers know integers of 64 bits; longer ones stay text, digit for digit.
-        return int(bare) if len(digits) <= 18 else text.rstrip(" ")
+        return int(bare) if len(digits) <= 18 else text
     return _decimal(text)
 
 
@@ -174,12 +214,12 @@ VALUE_REPRESENTATIONS: dict[str, ValueRepresentation] = {
     vr.name: vr
     for vr in (
         _text("AE", _strings),
-        _text("AS", _strings),
+        _text("AS", _bare_strings),
         ValueRepresentation("AT", "tags", long=False, size=4),
         _text("CS", _strings),
-        _text("DA", _strings),
+        _text("DA", _bare_strings),
         _text("DS", _decimals),
-        _text("DT", _strings),
+        _text("DT", _bare_strings),
         _binary("FD", "d"),
         _binary("FL", "f"),
         _text("IS", _integers),
@@ -198,7 +238,7 @@ VALUE_REPRESENTATIONS: dict[str, ValueRepresentation] = {
         _binary("SS", "h"),
         _text("ST", _string, "local"),
         _binary("SV", "q", long=True),
-        _text("TM", _strings),
+        _text("TM", _bare_strings),
         _text("UC", _strings, "local", long=True),
         _text("UI", _uids),
         _binary("UL", "I"),

@@ -6,6 +6,7 @@ from typing import Final
 from shared.dicom.attributes import Attributes
 from shared.dicom.elements import first
 from shared.dicom.errors import Unconvertible
+from shared.dicom.part10.pixel_data import number_of_frames
 
 _SUBSAMPLED: Final = frozenset({"YBR_FULL_422", "YBR_PARTIAL_422"})
 _FLOATS: Final = {"7FE00008": 32, "7FE00009": 64}
@@ -52,8 +53,10 @@ class ImagePixels:
         return self.samples == 3
 
 
-def image_pixels(attributes: Attributes) -> ImagePixels | None:
+def image_pixels(attributes: Attributes, frames: int | None = None) -> ImagePixels | None:
     """What the attributes, in the DICOM JSON model, say of the pixel data; None if there are no pixel data.
+
+    `frames`: how many there are, where that is known better than from NumberOfFrames (FRM-11, FRM-12).
 
     Raises:
         Unconvertible: the attributes are missing or contradict each other.
@@ -66,8 +69,8 @@ def image_pixels(attributes: Attributes) -> ImagePixels | None:
     samples = _integer(attributes, "00280002", 1)
     stored = _integer(attributes, "00280101", allocated)
     high = _integer(attributes, "00280102", stored - 1)
-    frames = _integer(attributes, "00280008", 1)
-    if rows < 1 or columns < 1 or frames < 1 or samples not in {1, 3} or allocated not in {1, 8, 16, 32, 64}:
+    frames = frames or number_of_frames(attributes) or 1
+    if rows < 1 or columns < 1 or samples not in {1, 3} or allocated not in {1, 8, 16, 32, 64}:
         raise Unconvertible("The attributes that describe the pixels are missing or unusual.")
     if not 1 <= stored <= allocated or not stored - 1 <= high < allocated:
         raise Unconvertible("The attributes that describe the bits of a pixel contradict each other.")

@@ -5,16 +5,18 @@ Explicit VR Little Endian is re-encoded first. Nothing is lost on the way: targe
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from shared.dicom.attributes import Attributes
 from shared.dicom.elements import first
 from shared.dicom.errors import Unconvertible
-from shared.dicom.part10.explicit_little_endian import Element, data_set_of, elements, encoded, encoded_head
+from shared.dicom.part10.explicit_little_endian import Element, elements, encoded, encoded_head
 from shared.dicom.part10.file_meta import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
-from shared.dicom.part10.frames import FrameTable, encapsulated_frame, native_frame, strip_items
+from shared.dicom.part10.frames import FrameTable, encapsulated_frame, native_frame, native_frames, strip_items
 from shared.dicom.part10.model import Part10
+from shared.dicom.part10.pixel_data import number_of_frames
+from shared.dicom.part10.reencoding import data_set_of
 from shared.dicom.pixels.frame_decoding import FRAME_LIMIT, Decoder, check_source, codec_memory, decode
 from shared.dicom.pixels.frame_encoding import check_target, described_as, encode
 from shared.dicom.pixels.image_pixels import ImagePixels, image_pixels
@@ -44,6 +46,7 @@ _PIXEL_DATA: Final = 0x7FE00010
 _EXTENDED_OFFSETS, _EXTENDED_LENGTHS = 0x7FE00001, 0x7FE00002
 _STALE: Final = frozenset({0x00280000, 0x7FE00000, _EXTENDED_OFFSETS, _EXTENDED_LENGTHS, 0x7FE00003})
 """Elements that speak of the pixel data as they were encoded before, and lengths of groups that change."""
+_NUMBER_OF_FRAMES: Final = 0x00280008
 _LOSSY, _RATIO, _METHOD = 0x00282110, 0x00282112, 0x00282114
 _METHODS: Final = (
     (JPEG_LOSSY_FAMILY, b"ISO_10918_1 "),
@@ -58,10 +61,10 @@ def can_transcode(source: str, target: str, *, frames: bool) -> bool:
     return source in SOURCES and target in (FRAME_TARGETS if frames else REVERSIBLE_TARGETS)
 
 
-def pixels_to_change(attributes: Attributes, source: str, target: str) -> ImagePixels | None:
+def pixels_to_change(attributes: Attributes, source: str, target: str, frames: int | None = None) -> ImagePixels | None:
     """The pixels that must be decoded and encoded to send an object in `target`; None where none need be (WADO-14).
 
-    What is left to go wrong after this is damage of the file.
+    `frames` as in `image_pixels`. What is left to go wrong after this is damage of the file.
 
     Raises:
         Unconvertible: the object cannot be sent so (WADO-13).
@@ -70,7 +73,7 @@ def pixels_to_change(attributes: Attributes, source: str, target: str) -> ImageP
         raise Unconvertible("The transfer syntax of the instance cannot be converted.")
     if target == EXPLICIT_LITTLE_ENDIAN and source in NATIVE:
         return None
-    pixels = image_pixels(attributes)
+    pixels = image_pixels(attributes, frames)
     if pixels is None:
         if target == EXPLICIT_LITTLE_ENDIAN:
             return None
@@ -138,10 +141,10 @@ def transcode_file(
         Unconvertible: the object cannot be converted, or exceeds the limit.
     """
     source = file.transfer_syntax_uid
-    pixels = pixels_to_change(file.attributes, source, target)
-    if pixels is not None and (pixels.frame_bytes + _FRAME_OVERHEAD) * pixels.frames > pixel_limit:
-        raise Unconvertible("The pixel data of the instance are too large to be converted.")
-    data_set, start = data_set_of(data, source, limit=inflated_limit)
+    if source in NATIVE and file.pixel_data is not None and file.pixel_data.length is None:
+        raise Unconvertible("The instance has fragments of pixel data, which its transfer syntax does not know.")
+    pixels = pixels_to_change(file.attributes, source, target, frames.count if frames else None)
+    data_set, start = data_set_of(data, odd=file.odd, limit=inflated_limit)
     head = _file_meta(file, target)
     found = list(elements(data_set, start))
     if pixels is None:
@@ -150,21 +153,24 @@ def transcode_file(
     if at is None:
         raise Unconvertible("The instance has no pixel data.")
     if source in NATIVE:
-        frames = FrameTable(count=pixels.frames, first=at.value, bits=_native_bits(pixels, at))
-    if frames is None or frames.count != pixels.frames or len(frames.offsets) not in {0, pixels.frames + 1}:
+        frames = native_frames(
+            count=number_of_frames(file.attributes),
+            first=at.value,
+            length=at.end - at.value,
+            pixels=pixels.rows * pixels.columns,
+            samples=pixels.samples,
+            bits_allocated=pixels.bits_allocated,
+            subsampled=pixels.subsampled,
+        )
+        if frames is None:
+            raise Unconvertible("The pixel data of the instance are too short.")
+    if frames is None or len(frames.offsets) not in {0, frames.count + 1}:
         raise Unconvertible("The frames of the instance cannot be told apart.")
-    return _with_pixels(head, data_set, found, _Transcoded(data_set, frames, pixels, source, target, decoder), file)
-
-
-def _native_bits(pixels: ImagePixels, element: Element) -> int:
-    """Bits of a native frame, some of which are subsampled although they need not be (see `native_frames`)."""
-    bits = pixels.rows * pixels.columns * pixels.samples * pixels.bits_allocated
-    length = element.end - element.value
-    if pixels.subsampled and length // 2 != (pixels.frames * bits + 15) // 16:
-        bits = bits // 3 * 2
-    if length * 8 < bits * pixels.frames:
-        raise Unconvertible("The pixel data of the instance are too short.")
-    return bits
+    pixels = replace(pixels, frames=frames.count)
+    if (pixels.frame_bytes + _FRAME_OVERHEAD) * pixels.frames > pixel_limit:
+        raise Unconvertible("The pixel data of the instance are too large to be converted.")
+    pixels_in = data if frames.encapsulated else data_set
+    return _with_pixels(head, data_set, found, _Transcoded(pixels_in, frames, pixels, source, target, decoder), file)
 
 
 class _Transcoded:
@@ -256,6 +262,8 @@ def _changes(transcoded: _Transcoded, file: Part10) -> dict[int, bytes]:
         for tag, number in numbers.items()
         if number is not None and first(file.attributes, f"{tag:08X}") != number
     }
+    if pixels.frames != (number_of_frames(file.attributes) or 1):
+        changed[_NUMBER_OF_FRAMES] = encoded(_NUMBER_OF_FRAMES, b"IS", _even(str(pixels.frames)))
     if first(file.attributes, "00280004") != pixels.photometric:
         changed[0x00280004] = encoded(0x00280004, b"CS", _even(pixels.photometric))
     method = next((method for family, method in _METHODS if transcoded.source in family), None)

@@ -7,9 +7,10 @@ from typing import Final
 from shared.dicom.attributes import Attributes
 from shared.dicom.elements import first
 from shared.dicom.part10.bulk_data import PIXEL_DATA
+from shared.dicom.part10.pixel_data import number_of_frames
 from shared.dicom.pixels.image_pixels import image_pixels
 from shared.dicom.pixels.transcoding import can_transcode, check_frames
-from shared.dicom.transfer_syntaxes import EXPLICIT_BIG_ENDIAN, EXPLICIT_LITTLE_ENDIAN, NATIVE
+from shared.dicom.transfer_syntaxes import EXPLICIT_BIG_ENDIAN, EXPLICIT_LITTLE_ENDIAN, NATIVE, VIDEO
 from shared.dicomweb.media_types import OCTET_STREAM
 from shared.dicomweb.urls import Urls
 from shared.errors import NotAcceptable
@@ -17,7 +18,7 @@ from shared.retrieve.bulk.values import LocatedValue, find_value
 from shared.retrieve.frames.locating import LocatedFrames, locate
 from shared.retrieve.frames.reading import FrameBody, RetrievedFrames, read_frames
 from shared.retrieve.frames.request import all_frames
-from shared.retrieve.negotiation import VIDEO, Encoding, TransferSyntaxChoice, choose_checked
+from shared.retrieve.negotiation import Encoding, TransferSyntaxChoice, choose_checked
 from shared.retrieve.response import Part, these
 from shared.retrieve.snapshot import Snapshot
 
@@ -27,13 +28,7 @@ OCTETS: Final = Encoding(OCTET_STREAM, EXPLICIT_LITTLE_ENDIAN)
 
 def frame_count(snapshot: Snapshot, attributes: Attributes) -> int:
     """How many frames there are."""
-    instance = snapshot.instance
-    if instance.frames_in_blob:
-        return instance.frames_in_blob
-    if instance.frames is not None:
-        return instance.frames.count
-    count = first(attributes, "00280008")
-    return count if isinstance(count, int) and count > 0 else 1
+    return snapshot.instance.frame_count or number_of_frames(attributes) or 1
 
 
 def check_pixels(snapshot: Snapshot, attributes: Attributes, choice: TransferSyntaxChoice) -> None:
@@ -42,7 +37,7 @@ def check_pixels(snapshot: Snapshot, attributes: Attributes, choice: TransferSyn
     if choice.encoding(stored) is not None:
         return
     snapshot.pool.check_length(snapshot.length)
-    described = image_pixels(attributes)
+    described = image_pixels(attributes, snapshot.instance.frame_count)
     if described is None or choice.target is None:
         raise NotAcceptable("The pixel data of the instance cannot be converted.")
     check_frames(described, EXPLICIT_LITTLE_ENDIAN if stored in NATIVE else stored, choice.target)
@@ -54,7 +49,10 @@ async def native_value(snapshot: Snapshot) -> LocatedValue:
         bits = first(await snapshot.attributes(), "00280100")
         if bits not in {1, 8, 16}:
             raise NotAcceptable("The byte order of the pixel data is not known.")
-    return await find_value(snapshot, PIXEL_DATA)
+    value = await find_value(snapshot, PIXEL_DATA)
+    if value.place.encapsulated:
+        raise NotAcceptable("The instance has fragments of pixel data, which its transfer syntax does not know.")
+    return value
 
 
 async def all_frames_of(snapshot: Snapshot, choice: TransferSyntaxChoice) -> tuple[LocatedFrames, RetrievedFrames]:

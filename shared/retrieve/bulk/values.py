@@ -20,10 +20,11 @@ from shared.dicom.part10.bulk_data import (
     element_at,
     find_values,
     may_be_addressed,
-    odd_values,
 )
+from shared.dicom.part10.encoding import Coding
 from shared.dicom.part10.file_meta import FileMeta
 from shared.dicom.part10.file_reader import InvalidPart10
+from shared.dicom.part10.tolerant_reader import locate
 from shared.errors import NotAcceptable, NotFound
 from shared.retrieve.deflated import inflated_data_set
 from shared.retrieve.frames.frame_bytes import FragmentJoiner
@@ -94,15 +95,26 @@ async def find_all_values(snapshot: Snapshot, paths: Iterable[str]) -> dict[str,
         found = {}
     located = {path: LocatedValue(path, snapshot, place) for path, place in found.items()}
     if missing := [path for path in paths if path not in found]:
-        values = await snapshot.using_whole(lambda data: odd_values(data, missing))
-        for path, value in values.items():
-            located[path] = LocatedValue(path, snapshot, BulkValue(0, len(value)), value)
+        places = await snapshot.using_whole(lambda data: _in_odd(data, missing))
+        located |= {path: LocatedValue(path, snapshot, place) for path, place in places.items()}
     return located
+
+
+def _in_odd(data: bytes, paths: list[str], coding: Coding | None = None) -> dict[str, BulkValue]:
+    try:
+        return locate(data, paths, coding=coding)
+    except InvalidPart10:
+        raise DamagedPixelData from None
 
 
 def _in_deflated(data: bytes, paths: list[str], meta: FileMeta) -> tuple[bytes, dict[str, BulkValue]]:
     data_set = inflated_data_set(data)
-    return data_set, _walked(find_values(paths, meta.coding, len(data_set), start=0), data_set)
+    try:
+        found = _walked(find_values(paths, meta.coding, len(data_set), start=0), data_set)
+    except InvalidPart10:
+        found = {}
+    missing = [path for path in paths if path not in found]
+    return data_set, found | _in_odd(data_set, missing, meta.coding) if missing else found
 
 
 async def _walk(snapshot: Snapshot, paths: list[str], meta: FileMeta) -> dict[str, BulkValue]:
@@ -223,5 +235,3 @@ def _walked(walk: Walk[dict[str, BulkValue]], data: bytes) -> dict[str, BulkValu
     except StopIteration as stop:
         found: dict[str, BulkValue] = stop.value
         return found
-    except InvalidPart10:
-        raise DamagedPixelData from None

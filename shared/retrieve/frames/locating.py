@@ -115,7 +115,7 @@ class _Pixels:
 
 async def _pixels_to_convert(snapshot: Snapshot) -> _Pixels:
     snapshot.pool.check_length(snapshot.length)
-    described = image_pixels(await snapshot.attributes())
+    described = image_pixels(await snapshot.attributes(), snapshot.instance.frame_count)
     if described is None:
         raise NotFound("The instance has no pixel data.")
     stored = snapshot.syntax

@@ -10,11 +10,11 @@ from typing import Final
 from shared.dicom.errors import DamagedPixelData
 from shared.dicom.part10.file_reader import InvalidPart10, Part10, read_whole
 from shared.dicom.part10.frames import FrameTable, native_frame
-from shared.dicom.transfer_syntaxes import EXPLICIT_LITTLE_ENDIAN
+from shared.dicom.part10.pixel_data import number_of_frames
+from shared.dicom.transfer_syntaxes import EXPLICIT_LITTLE_ENDIAN, NATIVE, VIDEO
 from shared.errors import NotAcceptable, NotFound
 from shared.retrieve.deflated import inflated_data_set
 from shared.retrieve.frames.frame_bytes import group_fragments, shift_bits
-from shared.retrieve.negotiation import VIDEO
 from shared.retrieve.snapshot import Snapshot
 
 _PREAMBLE: Final = bytes(128) + b"DICM"
@@ -60,8 +60,9 @@ def mapped_frames(data: bytes, file: Part10) -> FrameTable:
         return file.frames
     if file.pixel_data is None or file.pixel_data.length is not None:
         raise NotFound("The instance has no frames.")
-    values = file.attributes.get("00280008", {}).get("Value")
-    count = values[0] if values and isinstance(values[0], int) else 1
+    if file.transfer_syntax_uid in NATIVE:
+        raise NotAcceptable("The instance has fragments of pixel data, which its transfer syntax does not know.")
+    count = number_of_frames(file.attributes) or 1
     one_stream = file.transfer_syntax_uid in VIDEO
     offsets = group_fragments(data, file.pixel_data.offset, 1 if one_stream else count)
     if offsets is None:

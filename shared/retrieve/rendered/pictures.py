@@ -58,7 +58,7 @@ async def renderable(snapshot: Snapshot) -> Renderable:
     Raises NotFound (REND-5), NotAcceptable (REND-6), BlobNotFound.
     """
     attributes = await snapshot.attributes()
-    pixels = image_pixels(attributes)
+    pixels = image_pixels(attributes, snapshot.instance.frame_count)
     if pixels is None:
         raise NotFound("The instance has no pixel data.")
     snapshot.pool.check_length(snapshot.length)

@@ -1,12 +1,30 @@
 import pytest
-from pydicom.datadict import DicomDictionary, RepeatersDictionary
+from pydicom.datadict import DicomDictionary, RepeatersDictionary, private_dictionaries
 
-from scripts.generate_dictionary import TARGET, lines
-from shared.dicom.dictionary import keyword_of, tag_of, vm_of, vr_of
+from scripts.generate_dictionary import PRIVATE_TARGET, TARGET, lines, private_lines
+from shared.dicom.dictionary import keyword_of, private_vr, tag_of, vm_of, vr_of
 
 
-def test_the_table_is_what_the_generator_writes() -> None:
+def test_the_tables_are_what_the_generator_writes() -> None:
     assert TARGET.read_text("ascii").splitlines() == lines()
+    assert PRIVATE_TARGET.read_text("ascii").splitlines() == private_lines()
+
+
+@pytest.mark.spec("META-4")
+def test_private_elements_are_found_in_any_block_of_their_creator() -> None:
+    assert private_vr("Philips PET Private Group", 0x70531000) == "DS"
+    assert private_vr("Philips PET Private Group", 0x70534200) == "DS"
+    assert private_vr("Philips PET Private Group", 0x70551000) is None
+    assert private_vr("Nobody", 0x70531000) is None
+
+
+@pytest.mark.spec("META-4")
+def test_every_private_element_is_as_in_pydicoms_dictionary() -> None:
+    for creator, elements in private_dictionaries.items():
+        for mask, (vr, *_) in elements.items():
+            tag = int(mask.replace("x", "1"), 16)
+            if tag & 0xF000 and vr != "UN" and "x" in mask[4:6]:
+                assert private_vr(creator, tag) == vr.replace(" or ", "/").replace("_", "/"), (creator, mask)
 
 
 def test_every_element_is_as_in_pydicoms_dictionary() -> None:

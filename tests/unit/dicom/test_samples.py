@@ -3,7 +3,6 @@
 | Correction | Why |
 |---|---|
 | bulk values are `BulkDataURI`, also small ones | they are never in metadata documents (CON-4, W-3) |
-| private elements without a VR of their own stay UN | pydicom guesses by maker (META-4, JSON-10) |
 | no group lengths | JSON-2 |
 | an empty sequence has no `Value` | JSON-3 |
 | an empty value among others is null, not "" | JSON-3 |
@@ -17,6 +16,7 @@
 import io
 import math
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,11 +40,10 @@ NOT_PART10 = {
 TRUNCATED = {"MR_truncated.dcm", "rtplan_truncated.dcm"}
 ODD = {
     "SC_rgb_jpeg.dcm",  # implicit VR although the file meta information promises explicit VR
-    "DICOMDIR-nooffset",  # a sequence that is longer than its length
+    "DICOMDIR-nooffset",  # a sequence whose last item claims more than is there
 }
 NO_FRAMES = {
     "nested_priv_SQ.dcm",  # 2 bytes of pixel data without Rows and Columns
-    "badVR.dcm",  # NumberOfFrames is `1A`
 }
 
 
@@ -147,13 +146,17 @@ def test_a_sample_is_read_as_pydicom_reads_it(path: Path) -> None:
         ours = second_opinion(data)
     else:
         ours = read(data)
-        assert second_opinion(data) == ours
+        assert replace(second_opinion(data), odd=ours.odd) == ours
     assert ours.length == len(data)
     assert in_order(ours.attributes)
     attributes = dict(ours.attributes)
     if path.name == "badVR.dcm":
         assert attributes.pop("00280008") == {"vr": "IS", "Value": ["1A"]}
-    assert differences(attributes, by_pydicom(data)) == []
+    theirs = by_pydicom(data)
+    if path.name == "DICOMDIR-nooffset":  # STOW-18
+        assert attributes.pop("00041220") == {"vr": "UN", "BulkDataURI": "00041220"}
+        del theirs["00041220"]
+    assert differences(attributes, theirs) == []
 
 
 @pytest.mark.parametrize("path", readable(), ids=lambda path: path.name)
@@ -173,7 +176,7 @@ def test_the_frames_of_a_sample_are_where_pydicom_finds_them(path: Path) -> None
     if path.name in NO_FRAMES:
         assert ours.frames is None
         return
-    count = int(dataset.get("NumberOfFrames") or 1)
+    count = 15 if path.name == "badVR.dcm" else int(dataset.get("NumberOfFrames") or 1)  # `1A` (FRM-11)
     start = ours.pixel_data.offset
     if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
         assert ours.pixel_data.length is None

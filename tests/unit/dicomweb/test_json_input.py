@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.dicomweb import json_input
 from shared.dicomweb.json_input import read_data_sets, read_json
-from shared.errors import InvalidRequest
+from shared.errors import InvalidRequest, TooLarge
 
 values = st.recursive(
     st.none()
@@ -89,3 +90,20 @@ def test_hostile_nesting_is_refused():
     deep = '{"0040A730":{"vr":"SQ","Value":[' * 300 + "]}}" * 300
     with pytest.raises(InvalidRequest):
         read_data_sets(deep.encode())
+
+
+@pytest.mark.spec("STOW-46")
+@pytest.mark.parametrize(
+    "flood", [b"[" + b"{}," * 20_001 + b"{}]", b'{"00100010": {"vr": "PN", "Value": [' + b"{}," * 1_100_000 + b"{}]}}"]
+)
+def test_floods_are_refused_before_anything_is_built(flood):
+    with pytest.raises(TooLarge):
+        read_data_sets(flood)
+
+
+@pytest.mark.spec("STOW-46", "JSON-8")
+def test_comments_and_trailing_commas_are_for_small_texts(monkeypatch):
+    monkeypatch.setattr(json_input, "_LARGEST_LENIENT", 100)
+    assert read_json(b"[1, /* two */ 3,]") == [1, 3]
+    with pytest.raises(InvalidRequest):
+        read_json(b"[1, /* two */ 3,]" + b" " * 100)

@@ -5,7 +5,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.dicomweb.json_model import dumps, join, rebase_bulk_data, with_character_set, without_bulk_data
+from shared.dicomweb.json_model import (
+    dumps,
+    dumps_in_slices,
+    join,
+    rebase_bulk_data,
+    with_character_set,
+    without_bulk_data,
+)
 
 BULK = ("OB", "OD", "OF", "OL", "OV", "OW", "UN")
 
@@ -167,3 +174,14 @@ def test_numbers_that_json_lacks_are_written_as_names():
 def test_finished_documents_are_joined_to_an_array():
     assert join([]) == b"[]"
     assert orjson.loads(join([b'{"a":1}', b'{"b":2}'])) == [{"a": 1}, {"b": 2}]
+
+
+@pytest.mark.spec("JSON-1", "STOW-46")
+def test_a_document_made_item_by_item_is_the_same():
+    values = {"vr": "FD", "Value": [1.5, math.nan, math.inf, None]}
+    nested = {
+        "vr": "SQ",
+        "Value": [{}, {"00100010": {"vr": "PN", "Value": [{"Alphabetic": "M\u00fcller"}]}, "00189087": values}],
+    }
+    for dataset in ({}, {"00080060": {"vr": "CS"}, "00081140": nested, "00081199": {"vr": "SQ"}, "00189087": values}):
+        assert dumps_in_slices(dataset) == dumps(dataset)

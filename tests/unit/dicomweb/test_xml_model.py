@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.dicomweb import xml_model
 from shared.dicomweb.xml_model import NAMESPACE, dumps, loads
-from shared.errors import InvalidRequest
+from shared.errors import InvalidRequest, TooLarge
 
 
 def document(inner: str) -> bytes:
@@ -182,3 +183,32 @@ def test_two_private_creators_get_two_blocks():
 def test_what_is_no_native_model_is_refused(data):
     with pytest.raises(InvalidRequest):
         loads(data)
+
+
+@pytest.mark.spec("STOW-16")
+@pytest.mark.parametrize(
+    "inner", ["<Value>1</Value>", "<PersonName/>", '<BulkData uri="a"/>', "<Item/>", "<InlineBinary/>"]
+)
+@pytest.mark.parametrize(
+    "unknown", ["<f>{}</f>", "<Value>{}</Value>", "<f><NativeDicomModel>{}</NativeDicomModel></f>"]
+)
+def test_what_is_inside_something_unknown_is_passed_over(unknown, inner):
+    inside = f'<DicomAttribute tag="00100020" vr="LO">{inner}</DicomAttribute>'
+    known = '<DicomAttribute tag="00100010" vr="LO"><Value>x</Value></DicomAttribute>'
+    assert loads(document(unknown.format(inside) + known)) == {"00100010": {"vr": "LO", "Value": ["x"]}}
+
+
+@pytest.mark.spec("STOW-16")
+@pytest.mark.parametrize("encoding", ["x-foo", "utf-7", "rot13", "idna", "punycode", "hex"])
+def test_an_encoding_that_is_none_of_text_is_refused(encoding):
+    with pytest.raises(InvalidRequest):
+        loads(document("").replace(b'"1.0"', f'"1.0" encoding="{encoding}"'.encode()))
+
+
+@pytest.mark.spec("STOW-46")
+def test_a_document_of_too_many_elements_is_refused(monkeypatch):
+    monkeypatch.setattr(xml_model, "_MOST_ELEMENTS", 1000)
+    assert loads(attribute("<Value/>" * 900))
+    for flood in ("<Value/>" * 1100, "<a/>" * 1100, "<a>" * 1100):
+        with pytest.raises(TooLarge):
+            loads(attribute(flood))

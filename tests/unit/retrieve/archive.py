@@ -4,7 +4,7 @@ import itertools
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from shared.dicom.part10.file_reader import Part10Reader
+from shared.dicom.part10.file_reader import read_whole
 from shared.dicomweb import json_model
 from shared.dicomweb.partitions import DEFAULT_KEY, DEFAULT_NAME, Partition
 from shared.index import keys
@@ -82,9 +82,7 @@ class Archive:
         upload = keys.new_upload_id(next(self._time) * 1000)
         name = keys.blob_name(PARTITION.namespace, one.identifier, upload)
         self.blobs.drop(name, one.data)
-        reader = Part10Reader(strict=False)
-        reader.feed(one.data)
-        file = reader.finish()
+        file = read_whole(one.data)
         study, series, instance = BUILT_IN.extract(file.attributes)
         entry = NewInstance(
             one.identifier,

@@ -29,9 +29,6 @@ from tests.unit.retrieve.room import DICOM, OCTETS, Service, several
 
 WIDE = {"BitsAllocated": 16, "BitsStored": 16, "HighBit": 15}
 LIES = {
-    "2^31 frames": {"NumberOfFrames": 2**31 - 1},
-    "no frame": {"NumberOfFrames": 0},
-    "less than no frame": {"NumberOfFrames": -1},
     "65535 x 65535": {"Rows": 65535, "Columns": 65535},
     "2^31 frames of 65535 x 65535": {"NumberOfFrames": 2**31 - 1, "Rows": 65535, "Columns": 65535, **WIDE},
     "a row more": {"Rows": 41},
@@ -40,6 +37,7 @@ LIES = {
     "colours": {"SamplesPerPixel": 3, "PhotometricInterpretation": "RGB", "PlanarConfiguration": 0},
     "four samples": {"SamplesPerPixel": 4},
 }
+MISCOUNTS = {"2^31 frames": 2**31 - 1, "no frame": 0, "less than no frame": -1}
 LARGEST_ANSWER = 4_000_000
 """Bytes that any of the answers may take. An honest object as small as these takes a tenth of it."""
 
@@ -97,6 +95,17 @@ async def test_an_object_that_lies_about_its_pixels_is_refused_without_being_bel
     one = lying(changes, syntax)
     found, peak = await statuses(one, decoding_requests(one))
     assert set(found) <= {404, 406}
+    assert peak < LARGEST_ANSWER
+
+
+@pytest.mark.spec("FRM-11", "FRM-12")
+@pytest.mark.parametrize("syntax", [ELE, DEFL, RLE, JPEG_LS, J2K_LOSSLESS])
+@pytest.mark.parametrize("count", MISCOUNTS.values(), ids=MISCOUNTS.keys())
+async def test_the_frames_that_are_there_are_served_whatever_is_said_of_their_number(count, syntax):
+    one = lying({"NumberOfFrames": count}, syntax)
+    found, peak = await statuses(one, decoding_requests(one))
+    assert set(found) <= {200, 406}
+    assert found[2] == 200
     assert peak < LARGEST_ANSWER
 
 

@@ -103,14 +103,28 @@ def test_a_success_in_v1_never_lists_failed_attributes():
     assert item["00081196"]["Value"] == [45063]
 
 
-@pytest.mark.spec("STOW-33")
+@pytest.mark.spec("STOW-33", "STOW-37")
 @pytest.mark.parametrize(
     ("outcome", "item"),
     [
-        (failed(), {"00081197": {"vr": "US", "Value": [43264]}}),
+        (
+            failed(),
+            {
+                "00000902": {"vr": "LO", "Value": ["The data set is not valid."]},
+                "00081197": {"vr": "US", "Value": [43264]},
+            },
+        ),
+        (
+            failed(explanation="(0008,1030) - The element occurs twice with different values"),
+            {
+                "00000902": {"vr": "LO", "Value": ["(0008,1030) - The element occurs twice with different values"]},
+                "00081197": {"vr": "US", "Value": [43264]},
+            },
+        ),
         (
             failed(FailureReason.ALREADY_STORED, sop_class_uid=SOP_CLASS, sop_instance_uid="1.2"),
             {
+                "00000902": {"vr": "LO", "Value": ["The instance is stored already."]},
                 "00081150": {"vr": "UI", "Value": [SOP_CLASS]},
                 "00081155": {"vr": "UI", "Value": ["1.2"]},
                 "00081197": {"vr": "US", "Value": [45070]},
@@ -119,6 +133,7 @@ def test_a_success_in_v1_never_lists_failed_attributes():
         (
             failed(sop_instance_uid="not a uid", comments=(COMMENT,)),
             {
+                "00000902": {"vr": "LO", "Value": ["(0008,0020) - The attribute is missing or invalid."]},
                 "00081155": {"vr": "UI", "Value": ["not a uid"]},
                 "00081197": {"vr": "US", "Value": [43264]},
                 "00741048": {"vr": "SQ", "Value": [{"00000902": {"vr": "LO", "Value": [COMMENT]}}]},
@@ -163,3 +178,15 @@ def test_urls_name_the_partition():
 
     [item] = body["00081199"]["Value"]
     assert item["00081190"]["Value"][0].startswith("https://example.org/v2/partitions/clinic/studies/1.2.3/")
+
+
+@pytest.mark.spec("STOW-17", "STOW-41")
+def test_v1_says_in_a_header_that_elements_were_read_as_something_else():
+    odd = stored(odd=True)
+    assert [value for name, value in respond(odd, version=ApiVersion.V1).headers if name == "Warning"] == [
+        (
+            '299 example.org: "One or more elements are not encoded as the standard says. '
+            'What they were read as is in the metadata."'
+        )
+    ]
+    assert not [name for name, _ in respond(odd).headers if name == "Warning"]

@@ -97,7 +97,7 @@ def test_a_damaged_file_is_stored_or_gets_a_reason(which, seed, changes, cut):
 @pytest.mark.parametrize("chunk", [1000, 64 * 1024])
 async def test_a_file_that_only_a_tolerant_reader_understands_is_stored_as_it_is(chunk):
     one = file()
-    odd = one.data + bytes(20)
+    odd = one.data + b"\n"
     with pytest.raises(InvalidPart10):
         read(odd)
     service = Service()
@@ -113,10 +113,10 @@ async def test_a_file_that_only_a_tolerant_reader_understands_is_stored_as_it_is
 async def test_what_a_tolerant_reader_finds_is_judged_like_anything_else():
     service = Service()
 
-    outcome = await service.store_one(file({STUDY_DATE: "NotADate"}).data + bytes(20))
+    outcome = await service.store_one(file({STUDY_DATE: "NotADate"}).data + b"\n")
 
     assert outcome.warning is WarningReason.ATTRIBUTES_INVALID
-    assert (await service.store_one(file({PATIENT_ID: None}).data + bytes(20))).comments
+    assert (await service.store_one(file({PATIENT_ID: None}).data + b"\n")).comments
 
 
 @pytest.mark.spec("STOW-12")
@@ -125,8 +125,8 @@ async def test_the_tolerant_reader_is_asked_about_files_up_to_a_limit(monkeypatc
     monkeypatch.setattr(receiver, "HELD_BYTES", 2000)
     service = Service()
 
-    small = await service.store_one(file().data + bytes(20))
-    large = await service.store_one(image(size=(60, 60)).data + bytes(20))
+    small = await service.store_one(file().data + b"\n")
+    large = await service.store_one(image(size=(60, 60)).data + b"\n")
 
     assert small.failure is None
     assert large.failure is FailureReason.VALIDATION_FAILURE

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from shared.dicom.identifiers import InstanceIdentifier
-from shared.dicom.part10.file_reader import Part10, Part10Reader
+from shared.dicom.part10.file_reader import InvalidPart10, Part10, Part10Reader, second_opinion
 from tests.builders.part10_bytes import (
     DEFL,
     EBE,
@@ -279,7 +279,64 @@ def test_private_elements_have_their_vr_where_it_is_known() -> None:
     by_explicit = read(b"".join(explicit(tag, "LO", value) for tag, value in private.items())).attributes
     assert by_explicit["00091001"] == {"vr": "LO", "Value": ["value"]}
     by_implicit = read(b"".join(implicit(tag, value) for tag, value in private.items()), ILE).attributes
-    assert by_implicit == {f"{tag:08X}": {"vr": "UN", "BulkDataURI": f"{tag:08X}"} for tag in private}
+    assert by_implicit == {
+        "00090010": {"vr": "LO", "Value": ["CREATOR"]},
+        "00091001": {"vr": "UN", "BulkDataURI": "00091001"},
+    }
+
+
+@pytest.mark.spec("META-4")
+def test_private_elements_of_implicit_vr_have_the_vr_that_the_private_dictionary_knows() -> None:
+    group = {0x70530010: "Philips PET Private Group", 0x70531000: "0.000123", 0x70531099: "what"}
+    body = b"".join(implicit(tag, value) for tag, value in group.items())
+    known = {
+        "70530010": {"vr": "LO", "Value": ["Philips PET Private Group"]},
+        "70531000": {"vr": "DS", "Value": [0.000123]},
+    }
+    assert read(body, ILE).attributes == known | {"70531099": {"vr": "UN", "BulkDataURI": "70531099"}}
+    nested = read(implicit(0x00081140, item(body)), ILE).attributes["00081140"]["Value"][0]
+    assert nested == known | {"70531099": {"vr": "UN", "BulkDataURI": "00081140/1/70531099"}}
+    assert read(explicit(0x70530010, "UN", "Philips PET Private Group ")).attributes["70530010"] == known["70530010"]
+
+
+@pytest.mark.spec("JSON-11")
+def test_nuls_that_pad_numbers_ages_dates_and_times_are_no_part_of_them() -> None:
+    padded = {
+        0x00080020: ("DA", b"20240101\0\0", ["20240101"]),
+        0x00080030: ("TM", b"1015\0\0", ["1015"]),
+        0x0008002A: ("DT", b"2024\0\0", ["2024"]),
+        0x00101010: ("AS", b"040Y\0\0", ["040Y"]),
+        0x00280008: ("IS", b"3\0", [3]),
+        0x00281050: ("DS", b"4\0\\-2.5\0\\\0", [4, -2.5, None]),
+        0x00281053: ("DS", b"\0\0", None),
+    }
+    body = b"".join(explicit(tag, vr, raw) for tag, (vr, raw, _) in padded.items())
+    expected = {
+        f"{tag:08X}": {"vr": vr, "Value": values} if values else {"vr": vr} for tag, (vr, _, values) in padded.items()
+    }
+    assert read(body).attributes == expected
+    assert second_opinion(part10(body)).attributes == expected
+
+
+@pytest.mark.spec("JSON-12")
+def test_elements_of_commands_and_of_the_file_meta_information_are_passed_over() -> None:
+    body = explicit(0x00000002, "UI", "1.2.3") + explicit(0x00020010, "UI", ELE) + explicit(0x00080060, "CS", "CT")
+    result = read(body)
+    assert list(result.attributes) == ["00080060"]
+    assert result.odd
+
+
+@pytest.mark.spec("STOW-15")
+@pytest.mark.parametrize("size", [1, 2, 8, 13, 5000])
+@pytest.mark.parametrize("syntax", [ELE, ILE, DEFL])
+def test_zeros_behind_the_data_set_are_passed_over(size: int, syntax: str) -> None:
+    code = implicit if syntax == ILE else explicit
+    body = code(0x00280010, b"\1\2") if syntax == ILE else explicit(0x00280010, "US", b"\1\2")
+    result = read(body + bytes(size), syntax)
+    assert list(result.attributes) == ["00280010"]
+    assert result.odd
+    with pytest.raises(InvalidPart10):
+        read(body + bytes(size + 8) + b"\1", syntax)
 
 
 def test_an_unknown_element_that_a_relay_wrote_as_un_has_the_vr_of_the_dictionary() -> None:

@@ -18,7 +18,7 @@ from shared.dicom.part10.frames import (
 from tests.builders.part10_bytes import item
 
 
-def native(**changes: int) -> FrameTable | None:
+def native(**changes: int | None) -> FrameTable | None:
     facts = {"count": 3, "first": 100, "length": 72, "pixels": 12, "samples": 1, "bits_allocated": 16, "subsampled": 0}
     return native_frames(**(facts | changes))
 
@@ -35,9 +35,40 @@ def test_padding_after_native_frames_belongs_to_none() -> None:
     assert native(length=73) == native()
 
 
-@pytest.mark.parametrize("changes", [{"length": 71}, {"pixels": 0}, {"count": 0}, {"count": 4}, {"bits_allocated": 0}])
-def test_pixel_data_that_are_too_short_have_no_table(changes: dict[str, int]) -> None:
+@pytest.mark.parametrize("changes", [{"length": 23}, {"pixels": 0}, {"count": 0}, {"bits_allocated": 0}])
+def test_pixel_data_without_a_whole_frame_have_no_table(changes: dict[str, int]) -> None:
     assert native(**changes) is None
+
+
+@pytest.mark.spec("FRM-12")
+def test_frames_that_are_not_whole_do_not_count() -> None:
+    for changes, count in (({"length": 71}, 2), ({"count": 4}, 3), ({"length": 47}, 1)):
+        assert native(**changes) == FrameTable(count=count, first=100, bits=192)
+
+
+@pytest.mark.spec("FRM-11")
+@pytest.mark.parametrize(
+    ("changes", "count"),
+    [
+        ({}, 3),
+        ({"length": 71}, 2),
+        ({"length": 24}, 1),
+        ({"pixels": 1, "bits_allocated": 8, "length": 2}, 1),
+        ({"pixels": 1, "bits_allocated": 8, "length": 4}, 3),
+        ({"pixels": 4, "bits_allocated": 1, "length": 2}, 3),
+    ],
+)
+def test_the_length_tells_the_number_of_frames_where_nothing_else_does(changes: dict[str, int], count: int) -> None:
+    table = native(count=None, **changes)
+    assert table is not None
+    assert table.count == count
+
+
+@pytest.mark.spec("FRM-11")
+@pytest.mark.parametrize(("length", "count", "bits"), [(72, 3, 192), (36, 1, 288), (24, 1, 192), (48, 2, 192)])
+def test_the_length_tells_whether_frames_of_no_number_are_subsampled(length: int, count: int, bits: int) -> None:
+    table = native(count=None, samples=3, bits_allocated=8, subsampled=1, length=length)
+    assert table == FrameTable(count=count, first=100, bits=bits)
 
 
 @pytest.mark.spec("FRM-5")
@@ -59,13 +90,16 @@ def test_frames_that_are_only_said_to_be_subsampled_have_all_samples() -> None:
     assert table.bits == 288
 
 
-def encapsulated(fragments: list[int], count: int, *tables: list[int], codestreams: str = "") -> FrameTable | None:
+def encapsulated(
+    fragments: list[int], count: int | None, *tables: list[int], codestreams: str = "", one_each: bool = False
+) -> FrameTable | None:
     return encapsulated_frames(
         count=count,
         fragments=fragments,
         codestreams=[mark == "x" for mark in codestreams.ljust(len(fragments), "-")],
         end=1000,
         offset_tables=tables,
+        one_each=one_each,
     )
 
 
@@ -100,6 +134,21 @@ def test_codestreams_tell_frames_apart_where_no_table_does() -> None:
     assert encapsulated([100, 200, 350], 2, codestreams="xxx") is None
     assert encapsulated([100, 200, 350], 2, codestreams="-xx") is None
     assert encapsulated([100, 200, 350], 2, [0, 7], codestreams="xx-") == FrameTable(count=2, offsets=(100, 200, 1000))
+
+
+@pytest.mark.spec("FRM-11")
+def test_what_tells_frames_apart_tells_their_number_where_nothing_else_does() -> None:
+    assert encapsulated([100, 200, 350], None, [0, 250]) == FrameTable(count=2, offsets=(100, 350, 1000))
+    assert encapsulated([100, 200, 350], None, codestreams="x-x") == FrameTable(count=2, offsets=(100, 350, 1000))
+    assert encapsulated([100, 200], None, one_each=True) == FrameTable(count=2, offsets=(100, 200, 1000))
+    assert encapsulated([100, 200, 350], None) == FrameTable(count=1, offsets=(100, 1000))
+
+
+@pytest.mark.spec("FRM-12")
+def test_frames_that_are_missing_at_the_end_hide_no_others() -> None:
+    assert encapsulated([100, 200], 3, codestreams="xx") == FrameTable(count=2, offsets=(100, 200, 1000))
+    assert encapsulated([100, 200], 3, one_each=True) == FrameTable(count=2, offsets=(100, 200, 1000))
+    assert encapsulated([100, 200], 3, [0, 100, 300], codestreams="xx") == FrameTable(2, offsets=(100, 200, 1000))
 
 
 @pytest.mark.parametrize(("fragments", "count"), [([], 1), ([], 0), ([100], 0), ([100], 2)])

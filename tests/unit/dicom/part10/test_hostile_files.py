@@ -318,7 +318,7 @@ def test_bulk_values_stream_past(nested: bool) -> None:
 
 def test_fragments_stream_past() -> None:
     one = item(bytes(MIB - 8))
-    head = part10(identified(explicit(0x7FE00010, "OB", item(), length=UNDEFINED)))
+    head = part10(identified(explicit(0x7FE00010, "OB", item(), length=UNDEFINED)), "1.2.840.10008.1.2.4.50")
     peak, result = peak_of(iter([head, *[one] * 64, end_of_sequence()]))
     assert isinstance(result, Part10)
     assert result.frames is not None
@@ -367,8 +367,8 @@ def test_many_values_weigh_more_than_their_bytes(vr: str) -> None:
 
 
 def test_a_deflated_bomb_is_refused_in_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shared.dicom.part10.file_reader._INFLATED_LIMIT", 40 * MIB)
-    monkeypatch.setattr("shared.dicom.part10.pydicom_reader._INFLATED_LIMIT", 40 * MIB)
+    monkeypatch.setattr("shared.dicom.part10.file_reader.INFLATED_BYTES", 40 * MIB)
+    monkeypatch.setattr("shared.dicom.part10.tolerant_reader.INFLATED_BYTES", 40 * MIB)
     deflater = zlib.compressobj(9, wbits=-zlib.MAX_WBITS)
     head = deflater.compress(identified(explicit(0x7FE00010, "OW", b"", length=0xFFFFFFFE)))
     bomb = b"".join(deflater.compress(bytes(MIB)) for _ in range(50)) + deflater.flush()

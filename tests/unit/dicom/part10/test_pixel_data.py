@@ -4,7 +4,7 @@ import struct
 
 import pytest
 
-from shared.dicom.part10.file_reader import Part10, Part10Reader
+from shared.dicom.part10.file_reader import Part10, Part10Reader, second_opinion
 from shared.dicom.part10.frames import FrameTable, encapsulated_frame, native_frame, strip_items
 from tests.builders import datasets
 from tests.builders.datasets import ct, native_frames, set_frames, set_pixels
@@ -87,9 +87,7 @@ def test_frames_of_colours_have_all_samples_but_those_that_subsampling_leaves_ou
 @pytest.mark.parametrize(
     "body",
     [
-        described(2) + explicit(0x7FE00010, "OB", bytes(22)),
-        described(0) + explicit(0x7FE00010, "OB", bytes(24)),
-        described("two") + explicit(0x7FE00010, "OB", bytes(24)),
+        described(2) + explicit(0x7FE00010, "OB", bytes(10)),
         explicit(0x7FE00010, "OB", bytes(24)),
         described() + explicit(0x7FE00010, "OB"),
         described(),
@@ -98,6 +96,23 @@ def test_frames_of_colours_have_all_samples_but_those_that_subsampling_leaves_ou
 @pytest.mark.spec("FRM-3")
 def test_without_enough_pixels_or_their_description_there_is_no_table(body: bytes) -> None:
     assert read(part10(body)).frames is None
+
+
+@pytest.mark.spec("FRM-11")
+@pytest.mark.parametrize(("said", "count"), [("3", 3), ("3.0", 3), ("1A", 3), ("0", 3), ("-2", 3), ("", 3), ("2", 2)])
+def test_a_number_of_frames_that_says_nothing_is_what_the_pixels_tell(said: str, count: int) -> None:
+    table = read(part10(described(said) + explicit(0x7FE00010, "OB", bytes(36)))).frames
+    assert table is not None
+    assert table.count == count
+
+
+@pytest.mark.spec("WADO-18")
+@pytest.mark.parametrize("syntax", [ELE, ILE])
+def test_fragments_under_a_native_transfer_syntax_are_no_frames(syntax: str) -> None:
+    file = second_opinion(part10(described() + encapsulated(SOI + b"1234"), syntax))
+    assert file.frames is None
+    assert file.pixel_data is not None
+    assert file.pixel_data.length is None
 
 
 def test_an_image_without_number_of_frames_has_one() -> None:

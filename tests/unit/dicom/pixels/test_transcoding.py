@@ -44,7 +44,6 @@ LOSS = {"00282110", "00282112", "00282114"}
 # pydicom's samples that no decoder here reads, or that say what is not so.
 UNREADABLE = {
     "JPEG2000-embedded-sequence-delimiter.dcm",  # the codestream is damaged
-    "SC_rgb_jpeg.dcm",  # implicit VR although the file meta information promises explicit VR
     "badVR.dcm",  # NumberOfFrames is `1A`
     "nested_priv_SQ.dcm",  # pixel data without Rows and Columns
 }

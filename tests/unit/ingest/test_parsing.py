@@ -1,0 +1,68 @@
+"""Parsing beside the event loop."""
+
+import gc
+import threading
+
+import pytest
+
+from shared.dicom.part10.file_reader import Part10Reader
+from shared.ingest import parsing
+from tests.builders.part10_bytes import DEFL, UNDEFINED, explicit, identified, item, part10
+
+
+class Watched(Part10Reader):
+    """Knows in which thread it was fed."""
+
+    def __init__(self):
+        super().__init__(strict=False)
+        self.threads = []
+
+    def feed(self, chunk):
+        self.threads.append(threading.current_thread() is threading.main_thread())
+        super().feed(chunk)
+
+
+async def fed(data, size):
+    reader = Watched()
+    for start in range(0, len(data), size):
+        await parsing.feed(reader, data[start : start + size])
+    return reader
+
+
+@pytest.mark.spec("STOW-46")
+async def test_what_a_value_was_waiting_for_is_parsed_in_a_thread_however_small_the_last_chunk_is():
+    reader = await fed(part10(identified(explicit(0x0040A160, "UT", b"x" * 200_000))), 1000)
+    assert reader.threads[-1] is False
+    assert reader.threads.count(False) < 5
+
+
+@pytest.mark.spec("STOW-46")
+async def test_pixel_data_pass_on_the_event_loop():
+    reader = await fed(part10(identified(explicit(0x7FE00010, "OW", bytes(1_000_000)))), 64 * 1024)
+    assert all(reader.threads[2:])
+
+
+@pytest.mark.spec("STOW-46")
+async def test_deflated_data_are_inflated_in_a_thread():
+    reader = await fed(part10(identified(explicit(0x7FE00010, "OW", bytes(1_000_000))), DEFL), 100)
+    assert not any(reader.threads[3:])
+
+
+@pytest.mark.spec("STOW-46")
+def test_a_large_data_set_is_taken_apart_and_the_collector_comes_back():
+    gc.freeze()
+    attributes = {
+        "00081140": {"vr": "SQ", "Value": [{"00081140": {"vr": "SQ", "Value": [{}]}}, {}]},
+        "00080060": {"vr": "CS"},
+    }
+    parsing.release(attributes)
+    assert attributes == {}
+    assert gc.get_freeze_count() == 0
+
+
+@pytest.mark.spec("STOW-46")
+async def test_a_second_opinion_leaves_the_collector_as_it_was():
+    flood = explicit(0x00081140, "SQ", item() * 20_000, length=UNDEFINED)
+    with pytest.raises(parsing.InvalidPart10):
+        await parsing.read_tolerantly([part10(flood)], strict=False)
+    assert gc.isenabled()
