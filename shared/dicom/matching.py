@@ -25,6 +25,7 @@ from functools import lru_cache
 
 from shared.dicom import person_names
 from shared.dicom.date_times import period
+from shared.dicom.identifiers import is_uid
 from shared.errors import InvalidRequest
 
 _WILDCARD_VRS = frozenset({"AE", "CS", "LO", "LT", "SH", "ST", "UC", "UR", "UT"})
@@ -248,7 +249,12 @@ def _single_match(vr: str, value: str, *, fuzzy: bool) -> AttributeMatch:
         return _name_words(value) if fuzzy else _name_match(value)
     if vr in _WILDCARD_VRS and _has_wildcard(value):
         return Like(fold(value))
+    if vr == "UI" and not is_uid(value):
+        raise InvalidRequest(_NO_UID)
     return Equal(fold(value))
+
+
+_NO_UID = "It is not a UID: 1 to 64 digits and dots that end with a digit, without wildcards (1.2.840.1 or 1.2,1.3)."
 
 
 def _has_wildcard(text: str) -> bool:
@@ -306,17 +312,24 @@ def _begins(stored: str, word: str) -> bool:
 # ------------------------------------------------------------------------------------------------ dates and times
 
 
+_NOTATIONS = {
+    "DA": "YYYYMMDD or YYYYMMDD-YYYYMMDD",
+    "DT": "YYYYMMDDHHMMSS.FFFFFF, cut at any component, without an offset, or two of them joined by -",
+    "TM": "HHMMSS or HHMMSS-HHMMSS",
+}
+
+
 def _between(vr: str, value: str) -> Between:
     if value.count("-") != 1:
         single = period(vr, value)
         if single is None:
-            raise InvalidRequest(f"It is neither a value nor a range of VR {vr}.")
+            raise InvalidRequest(f"It is neither a value nor a range of VR {vr} ({_NOTATIONS[vr]}).")
         return Between(vr, *single)
     first, last = (part.strip(" ") for part in value.split("-"))
     low = period(vr, first) if first else (FIRST, FIRST)
     high = period(vr, last) if last else (LAST, LAST)
     if low is None or high is None or not (first or last):
-        raise InvalidRequest(f"It is neither a value nor a range of VR {vr}.")
+        raise InvalidRequest(f"It is neither a value nor a range of VR {vr} ({_NOTATIONS[vr]}).")
     if low[0] > high[1]:
         raise InvalidRequest("The range ends before it starts.")
     return Between(vr, low[0], high[1])
@@ -332,12 +345,12 @@ def _number_match(vr: str, value: str) -> Number | Equal:
     number = _number(value)
     if vr in _INTEGER_VRS:
         if not isinstance(number, int) or not -(2**63) <= number < 2**64:
-            raise InvalidRequest("It is not an integer.")
+            raise InvalidRequest("It is not an integer of 64 bits, such as 42.")
         return Number(number)
     if vr == "DS" and number is None:
         return Equal(fold(value))
     if number is None:
-        raise InvalidRequest("It is not a number.")
+        raise InvalidRequest("It is not a number, such as 42 or 0.5.")
     return Number(number, single=vr == "FL")
 
 

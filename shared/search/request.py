@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from html import escape
+from typing import Final
 
 from shared.dicom.attributes import parse_attribute_id
 from shared.dicom.matching import AttributeMatch, attribute_match
@@ -28,6 +28,10 @@ from shared.search.attributes import (
     all_attributes,
     default_attributes,
 )
+from shared.search.matching_keys import is_foreign, searchable_attribute, shown, unknown_attribute
+
+_MAX_IGNORED: Final = 50
+"""Parameters of other services in one query string: each is compared with the keywords, which takes its time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,8 @@ class SearchQuery:
     offset: int = 0
     schema: IndexSchema = BUILT_IN
     """What it was read by: the attributes that exist, and their lists that are complete."""
+    ignored: tuple[str, ...] = ()
+    """Parameters of other services, which say nothing here (D-27)."""
 
     @property
     def level(self) -> Level:
@@ -89,10 +95,16 @@ def parse_search(
     study, series = uids.get("study"), uids.get("series")
     levels = SEARCH_LEVELS[resource]
     filters: dict[str, Filter] = {}
+    ignored: list[str] = []
     for name, value in parameters.keys:
-        attribute = _searchable(name, levels, schema)
+        if is_foreign(name):
+            ignored.append(name)
+            if len(ignored) > _MAX_IGNORED:
+                raise InvalidRequest(f"The query string has more than {_MAX_IGNORED} parameters that are not known.")
+            continue
+        attribute = searchable_attribute(name, levels, schema)
         if attribute.key in filters:
-            raise invalid_parameter(escape(name), "The attribute is given more than once.")
+            raise invalid_parameter(shown(name), "The attribute is given more than once.")
         filters[attribute.key] = Filter(attribute, _match(name, value, attribute, parameters))
     stored, computed = _returned(parameters, levels, version, filters)
     path = {STUDY_INSTANCE_UID: study, SERIES_INSTANCE_UID: series}
@@ -106,24 +118,13 @@ def parse_search(
         limit=parameters.limit,
         offset=parameters.offset,
         schema=schema,
+        ignored=tuple(dict.fromkeys(ignored)),
     )
-
-
-def _searchable(name: str, levels: tuple[Level, ...], schema: IndexSchema) -> IndexedAttribute:
-    quoted = escape(name[:100])
-    try:
-        key = parse_attribute_id(name).key
-    except InvalidRequest as error:
-        raise invalid_parameter(quoted, "It names no attribute: use a keyword or 8 hexadecimal digits.") from error
-    attribute = schema.searchable.get(key)
-    if attribute is None or attribute.level not in levels:
-        raise invalid_parameter(quoted, "The attribute is not queryable at this resource.")
-    return attribute
 
 
 def _match(name: str, value: str, attribute: IndexedAttribute, parameters: QueryParameters) -> AttributeMatch:
     if not value.strip(" \0"):
-        raise invalid_parameter(escape(name), "It has no value.")
+        raise invalid_parameter(shown(name), "It has no value.")
     try:
         return attribute_match(
             attribute.vr,
@@ -134,7 +135,7 @@ def _match(name: str, value: str, attribute: IndexedAttribute, parameters: Query
             multiple_values=parameters.multiple_value_matching,
         )
     except InvalidRequest as error:
-        raise invalid_parameter(escape(name), str(error)) from error
+        raise invalid_parameter(shown(name), str(error)) from error
 
 
 def _returned(
@@ -161,4 +162,6 @@ def _included(name: str) -> str:
     try:
         return parse_attribute_id(name).key
     except InvalidRequest as error:
-        raise invalid_parameter("IncludeField", f"'{escape(name[:100])}' names no attribute.") from error
+        raise invalid_parameter(
+            "IncludeField", f"'{shown(name)}' names no attribute. {unknown_attribute(name)}"
+        ) from error

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
@@ -57,6 +57,9 @@ class SearchResult:
             return self.instance.identifier
         return (self.series or self.study).newest
 
+
+_NAMED: Final = 10
+"""Ignored parameters that a Warning names: a header has its limits."""
 
 _UIDS = frozenset({STUDY_INSTANCE_UID, SERIES_INSTANCE_UID, SOP_INSTANCE_UID})
 
@@ -131,6 +134,8 @@ def render(
     headers: list[tuple[str, str]] = []
     if more:
         headers.append(context.warning("There are additional results that can be requested"))
+    if query.ignored:
+        headers.append(context.warning(_ignored(query.ignored)))
     if not results:
         return Response(204, tuple(headers))
     documents: list[bytes] = []
@@ -152,6 +157,11 @@ def render(
     return Response(200, tuple(headers), json_model.join(documents))
 
 
+def _ignored(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"Query parameters that are not known here were ignored: {', '.join(names[:_NAMED])}{more}"
+
+
 def dataset(result: SearchResult, query: SearchQuery, urls: Urls) -> dict[str, dict[str, Any]]:
     """The attributes of one result in the DICOM JSON model, in ascending order (JSON-1)."""
     rows = {key: element for key, element in _row_elements(result, query).items() if key in query.stored}
@@ -161,7 +171,9 @@ def dataset(result: SearchResult, query: SearchQuery, urls: Urls) -> dict[str, d
         document = pick(orjson.loads(result.metadata), query.stored)
         found = document | rows if query.level != "instance" else rows | document
     found |= {
-        tag: _element(tag, values) for tag, values in _computed(result, urls, query.level) if tag in query.computed
+        tag: _element(tag, values)
+        for tag, values in _computed(result, urls, query.level)
+        if values and tag in query.computed  # QIDO-39
     }
     return dict(sorted(found.items()))
 
@@ -210,7 +222,7 @@ def _row_attributes(result: SearchResult, query: SearchQuery) -> dict[str, str]:
 
 
 def _computed(result: SearchResult, urls: Urls, level: Level) -> Iterator[tuple[str, list[Any]]]:
-    """Values of the computed attributes that have some (dicomweb §8.5)."""
+    """Values of the computed attributes of a result (dicomweb §8.5); of one that it does not have, none."""
     study, series, identifier = result.study, result.series, result.identifier
     modalities = {item.attributes.get(MODALITY, "").strip(" \0") for item in study.series.values()}
     yield MODALITIES_IN_STUDY, sorted(modalities - {""})
@@ -253,4 +265,4 @@ def _number(text: str) -> int | float | str:
 
 
 def _element(tag: str, values: Sequence[Any]) -> dict[str, Any]:
-    return {"vr": _vr(tag), "Value": list(values)} if values else {"vr": _vr(tag)}
+    return {"vr": _vr(tag), "Value": list(values)}

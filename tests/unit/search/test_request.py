@@ -40,9 +40,57 @@ def test_hex_digits_may_be_in_either_case():
 
 
 @pytest.mark.spec("QIDO-11")
-@pytest.mark.parametrize("name", ["patientname", "PatientNam", "foo", "00109999", "0010001", "=1", "Patient%20Name"])
+@pytest.mark.parametrize(
+    "name", ["patientname", "PatientNam", "Foo", "00109999", "0010001", "faceb00c", "=1", "_", "foo.bar", "x%20y"]
+)
 def test_an_unknown_name_is_refused(name):
     assert "is invalid. It names no attribute" in refusal(f"{name}=1")
+
+
+@pytest.mark.spec("QIDO-11", "D-27")
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("Patientname", "PatientName"),
+        ("patientid", "PatientID"),
+        ("PatientNam", "PatientName"),
+        ("patientNames", "PatientName"),
+        ("Patient%20Name", "PatientName"),
+        ("StudyInstanceUid", "StudyInstanceUID"),
+        ("modality", "Modality"),
+        ("modalitiesinstudy", "ModalitiesInStudy"),
+        ("bodypartexamined", "BodyPartExamined"),
+        ("BodyPartExamind", "BodyPartExamined"),
+        ("requestAttributesSequence.RequestedProcedureId", "RequestAttributesSequence.RequestedProcedureID"),
+    ],
+)
+def test_a_misspelt_attribute_is_refused_with_the_keyword_that_was_meant(name, meant):
+    assert refusal(f"{name}=1").endswith(f" Did you mean {meant}?")
+
+
+@pytest.mark.spec("QIDO-34")
+def test_a_misspelt_field_is_refused_with_the_keyword_that_was_meant():
+    assert refusal("includefield=Row").endswith(" Did you mean Rows?")
+
+
+@pytest.mark.spec("QIDO-11")
+@pytest.mark.parametrize("name", ["Xyzzy", "Q" * 5000, "Foo.Bar", "Rows.Rows.Rows"])
+def test_nothing_is_suggested_for_what_resembles_no_keyword(name):
+    assert "Did you mean" not in refusal(f"{name}=1")
+
+
+@pytest.mark.spec("D-27")
+def test_parameters_of_other_services_are_ignored_and_named():
+    query = read("includedefaults=false&onlyWithStudies=true&orderby=-StudyDate&PatientID=a&orderby=x")
+
+    assert [item.key for item in query.filters] == ["00100020"]
+    assert query.ignored == ("includedefaults", "onlyWithStudies", "orderby")
+
+
+@pytest.mark.spec("D-27")
+def test_the_number_of_ignored_parameters_is_bounded():
+    assert len(read("&".join(f"zz{number}=1" for number in range(50))).ignored) == 50
+    assert "more than 50 parameters" in refusal("&".join(f"zz{number}=1" for number in range(51)))
 
 
 @pytest.mark.spec("QIDO-12", "QIDO-37", "QIDO-50")
@@ -67,13 +115,27 @@ def test_an_unknown_name_is_refused(name):
     ],
 )
 def test_what_cannot_be_searched_at_a_resource_is_refused(query, resource):
-    assert "not queryable" in refusal(query, resource)
+    assert "not queryable at this resource. " in refusal(query, resource)
+
+
+@pytest.mark.spec("QIDO-12")
+def test_a_refusal_names_what_can_be_searched_instead():
+    text = refusal("PatientAge=010Y")
+
+    assert text == (
+        "The query parameter 'PatientAge' is invalid. The attribute is not queryable at this resource. Queryable here: "
+        "AccessionNumber, ModalitiesInStudy, PatientBirthDate, PatientID, PatientName, ReferringPhysicianName, "
+        "StudyDate, StudyDescription, StudyID, StudyInstanceUID, StudyTime."
+    )
+    assert " Use ModalitiesInStudy. " in refusal("Modality=CT")
+    assert " Use ModalitiesInStudy. " not in refusal("Modality=CT", "search_series_instances")
+    assert "RequestAttributesSequence.RequestedProcedureID" in refusal("PatientAge=010Y", "search_series")
 
 
 @pytest.mark.spec("QIDO-12")
 @pytest.mark.parametrize("resource", SEARCH_LEVELS)
 def test_every_level_of_a_resource_can_be_searched(resource):
-    values = {"DA": "20200101", "TM": "10", "IS": "1"}
+    values = {"DA": "20200101", "TM": "10", "IS": "1", "UI": "1.2"}
     for attribute in BUILT_IN.searchable.values():
         query = f"{attribute.key}={values.get(attribute.vr, 'x')}"
         if attribute.level in SEARCH_LEVELS[resource]:
@@ -104,11 +166,11 @@ def test_attributes_of_request_attributes_are_named_by_dotted_paths():
 
 
 @pytest.mark.spec("QIDO-3")
-def test_uids_of_the_path_say_where_is_searched_and_those_searched_for_may_be_anything():
-    query = read("SOPInstanceUID=nonsense", "search_series_instances")
+def test_uids_of_the_path_say_where_is_searched_and_those_searched_for_must_be_uids_too():
+    query = read("SOPInstanceUID=1.4", "search_series_instances")
 
     assert (query.study, query.series) == ("1.2", "1.3")
-    assert query.filters
+    assert "It is not a UID" in refusal("SOPInstanceUID=nonsense", "search_series_instances")
 
 
 @pytest.mark.spec("MATCH-1", "MATCH-6")

@@ -42,6 +42,43 @@ async def test_a_warning_says_that_there_is_more():
     assert header(await archive.response("limit=3"), "Warning") is None
 
 
+@pytest.mark.spec("D-27", "STOW-41")
+@pytest.mark.parametrize(("patient", "status"), [("P", 200), ("Q", 204)])
+async def test_a_warning_names_parameters_that_are_not_known(patient, status):
+    archive = await archive_with(PatientID="P")
+
+    response = await archive.response(f"PatientID={patient}&includedefaults=false&onlyWithStudies=true")
+
+    assert response.status == status
+    assert header(response, "Warning") == (
+        '299 dicom.example: "Query parameters that are not known here were ignored: includedefaults, onlyWithStudies"'
+    )
+
+
+@pytest.mark.spec("D-27")
+async def test_a_warning_names_ten_of_many_parameters():
+    archive = await archive_with(PatientID="P")
+
+    warning = header(await archive.response("&".join(f"zz{number}=1" for number in range(12))), "Warning")
+
+    assert "zz9 and 2 more" in warning
+    assert "zz10" not in warning
+
+
+@pytest.mark.spec("QIDO-39")
+@pytest.mark.parametrize("version", [V1, V2])
+@pytest.mark.parametrize("values", [{}, {"Modality": ""}])
+async def test_a_study_without_modality_has_no_modalities_in_study(values, version):
+    archive = await archive_with(PatientID="P", **values)
+
+    (found,) = await archive.found(
+        "includefield=ModalitiesInStudy,Modality,NumberOfStudyRelatedSeries", version=version
+    )
+
+    assert "00080061" not in found
+    assert found["00201206"]["Value"] == [1]
+
+
 @pytest.mark.spec("JSON-1", "JSON-5", "QIDO-31")
 async def test_the_default_study_attributes_of_v2_come_from_rows_in_ascending_order():
     archive = await archive_with(

@@ -1,0 +1,77 @@
+"""PS3.18 §8.3.4.1 The matching keys of a search: which attribute a parameter names, and what to say of one that names
+none here (QIDO-10 to QIDO-12, D-27).
+"""
+
+import re
+from html import escape
+from typing import Final
+
+from shared.dicom.attributes import parse_attribute_id
+from shared.dicom.dictionary import keyword_of
+from shared.dicom.suggestions import most_like, nearest_keyword, same_but_for_case
+from shared.dicomweb.query_parameters import invalid_parameter
+from shared.errors import InvalidRequest
+from shared.index.indexed_attributes import MODALITIES_IN_STUDY, MODALITY, IndexedAttribute, Level
+from shared.index.schema import BUILT_IN, IndexSchema
+
+_SHOWN: Final = 100
+"""Characters of a client's text that a refusal quotes."""
+_FOREIGN: Final = re.compile(r"[a-z][A-Za-z0-9_-]{0,63}")
+_TAG: Final = re.compile(r"[0-9a-f]{8}", re.IGNORECASE)
+
+
+def is_foreign(name: str) -> bool:
+    """Whether a parameter is another service's: it names no attribute, and is no misspelt one either (D-27).
+
+    To ignore a misspelt attribute would widen the search beyond what was asked for, so it is not foreign.
+    """
+    if not _FOREIGN.fullmatch(name) or _TAG.fullmatch(name) or same_but_for_case(name):
+        return False
+    return most_like(name, _USUAL) is None
+
+
+def searchable_attribute(name: str, levels: tuple[Level, ...], schema: IndexSchema) -> IndexedAttribute:
+    """The attribute that the parameter `name` names. Raises InvalidRequest (QIDO-11, QIDO-12)."""
+    try:
+        key = parse_attribute_id(name).key
+    except InvalidRequest as error:
+        raise invalid_parameter(shown(name), unknown_attribute(name)) from error
+    attribute = schema.searchable.get(key)
+    if attribute is None or attribute.level not in levels:
+        raise invalid_parameter(shown(name), _not_queryable(key, levels, schema))
+    return attribute
+
+
+def unknown_attribute(name: str) -> str:
+    """What is said of a name that names no attribute."""
+    text = "It names no attribute: use a keyword or 8 hexadecimal digits."
+    parts = name.split(".")
+    suggestions = [nearest_keyword(part, _USUAL) for part in parts]
+    if len(parts) > 2 or None in suggestions or suggestions == parts:
+        return text
+    return f"{text} Did you mean {'.'.join(each for each in suggestions if each)}?"
+
+
+def shown(name: str) -> str:
+    """A client's text as a refusal quotes it (ERR-5)."""
+    return escape(name[:_SHOWN])
+
+
+def _not_queryable(key: str, levels: tuple[Level, ...], schema: IndexSchema) -> str:
+    text = "The attribute is not queryable at this resource."
+    if key == MODALITY and "study" in levels:
+        return f"{text} Use {_keyword(MODALITIES_IN_STUDY)}. {_queryable(levels, schema)}"
+    return f"{text} {_queryable(levels, schema)}"
+
+
+def _queryable(levels: tuple[Level, ...], schema: IndexSchema) -> str:
+    names = (_keyword(key) for key, each in schema.searchable.items() if each.level in levels)
+    return f"Queryable here: {', '.join(sorted(names))}."
+
+
+def _keyword(key: str) -> str:
+    return ".".join(keyword_of(int(tag, 16)) or tag for tag in key.split("."))
+
+
+_USUAL: Final = tuple(_keyword(key) for key in BUILT_IN.searchable if "." not in key)
+"""The keywords that searches are made by."""
