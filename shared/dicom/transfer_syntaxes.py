@@ -15,10 +15,22 @@ JPEG_LS_LOSSLESS: Final = "1.2.840.10008.1.2.4.80"
 JPEG_LS_NEAR_LOSSLESS: Final = "1.2.840.10008.1.2.4.81"
 JPEG_2000_LOSSLESS: Final = "1.2.840.10008.1.2.4.90"
 JPEG_2000: Final = "1.2.840.10008.1.2.4.91"
+JPEG_2000_COMPONENTS_LOSSLESS: Final = "1.2.840.10008.1.2.4.92"
+JPEG_2000_COMPONENTS: Final = "1.2.840.10008.1.2.4.93"
+JPIP_REFERENCED_DEFLATE: Final = "1.2.840.10008.1.2.4.95"
+MPEG2_MAIN: Final = "1.2.840.10008.1.2.4.100"
+MPEG2_HIGH: Final = "1.2.840.10008.1.2.4.101"
+H264_HIGH: Final = "1.2.840.10008.1.2.4.102"
+H264_HIGH_2D: Final = "1.2.840.10008.1.2.4.104"
+HEVC_MAIN: Final = "1.2.840.10008.1.2.4.107"
+HEVC_MAIN_10: Final = "1.2.840.10008.1.2.4.108"
 HTJ2K_LOSSLESS: Final = "1.2.840.10008.1.2.4.201"
 HTJ2K_LOSSLESS_RPCL: Final = "1.2.840.10008.1.2.4.202"
 HTJ2K: Final = "1.2.840.10008.1.2.4.203"
+JPIP_HTJ2K_REFERENCED_DEFLATE: Final = "1.2.840.10008.1.2.4.205"
 RLE_LOSSLESS: Final = "1.2.840.10008.1.2.5"
+GE_PRIVATE_IMPLICIT: Final = "1.2.840.113619.5.2"
+"""Implicit VR with big endian pixel data, of GE's older archives; in no edition of the standard."""
 
 MPEG2: Final = tuple(f"1.2.840.10008.1.2.4.{n}" for n in ("100", "100.1", "101", "101.1"))
 MPEG4: Final = tuple(
@@ -30,6 +42,9 @@ VIDEO: Final = frozenset(MPEG2 + MPEG4)
 
 NATIVE: Final = frozenset({IMPLICIT_LITTLE_ENDIAN, EXPLICIT_LITTLE_ENDIAN, DEFLATED, EXPLICIT_BIG_ENDIAN})
 """Syntaxes whose pixel data are not encapsulated."""
+
+DEFLATED_REFERENCES: Final = frozenset({JPIP_REFERENCED_DEFLATE, JPIP_HTJ2K_REFERENCED_DEFLATE})
+"""Deflated data sets whose pixels another server has (JPIP)."""
 
 JPEG_LOSSY_FAMILY: Final = frozenset({JPEG_BASELINE, JPEG_EXTENDED})
 JPEG_LOSSLESS_FAMILY: Final = frozenset({JPEG_LOSSLESS, JPEG_LOSSLESS_SV1})

@@ -97,14 +97,6 @@ async def read_metadata(instance: StoredInstance, blobs: BlobStore) -> bytes:
     return await blobs.read(keys.metadata_blob(instance.blob))
 
 
-async def read_frames(instance: StoredInstance, blobs: BlobStore) -> FrameTable | None:
-    """The whole frame table of an instance; None if it has no frames that could be located. Raises BlobNotFound."""
-    if not instance.frames_in_blob:
-        return instance.frames
-    data = await blobs.read(keys.frames_blob(instance.blob))
-    return FrameTable(instance.frames_in_blob, offsets=struct.unpack(f">{len(data) // _OFFSET}Q", data))
-
-
 async def read_frame_ranges(instance: StoredInstance, blobs: BlobStore, frames: Sequence[int]) -> list[tuple[int, int]]:
     """The byte ranges [start, end) of some frames (from 0) of an instance whose table is in a blob, without all of it.
 

@@ -6,8 +6,7 @@ from typing import Final
 from shared.dicom.attributes import Attributes
 from shared.dicom.elements import first
 from shared.dicom.part10.bulk_data import PIXEL_DATA
-from shared.dicom.transfer_syntaxes import VIDEO
-from shared.retrieve.negotiation import FRAME_MEDIA_TYPES
+from shared.dicom.transfer_syntaxes import MPEG2, VIDEO
 from shared.retrieve.snapshot import Snapshot
 
 DOCUMENT: Final = "00420011"
@@ -17,7 +16,6 @@ _DOCUMENT_LENGTH: Final = "00420015"
 PDF: Final = "application/pdf"
 _DOCUMENT_TYPES: Final = frozenset({PDF, "application/xml", "model/mtl", "model/obj", "model/stl", "text/xml"})
 """PS3.3 §A.45, §A.85, §A.104: a type that no module names could be one that a browser would run."""
-_MPEG2: Final = frozenset(FRAME_MEDIA_TYPES["video/mpeg2"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +39,7 @@ def video_type(syntax: str) -> str | None:
     """The media type of a video in a transfer syntax; None: the syntax is not of video."""
     if syntax not in VIDEO:
         return None
-    return "video/mpeg" if syntax in _MPEG2 else "video/mp4"
+    return "video/mpeg" if syntax in MPEG2 else "video/mp4"
 
 
 def medium_of(snapshot: Snapshot, attributes: Attributes) -> Medium | None:

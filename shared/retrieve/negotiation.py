@@ -14,11 +14,24 @@ from shared.dicom.transfer_syntaxes import (
     EXPLICIT_BIG_ENDIAN,
     EXPLICIT_LITTLE_ENDIAN,
     FRAME_TARGETS,
+    HTJ2K,
+    HTJ2K_LOSSLESS,
+    HTJ2K_LOSSLESS_RPCL,
     IMPLICIT_LITTLE_ENDIAN,
+    JPEG_2000,
+    JPEG_2000_COMPONENTS,
+    JPEG_2000_COMPONENTS_LOSSLESS,
     JPEG_2000_LOSSLESS,
+    JPEG_BASELINE,
+    JPEG_EXTENDED,
+    JPEG_LOSSLESS,
+    JPEG_LOSSLESS_SV1,
+    JPEG_LS_LOSSLESS,
+    JPEG_LS_NEAR_LOSSLESS,
     MPEG2,
     MPEG4,
     REVERSIBLE_TARGETS,
+    RLE_LOSSLESS,
 )
 from shared.dicomweb.media_types import ANY_MULTIPART, DICOM, MULTIPART_RELATED, OCTET_STREAM, MediaType
 from shared.errors import NotAcceptable, NotFound
@@ -32,15 +45,14 @@ _SAME_PIXELS: Final = frozenset(
 )
 """Stored syntaxes whose frames are those of Explicit VR Little Endian: byte for byte, or by swapping bytes."""
 
-_JPEG: Final = ("1.2.840.10008.1.2.4.70", "1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51", "1.2.840.10008.1.2.4.57")
 
 FRAME_MEDIA_TYPES: Final[dict[str, tuple[str, ...]]] = {
-    "image/jpeg": _JPEG,
-    "image/dicom-rle": ("1.2.840.10008.1.2.5",),
-    "image/jls": ("1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81"),
-    "image/jp2": (JPEG_2000_LOSSLESS, "1.2.840.10008.1.2.4.91"),
-    "image/jpx": ("1.2.840.10008.1.2.4.92", "1.2.840.10008.1.2.4.93"),
-    "image/jphc": ("1.2.840.10008.1.2.4.201", "1.2.840.10008.1.2.4.202", "1.2.840.10008.1.2.4.203"),
+    "image/jpeg": (JPEG_LOSSLESS_SV1, JPEG_BASELINE, JPEG_EXTENDED, JPEG_LOSSLESS),
+    "image/dicom-rle": (RLE_LOSSLESS,),
+    "image/jls": (JPEG_LS_LOSSLESS, JPEG_LS_NEAR_LOSSLESS),
+    "image/jp2": (JPEG_2000_LOSSLESS, JPEG_2000),
+    "image/jpx": (JPEG_2000_COMPONENTS_LOSSLESS, JPEG_2000_COMPONENTS),
+    "image/jphc": (HTJ2K_LOSSLESS, HTJ2K_LOSSLESS_RPCL, HTJ2K),
     "video/mpeg2": MPEG2,
     "video/mp4": MPEG4,
 }

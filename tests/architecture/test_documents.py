@@ -68,6 +68,14 @@ def test_every_setting_has_a_name_for_the_environment():
     assert len(ALIASES) == len(Settings.model_fields)
 
 
+def test_decisions_are_numbered_from_one_without_a_gap_or_a_repetition():
+    pages = sorted((ROOT / "docs" / "decisions").glob("*.md"))
+    numbers = [page.name.partition("-")[0] for page in pages]
+
+    assert numbers == [f"{number:04}" for number in range(1, len(pages) + 1)]
+    assert [page.name for page in pages if not page.read_text().startswith(f"# {page.name[:4]} ")] == []
+
+
 @pytest.mark.parametrize("path", DOCUMENTS, ids=relative)
 def test_every_file_that_a_document_names_exists(path):
     text = path.read_text()

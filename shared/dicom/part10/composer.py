@@ -22,7 +22,7 @@ from shared.dicom.part10.explicit_little_endian import encoded, encoded_head
 from shared.dicom.part10.file_meta import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from shared.dicom.part10.value_representations import VALUE_REPRESENTATIONS, ValueRepresentation
 from shared.dicom.reasons import FailureReason
-from shared.dicom.transfer_syntaxes import EXPLICIT_LITTLE_ENDIAN, NATIVE
+from shared.dicom.transfer_syntaxes import DEFLATED_REFERENCES, EXPLICIT_LITTLE_ENDIAN, NATIVE
 
 _UNDEFINED: Final = 0xFFFFFFFF
 _LONGEST: Final = _UNDEFINED - 1
@@ -40,8 +40,6 @@ _PIXEL_DATA: Final = "7FE00010"
 _PIXELS: Final = frozenset({"7FE00008", "7FE00009", _PIXEL_DATA})
 _CHARACTER_SET: Final = "00080005"
 _UTF_8: Final = {"vr": "CS", "Value": ["ISO_IR 192"]}
-_DEFLATED_REFERENCES: Final = frozenset({"1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.205"})
-"""Deflated data sets whose pixels another server has (JPIP)."""
 
 _KEPT_META: Final = ("00020016", "00020017", "00020018", "00020100", "00020102")
 """What the sender may say in the file meta information."""
@@ -108,7 +106,7 @@ def _transfer_syntax(meta: Attributes, *, has_pixels: bool) -> str:
         if has_pixels:
             raise CannotCompose("The transfer syntax of the pixel data is not known.")
         return EXPLICIT_LITTLE_ENDIAN
-    if syntax in _DEFLATED_REFERENCES:
+    if syntax in DEFLATED_REFERENCES:
         raise CannotCompose("The transfer syntax is not supported.", FailureReason.TRANSFER_SYNTAX_NOT_SUPPORTED)
     return EXPLICIT_LITTLE_ENDIAN if syntax in NATIVE else syntax
 

@@ -10,6 +10,13 @@ from shared.dicom.part10.encoding import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT
 from shared.dicom.part10.model import InvalidPart10
 from shared.dicom.part10.push_parser import ByteFlow, Reading
 from shared.dicom.part10.value_representations import VALUE_REPRESENTATIONS, ValueRepresentation, numbers
+from shared.dicom.transfer_syntaxes import (
+    DEFLATED,
+    DEFLATED_REFERENCES,
+    EXPLICIT_BIG_ENDIAN,
+    GE_PRIVATE_IMPLICIT,
+    IMPLICIT_LITTLE_ENDIAN,
+)
 
 IMPLEMENTATION_CLASS_UID: Final = "2.25.106857191890076988153077102304622898932"
 IMPLEMENTATION_VERSION_NAME: Final = "SERVERLESS_DICOM"
@@ -20,11 +27,11 @@ _LIMIT = 1 << 20
 
 # Transfer syntaxes whose data set is not in explicit VR little endian (PS3.5 §A; the second is GE's).
 _CODINGS: dict[str, Coding] = {
-    "1.2.840.10008.1.2": IMPLICIT_LITTLE,
-    "1.2.840.113619.5.2": IMPLICIT_LITTLE,
-    "1.2.840.10008.1.2.2": EXPLICIT_BIG,
+    IMPLICIT_LITTLE_ENDIAN: IMPLICIT_LITTLE,
+    GE_PRIVATE_IMPLICIT: IMPLICIT_LITTLE,
+    EXPLICIT_BIG_ENDIAN: EXPLICIT_BIG,
 }
-_DEFLATED = frozenset({"1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.205"})
+_DEFLATED = DEFLATED_REFERENCES | {DEFLATED}
 
 
 class FileMeta:

@@ -7,6 +7,7 @@ the whole file to judge it by.
 import zlib
 
 from shared.dicom.attributes import Attributes
+from shared.dicom.elements import first_text
 from shared.dicom.identifiers import InstanceIdentifier, trim_uid
 from shared.dicom.part10.data_set_reader import DataSetReader
 from shared.dicom.part10.file_meta import FileMeta
@@ -115,8 +116,7 @@ class Part10Reader:
         )
 
     def _uid(self, key: str) -> str:
-        values = self._data.attributes.get(key, {}).get("Value") if self._data else None
-        return trim_uid(values[0]) if values and isinstance(values[0], str) else ""
+        return trim_uid(first_text(self._data.attributes, key) or "") if self._data else ""
 
     def _read(self) -> Reading:
         buffer, position = yield from self._meta.read(self._flow)

@@ -4,6 +4,7 @@ from array import array
 from collections.abc import Sequence
 
 from shared.dicom.attributes import Attributes
+from shared.dicom.elements import first
 from shared.dicom.part10.frames import FrameTable, encapsulated_frames, native_frames
 from shared.dicom.part10.model import PixelData
 from shared.dicom.transfer_syntaxes import NATIVE, RLE_LOSSLESS, VIDEO
@@ -55,7 +56,7 @@ def frame_table(
     bits_allocated = _BITS_OF_FLOATS.get(pixel_data.vr) or _integer(attributes, "00280100")
     if not (rows and columns and bits_allocated and pixel_data.length):
         return None
-    photometric = attributes.get("00280004", {}).get("Value", [None])[0]
+    photometric = first(attributes, "00280004")
     return native_frames(
         count=count,
         first=pixel_data.offset,
@@ -74,6 +75,6 @@ def number_of_frames(attributes: Attributes) -> int | None:
 
 def _integer(attributes: Attributes, key: str) -> int | None:
     """The first value of an element if it is a positive integer, in whatever spelling."""
-    value = attributes.get(key, {}).get("Value", [None])[0]
+    value = first(attributes, key)
     whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
     return int(value) if whole and value > 0 else None

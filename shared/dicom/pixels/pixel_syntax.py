@@ -7,6 +7,10 @@ from typing import Final
 from shared.dicom.pixels.codestreams import read_codestream_head
 from shared.dicom.pixels.jpeg_2000 import BadCodestream
 from shared.dicom.transfer_syntaxes import (
+    H264_HIGH,
+    H264_HIGH_2D,
+    HEVC_MAIN,
+    HEVC_MAIN_10,
     HTJ2K,
     HTJ2K_LOSSLESS,
     HTJ2K_LOSSLESS_RPCL,
@@ -18,18 +22,16 @@ from shared.dicom.transfer_syntaxes import (
     JPEG_LOSSLESS_SV1,
     JPEG_LS_LOSSLESS,
     JPEG_LS_NEAR_LOSSLESS,
+    MPEG2,
+    MPEG2_HIGH,
+    MPEG2_MAIN,
+    MPEG4,
     RLE_LOSSLESS,
 )
 
 HEAD: Final = 128 * 1024
 """Bytes in which the header of a codestream is looked for: profiles and comments of a photograph come before it."""
 
-H264_HIGH: Final = "1.2.840.10008.1.2.4.102"
-H264_HIGH_2D: Final = "1.2.840.10008.1.2.4.104"
-HEVC_MAIN: Final = "1.2.840.10008.1.2.4.107"
-HEVC_MAIN_10: Final = "1.2.840.10008.1.2.4.108"
-MPEG2_MAIN: Final = "1.2.840.10008.1.2.4.100"
-MPEG2_HIGH: Final = "1.2.840.10008.1.2.4.101"
 
 CARRIED: Final = {
     "image/jpeg": (JPEG_BASELINE, JPEG_EXTENDED, JPEG_LOSSLESS, JPEG_LOSSLESS_SV1),
@@ -37,11 +39,8 @@ CARRIED: Final = {
     "image/jp2": (JPEG_2000_LOSSLESS, JPEG_2000),
     "image/jphc": (HTJ2K_LOSSLESS, HTJ2K_LOSSLESS_RPCL, HTJ2K),
     "image/dicom-rle": (RLE_LOSSLESS,),
-    "video/mp4": tuple(
-        f"1.2.840.10008.1.2.4.{n}"
-        for n in ("102", "102.1", "103", "103.1", "104", "104.1", "105", "105.1", "106", "106.1", "107", "108")
-    ),
-    "video/mpeg": tuple(f"1.2.840.10008.1.2.4.{n}" for n in ("100", "100.1", "101", "101.1")),
+    "video/mp4": MPEG4,
+    "video/mpeg": MPEG2,
 }
 """PS3.18 §8.7.3.3: the transfer syntaxes that a media type of compressed pixel data can be of."""
 

@@ -65,7 +65,6 @@ async def test_small_metadata_and_frame_tables_are_in_the_row() -> None:
     stored = await round_trip(service, entry(service, b'{"a":1}', table))
     assert (stored.metadata, stored.frames, stored.frames_in_blob) == (b'{"a":1}', table, 0)
     assert await documents.read_metadata(stored, service.blobs) == b'{"a":1}'
-    assert await documents.read_frames(stored, service.blobs) == table
     assert len(service.blobs.names()) == 1
 
 
@@ -104,9 +103,8 @@ async def test_many_frame_offsets_are_beside_the_file_and_can_be_read_in_part() 
     table = FrameTable(60_000, offsets=tuple(offsets))
     stored = await round_trip(service, entry(service, b"{}", table))
     assert (stored.frames, stored.frames_in_blob) == (None, 60_000)
-    assert await documents.read_frames(stored, service.blobs) == table
-    ranges = await documents.read_frame_ranges(stored, service.blobs, [0, 59_999])
-    assert ranges == [(offsets[0], offsets[1]), (offsets[59_999], offsets[60_000])]
+    ranges = await documents.read_frame_ranges(stored, service.blobs, range(0, 60_000, 6_000))
+    assert ranges == [(offsets[at], offsets[at + 1]) for at in range(0, 60_000, 6_000)]
 
 
 async def test_native_frames_of_any_number_are_in_the_row() -> None:
