@@ -23,11 +23,12 @@ from shared.index.instances import InstanceIndex
 from shared.index.lookup import InstanceLookup
 from shared.index.values import CommitOutcome
 from shared.ingest import parsing
+from shared.ingest.batch_entries import discard
 from shared.ingest.index_commit import commit_instances
 from shared.ingest.ingest_settings import IngestSettings
 from shared.ingest.instance_validation import KEPT_TEXT, Invalid, Valid, needs_strict_reading, validate
 from shared.ingest.part10_upload import HELD_BYTES_UNREADABLE
-from shared.ingest.store_batch import StoreBatch, discard
+from shared.ingest.store_batch import StoreBatch
 from shared.ingest.store_options import StoreOptions
 from shared.storage.ports import BlobNotFound, BlobProperties, BlobStore
 

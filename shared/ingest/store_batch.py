@@ -6,7 +6,7 @@ metadata documents beyond theirs as blobs in the making beside the files.
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from itertools import batched
 from typing import Final, Self
@@ -14,7 +14,7 @@ from typing import Final, Self
 from shared import telemetry
 from shared.concurrency import together
 from shared.dicom.identifiers import InstanceIdentifier
-from shared.dicom.part10.file_reader import InvalidPart10, Part10
+from shared.dicom.part10.file_reader import Part10
 from shared.dicom.reasons import FailureReason
 from shared.dicomweb.json_model import dumps, dumps_in_slices
 from shared.dicomweb.partitions import Partition
@@ -23,6 +23,7 @@ from shared.index import documents, keys
 from shared.index.instances import InstanceIndex
 from shared.index.values import CommitOutcome, NewInstance
 from shared.ingest import parsing
+from shared.ingest.batch_entries import BatchEntry, PendingInstance, discard, explanation
 from shared.ingest.index_commit import commit_instances
 from shared.ingest.ingest_settings import IngestSettings
 from shared.ingest.instance_validation import Invalid, Valid, needs_strict_reading, validate
@@ -47,48 +48,6 @@ _TOGETHER: Final = 90
 """Instances that are written, then committed together: two entity group transactions of the index."""
 _WRITES: Final = 16
 """Files of one request that are committed at a time."""
-
-
-@dataclass(slots=True)
-class _Pending:
-    """An accepted instance that is not stored yet."""
-
-    instance: NewInstance
-    """Without its metadata."""
-    upload: BlobUpload
-    document: bytes = b""
-    """Its metadata; empty if they wait in `beside`."""
-    compressed: bool = False
-    beside: BlobUpload | None = None
-    written: bool = False
-    """This batch has made the file durable, not an earlier attempt with it."""
-    staging: asyncio.Task[None] | None = None
-
-    async def abort(self) -> None:
-        if self.staging is not None:
-            self.staging.cancel()
-            await asyncio.gather(self.staging, return_exceptions=True)
-        await self.upload.abort()
-        if self.beside is not None:
-            await self.beside.abort()
-
-
-@dataclass(slots=True)
-class _Entry:
-    """One instance of the batch, in any state from received to answered."""
-
-    outcome: StoreOutcome
-    pending: _Pending | None = None
-    unavailable: bool = False
-    """It failed only because a data store did not answer."""
-
-    def fail(self, reason: FailureReason, *, unavailable: bool = False) -> None:
-        self.outcome = replace(self.outcome, failure=reason, warning=None)
-        self.unavailable = unavailable
-
-    @property
-    def stored(self) -> bool:
-        return self.outcome.failure is None
 
 
 class StoreBatch:
@@ -120,7 +79,7 @@ class StoreBatch:
         self._resumes = resumes
         self._on_finished = on_finished
         self._strict = needs_strict_reading(terms.version, full_item_validation=rules.full_item_validation)
-        self._entries: list[_Entry] = []
+        self._entries: list[BatchEntry] = []
         self._receivers: set[Part10Upload] = set()
         self._refused: DependencyRefused | None = None
         """Access to the data stores has been withdrawn."""
@@ -163,32 +122,32 @@ class StoreBatch:
 
     def refuse(self, outcome: StoreOutcome) -> None:
         """An instance of the request that has no file: it fails as `outcome` says, at its place in the order."""
-        self._entries.append(_Entry(outcome))
+        self._entries.append(BatchEntry(outcome))
 
     @property
     def max_file_bytes(self) -> int:
         """The largest file that is taken."""
         return self._rules.max_file_bytes
 
-    async def _judge(self, receiver: Part10Upload) -> _Entry:
+    async def _judge(self, receiver: Part10Upload) -> BatchEntry:
         part10 = await receiver.finish()
         if part10 is None:
-            return _Entry(
+            return BatchEntry(
                 StoreOutcome(
                     *receiver.references,
                     failure=FailureReason.VALIDATION_FAILURE,
-                    explanation=_explanation(receiver.fault),
+                    explanation=explanation(receiver.fault),
                 )
             )
         try:
             verdict, document = await self._examine(part10)
         except Exception as error:  # noqa: BLE001 - one instance that trips the reader must not fail the others
             telemetry.failure("instance-not-judged", error)
-            return _Entry(StoreOutcome(failure=FailureReason.PROCESSING_FAILURE))
+            return BatchEntry(StoreOutcome(failure=FailureReason.PROCESSING_FAILURE))
         comments = verdict.comments[: max(0, _COMMENTS - self._comments)]
         self._comments += len(comments)
         if isinstance(verdict, Invalid):
-            return _Entry(
+            return BatchEntry(
                 StoreOutcome(
                     verdict.sop_class_uid,
                     verdict.sop_instance_uid,
@@ -198,7 +157,7 @@ class StoreBatch:
             )
         taken = await receiver.take_upload(verdict.identifier)
         if taken is None:
-            return _Entry(StoreOutcome(failure=FailureReason.VALIDATION_FAILURE))
+            return BatchEntry(StoreOutcome(failure=FailureReason.VALIDATION_FAILURE))
         blob, upload = taken
         instance = verdict.new_instance(
             part10,
@@ -208,9 +167,9 @@ class StoreBatch:
             replace=self._terms.replace,
             expires=self._terms.expires,
         )
-        pending = _Pending(instance, upload)
+        pending = PendingInstance(instance, upload)
         await self._hold(pending, document)
-        return _Entry(
+        return BatchEntry(
             StoreOutcome(
                 verdict.sop_class_uid,
                 verdict.identifier.sop_instance_uid,
@@ -247,7 +206,7 @@ class StoreBatch:
         blob = keys.blob_name(self._partition.namespace, identifier, self._new_upload_id())
         return blob, self._blobs.upload(blob)
 
-    async def _hold(self, pending: _Pending, document: bytes) -> None:
+    async def _hold(self, pending: PendingInstance, document: bytes) -> None:
         """Keep what was received, within the budgets."""
         self._held_bytes += min(pending.instance.length, _HELD_PER_FILE)
         if self._held_bytes > HELD_BYTES:
@@ -297,9 +256,9 @@ class StoreBatch:
             raise self._refused or Unavailable("The data stores are unavailable. Please retry the request.")
         return [entry.outcome for entry in self._entries]
 
-    def _first_of_each(self) -> tuple[list[_Entry], list[tuple[_Entry, _Entry]]]:
+    def _first_of_each(self) -> tuple[list[BatchEntry], list[tuple[BatchEntry, BatchEntry]]]:
         """The accepted entries without repeated instances; and those, each with the entry that comes first."""
-        first: dict[InstanceIdentifier, _Entry] = {}
+        first: dict[InstanceIdentifier, BatchEntry] = {}
         repeated = []
         for entry in self._entries:
             if entry.pending is not None:
@@ -308,7 +267,7 @@ class StoreBatch:
                     repeated.append((entry, earlier))
         return list(first.values()), repeated
 
-    async def _write(self, entry: _Entry) -> None:
+    async def _write(self, entry: BatchEntry) -> None:
         """Make the file of an instance durable, and what is too large for rows beside it."""
         pending = entry.pending
         if pending is None:
@@ -358,7 +317,7 @@ class StoreBatch:
         if (await self._blobs.properties(instance.blob)).length != instance.length:
             raise BlobExists("The blob of an earlier attempt has another length")
 
-    async def _commit(self, entries: Sequence[_Entry]) -> None:
+    async def _commit(self, entries: Sequence[BatchEntry]) -> None:
         """Commit written instances to the index. Whatever was committed stays, whatever happens after."""
         instances = [entry.pending.instance for entry in entries if entry.pending is not None]
         if not instances:
@@ -380,7 +339,7 @@ class StoreBatch:
         else:
             await together(*map(self._record_outcome, entries, outcomes))
 
-    async def _record_outcome(self, entry: _Entry, outcome: CommitOutcome) -> None:
+    async def _record_outcome(self, entry: BatchEntry, outcome: CommitOutcome) -> None:
         pending, entry.pending = entry.pending, None
         if outcome is CommitOutcome.STORED and pending is not None:
             self._on_finished(pending.instance.blob)
@@ -397,29 +356,3 @@ class StoreBatch:
         elif outcome is CommitOutcome.DELETED and self._resumes and pending is not None and pending.written:
             # An earlier attempt was stored, then deleted, and its file has been erased: nobody would erase it again.
             await discard(self._blobs, pending.instance)
-
-
-def _explanation(fault: InvalidPart10 | None) -> str:
-    """What is wrong with a file that cannot be read, and where (STOW-37)."""
-    if fault is None:
-        return "The file is not a readable DICOM file."
-    tag = fault.tag
-    return str(fault) if tag is None else f"({tag >> 16:04x},{tag & 0xFFFF:04x}) - {str(fault).removesuffix('.')}"
-
-
-async def discard(blobs: BlobStore, instance: NewInstance) -> bool:
-    """Remove the blobs of an instance that the index has refused; whether all are gone. The file goes last: while it is
-    there, the blob trigger and the scrubber know what the others belong to.
-    """
-    beside = []
-    if instance.metadata is None:
-        beside.append(keys.metadata_blob(instance.blob))
-    if instance.frames_in_blob:
-        beside.append(keys.frames_blob(instance.blob))
-    try:
-        for name in (*beside, instance.blob):
-            await blobs.delete(name)
-    except Exception as error:  # noqa: BLE001 - the answer is the same; the blob trigger and the scrubber remain
-        telemetry.failure("refused-blob-not-removed", error)
-        return False
-    return True

@@ -11,7 +11,8 @@ from typing import Any
 
 from shared.dicom.attributes import Attributes
 from shared.dicom.dictionary import data_elements
-from shared.dicom.part10.charset import DEFAULT_CHARACTER_SET, CharacterSet, character_set
+from shared.dicom.part10.charset import DEFAULT_CHARACTER_SET, character_set
+from shared.dicom.part10.data_set_levels import Level, Sequence, implicit_vr, relayed_vr
 from shared.dicom.part10.encoding import IMPLICIT_LITTLE, Coding
 from shared.dicom.part10.frames import starts_codestream
 from shared.dicom.part10.limits import (
@@ -33,8 +34,6 @@ from shared.dicom.part10.value_representations import (
     VALUE_REPRESENTATIONS,
     ValueRepresentation,
     attribute_tags,
-    creator_tag,
-    implied_vr,
     numbers,
 )
 from shared.dicom.validation import plural_elements
@@ -45,45 +44,11 @@ _SPECIFIC_CHARACTER_SET = 0x00080005
 _EXTENDED_OFFSETS = 0x7FE00001
 _PIXEL_DATA = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
 _PASSED_IN_READ = _PIXEL_DATA | {_EXTENDED_OFFSETS}
-_ENDLESS = 1 << 62
 _NOTHING: frozenset[int] = frozenset()
 _FOREIGN_GROUPS = frozenset({0x0000, 0x0002})  # of commands and file meta information (JSON-12)
 
 _BY_CODE = {name.encode(): vr for name, vr in VALUE_REPRESENTATIONS.items()}
 _UN, _SQ = VALUE_REPRESENTATIONS["UN"], VALUE_REPRESENTATIONS["SQ"]
-
-
-class _Level:
-    """The data set that is being read: the outermost one, or an item."""
-
-    __slots__ = ("attributes", "coding", "delimited", "end", "keep", "last", "path", "sequence", "texts")
-
-    def __init__(self, coding: Coding, keep: frozenset[int]) -> None:
-        self.attributes: Attributes = {}
-        self.coding = coding
-        self.delimited = False  # whether a delimiter ends it
-        self.end = _ENDLESS  # in the flow; of a delimited item that of its sequence
-        self.keep = keep
-        self.last = -1  # highest tag so far
-        self.path = ""  # what comes before the tags of its elements
-        self.sequence: _Sequence | None = None
-        self.texts: CharacterSet = DEFAULT_CHARACTER_SET
-
-
-class _Sequence:
-    """The sequence that is being read."""
-
-    __slots__ = ("coding", "delimited", "depth", "element", "end", "items", "level", "path")
-
-    def __init__(self, level: _Level, element: dict[str, Any], coding: Coding) -> None:
-        self.coding = coding
-        self.delimited = False
-        self.depth: int = level.sequence.depth + 1 if level.sequence else 1
-        self.element = element
-        self.end = level.end
-        self.items: list[Attributes] = []
-        self.level = level
-        self.path = ""
 
 
 class DataSetReader:
@@ -93,7 +58,7 @@ class DataSetReader:
         self, flow: ByteFlow, *, coding: Coding, check: StrictChecker | None, keep_text: frozenset[int], limit: int
     ) -> None:
         self._flow = flow
-        self._top = _Level(coding, keep_text)
+        self._top = Level(coding, keep_text)
         self._check = check
         self.budget = limit
         """Bytes of memory that are left."""
@@ -121,7 +86,7 @@ class DataSetReader:
             InvalidPart10: the bytes are no data set, or one that is too large or too odd.
         """
         flow, level = self._flow, self._top
-        sequence: _Sequence | None = None  # set while between its items
+        sequence: Sequence | None = None  # set while between its items
         while True:
             if sequence is not None:
                 ended = not sequence.delimited and flow.offset + position >= sequence.end
@@ -176,7 +141,7 @@ class DataSetReader:
             buffer, position = (yield self._wait(len(buffer), 1, complete=True)), 0
         raise InvalidPart10("The file goes on after zeros that end its data set.")
 
-    def _leaves(self, level: _Level, buffer: bytes, position: int) -> tuple[int, int]:  # noqa: PLR0915 - the hot loop
+    def _leaves(self, level: Level, buffer: bytes, position: int) -> tuple[int, int]:  # noqa: PLR0915 - the hot loop
         """Reads the elements from `position` on that are whole in `buffer` and no sequences.
 
         Returns:
@@ -201,7 +166,7 @@ class DataSetReader:
                 if vr is None or (tag == 0 and not length):
                     if group == 0xFFFE or tag == 0:
                         break
-                    vr = _implicit_vr(tag, level)
+                    vr = implicit_vr(tag, level)
             else:
                 group, number, code, length = header(buffer, position)
                 tag = group << 16 | number
@@ -219,7 +184,7 @@ class DataSetReader:
                     (length,) = coding.length(buffer, position + 8)
                     if vr is _UN and length != _UNDEFINED and (element or tag & 0x1FF00 == 0x10000):
                         # PS3.5 §6.2.2: what knows less than the dictionary wrote UN; the value is as in implicit VR.
-                        vr = _relayed_vr(tag, level)
+                        vr = relayed_vr(tag, level)
             kind = vr.kind
             stop = start + length
             if kind == "sequence" or length == _UNDEFINED:
@@ -291,22 +256,22 @@ class DataSetReader:
         self.budget = budget
         return position, need
 
-    def _header(self, level: _Level, buffer: bytes, position: int) -> tuple[int, ValueRepresentation, int, int, Coding]:
+    def _header(self, level: Level, buffer: bytes, position: int) -> tuple[int, ValueRepresentation, int, int, Coding]:
         """The element that `_leaves` left: tag, VR, where its value starts, its length, and the coding of its items."""
         coding = level.coding
         group, number, length = coding.tag_and_length(buffer, position)
         tag = group << 16 | number
         if coding.implicit or group == 0xFFFE:
-            return tag, _implicit_vr(tag, level), position + 8, length, coding
+            return tag, implicit_vr(tag, level), position + 8, length, coding
         vr = _BY_CODE.get(buffer[position + 4 : position + 6])
         if vr is None:
             raise InvalidPart10("An element has no known value representation.", tag=tag)
         (length,) = coding.length(buffer, position + 8)
         if vr is _UN:  # PS3.5 §6.2.2: of undefined length it is a sequence, and coded in implicit VR in any case
-            vr, coding = _SQ if length == _UNDEFINED else _relayed_vr(tag, level), IMPLICIT_LITTLE
+            vr, coding = _SQ if length == _UNDEFINED else relayed_vr(tag, level), IMPLICIT_LITTLE
         return tag, vr, position + 12, length, coding
 
-    def _out_of_order(self, tag: int, level: _Level) -> None:
+    def _out_of_order(self, tag: int, level: Level) -> None:
         # A second value could not be told from the first; text before its character set is already decoded.
         if f"{tag:08X}" in level.attributes or tag == _SPECIFIC_CHARACTER_SET:
             raise InvalidPart10("Elements are repeated or in the wrong order.", tag=tag)
@@ -318,7 +283,7 @@ class DataSetReader:
         if self.budget < 0:
             raise InvalidPart10(TOO_LARGE, final=True)
 
-    def _add(self, level: _Level, tag: int, element: dict[str, Any]) -> str:
+    def _add(self, level: Level, tag: int, element: dict[str, Any]) -> str:
         """Adds an element that `_leaves` has not; returns its path."""
         self._charge(NODE_BYTES)
         if tag >> 16 in _FOREIGN_GROUPS:
@@ -330,9 +295,9 @@ class DataSetReader:
         level.attributes[key] = element
         return level.path + key
 
-    def _sequence(self, level: _Level, tag: int, start: int, length: int, coding: Coding) -> _Sequence:
+    def _sequence(self, level: Level, tag: int, start: int, length: int, coding: Coding) -> Sequence:
         element: dict[str, Any] = {"vr": "SQ"}
-        sequence = _Sequence(level, element, coding)
+        sequence = Sequence(level, element, coding)
         sequence.path = f"{self._add(level, tag, element)}/"
         sequence.delimited = length == _UNDEFINED
         if not sequence.delimited:
@@ -341,9 +306,9 @@ class DataSetReader:
             raise InvalidPart10("A sequence is longer than the item that holds it, or nested too deep.")
         return sequence
 
-    def _item(self, sequence: _Sequence, start: int, length: int) -> _Level:
+    def _item(self, sequence: Sequence, start: int, length: int) -> Level:
         self._charge(NODE_BYTES)
-        level = _Level(sequence.coding, _NOTHING)
+        level = Level(sequence.coding, _NOTHING)
         level.delimited = length == _UNDEFINED
         level.end = sequence.end if level.delimited else start + length
         if start > sequence.end or level.end > sequence.end:
@@ -356,7 +321,7 @@ class DataSetReader:
         return level
 
     def _bulk(  # noqa: PLR0917 - all that is known of one element
-        self, level: _Level, tag: int, vr: ValueRepresentation, buffer: bytes, start: int, length: int
+        self, level: Level, tag: int, vr: ValueRepresentation, buffer: bytes, start: int, length: int
     ) -> Generator[int, bytes, tuple[bytes, int]]:
         """Passes over a bulk value that is not whole in `buffer`, or that pixel data are made of."""
         top = level is self._top
@@ -383,7 +348,7 @@ class DataSetReader:
         return (yield from self._pass(buffer, start + length))
 
     def _fragments(
-        self, level: _Level, fragments: Fragments | None, buffer: bytes, position: int
+        self, level: Level, fragments: Fragments | None, buffer: bytes, position: int
     ) -> Generator[int, bytes, tuple[bytes, int]]:
         """Passes over the items of an encapsulated value; notes them in `fragments` if given."""
         flow, read_item = self._flow, level.coding.tag_and_length
@@ -422,27 +387,3 @@ class DataSetReader:
             return buffer, position
         self._flow.skip = beyond
         return (yield self._wait(len(buffer), 0)), 0
-
-
-def _implicit_vr(tag: int, level: _Level) -> ValueRepresentation:
-    """The VR of an element that does not say it itself (PS3.5 §A.1, META-4)."""
-    creator = creator_tag(tag)
-    values = level.attributes.get(f"{creator:08X}", {}).get("Value") if creator else None
-    known = values[0].strip(" \0") if values and isinstance(values[0], str) else None
-    return implied_vr(tag, known, signed=_signed_pixels(level))
-
-
-def _relayed_vr(tag: int, level: _Level) -> ValueRepresentation:
-    """The VR of an element that was written as UN; of private ones only creators are known."""
-    return implied_vr(tag, None, signed=_signed_pixels(level))
-
-
-def _signed_pixels(level: _Level) -> bool:
-    """(0028,0103) PixelRepresentation of the nearest data set that has one."""
-    while True:
-        element = level.attributes.get("00280103")
-        if element is not None:
-            return element.get("Value") == [1]
-        if level.sequence is None:
-            return False
-        level = level.sequence.level
