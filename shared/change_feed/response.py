@@ -7,11 +7,12 @@ from dataclasses import dataclass
 import orjson
 
 from shared.change_log.reader import EntryState, FeedEntry
+from shared.dicomweb.media_types import JSON_UTF_8
 from shared.http.messages import Response
 
 _ACTIONS = {"create": "Create", "update": "Update", "delete": "Delete"}
 _STATES = {EntryState.CURRENT: "Current", EntryState.REPLACED: "Replaced", EntryState.DELETED: "Deleted"}
-_JSON = (("Content-Type", "application/json; charset=utf-8"), ("Cache-Control", "no-store"))
+_JSON = (("Content-Type", JSON_UTF_8), ("Cache-Control", "no-store"))
 
 
 @dataclass(frozen=True, slots=True)

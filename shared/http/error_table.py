@@ -9,6 +9,7 @@ from http import HTTPStatus
 
 import orjson
 
+from shared.dicomweb.media_types import JSON_UTF_8, PROBLEM_JSON, TEXT_UTF_8
 from shared.errors import (
     Conflict,
     DependencyRefused,
@@ -25,7 +26,7 @@ from shared.http.messages import Response
 from shared.http.routing import MethodNotAllowed, UnsupportedVersion
 from shared.storage.ports import Ambiguous
 
-TEXT = ("Content-Type", "text/plain; charset=utf-8")
+TEXT = ("Content-Type", TEXT_UTF_8)
 
 STATUS: Mapping[type[BaseException], int] = {
     InvalidRequest: 400,
@@ -65,14 +66,14 @@ def error_response(error: BaseException, *, request_id: str, problem: bool, chal
     headers: list[tuple[str, str]] = []
     if isinstance(error, UnsupportedVersion):
         body = {"error": {"code": "UnsupportedApiVersion", "message": str(error)}}
-        return Response(status, (("Content-Type", "application/json; charset=utf-8"),), orjson.dumps(body))
+        return Response(status, (("Content-Type", JSON_UTF_8),), orjson.dumps(body))
     if isinstance(error, MissingCredentials):
         headers.append(("WWW-Authenticate", challenge))
     elif isinstance(error, MethodNotAllowed):
         headers.append(("Allow", ", ".join(error.allowed)))
     text = _text(error, status, request_id)
     if problem:
-        headers.append(("Content-Type", "application/problem+json"))
+        headers.append(("Content-Type", PROBLEM_JSON))
         return Response(status, tuple(headers), _problem(status, text, request_id))
     if text:
         headers.append(TEXT)

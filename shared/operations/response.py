@@ -4,12 +4,13 @@ from datetime import datetime
 
 import orjson
 
+from shared.dicomweb.media_types import JSON_UTF_8, TEXT_UTF_8
 from shared.dicomweb.urls import Urls
 from shared.dicomweb.versions import ApiVersion
 from shared.http.messages import Response
 from shared.operations.values import Operation, OperationActive, OperationStatus
 
-_JSON = ("Content-Type", "application/json; charset=utf-8")
+_JSON = ("Content-Type", JSON_UTF_8)
 
 
 def operation_state(operation: Operation, version: ApiVersion, urls: Urls) -> Response:
@@ -41,7 +42,7 @@ def operation_started(operation: Operation, urls: Urls) -> Response:
 
 def operation_refused(active: OperationActive, urls: Urls) -> Response:
     """The answer to one that may not start another beside the active one (OP-8): its Location tells which."""
-    text = ("Content-Type", "text/plain; charset=utf-8")
+    text = ("Content-Type", TEXT_UTF_8)
     return Response(409, (text, ("Location", urls.operation(active.operation_id))), str(active).encode())
 
 

@@ -44,7 +44,7 @@ class _Row:
     holder: str = ""
     """Who works on it; '': nobody."""
     until: float = 0.0
-    """Nobody else takes it before, in seconds since 1970."""
+    """The end of the lease, in seconds since 1970."""
     attempts: int = 0
     """How often it was taken since its last checkpoint."""
     written: str = ""

@@ -5,6 +5,7 @@ Partitions are only listed: a store creates them, and nothing removes them.
 
 import azure.functions as func
 
+from shared.dicomweb.media_types import JSON_UTF_8
 from shared.dicomweb.partitions import PartitionDirectory
 from shared.errors import InvalidRequest
 from shared.http.azure_functions import mount
@@ -22,7 +23,7 @@ def blueprint(boundary: Boundary, partitions: PartitionDirectory) -> func.Bluepr
         if not boundary.data_partitions:
             raise InvalidRequest(PARTITIONS_DISABLED)
         body = partition_list(await partitions.partitions())
-        return Response(200, (("Content-Type", "application/json; charset=utf-8"),), body)
+        return Response(200, (("Content-Type", JSON_UTF_8),), body)
 
     functions = func.Blueprint()
     mount(functions, boundary, "list_partitions", Transaction(nothing, nothing, list_partitions))

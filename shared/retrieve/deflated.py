@@ -15,7 +15,7 @@ def inflated_data_set(data: bytes) -> bytes:
     """The data set of a whole file. Raises NotAcceptable, DamagedPixelData."""
     start = _FILE_META + len(_GROUP_LENGTH) + 4
     if data[_FILE_META : start - 4] != _GROUP_LENGTH:
-        raise NotAcceptable("The deflated data set of the instance does not tell where it begins.")
+        raise NotAcceptable("The start of the deflated data set of the instance cannot be determined.")
     start += int.from_bytes(data[start - 4 : start], "little")
     try:
         data_set = zlib.decompressobj(-zlib.MAX_WBITS).decompress(memoryview(data)[start:], WHOLE + 1)

@@ -186,7 +186,7 @@ class Snapshot:
         Raises NotAcceptable for a file that is too large, BlobNotFound, and what `function` raises.
         """
         if self.length > WHOLE:
-            raise NotAcceptable("The instance is too large for its contents to be told apart.")
+            raise NotAcceptable("The instance is too large: its contents cannot be located.")
         async with self.archive.sources.whole_files:
             return await asyncio.to_thread(function, await self.read())
 

@@ -165,7 +165,7 @@ def transcode_file(
         if frames is None:
             raise Unconvertible("The pixel data of the instance are too short.")
     if frames is None or len(frames.offsets) not in {0, frames.count + 1}:
-        raise Unconvertible("The frames of the instance cannot be told apart.")
+        raise Unconvertible("Frame boundaries of the instance cannot be determined.")
     pixels = replace(pixels, frames=frames.count)
     if (pixels.frame_bytes + _FRAME_OVERHEAD) * pixels.frames > pixel_limit:
         raise Unconvertible("The pixel data of the instance are too large to be converted.")

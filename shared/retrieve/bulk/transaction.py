@@ -105,7 +105,7 @@ class BulkTransactions:
         parts = _parts(archive, scope, choice, context.urls, pixels_only=pixels_only)
         first = await anext(parts, None)
         if first is None:
-            raise NotFound("There are no pixel data." if pixels_only else "There are no bulk data.")
+            raise NotFound("The resource has no pixel data." if pixels_only else "The resource has no bulk data.")
         return response.several_parts(first.encoding.media_type, resumed(first, parts), tag)
 
 
