@@ -15,6 +15,8 @@ from shared.storage.ports import BlobNotFound, BlobStore
 
 _ROUNDS = 3
 """Schemas that may follow one another while instances are being committed."""
+_INLINE_BYTES = 256 * 1024
+"""A document up to this size is parsed on the event loop, a longer one in a thread."""
 
 
 async def commit_instances(
@@ -46,6 +48,7 @@ async def _renewed(instance: NewInstance, schema: IndexSchema, blobs: BlobStore)
     except BlobNotFound:
         return replace(instance, schema=schema.number)
     taken = (instance.study, instance.series, instance.instance)
-    data_set = await asyncio.to_thread(orjson.loads, document)
+    read = orjson.loads
+    data_set = await asyncio.to_thread(read, document) if len(document) > _INLINE_BYTES else read(document)
     study, series, own = schema.extend(taken, instance.schema, data_set)
     return replace(instance, study=study, series=series, instance=own, schema=schema.number)

@@ -38,6 +38,8 @@ from shared.storage.ports import BlobNotFound, BlobStore, Entity, Operation, Tab
 
 _INSTANCES_AT_ONCE = 32
 """Rows with metadata in memory; a page of them is at most 4 MiB."""
+_INLINE_BYTES = 256 * 1024
+"""A document up to this size is parsed on the event loop, a longer one in a thread."""
 _SERIES_AT_ONCE = 90
 """They fit a transaction, with the summary and a clean-up."""
 
@@ -146,7 +148,9 @@ class StudyReindex:
             done.unreadable += 1
             telemetry.event("metadata-missing", level=40, blob=telemetry.pseudonym(str(row.properties["blob"])))
             return {}
-        data_set: dict[str, dict[str, object]] = await asyncio.to_thread(orjson.loads, document)
+        read = orjson.loads
+        data_set: dict[str, dict[str, object]]
+        data_set = await asyncio.to_thread(read, document) if len(document) > _INLINE_BYTES else read(document)
         return data_set
 
     # ----------------------------------------------------------------------------------------- summary and series
