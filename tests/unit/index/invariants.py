@@ -120,7 +120,7 @@ def when_acknowledged(facts: StudyFacts, series: str, instance: str, blob: str) 
         for row_key, posting in facts.postings.items()
         if row_key.startswith(f"{ALL_STUDIES}!!{sort_key}!")
     ]
-    searchable = {key: text for key, text in own_study.items() if any(key in attributes for attributes in listed)}
+    searchable = {key: text for key, text in own_study.items() if key in by_study.searchable}
     if not any(searchable.items() <= attributes.items() for attributes in listed):
         yield "acknowledged, but not in the list of all studies with its values"
 
