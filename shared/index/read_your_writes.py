@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import orjson
 
@@ -11,7 +12,7 @@ from shared.index.fold import FOLDED_AT_ONCE, Folder, post
 from shared.index.keys import RowKind, StudyPlace
 from shared.index.postings import Postings
 from shared.index.schema import IndexSchema, Schemas
-from shared.index.study_rows import StudyRows, read_study
+from shared.index.study_rows import StudyRows, read_pages, read_study
 from shared.index.summary import EXPIRES, PSEUDO
 from shared.index.values import Attributes
 from shared.storage.optimistic import ROUNDS, Rounds
@@ -34,6 +35,8 @@ class _Seen:
     deletions: dict[str, str]
     """Instance digest to the id of its pending deletion."""
     instances: int = 0
+    whole: bool = True
+    """Whether no fold came between the rows and the pending changes: else a deletion may be missing in both."""
 
     def add_pending(self, change_id: str, operation: object, delta: int) -> None:
         """Note a pending change."""
@@ -55,7 +58,7 @@ class _Seen:
         return {
             change_id: change
             for change_id, change in changes.items()
-            if change_id in self.pending and not self._shows(change)
+            if change_id in self.pending and not (self.whole and self._shows(change))
         }
 
     def takes_back(self) -> bool:
@@ -153,9 +156,11 @@ async def wait_until_folded(tables: TableStore, folder: Folder, place: StudyPlac
 
 
 async def _look(tables: TableStore, place: StudyPlace) -> _Seen:
-    entities = await tables.range("dicom", place.partition_key, *keys.VISIBLE, select=_COLUMNS)
+    """One look, in several pages if the study is large. It is not repeated: what it cannot tell is folded."""
+    pages = await read_pages(tables, place, keys.VISIBLE, select=_COLUMNS)
     seen = _Seen("", {}, set(), {})
-    for entity in entities:
+    summary = None
+    for entity in chain.from_iterable(pages):
         row_key, properties = entity.row_key, entity.properties
         if row_key == keys.ANCHOR:
             seen.sort_key = str(properties["sk"])
@@ -163,12 +168,21 @@ async def _look(tables: TableStore, place: StudyPlace) -> _Seen:
             seen.add_pending(keys.tail_of(row_key), properties["op"], int(properties["dn"]))
         else:
             seen.add_row(entity)
+            summary = entity if row_key == keys.SUMMARY else summary
+    # rule: a look during which somebody folds shows nothing
+    seen.whole = len(pages) == 1 or await _is_still(tables, place, summary)
     return seen
+
+
+async def _is_still(tables: TableStore, place: StudyPlace, summary: Entity | None) -> bool:
+    """Whether nobody has folded since the summary was read: every fold writes it."""
+    now = await tables.get("dicom", place.partition_key, keys.SUMMARY)
+    return (now and now.etag) == (summary and summary.etag)
 
 
 def _seen_in(rows: StudyRows) -> _Seen:
     """The same, of rows that have been read for a fold."""
-    seen = _Seen(rows.sort_key, {}, set(), {})
+    seen = _Seen(rows.sort_key, {}, set(), {}, whole=rows.whole)
     for change in rows.pending:
         seen.add_pending(change.id, change.operation, change.delta)
     for entity in (rows.summary, *rows.series.values()):

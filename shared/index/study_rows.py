@@ -29,6 +29,8 @@ class StudyRows:
     """The ids of changes that are folded and not known to be logged, if they were asked for."""
     cleanup: bool = False
     """Whether clean-up is left to do, if that was asked for."""
+    whole: bool = True
+    """Whether all of it stood so at one moment: a study in many pages may change while each of them is read."""
 
     @property
     def sort_key(self) -> str:
@@ -50,17 +52,27 @@ class StudyRows:
 
 async def read_study(tables: TableStore, place: StudyPlace, *, unfinished: bool = False) -> StudyRows:
     """The rows of a study as they stood at one moment, as far as they can be had so: one request, unless many."""
-    low, high = keys.UNFINISHED_TOO if unfinished else keys.VISIBLE
+    bounds = keys.UNFINISHED_TOO if unfinished else keys.VISIBLE
     rows = StudyRows()
     for _ in range(_READS):
-        pages = [await tables.page("dicom", place.partition_key, low, high)]
-        while (start := pages[-1].next_row_key) is not None:
-            pages.append(await tables.page("dicom", place.partition_key, start, high))
-        rows = _rows([page.entities for page in pages])
+        pages = await read_pages(tables, place, bounds)
+        rows = _rows(pages)
         # rule: a study in several pages is read as of one moment
         if len(pages) == 1 or await _is_unchanged(tables, place, rows):
-            break
+            return rows
+    rows.whole = False
     return rows
+
+
+async def read_pages(
+    tables: TableStore, place: StudyPlace, bounds: tuple[str, str], *, select: Sequence[str] | None = None
+) -> list[Sequence[Entity]]:
+    """The rows of a study within `bounds`, page by page: each page as its rows stood at one moment."""
+    low, high = bounds
+    pages = [await tables.page("dicom", place.partition_key, low, high, select=select)]
+    while (start := pages[-1].next_row_key) is not None:
+        pages.append(await tables.page("dicom", place.partition_key, start, high, select=select))
+    return [page.entities for page in pages]
 
 
 async def _is_unchanged(tables: TableStore, place: StudyPlace, rows: StudyRows) -> bool:

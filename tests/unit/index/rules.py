@@ -40,6 +40,7 @@ OMISSIONS = (
     Omission("a store answers only when it is visible", 'sort_key = ""'),
     Omission("a store looks for its values in the summary", "return True"),
     Omission("a value about to be taken back does not count as shown"),
+    Omission("a look during which somebody folds shows nothing"),
     Omission("an upload that was deleted does not come back"),
     Omission("a refused upload is noted before its file goes"),
     Omission("an older upload does not replace a newer one", "return not entry.replace"),

@@ -1,5 +1,7 @@
 """Folding: several writers, one summary, postings that are there in time (storage §5)."""
 
+import asyncio
+
 import pytest
 
 from shared.index import keys
@@ -239,6 +241,51 @@ async def test_a_summary_in_several_pages_is_read_as_of_one_moment() -> None:
     view = await service.lookup.study(PARTITION, "1.1")
     assert view is not None
     assert view.instances == 7
+
+
+@pytest.mark.spec("S-1", "IDX-2")
+async def test_a_store_does_not_take_for_shown_what_is_taken_back_between_the_pages_of_its_look() -> None:
+    """The summary is read before the deletion of its source is folded, the pending changes after it."""
+    stores = Stores()
+    service, other = Service(stores), Service(stores)
+    await service.put("1.1", "1.2.1", "1.3", name="")
+    await service.put("1.1", "1.2.0", "1.3")
+    stores.once_after(commits, crash)
+    with pytest.raises(Crashed):
+        await service.delete("1.1", "1.2.0", "1.3")
+    entry = service.entry("1.1", "1.2.1", "1.4", _00100020="")
+    stores.tables.page_limit = 2
+    folding, looking, folded = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    pages = 0
+
+    async def fold_begun() -> None:
+        folding.set()
+        await looking.wait()
+
+    async def fold_done() -> None:
+        folded.set()
+
+    async def fold_in_between(kind: str, operation: str) -> None:
+        nonlocal pages
+        pages += folding.is_set() and kind == "dicom" and operation == "page"
+        if pages == 2 and not looking.is_set():
+            looking.set()
+            await folded.wait()
+
+    stores.once(folds, fold_begun)
+    stores.once_after(folds, fold_done)
+    stores.tables.before = fold_in_between
+    cycle = asyncio.create_task(other.sequencer.cycle())
+    await folding.wait()
+
+    outcomes = await service.store(entry)
+    acknowledged = list(when_acknowledged(stores.facts(), "1.2.1", "1.4", entry.blob))
+    await cycle
+
+    assert (outcomes, acknowledged) == ([CommitOutcome.STORED], [])
+    assert looking.is_set()
+    await service.settle()
+    assert healthy(stores) == []
 
 
 async def test_no_instance_is_lost_when_a_study_is_stored_deleted_and_stored_in_turns() -> None:
