@@ -30,7 +30,7 @@ from shared.dicom.errors import Unconvertible
 from shared.dicom.pixels.frame_decoding import Decoded, check_source, codec_memory, decode
 from shared.dicom.pixels.image_pixels import ImagePixels
 from shared.dicom.pixels.presentation import Tables
-from shared.dicom.transfer_syntaxes import ENCAPSULATED_UNCOMPRESSED, NATIVE, RLE_LOSSLESS
+from shared.dicom.transfer_syntaxes import DEFLATED_FRAMES, ENCAPSULATED_UNCOMPRESSED, NATIVE, RLE_LOSSLESS
 from shared.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ _JOBS_PER_PROCESS: Final = 2000
 """After so many a process is replaced: codecs leak."""
 _PIPE_BYTES: Final = _MIB
 _KEPT_ENVIRONMENT: Final = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TZ", "OPENBLAS_CORETYPE")
-_WITHOUT_CODEC: Final = NATIVE | {ENCAPSULATED_UNCOMPRESSED, RLE_LOSSLESS}
+_WITHOUT_CODEC: Final = NATIVE | {ENCAPSULATED_UNCOMPRESSED, RLE_LOSSLESS, DEFLATED_FRAMES}
 """RLE, too: its decoder passes over the bytes once and writes no more than the frame."""
 _FAILED: Final = "The pixel data of the instance cannot be decoded."
 

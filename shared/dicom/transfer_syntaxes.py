@@ -28,7 +28,12 @@ HTJ2K_LOSSLESS: Final = "1.2.840.10008.1.2.4.201"
 HTJ2K_LOSSLESS_RPCL: Final = "1.2.840.10008.1.2.4.202"
 HTJ2K: Final = "1.2.840.10008.1.2.4.203"
 JPIP_HTJ2K_REFERENCED_DEFLATE: Final = "1.2.840.10008.1.2.4.205"
+JPEG_XL_LOSSLESS: Final = "1.2.840.10008.1.2.4.110"
+JPEG_XL_RECOMPRESSION: Final = "1.2.840.10008.1.2.4.111"
+JPEG_XL: Final = "1.2.840.10008.1.2.4.112"
 RLE_LOSSLESS: Final = "1.2.840.10008.1.2.5"
+DEFLATED_FRAMES: Final = "1.2.840.10008.1.2.8.1"
+"""Deflated Image Frame Compression: native frames, each of them deflated."""
 GE_PRIVATE_IMPLICIT: Final = "1.2.840.113619.5.2"
 """Implicit VR with big endian pixel data, of GE's older archives; in no edition of the standard."""
 
@@ -51,6 +56,7 @@ JPEG_LOSSLESS_FAMILY: Final = frozenset({JPEG_LOSSLESS, JPEG_LOSSLESS_SV1})
 JPEG_LS_FAMILY: Final = frozenset({JPEG_LS_LOSSLESS, JPEG_LS_NEAR_LOSSLESS})
 JPEG_2000_FAMILY: Final = frozenset({JPEG_2000_LOSSLESS, JPEG_2000})
 HTJ2K_FAMILY: Final = frozenset({HTJ2K_LOSSLESS, HTJ2K_LOSSLESS_RPCL, HTJ2K})
+JPEG_XL_FAMILY: Final = frozenset({JPEG_XL_LOSSLESS, JPEG_XL_RECOMPRESSION, JPEG_XL})
 
 COMPRESSED: Final = (
     JPEG_LOSSY_FAMILY
@@ -58,11 +64,11 @@ COMPRESSED: Final = (
     | JPEG_LS_FAMILY
     | JPEG_2000_FAMILY
     | HTJ2K_FAMILY
-    | frozenset({RLE_LOSSLESS})
+    | frozenset({RLE_LOSSLESS, JPEG_XL_LOSSLESS})
 )
 """The compressed syntaxes that are read and written."""
 
-SOURCES: Final = NATIVE | COMPRESSED | {ENCAPSULATED_UNCOMPRESSED}
+SOURCES: Final = NATIVE | COMPRESSED | JPEG_XL_FAMILY | {ENCAPSULATED_UNCOMPRESSED, DEFLATED_FRAMES}
 """What can be transcoded: not video, and not what needs another server (JPIP, SMPTE)."""
 
 REVERSIBLE_TARGETS: Final = (COMPRESSED - JPEG_LOSSY_FAMILY) | {EXPLICIT_LITTLE_ENDIAN}

@@ -57,7 +57,7 @@ _TIME: Final = {"type": "string", "format": "date-time"}
 _IF_NONE_MATCH: Final = _header("If-None-Match", "Entity tags that the client holds", {"type": "string"}, '"63-2"')
 _DATA_SET_TYPES: Final = (DICOM_JSON, _multipart(DICOM_XML))
 _FRAMES: Final = (_multipart(OCTET_STREAM), OCTET_STREAM)
-_COMPRESSED: Final = tuple(_multipart(f"image/{name}") for name in ("jpeg", "dicom-rle", "jls", "jp2", "jphc"))
+_COMPRESSED: Final = tuple(_multipart(f"image/{name}") for name in ("jpeg", "dicom-rle", "jls", "jp2", "jphc", "jxl"))
 _PICTURES: Final = (*IMAGE_TYPES, *map(_multipart, IMAGE_TYPES))
 
 # -------------------------------------------------------------------------------------------------- store and delete

@@ -28,6 +28,9 @@ from shared.dicom.transfer_syntaxes import (
     JPEG_LOSSLESS_SV1,
     JPEG_LS_LOSSLESS,
     JPEG_LS_NEAR_LOSSLESS,
+    JPEG_XL,
+    JPEG_XL_LOSSLESS,
+    JPEG_XL_RECOMPRESSION,
     MPEG2,
     MPEG4,
     REVERSIBLE_TARGETS,
@@ -53,6 +56,7 @@ FRAME_MEDIA_TYPES: Final[dict[str, tuple[str, ...]]] = {
     "image/jp2": (JPEG_2000_LOSSLESS, JPEG_2000),
     "image/jpx": (JPEG_2000_COMPONENTS_LOSSLESS, JPEG_2000_COMPONENTS),
     "image/jphc": (HTJ2K_LOSSLESS, HTJ2K_LOSSLESS_RPCL, HTJ2K),
+    "image/jxl": (JPEG_XL_LOSSLESS, JPEG_XL_RECOMPRESSION, JPEG_XL),
     "video/mpeg2": MPEG2,
     "video/mp4": MPEG4,
 }

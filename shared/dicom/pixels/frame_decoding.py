@@ -3,21 +3,26 @@
 numpy and the codecs are imported on first use: a process that only stores and searches never loads them.
 """
 
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from shared.dicom.errors import Unconvertible
+from shared.dicom.pixels import jpeg_xl
 from shared.dicom.pixels.codestreams import Codestream, read_codestream, without_boxes
 from shared.dicom.pixels.image_pixels import ImagePixels
 from shared.dicom.pixels.jpeg_2000 import BadCodestream
 from shared.dicom.transfer_syntaxes import (
+    DEFLATED_FRAMES,
     ENCAPSULATED_UNCOMPRESSED,
     HTJ2K_FAMILY,
     JPEG_2000_FAMILY,
     JPEG_LOSSLESS_FAMILY,
     JPEG_LOSSY_FAMILY,
     JPEG_LS_FAMILY,
+    JPEG_XL_FAMILY,
+    JPEG_XL_LOSSLESS,
     NATIVE,
     RLE_LOSSLESS,
     SOURCES,
@@ -38,7 +43,10 @@ _KINDS: Final = (
     (JPEG_LS_FAMILY, "jpeg-ls"),
     (JPEG_2000_FAMILY, "jpeg-2000"),
     (HTJ2K_FAMILY, "jpeg-2000"),
+    (JPEG_XL_FAMILY, "jpeg-xl"),
 )
+_INFLATED: Final = frozenset({*NATIVE, ENCAPSULATED_UNCOMPRESSED, DEFLATED_FRAMES})
+"""Syntaxes whose frames are native ones, once they are inflated."""
 _DAMAGED: Final = "The pixel data of the instance cannot be decoded."
 
 
@@ -66,7 +74,7 @@ def check_source(pixels: ImagePixels, syntax: str) -> None:
         raise Unconvertible("The transfer syntax of the instance cannot be decoded.")
     if pixels.frame_bytes > FRAME_LIMIT:
         raise Unconvertible("The frames of the instance are too large.")
-    native = syntax in NATIVE or syntax == ENCAPSULATED_UNCOMPRESSED
+    native = syntax in _INFLATED
     if not native and (pixels.floating or pixels.bits_allocated not in {8, 16, 32}):
         raise Unconvertible("The bits of a pixel do not suit the transfer syntax of the instance.")
     if native and pixels.photometric in {"YBR_RCT", "YBR_ICT", "YBR_PARTIAL_420"}:
@@ -77,7 +85,7 @@ def check_source(pixels: ImagePixels, syntax: str) -> None:
 
 def codec_memory(pixels: ImagePixels, syntax: str) -> int:
     """Bytes that a codec takes while it decodes one frame, its result included."""
-    if syntax in NATIVE or syntax == ENCAPSULATED_UNCOMPRESSED:
+    if syntax in _INFLATED:
         return 0
     return _CODEC_BYTES_PER_SAMPLE * pixels.rows * pixels.columns * pixels.samples
 
@@ -90,13 +98,15 @@ def decode(frame: bytes, syntax: str, pixels: ImagePixels) -> Decoded:
         Unconvertible: the bytes are damaged, or not what `pixels` says.
     """
     check_source(pixels, syntax)
-    if syntax in NATIVE or syntax == ENCAPSULATED_UNCOMPRESSED:
+    if syntax == DEFLATED_FRAMES:
+        frame = _inflated(frame, pixels)
+    if syntax in _INFLATED:
         return _native(frame, pixels)
     if syntax == RLE_LOSSLESS:
         return _run_length(frame, pixels)
     try:
         data = without_boxes(frame)
-        header = read_codestream(data)
+        header = read_codestream(data) if syntax not in JPEG_XL_FAMILY else _jpeg_xl(data, syntax, pixels)
     except BadCodestream as error:
         raise Unconvertible(f"{_DAMAGED} {error}") from None
     _check_header(header, syntax, pixels)
@@ -107,6 +117,22 @@ def decode(frame: bytes, syntax: str, pixels: ImagePixels) -> Decoded:
     except Exception as error:
         raise Unconvertible(_DAMAGED) from error
     return Decoded(samples, pixels, lossy=header.lossy)
+
+
+def _jpeg_xl(data: bytes, syntax: str, pixels: ImagePixels) -> Codestream:
+    """Its header; whether something was lost only the transfer syntax says (FRM-15)."""
+    found = jpeg_xl.read_header(data)
+    lossy = syntax != JPEG_XL_LOSSLESS
+    return Codestream("jpeg-xl", found.columns, found.rows, pixels.samples, found.bits, lossy=lossy)
+
+
+def _inflated(frame: bytes, pixels: ImagePixels) -> bytes:
+    """A frame that is deflated; no more of it than a frame has (FRM-16)."""
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    try:
+        return inflater.decompress(frame, pixels.frame_bytes)
+    except zlib.error:
+        raise Unconvertible(_DAMAGED) from None
 
 
 def _check_header(header: Codestream, syntax: str, pixels: ImagePixels) -> None:
@@ -217,6 +243,10 @@ def _codestream(
         samples = imagecodecs.jpeg8_decode(data, **(_UNTRANSFORMED if pixels.color else {}))
     elif header.kind == "jpeg-ls":
         samples = imagecodecs.jpegls_decode(data)
+    elif header.kind == "jpeg-xl":
+        samples = imagecodecs.jpegxl_decode(data, numthreads=1)
+        if pixels.color and header.lossy:
+            photometric = "RGB"
     else:
         decode_2000 = imagecodecs.htj2k_decode if syntax in HTJ2K_FAMILY else imagecodecs.jpeg2k_decode
         samples = decode_2000(data, planar=False) if pixels.color else decode_2000(data)

@@ -19,6 +19,7 @@ from shared.dicom.transfer_syntaxes import (
     JPEG_LOSSLESS_FAMILY,
     JPEG_LOSSY_FAMILY,
     JPEG_LS_FAMILY,
+    JPEG_XL_LOSSLESS,
     RLE_LOSSLESS,
 )
 
@@ -30,7 +31,7 @@ _QUALITY: Final = 90
 _RLE_SEGMENTS: Final = 15
 _SMALLEST_BUFFER: Final = 4096
 """Bytes for the headers of a codestream of a few pixels."""
-_WITHOUT_SIGN: Final = JPEG_LOSSLESS_FAMILY | JPEG_LS_FAMILY | {RLE_LOSSLESS}
+_WITHOUT_SIGN: Final = JPEG_LOSSLESS_FAMILY | JPEG_LS_FAMILY | {RLE_LOSSLESS, JPEG_XL_LOSSLESS}
 """Syntaxes that code two's complement numbers as they code any others."""
 
 
@@ -117,6 +118,8 @@ def _codestream(samples: "NDArray[np.unsignedinteger[Any]]", pixels: ImagePixels
         # The codec's own buffer is too small for noise, which no coding makes smaller.
         room = 2 * samples.nbytes + _SMALLEST_BUFFER
         return bytes(imagecodecs.jpegls_encode(samples, level=0, bitspersample=bits, out=room))
+    if syntax == JPEG_XL_LOSSLESS:
+        return bytes(imagecodecs.jpegxl_encode(samples, lossless=True, bitspersample=bits, numthreads=1))
     transform = pixels.photometric == "RGB"
     if syntax in JPEG_2000_FAMILY:
         return bytes(

@@ -4,6 +4,7 @@ import struct
 from collections.abc import Callable
 from typing import Final
 
+from shared.dicom.pixels import jpeg_xl
 from shared.dicom.pixels.codestreams import read_codestream_head
 from shared.dicom.pixels.jpeg_2000 import BadCodestream
 from shared.dicom.transfer_syntaxes import (
@@ -22,6 +23,9 @@ from shared.dicom.transfer_syntaxes import (
     JPEG_LOSSLESS_SV1,
     JPEG_LS_LOSSLESS,
     JPEG_LS_NEAR_LOSSLESS,
+    JPEG_XL,
+    JPEG_XL_LOSSLESS,
+    JPEG_XL_RECOMPRESSION,
     MPEG2,
     MPEG2_HIGH,
     MPEG2_MAIN,
@@ -38,6 +42,7 @@ CARRIED: Final = {
     "image/jls": (JPEG_LS_LOSSLESS, JPEG_LS_NEAR_LOSSLESS),
     "image/jp2": (JPEG_2000_LOSSLESS, JPEG_2000),
     "image/jphc": (HTJ2K_LOSSLESS, HTJ2K_LOSSLESS_RPCL, HTJ2K),
+    "image/jxl": (JPEG_XL_LOSSLESS, JPEG_XL_RECOMPRESSION, JPEG_XL),
     "image/dicom-rle": (RLE_LOSSLESS,),
     "video/mp4": MPEG4,
     "video/mpeg": MPEG2,
@@ -96,6 +101,9 @@ def _image(head: bytes) -> str:
         return _jpeg_2000(head)
     if head.startswith(b"\xff\xd8"):
         return read_codestream_head(head).transfer_syntax_uid
+    if head.startswith((jpeg_xl.SIGNATURE, jpeg_xl.CONTAINER)):
+        jpeg_xl.read_header(head)
+        return JPEG_XL  # whether anything was lost the codestream does not tell: the part's own syntax may
     segments = int.from_bytes(head[:4], "little")
     if 1 <= segments <= 15 and int.from_bytes(head[4:8], "little") == 64:
         return RLE_LOSSLESS

@@ -28,6 +28,7 @@ from shared.dicom.transfer_syntaxes import (
     JPEG_2000_FAMILY,
     JPEG_LOSSY_FAMILY,
     JPEG_LS_FAMILY,
+    JPEG_XL_FAMILY,
     NATIVE,
     REVERSIBLE_TARGETS,
     SOURCES,
@@ -53,6 +54,7 @@ _METHODS: Final = (
     (JPEG_LS_FAMILY, b"ISO_14495_1 "),
     (JPEG_2000_FAMILY, b"ISO_15444_1 "),
     (HTJ2K_FAMILY, b"ISO_15444_15"),
+    (JPEG_XL_FAMILY, b"ISO_18181_1 "),
 )
 
 
@@ -267,7 +269,9 @@ def _changes(transcoded: _Transcoded, file: Part10) -> dict[int, bytes]:
     if first(file.attributes, "00280004") != pixels.photometric:
         changed[0x00280004] = encoded(0x00280004, b"CS", _even(pixels.photometric))
     method = next((method for family, method in _METHODS if transcoded.source in family), None)
-    if transcoded.lossy and method and first(file.attributes, f"{_LOSSY:08X}") != "01":
+    said = first(file.attributes, f"{_LOSSY:08X}")
+    lossless = said == "00" and transcoded.source in JPEG_XL_FAMILY  # its codestreams do not tell (FRM-15)
+    if transcoded.lossy and method and said != "01" and not lossless:
         ratio = pixels.frame_bytes * pixels.frames / max(transcoded.source_bytes, 1)
         changed[_LOSSY] = encoded(_LOSSY, b"CS", b"01")
         changed[_RATIO] = encoded(_RATIO, b"DS", _even(f"{ratio:.4g}"))

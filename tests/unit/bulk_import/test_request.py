@@ -31,12 +31,6 @@ def test_where_address_and_subject_disagree_both_names_are_candidates():
     assert read_message(event("100%25.dcm"), CONTAINER).names == ("100%.dcm", "100%25.dcm")
 
 
-@pytest.mark.spec("IMP-3")
-def test_a_url_that_is_none_leaves_the_name_of_the_subject():
-    message = json.loads(event("a.dcm")) | {"data": {"url": f"https://a]/{CONTAINER}/b.dcm"}}
-    assert read_message(json.dumps(message), CONTAINER).names == ("a.dcm",)
-
-
 @settings(max_examples=60)
 @given(st.text(min_size=1), st.integers(1, 9))
 def test_our_own_messages_come_back(name, attempt):
