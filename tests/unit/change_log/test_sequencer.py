@@ -10,7 +10,7 @@ from shared.index.changes import Change
 from shared.storage.ports import Ambiguous, Operation
 from tests.unit.index.chaos import Crashed
 from tests.unit.index.invariants import when_all_is_done
-from tests.unit.index.service import Service, Stores, appends, commits, folds
+from tests.unit.index.service import SHARDS, Service, Stores, appends, commits, folds
 
 
 async def operations(service: Service) -> list[tuple[int, str, str]]:
@@ -258,3 +258,18 @@ async def test_nothing_is_left_when_a_deleted_study_has_been_cleaned_up() -> Non
     assert {entity.row_key[0] for entity in facts.entities} == {"I"}
     assert facts.postings == {}
     assert list(when_all_is_done(facts, ())) == []
+
+
+async def test_a_stale_hint_stays_while_changes_of_its_study_are_not_logged() -> None:
+    """A page takes only some of the changes of a large store; nothing else would lead to the others."""
+    service = Service(page_entries=2)
+    for instance in ("1.3", "1.4", "1.5", "1.6", "1.7"):
+        await service.put("1.1", "1.2", instance)
+    service.stores.time.seconds += hints.STALE_SECONDS + 60
+
+    assert await service.sequencer.cycle() == 2
+
+    place = keys.study_place("0", "1.1", SHARDS)
+    assert service.tables.rows("hint", place.hint[0])
+    await service.sequencer.catch_up()
+    assert [uid for _, _, uid in await operations(service)] == ["1.3", "1.4", "1.5", "1.6", "1.7"]
