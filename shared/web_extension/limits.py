@@ -23,7 +23,9 @@ class Limits:
     """From the head of a request until its invocation has asked for it, and the other way round."""
     linger_seconds: float = 2.0
     """For reading on after an answer that came before the end of the request, so that the client gets to read it."""
-    linger_bytes: int = 1024 * 1024
+    linger_bytes: int = 256 * 1024 * 1024
+    """Of that, which are thrown away. In the middle of a large upload a host sends many before it sees the answer, and
+    a reset would cost it the answer."""
     drain_seconds: float = 20.0
     """For what is under way when the process is told to end."""
     connections: int = 1000
