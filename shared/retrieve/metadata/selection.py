@@ -57,7 +57,8 @@ def _chosen(dataset: Mapping[str, Any], selection: Selection) -> dict[str, Any]:
         if key not in selection:
             continue
         inner = selection[key]
-        if inner is not None and "Value" in element:
-            element = {**element, "Value": [_chosen(item or {}, inner) for item in element["Value"]]}  # noqa: PLW2901
-        found[key] = element
+        if inner is None or "Value" not in element:
+            found[key] = element
+        else:
+            found[key] = {**element, "Value": [_chosen(item or {}, inner) for item in element["Value"]]}
     return found
