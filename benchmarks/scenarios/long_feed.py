@@ -12,7 +12,7 @@ from benchmarks.measure import Bench
 from benchmarks.service import LocalService
 from shared.change_log.log import PAGE_ENTRIES, ChangeLog, LoggedChange
 from shared.dicom.identifiers import InstanceIdentifier
-from shared.index import keys
+from shared.index_schema import keys
 from shared.storage.azure_tables import AzureTableStore
 from shared.storage.connection import StorageConnection
 

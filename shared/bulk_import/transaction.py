@@ -27,8 +27,8 @@ from shared.dicom.reasons import FailureReason
 from shared.dicomweb.partitions import DEFAULT_NAME, Partition, PartitionDirectory
 from shared.dicomweb.versions import ApiVersion
 from shared.errors import DependencyRefused, InvalidRequest, TooLarge, Unavailable
-from shared.index import keys
 from shared.index.lookup import InstanceLookup
+from shared.index_schema import keys
 from shared.ingest.ingest import Ingest
 from shared.ingest.store_options import StoreOptions
 from shared.ingest.store_outcome import StoreOutcome

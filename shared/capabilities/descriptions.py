@@ -6,7 +6,7 @@ from shared.dicom.dictionary import keyword_of
 from shared.dicomweb.documentation import Documentation
 from shared.dicomweb.resources import RESOURCES, Resource, path_parameters
 from shared.dicomweb.versions import ApiVersion
-from shared.index.schema import BUILT_IN
+from shared.index_schema.schema import BUILT_IN
 
 
 def documented(version: ApiVersion, *, data_partitions: bool) -> list[tuple[Resource, Documentation, tuple[str, ...]]]:

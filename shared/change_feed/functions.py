@@ -16,7 +16,7 @@ from shared.http.azure_functions import mount
 from shared.http.boundary import Boundary
 from shared.http.messages import Request, Response
 from shared.http.transaction import Context, Transaction, accepted_plain_json
-from shared.index import keys
+from shared.index_schema import keys
 
 _EVERY_30_SECONDS = "*/30 * * * * *"
 _SWEEPS = 50

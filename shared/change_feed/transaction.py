@@ -11,7 +11,7 @@ from shared.dicomweb.partitions import PartitionDirectory
 from shared.dicomweb.urls import Urls
 from shared.dicomweb.versions import ApiVersion
 from shared.index.documents import read_metadata
-from shared.index.values import StoredInstance
+from shared.index.model import StoredInstance
 from shared.storage.ports import BlobNotFound, BlobStore
 
 BATCH = 32

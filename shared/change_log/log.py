@@ -18,12 +18,12 @@ import orjson
 
 from shared.dicom.identifiers import InstanceIdentifier
 from shared.errors import Unavailable
-from shared.index import keys
 from shared.index.changes import ChangeOperation
 from shared.index.clock import milliseconds
+from shared.index_schema import keys
 from shared.storage.large_values import join, split
 from shared.storage.optimistic import ROUNDS, Rounds, best_effort_commit, commit_all, pause
-from shared.storage.ports import Entity, Operation, TableStore, Value
+from shared.storage.ports import Entity, RowWrite, TableStore, Value
 
 PAGE_ENTRIES = 1000
 BUCKET_ENTRIES = 1_000_000
@@ -164,9 +164,9 @@ class ChangeLog:
         key = _partition(head.bucket)
         operations = [
             # rule: a page is appended only after the head that was read
-            Operation("replace", key, _HEAD, head.properties(next=last + 1, ts=page.timestamp), head.etag),
-            Operation("insert", key, f"p{last:016}", _page_properties(page)),
-            Operation("insert", key, f"t{page.timestamp:020}", {"first": page.first}),
+            RowWrite("replace", key, _HEAD, head.properties(next=last + 1, ts=page.timestamp), head.etag),
+            RowWrite("insert", key, f"p{last:016}", _page_properties(page)),
+            RowWrite("insert", key, f"t{page.timestamp:020}", {"first": page.first}),
         ]
         self._appended = page if await best_effort_commit(self._tables, "feed", operations) else None
         return self._appended
@@ -175,7 +175,7 @@ class ChangeLog:
         """Note that the pages up to `last` are acknowledged. A lost note costs work, nothing else."""
         if self._appended and self._appended.end == last + 1:
             self.recent = self._appended
-        row = Operation("upsert", _partition(head.bucket), _ACKNOWLEDGED, {"acked": last})
+        row = RowWrite("upsert", _partition(head.bucket), _ACKNOWLEDGED, {"acked": last})
         await best_effort_commit(self._tables, "feed", [row])
 
     def is_full(self, head: Head) -> bool:
@@ -184,7 +184,7 @@ class ChangeLog:
 
     async def seal(self, head: Head) -> None:
         """End a bucket whose pages are all acknowledged. Whoever asks for the head next begins the following one."""
-        row = Operation("replace", _partition(head.bucket), _HEAD, head.properties(sealed=True), head.etag)
+        row = RowWrite("replace", _partition(head.bucket), _HEAD, head.properties(sealed=True), head.etag)
         await best_effort_commit(self._tables, "feed", [row])
 
     async def fence(self, end: int) -> None:
@@ -195,7 +195,7 @@ class ChangeLog:
             head = await self.head()
             if max(head.timestamp, head.floor) >= end:
                 return
-            row = Operation("replace", _partition(head.bucket), _HEAD, head.properties(min=end), head.etag)
+            row = RowWrite("replace", _partition(head.bucket), _HEAD, head.properties(min=end), head.etag)
             if await best_effort_commit(self._tables, "feed", [row]):
                 return
 
@@ -281,11 +281,11 @@ class ChangeLog:
             head = Head(
                 bucket, "", sealed.next, sealed.next, sealed.timestamp, sealed.floor, sealed=False, acknowledged=0
             )
-        row = Operation("insert", _partition(bucket), _HEAD, head.properties())
+        row = RowWrite("insert", _partition(bucket), _HEAD, head.properties())
         await best_effort_commit(self._tables, "feed", [row])
         if bucket:
             entry = {"first": head.first, "ts": head.timestamp}
-            await commit_all(self._tables, "conf", [Operation("upsert", _DIRECTORY, f"b{bucket:06}", entry)])
+            await commit_all(self._tables, "conf", [RowWrite("upsert", _DIRECTORY, f"b{bucket:06}", entry)])
 
     async def _directory(self) -> list[tuple[int, int, int]]:
         """The known buckets. The stored directory may lag behind the heads, and this copy of it, too: what is later is

@@ -15,7 +15,7 @@ from shared.dicom.identifiers import InstanceIdentifier
 from shared.index.changes import ChangeOperation
 from shared.index.clock import HybridClock
 from shared.index.lookup import InstanceLookup
-from shared.index.values import StoredInstance
+from shared.index.model import StoredInstance
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)

@@ -11,13 +11,13 @@ from typing import Any
 
 from shared.change_log.log import PAGE_ENTRIES, ChangeLog, Head, LoggedChange
 from shared.dicom.identifiers import InstanceIdentifier
-from shared.index import keys
 from shared.index.changes import LOGGED_COLUMNS
 from shared.index.clock import HybridClock
 from shared.index.fold import Folder
 from shared.index.hints import Hint, Hints
-from shared.index.keys import RowKind, StudyPlace
-from shared.index.schema import Schemas
+from shared.index_schema import keys
+from shared.index_schema.keys import RowKind, StudyPlace
+from shared.index_schema.schema import Schemas
 from shared.storage.optimistic import pause
 from shared.storage.ports import Entity, Page, TableStore
 from shared.upkeep.cleanup import StudyCleanup

@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 import orjson
 
-from shared.index import keys
-from shared.index.values import Attributes
+from shared.index_schema import keys
+from shared.index_schema.indexed_attributes import IndexedValues
 from shared.storage.large_values import join, split
 from shared.storage.ports import Entity, Value
 
@@ -41,16 +41,16 @@ class Change:
     version: int
     delta: int
     """What it adds to the counts: 1, 0 (replaced) or -1."""
-    study_attributes: Attributes = field(default_factory=dict)
-    series_attributes: Attributes = field(default_factory=dict)
+    study_attributes: IndexedValues = field(default_factory=dict)
+    series_attributes: IndexedValues = field(default_factory=dict)
     blob: str = ""
     old_blob: str = ""
     """The blob that a replacement made obsolete."""
     schema: int = 1
     """The number of the schema that the attributes were taken by."""
-    instance_attributes: Attributes = field(default_factory=dict)
+    instance_attributes: IndexedValues = field(default_factory=dict)
     """Those of which there are lists of instances."""
-    old_attributes: Attributes = field(default_factory=dict)
+    old_attributes: IndexedValues = field(default_factory=dict)
     """The same, of the version of the instance that it ends."""
     posted: str = ""
     """The sort key under which the instance was posted before the commit; '' if that has to follow it."""

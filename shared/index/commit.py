@@ -9,21 +9,21 @@ from shared.bounded import RecentValues
 from shared.concurrency import together
 from shared.dicom.identifiers import InstanceIdentifier
 from shared.errors import Unavailable
-from shared.index import keys
 from shared.index.changes import Change
 from shared.index.clock import HybridClock
 from shared.index.expiry import schedule_expiry
 from shared.index.fold import anchor_properties, post
 from shared.index.hints import COMMIT_SECONDS, Hints
 from shared.index.instance_rows import STATE_COLUMNS, InstanceState, live_properties, state_in, write
-from shared.index.keys import StudyPlace
-from shared.index.postings import Postings
-from shared.index.schema import Schemas
+from shared.index.model import CommitOutcome, NewInstance
 from shared.index.schema_registry import MOST_AGE_SECONDS
 from shared.index.summary import EXPIRES
-from shared.index.values import CommitOutcome, NewInstance
+from shared.index_schema import keys
+from shared.index_schema.keys import StudyPlace
+from shared.index_schema.postings import Postings
+from shared.index_schema.schema import Schemas
 from shared.storage.optimistic import ROUNDS, RetryBudget, best_effort_commit, pause
-from shared.storage.ports import Ambiguous, Operation, PreconditionFailed, TableStore
+from shared.storage.ports import Ambiguous, PreconditionFailed, RowWrite, TableStore
 
 MOST_INSTANCES = 45
 """Instances in one transaction: an I and a D row each, and the anchor."""
@@ -143,7 +143,7 @@ class Committer:
             state, uid = states[entry.identifier], entry.identifier
             row_key = keys.instance_row(uid.series_instance_uid, uid.sop_instance_uid)
             noted = state.refusal(entry.blob)
-            operations.append(Operation("merge", place.partition_key, row_key, noted, state.etag))
+            operations.append(RowWrite("merge", place.partition_key, row_key, noted, state.etag))
         # rule: a refused upload is noted before its file goes
         if not await best_effort_commit(self._tables, "dicom", operations):
             return False
@@ -163,9 +163,9 @@ class Committer:
         if sort_key is None:
             properties = anchor_properties(self._clock)
             sort_key = str(properties["sk"])
-            anchor = Operation("insert", partition_key, keys.ANCHOR, properties)
+            anchor = RowWrite("insert", partition_key, keys.ANCHOR, properties)
         else:
-            anchor = Operation("merge", partition_key, keys.ANCHOR, {})
+            anchor = RowWrite("merge", partition_key, keys.ANCHOR, {})
         new = [entry for entry in entries if entry.identifier not in states]
         posted = self._new_postings(place, sort_key, new)
         # rule: new instances are posted before their commit
@@ -181,7 +181,7 @@ class Committer:
             properties = live_properties(entry, change.version, state)
             operations += (
                 write(partition_key, row_key, properties, state.etag if state else None),
-                Operation("insert", partition_key, keys.pending_row(change.id), change.properties()),
+                RowWrite("insert", partition_key, keys.pending_row(change.id), change.properties()),
             )
         operations[0] = anchor._replace(properties={**anchor.properties, "lv": changes[-1].version})
         # rule: a commit starts within a minute of its hint
@@ -243,7 +243,7 @@ class Committer:
 
     async def _take_back(self, place: StudyPlace, postings: Postings) -> None:
         """Remove postings under a sort key that was ours and will never be the study's: another store has made it."""
-        operations = [Operation("delete", place.postings, row_key) for row_key in postings]
+        operations = [RowWrite("delete", place.postings, row_key) for row_key in postings]
         await best_effort_commit(self._tables, "idxi", operations)
 
     async def _sort_key(self, place: StudyPlace) -> str | None:

@@ -8,10 +8,10 @@ from typing import Any
 
 from shared.dicomweb.partitions import DEFAULT_KEY, DEFAULT_NAME, Partition, is_partition_name
 from shared.errors import InvalidRequest, Misconfigured
-from shared.index import keys
 from shared.index.clock import HybridClock
+from shared.index_schema import keys
 from shared.storage.optimistic import Rounds, best_effort_commit
-from shared.storage.ports import Entity, Operation, TableStore, Value
+from shared.storage.ports import Entity, RowWrite, TableStore, Value
 
 _NAMES = "ns"
 _COUNTER = "!next"
@@ -95,7 +95,7 @@ class DataPartitions:
                 key = int(counter.properties["key"]) if counter else DEFAULT_KEY + 1
                 operations.append(_counted(counter, key + 1))
             row: dict[str, Value] = {"key": key, "name": name, "created": self._clock.now_ms()}
-            operations.append(Operation("insert", _NAMES, namespace, row))
+            operations.append(RowWrite("insert", _NAMES, namespace, row))
             await best_effort_commit(self._tables, "conf", operations)
 
     def _remember(self, entity: Entity) -> Partition:
@@ -106,8 +106,8 @@ class DataPartitions:
         return partition
 
 
-def _counted(counter: Entity | None, following: int) -> Operation:
+def _counted(counter: Entity | None, following: int) -> RowWrite:
     """Take a key: fails if somebody else does."""
     if counter is None:
-        return Operation("insert", _NAMES, _COUNTER, {"key": following})
-    return Operation("replace", _NAMES, _COUNTER, {"key": following}, counter.etag)
+        return RowWrite("insert", _NAMES, _COUNTER, {"key": following})
+    return RowWrite("replace", _NAMES, _COUNTER, {"key": following}, counter.etag)

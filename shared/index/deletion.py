@@ -3,19 +3,19 @@
 from collections.abc import Sequence
 
 from shared.errors import Unavailable
-from shared.index import keys
 from shared.index.changes import Change
 from shared.index.clock import HybridClock
 from shared.index.fold import Folder
 from shared.index.hints import Hints
 from shared.index.instance_rows import STATE_COLUMNS, state_in, tombstone_properties
-from shared.index.keys import StudyPlace
 from shared.index.read_your_writes import wait_until_folded
-from shared.index.schema import Schemas
 from shared.index.study_rows import read_study
 from shared.index.summary import EXPIRES
+from shared.index_schema import keys
+from shared.index_schema.keys import StudyPlace
+from shared.index_schema.schema import Schemas
 from shared.storage.optimistic import ROUNDS, Rounds, best_effort_commit, pause
-from shared.storage.ports import Entity, Operation, TableStore
+from shared.storage.ports import Entity, RowWrite, TableStore
 
 _AT_ONCE = 45
 """Instances in one transaction: an I and a D row each, and the anchor."""
@@ -111,13 +111,13 @@ class Deleter:
     ) -> bool:
         partition_key = place.partition_key
         touch = {"lv": changes[-1].version}
-        operations = [Operation("merge", partition_key, keys.ANCHOR, touch, anchor_etag)]
+        operations = [RowWrite("merge", partition_key, keys.ANCHOR, touch, anchor_etag)]
         for row, change in zip(live, changes, strict=True):
             tombstone = tombstone_properties(state_in(row), change.version)
             operations += (
                 # rule: an instance is deleted only as it was read
-                Operation("replace", partition_key, row.row_key, tombstone, row.etag),
-                Operation("insert", partition_key, keys.pending_row(change.id), change.properties()),
+                RowWrite("replace", partition_key, row.row_key, tombstone, row.etag),
+                RowWrite("insert", partition_key, keys.pending_row(change.id), change.properties()),
             )
         # rule: a delete touches the anchor
         return await best_effort_commit(self._tables, "dicom", operations)

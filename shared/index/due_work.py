@@ -6,10 +6,10 @@ The cursor of a list, in `conf`, is the earliest hour that may still hold work.
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 
-from shared.index import keys
 from shared.index.store_settings import STORE_ROW
+from shared.index_schema import keys
 from shared.storage.optimistic import Cursor, best_effort_commit, commit_all
-from shared.storage.ports import Entity, Operation, TableStore, Value
+from shared.storage.ports import Entity, RowWrite, TableStore, Value
 
 HOUR_MS = 3_600_000
 
@@ -34,7 +34,7 @@ class DueWork:
         # rule: work that is overdue when it is noted is due now
         due_ms = max(due_ms, now_ms)
         partition_key = self._partition_key(due_ms // HOUR_MS, bucket % self._buckets)
-        row = Operation("upsert", partition_key, row_key, {**properties, "due": due_ms})
+        row = RowWrite("upsert", partition_key, row_key, {**properties, "due": due_ms})
         await commit_all(self._tables, "trash", [row])
 
     async def work(self, now_ms: int, do: Callable[[Entity], Awaitable[bool]], *, limit: int) -> int:
@@ -58,7 +58,7 @@ class DueWork:
     async def _finish(self, row: Entity, do: Callable[[Entity], Awaitable[bool]]) -> bool:
         if not await do(row):
             return False
-        gone = Operation("delete", row.partition_key, row.row_key, etag=row.etag)
+        gone = RowWrite("delete", row.partition_key, row.row_key, etag=row.etag)
         # If not done, the row was noted again meanwhile, or removed: both are found next time.
         return await best_effort_commit(self._tables, "trash", [gone])
 

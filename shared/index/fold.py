@@ -10,18 +10,18 @@ from weakref import WeakValueDictionary
 
 from shared.concurrency import together
 from shared.errors import Unavailable
-from shared.index import keys
 from shared.index.changes import Change, Cleanup, ObsoleteBlob
 from shared.index.clock import HybridClock
 from shared.index.implied_postings import ImpliedPostings
-from shared.index.keys import StudyPlace
-from shared.index.postings import Postings
-from shared.index.schema import IndexSchema, Schemas
 from shared.index.study_rows import StudyRows, read_study, restore_lost
 from shared.index.summary import Summary, Tally
-from shared.index.values import Attributes
+from shared.index_schema import keys
+from shared.index_schema.indexed_attributes import IndexedValues
+from shared.index_schema.keys import StudyPlace
+from shared.index_schema.postings import Postings
+from shared.index_schema.schema import IndexSchema, Schemas
 from shared.storage.optimistic import ROUNDS, best_effort_commit, commit_all, pause
-from shared.storage.ports import Entity, Kind, Operation, TableStore, Value
+from shared.storage.ports import Entity, Kind, RowWrite, TableStore, Value
 
 FOLDED_AT_ONCE = 30
 """Changes in one fold: B, at most as many C, D and E rows each, and G fit a transaction."""
@@ -120,13 +120,13 @@ class Folder:
         operations = fold.operations()
         removed_rows = 0
         if cleanup := fold.cleanup(removed):
-            operations.append(Operation("insert", place.partition_key, cleanup.row_key, cleanup.properties()))
+            operations.append(RowWrite("insert", place.partition_key, cleanup.row_key, cleanup.properties()))
         if logged is None:
             # rule: a folded change waits for the feed
             operations += [_folded(place.partition_key, change) for change in changes]
         else:
             rest = logged[: _MOST - len(operations)]
-            operations += [Operation("delete", place.partition_key, row_key) for row_key in rest]
+            operations += [RowWrite("delete", place.partition_key, row_key) for row_key in rest]
             removed_rows = len(rest)
         if not await best_effort_commit(self._tables, "dicom", operations):
             return None
@@ -145,14 +145,14 @@ class Folder:
 
     async def _recreate_anchor(self, place: StudyPlace) -> None:
         """Changes imply an anchor (storage invariant 1): only a damaged store lacks it."""
-        operation = Operation("insert", place.partition_key, keys.ANCHOR, anchor_properties(self._clock))
+        operation = RowWrite("insert", place.partition_key, keys.ANCHOR, anchor_properties(self._clock))
         await best_effort_commit(self._tables, "dicom", [operation])
 
     async def _remove(self, partition_key: str, row_keys: Sequence[str]) -> bool:
         """Remove rows; False if that is not known to be done: what is left is found when the caller looks again."""
         done = True
         for at in range(0, len(row_keys), _MOST):
-            operations = [Operation("delete", partition_key, row_key) for row_key in row_keys[at : at + _MOST]]
+            operations = [RowWrite("delete", partition_key, row_key) for row_key in row_keys[at : at + _MOST]]
             done = await best_effort_commit(self._tables, "dicom", operations) and done
         return done
 
@@ -166,7 +166,7 @@ def anchor_properties(clock: HybridClock) -> dict[str, Value]:
 
 async def post(tables: TableStore, place: StudyPlace, kind: Kind, rows: Postings) -> None:
     """Write postings; idempotent."""
-    operations = [Operation("upsert", place.postings, row_key, properties) for row_key, properties in rows.items()]
+    operations = [RowWrite("upsert", place.postings, row_key, properties) for row_key, properties in rows.items()]
     await commit_all(tables, kind, operations)
 
 
@@ -263,7 +263,7 @@ class _Fold:
             [blob for change in self._changes if (blob := _obsolete_blob(change))],
         )
 
-    def operations(self) -> list[Operation]:
+    def operations(self) -> list[RowWrite]:
         """The writes of B and C rows, each only if nobody else has folded since, and the removal of the D rows."""
         partition_key, rows = self._place.partition_key, self._rows
         summary = {**self._new.study.properties(), "ver": self._version}
@@ -273,8 +273,8 @@ class _Fold:
             if uid not in self._emptied:
                 operations.append(_write(partition_key, row_key, self._new.series[uid].properties(), present))
             elif present:
-                operations.append(Operation("delete", partition_key, row_key, etag=present.etag))
-        operations += [Operation("delete", partition_key, keys.pending_row(change.id)) for change in self._changes]
+                operations.append(RowWrite("delete", partition_key, row_key, etag=present.etag))
+        operations += [RowWrite("delete", partition_key, keys.pending_row(change.id)) for change in self._changes]
         return operations
 
 
@@ -282,19 +282,19 @@ def _differ(one: Summary, other: Summary) -> bool:
     return one.plain() != other.plain() or one.schema != other.schema
 
 
-def _differing(values: Attributes, summary: Summary) -> Attributes:
+def _differing(values: IndexedValues, summary: Summary) -> IndexedValues:
     return {key: text for key, text in values.items() if summary.attributes.get(key, ("", ""))[0] != text}
 
 
-def _write(partition_key: str, row_key: str, properties: Mapping[str, Value], present: Entity | None) -> Operation:
+def _write(partition_key: str, row_key: str, properties: Mapping[str, Value], present: Entity | None) -> RowWrite:
     if present is None:
-        return Operation("insert", partition_key, row_key, properties)
+        return RowWrite("insert", partition_key, row_key, properties)
     # rule: a summary is replaced only as it was read
-    return Operation("replace", partition_key, row_key, properties, present.etag)
+    return RowWrite("replace", partition_key, row_key, properties, present.etag)
 
 
-def _folded(partition_key: str, change: Change) -> Operation:
-    return Operation("insert", partition_key, keys.folded_row(change.id), change.logged_properties())
+def _folded(partition_key: str, change: Change) -> RowWrite:
+    return RowWrite("insert", partition_key, keys.folded_row(change.id), change.logged_properties())
 
 
 def _obsolete_blob(change: Change) -> ObsoleteBlob | None:

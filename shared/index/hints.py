@@ -4,11 +4,11 @@ import asyncio
 from dataclasses import dataclass
 
 from shared.bounded import RecentValues
-from shared.index import keys
 from shared.index.clock import HybridClock
-from shared.index.keys import StudyPlace
+from shared.index_schema import keys
+from shared.index_schema.keys import StudyPlace
 from shared.storage.optimistic import best_effort_commit, commit_all
-from shared.storage.ports import Entity, Operation, TableStore
+from shared.storage.ports import Entity, RowWrite, TableStore
 
 FRESH_SECONDS = 30
 """A hint that this process wrote more recently is not written again."""
@@ -44,7 +44,7 @@ class Hints:
         now = self._clock.now()
         if not 0 <= now - (self._written.get(place.partition_key) or 0) < FRESH_SECONDS:
             partition_key, row_key = place.hint
-            await commit_all(self._tables, "hint", [Operation("upsert", partition_key, row_key, {"t": now})])
+            await commit_all(self._tables, "hint", [RowWrite("upsert", partition_key, row_key, {"t": now})])
             self._written.put(place.partition_key, now)
 
     def age(self, place: StudyPlace) -> float:
@@ -61,7 +61,7 @@ class Hints:
         """Remove a hint, unless it has been given again since it was read."""
         partition_key, row_key = hint.place.hint
         # rule: a hint that was given again is not dropped
-        gone = Operation("delete", partition_key, row_key, etag=hint.etag)
+        gone = RowWrite("delete", partition_key, row_key, etag=hint.etag)
         await best_effort_commit(self._tables, "hint", [gone])
 
     def is_stale(self, hint: Hint) -> bool:

@@ -7,9 +7,9 @@ the schema is known.
 
 from dataclasses import dataclass
 
-from shared.index.postings import Postings
-from shared.index.schema import IndexSchema
 from shared.index.summary import Summary, Tally
+from shared.index_schema.postings import Postings
+from shared.index_schema.schema import IndexSchema
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,13 @@ from typing import Any
 import orjson
 
 from shared.dicom.identifiers import InstanceIdentifier
-from shared.index import keys
 from shared.index.changes import schema_in, schema_property
 from shared.index.documents import frame_properties, frames_in, metadata_in, metadata_properties
+from shared.index.model import NewInstance, StoredInstance
 from shared.index.summary import Source
-from shared.index.values import Attributes, NewInstance, StoredInstance
-from shared.storage.ports import Entity, Operation, Value
+from shared.index_schema import keys
+from shared.index_schema.indexed_attributes import IndexedValues
+from shared.storage.ports import Entity, RowWrite, Value
 
 STATE_COLUMNS = ("live", "v", "blob", "bid", "dead", "refused", "attrs", "schema")
 SOURCE_COLUMNS = ("live", "v", "index")
@@ -38,7 +39,7 @@ class InstanceState:
     """Uploads that were deleted or replaced: the id if the blob's name follows from it, else the blob's name."""
     refused: Sequence[str]
     """Uploads that were answered ALREADY_STORED: they never become the instance, and their blobs may be removed."""
-    attributes: Attributes = field(default_factory=dict)
+    attributes: IndexedValues = field(default_factory=dict)
     """The instance-level attributes of the index, if it is live."""
 
     def remembers(self, blob: str) -> bool:
@@ -103,7 +104,9 @@ def live_properties(entry: NewInstance, version: int, before: InstanceState | No
     }
 
 
-def attribute_properties(study: Attributes, series: Attributes, instance: Attributes, schema: int) -> dict[str, Value]:
+def attribute_properties(
+    study: IndexedValues, series: IndexedValues, instance: IndexedValues, schema: int
+) -> dict[str, Value]:
     """What the row of a live instance says of its attributes, by the schema of that number."""
     return {
         "index": orjson.dumps((study, series)),
@@ -124,12 +127,12 @@ def tombstone_properties(state: InstanceState, version: int) -> dict[str, Value]
     }
 
 
-def write(partition_key: str, row_key: str, properties: Mapping[str, Value], etag: str | None) -> Operation:
+def write(partition_key: str, row_key: str, properties: Mapping[str, Value], etag: str | None) -> RowWrite:
     """Insert the row, or replace the one that has `etag`."""
     if etag is None:
-        return Operation("insert", partition_key, row_key, properties)
+        return RowWrite("insert", partition_key, row_key, properties)
     # rule: an instance row is replaced only as it was read
-    return Operation("replace", partition_key, row_key, properties, etag)
+    return RowWrite("replace", partition_key, row_key, properties, etag)
 
 
 def source_in(entity: Entity) -> Source | None:

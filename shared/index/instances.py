@@ -9,7 +9,6 @@ from shared.concurrency import together
 from shared.dicom.identifiers import InstanceIdentifier, ResourceIdentifier
 from shared.dicomweb.partitions import Partition
 from shared.errors import Unavailable
-from shared.index import keys
 from shared.index.changes import Change
 from shared.index.clock import HybridClock
 from shared.index.commit import MOST_INSTANCES, Committed, Committer, SortKeys
@@ -18,10 +17,11 @@ from shared.index.documents import INLINE_FRAMES
 from shared.index.expiry import expire_studies
 from shared.index.fold import Folder
 from shared.index.hints import Hints
-from shared.index.keys import StudyPlace
+from shared.index.model import CommitOutcome, NewInstance
 from shared.index.read_your_writes import make_visible
-from shared.index.schema import IndexSchema, Schemas
-from shared.index.values import CommitOutcome, NewInstance
+from shared.index_schema import keys
+from shared.index_schema.keys import StudyPlace
+from shared.index_schema.schema import IndexSchema, Schemas
 from shared.storage.optimistic import RetryBudget
 from shared.storage.ports import TableStore
 

@@ -8,12 +8,12 @@ from itertools import pairwise
 
 from shared.dicom.identifiers import InstanceIdentifier, ResourceIdentifier
 from shared.dicomweb.partitions import Partition
-from shared.index import keys
 from shared.index.instance_rows import DESCRIPTION_COLUMNS, stored_instance_in
-from shared.index.keys import StudyPlace
+from shared.index.model import SeriesView, StoredInstance, StudyView
 from shared.index.study_rows import StudyRows, read_study, restore_lost
 from shared.index.summary import EXPIRES, NEWEST, Summary, Tally
-from shared.index.values import SeriesView, StoredInstance, StudyView
+from shared.index_schema import keys
+from shared.index_schema.keys import StudyPlace
 from shared.storage.ports import Entity, Page, TableStore
 
 _PARALLEL_RANGES = 8

@@ -6,15 +6,15 @@ from itertools import chain
 
 import orjson
 
-from shared.index import keys
 from shared.index.changes import Change
 from shared.index.fold import FOLDED_AT_ONCE, Folder, post
-from shared.index.keys import RowKind, StudyPlace
-from shared.index.postings import Postings
-from shared.index.schema import IndexSchema, Schemas
 from shared.index.study_rows import StudyRows, read_pages, read_study
 from shared.index.summary import EXPIRES, PSEUDO
-from shared.index.values import Attributes
+from shared.index_schema import keys
+from shared.index_schema.indexed_attributes import IndexedValues
+from shared.index_schema.keys import RowKind, StudyPlace
+from shared.index_schema.postings import Postings
+from shared.index_schema.schema import IndexSchema, Schemas
 from shared.storage.optimistic import ROUNDS, Rounds
 from shared.storage.ports import Entity, TableStore
 
@@ -78,7 +78,7 @@ class _Seen:
             keys.series_row(change.series), change.id, change.series_attributes
         )
 
-    def _row_shows(self, row_key: str, change_id: str, attributes: Attributes) -> bool:
+    def _row_shows(self, row_key: str, change_id: str, attributes: IndexedValues) -> bool:
         row = self.rows.get(row_key)
         return row is not None and all(
             self._value_shows(row.get(key), change_id, text) for key, text in attributes.items() if key not in PSEUDO

@@ -14,11 +14,11 @@ from enum import IntEnum
 import orjson
 
 from shared.errors import Unavailable
-from shared.index import keys
-from shared.index.indexed_attributes import ADDED, SCHEMA_1, IndexedAttribute
-from shared.index.schema import BUILT_IN, IndexSchema
+from shared.index_schema import keys
+from shared.index_schema.indexed_attributes import ADDED, SCHEMA_1, IndexedAttribute
+from shared.index_schema.schema import BUILT_IN, IndexSchema
 from shared.storage.optimistic import Rounds, best_effort_commit
-from shared.storage.ports import Entity, Operation, TableStore, Value
+from shared.storage.ports import Entity, RowWrite, TableStore, Value
 
 FRESH_SECONDS = 10.0
 """Who is going to write reads the schemas again when they were read longer ago."""
@@ -126,7 +126,7 @@ class SchemaRegistry:
             await rounds.next()
             steps = [(row, following(row, _state(row))) for row in await self._rows()]
             moves = [
-                Operation("merge", _PARTITION, row.row_key, {"state": int(state)}, row.etag)
+                RowWrite("merge", _PARTITION, row.row_key, {"state": int(state)}, row.etag)
                 for row, state in steps
                 if state is not _state(row)
             ]
@@ -136,13 +136,13 @@ class SchemaRegistry:
             await best_effort_commit(self._tables, "conf", moves)
 
 
-def _announcement(number: int, attributes: Iterable[IndexedAttribute]) -> Operation:
+def _announcement(number: int, attributes: Iterable[IndexedAttribute]) -> RowWrite:
     fields = [
         {"key": each.key, "vr": each.vr, "level": each.level, "codes": each.codes, "searchable": each.searchable}
         for each in attributes
     ]
     properties: dict[str, Value] = {"attributes": orjson.dumps(fields).decode(), "state": int(State.ANNOUNCED)}
-    return Operation("insert", _PARTITION, f"{number:08}", properties)
+    return RowWrite("insert", _PARTITION, f"{number:08}", properties)
 
 
 def _number(row: Entity) -> int:

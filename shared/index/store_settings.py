@@ -9,7 +9,7 @@ from typing import Any
 from shared.errors import Misconfigured
 from shared.index.clock import HybridClock
 from shared.storage.optimistic import Rounds, best_effort_commit
-from shared.storage.ports import Entity, Operation, TableStore, Value
+from shared.storage.ports import Entity, RowWrite, TableStore, Value
 
 STORE_ROW = ("cfg", "store")
 """Partition key and row key of the store's own row in `conf`."""
@@ -73,9 +73,9 @@ class StoreSettingsRow:
                 )
             await best_effort_commit(self._tables, "conf", [self._completed(present)])
 
-    def _completed(self, present: Entity | None) -> Operation:
+    def _completed(self, present: Entity | None) -> RowWrite:
         """The row of a new store, or what one lacks that is older than formats and identities."""
         named: dict[str, Value] = {"format": FORMAT, "id": uuid.uuid4().hex}
         if present:
-            return Operation("merge", *STORE_ROW, named, present.etag)
-        return Operation("insert", *STORE_ROW, {**self._shape, **named, "created": self._clock.now_ms()})
+            return RowWrite("merge", *STORE_ROW, named, present.etag)
+        return RowWrite("insert", *STORE_ROW, {**self._shape, **named, "created": self._clock.now_ms()})

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from shared.index import keys
 from shared.index.changes import Change, change_in
 from shared.index.instance_rows import SOURCE_COLUMNS, source_in
-from shared.index.keys import RowKind, StudyPlace
 from shared.index.summary import Source, Tally, summary_in
+from shared.index_schema import keys
+from shared.index_schema.keys import RowKind, StudyPlace
 from shared.storage.ports import Entity, TableStore
 
 _READS = 5

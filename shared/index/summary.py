@@ -9,10 +9,9 @@ from typing import Any
 
 import orjson
 
-from shared.index import keys
 from shared.index.changes import Change, schema_in, schema_property
-from shared.index.indexed_attributes import UNREGISTERED
-from shared.index.values import Attributes
+from shared.index_schema import keys
+from shared.index_schema.indexed_attributes import UNREGISTERED, IndexedValues
 from shared.storage.ports import Entity, Value
 
 NEWEST = "newest"
@@ -36,7 +35,7 @@ class Summary:
     schema: int = UNREGISTERED
     """The lowest number of a schema that its values were taken by; UNREGISTERED while it has none."""
 
-    def absorb(self, change_id: str, attributes: Attributes) -> None:
+    def absorb(self, change_id: str, attributes: IndexedValues) -> None:
         """Take over the values that win against the present ones."""
         for key, text in attributes.items():
             if _wins(text, change_id, self.attributes.get(key)):
@@ -80,8 +79,8 @@ class Source:
     """Its change id."""
     series: str
     instance: str
-    study_attributes: Attributes
-    series_attributes: Attributes
+    study_attributes: IndexedValues
+    series_attributes: IndexedValues
 
 
 @dataclass(slots=True)
@@ -146,5 +145,5 @@ class Tally:
         return frozenset(lost)
 
 
-def _only(wanted: frozenset[str], attributes: Attributes) -> Attributes:
+def _only(wanted: frozenset[str], attributes: IndexedValues) -> IndexedValues:
     return {key: text for key, text in attributes.items() if key in wanted}

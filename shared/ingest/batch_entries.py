@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from shared import telemetry
 from shared.dicom.part10.file_reader import InvalidPart10
 from shared.dicom.reasons import FailureReason
-from shared.index import keys
-from shared.index.values import NewInstance
+from shared.index.model import NewInstance
+from shared.index_schema import keys
 from shared.ingest.store_outcome import StoreOutcome
 from shared.storage.ports import BlobStore, BlobUpload
 

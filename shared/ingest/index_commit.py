@@ -7,10 +7,10 @@ from dataclasses import replace
 import orjson
 
 from shared.dicomweb.partitions import Partition
-from shared.index import keys
 from shared.index.instances import InstanceIndex
-from shared.index.schema import IndexSchema
-from shared.index.values import CommitOutcome, NewInstance
+from shared.index.model import CommitOutcome, NewInstance
+from shared.index_schema import keys
+from shared.index_schema.schema import IndexSchema
 from shared.storage.ports import BlobNotFound, BlobStore
 
 _ROUNDS = 3

@@ -18,10 +18,11 @@ from shared.dicom.part10.file_reader import InvalidPart10, Part10, Part10Reader
 from shared.dicomweb.json_model import dumps_in_slices
 from shared.dicomweb.partitions import Partition, PartitionDirectory
 from shared.errors import Unavailable
-from shared.index import documents, keys
+from shared.index import documents
 from shared.index.instances import InstanceIndex
 from shared.index.lookup import InstanceLookup
-from shared.index.values import CommitOutcome
+from shared.index.model import CommitOutcome
+from shared.index_schema import keys
 from shared.ingest import parsing
 from shared.ingest.batch_entries import discard
 from shared.ingest.index_commit import commit_instances

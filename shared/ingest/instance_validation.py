@@ -18,8 +18,9 @@ from shared.dicom.identifiers import InstanceIdentifier, trim_uid
 from shared.dicom.part10.file_reader import Part10, Violation
 from shared.dicom.reasons import WarningReason
 from shared.dicomweb.versions import ApiVersion
-from shared.index.schema import IndexSchema, Taken
-from shared.index.values import Attributes, NewInstance
+from shared.index.model import NewInstance
+from shared.index_schema.indexed_attributes import IndexedValues
+from shared.index_schema.schema import IndexSchema, Taken
 
 _STUDY: Final = 0x0020000D
 _SERIES: Final = 0x0020000E
@@ -66,9 +67,9 @@ class Valid:
     """An attribute that has one value by the dictionary has more; the response says so in a header (VAL-8)."""
     metadata: DataSet
     """The data set without what is left out (VAL-6)."""
-    study: Attributes
-    series: Attributes
-    instance: Attributes
+    study: IndexedValues
+    series: IndexedValues
+    instance: IndexedValues
     schema: int
     """The number of the schema that the three were taken by."""
 

@@ -19,9 +19,10 @@ from shared.dicom.reasons import FailureReason
 from shared.dicomweb.json_model import dumps, dumps_in_slices
 from shared.dicomweb.partitions import Partition
 from shared.errors import DependencyRefused, Unavailable
-from shared.index import documents, keys
+from shared.index import documents
 from shared.index.instances import InstanceIndex
-from shared.index.values import CommitOutcome, NewInstance
+from shared.index.model import CommitOutcome, NewInstance
+from shared.index_schema import keys
 from shared.ingest import parsing
 from shared.ingest.batch_entries import BatchEntry, PendingInstance, discard, explanation
 from shared.ingest.index_commit import commit_instances

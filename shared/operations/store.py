@@ -25,8 +25,7 @@ from shared.operations.values import (
 )
 from shared.storage.large_values import join, split
 from shared.storage.optimistic import Rounds, best_effort_commit, commit_all
-from shared.storage.ports import Entity, TableStore, Value
-from shared.storage.ports import Operation as Write
+from shared.storage.ports import Entity, RowWrite, TableStore, Value
 
 LEASE_SECONDS = 60.0
 RETENTION = timedelta(days=7)
@@ -156,11 +155,11 @@ class Operations:
             uuid.uuid4().hex, kind, OperationStatus.NOT_STARTED, now, now, task, {}, percent, tuple(resources)
         )
         rows = [
-            Write("insert", _PARTITION, f"o!{operation.id}", _Row(operation).properties()),
-            Write("insert", _PARTITION, f"a!{operation.id}", {"type": kind.value}),
+            RowWrite("insert", _PARTITION, f"o!{operation.id}", _Row(operation).properties()),
+            RowWrite("insert", _PARTITION, f"a!{operation.id}", {"type": kind.value}),
         ]
         if kind.exclusive:
-            rows.append(Write("insert", _PARTITION, f"x!{kind.value}", {"operation": operation.id}))
+            rows.append(RowWrite("insert", _PARTITION, f"x!{kind.value}", {"operation": operation.id}))
         rounds = Rounds("The operation cannot be created")
         while True:
             await rounds.next()
@@ -219,7 +218,9 @@ class Operations:
         rows = await self._tables.range("ops", _PARTITION, "o!", 'o"', select=("status", "updated"))
         over = [row.row_key for row in rows if not _is_active(row) and float(str(row.properties["updated"])) < oldest]
         for at in range(0, len(over), _MOST):
-            await commit_all(self._tables, "ops", [Write("delete", _PARTITION, key) for key in over[at : at + _MOST]])
+            await commit_all(
+                self._tables, "ops", [RowWrite("delete", _PARTITION, key) for key in over[at : at + _MOST]]
+            )
         return len(over)
 
     # ----------------------------------------------------------------------------------------------------- inside
@@ -235,11 +236,11 @@ class Operations:
         """Write a row unless somebody else has since it was read: reading it again tells."""
         operation = replace(row.operation, updated=self._time())
         properties = replace(row, operation=operation, until=self._now() + seconds).properties()
-        rows = [Write("replace", _PARTITION, f"o!{operation.id}", properties, row.etag)]
+        rows = [RowWrite("replace", _PARTITION, f"o!{operation.id}", properties, row.etag)]
         if not operation.status.active:
-            rows.append(Write("delete", _PARTITION, f"a!{operation.id}"))
+            rows.append(RowWrite("delete", _PARTITION, f"a!{operation.id}"))
             if operation.type.exclusive:
-                rows.append(Write("delete", _PARTITION, f"x!{operation.type.value}"))
+                rows.append(RowWrite("delete", _PARTITION, f"x!{operation.type.value}"))
         await best_effort_commit(self._tables, "ops", rows)
 
 

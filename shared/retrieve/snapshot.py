@@ -20,7 +20,7 @@ from shared.dicomweb.partitions import Partition
 from shared.errors import DicomServiceError, NotAcceptable, NotFound
 from shared.index.documents import read_frame_ranges, read_metadata
 from shared.index.lookup import InstanceLookup
-from shared.index.values import StoredInstance, StudyView
+from shared.index.model import StoredInstance, StudyView
 from shared.retrieve.pixel_pool import PixelPool
 from shared.storage.ports import BlobNotFound, BlobReader, BlobStore
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from shared.dicomweb.versions import ApiVersion
-from shared.index.indexed_attributes import MODALITIES_IN_STUDY, MODALITY, Level
+from shared.index_schema.indexed_attributes import MODALITIES_IN_STUDY, MODALITY, Level
 
 SPECIFIC_CHARACTER_SET = "00080005"
 

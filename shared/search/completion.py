@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from shared.dicom.identifiers import InstanceIdentifier, ResourceIdentifier
-from shared.index.values import StoredInstance
+from shared.index.model import StoredInstance
 from shared.search.reads import Reads
 from shared.search.request import SearchQuery
 from shared.search.response import SearchResult, needs_instance, needs_metadata

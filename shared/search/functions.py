@@ -12,7 +12,7 @@ from shared.http.boundary import Boundary
 from shared.http.messages import Request, Response
 from shared.http.transaction import Context, Transaction, accepted_data_sets
 from shared.index.lookup import InstanceLookup
-from shared.index.schema import Schemas
+from shared.index_schema.schema import Schemas
 from shared.search.attributes import SEARCH_LEVELS
 from shared.search.request import parse_search
 from shared.search.response import render

@@ -11,8 +11,8 @@ from shared.dicom.dictionary import keyword_of
 from shared.dicom.suggestions import most_like, nearest_keyword, same_but_for_case
 from shared.dicomweb.query_parameters import invalid_parameter
 from shared.errors import InvalidRequest
-from shared.index.indexed_attributes import MODALITIES_IN_STUDY, MODALITY, IndexedAttribute, Level
-from shared.index.schema import BUILT_IN, IndexSchema
+from shared.index_schema.indexed_attributes import MODALITIES_IN_STUDY, MODALITY, IndexedAttribute, Level
+from shared.index_schema.schema import BUILT_IN, IndexSchema
 
 _SHOWN: Final = 100
 """Characters of a client's text that a refusal quotes."""

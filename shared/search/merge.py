@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
-from shared.index.postings import Posting, after
+from shared.index_schema.postings import Posting, after
 from shared.search import planner
 from shared.search.planner import Extent, Plan, Source
 from shared.search.scan import AllStudiesCursor, Cursor, Shard, TooManyValues, open_source, study_key

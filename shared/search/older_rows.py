@@ -11,9 +11,9 @@ from dataclasses import replace
 import orjson
 
 from shared.dicom.identifiers import ResourceIdentifier
-from shared.index import keys
-from shared.index.indexed_attributes import Level
-from shared.index.values import SeriesView, StoredInstance, StudyView
+from shared.index.model import SeriesView, StoredInstance, StudyView
+from shared.index_schema import keys
+from shared.index_schema.indexed_attributes import Level
 from shared.search.reads import Reads
 from shared.search.request import SearchQuery
 from shared.search.scan import Effort

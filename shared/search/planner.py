@@ -28,9 +28,9 @@ from shared.dicom.matching import (
     as_single,
     literal_prefix,
 )
-from shared.index import keys
-from shared.index.indexed_attributes import SERIES_INSTANCE_UID, SOP_INSTANCE_UID, STUDY_INSTANCE_UID
-from shared.index.postings import NUMBERS, prefix_range, value_range, values_range
+from shared.index_schema import keys
+from shared.index_schema.indexed_attributes import SERIES_INSTANCE_UID, SOP_INSTANCE_UID, STUDY_INSTANCE_UID
+from shared.index_schema.postings import NUMBERS, prefix_range, value_range, values_range
 from shared.search.date_cover import date_cover
 from shared.search.limits import SearchLimits
 from shared.search.request import Filter, SearchQuery

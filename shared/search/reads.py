@@ -7,7 +7,7 @@ from shared.dicom.identifiers import InstanceIdentifier, ResourceIdentifier
 from shared.dicomweb.partitions import Partition
 from shared.index.documents import read_metadata
 from shared.index.lookup import InstanceLookup
-from shared.index.values import StoredInstance, StudyView
+from shared.index.model import StoredInstance, StudyView
 from shared.storage.ports import BlobStore
 
 PARALLEL = 64

@@ -9,7 +9,7 @@ from shared.dicom.matching import AttributeMatch, attribute_match
 from shared.dicomweb.query_parameters import QueryParameters, invalid_parameter
 from shared.dicomweb.versions import ApiVersion
 from shared.errors import InvalidRequest
-from shared.index.indexed_attributes import (
+from shared.index_schema.indexed_attributes import (
     MODALITIES_IN_STUDY,
     MODALITY,
     SERIES_INSTANCE_UID,
@@ -17,7 +17,7 @@ from shared.index.indexed_attributes import (
     IndexedAttribute,
     Level,
 )
-from shared.index.schema import BUILT_IN, IndexSchema
+from shared.index_schema.schema import BUILT_IN, IndexSchema
 from shared.search.attributes import (
     COMPUTED,
     LIST_SEPARATORS,

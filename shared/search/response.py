@@ -15,7 +15,8 @@ from shared.dicomweb.media_types import DICOM_JSON, DICOM_XML
 from shared.dicomweb.urls import Urls
 from shared.http.messages import Response
 from shared.http.transaction import Context
-from shared.index.indexed_attributes import (
+from shared.index.model import SeriesView, StoredInstance, StudyView
+from shared.index_schema.indexed_attributes import (
     MODALITIES_IN_STUDY,
     MODALITY,
     SERIES_INSTANCE_UID,
@@ -24,8 +25,7 @@ from shared.index.indexed_attributes import (
     STUDY_INSTANCE_UID,
     Level,
 )
-from shared.index.schema import IndexSchema
-from shared.index.values import SeriesView, StoredInstance, StudyView
+from shared.index_schema.schema import IndexSchema
 from shared.search.attributes import (
     AVAILABLE_TRANSFER_SYNTAX_UID,
     INSTANCE_AVAILABILITY,

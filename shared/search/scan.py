@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from shared.errors import TooLarge
-from shared.index.postings import ALL_STUDIES, Posting, seek, sort_key_of, value_of, value_range
+from shared.index_schema.postings import ALL_STUDIES, Posting, seek, sort_key_of, value_of, value_range
 from shared.search.limits import SearchLimits
 from shared.search.planner import DistinctValues, Extent, Part, PostingList, Source
 from shared.storage.ports import Entity, Kind, Page, TableStore

@@ -13,10 +13,10 @@ from itertools import product
 from shared.dicom.identifiers import InstanceIdentifier, ResourceIdentifier
 from shared.dicomweb.partitions import Partition
 from shared.errors import Unavailable
-from shared.index import keys
-from shared.index.indexed_attributes import SOP_INSTANCE_UID
 from shared.index.lookup import InstanceLookup
-from shared.index.values import SeriesView, StoredInstance, StudyView
+from shared.index.model import SeriesView, StoredInstance, StudyView
+from shared.index_schema import keys
+from shared.index_schema.indexed_attributes import SOP_INSTANCE_UID
 from shared.search.completion import Completion
 from shared.search.limits import DEFAULT_LIMITS, SearchLimits
 from shared.search.merge import Candidate, Candidates, find_candidates

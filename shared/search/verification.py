@@ -3,7 +3,8 @@
 from collections.abc import Callable, Sequence
 
 from shared.dicom.matching import AttributeMatch, Empty, Universal
-from shared.index.indexed_attributes import (
+from shared.index.model import SeriesView, StoredInstance, StudyView
+from shared.index_schema.indexed_attributes import (
     MODALITIES_IN_STUDY,
     MODALITY,
     SERIES_INSTANCE_UID,
@@ -11,8 +12,7 @@ from shared.index.indexed_attributes import (
     SOP_INSTANCE_UID,
     STUDY_INSTANCE_UID,
 )
-from shared.index.postings import Posting
-from shared.index.values import SeriesView, StoredInstance, StudyView
+from shared.index_schema.postings import Posting
 from shared.search.request import SearchQuery
 
 

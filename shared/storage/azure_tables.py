@@ -20,7 +20,7 @@ from shared.storage.authorization import authorization
 from shared.storage.connection import Credential
 from shared.storage.http_answer import StorageResponse
 from shared.storage.http_connection import NoAnswer, NotSent
-from shared.storage.ports import Ambiguous, Entity, Kind, Operation, Page, PreconditionFailed
+from shared.storage.ports import Ambiguous, Entity, Kind, Page, PreconditionFailed, RowWrite
 from shared.storage.retry import DEFAULT_BACKOFF, Backoff, send_patiently, was_turned_away
 from shared.storage.transport import StorageRequest, StorageTransport
 
@@ -126,7 +126,7 @@ class AzureTableStore:
             entities += following
         return entities
 
-    async def commit(self, kind: Kind, operations: Sequence[Operation]) -> str:
+    async def commit(self, kind: Kind, operations: Sequence[RowWrite]) -> str:
         """One entity group transaction, or one plain request for a single operation."""
         table_entities.check(operations)
         table = self.table(kind, operations[0].partition_key)

@@ -9,7 +9,7 @@ from typing import Any
 from shared import telemetry
 from shared.concurrency import together
 from shared.errors import Unavailable
-from shared.storage.ports import Ambiguous, Kind, Operation, PreconditionFailed, TableStore, Value
+from shared.storage.ports import Ambiguous, Kind, PreconditionFailed, RowWrite, TableStore, Value
 
 ROUNDS = 30
 """Optimistic rounds before a caller gives up."""
@@ -88,7 +88,7 @@ class RetryBudget:
         return self._time() - self._begun > _PATIENCE_SECONDS
 
 
-async def best_effort_commit(tables: TableStore, kind: Kind, operations: Sequence[Operation]) -> bool:
+async def best_effort_commit(tables: TableStore, kind: Kind, operations: Sequence[RowWrite]) -> bool:
     """Commit one transaction, once; whether it is known to be applied.
 
     If not, another writer was faster, or no answer came and it may have been applied all the same: reading again tells.
@@ -101,7 +101,7 @@ async def best_effort_commit(tables: TableStore, kind: Kind, operations: Sequenc
     return True
 
 
-async def commit_all(tables: TableStore, kind: Kind, operations: Sequence[Operation]) -> None:
+async def commit_all(tables: TableStore, kind: Kind, operations: Sequence[RowWrite]) -> None:
     """Apply writes of one partition whose repetition does no harm, as many transactions as it takes, side by side.
 
     A write without answer is repeated. Raises PreconditionFailed, and Unavailable when no answer comes.
@@ -113,7 +113,7 @@ async def commit_all(tables: TableStore, kind: Kind, operations: Sequence[Operat
         await together(*(_commit_batch(tables, kind, batch) for batch in batches))
 
 
-async def _commit_batch(tables: TableStore, kind: Kind, operations: Sequence[Operation]) -> None:
+async def _commit_batch(tables: TableStore, kind: Kind, operations: Sequence[RowWrite]) -> None:
     rounds = Rounds("Table Storage does not answer", rounds=_ANSWERS)
     while True:
         await rounds.next()
@@ -138,11 +138,11 @@ class Cursor:
 
     async def save(self, properties: Mapping[str, Value]) -> None:
         """Write the row, whatever it held. Raises Unavailable."""
-        await commit_all(self._tables, "conf", [Operation("upsert", *self._key, properties)])
+        await commit_all(self._tables, "conf", [RowWrite("upsert", *self._key, properties)])
 
     async def begin(self, properties: Mapping[str, Value]) -> bool:
         """Make the row unless there is one; whether that is known to have been done. Raises Unavailable."""
-        return await best_effort_commit(self._tables, "conf", [Operation("insert", *self._key, properties)])
+        return await best_effort_commit(self._tables, "conf", [RowWrite("insert", *self._key, properties)])
 
     async def move(self, properties: Mapping[str, Value], etag: str) -> str:
         """Replace the row as it was read. The new etag; '' if that is not known to have been done: reading again tells.
@@ -150,10 +150,10 @@ class Cursor:
         Raises Unavailable.
         """
         try:
-            return await self._tables.commit("conf", [Operation("replace", *self._key, properties, etag)])
+            return await self._tables.commit("conf", [RowWrite("replace", *self._key, properties, etag)])
         except (PreconditionFailed, Ambiguous):
             return ""
 
     async def remove(self, etag: str) -> bool:
         """Remove the row as it was read; whether that is known to have been done. Raises Unavailable."""
-        return await best_effort_commit(self._tables, "conf", [Operation("delete", *self._key, etag=etag)])
+        return await best_effort_commit(self._tables, "conf", [RowWrite("delete", *self._key, etag=etag)])

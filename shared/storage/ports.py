@@ -173,7 +173,7 @@ class Entity:
     etag: str = ""
 
 
-class Operation(NamedTuple):
+class RowWrite(NamedTuple):
     """One write of an entity group transaction.
 
     insert: fails if present. upsert: insert or replace. replace, merge, delete: fail if missing, or if `etag` is not
@@ -221,7 +221,7 @@ class TableStore(Protocol):
         """All rows with low ≤ RowKey < high, in key order, over as many pages as it takes."""
         ...
 
-    async def commit(self, kind: Kind, operations: Sequence[Operation]) -> str:
+    async def commit(self, kind: Kind, operations: Sequence[RowWrite]) -> str:
         """One entity group transaction: 1 to 100 operations on different rows of one partition, at most 4 MiB; all or
         none. A single operation is one plain request; the etag of the row that it wrote is returned, else ''.
 

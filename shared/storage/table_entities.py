@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import orjson
 
-from shared.storage.ports import Entity, Operation, Value
+from shared.storage.ports import Entity, RowWrite, Value
 
 MAX_OPERATIONS = 100
 MAX_BATCH_BYTES = 4 * 1024**2
@@ -47,7 +47,7 @@ def utf16_units(text: str) -> int:
 # --------------------------------------------------------------------------------------------------------- limits
 
 
-def check(operations: Sequence[Operation]) -> None:
+def check(operations: Sequence[RowWrite]) -> None:
     """Raise ValueError unless the service would take `operations` as one entity group transaction.
 
     Texts name the limit, never a key or a value.
@@ -80,7 +80,7 @@ def _check_key(key: str) -> None:
         raise ValueError("A key holds no control character and none of / \\ # ?")
 
 
-def _check_properties(operation: Operation) -> int:
+def _check_properties(operation: RowWrite) -> int:
     """An upper bound of the bytes that the properties take on the wire."""
     properties = operation.properties
     if len(properties) > MAX_PROPERTIES:
@@ -113,7 +113,7 @@ def _check_properties(operation: Operation) -> int:
     return wire
 
 
-def _exact_payload(operations: Sequence[Operation]) -> int:
+def _exact_payload(operations: Sequence[RowWrite]) -> int:
     return sum(
         _OPERATION_OVERHEAD
         + len(quote(operation.partition_key + operation.row_key, safe=""))
@@ -125,7 +125,7 @@ def _exact_payload(operations: Sequence[Operation]) -> int:
 # ------------------------------------------------------------------------------------------------------- entities
 
 
-def encode(operation: Operation) -> bytes:
+def encode(operation: RowWrite) -> bytes:
     """The entity of an insert, upsert, replace or merge."""
     document: dict[str, object] = {"PartitionKey": operation.partition_key, "RowKey": operation.row_key}
     for name, value in operation.properties.items():
@@ -193,7 +193,7 @@ def range_query(partition_key: str, low: str, high: str, top: int | None, select
     return query if top is None else f"{query}&$top={top}"
 
 
-def single_request(table: str, operation: Operation) -> tuple[str, str, dict[str, str], bytes | None]:
+def single_request(table: str, operation: RowWrite) -> tuple[str, str, dict[str, str], bytes | None]:
     """Method, path, further headers and body of one write outside a batch."""
     headers: dict[str, str] = {}
     path = table
@@ -209,7 +209,7 @@ def single_request(table: str, operation: Operation) -> tuple[str, str, dict[str
     return _METHODS[operation.verb], path, headers, encode(operation)
 
 
-def batch_request(endpoint: str, table: str, operations: Sequence[Operation], unique: str) -> tuple[str, bytes]:
+def batch_request(endpoint: str, table: str, operations: Sequence[RowWrite], unique: str) -> tuple[str, bytes]:
     """Content type and body of one entity group transaction. `unique` occurs in no key or value."""
     changes = f"changeset_{unique}"
     head = f"--{changes}\r\nContent-Type: application/http\r\nContent-Transfer-Encoding: binary\r\n\r\n"

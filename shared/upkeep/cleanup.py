@@ -3,14 +3,14 @@
 import asyncio
 from collections.abc import Sequence
 
-from shared.index import keys
 from shared.index.changes import Cleanup, cleanup_in
 from shared.index.implied_postings import ImpliedPostings
-from shared.index.keys import RowKind, StudyPlace
-from shared.index.schema import Schemas
 from shared.index.study_rows import read_study
+from shared.index_schema import keys
+from shared.index_schema.keys import RowKind, StudyPlace
+from shared.index_schema.schema import Schemas
 from shared.storage.optimistic import best_effort_commit
-from shared.storage.ports import Entity, Kind, Operation, TableStore
+from shared.storage.ports import Entity, Kind, RowWrite, TableStore
 from shared.upkeep.erasure import Erasure
 from shared.upkeep.stale_postings import StalePostings
 
@@ -59,8 +59,8 @@ class StudyCleanup:
         postings = ImpliedPostings(schema, place.study_instance_uid, sort_key).allowed(rows.tally())
         cleanup = Cleanup(keys.cleanup_row(int(rows.summary.properties["ver"]) + 1, sort_key), sort_key, list(postings))
         # rule: only an untouched study is removed
-        operations = [Operation("delete", partition_key, row.row_key, etag=row.etag) for row in gone]
-        operations.append(Operation("insert", partition_key, cleanup.row_key, cleanup.properties()))
+        operations = [RowWrite("delete", partition_key, row.row_key, etag=row.etag) for row in gone]
+        operations.append(RowWrite("insert", partition_key, cleanup.row_key, cleanup.properties()))
         await best_effort_commit(self._tables, "dicom", operations)
         return True  # something came in between, or is left: look again
 
@@ -80,7 +80,7 @@ class StudyCleanup:
         if not await self._unpost(place, "idxi", await self._unposter.read(place, "idxi", of_instances)):
             return False
         await asyncio.gather(*(self._trash.put(place, blob) for blob in cleanup.blobs))
-        gone = Operation("delete", place.partition_key, cleanup.row_key)
+        gone = RowWrite("delete", place.partition_key, cleanup.row_key)
         await best_effort_commit(self._tables, "dicom", [gone])
         return True
 

@@ -7,14 +7,14 @@ from hashlib import sha1
 
 import orjson
 
-from shared.index import keys
 from shared.index.changes import ObsoleteBlob, cleanup_in
 from shared.index.clock import HybridClock, milliseconds
 from shared.index.due_work import HOUR_MS, DueWork
 from shared.index.instance_rows import BLOB_COLUMNS
-from shared.index.keys import RowKind, StudyPlace
+from shared.index_schema import keys
+from shared.index_schema.keys import RowKind, StudyPlace
 from shared.storage.optimistic import best_effort_commit
-from shared.storage.ports import BlobStore, Entity, Operation, TableStore
+from shared.storage.ports import BlobStore, Entity, RowWrite, TableStore
 
 TOMBSTONE_MS = 48 * HOUR_MS
 """Tombstones outlive every event about their file: twice the time for which Event Grid tries to deliver one."""
@@ -81,7 +81,7 @@ class Erasure:
             await self._due.put(later, now_ms, bucket, row.row_key, {**row.properties, "erased": True})
             return True
         # rule: a tombstone is purged only as it was read
-        gone = Operation("delete", place.partition_key, tombstone.row_key, etag=tombstone.etag)
+        gone = RowWrite("delete", place.partition_key, tombstone.row_key, etag=tombstone.etag)
         # If not done, the instance was stored again meanwhile, or is found again at the next look.
         return await best_effort_commit(self._tables, "dicom", [gone])
 

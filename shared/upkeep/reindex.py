@@ -15,11 +15,11 @@ from itertools import batched
 
 from shared import telemetry
 from shared.dicomweb.partitions import PartitionDirectory
-from shared.index import keys
 from shared.index.hints import Hints
-from shared.index.keys import StudyPlace
-from shared.index.postings import ALL_STUDIES, after, seek, sort_key_of, value_range
 from shared.index.schema_registry import SETTLED_SECONDS, SchemaRegistry, State
+from shared.index_schema import keys
+from shared.index_schema.keys import StudyPlace
+from shared.index_schema.postings import ALL_STUDIES, after, seek, sort_key_of, value_range
 from shared.operations.store import Lease, Operations
 from shared.operations.values import Document, OperationActive, OperationType
 from shared.storage.ports import TableStore

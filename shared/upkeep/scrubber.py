@@ -14,22 +14,22 @@ from itertools import groupby
 
 from shared import telemetry
 from shared.dicomweb.partitions import PartitionDirectory
-from shared.index import keys
 from shared.index.changes import Cleanup, schema_in
 from shared.index.clock import HybridClock
 from shared.index.hints import Hints
 from shared.index.instance_rows import STATE_COLUMNS, InstanceState, state_in
-from shared.index.keys import StudyPlace
-from shared.index.postings import is_listed
-from shared.index.schema import Schemas
 from shared.index.study_rows import read_study
+from shared.index_schema import keys
+from shared.index_schema.keys import StudyPlace
+from shared.index_schema.postings import is_listed
+from shared.index_schema.schema import Schemas
 from shared.storage.optimistic import Cursor, best_effort_commit, commit_all
 from shared.storage.ports import (
     BlobNotFound,
     BlobStore,
     Entity,
     Kind,
-    Operation,
+    RowWrite,
     TableStore,
     Value,
 )
@@ -231,7 +231,7 @@ class Scrubber:
                 "etag": posting.etag,
                 "t": self._clock.now(),
             }
-            await commit_all(self._tables, "conf", [Operation("upsert", _PARTITION, f"s{key}", properties)])
+            await commit_all(self._tables, "conf", [RowWrite("upsert", _PARTITION, f"s{key}", properties)])
 
     async def _remove_suspects(self, scrubbed: Scrubbed) -> None:
         """Remove the postings that were stale some time ago, have not been written since, and are stale now."""
@@ -248,7 +248,7 @@ class Scrubber:
             stale = await self._unposter.stale(place, kind, [each for each in found if each.etag == properties["etag"]])
             if stale and await self._unposter.remove(kind, stale):
                 scrubbed.unposted += 1
-            gone = Operation("delete", _PARTITION, row.row_key)
+            gone = RowWrite("delete", _PARTITION, row.row_key)
             await best_effort_commit(self._tables, "conf", [gone])
 
     # ----------------------------------------------------------------------------------------------------- studies
@@ -299,12 +299,12 @@ class Scrubber:
         summary = {**rows.summary.properties, "ver": version}
         await self._hints.give(place)
         operations = [
-            Operation("replace", partition_key, keys.SUMMARY, summary, rows.summary.etag),
-            Operation("insert", partition_key, cleanup.row_key, cleanup.properties()),
+            RowWrite("replace", partition_key, keys.SUMMARY, summary, rows.summary.etag),
+            RowWrite("insert", partition_key, cleanup.row_key, cleanup.properties()),
         ]
         for uid in empty:
             row = rows.series[uid]
-            operations.append(Operation("delete", partition_key, row.row_key, etag=row.etag))
+            operations.append(RowWrite("delete", partition_key, row.row_key, etag=row.etag))
         await best_effort_commit(self._tables, "dicom", operations)
         return len(empty)
 

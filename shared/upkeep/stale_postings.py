@@ -5,14 +5,14 @@ from collections.abc import Sequence
 
 import orjson
 
-from shared.index import keys
 from shared.index.implied_postings import ImpliedPostings
-from shared.index.keys import StudyPlace
-from shared.index.postings import Posting, Postings, is_listed, listed_range
-from shared.index.schema import IndexSchema, Schemas
 from shared.index.study_rows import read_study
+from shared.index_schema import keys
+from shared.index_schema.keys import StudyPlace
+from shared.index_schema.postings import Posting, Postings, is_listed, listed_range
+from shared.index_schema.schema import IndexSchema, Schemas
 from shared.storage.optimistic import best_effort_commit
-from shared.storage.ports import Entity, Kind, Operation, TableStore
+from shared.storage.ports import Entity, Kind, RowWrite, TableStore
 
 _COLUMNS = ("live", "attrs")
 _READS_IN_FLIGHT = 16
@@ -69,7 +69,7 @@ class StalePostings:
         for at in range(0, len(postings), _MOST):
             operations = [
                 # rule: a stale posting is removed only as it was read
-                Operation("delete", posting.partition_key, posting.row_key, etag=posting.etag)
+                RowWrite("delete", posting.partition_key, posting.row_key, etag=posting.etag)
                 for posting in postings[at : at + _MOST]
             ]
             done = await best_effort_commit(self._tables, kind, operations) and done

@@ -19,7 +19,6 @@ from typing import Any
 import orjson
 
 from shared import telemetry
-from shared.index import keys
 from shared.index.changes import Cleanup, schema_in
 from shared.index.clock import HybridClock
 from shared.index.documents import metadata_in
@@ -27,14 +26,15 @@ from shared.index.fold import Folder, post
 from shared.index.hints import Hints
 from shared.index.implied_postings import ImpliedPostings
 from shared.index.instance_rows import SOURCE_COLUMNS, attribute_properties, source_in
-from shared.index.keys import StudyPlace
-from shared.index.postings import Postings
-from shared.index.schema import IndexSchema, Schemas, Taken
 from shared.index.study_rows import StudyRows, read_study
 from shared.index.summary import PSEUDO, Source, Summary, Tally
-from shared.index.values import Attributes
+from shared.index_schema import keys
+from shared.index_schema.indexed_attributes import IndexedValues
+from shared.index_schema.keys import StudyPlace
+from shared.index_schema.postings import Postings
+from shared.index_schema.schema import IndexSchema, Schemas, Taken
 from shared.storage.optimistic import Rounds, best_effort_commit
-from shared.storage.ports import BlobNotFound, BlobStore, Entity, Operation, TableStore
+from shared.storage.ports import BlobNotFound, BlobStore, Entity, RowWrite, TableStore
 
 _INSTANCES_AT_ONCE = 32
 """Rows with metadata in memory; a page of them is at most 4 MiB."""
@@ -121,7 +121,7 @@ class StudyReindex:
         done: Reindexed,
     ) -> bool:
         schema, number = target
-        operations: list[Operation] = []
+        operations: list[RowWrite] = []
         posted: Postings = {}
         for row in rows:
             taken = _taken(row)
@@ -134,7 +134,7 @@ class StudyReindex:
                 # rule: values of an instance are written before they are posted
                 written = schema_in(row)
             properties = attribute_properties(study, series, own, written)
-            operations.append(Operation("merge", place.partition_key, row.row_key, properties, row.etag))
+            operations.append(RowWrite("merge", place.partition_key, row.row_key, properties, row.etag))
             done.instances += written == number
         await post(self._tables, place, "idxi", posted)
         return not operations or await best_effort_commit(self._tables, "dicom", operations)
@@ -188,14 +188,14 @@ class StudyReindex:
         version, partition_key = int(rows.summary.properties["ver"]) + 1, place.partition_key
         summary = {**step.new.study.properties(), "ver": version}
         # rule: a re-index writes rows only as it read them
-        operations = [Operation("replace", partition_key, keys.SUMMARY, summary, rows.summary.etag)]
+        operations = [RowWrite("replace", partition_key, keys.SUMMARY, summary, rows.summary.etag)]
         for uid in step.touched:
             row_key, properties = keys.series_row(uid), step.new.series[uid].properties()
-            operations.append(Operation("replace", partition_key, row_key, properties, rows.series[uid].etag))
+            operations.append(RowWrite("replace", partition_key, row_key, properties, rows.series[uid].etag))
         if removed:
             await self._hints.give(place)
             cleanup = Cleanup(keys.cleanup_row(version, sort_key), sort_key, removed)
-            operations.append(Operation("insert", partition_key, cleanup.row_key, cleanup.properties()))
+            operations.append(RowWrite("insert", partition_key, cleanup.row_key, cleanup.properties()))
         return await best_effort_commit(self._tables, "dicom", operations)
 
 
@@ -224,7 +224,7 @@ def _taken(row: Entity) -> Taken:
     return study, series, orjson.loads(properties["attrs"])
 
 
-def _take_over(summary: Summary, schema: IndexSchema, sources: Sequence[tuple[Source, Attributes]]) -> None:
+def _take_over(summary: Summary, schema: IndexSchema, sources: Sequence[tuple[Source, IndexedValues]]) -> None:
     """Take the attributes that are later than the schema of the row from its live instances."""
 
     def is_later(key: str) -> bool:

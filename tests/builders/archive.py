@@ -13,13 +13,13 @@ from shared.dicomweb.query_parameters import parse_query
 from shared.dicomweb.urls import Urls
 from shared.dicomweb.versions import ApiVersion
 from shared.http.messages import Response
-from shared.index import keys
 from shared.index.clock import HybridClock
 from shared.index.documents import move_to_blobs
 from shared.index.instances import InstanceIndex
 from shared.index.lookup import InstanceLookup
-from shared.index.schema import Schemas
-from shared.index.values import CommitOutcome, NewInstance
+from shared.index.model import CommitOutcome, NewInstance
+from shared.index_schema import keys
+from shared.index_schema.schema import Schemas
 from shared.search.limits import DEFAULT_LIMITS, SearchLimits
 from shared.search.request import SearchQuery, parse_search
 from shared.search.response import render

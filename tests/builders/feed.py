@@ -13,10 +13,10 @@ from shared.change_log.sequencer import Sequencer
 from shared.dicom.identifiers import InstanceIdentifier, ResourceIdentifier
 from shared.dicomweb.document_rules import DocumentRules
 from shared.http.boundary import Boundary
-from shared.index import keys
 from shared.index.changes import ChangeOperation
 from shared.index.clock import HybridClock
 from shared.index.data_partitions import DataPartitions
+from shared.index_schema import keys
 from shared.upkeep.cleanup import StudyCleanup
 from shared.upkeep.erasure import Erasure
 from tests.builders.functions import Function, handler_of

@@ -11,7 +11,7 @@ from shared.index.clock import HybridClock
 from shared.index.data_partitions import DataPartitions
 from shared.index.instances import InstanceIndex
 from shared.index.lookup import InstanceLookup
-from shared.index.values import StoredInstance
+from shared.index.model import StoredInstance
 from shared.ingest.ingest import Ingest
 from shared.ingest.ingest_settings import IngestSettings
 from shared.ingest.store_options import StoreOptions

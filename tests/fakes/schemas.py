@@ -1,6 +1,6 @@
 """A schema of the index that stays as it is."""
 
-from shared.index.schema import BUILT_IN, IndexSchema
+from shared.index_schema.schema import BUILT_IN, IndexSchema
 
 
 class FixedSchemas:

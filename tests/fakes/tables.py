@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from shared.storage import table_entities
-from shared.storage.ports import Entity, Kind, Operation, Page, PreconditionFailed, Value
+from shared.storage.ports import Entity, Kind, Page, PreconditionFailed, RowWrite, Value
 
 type Hook = Callable[[Kind, str], Awaitable[None]]
 """Called with the kind and the operation: 'get', 'page' (also once for each page of a range) or 'commit'."""
@@ -101,7 +101,7 @@ class MemoryTableStore:
             start = page.next_row_key
         return entities
 
-    async def commit(self, kind: Kind, operations: Sequence[Operation]) -> str:
+    async def commit(self, kind: Kind, operations: Sequence[RowWrite]) -> str:
         table_entities.check(operations)
         await self._begin(kind, "commit")
         partition = self._partitions.setdefault((kind, operations[0].partition_key), _Partition())
@@ -142,7 +142,7 @@ class MemoryTableStore:
         entities = [_selected(partition.rows[row_key], select) for _, row_key in partition.order[first:last]]
         return Page(entities, partition.order[last][1] if last < end else None)
 
-    def _apply(self, partition: _Partition, operation: Operation) -> None:
+    def _apply(self, partition: _Partition, operation: RowWrite) -> None:
         row_key = operation.row_key
         present = partition.rows.get(row_key)
         if operation.verb == "delete":
@@ -157,7 +157,7 @@ class MemoryTableStore:
         partition.rows[row_key] = Entity(operation.partition_key, row_key, properties, f'W/"{next(self._etags)}"')
 
 
-def _require(present: Entity | None, operation: Operation) -> None:
+def _require(present: Entity | None, operation: RowWrite) -> None:
     if operation.verb == "upsert":
         return
     if operation.verb == "insert":

@@ -5,7 +5,7 @@ from typing import Final
 from shared.dicom.identifiers import ResourceIdentifier
 from shared.dicom.transfer_syntaxes import DEFLATED, NATIVE, SOURCES
 from shared.errors import NotFound
-from shared.index.values import StudyView
+from shared.index.model import StudyView
 from shared.retrieve.snapshot import Archive, Snapshot
 
 _SERIES_NUMBER, _INSTANCE_NUMBER = "00200011", "00200013"

@@ -10,7 +10,7 @@ from azure.storage.blob.aio import ContainerClient
 
 from shared.change_log.log import ChangeLog, LoggedChange
 from shared.dicom.identifiers import InstanceIdentifier
-from shared.index import keys
+from shared.index_schema import keys
 from shared.storage.azure_tables import AzureTableStore
 from shared.storage.connection import StorageConnection
 from tests.integration.crashes.archive import Archive

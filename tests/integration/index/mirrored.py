@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from shared.storage.azure_tables import AzureTableStore
-from shared.storage.ports import Entity, Kind, Operation
+from shared.storage.ports import Entity, Kind, RowWrite
 from tests.fakes.tables import MemoryTableStore
 
 
@@ -25,7 +25,7 @@ class MirroredTables:
     def requests(self) -> int:
         return self._store.requests
 
-    async def commit(self, kind: Kind, operations: Sequence[Operation]) -> None:
+    async def commit(self, kind: Kind, operations: Sequence[RowWrite]) -> None:
         async with self._turns[kind, operations[0].partition_key]:
             await self._store.commit(kind, operations)
             await self._copy.commit(kind, [operation._replace(etag="*") for operation in operations])

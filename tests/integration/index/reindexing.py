@@ -7,8 +7,8 @@ import time
 from shared.index.clock import HybridClock
 from shared.index.data_partitions import DataPartitions
 from shared.index.hints import Hints
-from shared.index.indexed_attributes import IndexedAttribute
 from shared.index.schema_registry import MOST_AGE_SECONDS, SchemaRegistry
+from shared.index_schema.indexed_attributes import IndexedAttribute
 from shared.operations.runner import Runner
 from shared.operations.store import Operations
 from shared.operations.values import OperationType

@@ -16,14 +16,14 @@ from shared.change_log.sequencer import Sequencer
 from shared.dicom.identifiers import ResourceIdentifier
 from shared.dicomweb.partitions import Partition
 from shared.dicomweb.versions import ApiVersion
-from shared.index import keys
 from shared.index.clock import HybridClock
 from shared.index.data_partitions import DataPartitions
 from shared.index.instances import InstanceIndex
 from shared.index.lookup import InstanceLookup
-from shared.index.schema import BUILT_IN
 from shared.index.store_settings import StoreSettingsRow
 from shared.index.summary import Summary
+from shared.index_schema import keys
+from shared.index_schema.schema import BUILT_IN
 from shared.ingest.ingest import Ingest
 from shared.ingest.ingest_settings import IngestSettings
 from shared.ingest.store_options import StoreOptions
@@ -32,7 +32,7 @@ from shared.storage.azure_tables import AzureTableStore
 from shared.storage.blob_upload import BLOCK_BYTES
 from shared.storage.connection import StorageConnection
 from shared.storage.optimistic import RetryBudget
-from shared.storage.ports import BlobNotFound, Operation
+from shared.storage.ports import BlobNotFound, RowWrite
 from shared.upkeep.cleanup import StudyCleanup
 from shared.upkeep.erasure import Erasure
 from shared.upkeep.scrubber import Scrubbed, Scrubber
@@ -216,7 +216,7 @@ async def test_an_index_entry_that_is_stuck_is_finished(store, hinted):
     assert any(row.startswith("D!") for row in await store.rows(one))
     assert not any(row.startswith("pi!") for row in await store.postings(one))
     if not hinted:
-        await store.tables.commit("hint", [Operation("delete", *place.hint)])
+        await store.tables.commit("hint", [RowWrite("delete", *place.hint)])
         store.hours = 2
         assert (await store.walk()).hinted == 1
 
@@ -234,7 +234,7 @@ async def test_a_posting_that_nothing_implies_is_removed(store):
     sort_key = next(row.rpartition("!")[2] for row in before if row.startswith("a!"))
     study = one.identifier.study_instance_uid
     stale = BUILT_IN.study_postings(sort_key, study, {"00100020": "NOBODY"}, 1)
-    rows = [Operation("upsert", store.place(one).postings, key, row) for key, row in stale.items() if key not in before]
+    rows = [RowWrite("upsert", store.place(one).postings, key, row) for key, row in stale.items() if key not in before]
     assert rows
     await store.tables.commit("idx", rows)
 
@@ -251,7 +251,7 @@ async def test_an_empty_series_row_is_removed(store):
     await store.store(one)
     await store.sequencer.catch_up()
     row_key = keys.series_row("1.2.3.77")
-    damage = Operation("insert", store.place(one).partition_key, row_key, Summary().properties())
+    damage = RowWrite("insert", store.place(one).partition_key, row_key, Summary().properties())
     await store.tables.commit("dicom", [damage])
 
     assert (await store.walk()).series == 1

@@ -9,7 +9,7 @@ from shared.operations.store import Lease, Operations
 from shared.operations.values import Document, OperationType
 from shared.storage.azure_tables import AzureTableStore
 from shared.storage.connection import StorageConnection
-from shared.storage.ports import Operation
+from shared.storage.ports import RowWrite
 
 STEPS = 20
 SPREAD = 64
@@ -29,7 +29,7 @@ async def run(connection_string: str, ahead: float) -> None:
     async def count(lease: Lease) -> Document:
         first = int(lease.operation.checkpoint.get("next", 0))
         for step in range(first, STEPS):
-            row = Operation("insert", f"counted-{lease.operation.id}", f"{step:02}-{os.getpid()}", {})
+            row = RowWrite("insert", f"counted-{lease.operation.id}", f"{step:02}-{os.getpid()}", {})
             await tables.commit("conf", [row])
             await asyncio.sleep(0.1)
             await lease.checkpoint({"next": step + 1}, percent=100 * (step + 1) // STEPS)

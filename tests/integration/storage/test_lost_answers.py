@@ -12,14 +12,14 @@ from shared.errors import DependencyRefused, Unavailable
 from shared.storage.azure_tables import AzureTableStore
 from shared.storage.connection import SharedKey
 from shared.storage.http_connection import NoAnswer, NotSent
-from shared.storage.ports import Ambiguous, Entity, Operation, PreconditionFailed
+from shared.storage.ports import Ambiguous, Entity, PreconditionFailed, RowWrite
 from shared.storage.retry import Backoff
 from shared.storage.transport import StorageRequest, StorageTransport
 
 PK = "SECRET^NAME"
-INSERT = Operation("insert", PK, "SECRET^ROW", {"text": "SECRET^VALUE"})
-UPSERT = Operation("upsert", PK, "SECRET^ROW", {"text": "SECRET^VALUE"})
-DELETE = Operation("delete", PK, "SECRET^ROW2", {}, 'W/"1"')
+INSERT = RowWrite("insert", PK, "SECRET^ROW", {"text": "SECRET^VALUE"})
+UPSERT = RowWrite("upsert", PK, "SECRET^ROW", {"text": "SECRET^VALUE"})
+DELETE = RowWrite("delete", PK, "SECRET^ROW2", {}, 'W/"1"')
 
 
 def answer(status: int, body: str = "", *headers: str) -> bytes:
@@ -112,7 +112,7 @@ async def failure[T](awaitable: Awaitable[T]) -> Exception:
 )
 @pytest.mark.parametrize("operations", [[INSERT], [UPSERT], [DELETE], [UPSERT, DELETE]])
 async def test_a_write_without_a_clear_answer_is_ambiguous_and_sent_once(
-    reply: bytes, operations: list[Operation]
+    reply: bytes, operations: list[RowWrite]
 ) -> None:
     async with scripted(reply) as (store, script):
         assert type(await failure(store.commit("dicom", operations))) is Ambiguous
@@ -120,7 +120,7 @@ async def test_a_write_without_a_clear_answer_is_ambiguous_and_sent_once(
 
 
 @pytest.mark.parametrize("operation", [INSERT, UPSERT, DELETE])
-async def test_a_write_on_a_kept_connection_that_breaks_is_sent_once(operation: Operation) -> None:
+async def test_a_write_on_a_kept_connection_that_breaks_is_sent_once(operation: RowWrite) -> None:
     async with scripted(WRITTEN, DROP) as (store, script):
         await store.commit("dicom", [operation])
         assert type(await failure(store.commit("dicom", [operation]))) is Ambiguous

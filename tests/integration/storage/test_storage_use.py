@@ -6,7 +6,7 @@ from shared.storage.azure_blobs import AzureBlobStore
 from shared.storage.azure_blobs_sdk import SdkBlobStore
 from shared.storage.azure_queues import AzureQueueStore
 from shared.storage.azure_tables import AzureTableStore
-from shared.storage.ports import Operation
+from shared.storage.ports import RowWrite
 from shared.telemetry import StorageUse, counting
 
 MIB = 1024**2
@@ -71,7 +71,7 @@ async def test_rows_of_a_table(connection, prefix, use):
         await tables.ensure_tables()
         before = tables.requests
         with counting(use):
-            await tables.commit("conf", [Operation("insert", "p", "r", {"text": "x" * 10_000})])
+            await tables.commit("conf", [RowWrite("insert", "p", "r", {"text": "x" * 10_000})])
         assert use.requests == tables.requests - before == 1
         assert 10_000 < use.bytes_sent < 10_200
         received = use.bytes_received

@@ -8,7 +8,7 @@ import pytest
 
 from shared.storage.azure_tables import AzureTableStore
 from shared.storage.connection import StorageConnection
-from shared.storage.ports import Entity, Operation, PreconditionFailed, TableStore
+from shared.storage.ports import Entity, PreconditionFailed, RowWrite, TableStore
 from tests.fakes.tables import MemoryTableStore
 
 PK = "00a7!1.2.840.113619 'é中𝄞' %+&="
@@ -28,8 +28,8 @@ async def tables(
     await store.close()
 
 
-def insert(row_key: str, /, **properties: str | float | bytes) -> Operation:
-    return Operation("insert", PK, row_key, properties)
+def insert(row_key: str, /, **properties: str | float | bytes) -> RowWrite:
+    return RowWrite("insert", PK, row_key, properties)
 
 
 async def keys(tables: TableStore, low: str = "", high: str = "\uffff") -> list[str]:
@@ -85,30 +85,30 @@ async def test_a_row_that_is_not_there_is_none(tables: TableStore) -> None:
 async def test_every_read_of_a_row_gives_its_present_etag(tables: TableStore) -> None:
     await tables.commit("dicom", [insert("A", x=1)])
     first = await read(tables, "A")
-    await tables.commit("dicom", [Operation("merge", PK, "A", {"x": 2}), insert("B")])
+    await tables.commit("dicom", [RowWrite("merge", PK, "A", {"x": 2}), insert("B")])
     second = await read(tables, "A")
     page = await tables.page("dicom", PK, "A", "B")
     selected = await tables.range("dicom", PK, "A", "B", select=["x"])
     assert first.etag
     assert first.etag != second.etag
     assert page.entities[0].etag == selected[0].etag == second.etag
-    await tables.commit("dicom", [Operation("replace", PK, "A", {"x": 3}, second.etag)])
+    await tables.commit("dicom", [RowWrite("replace", PK, "A", {"x": 3}, second.etag)])
 
 
-@pytest.mark.parametrize("more", [[], [Operation("upsert", PK, "other", {"x": 1})]], ids=["alone", "in a transaction"])
-async def test_a_write_whose_condition_fails_changes_nothing(tables: TableStore, more: list[Operation]) -> None:
+@pytest.mark.parametrize("more", [[], [RowWrite("upsert", PK, "other", {"x": 1})]], ids=["alone", "in a transaction"])
+async def test_a_write_whose_condition_fails_changes_nothing(tables: TableStore, more: list[RowWrite]) -> None:
     await tables.commit("dicom", [insert("A", x=1)])
     stale = (await read(tables, "A")).etag
-    await tables.commit("dicom", [Operation("upsert", PK, "A", {"x": 2})])
+    await tables.commit("dicom", [RowWrite("upsert", PK, "A", {"x": 2})])
     failing = [
         insert("A", x=9),
-        Operation("replace", PK, "A", {"x": 9}, stale),
-        Operation("merge", PK, "A", {"x": 9}, stale),
-        Operation("delete", PK, "A", {}, stale),
-        Operation("replace", PK, "missing", {"x": 9}),
-        Operation("merge", PK, "missing", {"x": 9}),
-        Operation("delete", PK, "missing"),
-        Operation("delete", PK, "missing", {}, stale),
+        RowWrite("replace", PK, "A", {"x": 9}, stale),
+        RowWrite("merge", PK, "A", {"x": 9}, stale),
+        RowWrite("delete", PK, "A", {}, stale),
+        RowWrite("replace", PK, "missing", {"x": 9}),
+        RowWrite("merge", PK, "missing", {"x": 9}),
+        RowWrite("delete", PK, "missing"),
+        RowWrite("delete", PK, "missing", {}, stale),
     ]
     for operation in failing:
         with pytest.raises(PreconditionFailed):
@@ -123,19 +123,19 @@ async def test_each_verb_does_what_it_says(tables: TableStore) -> None:
     await tables.commit(
         "dicom",
         [
-            Operation("upsert", PK, "I", {"c": 1}),
-            Operation("upsert", PK, "U", {"c": 1}),
-            Operation("merge", PK, "M", {"b": 2, "c": 1}, etags["M"]),
-            Operation("replace", PK, "R", {"c": 1}, etags["R"]),
-            Operation("delete", PK, "D", {}, etags["D"]),
+            RowWrite("upsert", PK, "I", {"c": 1}),
+            RowWrite("upsert", PK, "U", {"c": 1}),
+            RowWrite("merge", PK, "M", {"b": 2, "c": 1}, etags["M"]),
+            RowWrite("replace", PK, "R", {"c": 1}, etags["R"]),
+            RowWrite("delete", PK, "D", {}, etags["D"]),
         ],
     )
     rows = {entity.row_key: entity.properties for entity in await tables.range("dicom", PK, "", "\uffff")}
     assert rows == {"I": {"c": 1}, "U": {"c": 1}, "M": {"a": 1, "b": 2, "c": 1}, "R": {"c": 1}}
     for verb, expected in (("upsert", {"d": 1}), ("merge", {"d": 1, "e": 1}), ("replace", {"f": 1})):
-        await tables.commit("dicom", [Operation(verb, PK, "R", {list(expected)[-1]: 1})])
+        await tables.commit("dicom", [RowWrite(verb, PK, "R", {list(expected)[-1]: 1})])
         assert (await read(tables, "R")).properties == expected
-    await tables.commit("dicom", [Operation("delete", PK, "R")])
+    await tables.commit("dicom", [RowWrite("delete", PK, "R")])
     assert await tables.get("dicom", PK, "R") is None
 
 
@@ -143,7 +143,7 @@ async def test_a_transaction_of_a_hundred_rows_is_all_or_nothing(tables: TableSt
     await tables.commit("dicom", [insert(f"{number:03}", n=number) for number in range(100)])
     assert await keys(tables) == [f"{number:03}" for number in range(100)]
     with pytest.raises(PreconditionFailed):
-        await tables.commit("dicom", [Operation("delete", PK, f"{number:03}") for number in range(1, 101)])
+        await tables.commit("dicom", [RowWrite("delete", PK, f"{number:03}") for number in range(1, 101)])
     assert len(await keys(tables)) == 100
 
 
@@ -164,7 +164,7 @@ async def test_rows_are_ordered_by_utf16_units(tables: TableStore) -> None:
 
 async def test_ranges_stay_inside_their_partition_and_kind(tables: TableStore) -> None:
     for kind, partition_key in (("dicom", PK), ("dicom", PK + "0"), ("dicom", PK[:-1]), ("idx", PK), ("conf", PK)):
-        await tables.commit(kind, [Operation("insert", partition_key, f"{kind} {len(partition_key)}")])
+        await tables.commit(kind, [RowWrite("insert", partition_key, f"{kind} {len(partition_key)}")])
     assert await keys(tables) == [f"dicom {len(PK)}"]
 
 
@@ -217,12 +217,12 @@ async def test_the_limits_of_the_service_are_met_and_kept(tables: TableStore) ->
     assert (await read(tables, "wide")).properties == metadata
     await tables.commit("dicom", [insert(f"{number}", **metadata) for number in range(11)])
     before = await keys(tables)
-    broken: list[list[Operation]] = [
+    broken: list[list[RowWrite]] = [
         [],
         [insert(f"x{number}") for number in range(101)],
         [insert(f"x{number}", **metadata) for number in range(13)],
-        [insert("x"), Operation("insert", PK + "other", "y")],
-        [insert("x"), Operation("merge", PK, "x", {"a": 1})],
+        [insert("x"), RowWrite("insert", PK + "other", "y")],
+        [insert("x"), RowWrite("merge", PK, "x", {"a": 1})],
         [insert("x", b=bytes(64 * 1024 + 1))],
         [insert("x", t="x" * (32 * 1024 + 1))],
         [insert("x", t="𝄞" * (16 * 1024 + 1))],
@@ -235,7 +235,7 @@ async def test_the_limits_of_the_service_are_met_and_kept(tables: TableStore) ->
         [insert("a/b")],
         [insert("a\x1fb")],
         [insert("x" * 513)],
-        [Operation("replace", PK, "x", {}, "")],
+        [RowWrite("replace", PK, "x", {}, "")],
     ]
     for operations in broken:
         with pytest.raises(ValueError):
@@ -260,7 +260,7 @@ async def test_of_many_writers_with_one_etag_one_succeeds(tables: TableStore) ->
     etag = (await read(tables, "A")).etag
     results = await asyncio.gather(
         *(
-            tables.commit("dicom", [Operation("replace", PK, "A", {"n": number}, etag), insert(f"B{number}")])
+            tables.commit("dicom", [RowWrite("replace", PK, "A", {"n": number}, etag), insert(f"B{number}")])
             for number in range(10)
         ),
         return_exceptions=True,

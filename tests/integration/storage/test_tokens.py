@@ -22,7 +22,7 @@ from shared.storage.azure_blobs_sdk import SdkBlobStore
 from shared.storage.azure_queues import AzureQueueStore
 from shared.storage.azure_tables import AzureTableStore
 from shared.storage.connection import StorageConnection
-from shared.storage.ports import Operation
+from shared.storage.ports import RowWrite
 
 
 class Tokens:
@@ -63,7 +63,7 @@ async def main(blob, table, queue):
     tokens = Tokens("https://storage.azure.com")
     tables, *containers, queues = stores(tokens, (blob, table, queue))
     await tables.ensure_tables()
-    await tables.commit("conf", [Operation("insert", "p", "a", {"x": 1}), Operation("insert", "p", "b", {"x": 2})])
+    await tables.commit("conf", [RowWrite("insert", "p", "a", {"x": 1}), RowWrite("insert", "p", "b", {"x": 2})])
     assert [entity.properties["x"] for entity in await tables.range("conf", "p", "", "z")] == [1, 2]
     for container in containers:
         await container.ensure_container()

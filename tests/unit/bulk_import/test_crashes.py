@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from shared.dicom.reasons import FailureReason
-from shared.index import keys
+from shared.index_schema import keys
 from tests.builders.files import file
 from tests.builders.images import image
 from tests.unit.bulk_import.inbox import Inbox, conflicting, event

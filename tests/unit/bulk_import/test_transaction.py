@@ -9,7 +9,7 @@ import pytest
 from shared.bulk_import import functions
 from shared.dicom.reasons import FailureReason
 from shared.errors import Unavailable
-from shared.index.values import CommitOutcome
+from shared.index.model import CommitOutcome
 from tests.builders.files import PATIENT_ID, PATIENT_NAME, file
 from tests.builders.functions import handler_of
 from tests.builders.images import image

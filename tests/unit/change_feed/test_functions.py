@@ -7,7 +7,7 @@ from urllib.parse import quote
 import pytest
 
 from shared.dicom.identifiers import InstanceIdentifier, ResourceIdentifier
-from shared.index import keys
+from shared.index_schema import keys
 from tests.builders.feed import READER, FeedService, brief, logged
 from tests.builders.files import file
 from tests.builders.http import field

@@ -6,7 +6,7 @@ import pytest
 
 from shared.change_log.log import FeedPage, _page_properties
 from shared.dicom.identifiers import InstanceIdentifier
-from shared.storage.ports import Operation
+from shared.storage.ports import RowWrite
 from tests.builders.feed import READER, FeedService, logged
 
 _BEGIN = 1_600_000_000
@@ -26,15 +26,15 @@ async def feed_of(pages: int, entries: int) -> FeedService:
         await service.tables.commit(
             "feed",
             [
-                Operation("insert", key, f"p{first + entries - 1:016}", row),
-                Operation("insert", key, f"t{time:020}", {"first": first}),
+                RowWrite("insert", key, f"p{first + entries - 1:016}", row),
+                RowWrite("insert", key, f"t{time:020}", {"first": first}),
             ],
         )
     time = (_BEGIN + pages - 1) * 1_000_000
     last = pages * entries
     head = {"first": 1, "next": last + 1, "ts": time, "min": 0, "sealed": False}
-    await service.tables.commit("feed", [Operation("insert", key, "h", head)])
-    await service.tables.commit("feed", [Operation("insert", key, "k", {"acked": last})])
+    await service.tables.commit("feed", [RowWrite("insert", key, "h", head)])
+    await service.tables.commit("feed", [RowWrite("insert", key, "k", {"acked": last})])
     return service
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.index import keys
+from shared.index_schema import keys
 from tests.builders.feed import FeedService
 from tests.builders.files import file
 from tests.builders.images import new_uid

@@ -5,9 +5,10 @@ import asyncio
 import pytest
 
 from shared.change_log.reader import EntryState
-from shared.index import hints, keys
+from shared.index import hints
 from shared.index.changes import Change
-from shared.storage.ports import Ambiguous, Operation
+from shared.index_schema import keys
+from shared.storage.ports import Ambiguous, RowWrite
 from tests.unit.index.chaos import Crashed
 from tests.unit.index.invariants import when_all_is_done
 from tests.unit.index.service import SHARDS, Service, Stores, appends, commits, folds
@@ -115,11 +116,11 @@ async def test_changes_of_two_studies_may_have_one_id() -> None:
         place = keys.study_place("0", study, 4)
         change = Change(keys.change_id(7, "1.2", "1.3"), "create", "1.2", "1.3", 7, 1)
         rows = [
-            Operation("insert", place.partition_key, "A", {"sk": keys.new_sort_key(1), "created": 1, "lv": 0}),
-            Operation("insert", place.partition_key, keys.pending_row(change.id), change.properties()),
+            RowWrite("insert", place.partition_key, "A", {"sk": keys.new_sort_key(1), "created": 1, "lv": 0}),
+            RowWrite("insert", place.partition_key, keys.pending_row(change.id), change.properties()),
         ]
         await service.tables.commit("dicom", rows)
-        await service.tables.commit("hint", [Operation("upsert", *place.hint, {"t": service.clock.now()})])
+        await service.tables.commit("hint", [RowWrite("upsert", *place.hint, {"t": service.clock.now()})])
     assert await service.sequencer.cycle() == 2
 
 
@@ -184,7 +185,7 @@ async def test_a_hint_that_is_given_again_while_it_is_dropped_stays() -> None:
     service.stores.time.seconds += hints.STALE_SECONDS + 1
     other = Service(service.stores)
 
-    def drops(kind: str, batch: list[Operation]) -> bool:
+    def drops(kind: str, batch: list[RowWrite]) -> bool:
         return kind == "hint" and batch[0].verb == "delete"
 
     async def store_and_die() -> None:

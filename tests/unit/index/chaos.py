@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from shared.errors import Unavailable
-from shared.storage.ports import Ambiguous, Entity, Kind, Operation, Page, StorageError
+from shared.storage.ports import Ambiguous, Entity, Kind, Page, RowWrite, StorageError
 from tests.unit.index.virtual_time import now, sleep
 
 
@@ -50,7 +50,7 @@ class Process:
 class UnreliableTables:
     """A TableStore as one process sees it."""
 
-    def __init__(self, store, process: Process, applied: Callable[[Kind, Sequence[Operation]], None]) -> None:
+    def __init__(self, store, process: Process, applied: Callable[[Kind, Sequence[RowWrite]], None]) -> None:
         self._store = store
         self._process = process
         self._applied = applied
@@ -70,7 +70,7 @@ class UnreliableTables:
             start = page.next_row_key
         return entities
 
-    async def commit(self, kind: Kind, operations: Sequence[Operation]) -> str:
+    async def commit(self, kind: Kind, operations: Sequence[RowWrite]) -> str:
         weather = self._process.weather
         await self._travel()
         fate = random.random()
@@ -112,12 +112,12 @@ class UnreliableTables:
         if not self._process.alive:
             raise Crashed
 
-    async def _apply(self, kind: Kind, operations: Sequence[Operation]) -> str:
+    async def _apply(self, kind: Kind, operations: Sequence[RowWrite]) -> str:
         etag = await self._store.commit(kind, operations)
         self._applied(kind, operations)
         return etag
 
-    async def _later(self, kind: Kind, operations: Sequence[Operation]) -> None:
+    async def _later(self, kind: Kind, operations: Sequence[RowWrite]) -> None:
         await sleep(random.uniform(0.01, 5))
         with suppress(StorageError):
             await self._apply(kind, operations)

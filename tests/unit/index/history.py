@@ -14,21 +14,21 @@ from shared.change_log.sequencer import Sequencer
 from shared.dicom.identifiers import InstanceIdentifier
 from shared.dicomweb.partitions import Partition
 from shared.errors import Unavailable
-from shared.index import keys
 from shared.index.clock import HybridClock
 from shared.index.hints import Hints
-from shared.index.indexed_attributes import IndexedAttribute
 from shared.index.instances import InstanceIndex
 from shared.index.lookup import InstanceLookup
-from shared.index.schema import BUILT_IN, IndexSchema
+from shared.index.model import CommitOutcome, NewInstance
 from shared.index.schema_registry import SchemaRegistry
 from shared.index.store_settings import STORE_ROW
-from shared.index.values import CommitOutcome, NewInstance
+from shared.index_schema import keys
+from shared.index_schema.indexed_attributes import IndexedAttribute
+from shared.index_schema.schema import BUILT_IN, IndexSchema
 from shared.ingest.index_commit import commit_instances
 from shared.operations.runner import Runner
 from shared.operations.store import Operations
 from shared.operations.values import OperationType
-from shared.storage.ports import Kind, Operation
+from shared.storage.ports import Kind, RowWrite
 from shared.upkeep.cleanup import StudyCleanup
 from shared.upkeep.erasure import Erasure
 from shared.upkeep.reindex import Reindex
@@ -157,7 +157,7 @@ class World:
         """What a service finds at its start."""
         self.late += now()
         created = {"shards": self.plan.shards, "spread": 1, "created": int(now() * 1000)}
-        await self.tables.commit("conf", [Operation("insert", *STORE_ROW, created)])
+        await self.tables.commit("conf", [RowWrite("insert", *STORE_ROW, created)])
 
     def places(self) -> list[keys.StudyPlace]:
         return [
@@ -180,7 +180,7 @@ class World:
 
     # ---- called for each transaction, in the moment in which it is applied
 
-    def applied(self, kind: Kind, operations: Sequence[Operation]) -> None:
+    def applied(self, kind: Kind, operations: Sequence[RowWrite]) -> None:
         if kind == "dicom":
             for operation in operations:
                 self._applied(operation)
@@ -191,7 +191,7 @@ class World:
                 if operations[0].partition_key in (place.partition_key, place.postings):
                     self.note(at_every_moment(self.facts(place)))
 
-    def _applied(self, operation: Operation) -> None:
+    def _applied(self, operation: RowWrite) -> None:
         properties = operation.properties
         if operation.row_key.startswith("D!") and operation.verb == "insert":
             change = f"{operation.partition_key} {operation.row_key[2:]}"

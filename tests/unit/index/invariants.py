@@ -5,13 +5,14 @@ from dataclasses import dataclass, field
 
 import orjson
 
-from shared.index import keys, study_rows
+from shared.index import study_rows
 from shared.index.changes import schema_in
-from shared.index.keys import StudyPlace
-from shared.index.postings import ALL_STUDIES, sort_key_of
-from shared.index.schema import BUILT_IN, IndexSchema
 from shared.index.schema_registry import State
 from shared.index.summary import EXPIRES, NEWEST, Summary
+from shared.index_schema import keys
+from shared.index_schema.keys import StudyPlace
+from shared.index_schema.postings import ALL_STUDIES, sort_key_of
+from shared.index_schema.schema import BUILT_IN, IndexSchema
 from shared.storage.ports import Entity
 
 

@@ -26,7 +26,7 @@ OMISSIONS = (
     Omission("a delete touches the anchor", 'return await best_effort_commit(self._tables, "dicom", operations[1:])'),
     Omission(
         "only an untouched study is removed",
-        'operations = [Operation("delete", partition_key, row.row_key) for row in gone]',
+        'operations = [RowWrite("delete", partition_key, row.row_key) for row in gone]',
     ),
     Omission(
         "a study that is stored again gets another sort key",
@@ -48,14 +48,14 @@ OMISSIONS = (
     Omission("a tombstone has a later version than what it ends", "version = self._clock.next(0)"),
     Omission(
         "an instance row is replaced only as it was read",
-        'return Operation("replace", partition_key, row_key, properties)',
+        'return RowWrite("replace", partition_key, row_key, properties)',
     ),
     Omission(
-        "an instance is deleted only as it was read", 'Operation("replace", partition_key, row.row_key, tombstone),'
+        "an instance is deleted only as it was read", 'RowWrite("replace", partition_key, row.row_key, tombstone),'
     ),
     Omission("an unanswered delete is counted once it is seen to have happened", "ours = 0"),
     Omission(
-        "a summary is replaced only as it was read", 'return Operation("replace", partition_key, row_key, properties)'
+        "a summary is replaced only as it was read", 'return RowWrite("replace", partition_key, row_key, properties)'
     ),
     Omission(
         "postings are written before the summary that implies them",
@@ -77,7 +77,7 @@ OMISSIONS = (
         'if self.deletions.get(keys.ChangeId.parse(source).digest, "") > source',
     ),
     Omission(
-        "a stale posting is removed only as it was read", 'Operation("delete", posting.partition_key, posting.row_key)'
+        "a stale posting is removed only as it was read", 'RowWrite("delete", posting.partition_key, posting.row_key)'
     ),
     Omission("nothing is unposted while changes are pending"),
     Omission("what the summary implies is not unposted", "return list(postings)"),
@@ -87,7 +87,7 @@ OMISSIONS = (
     ),
     Omission(
         "a page is appended only after the head that was read",
-        'Operation("replace", key, _HEAD, head.properties(next=last + 1, ts=page.timestamp)),',
+        'RowWrite("replace", key, _HEAD, head.properties(next=last + 1, ts=page.timestamp)),',
     ),
     Omission("the last page is acknowledged before the next is read for"),
     Omission("a sequencer that saw a bucket filled looks again", "return False"),
@@ -100,7 +100,7 @@ OMISSIONS = (
     Omission("changes of two studies may share an id", 'found.changes[change.id, ""] = change'),
     Omission(
         "a hint that was given again is not dropped",
-        'gone = Operation("delete", partition_key, row_key)',
+        'gone = RowWrite("delete", partition_key, row_key)',
     ),
     Omission("a hint is kept for two minutes", "return True"),
     Omission("a hint stays while something is unfinished", "found.idle.append(place)"),
@@ -115,7 +115,7 @@ OMISSIONS = (
     Omission("a tombstone stays while something of its instance is unfinished", "if now_ms < purge_ms:"),
     Omission(
         "a tombstone is purged only as it was read",
-        'gone = Operation("delete", place.partition_key, tombstone.row_key)',
+        'gone = RowWrite("delete", place.partition_key, tombstone.row_key)',
     ),
     Omission("overdue work is looked for in the hours before", "_LATE_HOURS = -1"),
     Omission("work that is overdue when it is noted is due now", "due_ms = max(due_ms, 0)"),
@@ -149,7 +149,7 @@ OMISSIONS = (
     Omission("a re-index posts before it writes"),
     Omission(
         "a re-index writes rows only as it read them",
-        'operations = [Operation("replace", partition_key, keys.SUMMARY, summary)]',
+        'operations = [RowWrite("replace", partition_key, keys.SUMMARY, summary)]',
     ),
 )
 

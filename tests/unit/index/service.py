@@ -10,12 +10,12 @@ from shared.change_log.reader import ChangeFeed
 from shared.change_log.sequencer import Sequencer
 from shared.dicom.identifiers import InstanceIdentifier, ResourceIdentifier
 from shared.dicomweb.partitions import Partition
-from shared.index import keys
 from shared.index.clock import HybridClock
 from shared.index.instances import InstanceIndex
 from shared.index.lookup import InstanceLookup
-from shared.index.values import CommitOutcome, NewInstance
-from shared.storage.ports import Kind, Operation
+from shared.index.model import CommitOutcome, NewInstance
+from shared.index_schema import keys
+from shared.storage.ports import Kind, RowWrite
 from shared.upkeep.cleanup import StudyCleanup
 from shared.upkeep.erasure import Erasure
 from tests.fakes.blobs import MemoryBlobStore
@@ -26,7 +26,7 @@ from tests.unit.index.invariants import StudyFacts
 SHARDS = 4
 PARTITION = Partition(1, "Microsoft.Default", "0", datetime.min.replace(tzinfo=UTC))
 
-type Step = Callable[[Kind, Sequence[Operation]], Awaitable[None]]
+type Step = Callable[[Kind, Sequence[RowWrite]], Awaitable[None]]
 
 
 @dataclass
@@ -50,18 +50,18 @@ class Stores:
         self.before: Step | None = None
         self.after: Step | None = None
 
-    def once(self, matches: Callable[[Kind, Sequence[Operation]], bool], act: Callable[[], Awaitable[object]]) -> None:
+    def once(self, matches: Callable[[Kind, Sequence[RowWrite]], bool], act: Callable[[], Awaitable[object]]) -> None:
         """Let `act` happen just before the first transaction that matches."""
         self.before = self._one_shot(matches, act, "before")
 
     def once_after(
-        self, matches: Callable[[Kind, Sequence[Operation]], bool], act: Callable[[], Awaitable[object]]
+        self, matches: Callable[[Kind, Sequence[RowWrite]], bool], act: Callable[[], Awaitable[object]]
     ) -> None:
         """The same, between the transaction and its answer."""
         self.after = self._one_shot(matches, act, "after")
 
     def _one_shot(self, matches, act, name: str) -> Step:
-        async def step(kind: Kind, operations: Sequence[Operation]) -> None:
+        async def step(kind: Kind, operations: Sequence[RowWrite]) -> None:
             if matches(kind, operations):
                 setattr(self, name, None)
                 await act()
@@ -81,7 +81,7 @@ class _WatchedTables(MemoryTableStore):
         super().__init__(**options)
         self._stores = stores
 
-    async def commit(self, kind: Kind, operations: Sequence[Operation]) -> str:
+    async def commit(self, kind: Kind, operations: Sequence[RowWrite]) -> str:
         if self._stores.before:
             await self._stores.before(kind, operations)
         etag = await super().commit(kind, operations)
@@ -177,31 +177,31 @@ class Service:
             await self.sequencer.catch_up()
 
 
-def posts(kind: Kind, operations: Sequence[Operation]) -> bool:
+def posts(kind: Kind, operations: Sequence[RowWrite]) -> bool:
     """Whether a transaction writes postings."""
     return kind in ("idx", "idxi") and operations[0].verb == "upsert"
 
 
-def unposts(kind: Kind, operations: Sequence[Operation]) -> bool:
+def unposts(kind: Kind, operations: Sequence[RowWrite]) -> bool:
     """Whether a transaction removes postings."""
     return kind in ("idx", "idxi") and operations[0].verb == "delete"
 
 
-def commits(kind: Kind, operations: Sequence[Operation]) -> bool:
+def commits(kind: Kind, operations: Sequence[RowWrite]) -> bool:
     """Whether a transaction commits or deletes instances."""
     return kind == "dicom" and any(o.row_key.startswith("D!") and o.verb == "insert" for o in operations)
 
 
-def folds(kind: Kind, operations: Sequence[Operation]) -> bool:
+def folds(kind: Kind, operations: Sequence[RowWrite]) -> bool:
     """Whether a transaction folds."""
     return kind == "dicom" and any(o.row_key == keys.SUMMARY and o.verb != "delete" for o in operations)
 
 
-def reaps(kind: Kind, operations: Sequence[Operation]) -> bool:
+def reaps(kind: Kind, operations: Sequence[RowWrite]) -> bool:
     """Whether a transaction removes an emptied study."""
     return kind == "dicom" and any(o.row_key == keys.ANCHOR and o.verb == "delete" for o in operations)
 
 
-def appends(kind: Kind, operations: Sequence[Operation]) -> bool:
+def appends(kind: Kind, operations: Sequence[RowWrite]) -> bool:
     """Whether a transaction appends a page to the feed."""
     return kind == "feed" and any(o.row_key.startswith("p") for o in operations)

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from shared.errors import Unavailable
-from shared.index import keys
-from shared.index.values import CommitOutcome
+from shared.index.model import CommitOutcome
+from shared.index_schema import keys
 from shared.storage import optimistic
-from shared.storage.ports import Ambiguous, Operation
+from shared.storage.ports import Ambiguous, RowWrite
 from tests.unit.index.chaos import Crashed
 from tests.unit.index.invariants import at_every_moment, stale_postings, when_acknowledged
 from tests.unit.index.service import PARTITION, Service, Step, Stores, commits, folds, posts, reaps
@@ -297,11 +297,11 @@ async def test_a_commit_without_answer_is_resolved_by_reading(applied: bool) -> 
     assert len(await service.feed.by_sequence(0, 100)) == 1
 
 
-def out_of_order(study: str, which: Callable[[str, Sequence[Operation]], bool] = commits) -> Step:
+def out_of_order(study: str, which: Callable[[str, Sequence[RowWrite]], bool] = commits) -> Step:
     """Let the transactions of a study fail that `which` names: the service refused them."""
     partition_key = keys.study_partition("0", study)
 
-    async def fail(kind: str, operations: Sequence[Operation]) -> None:
+    async def fail(kind: str, operations: Sequence[RowWrite]) -> None:
         if operations[0].partition_key == partition_key and which(kind, operations):
             raise Unavailable("busy")
 
@@ -325,13 +325,13 @@ async def test_a_study_that_cannot_be_committed_does_not_hide_that_others_were(
 
 @pytest.mark.parametrize("which", [commits, folds, posts])
 async def test_a_store_that_is_busy_for_a_moment_is_tried_again(
-    which: Callable[[str, Sequence[Operation]], bool],
+    which: Callable[[str, Sequence[RowWrite]], bool],
 ) -> None:
     service = Service()
     entry = service.entry()
     refusals = 2
 
-    async def busy(kind: str, operations: Sequence[Operation]) -> None:
+    async def busy(kind: str, operations: Sequence[RowWrite]) -> None:
         nonlocal refusals
         if which(kind, operations) and refusals:
             refusals -= 1
@@ -371,7 +371,7 @@ async def test_once_it_is_late_and_something_was_given_up_nothing_else_is_begun(
     entries = [service.entry(f"1.1.{number}", "1.2", "1.3") for number in range(40)]
     tried = 0
 
-    async def fail(kind: str, operations: Sequence[Operation]) -> None:
+    async def fail(kind: str, operations: Sequence[RowWrite]) -> None:
         nonlocal tried
         if commits(kind, operations):
             tried += 1

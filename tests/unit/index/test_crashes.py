@@ -4,7 +4,8 @@ import orjson
 import pytest
 
 from shared.dicom.identifiers import ResourceIdentifier
-from shared.index import documents, keys
+from shared.index import documents
+from shared.index_schema import keys
 from tests.builders.files import file
 from tests.builders.images import JPEG, image, new_uid
 from tests.builders.store import PARTITION, Service

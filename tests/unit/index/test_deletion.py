@@ -4,7 +4,7 @@ import pytest
 
 from shared.dicom.identifiers import InstanceIdentifier, ResourceIdentifier
 from shared.index.changes import cleanup_in
-from shared.index.postings import value_range
+from shared.index_schema.postings import value_range
 from shared.storage.ports import Ambiguous
 from tests.unit.index.chaos import Crashed
 from tests.unit.index.invariants import when_all_is_done

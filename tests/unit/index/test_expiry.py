@@ -5,14 +5,14 @@ from datetime import UTC, datetime
 import pytest
 
 from shared.index.store_settings import STORE_ROW
-from shared.storage.ports import Operation
+from shared.storage.ports import RowWrite
 from tests.unit.index.service import PARTITION, Service, commits
 
 
 async def opened() -> Service:
     service = Service()
     created = {"shards": 4, "spread": 1, "created": service.clock.now_ms()}
-    await service.tables.commit("conf", [Operation("insert", *STORE_ROW, created)])
+    await service.tables.commit("conf", [RowWrite("insert", *STORE_ROW, created)])
     return service
 
 
@@ -99,7 +99,7 @@ async def test_a_store_in_the_moment_of_expiry_saves_the_study() -> None:
     service.stores.time.seconds += 200
     other = Service(service.stores)
 
-    def deletes(kind: str, batch: list[Operation]) -> bool:
+    def deletes(kind: str, batch: list[RowWrite]) -> bool:
         return commits(kind, batch) and any(operation.properties.get("op") == "delete" for operation in batch)
 
     service.stores.once(deletes, lambda: other.put("1.1", "1.2", "1.4"))

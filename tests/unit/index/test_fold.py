@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from shared.index import keys
-from shared.index.values import CommitOutcome
-from shared.storage.ports import Ambiguous, Operation
+from shared.index.model import CommitOutcome
+from shared.index_schema import keys
+from shared.storage.ports import Ambiguous, RowWrite
 from tests.unit.index.chaos import Crashed
 from tests.unit.index.invariants import at_every_moment, stale_postings, when_acknowledged, when_all_is_done
 from tests.unit.index.service import PARTITION, Service, Stores, commits, folds
@@ -339,7 +339,7 @@ async def test_changes_without_an_anchor_get_one() -> None:
     await service.put()
     entry = await service.put("1.1", "1.2", "1.4")
     place = keys.study_place("0", "1.1", 4)
-    await service.tables.commit("dicom", [Operation("delete", place.partition_key, keys.ANCHOR)])
+    await service.tables.commit("dicom", [RowWrite("delete", place.partition_key, keys.ANCHOR)])
     await Service(service.stores).settle()
     assert service.stores.facts().rows.anchor is not None
     assert entry.identifier.sop_instance_uid in {instance for _, instance in service.stores.facts().live}

@@ -7,7 +7,7 @@ import pytest
 from shared.errors import Misconfigured, Unavailable
 from shared.index.clock import HybridClock
 from shared.index.store_settings import FORMAT, STORE_ROW, StoreSettingsRow
-from shared.storage.ports import Ambiguous, Operation
+from shared.storage.ports import Ambiguous, RowWrite
 from tests.fakes.tables import MemoryTableStore
 
 
@@ -17,7 +17,7 @@ def row(tables: MemoryTableStore, *, shards: int = 4, spread: int = 1) -> StoreS
 
 async def write(tables: MemoryTableStore, **properties: int | str) -> None:
     shape = {"shards": 4, "spread": 1, "created": 1_700_000_000_000}
-    await tables.commit("conf", [Operation("insert", *STORE_ROW, {**shape, **properties})])
+    await tables.commit("conf", [RowWrite("insert", *STORE_ROW, {**shape, **properties})])
 
 
 async def test_all_processes_that_start_a_store_agree_on_its_identity() -> None:

@@ -7,8 +7,9 @@ from shared.dicom.identifiers import ResourceIdentifier
 from shared.dicom.reasons import FailureReason
 from shared.dicomweb.versions import ApiVersion
 from shared.errors import Unavailable
-from shared.index import documents, keys
-from shared.index.values import CommitOutcome
+from shared.index import documents
+from shared.index.model import CommitOutcome
+from shared.index_schema import keys
 from shared.ingest.store_options import StoreOptions
 from shared.storage.ports import Ambiguous
 from tests.builders.files import MODALITY, PATIENT_ID, STUDY_DATE, file

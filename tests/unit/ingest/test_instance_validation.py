@@ -4,7 +4,7 @@ from shared.dicom.identifiers import InstanceIdentifier
 from shared.dicom.part10.file_reader import Part10Reader
 from shared.dicom.reasons import WarningReason
 from shared.dicomweb.versions import ApiVersion
-from shared.index.schema import BUILT_IN
+from shared.index_schema.schema import BUILT_IN
 from shared.ingest.instance_validation import KEPT_TEXT, Invalid, Valid, needs_strict_reading, validate
 from tests.builders.files import (
     CT,

@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 from shared.dicom.part10.file_reader import read_whole
 from shared.dicomweb import json_model
 from shared.dicomweb.partitions import DEFAULT_KEY, DEFAULT_NAME, Partition
-from shared.index import keys
 from shared.index.clock import HybridClock
 from shared.index.documents import move_to_blobs
 from shared.index.instances import InstanceIndex
 from shared.index.lookup import InstanceLookup
-from shared.index.schema import BUILT_IN
-from shared.index.values import CommitOutcome, NewInstance
+from shared.index.model import CommitOutcome, NewInstance
+from shared.index_schema import keys
+from shared.index_schema.schema import BUILT_IN
 from shared.retrieve.snapshot import Sources
 from tests.builders.images import SECONDARY_CAPTURE, Image
 from tests.fakes.blobs import MemoryBlobStore

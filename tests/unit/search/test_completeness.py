@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from shared.dicom.identifiers import ResourceIdentifier
 from shared.dicomweb.query_parameters import parse_query
 from shared.dicomweb.versions import ApiVersion
-from shared.index.schema import BUILT_IN
+from shared.index_schema.schema import BUILT_IN
 from shared.search.attributes import SEARCH_LEVELS
 from shared.search.limits import DEFAULT_LIMITS
 from shared.search.request import SearchQuery, parse_search

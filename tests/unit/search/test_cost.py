@@ -4,23 +4,23 @@ from dataclasses import replace
 import pytest
 
 from shared.errors import TooLarge
-from shared.index import keys
-from shared.index.schema import BUILT_IN
-from shared.storage.ports import Operation
+from shared.index_schema import keys
+from shared.index_schema.schema import BUILT_IN
+from shared.storage.ports import RowWrite
 from tests.builders.archive import SMALL_LIMITS as SMALL
 from tests.builders.archive import Archive, archive_of
 
 
 async def crowd(archive: Archive, studies: int) -> None:
     """Make the index as large as if there were so many other studies."""
-    by_shard: dict[str, list[Operation]] = {}
+    by_shard: dict[str, list[RowWrite]] = {}
     for number in range(studies):
         place = keys.study_place(archive.partition.namespace, f"3.{number}", archive.shards)
         attributes = {"00100020": f"X{number % 20}", "00100010": f"Doe^{number}", "00080020": "20200101"}
         rows = BUILT_IN.study_postings(keys.new_sort_key(number), f"3.{number}", attributes, 1)
         rows |= BUILT_IN.series_postings(keys.new_sort_key(number), f"3.{number}", f"3.{number}.1", {"00080060": "CT"})
         operations = by_shard.setdefault(place.postings, [])
-        operations += (Operation("upsert", place.postings, key, properties) for key, properties in rows.items())
+        operations += (RowWrite("upsert", place.postings, key, properties) for key, properties in rows.items())
     for operations in by_shard.values():
         for start in range(0, len(operations), 100):
             await archive.tables.commit("idx", operations[start : start + 100])

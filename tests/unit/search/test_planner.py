@@ -2,7 +2,7 @@ import pytest
 
 from shared.dicomweb.query_parameters import parse_query
 from shared.dicomweb.versions import ApiVersion
-from shared.index.schema import BUILT_IN
+from shared.index_schema.schema import BUILT_IN
 from shared.search.limits import DEFAULT_LIMITS as LIMITS
 from shared.search.planner import (
     DistinctValues,

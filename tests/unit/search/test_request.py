@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 from shared.dicomweb.query_parameters import parse_query
 from shared.dicomweb.versions import ApiVersion
 from shared.errors import InvalidRequest
-from shared.index.indexed_attributes import IndexedAttribute
-from shared.index.schema import BUILT_IN, IndexSchema
+from shared.index_schema.indexed_attributes import IndexedAttribute
+from shared.index_schema.schema import BUILT_IN, IndexSchema
 from shared.search.attributes import SEARCH_LEVELS
 from shared.search.request import SearchQuery, parse_search
 

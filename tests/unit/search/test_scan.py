@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from shared.index.postings import after
+from shared.index_schema.postings import after
 from shared.search.limits import DEFAULT_LIMITS
 from shared.search.merge import Candidates, ShardStream, find_candidates
 from shared.search.planner import DistinctValues, Plan, PostingList, Source, Span
@@ -17,7 +17,7 @@ from shared.search.scan import (
     open_source,
     study_key,
 )
-from shared.storage.ports import Operation
+from shared.storage.ports import RowWrite
 from tests.fakes.tables import MemoryTableStore
 
 SMALL = replace(DEFAULT_LIMITS, few=0, smallest_page=2, largest_page=8, distinct_values=3)
@@ -33,7 +33,7 @@ async def index_of(lists: dict[str, list[int]], limits=SMALL, **options) -> Shar
     tables = MemoryTableStore(**options)
     rows = [(f"{name}!{key(number)}", number) for name, numbers in lists.items() for number in numbers]
     for row_key, number in rows:
-        await tables.commit("idx", [Operation("upsert", "00!0", row_key, {"study": f"1.{number}"})])
+        await tables.commit("idx", [RowWrite("upsert", "00!0", row_key, {"study": f"1.{number}"})])
     tables.requests = 0
     return Shard(tables, "00!0", Effort(lambda: 0.0, bounded=False, limits=limits))
 
@@ -148,7 +148,7 @@ async def all_studies(rows: list[tuple[int, str]]) -> Shard:
     tables = MemoryTableStore()
     for position, (number, patient) in enumerate(rows):
         properties = {"study": f"1.{number}", "attributes": b'{"00100020":"%s"}' % patient.encode()}
-        await tables.commit("idx", [Operation("upsert", "00!0", f"a!!{key(number)}!{position:08}", properties)])
+        await tables.commit("idx", [RowWrite("upsert", "00!0", f"a!!{key(number)}!{position:08}", properties)])
     return Shard(tables, "00!0", Effort(lambda: 0.0, bounded=False, limits=SMALL))
 
 

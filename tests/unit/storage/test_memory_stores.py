@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.storage.ports import Ambiguous, Kind, Operation
+from shared.storage.ports import Ambiguous, Kind, RowWrite
 from tests.fakes.blobs import MemoryBlobStore
 from tests.fakes.tables import MemoryTableStore
 
@@ -25,11 +25,11 @@ async def test_what_is_raised_before_a_request_leaves_it_undone_and_after_it_don
 
     tables = MemoryTableStore(before=lose)
     with pytest.raises(Ambiguous):
-        await tables.commit("conf", [Operation("insert", "p", "r", {"x": 1})])
+        await tables.commit("conf", [RowWrite("insert", "p", "r", {"x": 1})])
     assert tables.peek("conf", "p", "r") is None
     tables.before, tables.after = note, crash
     with pytest.raises(Crash):
-        await tables.commit("conf", [Operation("insert", "p", "r", {"x": 1})])
+        await tables.commit("conf", [RowWrite("insert", "p", "r", {"x": 1})])
     assert [row.row_key for row in tables.rows("conf")] == ["r"]
     tables.after = None
     await tables.get("conf", "p", "r")
@@ -41,7 +41,7 @@ async def test_what_is_raised_before_a_request_leaves_it_undone_and_after_it_don
 
 async def test_pages_can_be_short_and_empty() -> None:
     tables = MemoryTableStore(page_limit=2, empty_page_every=2)
-    await tables.commit("conf", [Operation("insert", "p", f"{number}") for number in range(7)])
+    await tables.commit("conf", [RowWrite("insert", "p", f"{number}") for number in range(7)])
     assert [row.row_key for row in await tables.range("conf", "p", "", "z")] == list("0123456")
     sizes = []
     low: str | None = ""
@@ -56,7 +56,7 @@ async def test_pages_can_be_short_and_empty() -> None:
 async def test_rows_are_listed_by_partition_and_key() -> None:
     tables = MemoryTableStore()
     for partition_key, row_key in (("b", "1"), ("a", "2"), ("a", "1")):
-        await tables.commit("conf", [Operation("insert", partition_key, row_key)])
+        await tables.commit("conf", [RowWrite("insert", partition_key, row_key)])
     assert [(row.partition_key, row.row_key) for row in tables.rows("conf")] == [("a", "1"), ("a", "2"), ("b", "1")]
     assert [row.row_key for row in tables.rows("conf", "b")] == ["1"]
     assert tables.rows("idx") == []

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.storage import table_entities
-from shared.storage.ports import Entity, Operation
+from shared.storage.ports import Entity, RowWrite
 from shared.storage.table_entities import batch_failure, batch_request, check, decode, encode, range_query, row_path
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
@@ -23,13 +23,13 @@ properties = st.dictionaries(names, values, max_size=6)
 def test_what_is_encoded_is_decoded_again(
     partition_key: str, row_key: str, given_properties: dict[str, str | float | bytes]
 ) -> None:
-    document = orjson.loads(encode(Operation("insert", partition_key, row_key, given_properties)))
+    document = orjson.loads(encode(RowWrite("insert", partition_key, row_key, given_properties)))
     document |= {"odata.etag": 'W/"1"', "odata.metadata": "m", "Timestamp": "t", "Timestamp@odata.type": "Edm.DateTime"}
     assert decode(document) == Entity(partition_key, row_key, given_properties, 'W/"1"')
 
 
 def test_not_a_number_is_encoded_as_the_service_wants_it() -> None:
-    assert orjson.loads(encode(Operation("insert", "p", "r", {"x": math.nan})))["x"] == "NaN"
+    assert orjson.loads(encode(RowWrite("insert", "p", "r", {"x": math.nan})))["x"] == "NaN"
 
 
 def test_a_row_of_another_client_is_decoded_as_far_as_its_types_go() -> None:
@@ -74,7 +74,7 @@ def test_no_transaction_that_passes_the_check_is_larger_than_the_service_takes(d
     binary = data.draw(st.integers(0, 3))
     key = ("k" if character in "\x01%" else character) * data.draw(st.sampled_from([1, 100, 200]))
     operations = [
-        Operation(
+        RowWrite(
             "merge",
             key,
             f"{key}{number}",

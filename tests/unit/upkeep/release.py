@@ -7,8 +7,8 @@ from shared.change_log.sequencer import Sequencer
 from shared.index.changes import schema_in
 from shared.index.clock import HybridClock
 from shared.index.hints import Hints
-from shared.index.indexed_attributes import IndexedAttribute
 from shared.index.schema_registry import SchemaRegistry
+from shared.index_schema.indexed_attributes import IndexedAttribute
 from shared.operations.runner import Runner
 from shared.operations.store import Operations
 from shared.operations.values import OperationType

@@ -5,7 +5,7 @@ import pytest
 from shared.index.changes import ObsoleteBlob, cleanup_in
 from shared.index.due_work import HOUR_MS
 from shared.index.store_settings import STORE_ROW
-from shared.storage.ports import Operation
+from shared.storage.ports import RowWrite
 from shared.upkeep.erasure import TOMBSTONE_MS
 from tests.unit.index.chaos import Crashed
 from tests.unit.index.service import Service, Stores
@@ -14,7 +14,7 @@ from tests.unit.index.service import Service, Stores
 async def opened(retention_hours: float) -> Service:
     service = Service(retention_hours=retention_hours)
     created = {"shards": 4, "spread": 1, "created": service.clock.now_ms()}
-    await service.tables.commit("conf", [Operation("insert", *STORE_ROW, created)])
+    await service.tables.commit("conf", [RowWrite("insert", *STORE_ROW, created)])
     return service
 
 
@@ -139,7 +139,7 @@ async def test_an_instance_that_is_stored_while_its_tombstone_is_purged_stays() 
     pass_hours(service.stores, 60)
     other = Service(service.stores)
 
-    def purges(kind: str, batch: list[Operation]) -> bool:
+    def purges(kind: str, batch: list[RowWrite]) -> bool:
         return kind == "dicom" and batch[0].verb == "delete" and batch[0].row_key.startswith("I!")
 
     service.stores.once(purges, other.put)

@@ -7,10 +7,10 @@ import pytest
 
 from shared.errors import TooLarge, Unavailable
 from shared.index.changes import schema_in
-from shared.index.postings import value_of
-from shared.index.schema import BUILT_IN
+from shared.index.model import CommitOutcome
 from shared.index.schema_registry import MOST_AGE_SECONDS, SchemaRegistry, State
-from shared.index.values import CommitOutcome
+from shared.index_schema.postings import value_of
+from shared.index_schema.schema import BUILT_IN
 from shared.ingest.index_commit import commit_instances
 from shared.operations.store import LEASE_SECONDS
 from shared.operations.values import OperationStatus, OperationType

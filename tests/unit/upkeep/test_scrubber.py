@@ -3,9 +3,9 @@
 import pytest
 
 from shared.errors import Unavailable
-from shared.index import keys
 from shared.index.summary import Summary
-from shared.storage.ports import Operation
+from shared.index_schema import keys
+from shared.storage.ports import RowWrite
 from shared.upkeep.scrubber import Scrubbed, Scrubber
 from tests.fakes.schemas import FixedSchemas
 from tests.unit.index.chaos import Crashed
@@ -132,7 +132,7 @@ async def test_stale_postings_are_removed_and_the_others_stay() -> None:
     await service.put("1.1", "1.2", "1.6", put=True, name="Staying^Here")
     await service.settle()
     place = service.stores.facts().place
-    orphan = Operation("upsert", place.postings, f"pn!orphan!{service.stores.facts().rows.sort_key}", {"study": "1.1"})
+    orphan = RowWrite("upsert", place.postings, f"pn!orphan!{service.stores.facts().rows.sort_key}", {"study": "1.1"})
     await service.tables.commit("idx", [orphan])
     assert stale_postings([service.stores.facts()])
     assert (await service.walk_twice()).unposted >= 2
@@ -160,7 +160,7 @@ async def test_a_stale_posting_that_is_written_again_is_looked_at_anew() -> None
     await service.put()
     await service.settle()
     place = service.stores.facts().place
-    orphan = Operation("upsert", place.postings, f"pn!orphan!{service.stores.facts().rows.sort_key}", {"study": "1.1"})
+    orphan = RowWrite("upsert", place.postings, f"pn!orphan!{service.stores.facts().rows.sort_key}", {"study": "1.1"})
     await service.tables.commit("idx", [orphan])
     await service.walk()
     service.stores.time.seconds += HOUR
@@ -173,7 +173,7 @@ async def test_unfinished_work_without_a_hint_gets_one() -> None:
     service = Scrubbing()
     await service.put()
     for row in service.tables.rows("hint"):
-        await service.tables.commit("hint", [Operation("delete", row.partition_key, row.row_key)])
+        await service.tables.commit("hint", [RowWrite("delete", row.partition_key, row.row_key)])
     service.stores.time.seconds += 2 * HOUR
     assert (await service.walk()).hinted == 1
     await service.settle()
@@ -185,10 +185,10 @@ async def test_an_empty_series_row_is_removed_with_its_postings() -> None:
     await service.put()
     await service.settle()
     place = service.stores.facts().place
-    damage = Operation("insert", place.partition_key, keys.series_row("1.77"), Summary().properties())
+    damage = RowWrite("insert", place.partition_key, keys.series_row("1.77"), Summary().properties())
     await service.tables.commit("dicom", [damage])
     uid_posting = f"su!1.77!{service.stores.facts().rows.sort_key}!{keys.uid_digest('1.77')}"
-    posting = Operation("insert", place.postings, uid_posting, {"study": "1.1", "series": "1.77"})
+    posting = RowWrite("insert", place.postings, uid_posting, {"study": "1.1", "series": "1.77"})
     await service.tables.commit("idx", [posting])
     assert (await service.walk()).series == 1
     await service.settle()

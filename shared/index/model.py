@@ -7,9 +7,7 @@ from enum import Enum, auto
 
 from shared.dicom.identifiers import InstanceIdentifier
 from shared.dicom.part10.frames import FrameTable
-
-type Attributes = Mapping[str, str]
-"""Tag (8 upper-case hex digits, or a path of them joined by dots) to the first value as DICOM text, padding kept."""
+from shared.index_schema.indexed_attributes import IndexedValues
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +23,10 @@ class NewInstance:
     """Bytes of the file."""
     replace: bool
     """Upsert (PUT): an existing instance is replaced instead of AlreadyStored."""
-    study: Attributes
+    study: IndexedValues
     """Valid, non-empty study-level attributes of the index. (0010,0020) may be '' (STOW-22)."""
-    series: Attributes
-    instance: Attributes
+    series: IndexedValues
+    instance: IndexedValues
     metadata: bytes | None
     """DICOM JSON of the data set, UTF-8, one object; bulk values as {"vr", "BulkDataURI": path inside the instance}.
     None: kept in a blob beside the file, `{blob without .dcm}.json`, because it is too large for rows.
@@ -82,7 +80,7 @@ class StoredInstance:
     """Ascending is newest first among the instances of a study."""
     frames_in_blob: int = 0
     """As in NewInstance; `frames` is None then."""
-    attributes: Attributes = field(default_factory=dict)
+    attributes: IndexedValues = field(default_factory=dict)
     """The instance-level attributes of the index."""
     schema: int = 1
     """The number of the schema that its row was written under: what came later, `attributes` do not tell."""
@@ -99,7 +97,7 @@ class SeriesView:
 
     series_instance_uid: str
     instances: int
-    attributes: Attributes
+    attributes: IndexedValues
     newest: InstanceIdentifier
     """The live instance of the series with the highest watermark."""
     sort_key: str
@@ -113,7 +111,7 @@ class StudyView:
 
     study_instance_uid: str
     instances: int
-    attributes: Attributes
+    attributes: IndexedValues
     series: Mapping[str, SeriesView]
     """By SeriesInstanceUID, newest first."""
     newest: InstanceIdentifier

@@ -5,8 +5,8 @@ from hashlib import sha256
 import pytest
 
 from shared.dicom.dictionary import vr_of
-from shared.index.indexed_attributes import ADDED, SCHEMA_1
-from shared.index.postings import (
+from shared.index_schema.indexed_attributes import ADDED, SCHEMA_1
+from shared.index_schema.postings import (
     ALL_STUDIES,
     Posting,
     after,
@@ -17,7 +17,7 @@ from shared.index.postings import (
     value_of,
     value_range,
 )
-from shared.index.schema import BUILT_IN
+from shared.index_schema.schema import BUILT_IN
 from shared.storage.ports import Entity
 
 SK = "00112233445566ff"

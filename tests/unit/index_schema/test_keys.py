@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.dicom.identifiers import InstanceIdentifier
-from shared.index import keys
-from shared.index.postings import prefix_range, value_range
+from shared.index_schema import keys
+from shared.index_schema.postings import prefix_range, value_range
 from shared.storage.table_entities import utf16_units
 
 TEXT = st.text(max_size=300)

@@ -4,10 +4,14 @@ One more attribute is one more line of `ADDED`. Nothing else changes: the next p
 store, which gives it a number (`schema_registry`), and a re-index brings it into what was stored before.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 type Level = Literal["study", "series", "instance"]
+
+type IndexedValues = Mapping[str, str]
+"""Tag (8 upper-case hex digits, or a path of them joined by dots) to the first value as DICOM text, padding kept."""
 
 STUDY_INSTANCE_UID = "0020000D"
 SERIES_INSTANCE_UID = "0020000E"

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any, Protocol
 
-from shared.index import attribute_extraction as extraction
-from shared.index import postings
-from shared.index.indexed_attributes import (
+from shared.index_schema import attribute_extraction as extraction
+from shared.index_schema import postings
+from shared.index_schema.indexed_attributes import (
     ADDED,
     IDENTITY,
     PATIENT_ID,
@@ -25,15 +25,15 @@ from shared.index.indexed_attributes import (
     SHARED_KEYS,
     UNREGISTERED,
     IndexedAttribute,
+    IndexedValues,
     Level,
 )
-from shared.index.postings import Postings
-from shared.index.values import Attributes
+from shared.index_schema.postings import Postings
 
 _SERIES_UID_CODE, _SOP_UID_CODE = "su", "iu"
 _REMEMBERED = 256
 
-type Taken = tuple[Attributes, Attributes, Attributes]
+type Taken = tuple[IndexedValues, IndexedValues, IndexedValues]
 """The study, series and instance attributes of an instance."""
 
 
@@ -96,7 +96,7 @@ class IndexSchema:
         attribute = self.attributes.get(key)
         return attribute.codes if attribute and attribute.since in self.complete else ()
 
-    def listed(self, attributes: Attributes) -> Attributes:
+    def listed(self, attributes: IndexedValues) -> IndexedValues:
         """Those of the attributes of an instance of which there are lists."""
         return {key: text for key, text in attributes.items() if (known := self.attributes.get(key)) and known.codes}
 
@@ -137,7 +137,7 @@ class IndexSchema:
 
     # ------------------------------------------------------------------------------------------------------- its lists
 
-    def study_postings(self, sort_key: str, study: str, attributes: Attributes, number: int) -> Postings:
+    def study_postings(self, sort_key: str, study: str, attributes: IndexedValues, number: int) -> Postings:
         """The study-level postings that these attributes imply, the row of the list of all studies included.
 
         `number`: that of the row that has the attributes.
@@ -146,22 +146,24 @@ class IndexSchema:
         searchable = {key: text for key, text in attributes.items() if key in self.searchable}
         return rows | postings.listed_posting(sort_key, study, searchable, 1 if number == UNREGISTERED else number)
 
-    def study_value_postings(self, sort_key: str, study: str, attributes: Attributes) -> Postings:
+    def study_value_postings(self, sort_key: str, study: str, attributes: IndexedValues) -> Postings:
         """The postings of these values of a study."""
         return self._postings("study", postings.tail(sort_key), {"study": study}, attributes)
 
-    def series_postings(self, sort_key: str, study: str, series: str, attributes: Attributes) -> Postings:
+    def series_postings(self, sort_key: str, study: str, series: str, attributes: IndexedValues) -> Postings:
         """The series-level postings that these attributes imply, that of the series' UID included."""
         rows = self.series_value_postings(sort_key, study, series, attributes)
         tail = postings.tail(sort_key, (series,))
         return rows | postings.uid_posting(_SERIES_UID_CODE, series, tail, {"study": study, "series": series})
 
-    def series_value_postings(self, sort_key: str, study: str, series: str, attributes: Attributes) -> Postings:
+    def series_value_postings(self, sort_key: str, study: str, series: str, attributes: IndexedValues) -> Postings:
         """The postings of these values of a series."""
         properties = {"study": study, "series": series}
         return self._postings("series", postings.tail(sort_key, (series,)), properties, attributes)
 
-    def instance_postings(self, sort_key: str, study: str, uids: tuple[str, str], attributes: Attributes) -> Postings:
+    def instance_postings(
+        self, sort_key: str, study: str, uids: tuple[str, str], attributes: IndexedValues
+    ) -> Postings:
         """The instance-level postings of an instance; `uids`: of the series and its own."""
         series, instance = uids
         properties = {"study": study, "series": series, "instance": instance}
@@ -169,7 +171,7 @@ class IndexSchema:
         rows = postings.uid_posting(_SOP_UID_CODE, instance, tail, properties)
         return rows | self._postings("instance", tail, properties, attributes)
 
-    def _postings(self, level: Level, tail: str, properties: Mapping[str, str], attributes: Attributes) -> Postings:
+    def _postings(self, level: Level, tail: str, properties: Mapping[str, str], attributes: IndexedValues) -> Postings:
         rows: Postings = {}
         for key, text in attributes.items():
             attribute = self.attributes.get(key)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from shared.index.schema import BUILT_IN
+from shared.index_schema.schema import BUILT_IN
 
 
 def dataset(**elements: Any) -> dict[str, dict[str, Any]]:

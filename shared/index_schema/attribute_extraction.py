@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from shared.index.postings import is_date, time_values
+from shared.index_schema.postings import is_date, time_values
 
 _LONGEST = 512
 _LONGEST_TEXT = 2048

@@ -25,9 +25,8 @@ from hashlib import sha1
 import orjson
 
 from shared.dicom import person_names
-from shared.index import keys
-from shared.index.indexed_attributes import IndexedAttribute
-from shared.index.values import Attributes
+from shared.index_schema import keys
+from shared.index_schema.indexed_attributes import IndexedAttribute, IndexedValues
 from shared.storage.ports import Entity, Value
 
 ALL_STUDIES = "a"
@@ -101,7 +100,7 @@ class Posting:
     study_instance_uid: str
     series_instance_uid: str | None = None
     sop_instance_uid: str | None = None
-    attributes: Attributes | None = None
+    attributes: IndexedValues | None = None
     """List `a` alone: the study's searchable attributes at the time."""
     schema: int = 1
     """List `a` alone: the number of the schema that `attributes` are complete for."""
@@ -203,7 +202,7 @@ def uid_posting(code: str, uid: str, tail: str, properties: Mapping[str, Value])
     return {f"{code}!{keys.encode(uid)}!{tail}": properties}
 
 
-def listed_posting(sort_key: str, study: str, attributes: Attributes, schema: int) -> Postings:
+def listed_posting(sort_key: str, study: str, attributes: IndexedValues, schema: int) -> Postings:
     """The row of a study in the list of all studies; `attributes` are complete for the schema of that number."""
     carried = orjson.dumps(attributes, option=orjson.OPT_SORT_KEYS)
     digest = sha1(carried, usedforsecurity=False).hexdigest()[:8]
