@@ -64,8 +64,8 @@ def file(dataset: Dataset, syntax: str = ELE) -> Image:
     dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID
     dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
     if syntax in NATIVE:
-        if syntax == EBE and dataset.BitsAllocated == 16:
-            dataset.PixelData = np.frombuffer(dataset.PixelData, "<u2").astype(">u2").tobytes()
+        if syntax == EBE:
+            reverse_words(dataset)
         dataset.file_meta.TransferSyntaxUID = UID(syntax)
     elif syntax == J2K_LOSSLESS:
         return _by_openjpeg(dataset)
@@ -75,7 +75,21 @@ def file(dataset: Dataset, syntax: str = ELE) -> Image:
             dataset.compress(UID(syntax), generate_instance_uid=False)
     stream = io.BytesIO()
     dcmwrite(stream, dataset, enforce_file_format=True)
-    return Image(_identifier(dataset), syntax, stream.getvalue())
+    return Image(identifier_of(dataset), syntax, stream.getvalue())
+
+
+def reverse_words(dataset: Dataset) -> None:
+    """Gives the bulk values of a little-endian data set the order of a big-endian one; pydicom does the others."""
+    sizes = {"OW": 2, "OF": 4, "OL": 4, "OD": 8, "OV": 8}
+    for element in dataset:
+        if element.VR == "SQ":
+            for item in element.value:
+                reverse_words(item)
+        size = sizes.get(element.VR, 1)
+        if element.keyword == "PixelData" and dataset.BitsAllocated > 8:
+            size = dataset.BitsAllocated // 8
+        if size > 1:
+            element.value = np.frombuffer(element.value, f"<u{size}").astype(f">u{size}").tobytes()
 
 
 def _by_openjpeg(dataset: Dataset) -> Image:
@@ -102,8 +116,9 @@ def compressed(dataset: Dataset, syntax: str, codestreams: list[bytes]) -> Image
     dataset["PixelData"].is_undefined_length = True
     stream = io.BytesIO()
     dcmwrite(stream, dataset, enforce_file_format=True)
-    return Image(_identifier(dataset), syntax, stream.getvalue())
+    return Image(identifier_of(dataset), syntax, stream.getvalue())
 
 
-def _identifier(dataset: Dataset) -> InstanceIdentifier:
+def identifier_of(dataset: Dataset) -> InstanceIdentifier:
+    """The UIDs of a data set."""
     return InstanceIdentifier(dataset.StudyInstanceUID, dataset.SeriesInstanceUID, dataset.SOPInstanceUID)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from shared.dicom.attributes import Attributes
+from shared.dicom.part10.byte_order import word_size
 from shared.dicom.part10.encoding import EXPLICIT_LITTLE, IMPLICIT_LITTLE, Coding
 from shared.dicom.part10.model import InvalidPart10
 from shared.dicom.part10.value_representations import (
@@ -39,7 +40,6 @@ _FILE_META: Final = 132
 
 _BY_CODE: Final = {name.encode(): vr for name, vr in VALUE_REPRESENTATIONS.items()}
 _SQ, _UN = VALUE_REPRESENTATIONS["SQ"], VALUE_REPRESENTATIONS["UN"]
-_WORD_SIZES: Final = {"OW": 2, "OF": 4, "OL": 4, "OD": 8, "OV": 8}
 
 _PATH = re.compile(r"[0-9A-F]{8}(?:/[1-9][0-9]{0,8}/[0-9A-F]{8}){0,63}")
 
@@ -211,7 +211,7 @@ class _Walker:
                 position = yield from self._encapsulated(value, end, inner, here, pixels=tag == _PIXELS and not depth)
             else:
                 if isinstance(here, str):
-                    self._take(here, BulkValue(value, length, word=1 if inner.order == "<" else word_size(vr)))
+                    self._take(here, BulkValue(value, length, word=1 if inner.order == "<" else word_size(vr.name)))
                 position = value + length
         if delimited:
             raise InvalidPart10("An item has no end.")
@@ -303,8 +303,3 @@ def _representation(code: bytes) -> ValueRepresentation:
     if vr is None:
         raise InvalidPart10("An element has no known value representation.")
     return vr
-
-
-def word_size(vr: ValueRepresentation) -> int:
-    """Bytes of the numbers in a value; 1 if it has no byte order."""
-    return _WORD_SIZES.get(vr.name, vr.size)

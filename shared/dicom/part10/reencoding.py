@@ -4,17 +4,16 @@ Values stay as they are, byte for byte, but for the byte order of numbers and th
 """
 
 import zlib
-from array import array
 from typing import Final
 
 from shared.dicom.errors import Unconvertible
+from shared.dicom.part10.byte_order import pixel_word_size, swapped, word_size
 from shared.dicom.part10.encoding import EXPLICIT_LITTLE
 from shared.dicom.part10.explicit_little_endian import encoded_head
 from shared.dicom.part10.file_meta import FileMeta, read_file_meta
 from shared.dicom.part10.model import InvalidPart10
 from shared.dicom.part10.structure import Structure
 from shared.dicom.part10.structure_reader import read_structure
-from shared.dicom.part10.value_representations import VALUE_REPRESENTATIONS
 from shared.dicom.transfer_syntaxes import DEFLATED
 
 _UNDEFINED: Final = 0xFFFFFFFF
@@ -22,20 +21,8 @@ _SHORT_LIMIT: Final = 0xFFFF
 _BITS_ALLOCATED, _PIXEL_DATA = 0x00280100, 0x7FE00010
 _ITEM, _ITEM_END = b"\xfe\xff\x00\xe0\xff\xff\xff\xff", b"\xfe\xff\x0d\xe0\x00\x00\x00\x00"
 _SEQUENCE_END: Final = b"\xfe\xff\xdd\xe0\x00\x00\x00\x00"
-_SWAPPED: Final = {
-    name: {2: "H", 4: "I", 8: "Q"}[size]
-    for name, size in {
-        **{name: vr.size for name, vr in VALUE_REPRESENTATIONS.items() if vr.kind == "binary"},
-        "AT": 2,
-        "OW": 2,
-        "OF": 4,
-        "OL": 4,
-        "OD": 8,
-        "OV": 8,
-    }.items()
-}
-"""Code of `array` for the VRs whose values have a byte order."""
-
+_WORD: Final = 16
+"""Bits that a sample is taken to have where the data set does not say it."""
 _ODD: Final = "The data set of the instance is not encoded as it says."
 
 
@@ -87,18 +74,20 @@ class _Writer:
         self._data = data
         self._structure = structure
         self._out = bytearray()
-        self._bits = 16
 
     def data_set(self) -> bytes:
         self._level(None)
         return bytes(self._out)
 
     def _level(self, item: int | None) -> None:
+        bits = _WORD
         for node in self._structure.level(item):
             if self._structure.vr(node).kind == "sequence":
                 self._sequence(node)
-            else:
-                self._value(node, outermost=item is None)
+                continue
+            value = self._value(node, bits)
+            if self._structure.tag(node) == _BITS_ALLOCATED and len(value) == 2:
+                bits = int.from_bytes(value, "little")
 
     def _sequence(self, node: int) -> None:
         self._out += encoded_head(self._structure.tag(node), b"SQ", _UNDEFINED)
@@ -108,7 +97,8 @@ class _Writer:
             self._out += _ITEM_END
         self._out += _SEQUENCE_END
 
-    def _value(self, node: int, *, outermost: bool) -> None:
+    def _value(self, node: int, bits: int) -> bytes | memoryview:
+        """Writes an element of a level whose samples have `bits` bits; returns its value."""
         structure = self._structure
         tag, vr, (start, end) = structure.tag(node), structure.vr(node), structure.span(node)
         raw = memoryview(self._data)[start:end]
@@ -116,23 +106,14 @@ class _Writer:
             self._out += encoded_head(tag, vr.name.encode(), _UNDEFINED)
             self._out += raw
             self._out += _SEQUENCE_END
-            return
-        value = self._swapped(tag, vr.name, raw) if structure.big_endian(node) else raw
-        if outermost and tag == _BITS_ALLOCATED and len(value) == 2:
-            self._bits = int.from_bytes(value, "little")
+            return raw
+        value: bytes | memoryview = raw
+        if structure.big_endian(node):
+            value = swapped(raw, pixel_word_size(vr.name, bits) if tag == _PIXEL_DATA else word_size(vr.name))
         length = end - start + (end - start) % 2
         name = "UN" if not vr.long and length > _SHORT_LIMIT else vr.name
         self._out += encoded_head(tag, name.encode(), length)
         self._out += value
         if length > end - start:
             self._out += b" " if vr.kind in {"text", "local", "name"} and vr.name != "UI" else b"\0"
-
-    def _swapped(self, tag: int, vr: str, value: memoryview) -> bytes | memoryview:
-        code = _SWAPPED.get(vr)
-        if tag == _PIXEL_DATA and vr == "OW" and self._bits in {32, 64}:
-            code = "I" if self._bits == 32 else "Q"
-        if code is None or len(value) % array(code).itemsize:
-            return value
-        numbers = array(code, bytes(value))
-        numbers.byteswap()
-        return numbers.tobytes()
+        return value

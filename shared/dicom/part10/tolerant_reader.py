@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from shared.dicom.attributes import Attributes
-from shared.dicom.part10.bulk_data import BulkValue, word_size
+from shared.dicom.part10.bulk_data import BulkValue
+from shared.dicom.part10.byte_order import word_size
 from shared.dicom.part10.charset import DEFAULT_CHARACTER_SET, CharacterSet, character_set
 from shared.dicom.part10.encoding import Coding
 from shared.dicom.part10.file_meta import read_file_meta
@@ -92,7 +93,8 @@ def _locate(data: bytes, structure: Structure, path: str) -> BulkValue | None:
         return None
     start, end = structure.span(node)
     if not structure.encapsulated(node):
-        return BulkValue(start, end - start, word=word_size(structure.vr(node)) if structure.big_endian(node) else 1)
+        word = word_size(structure.vr(node).name) if structure.big_endian(node) else 1
+        return BulkValue(start, end - start, word=word)
     fragments = _fragments(data, start, end, Allowance())
     first = fragments.offsets[0] if fragments.offsets else end
     return BulkValue(first, end - first, len(fragments.offsets), encapsulated=True)

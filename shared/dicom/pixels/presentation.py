@@ -4,12 +4,18 @@ functional groups say so (PS3.3 §C.7.6.16).
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from shared.dicom.attributes import Attributes
 from shared.dicom.elements import first
 from shared.dicom.errors import Unconvertible
+from shared.dicom.part10.encoding import EXPLICIT_BIG
+from shared.dicom.part10.file_meta import read_file_meta
+from shared.dicom.part10.reencoding import reencoded
 from shared.dicom.pixels.lookup_tables import LookupTable
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
 
 type VoiFunction = Literal["LINEAR", "LINEAR_EXACT", "SIGMOID"]
 
@@ -99,17 +105,14 @@ def tables_of(header: bytes) -> Tables:
     Raises:
         Unconvertible: it cannot be read, or a table is damaged.
     """
-    import io
     import warnings
-
-    import pydicom
 
     from shared.dicom.pixels.lookup_tables import item_table, palette
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about values that have nothing to do with tables
-            data_set = pydicom.dcmread(io.BytesIO(header), stop_before_pixels=True, force=True)
+            data_set = _data_set(header)
             modality, voi = data_set.get("ModalityLUTSequence"), data_set.get("VOILUTSequence")
             return Tables(
                 modality=item_table(modality[0]) if modality else None,
@@ -121,6 +124,19 @@ def tables_of(header: bytes) -> Tables:
         raise
     except Exception as error:
         raise Unconvertible("The lookup tables of the instance cannot be read.") from error
+
+
+def _data_set(header: bytes) -> "Dataset":
+    """Bulk values of a big-endian file are in little endian here as well, which the reader alone would not do."""
+    import io
+
+    from pydicom.filereader import dcmread, read_dataset
+
+    meta, start = read_file_meta(header)
+    if meta.coding is EXPLICIT_BIG:
+        little = io.BytesIO(reencoded(header, start, meta))
+        return read_dataset(little, is_implicit_VR=False, is_little_endian=True)
+    return dcmread(io.BytesIO(header), stop_before_pixels=True, force=True)
 
 
 def _profile(data_set: Any) -> bytes | None:

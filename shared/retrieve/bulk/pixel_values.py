@@ -2,20 +2,20 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Final
 
 from shared.dicom.attributes import Attributes
-from shared.dicom.elements import first
 from shared.dicom.part10.bulk_data import PIXEL_DATA
 from shared.dicom.part10.pixel_data import number_of_frames
 from shared.dicom.pixels.image_pixels import image_pixels
 from shared.dicom.pixels.transcoding import can_transcode, check_frames
-from shared.dicom.transfer_syntaxes import EXPLICIT_BIG_ENDIAN, EXPLICIT_LITTLE_ENDIAN, NATIVE, VIDEO
+from shared.dicom.transfer_syntaxes import EXPLICIT_LITTLE_ENDIAN, NATIVE, VIDEO
 from shared.dicomweb.media_types import OCTET_STREAM
 from shared.dicomweb.urls import Urls
 from shared.errors import NotAcceptable
 from shared.retrieve.bulk.values import LocatedValue, find_value
-from shared.retrieve.frames.locating import LocatedFrames, locate
+from shared.retrieve.frames.locating import LocatedFrames, locate, word_of_pixels
 from shared.retrieve.frames.reading import FrameBody, RetrievedFrames, read_frames
 from shared.retrieve.frames.request import all_frames
 from shared.retrieve.negotiation import Encoding, TransferSyntaxChoice, choose_checked
@@ -45,14 +45,11 @@ def check_pixels(snapshot: Snapshot, attributes: Attributes, choice: TransferSyn
 
 async def native_value(snapshot: Snapshot) -> LocatedValue:
     """The value of native pixel data. Raises NotFound, NotAcceptable, BlobNotFound."""
-    if snapshot.syntax == EXPLICIT_BIG_ENDIAN:
-        bits = first(await snapshot.attributes(), "00280100")
-        if bits not in {1, 8, 16}:
-            raise NotAcceptable("The byte order of the pixel data is not known.")
     value = await find_value(snapshot, PIXEL_DATA)
     if value.place.encapsulated:
         raise NotAcceptable("The instance has fragments of pixel data, which its transfer syntax does not know.")
-    return value
+    word = word_of_pixels(snapshot.syntax, await snapshot.attributes())
+    return replace(value, place=replace(value.place, word=word))
 
 
 async def all_frames_of(snapshot: Snapshot, choice: TransferSyntaxChoice) -> tuple[LocatedFrames, RetrievedFrames]:

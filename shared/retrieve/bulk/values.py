@@ -5,7 +5,6 @@ where they are. Of a deflated file, which has no ranges, and of one of odd struc
 limited.
 """
 
-from array import array
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from shared.dicom.part10.bulk_data import (
     find_values,
     may_be_addressed,
 )
+from shared.dicom.part10.byte_order import swapped
 from shared.dicom.part10.encoding import Coding
 from shared.dicom.part10.file_meta import FileMeta
 from shared.dicom.part10.file_reader import InvalidPart10
@@ -35,7 +35,6 @@ _SMALL: Final = 1024 * 1024
 _FIRST_WINDOW: Final = 64 * 1024
 _LARGEST_WINDOW: Final = 1024 * 1024
 _MOST_WINDOWS: Final = 512
-_WORDS: Final = {2: "H", 4: "I", 8: "Q"}
 
 NO_VALUE: Final = "The instance has no bulk data at this path."
 
@@ -198,11 +197,9 @@ async def _little_endian(chunks: AsyncGenerator[bytes], size: int) -> AsyncGener
         async for chunk in chunks:
             data = rest + chunk
             whole = len(data) - len(data) % size
-            words = array(_WORDS[size], data[:whole])
-            words.byteswap()
             rest = data[whole:]
-            if words:
-                yield words.tobytes()
+            if whole:
+                yield swapped(memoryview(data)[:whole], size)
     if rest:
         yield rest
 

@@ -1,14 +1,16 @@
 """From the bytes that a file holds of a frame to the bytes that are sent (PS3.5 §8, §A.4; FRM-5). Pure."""
 
-from array import array
 from collections.abc import Iterator
 from typing import Final
 
 from shared.dicom.errors import DamagedPixelData
+from shared.dicom.part10.byte_order import swapped
 
 _ITEM: Final = b"\xfe\xff\x00\xe0"
 _SEQUENCE_DELIMITER: Final = b"\xfe\xff\xdd\xe0"
 _HEADER: Final = 8
+_PIECE: Final = 256 * 1024
+"""Bytes that are shifted at one go, with the interpreter's lock held."""
 _END_OF_IMAGE: Final = b"\xff\xd9"
 _TAIL: Final = 10
 """Bytes at the end of a fragment in which the end marker of a frame may stand: padding may follow it."""
@@ -51,21 +53,25 @@ class FragmentJoiner:
             raise DamagedPixelData
 
 
-def swap_words(data: bytes) -> bytes:
-    """16-bit words in the other byte order."""
-    words = array("H", data)
-    words.byteswap()
-    return words.tobytes()
-
-
-def shift_bits(data: bytes, shift: int, bits: int) -> bytes:
+def native_bytes(data: bytes, shift: int, bits: int, word: int = 1) -> bytes:
     """`bits` bits of `data` that start `shift` bits after its first, lowest one, moved to a byte boundary.
 
-    Pixels of one bit are packed from the least significant bit on (PS3.5 §8.1.1). Unused bits of the last byte are
-    zero.
+    `data` is of words of `word` bytes in big-endian order, whose order is changed first. Pixels of one bit are packed
+    from the least significant bit on (PS3.5 §8.1.1). Unused bits of the last byte are zero.
     """
-    value = (int.from_bytes(data, "little") >> shift) & ((1 << bits) - 1)
-    return value.to_bytes((bits + 7) // 8, "little")
+    if word > 1:
+        data = swapped(data, word)
+    skipped, shift = divmod(shift, 8)
+    if not shift and not bits % 8:
+        return data[skipped : skipped + bits // 8]
+    return b"".join(_shifted(memoryview(data)[skipped:], shift, bits))
+
+
+def _shifted(data: memoryview, shift: int, bits: int) -> Iterator[bytes]:
+    for at in range(0, (bits + 7) // 8, _PIECE):
+        count = min(bits - 8 * at, 8 * _PIECE)
+        value = int.from_bytes(data[at : at + _PIECE + 1], "little") >> shift & ((1 << count) - 1)
+        yield value.to_bytes((count + 7) // 8, "little")
 
 
 def group_fragments(data: bytes, offset: int, frames: int) -> tuple[int, ...] | None:

@@ -6,6 +6,7 @@ from typing import Any, Final, NamedTuple
 
 from shared.dicom.elements import first
 from shared.dicom.errors import Unconvertible
+from shared.dicom.part10.byte_order import pixel_word_size, word_size
 from shared.dicom.part10.frames import FrameTable, encapsulated_frame, native_frame
 from shared.dicom.pixels.image_pixels import ImagePixels, image_pixels
 from shared.dicom.pixels.transcoding import can_transcode, check_frames
@@ -17,6 +18,7 @@ from shared.retrieve.snapshot import Snapshot
 
 _BITS_ALLOCATED: Final = "00280100"
 _PIXEL_DATA: Final = "7FE00010"
+_FLOATS: Final = ("7FE00008", "7FE00009")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +45,12 @@ class Layout:
 
     spans: tuple[Span, ...] = ()
     encapsulated: bool = False
+    first: int = 0
+    """Where native pixel data begin."""
     bits: int = 0
     """Of a native frame."""
-    swap: bool = False
-    """The file has the words in the other byte order than the answer."""
+    word: int = 1
+    """Bytes of the words that the file has in the other byte order than the answer; 1: there are none."""
     inflated: tuple[bytes, ...] | None = None
     """The frames themselves, when the data set is deflated and the file has no byte ranges for them."""
     conversion: "Conversion | None" = None
@@ -65,7 +69,7 @@ class LocatedFrames:
     @property
     def changed(self) -> bool:
         """Whether the frames are sent in other bytes than the stored ones."""
-        return self.layout.conversion is not None or self.layout.swap
+        return self.layout.conversion is not None or self.layout.word > 1
 
 
 async def locate(snapshot: Snapshot, numbers: Sequence[int], accepted: Sequence[TransferSyntaxChoice]) -> LocatedFrames:
@@ -85,7 +89,7 @@ async def locate(snapshot: Snapshot, numbers: Sequence[int], accepted: Sequence[
             layout = replace(layout, conversion=pixels.conversion(encodings[stored].transfer_syntax_uid))
     encoding = encodings[stored]
     if stored == EXPLICIT_BIG_ENDIAN and (converted or encoding.transfer_syntax_uid == EXPLICIT_LITTLE_ENDIAN):
-        layout = replace(layout, swap=_is_in_words(await snapshot.attributes()))
+        layout = _in_words(layout, word_of_pixels(stored, await snapshot.attributes()))
     return LocatedFrames(snapshot, choice, encoding, layout)
 
 
@@ -138,7 +142,7 @@ async def _layout(snapshot: Snapshot, numbers: Sequence[int]) -> Layout:
             return Layout(inflated=await inflated_frames(snapshot, numbers))
         table = await unmapped_table(snapshot)
     _check_count(numbers, table.count)
-    return Layout(tuple(_span(table, number) for number in numbers), table.encapsulated, table.bits)
+    return Layout(tuple(_span(table, number) for number in numbers), table.encapsulated, table.first, table.bits)
 
 
 def _check_count(numbers: Sequence[int], count: int) -> None:
@@ -154,15 +158,25 @@ def _span(table: FrameTable, number: int) -> Span:
     return Span(*encapsulated_frame(table, number - 1))
 
 
-def _is_in_words(attributes: Mapping[str, Any]) -> bool:
-    """Whether big-endian pixels are 16-bit words, to be swapped, or plain bytes (PS3.5 §7.3, §8.2).
-
-    Raises NotAcceptable for the rare forms whose byte order depends on more than that.
-    """
+def word_of_pixels(syntax: str, attributes: Mapping[str, Any]) -> int:
+    """Bytes of the words that native pixel data have in the other byte order than little endian; 1: of none."""
+    if syntax != EXPLICIT_BIG_ENDIAN:
+        return 1
+    for key in _FLOATS:
+        if key in attributes:
+            return word_size(attributes[key]["vr"])
     bits = first(attributes, _BITS_ALLOCATED)
-    vr = attributes.get(_PIXEL_DATA, {}).get("vr")
-    if bits == 16:
-        return True
-    if bits == 8 and vr == "OB":
-        return False
-    raise NotAcceptable("The frames are big endian; transfer-syntax=* retrieves them as stored.")
+    return pixel_word_size(attributes.get(_PIXEL_DATA, {}).get("vr", "OW"), bits if isinstance(bits, int) else 0)
+
+
+def _in_words(layout: Layout, word: int) -> Layout:
+    """The same, the bytes of each frame beginning and ending with whole words: frames may share one (PS3.5 §8.1.1)."""
+    if word == 1:
+        return layout
+    return replace(layout, word=word, spans=tuple(_of_words(span, layout, word) for span in layout.spans))
+
+
+def _of_words(span: Span, layout: Layout, word: int) -> Span:
+    before = (span.offset - layout.first) % word
+    length = before + span.length
+    return Span(span.offset - before, length + -length % word, span.shift + 8 * before)

@@ -6,6 +6,7 @@ from bisect import bisect_right
 from collections.abc import AsyncGenerator, AsyncIterator, Hashable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from shared.dicom.errors import DamagedPixelData
@@ -13,13 +14,15 @@ from shared.dicom.part10.frames import strip_items
 from shared.dicom.pixels.transcoding import frame_memory, transcode_frame
 from shared.errors import NotAcceptable
 from shared.retrieve.byte_ranges import RangeRequest
-from shared.retrieve.frames.frame_bytes import FragmentJoiner, shift_bits, swap_words
+from shared.retrieve.frames.frame_bytes import FragmentJoiner, native_bytes
 from shared.retrieve.frames.locating import Layout, LocatedFrames, Span
 from shared.retrieve.snapshot import Snapshot
 from shared.storage.ports import BlobReader
 
 _BATCH: Final = 4 * 1024 * 1024
 """Frames are fetched together up to this many bytes, and the next batch while one is being sent."""
+_AT_ONCE: Final = 1024 * 1024
+"""Bytes of a frame that are put in order on the event loop, within a millisecond or two."""
 _WHOLE: Final = 104_857_600
 """Largest frame that is held whole because its bytes must be changed (WADO-12)."""
 
@@ -132,7 +135,7 @@ async def _bodies(
 
 
 def _must_be_whole(layout: Layout, span: Span) -> bool:
-    return layout.swap or span.shift > 0 or layout.bits % 8 > 0 or layout.conversion is not None
+    return layout.word > 1 or span.shift > 0 or layout.bits % 8 > 0 or layout.conversion is not None
 
 
 def _batches(spans: Sequence[Span], decoded: int) -> Iterator[list[Span]]:
@@ -204,7 +207,7 @@ class _FrameReader:
             reader = await self.snapshot.open(first.offset, first.length)
             return [self._streamed(reader, first)]
         if len(batch) == 1:
-            frame = self._frame(first, await self.snapshot.read(first.offset, first.length))
+            frame = await self._frame(first, await self.snapshot.read(first.offset, first.length))
             return [await self.converted(frame, first)]
         ranges = _merged(batch)
         starts = [start for start, _ in ranges]
@@ -213,17 +216,18 @@ class _FrameReader:
         for span in batch:
             at = bisect_right(starts, span.offset) - 1
             begin = span.offset - starts[at]
-            bodies.append(await self.converted(self._frame(span, pieces[at][begin : begin + span.length]), span))
+            frame = await self._frame(span, pieces[at][begin : begin + span.length])
+            bodies.append(await self.converted(frame, span))
         return bodies
 
-    def _frame(self, span: Span, data: bytes) -> bytes:
-        if len(data) < span.length:
+    async def _frame(self, span: Span, data: bytes) -> bytes:
+        layout = self.layout
+        if len(data) < (span.length if layout.encapsulated else (span.shift + layout.bits + 7) // 8):
             raise DamagedPixelData
-        if self.layout.encapsulated:
+        if layout.encapsulated:
             return _joined(data)
-        if span.shift or self.layout.bits % 8:
-            return shift_bits(data, span.shift, self.layout.bits)
-        return swap_words(data) if self.layout.swap else data
+        work = partial(native_bytes, data, span.shift, layout.bits, layout.word)
+        return await self.snapshot.pool.run(work) if len(data) > _AT_ONCE else work()
 
     async def _streamed(self, reader: BlobReader, span: Span) -> AsyncGenerator[bytes]:
         joiner = FragmentJoiner() if self.layout.encapsulated else None

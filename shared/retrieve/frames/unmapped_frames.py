@@ -14,7 +14,7 @@ from shared.dicom.part10.pixel_data import number_of_frames
 from shared.dicom.transfer_syntaxes import EXPLICIT_LITTLE_ENDIAN, NATIVE, VIDEO
 from shared.errors import NotAcceptable, NotFound
 from shared.retrieve.deflated import inflated_data_set
-from shared.retrieve.frames.frame_bytes import group_fragments, shift_bits
+from shared.retrieve.frames.frame_bytes import group_fragments, native_bytes
 from shared.retrieve.snapshot import Snapshot
 
 _PREAMBLE: Final = bytes(128) + b"DICM"
@@ -85,5 +85,4 @@ def _inflated_frames(data: bytes, numbers: frozenset[int]) -> dict[int, bytes]:
 
 def _native(data: bytes, table: FrameTable, number: int) -> bytes:
     offset, length, shift = native_frame(table, number - 1)
-    frame = data[offset : offset + length]
-    return shift_bits(frame, shift, table.bits) if shift or table.bits % 8 else frame
+    return native_bytes(data[offset : offset + length], shift, table.bits)

@@ -15,7 +15,7 @@ from shared.dicom.pixels.frame_decoding import FRAME_LIMIT, check_source
 from shared.dicom.pixels.image_pixels import ImagePixels, image_pixels
 from shared.dicom.pixels.presentation import NO_TABLES, Tables, needs_tables, pixel_shape, presentation
 from shared.dicom.pixels.rendering import encoded, fitted, in_srgb, picture, rendering_memory, true_size
-from shared.dicom.transfer_syntaxes import DEFLATED, EXPLICIT_LITTLE_ENDIAN, NATIVE
+from shared.dicom.transfer_syntaxes import DEFLATED, EXPLICIT_BIG_ENDIAN, EXPLICIT_LITTLE_ENDIAN, NATIVE
 from shared.dicomweb.media_types import OCTET_STREAM
 from shared.errors import NotFound
 from shared.retrieve.frames.locating import locate
@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 _LARGEST_HEAD: Final = 32 * 1024 * 1024
+_ELEMENT_HEADER: Final = 12
+"""Bytes before the value of pixel data in explicit VR (PS3.5 §7.1.2). The head of a big-endian file, which must be
+re-encoded, is a data set without them.
+"""
 
 _AS_SAMPLES: Final = tuple(
     TransferSyntaxChoice(
@@ -165,4 +169,6 @@ async def _end_of_head(snapshot: Snapshot) -> int | None:
         return ranges[0][0]
     if instance.frames is None or snapshot.syntax == DEFLATED:
         return None
+    if snapshot.syntax == EXPLICIT_BIG_ENDIAN:
+        return instance.frames.first - _ELEMENT_HEADER
     return instance.frames.offsets[0] if instance.frames.encapsulated else instance.frames.first

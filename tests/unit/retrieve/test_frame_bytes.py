@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pydicom.encaps import encapsulate
 
 from shared.dicom.errors import DamagedPixelData
-from shared.retrieve.frames.frame_bytes import FragmentJoiner, group_fragments, shift_bits, swap_words
+from shared.retrieve.frames.frame_bytes import FragmentJoiner, group_fragments, native_bytes
 
 
 def item(data):
@@ -41,8 +41,21 @@ def test_what_is_no_sequence_of_whole_fragments_is_damage(data):
         joined(data)
 
 
-def test_words_are_swapped_in_pairs_of_bytes():
-    assert swap_words(b"\x01\x02\x03\x04") == b"\x02\x01\x04\x03"
+@pytest.mark.spec("FRM-5", "REND-13")
+def test_frames_that_share_words_of_the_other_byte_order_are_cut_out_of_them():
+    frames = [b"abc", b"def", b"ghi"]
+    stored = b"badcfehg\0i"
+    assert native_bytes(stored[:4], 0, 24, 2) == frames[0]
+    assert native_bytes(stored[2:6], 8, 24, 2) == frames[1]
+    assert native_bytes(stored[6:10], 0, 24, 2) == frames[2]
+    assert native_bytes(bytes(range(16)), 0, 128, 8) == bytes([*range(7, -1, -1), *range(15, 7, -1)])
+
+
+@pytest.mark.spec("FRM-5")
+def test_large_frames_of_single_bits_are_moved_piece_by_piece():
+    number = int.from_bytes(b"\xa5\x3c\x01" * 200_000, "little")
+    data = (number << 3).to_bytes(600_001, "little")
+    assert native_bytes(data, 3, 4_799_999) == (number & ((1 << 4_799_999) - 1)).to_bytes(600_000, "little")
 
 
 @pytest.mark.spec("FRM-5")
@@ -55,7 +68,7 @@ def test_frames_of_single_bits_are_cut_out_where_they_begin(bits, frames, random
     for n, number in enumerate(numbers):
         start, shift = divmod(bits * n, 8)
         length = (shift + bits + 7) // 8
-        got = shift_bits(data[start : start + length], shift, bits)
+        got = native_bytes(data[start : start + length], shift, bits)
         assert got == number.to_bytes((bits + 7) // 8, "little")
 
 
