@@ -30,7 +30,7 @@ class LocalService:
         telemetry.skip()
         async with (
             aiohttp.ClientSession() as session,
-            session.post(f"{self.url}/admin/functions/sweep_changes", json={}) as response,
+            session.post(f"{self.url}/admin/functions/housekeeping", json={}) as response,
         ):
             assert response.status == 202, response.status
         [entry] = await telemetry.entries("trigger", at_least=1, function="sweep_changes", seconds=_SETTLE_SECONDS)

@@ -31,6 +31,9 @@ from shared.errors import DependencyRefused, Unavailable
 from shared.events.dicom_events import changes_pending
 from shared.events.event_grid import EventGridPublisher
 from shared.events.publisher import Announcer, CloudEventData
+from shared.housekeeping import chores
+from shared.housekeeping import functions as housekeeping
+from shared.housekeeping.chores import Housekeeping
 from shared.http import azure_functions
 from shared.http.authentication import authenticator
 from shared.http.boundary import Boundary
@@ -160,7 +163,9 @@ def import_stores(settings: Settings) -> ImportStores:
     )
 
 
-def _import_blueprint(settings: Settings, base: Stores, ingest: Ingest, lookup: InstanceLookup) -> func.Blueprint:
+def _bulk_import(
+    settings: Settings, base: Stores, ingest: Ingest, lookup: InstanceLookup
+) -> tuple[func.Blueprint, chores.Chore]:
     inbox = import_stores(settings)
     audit = telemetry.AuditLog(
         authority=settings.authority,
@@ -174,7 +179,8 @@ def _import_blueprint(settings: Settings, base: Stores, ingest: Ingest, lookup: 
         audit=audit,
         now=time.time,
     )
-    return bulk_import.blueprint(transaction, inbox.places, inbox.connection_setting)
+    functions = bulk_import.blueprint(transaction, inbox.places, inbox.connection_setting)
+    return functions, chores.sweep_imports(transaction.sweep)
 
 
 def _identity(settings: Settings) -> AsyncTokenCredential:
@@ -252,9 +258,6 @@ def blueprints(settings: Settings) -> list[func.Blueprint]:
     trash = _trash(settings, base)
     feed = _feed(settings, base, trash, events)
 
-    async def erase_due() -> int:
-        return await trash.erase_due(blobs)
-
     ingest = Ingest(blobs, index, lookup, directory, rules=rules, now=time.time)
     scrubber = Scrubber(tables, blobs, clock, directory, ingest.ensure, schemas=schemas, shards=settings.index_shards)
     documents = DocumentRules(settings.bulk_data_uris, settings.character_set_as_stored)
@@ -274,6 +277,17 @@ def blueprints(settings: Settings) -> list[func.Blueprint]:
         Hints(tables, clock, shards=settings.index_shards),
         shards=settings.index_shards,
     )
+    due = [
+        chores.sweep_changes(feed.sequencer, feed.publication),
+        chores.expire_studies(index.expire),
+        chores.erase_deleted(partial(trash.erase_due, blobs)),
+        chores.run_operations(
+            Runner(operations, {OperationType.REINDEX: reindex}).run, partial(start_reindex, operations, schemas)
+        ),
+        chores.purge_operations(operations.purge),
+        chores.scrub_store(scrubber.run),
+    ]
+    imports = [_bulk_import(settings, base, ingest, lookup)] if settings.bulk_import else []
     return [
         store.blueprint(boundary, ingest),
         retrieve.blueprint(
@@ -290,7 +304,7 @@ def blueprints(settings: Settings) -> list[func.Blueprint]:
             schemas=schemas,
             character_set_as_stored=documents.character_set_as_stored,
         ),
-        delete.blueprint(boundary, index, erase_due),
+        delete.blueprint(boundary, index),
         partitions.blueprint(boundary, directory),
         capabilities.blueprint(
             boundary,
@@ -298,15 +312,11 @@ def blueprints(settings: Settings) -> list[func.Blueprint]:
             base.row,
             {"files": blobs.ping, "index": tables.ping, "events": events_in_time(feed.publication)},
         ),
-        ingest_functions.blueprint(ingest, scrubber, settings.container),
+        ingest_functions.blueprint(ingest, settings.container),
         change_feed.blueprint(boundary, reader, feed.sequencer, feed.publication, shards=settings.index_shards),
-        operation_functions.blueprint(
-            boundary,
-            operations,
-            Runner(operations, {OperationType.REINDEX: reindex}),
-            partial(start_reindex, operations, schemas),
-        ),
-        *([_import_blueprint(settings, base, ingest, lookup)] if settings.bulk_import else []),
+        operation_functions.blueprint(boundary, operations),
+        housekeeping.blueprint(Housekeeping([*due, *(chore for _, chore in imports)], tables, clock.now)),
+        *(functions for functions, _ in imports),
     ]
 
 

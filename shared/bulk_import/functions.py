@@ -1,15 +1,10 @@
-"""The functions of bulk import: a file that has been announced, one that the host has given up, and what got lost."""
-
-from typing import Final
+"""The functions of bulk import: a file that has been announced, and one that the host has given up."""
 
 import azure.functions as func
 
 from shared import telemetry
 from shared.bulk_import.request import read_message
 from shared.bulk_import.transaction import BulkImport, ImportPlaces
-
-_SWEEP: Final = "15 */10 * * * *"
-"""Every ten minutes."""
 
 
 def blueprint(bulk_import: BulkImport, places: ImportPlaces, connection: str) -> func.Blueprint:
@@ -29,16 +24,10 @@ def blueprint(bulk_import: BulkImport, places: ImportPlaces, connection: str) ->
             if request is not None:
                 await bulk_import.give_up(request)
 
-    async def sweep_imports(timer: func.TimerRequest) -> None:
-        with telemetry.trigger("sweep_imports"):
-            await bulk_import.sweep()
-
     functions = func.Blueprint()
     for queue, run in ((places.queue, import_instance), (f"{places.queue}-poison", import_given_up)):
         trigger = functions.queue_trigger(arg_name="message", queue_name=queue, connection=connection)
         functions.function_name(run.__name__)(trigger(run))
-    timer = functions.timer_trigger(arg_name="timer", schedule=_SWEEP)
-    functions.function_name("sweep_imports")(timer(sweep_imports))
     return functions
 
 

@@ -1,6 +1,5 @@
-"""The functions of the change feed: its two resources, and what numbers changes and publishes their events.
-
-Numbering runs on an event, and by timer as the guarantee (S-6, storage §7).
+"""The functions of the change feed: its two resources, and what numbers changes and publishes their events when it is
+woken (S-6, storage §7). The guarantee is a chore of `housekeeping`.
 """
 
 import azure.functions as func
@@ -17,10 +16,6 @@ from shared.http.boundary import Boundary
 from shared.http.messages import Request, Response
 from shared.http.transaction import Context, Transaction, accepted_plain_json
 from shared.index_schema import keys
-
-_EVERY_30_SECONDS = "*/30 * * * * *"
-_SWEEPS = 50
-"""What one run of the timer takes at most; the next one goes on."""
 
 
 def blueprint(
@@ -46,13 +41,6 @@ def blueprint(
             await sequencer.catch_up([keys.named_place(name, shards) for name in names if isinstance(name, str)])
             await publication.run()
 
-    async def sweep_changes(timer: func.TimerRequest) -> None:
-        with telemetry.trigger("sweep_changes"):
-            for _ in range(_SWEEPS):
-                if await sequencer.catch_up():
-                    break
-            await publication.run()
-
     mount(functions, boundary, "change_feed", Transaction(_window, accepted_plain_json, change_feed))
     mount(
         functions,
@@ -61,9 +49,6 @@ def blueprint(
         Transaction(_include_metadata, accepted_plain_json, change_feed_latest),
     )
     functions.function_name("append_changes")(functions.event_grid_trigger(arg_name="event")(append_changes))
-    functions.function_name("sweep_changes")(
-        functions.timer_trigger(arg_name="timer", schedule=_EVERY_30_SECONDS)(sweep_changes)
-    )
     return functions
 
 

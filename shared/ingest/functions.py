@@ -1,5 +1,4 @@
-"""The functions of the index: each blob that appears is indexed, if it is not already (P-2, storage §5), and a timer
-mends what no event and no hint leads to.
+"""The function of the index: each blob that appears is indexed, if it is not already (P-2, storage §5).
 
 The blob trigger's source is Event Grid. Only the name of the blob crosses the wire: the parameter is of a type of our
 own, because the host hands a blob whole to a function that asks for its bytes.
@@ -14,7 +13,6 @@ from azurefunctions.extensions.base import Datum, InConverter, SdkType
 
 from shared import telemetry
 from shared.ingest.ingest import Ingest
-from shared.upkeep.scrubber import Scrubber
 
 
 class BlobReference(SdkType):  # type: ignore[misc]  # the extension is not typed
@@ -55,19 +53,9 @@ class BlobReferenceConverter(  # type: ignore[call-arg]  # the extension is not 
         return False
 
 
-_SCRUB = "45 */10 * * * *"
-"""Every ten minutes."""
-_SCRUBBED = 10_000
-"""Files and postings that one run of the timer looks at."""
-
-
-def blueprint(ingest: Ingest, scrubber: Scrubber, container: str) -> func.Blueprint:
-    """The functions of the index."""
+def blueprint(ingest: Ingest, container: str) -> func.Blueprint:
+    """The function of the index."""
     functions = func.Blueprint()
-
-    async def scrub_store(timer: func.TimerRequest) -> None:
-        with telemetry.trigger("scrub_store"):
-            await scrubber.run(limit=_SCRUBBED)
 
     async def index_instance(blob: BlobReference) -> None:
         with telemetry.trigger("index_instance"):
@@ -77,6 +65,4 @@ def blueprint(ingest: Ingest, scrubber: Scrubber, container: str) -> func.Bluepr
         arg_name="blob", path=f"{container}/{{name}}", connection="DicomStorage", source=func.BlobSource.EVENT_GRID
     )
     functions.function_name("index_instance")(trigger(index_instance))
-    timer = functions.timer_trigger(arg_name="timer", schedule=_SCRUB)
-    functions.function_name("scrub_store")(timer(scrub_store))
     return functions

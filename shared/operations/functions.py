@@ -1,11 +1,9 @@
-"""The functions of operations: their resource, the timer that runs them, and the one that removes old ones."""
+"""The function of operations: their resource."""
 
 import re
-from collections.abc import Awaitable, Callable
 
 import azure.functions as func
 
-from shared import telemetry
 from shared.dicomweb.versions import ApiVersion
 from shared.errors import InvalidRequest, NotFound
 from shared.http.azure_functions import mount
@@ -13,18 +11,13 @@ from shared.http.boundary import Boundary
 from shared.http.messages import Request, Response
 from shared.http.transaction import Context, Transaction, accepted_plain_json
 from shared.operations.response import operation_state
-from shared.operations.runner import Runner
 from shared.operations.store import Operations
 
-_EVERY_30_SECONDS = "15,45 * * * * *"
-_DAILY = "0 40 3 * * *"
 _ID = re.compile(r"[0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
-def blueprint(
-    boundary: Boundary, operations: Operations, runner: Runner, start: Callable[[], Awaitable[None]] | None = None
-) -> func.Blueprint:
-    """The functions of operations. `start` creates those that the service needs of its own accord."""
+def blueprint(boundary: Boundary, operations: Operations) -> func.Blueprint:
+    """The function of operations."""
     functions = func.Blueprint()
 
     async def retrieve_operation(operation_id: str, _accepted: str, context: Context) -> Response:
@@ -33,29 +26,12 @@ def blueprint(
             raise NotFound("The operation does not exist.")
         return operation_state(operation, context.version, context.urls)
 
-    async def run_operations(timer: func.TimerRequest) -> None:
-        with telemetry.trigger("run_operations"):
-            if start is not None:
-                await start()
-            await runner.run()
-
-    async def purge_operations(timer: func.TimerRequest) -> None:
-        with telemetry.trigger("purge_operations"):
-            await operations.purge()
-
     mount(
         functions,
         boundary,
         "retrieve_operation",
         Transaction(_operation_id, accepted_plain_json, retrieve_operation),
     )
-    functions.function_name("purge_operations")(
-        functions.timer_trigger(arg_name="timer", schedule=_DAILY)(purge_operations)
-    )
-    if not runner.idle:
-        functions.function_name("run_operations")(
-            functions.timer_trigger(arg_name="timer", schedule=_EVERY_30_SECONDS)(run_operations)
-        )
     return functions
 
 

@@ -50,11 +50,6 @@ class Runner:
         self._look_seconds = look_seconds
         self._renew_seconds = renew_seconds
 
-    @property
-    def idle(self) -> bool:
-        """Whether there is nothing that it could ever run."""
-        return not self._work
-
     async def run(self) -> None:
         """Do the work of every operation that nobody works on, until there is none or the time is over.
 

@@ -92,7 +92,7 @@ async def test_events_of_a_time_when_the_topic_was_down_come_when_it_is_back(fre
         client = Exchange(service.url)
         for _ in range(3):
             await asyncio.to_thread(client.store, image())
-        sweep = f"{service.url}/admin/functions/sweep_changes"
+        sweep = f"{service.url}/admin/functions/housekeeping"
         await asyncio.to_thread(requests.post, sweep, json={}, timeout=30)
         await asyncio.sleep(1)
         assert received == []

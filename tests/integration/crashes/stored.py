@@ -97,13 +97,12 @@ class Stored:
         return faults
 
     async def when_settled(self, archive: Archive, studies: Iterable[str], seconds: float = 180) -> list[str]:
-        """Let the timers work until nothing is wrong any more; what still is."""
+        """Let the chores be done until nothing is wrong any more; what still is."""
         studies = list(studies)
         deadline = time.monotonic() + seconds
         while True:
-            for function in ("sweep_changes", "erase_deleted"):
-                await archive.run(function)
-                await asyncio.sleep(0.5)
+            await archive.run("housekeeping")
+            await asyncio.sleep(1)
             faults = await self.faults(studies)
             if not faults or time.monotonic() > deadline:
                 return faults

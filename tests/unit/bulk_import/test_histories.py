@@ -4,13 +4,12 @@ import json
 
 import pytest
 
-from shared.bulk_import import functions
 from shared.dicom.identifiers import ResourceIdentifier
 from shared.errors import Unavailable
+from shared.housekeeping.chores import sweep_imports
 from tests.builders.files import file
-from tests.builders.functions import handler_of
 from tests.builders.store import PARTITION
-from tests.unit.bulk_import.inbox import PLACES, Inbox, event
+from tests.unit.bulk_import.inbox import Inbox, event
 
 
 @pytest.fixture
@@ -114,17 +113,17 @@ async def test_an_uploader_can_ask_for_the_result_of_each_file(inbox):
 
 @pytest.mark.spec("IMP-10")
 async def test_a_file_whose_announcement_was_lost_is_announced_again(inbox):
-    call = handler_of(functions.blueprint(inbox.bulk_import, PLACES, "DicomStorage"), "sweep_imports")._call
+    sweep = sweep_imports(inbox.bulk_import.sweep)
     old, young = file(), file()
     inbox.files.drop("old ü.dcm", old.data)
     inbox.service.time.seconds += 700
     inbox.files.drop("young.dcm", young.data)
 
     await inbox.queues.send("import-queue", event("young.dcm"))
-    await call(None)
+    await sweep.run()
     assert inbox.queues.messages["import-queue"] == [(event("young.dcm"), 0)], "the queue has not been worked off"
     inbox.queues.messages["import-queue"].clear()
-    await call(None)
+    await sweep.run()
     assert await inbox.work_off() == [0]
 
     assert await inbox.service.content(old.identifier) == old.data

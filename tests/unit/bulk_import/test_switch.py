@@ -8,7 +8,7 @@ from shared.errors import Misconfigured
 from shared.settings import Settings
 from tests.builders.http import settings
 
-FUNCTIONS = {"import_instance", "import_given_up", "sweep_imports"}
+FUNCTIONS = {"import_instance", "import_given_up"}
 EMULATOR = {"DicomStorage": "UseDevelopmentStorage=true", "AUTHENTICATION_MODE": "off"}
 URIS = {
     "ImportStorage__blobServiceUri": "https://inbox.blob.core.windows.net",

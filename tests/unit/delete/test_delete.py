@@ -9,6 +9,7 @@ from shared.delete.functions import blueprint
 from shared.delete.transaction import delete_instances
 from shared.dicom.identifiers import ResourceIdentifier
 from shared.errors import NotFound
+from shared.housekeeping.chores import erase_deleted
 from shared.index.clock import HybridClock
 from shared.upkeep.cleanup import StudyCleanup
 from shared.upkeep.erasure import Erasure
@@ -22,10 +23,6 @@ from tests.unit.retrieve.archive import PARTITION, SHARDS, Archive
 @pytest.fixture
 def archive():
     return Archive()
-
-
-async def nothing_due():
-    return 0
 
 
 async def count(archive, *uids):
@@ -112,13 +109,11 @@ async def test_only_the_deleted_file_is_erased_and_only_after_its_retention(arch
     new = await archive.blob_of(one)
     upkeep = Upkeep(archive, 72)
     await upkeep.sequencer.catch_up()
-    timer = timer_of(
-        blueprint(boundary(), archive.index, lambda: upkeep.trash.erase_due(archive.blobs)), "erase_deleted"
-    )
-    await timer(None)
+    erase = erase_deleted(lambda: upkeep.trash.erase_due(archive.blobs))
+    await erase.run()
     assert archive.blobs.names() == sorted([old, new])
     upkeep.hours = 80
-    await timer(None)
+    await erase.run()
     assert archive.blobs.names() == [new]
 
 
@@ -138,7 +133,7 @@ async def test_a_deleted_instance_can_be_stored_again_at_once(archive):
 async def test_the_function_answers_without_a_body(archive):
     one = image()
     await archive.store(one)
-    functions = blueprint(boundary(), archive.index, nothing_due)
+    functions = blueprint(boundary(), archive.index)
     function = handler_of(functions, "delete_instance")
     response = await function.request("DELETE", f"/v2/{one.path}", ALL)
     assert (response.status, response.body) == (204, b"")
@@ -147,35 +142,3 @@ async def test_the_function_answers_without_a_body(archive):
     assert (await function.request("DELETE", bad, ALL)).status == 400
     reader = (("Authorization", "Bearer read"),)
     assert (await function.request("DELETE", f"/v2/{one.path}", reader)).status == 403
-
-
-def timer_of(functions, name):
-    return handler_of(functions, name)._call
-
-
-@pytest.mark.spec("DEL-11", "EXP-1")
-async def test_timers_work_off_what_is_due_but_not_for_ever(archive):
-    left = [3]
-
-    async def erase():
-        left[0] -= 1
-        return max(left[0], 0)
-
-    async def endless():
-        left[0] += 1
-        return 500
-
-    await timer_of(blueprint(boundary(), archive.index, erase), "erase_deleted")(None)
-    assert left == [0]
-    await timer_of(blueprint(boundary(), archive.index, endless), "erase_deleted")(None)
-    assert 0 < left[0] < 100
-    await timer_of(blueprint(boundary(), archive.index, nothing_due), "expire_studies")(None)
-
-
-@pytest.mark.spec("DEL-11")
-async def test_a_timer_that_fails_says_so(archive):
-    async def fail():
-        raise OSError("gone")
-
-    with pytest.raises(OSError, match="gone"):
-        await timer_of(blueprint(boundary(), archive.index, fail), "erase_deleted")(None)

@@ -49,7 +49,7 @@ class World:
         return {"steps": len(set(self.done))}
 
     async def ask(self, operation_id: str, version: str = "v2", **fields: object):
-        functions = blueprint(boundary(**fields), self.operations, Runner(self.operations, {}))
+        functions = blueprint(boundary(**fields), self.operations)
         return await handler_of(functions, "retrieve_operation").get(f"/{version}/operations/{operation_id}", READER)
 
 
@@ -483,15 +483,3 @@ async def test_an_operation_of_another_kind_is_left_alone(world):
     operation = await world.operations.create(EXPORT, {"steps": 1})
     await world.runner(world.count, UPDATE).run()
     assert (await world.operations.get(operation.id)).status is OperationStatus.NOT_STARTED
-
-
-def test_without_work_no_timer_looks_for_it(world):
-    import azure.functions as func
-
-    def timers(runner):
-        app = func.FunctionApp()
-        app.register_functions(blueprint(boundary(), world.operations, runner))
-        return {each.get_function_name() for each in app.get_functions()} - {"retrieve_operation"}
-
-    assert timers(Runner(world.operations, {})) == {"purge_operations"}
-    assert timers(world.runner(world.count)) == {"purge_operations", "run_operations"}
