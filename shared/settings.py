@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
@@ -11,6 +11,15 @@ from shared.errors import Misconfigured
 
 _LOCAL = re.compile(r".*:[0-9]*|localhost|[0-9.]+|\[.*\]")
 """A name with a port, or an address: Azure's is a name alone."""
+_EMULATOR = ("usedevelopmentstorage=true", "accountname=devstoreaccount1")
+
+_MIB = 1024**2
+_HOST_BODY_BYTES = 100 * _MIB
+"""What the Functions host lets through where nothing else is said."""
+_BODY_COST = 4
+"""Memory that the host takes for a body with Content-Length, in sizes of the body, before the app sees it."""
+_OTHER_MEMORY_MIB = 896
+"""Memory of an instance for everything else: host, worker, pixels."""
 
 
 def _split(value: object) -> object:
@@ -36,13 +45,21 @@ class Settings(BaseModel):
     """The user-assigned managed identity; empty: the default credential chain."""
     container: str = Field("dicom", alias="DICOM_CONTAINER")
     index_shards: int = Field(16, ge=1, le=256, alias="INDEX_SHARDS")
-    """Shards of the search index; fixed when the store is first used (storage §2)."""
+    """Shards of the search index; fixed when the store is first used (storage §2). On an emulator the default is 1."""
     table_spread: int = Field(1, ge=1, le=256, alias="TABLE_SPREAD")
-    """Physical tables per kind for an emulator that scans a table for each query; 1 on Azure."""
+    """Physical tables per kind, fixed likewise, for an emulator, which scans a table for each query: 64 there, by
+    default, and 1 on Azure, always."""
 
     # --- what the service does
     data_partitions: bool = Field(False, alias="DATA_PARTITIONS_ENABLED")
-    max_request_bytes: int = Field(4 * 1024**3, gt=0, alias="MAX_REQUEST_BYTES")
+    max_request_bytes: int = Field(100 * _MIB, gt=0, alias="MAX_REQUEST_BYTES")
+    """Largest body of a request (STOW-8, P-4)."""
+    host_body_bytes: int = Field(_HOST_BODY_BYTES, gt=0, alias="FUNCTIONS_REQUEST_BODY_SIZE_LIMIT")
+    """The same of the Functions host, which reads it too: greater by a MiB, so that the refusal is this service's."""
+    instance_memory_mib: int = Field(0, ge=0, alias="INSTANCE_MEMORY_MB")
+    """Memory of an instance of the app, by which the limits of a deployment are checked; 0: not checked."""
+    http_concurrency: int = Field(0, ge=0, alias="HTTP_CONCURRENCY")
+    """Requests that the platform gives to one instance at a time; 0: not checked."""
     max_file_bytes: int = Field(2_147_483_647, gt=0, alias="MAX_FILE_BYTES")
     clear_preamble: bool = Field(True, alias="CLEAR_PREAMBLE")
     full_item_validation: bool = Field(False, alias="FULL_ITEM_VALIDATION")
@@ -79,7 +96,7 @@ class Settings(BaseModel):
     roles_document: str = Field("", alias="AUTHENTICATION_ROLES")
     """JSON text of the roles document (AUTH-11); empty: the default roles (AUTH-16)."""
     platform_authentication: bool = Field(False, alias="WEBSITE_AUTH_ENABLED")
-    """Set by the platform itself; the only thing that makes its principal header trustworthy."""
+    """Set by the platform itself, and by nobody else: it alone makes the platform's principal header trustworthy."""
     audit_header_prefix: str = Field("X-MS-AZUREDICOM-AUDIT-", min_length=1, alias="AUDIT_HEADER_PREFIX")
     audit_claims: Words = Field(("sub", "oid", "azp", "appid", "roles"), alias="AUDIT_CLAIMS")
     """The claims of a caller that audit records name (AUD-2)."""
@@ -132,6 +149,36 @@ class Settings(BaseModel):
     """From which level on telemetry is logged, a line per transaction being INFO; empty: as the host logs the rest."""
     log_uids: bool = Field(False, alias="LOG_UIDS")
     """Log UIDs as they are instead of hashed."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _shape_of_an_emulator(cls, values: Any) -> Any:
+        """What an emulator needs, where nothing is said: never written into settings that go to Azure by accident."""
+        connection = str(values.get("DicomStorage") or values.get("storage_connection") or "").lower()
+        if any(each in connection.replace(" ", "") for each in _EMULATOR):
+            for name, alias, value in (("index_shards", "INDEX_SHARDS", 1), ("table_spread", "TABLE_SPREAD", 64)):
+                if name not in values and alias not in values:
+                    values = {**values, alias: value}
+        return values
+
+    @model_validator(mode="after")
+    def _deployable(self) -> Self:
+        if self.table_spread > 1 and (self.table_service_uri or "=https" in self.storage_connection.lower()):
+            raise ValueError("TABLE_SPREAD is for the emulator: on Azure it is 1")
+        if self.on_platform and self.authentication == "off":
+            raise ValueError("AUTHENTICATION_MODE=off is for development: it is refused on Azure")
+        if self.on_platform and self.host_body_bytes < self.max_request_bytes + _MIB:
+            raise ValueError(
+                "FUNCTIONS_REQUEST_BODY_SIZE_LIMIT must be at least 1 MiB (1048576) more than MAX_REQUEST_BYTES: the "
+                "host would end a request that is too large without a word"
+            )
+        bodies = self.max_request_bytes * _BODY_COST * self.http_concurrency
+        if self.instance_memory_mib and bodies > (self.instance_memory_mib - _OTHER_MEMORY_MIB) * _MIB:
+            raise ValueError(
+                f"MAX_REQUEST_BYTES x {_BODY_COST} x HTTP_CONCURRENCY must be at most INSTANCE_MEMORY_MB less "
+                f"{_OTHER_MEMORY_MIB} MiB: so much do bodies take before anybody has asked for a token"
+            )
+        return self
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -11,7 +11,6 @@ from functools import partial
 from typing import Any
 
 import azure.functions as func
-from azure.core.credentials_async import AsyncTokenCredential
 
 from shared import telemetry
 from shared.bulk_import import functions as bulk_import
@@ -61,6 +60,7 @@ from shared.storage.azure_blobs import AzureBlobStore
 from shared.storage.azure_queues import AzureQueueStore
 from shared.storage.azure_tables import AzureTableStore
 from shared.storage.connection import StorageConnection, quiet_sdk_logs
+from shared.storage.identity import Identity
 from shared.store import functions as store
 from shared.upkeep.cleanup import StudyCleanup
 from shared.upkeep.erasure import Erasure
@@ -95,9 +95,9 @@ class Stores:
         await asyncio.gather(self.tables.close(), self.blobs.close())
 
 
-def stores(settings: Settings) -> Stores:
+def stores(settings: Settings, identity: Identity) -> Stores:
     """The stores that the settings name. Raises Misconfigured."""
-    connection = _connection(settings)
+    connection = _connection(settings, identity)
     tables = AzureTableStore(connection.table_endpoint, connection.credential, spread=settings.table_spread)
     blobs = AzureBlobStore(connection.blob_endpoint, settings.container, connection.credential)
     clock = HybridClock(time.time)
@@ -105,11 +105,11 @@ def stores(settings: Settings) -> Stores:
     return Stores(tables, blobs, DataPartitions(tables, clock), row, SchemaRegistry(tables), clock)
 
 
-def _connection(settings: Settings) -> StorageConnection:
+def _connection(settings: Settings, identity: Identity) -> StorageConnection:
     if settings.storage_connection:
         return StorageConnection.from_connection_string(settings.storage_connection)
     return StorageConnection.from_uris(
-        settings.blob_service_uri, settings.table_service_uri, settings.queue_service_uri, _identity(settings)
+        settings.blob_service_uri, settings.table_service_uri, settings.queue_service_uri, identity.credential()
     )
 
 
@@ -137,15 +137,15 @@ class ImportStores:
         await asyncio.gather(self.files.close(), self.errors.close(), self.queues.close())
 
 
-def import_stores(settings: Settings) -> ImportStores:
+def import_stores(settings: Settings, identity: Identity) -> ImportStores:
     """Those that the settings name: in the account of the data unless they name another. Raises Misconfigured."""
     if settings.import_connection:
         connection = StorageConnection.from_connection_string(settings.import_connection)
     elif settings.import_blob_service_uri:
         blobs, queues = settings.import_blob_service_uri, settings.import_queue_service_uri
-        connection = StorageConnection.from_uris(blobs, blobs, queues, _identity(settings))  # it needs no tables
+        connection = StorageConnection.from_uris(blobs, blobs, queues, identity.credential())  # it needs no tables
     else:
-        connection = _connection(settings)
+        connection = _connection(settings, identity)
     own = settings.import_connection or settings.import_blob_service_uri
     endpoint, credential = connection.blob_endpoint, connection.credential
     return ImportStores(
@@ -164,9 +164,9 @@ def import_stores(settings: Settings) -> ImportStores:
 
 
 def _bulk_import(
-    settings: Settings, base: Stores, ingest: Ingest, lookup: InstanceLookup
+    settings: Settings, identity: Identity, base: Stores, ingest: Ingest, lookup: InstanceLookup
 ) -> tuple[func.Blueprint, chores.Chore]:
-    inbox = import_stores(settings)
+    inbox = import_stores(settings, identity)
     audit = telemetry.AuditLog(
         authority=settings.authority,
         audience=settings.audiences[0] if settings.audiences else "",
@@ -183,20 +183,11 @@ def _bulk_import(
     return functions, chores.sweep_imports(transaction.sweep)
 
 
-def _identity(settings: Settings) -> AsyncTokenCredential:
-    """The managed identity of a deployment; without one, whatever credential the machine has."""
-    from azure.identity.aio import DefaultAzureCredential, ManagedIdentityCredential
-
-    if settings.identity_client_id:
-        return ManagedIdentityCredential(client_id=settings.identity_client_id)
-    return DefaultAzureCredential()
-
-
-def _events(settings: Settings) -> EventGridPublisher | None:
+def _events(settings: Settings, identity: Identity) -> EventGridPublisher | None:
     """The topic; None where there is none."""
     if not settings.events_topic:
         return None
-    credential = settings.events_topic_key or _identity(settings)
+    credential = settings.events_topic_key or identity.credential()
     return EventGridPublisher(settings.events_topic, credential, schema=settings.events_schema)
 
 
@@ -239,10 +230,11 @@ def blueprints(settings: Settings) -> list[func.Blueprint]:
     """The functions of the whole app. Raises Misconfigured."""
     quiet_sdk_logs()
     telemetry.set_level(settings.telemetry_level)
-    base = stores(settings)
+    identity = Identity(settings.identity_client_id)
+    base = stores(settings, identity)
     tables, blobs, directory, clock = base.tables, base.blobs, base.partitions, base.clock
     schemas = base.schemas
-    events = _events(settings)
+    events = _events(settings, identity)
     announcer = _announcer(settings, clock, events)
 
     azure_functions.choose(settings)
@@ -287,7 +279,7 @@ def blueprints(settings: Settings) -> list[func.Blueprint]:
         chores.purge_operations(operations.purge),
         chores.scrub_store(scrubber.run),
     ]
-    imports = [_bulk_import(settings, base, ingest, lookup)] if settings.bulk_import else []
+    imports = [_bulk_import(settings, identity, base, ingest, lookup)] if settings.bulk_import else []
     return [
         store.blueprint(boundary, ingest),
         retrieve.blueprint(
@@ -329,12 +321,13 @@ def check_store(settings: Settings) -> None:
     """
 
     async def prepare() -> None:
-        base = stores(settings)
-        inbox = import_stores(settings) if settings.bulk_import else None
+        identity = Identity(settings.identity_client_id)
+        base = stores(settings, identity)
+        inbox = import_stores(settings, identity) if settings.bulk_import else None
         try:
             async with asyncio.timeout(_START_SECONDS):
                 await base.prepare(data_partitions=settings.data_partitions)
-                await _feed(settings, base, _trash(settings, base), _events(settings)).publication.prepare()
+                await _feed(settings, base, _trash(settings, base), _events(settings, identity)).publication.prepare()
                 if inbox is not None:
                     await inbox.prepare((await base.row.settings()).store_id)
         except (Unavailable, DependencyRefused, TimeoutError) as error:
@@ -343,6 +336,7 @@ def check_store(settings: Settings) -> None:
             await base.close()
             if inbox is not None:
                 await inbox.close()
+            await identity.close()
 
     _run_aside(prepare())
 

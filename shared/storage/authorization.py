@@ -42,24 +42,36 @@ def authorization(credential: Credential, endpoint: str) -> Authorization:
     return BearerToken(credential)
 
 
+class _Clock:
+    """The date of a request, made once a second."""
+
+    def __init__(self) -> None:
+        self._second = 0
+        self._date = ""
+
+    def date(self) -> str:
+        """RFC 1123, GMT."""
+        second = int(time.time())
+        if second != self._second:
+            self._second, self._date = second, formatdate(second, usegmt=True)
+        return self._date
+
+
 class SharedKeyLite:
     """Signs with the account key, as the Table service has it ("Authorize with Shared Key")."""
 
     def __init__(self, credential: SharedKey) -> None:
         self._key = b64decode(credential.key)
         self._account = credential.account
-        self._second = 0
-        self._date = ""
+        self._clock = _Clock()
 
     async def headers(self, target: str) -> dict[str, str]:
         """Date and signature."""
-        second = int(time.time())
-        if second != self._second:
-            self._second, self._date = second, formatdate(second, usegmt=True)
+        date = self._clock.date()
         resource = f"/{self._account}{target.partition('?')[0]}"
-        digest = hmac.digest(self._key, f"{self._date}\n{resource}".encode(), "sha256")
+        digest = hmac.digest(self._key, f"{date}\n{resource}".encode(), "sha256")
         signature = b64encode(digest).decode()
-        return {"x-ms-date": self._date, "Authorization": f"SharedKeyLite {self._account}:{signature}"}
+        return {"x-ms-date": date, "Authorization": f"SharedKeyLite {self._account}:{signature}"}
 
     def refused(self) -> None:
         """Nothing is kept that could have become old."""
@@ -72,26 +84,29 @@ class BearerToken:
         self._credential = credential
         self._token: AccessToken | None = None
         self._asking = asyncio.Lock()
+        self._clock = _Clock()
 
     async def headers(self, target: str) -> dict[str, str]:  # noqa: ARG002 - a token is for the whole account
         """The token."""
-        token = self._valid()
+        token = self._lasting(_RENEW_SECONDS)
         if token is None:
             async with self._asking:
-                token = self._valid() or await self._ask()
-        return {"Authorization": f"Bearer {token.token}"}
+                token = self._lasting(_RENEW_SECONDS) or await self._ask()
+        return {"x-ms-date": self._clock.date(), "Authorization": f"Bearer {token.token}"}
 
     def refused(self) -> None:
         """Ask for another token next time."""
         self._token = None
 
-    def _valid(self) -> "AccessToken | None":
+    def _lasting(self, seconds: float) -> "AccessToken | None":
         token = self._token
-        return token if token is not None and token.expires_on - time.time() > _RENEW_SECONDS else None
+        return token if token is not None and token.expires_on - time.time() > seconds else None
 
     async def _ask(self) -> "AccessToken":
         try:
             self._token = token = await self._credential.get_token(STORAGE_SCOPE)
         except AzureError as error:
+            if (present := self._lasting(0)) is not None:  # good to its end, whatever keeps the next one away
+                return present
             raise Unavailable(f"No access token for Table Storage ({type(error).__name__})") from None
         return token

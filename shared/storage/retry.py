@@ -27,13 +27,16 @@ class Backoff:
     attempts: int = 4
     first: float = 0.05
     longest: float = 1.0
+    more_for_reads: int = 0
+    """Attempts more at what only reads."""
 
     def pause(self, attempt: int) -> float:
         """Seconds to wait after attempt `attempt` (from 0), spread so that clients do not come back together."""
         return min(self.longest, self.first * 2.0**attempt) * random.uniform(0.5, 1.5)
 
 
-DEFAULT_BACKOFF = Backoff()
+DEFAULT_BACKOFF = Backoff(more_for_reads=2)
+"""A partition that the service moves to another server is away for seconds: a read waits for it for about two."""
 
 
 def was_turned_away(response: StorageResponse) -> bool:
@@ -50,7 +53,7 @@ async def send_patiently(
     """
     attempt = 0
     while True:
-        last = attempt + 1 >= backoff.attempts
+        last = attempt + 1 >= (backoff.attempts + backoff.more_for_reads if is_read else backoff.attempts)
         least = 0.0
         begun = time.perf_counter()
         try:

@@ -23,7 +23,7 @@ PLACES = {
     "azure.data": ("storage/azure_*.py",),
     "obstore": ("storage/azure_*.py",),
     "azure.eventgrid": ("events/event_grid.py",),
-    "azure.identity": ("wiring.py",),
+    "azure.identity": ("storage/identity.py",),
     "jwt": ("http/openid.py",),
 }
 PURE = ("dicom", "dicomweb")

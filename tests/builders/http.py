@@ -25,8 +25,12 @@ DEFAULT_PARTITION = Partition(DEFAULT_KEY, DEFAULT_NAME, "0", datetime(2026, 1, 
 
 
 def settings(**fields: object) -> Settings:
-    """Settings of a service without authentication, unless `fields` say otherwise."""
-    return Settings(**{"storage_connection": "UseDevelopmentStorage=true", "authentication": "off", **fields})
+    """Settings of a service without authentication, unless `fields` say otherwise; on Azure that does not exist."""
+    local = {"storage_connection": "UseDevelopmentStorage=true", "authentication": "off"}
+    on_azure = {"authentication": "openid", "authority": "https://login.example", "audiences": "dicom"}
+    limits = {"host_body_bytes": 2**40}
+    named = bool(fields.get("website_hostname"))
+    return Settings(**{**local, **(on_azure if named else {}), **limits, **fields})
 
 
 type Handler = Callable[[Request, Context], Awaitable[Response]]

@@ -43,7 +43,7 @@ BUSY = answer(503, b"ServerBusy", retry_after="0")
 PATIENCE = Backoff(3, 0.0, 0.0)
 
 
-async def attempts(outcome: StorageResponse | Exception, *, is_read: bool) -> int:
+async def attempts(outcome: StorageResponse | Exception, *, is_read: bool, patience: Backoff = PATIENCE) -> int:
     made = 0
 
     async def send() -> StorageResponse:
@@ -55,10 +55,15 @@ async def attempts(outcome: StorageResponse | Exception, *, is_read: bool) -> in
 
     if isinstance(outcome, Exception):
         with pytest.raises(type(outcome)):
-            await send_patiently(send, PATIENCE, is_read=is_read)
+            await send_patiently(send, patience, is_read=is_read)
     else:
-        assert await send_patiently(send, PATIENCE, is_read=is_read) is outcome
+        assert await send_patiently(send, patience, is_read=is_read) is outcome
     return made
+
+
+async def test_a_read_is_tried_more_often_than_a_write() -> None:
+    patience = Backoff(3, 0.0, 0.0, more_for_reads=2)
+    assert [await attempts(BUSY, is_read=is_read, patience=patience) for is_read in (True, False)] == [5, 3]
 
 
 @pytest.mark.parametrize("outcome", [NotSent("x"), BUSY, answer(429)])
