@@ -5,9 +5,11 @@ A stored document is what `dumps` made of one data set: compact, UTF-8, `vr` fir
 parsing: inside a JSON string every quotation mark is escaped, so a pattern with bare ones matches structure only.
 """
 
+import asyncio
+import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -21,6 +23,13 @@ _CHARACTER_SET = b'"00080005":'
 _UTF_8 = b'"00080005":{"vr":"CS","Value":["ISO_IR 192"]}'
 _LEADING_CHARACTER_SET = re.compile(rb'\{"00080005":\{"vr":"CS"(?:,"Value":\[(?:"[^"\\]*",?|null,?)*\])?\},?')
 _FLOATS = frozenset({"FL", "FD"})
+_ITEMS = b'{"vr":"SQ","Value":['
+_ITEMS_TEXT = _ITEMS.decode()
+_PIECE = 256 * 1024
+"""Bytes of small slices that are joined at one go."""
+_PARSED_AT_ONCE = 1024 * 1024
+"""Bytes of a document that are parsed on the event loop, within some milliseconds."""
+_scan = json.JSONDecoder().raw_decode
 
 
 def dumps(document: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> bytes:
@@ -36,14 +45,77 @@ def dumps(document: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> bytes:
 
 def dumps_in_slices(dataset: Mapping[str, Any]) -> bytes:
     """What `dumps` makes of a data set, made item by item: the encoder holds the interpreter's lock while it works."""
-    return b"{" + b",".join(b'"%b":%b' % (key.encode(), _sliced(element)) for key, element in dataset.items()) + b"}"
+    pieces: list[bytes] = []
+    some: list[bytes] = []
+    size = 0
+    for slice_ in _slices(dataset):
+        some.append(slice_)
+        size += len(slice_)
+        if size > _PIECE:
+            pieces.append(b"".join(some))
+            some.clear()
+            size = 0
+    return b"".join((*pieces, *some))
 
 
-def _sliced(element: Mapping[str, Any]) -> bytes:
-    items = element.get("Value")
-    if element["vr"] == "SQ" and items:
-        return b'{"vr":"SQ","Value":[%b]}' % b",".join(dumps_in_slices(item or {}) for item in items)
-    return orjson.dumps(_named_floats(element) if element["vr"] in _FLOATS else element)
+def _slices(dataset: Mapping[str, Any]) -> Iterator[bytes]:
+    start = b"{"
+    for key, element in dataset.items():
+        name = b'%b"%b":' % (start, key.encode())
+        start = b","
+        items = element.get("Value")
+        if element["vr"] == "SQ" and items:
+            name += _ITEMS
+            for item in items:
+                yield name
+                yield from _slices(item or {})
+                name = b","
+            yield b"]}"
+        else:
+            yield name
+            yield orjson.dumps(_named_floats(element) if element["vr"] in _FLOATS else element)
+    yield b"{}" if start == b"{" else b"}"
+
+
+async def parsed(document: bytes) -> dict[str, Any]:
+    """The data set in a stored document; a large one is parsed item by item in a thread."""
+    if len(document) <= _PARSED_AT_ONCE:
+        found: dict[str, Any] = orjson.loads(document)
+        return found
+    return await asyncio.to_thread(loads_in_slices, document)
+
+
+def loads_in_slices(document: bytes) -> dict[str, Any]:
+    """The data set in a stored document, parsed item by item: the parser holds the interpreter's lock while it works.
+
+    Raises ValueError or IndexError for what is none.
+    """
+    return _data_set(document.decode(), 0)[0]
+
+
+def _data_set(text: str, at: int) -> tuple[dict[str, Any], int]:
+    found: dict[str, Any] = {}
+    if text.startswith("{}", at):
+        return found, at + 2
+    end = ","
+    while end == ",":
+        key, at = _scan(text, at + 1)
+        if text.startswith(_ITEMS_TEXT, at + 1):
+            found[key], at = _sequence(text, at + 1 + len(_ITEMS_TEXT))
+        else:
+            found[key], at = _scan(text, at + 1)
+        end = text[at]
+    return found, at + 1
+
+
+def _sequence(text: str, at: int) -> tuple[dict[str, Any], int]:
+    items: list[Any] = []
+    while True:
+        item, at = _data_set(text, at) if text[at] == "{" else _scan(text, at)
+        items.append(item)
+        if text[at] == "]":
+            return {"vr": "SQ", "Value": items}, at + 2
+        at += 1
 
 
 def _has_special_float(dataset: Mapping[str, Any]) -> bool:

@@ -41,6 +41,8 @@ _PLAIN_DOCUMENTS: Final = 16 * 1024**2
 """Bytes of metadata documents that wait as they are; more wait compressed."""
 _HELD_DOCUMENTS: Final = 64 * 1024**2
 """Bytes of metadata documents that wait in memory; more become blobs beside the files."""
+_KEPT_BY_ENCODER: Final = 64 * 1024
+"""Bytes of a document from which on what the encoder keeps beside them does not matter."""
 _STAGING: Final = 4
 """Uploads that are being staged at a time."""
 _COMMENTS: Final = 20_000
@@ -220,7 +222,7 @@ class StoreBatch:
         if self._held_documents + len(document) <= _HELD_DOCUMENTS:
             self._held_documents += len(document)
             # A copy: what the encoder returns keeps 8 KiB, however few of them are used.
-            pending.document = bytes(memoryview(document))
+            pending.document = bytes(memoryview(document)) if len(document) < _KEPT_BY_ENCODER else document
             return
         pending.beside = self._blobs.upload(keys.metadata_blob(pending.instance.blob))
         if pending.compressed:

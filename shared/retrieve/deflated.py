@@ -4,6 +4,7 @@ import zlib
 from typing import Final
 
 from shared.dicom.errors import DamagedPixelData
+from shared.dicom.part10.inflating import inflated
 from shared.errors import NotAcceptable
 from shared.retrieve.snapshot import WHOLE
 
@@ -18,7 +19,7 @@ def inflated_data_set(data: bytes) -> bytes:
         raise NotAcceptable("The start of the deflated data set of the instance cannot be determined.")
     start += int.from_bytes(data[start - 4 : start], "little")
     try:
-        data_set = zlib.decompressobj(-zlib.MAX_WBITS).decompress(memoryview(data)[start:], WHOLE + 1)
+        data_set, _ = inflated(memoryview(data)[start:], WHOLE + 1)
     except zlib.error:
         raise DamagedPixelData from None
     if len(data_set) > WHOLE:

@@ -11,11 +11,10 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import orjson
-
 from shared.dicom.attributes import Attributes
 from shared.dicom.identifiers import InstanceIdentifier, ResourceIdentifier
 from shared.dicom.part10.frames import FrameTable
+from shared.dicomweb.json_model import parsed
 from shared.dicomweb.partitions import Partition
 from shared.errors import DicomServiceError, NotAcceptable, NotFound
 from shared.index.documents import read_frame_ranges, read_metadata
@@ -165,7 +164,7 @@ class Snapshot:
     async def attributes(self) -> Attributes:
         """The data set in the DICOM JSON model, read once. Raises BlobNotFound."""
         if self._attributes is None:
-            self._attributes = orjson.loads(await self.document())
+            self._attributes = await parsed(await self.document())
         return self._attributes
 
     async def read(self, offset: int = 0, length: int | None = None) -> bytes:

@@ -8,6 +8,7 @@ import codecs
 import re
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import batched
 
 _DEFAULT = "latin-1"  # a superset of ISO 646 that decodes every byte
 
@@ -80,6 +81,18 @@ _FOREIGN = re.compile(
 )
 
 
+_PIECE = 64 * 1024  # Bytes decoded at one go, the interpreter's lock held: some codecs take 0.1 s a megabyte.
+_FRAGMENTS = 4096  # Fragments joined at one go.
+
+
+def _decoded(raw: bytes, codec: str) -> str:
+    if len(raw) <= _PIECE:
+        return raw.decode(codec, "replace")
+    decoder = codecs.getincrementaldecoder(codec)("replace")
+    pieces = [decoder.decode(raw[at : at + _PIECE]) for at in range(0, len(raw), _PIECE)]
+    return "".join((*pieces, decoder.decode(b"", final=True)))
+
+
 class CharacterSet:
     """Decodes the text of one data set. Make it with `character_set`."""
 
@@ -92,28 +105,33 @@ class CharacterSet:
     def text(self, raw: bytes) -> str:
         """The text of an SH, LO, ST, LT, UC or UT element, all its values."""
         if b"\x1b" not in raw:
-            return raw.decode(self._first, "replace")
-        return "".join(self._fragment(part, _TEXT_DELIMITER) for part in _FRAGMENT.findall(raw))
+            return _decoded(raw, self._first)
+        return self._extended(raw, _TEXT_DELIMITER)
 
     def name(self, raw: bytes) -> str:
         """The text of a PN element, all its values."""
         if b"\x1b" not in raw:
-            return raw.decode(self._first, "replace")
-        return "".join(self._fragment(part, _NAME_DELIMITER) for part in _FRAGMENT.findall(raw))
+            return _decoded(raw, self._first)
+        return self._extended(raw, _NAME_DELIMITER)
+
+    def _extended(self, raw: bytes, delimiter: re.Pattern[bytes]) -> str:
+        """Text with code extensions (PS3.5 §6.1.2.5)."""
+        fragments = (self._fragment(found.group(), delimiter) for found in _FRAGMENT.finditer(raw))
+        return "".join("".join(some) for some in batched(fragments, _FRAGMENTS, strict=False))
 
     def _fragment(self, raw: bytes, delimiter: re.Pattern[bytes]) -> str:
         if not raw.startswith(b"\x1b"):
-            return raw.decode(self._first, "replace")
+            return _decoded(raw, self._first)
         size = 4 if raw[1:3] in {b"$(", b"$)"} else 3
         codec = _ESCAPES.get(raw[:size])
         if codec is None or (codec not in self._codecs and codec != _DEFAULT):
-            return raw.decode(self._first, "replace")
+            return _decoded(raw, self._first)
         if codec in _KEEPS_ESCAPES:
-            return raw.decode(codec, "replace")
+            return _decoded(raw, codec)
         end = delimiter.search(raw, size)
         if end is None:
-            return raw[size:].decode(codec, "replace")
-        return raw[size : end.start()].decode(codec, "replace") + raw[end.start() :].decode(self._first, "replace")
+            return _decoded(raw[size:], codec)
+        return _decoded(raw[size : end.start()], codec) + _decoded(raw[end.start() :], self._first)
 
 
 DEFAULT_CHARACTER_SET = CharacterSet([_DEFAULT])

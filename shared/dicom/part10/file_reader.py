@@ -11,6 +11,7 @@ from shared.dicom.elements import first_text
 from shared.dicom.identifiers import InstanceIdentifier, trim_uid
 from shared.dicom.part10.data_set_reader import DataSetReader
 from shared.dicom.part10.file_meta import FileMeta
+from shared.dicom.part10.inflating import PIECE, Inflater
 from shared.dicom.part10.limits import DEFLATED_HEADER_BYTES, HEADER_BYTES, INFLATED_BYTES
 from shared.dicom.part10.model import InvalidPart10, Part10, PixelData, Violation
 from shared.dicom.part10.pixel_data import frame_table
@@ -19,7 +20,6 @@ from shared.dicom.part10.strict_checker import StrictChecker
 
 __all__ = ["InvalidPart10", "Part10", "Part10Reader", "PixelData", "Violation", "read_whole", "second_opinion"]
 
-_PIECE = 1 << 20  # of inflated data
 _TRAILER = 9  # bytes after deflated data: a byte of padding, and the checksum and length that gzip writes
 
 
@@ -57,7 +57,7 @@ class Part10Reader:
         counts as very many, whatever it becomes.
         """
         if self._data is None or self._meta.deflated:
-            return length * _PIECE
+            return length * PIECE
         return self._flow.due(length)
 
     @property
@@ -141,24 +141,20 @@ class Part10Reader:
         self._inflated = ByteFlow()
         self._data = self._data_reader(self._inflated)
         self._inflated.start(_from_start(self._data))
-        inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-        total = trailing = 0
+        inflater = Inflater()
+        total = 0
         while True:
-            deflated = buffer[position:]
-            while deflated and not inflater.eof:
-                try:
-                    piece = inflater.decompress(deflated, _PIECE)
-                except zlib.error as error:
-                    raise InvalidPart10("The data set cannot be inflated.") from error
-                deflated = inflater.unused_data if inflater.eof else inflater.unconsumed_tail
-                total += len(piece)
-                if total > INFLATED_BYTES:
-                    raise InvalidPart10("The deflated data set is too large.", final=True)
-                self._inflated.feed(piece)
-            trailing += len(deflated)
-            if trailing > _TRAILER:
+            try:
+                for piece in inflater.pieces(memoryview(buffer)[position:]):
+                    total += len(piece)
+                    if total > INFLATED_BYTES:
+                        raise InvalidPart10("The deflated data set is too large.", final=True)
+                    self._inflated.feed(piece)
+            except zlib.error as error:
+                raise InvalidPart10("The data set cannot be inflated.") from error
+            if inflater.trailing > _TRAILER:
                 raise InvalidPart10("The file goes on after its deflated data set.")
-            self._flow.taken, self._flow.complete = len(buffer), inflater.eof
+            self._flow.taken, self._flow.complete = len(buffer), inflater.ended
             buffer, position = (yield 1), 0
 
 

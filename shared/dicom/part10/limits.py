@@ -23,6 +23,9 @@ MOST_VALUES: Final = 1 << 18
 """Values of one element: they are split, and converted, at one go. The points of a contour are some thousand."""
 INFLATED_BYTES: Final = 1 << 29
 """What a deflated data set may become."""
+ODD_INFLATED_BYTES: Final = 104_857_600
+"""The same of one that is not encoded as it says: it is held whole, and no larger one is ever inflated again (WADO-12).
+"""
 
 TOO_LARGE: Final = "The data set is too large, even without its bulk values."
 

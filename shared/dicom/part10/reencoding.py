@@ -11,6 +11,7 @@ from shared.dicom.part10.byte_order import pixel_word_size, swapped, word_size
 from shared.dicom.part10.encoding import EXPLICIT_LITTLE
 from shared.dicom.part10.explicit_little_endian import encoded_head
 from shared.dicom.part10.file_meta import FileMeta, read_file_meta
+from shared.dicom.part10.inflating import inflated
 from shared.dicom.part10.model import InvalidPart10
 from shared.dicom.part10.structure import Structure
 from shared.dicom.part10.structure_reader import read_structure
@@ -57,9 +58,8 @@ def reencoded(data: bytes, start: int, meta: FileMeta) -> bytes:
 
 
 def _inflated(deflated: memoryview, limit: int) -> bytes:
-    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     try:
-        data = inflater.decompress(deflated, limit + 1)
+        data, _ = inflated(deflated, limit + 1)
     except zlib.error:
         raise Unconvertible(_ODD) from None
     if len(data) > limit:

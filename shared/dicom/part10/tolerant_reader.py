@@ -15,11 +15,12 @@ from shared.dicom.part10.charset import DEFAULT_CHARACTER_SET, CharacterSet, cha
 from shared.dicom.part10.encoding import Coding
 from shared.dicom.part10.file_meta import read_file_meta
 from shared.dicom.part10.frames import starts_codestream
+from shared.dicom.part10.inflating import inflated
 from shared.dicom.part10.limits import (
     FRAGMENT_BYTES,
     HEADER_BYTES,
-    INFLATED_BYTES,
     NODE_BYTES,
+    ODD_INFLATED_BYTES,
     VALUE_BYTES,
     Allowance,
     check_count,
@@ -40,7 +41,7 @@ def read(data: bytes, *, strict: bool, keep_text: frozenset[int]) -> Part10:
     """See `file_reader.second_opinion`."""
     checker = StrictChecker() if strict else None
     meta, start = read_file_meta(data)
-    body, at = (_inflate(data[start:]), 0) if meta.deflated else (data, start)
+    body, at = (_inflated(memoryview(data)[start:]), 0) if meta.deflated else (data, start)
     structure = read_structure(body, at, meta.coding)
     reader = _ValueReader(body, structure, checker, keep_text)
     attributes = reader.level(None, "", DEFAULT_CHARACTER_SET)
@@ -179,15 +180,14 @@ class _ValueReader:
         self.fragments = _fragments(self._data, start, end, self.allowance) if encapsulated else None
 
 
-def _inflate(data: bytes) -> bytes:
-    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+def _inflated(deflated: memoryview) -> bytes:
     try:
-        inflated = inflater.decompress(data, INFLATED_BYTES // 2)
+        data, whole = inflated(deflated, ODD_INFLATED_BYTES)
     except zlib.error as error:
         raise InvalidPart10("The data set cannot be inflated.", final=True) from error
-    if not inflater.eof:
+    if not whole:
         raise InvalidPart10("The deflated data set is truncated or too large.", final=True)
-    return inflated
+    return data
 
 
 def _fragments(data: bytes, start: int, end: int, allowance: Allowance) -> Fragments:

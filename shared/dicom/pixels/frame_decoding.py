@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from shared.dicom.errors import Unconvertible
+from shared.dicom.part10.inflating import inflated
 from shared.dicom.pixels import jpeg_xl
 from shared.dicom.pixels.codestreams import Codestream, read_codestream, without_boxes
 from shared.dicom.pixels.image_pixels import ImagePixels
@@ -128,9 +129,8 @@ def _jpeg_xl(data: bytes, syntax: str, pixels: ImagePixels) -> Codestream:
 
 def _inflated(frame: bytes, pixels: ImagePixels) -> bytes:
     """A frame that is deflated; no more of it than a frame has (FRM-16)."""
-    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     try:
-        return inflater.decompress(frame, pixels.frame_bytes)
+        return inflated(frame, pixels.frame_bytes)[0]
     except zlib.error:
         raise Unconvertible(_DAMAGED) from None
 

@@ -1,14 +1,18 @@
 import math
+from types import SimpleNamespace
 
 import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shared.dicomweb import json_model
 from shared.dicomweb.json_model import (
     dumps,
     dumps_in_slices,
     join,
+    loads_in_slices,
+    parsed,
     rebase_bulk_data,
     with_character_set,
     without_bulk_data,
@@ -185,3 +189,36 @@ def test_a_document_made_item_by_item_is_the_same():
     }
     for dataset in ({}, {"00080060": {"vr": "CS"}, "00081140": nested, "00081199": {"vr": "SQ"}, "00189087": values}):
         assert dumps_in_slices(dataset) == dumps(dataset)
+
+
+@pytest.mark.spec("JSON-1", "STOW-46")
+@given(datasets())
+def test_a_document_is_written_and_read_item_by_item_as_at_one_go(dataset: dict) -> None:
+    document = dumps_in_slices(dataset)
+    assert document == dumps(dataset)
+    assert loads_in_slices(document) == dataset
+    assert list(loads_in_slices(document)) == list(dataset)
+
+
+@pytest.mark.spec("STOW-46")
+async def test_no_step_over_a_large_document_is_larger_than_an_element(monkeypatch: pytest.MonkeyPatch) -> None:
+    item = {"00080100": {"vr": "SH", "Value": ["CODE"]}, "0040A730": {"vr": "SQ", "Value": [{}, {}]}}
+    dataset = {"00081140": {"vr": "SQ", "Value": [item] * 10_000}}
+    steps: list[int] = []
+
+    def encoder(value: object) -> bytes:
+        steps.append(len(orjson.dumps(value)))
+        return orjson.dumps(value)
+
+    def scanner(text: str, at: int) -> tuple[object, int]:
+        value, end = scan(text, at)
+        steps.append(end - at)
+        return value, end
+
+    scan = json_model._scan
+    monkeypatch.setattr(json_model, "orjson", SimpleNamespace(dumps=encoder, loads=None))
+    monkeypatch.setattr(json_model, "_scan", scanner)
+    monkeypatch.setattr(json_model, "_PARSED_AT_ONCE", 1000)
+    assert await parsed(dumps_in_slices(dataset)) == dataset
+    assert len(steps) > 10_000
+    assert max(steps) < 100

@@ -1,3 +1,4 @@
+import codecs
 import warnings
 
 import pytest
@@ -6,6 +7,7 @@ from hypothesis import strategies as st
 from pydicom.charset import convert_encodings, decode_bytes, encode_string, python_encoding
 from pydicom.valuerep import TEXT_VR_DELIMS
 
+from shared.dicom.part10 import charset
 from shared.dicom.part10.charset import DEFAULT_CHARACTER_SET, character_set
 
 SAMPLES = {
@@ -133,3 +135,32 @@ def test_decoding_never_fails(terms: str, raw: bytes, escape: bytes) -> None:
     for texts in (character_set(terms), *(character_set("\\".join(known)) for known in TERMS)):
         assert isinstance(texts.text(raw[:30] + escape + raw[30:]), str)
         assert isinstance(texts.name(raw[:30] + escape + raw[30:]), str)
+
+
+CODECS = sorted({*charset._CODECS.values(), *charset._ESCAPES.values(), "cp1252"})
+
+
+@pytest.mark.spec("JSON-7", "STOW-46")
+@pytest.mark.parametrize("codec", CODECS)
+@settings(max_examples=50)
+@given(st.binary(max_size=40) | st.lists(st.sampled_from([b"\x1b$B", b"\x1b(B", b"0!", b"\xff", b"a"])).map(b"".join))
+def test_long_text_is_decoded_in_pieces_as_at_one_go(codec: str, raw: bytes) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(charset, "_PIECE", 3)
+        assert charset._decoded(raw, codec) == raw.decode(codec, "replace")
+
+
+@pytest.mark.spec("STOW-46")
+def test_no_more_text_is_decoded_at_one_go_than_takes_some_milliseconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps: list[int] = []
+
+    class Watched(codecs.getincrementaldecoder("iso8859-11")):  # type: ignore[misc]  # a class made at run time
+        def decode(self, data: bytes, final: bool = False) -> str:  # type: ignore[override]  # as the codec has it
+            steps.append(len(data))
+            return str(super().decode(data, final))
+
+    monkeypatch.setattr(codecs, "getincrementaldecoder", lambda _: Watched)
+    text = character_set("ISO_IR 166").text(b"\xff" * 1_000_000)
+    assert text == "\ufffd" * 1_000_000
+    assert sum(steps) == 1_000_000
+    assert max(steps) <= 64 * 1024
