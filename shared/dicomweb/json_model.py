@@ -5,7 +5,6 @@ A stored document is what `dumps` made of one data set: compact, UTF-8, `vr` fir
 parsing: inside a JSON string every quotation mark is escaped, so a pattern with bare ones matches structure only.
 """
 
-import asyncio
 import json
 import math
 import re
@@ -27,8 +26,6 @@ _ITEMS = b'{"vr":"SQ","Value":['
 _ITEMS_TEXT = _ITEMS.decode()
 _PIECE = 256 * 1024
 """Bytes of small slices that are joined at one go."""
-_PARSED_AT_ONCE = 1024 * 1024
-"""Bytes of a document that are parsed on the event loop, within some milliseconds."""
 _scan = json.JSONDecoder().raw_decode
 
 
@@ -75,14 +72,6 @@ def _slices(dataset: Mapping[str, Any]) -> Iterator[bytes]:
             yield name
             yield orjson.dumps(_named_floats(element) if element["vr"] in _FLOATS else element)
     yield b"{}" if start == b"{" else b"}"
-
-
-async def parsed(document: bytes) -> dict[str, Any]:
-    """The data set in a stored document; a large one is parsed item by item in a thread."""
-    if len(document) <= _PARSED_AT_ONCE:
-        found: dict[str, Any] = orjson.loads(document)
-        return found
-    return await asyncio.to_thread(loads_in_slices, document)
 
 
 def loads_in_slices(document: bytes) -> dict[str, Any]:

@@ -31,6 +31,7 @@ from shared.ingest.instance_validation import KEPT_TEXT, Invalid, Valid, needs_s
 from shared.ingest.part10_upload import HELD_BYTES_UNREADABLE
 from shared.ingest.store_batch import StoreBatch
 from shared.ingest.store_options import StoreOptions
+from shared.memory_budget import Lease
 from shared.storage.ports import BlobNotFound, BlobProperties, BlobStore
 
 _YOUNG_SECONDS: Final = 10
@@ -124,18 +125,16 @@ class Ingest:
     async def _take_in(self, partition: Partition, properties: BlobProperties, name: keys.BlobName | None) -> None:
         blob = properties.name
         terms = StoreOptions.of_blob(properties.metadata)
-        part10 = await self._read(partition, properties, terms)
-        if part10 is None:
+        arriving, odd = Lease(parsing.ARRIVING), Lease(parsing.ODD)
+        try:
+            part10 = await self._read(partition, properties, terms, arriving, odd)
+            judged = None if part10 is None else await self._judge(part10, terms)
+        finally:
+            arriving.shrink()
+            odd.shrink()
+        if part10 is None or judged is None:
             return
-        full, schema = self._rules.full_item_validation, self._index.schema
-
-        def judge() -> tuple[Valid | Invalid, bytes]:
-            verdict = validate(part10, version=terms.version, schema=schema, full_item_validation=full)
-            document = dumps_in_slices(verdict.metadata) if isinstance(verdict, Valid) else b""
-            parsing.release(part10.attributes)
-            return verdict, document
-
-        verdict, document = await parsing.parse(judge, part10.header_bytes)
+        verdict, document = judged
         if isinstance(verdict, Invalid):
             _report(blob, "validation")
             return
@@ -161,7 +160,20 @@ class Ingest:
             else:
                 _report(blob, "already-stored")
 
-    async def _read(self, partition: Partition, properties: BlobProperties, terms: StoreOptions) -> Part10 | None:
+    async def _judge(self, part10: Part10, terms: StoreOptions) -> tuple[Valid | Invalid, bytes]:
+        full, schema = self._rules.full_item_validation, self._index.schema
+
+        def judge() -> tuple[Valid | Invalid, bytes]:
+            verdict = validate(part10, version=terms.version, schema=schema, full_item_validation=full)
+            document = dumps_in_slices(verdict.metadata) if isinstance(verdict, Valid) else b""
+            parsing.release(part10.attributes)
+            return verdict, document
+
+        return await parsing.parse(judge, part10.header_bytes)
+
+    async def _read(
+        self, partition: Partition, properties: BlobProperties, terms: StoreOptions, arriving: Lease, odd: Lease
+    ) -> Part10 | None:
         """What a blob holds; None if that is not DICOM, which is reported, or if it is in the index already."""
         strict = needs_strict_reading(terms.version, full_item_validation=self._rules.full_item_validation)
         reader = Part10Reader(strict=strict, keep_text=KEPT_TEXT)
@@ -169,7 +181,7 @@ class Ingest:
         known = False
         try:
             async for chunk in source.chunks():
-                await parsing.feed(reader, chunk)
+                await parsing.feed(reader, chunk, arriving)
                 if not known and reader.identifier is not None:
                     known = True
                     if await self._is_indexed(partition, reader.identifier, properties.name):
@@ -177,8 +189,9 @@ class Ingest:
             return await parsing.finish(reader)
         except InvalidPart10 as error:
             if not error.final and properties.length <= HELD_BYTES_UNREADABLE:
+                arriving.shrink()
                 with contextlib.suppress(InvalidPart10):
-                    return await parsing.read_tolerantly([await self._blobs.read(properties.name)], strict=strict)
+                    return await parsing.read_tolerantly([await self._blobs.read(properties.name)], odd, strict=strict)
             _report(properties.name, "not-readable")
             return None
 

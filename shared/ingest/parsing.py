@@ -1,8 +1,10 @@
 """Parsing beside the event loop: whatever takes more than some milliseconds runs in a thread (STOW-46).
 
-One thread reads files as they arrive; another one reads odd files whole, one after the other, so that what they need in
-memory is bounded for the process, however many requests send them. More threads would win nothing: they are bound by
-the interpreter's lock, and each of them would make the event loop wait longer for it.
+One thread reads files as they arrive; another one reads odd files whole, one after the other. More threads would win
+nothing: they are bound by the interpreter's lock, and each of them would make the event loop wait longer for it.
+
+What data sets take in memory, from their first large stretch until their documents are made, is bounded for the
+process, however many requests send them (docs/decisions/0016).
 """
 
 import asyncio
@@ -14,7 +16,9 @@ from typing import Final
 from shared import telemetry
 from shared.dicom.attributes import Attributes
 from shared.dicom.part10.file_reader import InvalidPart10, Part10, Part10Reader, second_opinion
+from shared.dicom.part10.limits import HEADER_BYTES, ODD_INFLATED_BYTES
 from shared.ingest.instance_validation import KEPT_TEXT
+from shared.memory_budget import Lease, MemoryBudget
 
 INLINE_BYTES: Final = 16 * 1024
 """Bytes of a data set that are read on the event loop: at 8 bytes an item, its costliest form, some milliseconds."""
@@ -24,16 +28,38 @@ LARGE: Final = 4 * 1024**2
 holding the interpreter's lock. `release` lets it come back.
 """
 
+_STEP: Final = 16 * 1024**2
+"""Bytes by which the reservation of a file grows that is read as it arrives."""
+_INFLATED_RATIO: Final = 1032
+"""Bytes that one byte of a deflated stream can stand for."""
+_VALUE_RATIO: Final = 64
+"""Memory that one byte of a data set can take, more or less: an element of 8 bytes is a node and a path."""
+_BUSY: Final = "Too many large data sets are being stored; try again later."
+
+ARRIVING: Final = MemoryBudget(HEADER_BYTES + 64 * 1024**2, _BUSY)
+"""For the values of files that are read as they arrive: the largest one that is allowed, or many smaller ones."""
+HELD: Final = MemoryBudget(192 * 1024**2, _BUSY)
+"""For the bytes of large files that wait, as far as they have arrived, for a second opinion."""
+ODD: Final = MemoryBudget(HEADER_BYTES + 2 * ODD_INFLATED_BYTES, _BUSY)
+"""For second opinions, from the first byte until their documents are made: the costliest one that is allowed, or many
+smaller ones. Nobody who holds something of it waits for more, so it never locks itself up.
+"""
+
 _READING: Final = ThreadPoolExecutor(1, thread_name_prefix="part10-reader")
 _READING_ODD: Final = ThreadPoolExecutor(1, thread_name_prefix="odd-part10-reader")
 
 
-async def feed(reader: Part10Reader, chunk: bytes) -> None:
-    """Parse the next bytes of a file. Raises InvalidPart10."""
+async def feed(reader: Part10Reader, chunk: bytes, lease: Lease) -> None:
+    """Parse the next bytes of a file; `lease` has what its values take of ARRIVING.
+
+    Raises InvalidPart10, Unavailable.
+    """
     if reader.work(len(chunk)) > INLINE_BYTES:
         await _run(_READING, lambda: _feed(reader, chunk))
     else:
         reader.feed(chunk)
+    if reader.header_bytes > max(LARGE, lease.size):
+        await lease.grow(reader.header_bytes // _STEP * _STEP + _STEP)
 
 
 def _feed(reader: Part10Reader, chunk: bytes) -> None:
@@ -52,15 +78,26 @@ async def parse[T](function: Callable[[], T], header_bytes: int) -> T:
     return await _run(_READING, function) if header_bytes > INLINE_BYTES else function()
 
 
-async def read_tolerantly(pieces: Sequence[bytes], *, strict: bool) -> Part10:
-    """A second opinion on a whole file that the reader has refused. Raises InvalidPart10."""
+async def read_tolerantly(pieces: Sequence[bytes], lease: Lease, *, strict: bool) -> Part10:
+    """A second opinion on a whole file that the reader has refused. It takes what `lease` has of ODD, from now on until
+    whoever gives the lease ends it. Raises InvalidPart10, Unavailable.
+    """
+    await lease.grow(_most_needed(sum(map(len, pieces))))
     try:
-        return await _run(_READING_ODD, lambda: _read_tolerantly(pieces, strict=strict))
+        part10 = await _run(_READING_ODD, lambda: _read_tolerantly(pieces, strict=strict))
     except InvalidPart10:
         raise
     except Exception as error:
         telemetry.failure("second-opinion-failed", error)
         raise InvalidPart10("The file cannot be read.", final=True) from error
+    lease.shrink(part10.header_bytes)
+    return part10
+
+
+def _most_needed(length: int) -> int:
+    """Bytes that reading a file takes at most, whatever is in it: for the file, what it is inflated to, its values."""
+    inflated = max(length, min(_INFLATED_RATIO * length, ODD_INFLATED_BYTES))
+    return length + inflated + min(_VALUE_RATIO * inflated, HEADER_BYTES)
 
 
 def _read_tolerantly(pieces: Sequence[bytes], *, strict: bool) -> Part10:

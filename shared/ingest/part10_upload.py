@@ -10,9 +10,10 @@ from typing import Final
 from shared import telemetry
 from shared.dicom.identifiers import InstanceIdentifier, is_uid
 from shared.dicom.part10.file_reader import InvalidPart10, Part10, Part10Reader
-from shared.errors import TooLarge
+from shared.errors import TooLarge, Unavailable
 from shared.ingest import parsing
 from shared.ingest.instance_validation import KEPT_TEXT
+from shared.memory_budget import Lease
 from shared.storage.ports import BlobUpload
 
 _PREAMBLE_BYTES: Final = 128
@@ -52,6 +53,9 @@ class Part10Upload:
         self._named: InstanceIdentifier | None = None
         self._blob = ""
         self._upload: BlobUpload | None = None
+        self._arriving, self._holding, self._odd = (
+            Lease(budget) for budget in (parsing.ARRIVING, parsing.HELD, parsing.ODD)
+        )
 
     @property
     def hopeless(self) -> bool:
@@ -59,7 +63,7 @@ class Part10Upload:
         return self._reader is None and self._held is None
 
     async def write(self, chunk: bytes) -> None:
-        """Take the next bytes. Waits while the store is slower than the sender. Raises TooLarge."""
+        """Take the next bytes. Waits while the store is slower than the sender. Raises TooLarge, Unavailable."""
         self.length += len(chunk)
         if self.length > self._max_bytes:
             raise TooLarge(f"An instance of the request is larger than {self._max_bytes} bytes.")
@@ -71,7 +75,10 @@ class Part10Upload:
             await self._take(self._opening())
 
     async def finish(self) -> Part10 | None:
-        """The file is complete: what it holds, or None if it is not a readable Part 10 file."""
+        """The file is complete: what it holds, or None if it is not a readable Part 10 file. Raises Unavailable.
+
+        The memory that it takes counts as taken until `abort`.
+        """
         if self._head is not None:
             await self._take(self._opening())
         part10: Part10 | None = None
@@ -82,7 +89,7 @@ class Part10Upload:
                 self._refuse(error)
         if part10 is None and self._held is not None and self.length > _OPENING_BYTES:
             try:
-                part10 = await parsing.read_tolerantly(self._held, strict=self._strict)
+                part10 = await parsing.read_tolerantly(self._held, self._odd, strict=self._strict)
             except InvalidPart10 as error:
                 self.fault = error
         if part10 is None:
@@ -106,6 +113,8 @@ class Part10Upload:
         """Forget the file. Safe to call twice, and after `take_upload`."""
         self._held = None
         self._reader = None
+        for lease in (self._arriving, self._holding, self._odd):
+            lease.shrink()
         await self._drop_upload()
 
     def _opening(self) -> bytes:
@@ -118,7 +127,9 @@ class Part10Upload:
     async def _take(self, chunk: bytes) -> None:
         if self._reader is not None:
             try:
-                await parsing.feed(self._reader, chunk)
+                await parsing.feed(self._reader, chunk, self._arriving)
+            except Unavailable:
+                raise
             except Exception as error:  # noqa: BLE001 - as above
                 self._refuse(error)
         if self._held is not None:
@@ -130,6 +141,9 @@ class Part10Upload:
         readable = self._named is not None and self._reader is not None
         if self.length > (HELD_BYTES if readable else HELD_BYTES_UNREADABLE):
             self._held = None
+            self._holding.shrink()
+        elif self.length > HELD_BYTES and self._held is not None:
+            await self._holding.grow(HELD_BYTES_UNREADABLE - HELD_BYTES)
         if self._held is None and not readable:
             await self.abort()  # it will be refused: there is no use in writing the rest
 
@@ -138,10 +152,12 @@ class Part10Upload:
         if self._reader is not None:
             self.references = self._reader.references
         self._reader = None
+        self._arriving.shrink()
         if isinstance(error, InvalidPart10):
             self.fault = error
             if error.final:
                 self._held = None
+                self._holding.shrink()
         else:
             telemetry.failure("reader-failed", error)
 

@@ -1,20 +1,17 @@
 """A bounded executor for pixel work: beside the event loop, in bounded memory, each result once for all who wait."""
 
 import asyncio
-import contextlib
 import os
 import weakref
-from collections import deque
 from collections.abc import Awaitable, Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
 from shared.codec_process.processes import CodecProcesses
-from shared.errors import NotAcceptable, Unavailable
+from shared.errors import NotAcceptable
+from shared.memory_budget import MemoryBudget
 
-_PATIENCE_SECONDS: Final = 60.0
-"""How long a request waits for memory that other requests hold."""
 _MEMORY: Final = 512 * 1024 * 1024
 _LARGEST_FILE: Final = 100 * 1024 * 1024
 
@@ -37,11 +34,15 @@ class PixelPool:
         self.memory = memory
         self.largest_file = largest_file
         self.codecs = CodecProcesses()
-        self._free = memory
-        self._queue: deque[tuple[int, asyncio.Future[None]]] = deque()
+        self._budget = MemoryBudget(memory, "Too many images are being converted; try again later.")
         self._making: dict[Hashable, asyncio.Task[Shared[Any]]] = {}
         self._held: weakref.WeakValueDictionary[Hashable, Shared[Any]] = weakref.WeakValueDictionary()
         self._threads = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="pixels")
+
+    @property
+    def free(self) -> int:
+        """Bytes that nothing under way and no held result takes."""
+        return self._budget.free
 
     async def make[T](self, key: Hashable, needed: int, work: Callable[[], Awaitable[T]]) -> Shared[T]:
         """The result of `work`, for which `needed` bytes are reserved, the result included.
@@ -81,49 +82,17 @@ class PixelPool:
             task.exception()  # those who waited may all have gone
 
     async def _make[T](self, key: Hashable, needed: int, work: Callable[[], Awaitable[T]]) -> Shared[T]:
-        await self._reserve(needed)
+        await self._budget.reserve(needed)
         try:
             made = Shared(await work())
         except BaseException:
-            self._release(needed)
+            self._budget.release(needed)
             raise
         loop = asyncio.get_running_loop()
         weakref.finalize(made, self._release_from_anywhere, loop, needed).atexit = False
         self._held[key] = made
         return made
 
-    async def _reserve(self, needed: int) -> None:
-        """First come, first served: a large piece of work is not overtaken for ever by small ones."""
-        if not self._queue and needed <= self._free:
-            self._free -= needed
-            return
-        turn = asyncio.get_running_loop().create_future()
-        self._queue.append((needed, turn))
-        try:
-            async with asyncio.timeout(_PATIENCE_SECONDS):
-                await turn
-        except BaseException as error:
-            if turn.done() and not turn.cancelled():
-                self._release(needed)
-            else:
-                with contextlib.suppress(ValueError):  # gone, if its turn came while it was giving up
-                    self._queue.remove((needed, turn))
-                self._serve()
-            if isinstance(error, TimeoutError):
-                raise Unavailable("Too many images are being converted; try again later.") from None
-            raise
-
     def _release_from_anywhere(self, loop: asyncio.AbstractEventLoop, needed: int) -> None:
         if not loop.is_closed():
-            loop.call_soon_threadsafe(self._release, needed)
-
-    def _release(self, needed: int) -> None:
-        self._free += needed
-        self._serve()
-
-    def _serve(self) -> None:
-        while self._queue and self._queue[0][0] <= self._free:
-            needed, turn = self._queue.popleft()
-            if not turn.done():
-                self._free -= needed
-                turn.set_result(None)
+            loop.call_soon_threadsafe(self._budget.release, needed)

@@ -7,6 +7,7 @@ import pytest
 
 from shared.dicom.part10.file_reader import Part10Reader
 from shared.ingest import parsing
+from shared.memory_budget import Lease, MemoryBudget
 from tests.builders.part10_bytes import DEFL, UNDEFINED, explicit, identified, item, part10
 
 
@@ -25,7 +26,7 @@ class Watched(Part10Reader):
 async def fed(data, size):
     reader = Watched()
     for start in range(0, len(data), size):
-        await parsing.feed(reader, data[start : start + size])
+        await parsing.feed(reader, data[start : start + size], Lease(MemoryBudget(1 << 30, "busy")))
     return reader
 
 
@@ -64,5 +65,5 @@ def test_a_large_data_set_is_taken_apart_and_the_collector_comes_back():
 async def test_a_second_opinion_leaves_the_collector_as_it_was():
     flood = explicit(0x00081140, "SQ", item() * 20_000, length=UNDEFINED)
     with pytest.raises(parsing.InvalidPart10):
-        await parsing.read_tolerantly([part10(flood)], strict=False)
+        await parsing.read_tolerantly([part10(flood)], Lease(MemoryBudget(1 << 30, "busy")), strict=False)
     assert gc.isenabled()

@@ -133,7 +133,7 @@ async def test_many_clients_share_one_conversion_and_its_memory_is_given_back(se
     del answers
     assert (len(bodies), calls) == (1, [ELE])
     await asyncio.sleep(0)
-    assert service.pool._free == service.pool.memory
+    assert service.pool.free == service.pool.memory
 
 
 async def test_a_conversion_follows_an_instance_that_is_replaced(service, monkeypatch):
