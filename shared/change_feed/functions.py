@@ -25,12 +25,12 @@ def blueprint(
     functions = func.Blueprint()
 
     async def change_feed(window: SequenceWindow | TimeWindow, _accepted: str, context: Context) -> Response:
-        entries = await reader.window(window)
+        entries = await reader.window(window, context.visible)
         batches = reader.resolved(entries, context.version, context.urls, metadata=window.metadata)
         return await entry_list(batches, whole=len(entries) <= BATCH)
 
     async def change_feed_latest(metadata: bool, _accepted: str, context: Context) -> Response:
-        entries = await reader.latest()
+        entries = await reader.latest(context.visible)
         return await latest_entry(reader.resolved(entries, context.version, context.urls, metadata=metadata))
 
     async def append_changes(event: func.CloudEvent) -> None:

@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
+from functools import partial
 
+from shared.change_feed.newest import NewestEntries
 from shared.change_feed.request import SequenceWindow, TimeWindow
 from shared.change_feed.response import Entry
 from shared.change_log.reader import ChangeFeed, FeedEntry
@@ -10,6 +12,8 @@ from shared.dicomweb.document_rules import DocumentRules
 from shared.dicomweb.partitions import PartitionDirectory
 from shared.dicomweb.urls import Urls
 from shared.dicomweb.versions import ApiVersion
+from shared.errors import InvalidRequest
+from shared.http.roles import Scope
 from shared.index.documents import read_metadata
 from shared.index.model import StoredInstance
 from shared.storage.ports import BlobNotFound, BlobStore
@@ -18,6 +22,9 @@ BATCH = 32
 """Entries that are looked up together with the metadata of their instances, which are in memory until they are sent."""
 _BARE_BATCH = 256
 """The same without metadata."""
+_SCANNED = 1000
+"""Entries that are read at a time for a caller who may not see all of them."""
+_MOST_SCANNED = 100_000
 _PARALLEL = 16
 """How many documents that are too large for the index are read from blobs at a time."""
 
@@ -35,21 +42,47 @@ class ChangeFeedReader:
         data_partitions: bool,
     ) -> None:
         self._feed = feed
+        self._newest = NewestEntries(feed)
         self._partitions = partitions
         self._blobs = blobs
         self._data_partitions = data_partitions
         self._rules = rules
 
-    async def window(self, window: SequenceWindow | TimeWindow) -> list[FeedEntry]:
-        """The entries of a window, in order. Raises Unavailable."""
-        if isinstance(window, SequenceWindow):
-            return await self._feed.by_sequence(window.after, window.limit)
-        return await self._feed.by_time(window.start, window.end, window.offset, window.limit)
+    async def window(self, window: SequenceWindow | TimeWindow, visible: Scope) -> list[FeedEntry]:
+        """The entries of a window, in order, of data partitions that are `visible` (AUTH-22).
 
-    async def latest(self) -> list[FeedEntry]:
-        """The entry with the highest sequence (CF-17); [] if there is none. Raises Unavailable."""
-        latest = await self._feed.latest()
+        Raises InvalidRequest if too much lies between them, and Unavailable.
+        """
+        if isinstance(window, SequenceWindow):
+            return await self._of(visible, await self._feed.by_sequence(window.after, window.limit))
+        if visible.whole_service:
+            return await self._feed.by_time(window.start, window.end, window.offset, window.limit)
+        found: list[FeedEntry] = []
+        for at in range(0, _MOST_SCANNED, _SCANNED):
+            entries = await self._feed.by_time(window.start, window.end, at, _SCANNED)
+            found += await self._of(visible, entries)
+            if len(entries) < _SCANNED or len(found) >= window.offset + window.limit:
+                return found[window.offset : window.offset + window.limit]
+        raise InvalidRequest(
+            "More changes than can be looked through at once lie between those that you may see: ask for a shorter "
+            "time by startTime and endTime."
+        )
+
+    async def latest(self, visible: Scope) -> list[FeedEntry]:
+        """The entry with the highest sequence (CF-17) that is visible; [] if there is none. Raises Unavailable."""
+        if visible.whole_service:
+            latest = await self._feed.latest()
+        else:
+            latest = await self._newest.latest(partial(self._is_visible, visible))
         return [] if latest is None else [latest]
+
+    async def _of(self, visible: Scope, entries: list[FeedEntry]) -> list[FeedEntry]:
+        if visible.whole_service:
+            return entries
+        return [entry for entry in entries if await self._is_visible(visible, entry.namespace)]
+
+    async def _is_visible(self, visible: Scope, namespace: str) -> bool:
+        return await self._name(namespace) in visible
 
     async def resolved(
         self, entries: Sequence[FeedEntry], version: ApiVersion, urls: Urls, *, metadata: bool

@@ -59,6 +59,10 @@ class Resource:
     partitioned: bool = True
     create_partition: bool = False
     """The first request that names a partition creates it (PART-4)."""
+    shows_own_part: bool = False
+    """It belongs to no partition, and a caller sees of it what lies in those where it has the action (AUTH-22). Else
+    what belongs to no partition needs the action in the whole service.
+    """
     lists_partitions: bool = False
     """It exists for deployments with data partitions (PART-1)."""
     since: Mapping[str, ApiVersion] | None = None
@@ -130,7 +134,9 @@ def _delete(name: str, template: str, summary: str) -> Resource:
 
 def _global(name: str, template: str, audit: str, summary: str, documentation: Documentation) -> Resource:
     """What is read of the service as a whole (GEN-8)."""
-    return Resource(name, _READ, template, "read", audit, summary, documentation, partitioned=False)
+    return Resource(
+        name, _READ, template, "read", audit, summary, documentation, partitioned=False, shows_own_part=True
+    )
 
 
 def _public(name: str, template: str, summary: str, documentation: Documentation) -> Resource:
@@ -148,6 +154,7 @@ LIST_PARTITIONS = Resource(
     "List the partitions",
     told.PARTITION_LIST,
     partitioned=False,
+    shows_own_part=True,
     lists_partitions=True,
 )
 FALLBACK = Resource(

@@ -9,7 +9,7 @@ from shared.errors import Misconfigured, MissingCredentials
 from shared.http.caller import Authenticator, Caller, audited_claims, challenge
 from shared.http.messages import Request
 from shared.http.openid import OpenIdAuthenticator, ProviderKeys
-from shared.http.roles import ACTIONS, Roles
+from shared.http.roles import EVERYTHING, Roles
 from shared.settings import Settings
 
 _PRINCIPAL_LIMIT = 64 * 1024
@@ -43,7 +43,7 @@ class PlatformAuthenticator:
         except (binascii.Error, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise MissingCredentials from None
         names = [value for kind, value in claims if kind in {self._roles_claim, role_type}]
-        return Caller(self._roles.actions(names), audited_claims(dict(claims), self._audit_claims))
+        return Caller(self._roles.permissions(names), audited_claims(dict(claims), self._audit_claims))
 
 
 class NoAuthentication:
@@ -56,7 +56,7 @@ class NoAuthentication:
             "AUTHENTICATION IS OFF (AUTHENTICATION_MODE=off): anybody who reaches this service can read, change and "
             "delete all patient data. Never use this outside development."
         )
-        self._caller = Caller(ACTIONS, {})
+        self._caller = Caller(EVERYTHING, {})
 
     async def authenticate(self, request: Request) -> Caller:  # noqa: ARG002  (the protocol's)
         """A caller with every action."""

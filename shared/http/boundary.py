@@ -25,6 +25,7 @@ from shared.http.entity_tags import EntityTags
 from shared.http.error_table import error_response, status_of
 from shared.http.exchange import Exchange, ResponseStream
 from shared.http.messages import Request, Response, close
+from shared.http.roles import WHOLE_SERVICE, Scope
 from shared.http.routing import PARTITION_MISSING, PARTITIONS_DISABLED, Routed, routed
 from shared.http.transaction import Context, Transaction
 from shared.settings import Settings
@@ -125,8 +126,11 @@ class Boundary:
             request = exchange.request = replace(request, route=found.route, body=exchange.metered_body())
         parsed = transaction.parse(request, version)
         name = self._partition_name(found)
-        permitted = resource.action is None or resource.action in caller.actions
-        if name is None or (resource.create_partition and not permitted):  # who may not store creates no partition
+        visible = WHOLE_SERVICE if resource.action is None else caller.permissions.scope(resource.action)
+        permitted = _permitted(resource, visible, name or DEFAULT_NAME)
+        if (
+            name is None or not permitted
+        ):  # who may not see a partition does not learn whether it exists, nor creates it
             partition = _DEFAULT_PARTITION
         else:
             partition = await self._partitions.resolve(name, create=resource.create_partition)
@@ -145,6 +149,7 @@ class Boundary:
             uids,
             EntityTags.parse(request.headers.all("if-none-match")),
             request.host,
+            visible,
         )
         return await transaction.answer(parsed, accepted, context)
 
@@ -227,6 +232,13 @@ def _with_one_vary(headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
         return headers
     names = dict.fromkeys(name.strip() for value in values for name in value.split(","))
     return [*(field for field in headers if field[0].lower() != "vary"), ("Vary", ", ".join(names))]
+
+
+def _permitted(resource: Resource, visible: Scope, partition: str) -> bool:
+    """Whether the action counts where the request is going (AUTH-14, AUTH-20 to AUTH-22)."""
+    if resource.partitioned:
+        return partition in visible
+    return bool(visible) if resource.shows_own_part else visible.whole_service
 
 
 def _path_uids(found: Routed) -> Mapping[str, str]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from shared.http.messages import Request
+from shared.http.roles import NOTHING, Permissions
 from shared.settings import Settings
 
 
@@ -12,12 +13,12 @@ from shared.settings import Settings
 class Caller:
     """An authenticated caller."""
 
-    actions: frozenset[str]
+    permissions: Permissions
     claims: Mapping[str, str]
     """The claims that audit records name; nothing else of the token is kept."""
 
 
-ANONYMOUS = Caller(frozenset(), {})
+ANONYMOUS = Caller(NOTHING, {})
 """The caller of a resource that anybody may ask for."""
 
 

@@ -238,7 +238,7 @@ class OpenIdAuthenticator:
             return known.caller
         claims = await self._claims(token)
         names = role_names(claims.get(self._roles_claim))
-        caller = Caller(self._roles.actions(names), audited_claims(claims, self._audit_claims))
+        caller = Caller(self._roles.permissions(names), audited_claims(claims, self._audit_claims))
         if len(self._tokens) >= _VERIFIED_TOKENS:
             self._tokens.clear()
         until = min(self._now() + _VERIFIED_SECONDS, int(claims["exp"]) + _LEEWAY_SECONDS)

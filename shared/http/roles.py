@@ -1,10 +1,14 @@
-"""What a caller may do (AUTH-10 to AUTH-16). Default deny: no claim, no role; no role, no action."""
+"""What a caller may do, and in which data partitions (AUTH-10 to AUTH-16, AUTH-20).
+
+Default deny: no claim, no role; no role, no action; no scope, no partition.
+"""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from shared.errors import Misconfigured
 
@@ -12,6 +16,72 @@ type Action = Literal["read", "write", "delete", "export", "manageExtendedQueryT
 
 ACTIONS: frozenset[str] = frozenset({"read", "write", "delete", "export", "manageExtendedQueryTags"})
 """Every data action (AUTH-15)."""
+
+
+_WHOLE_SERVICE = "/"
+_PARTITIONS = "/partitions/"
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Where an action counts: in the whole service, or in some data partitions. Names compare without regard to case
+    (DP-4a); with partitions off everything lies in `Microsoft.Default`.
+    """
+
+    whole_service: bool = False
+    names: frozenset[str] = frozenset()
+    """Of partitions, casefolded."""
+    prefixes: tuple[str, ...] = ()
+    """Of names of partitions, casefolded."""
+
+    def __contains__(self, partition: str) -> bool:
+        """Whether the partition of that name is inside."""
+        if self.whole_service:
+            return True
+        name = partition.casefold()
+        return name in self.names or name.startswith(self.prefixes)
+
+    def __bool__(self) -> bool:
+        """Whether there is anything inside."""
+        return self.whole_service or bool(self.names) or bool(self.prefixes)
+
+    def __or__(self, other: "Scope") -> "Scope":
+        """What is inside of either."""
+        return Scope(
+            self.whole_service or other.whole_service,
+            self.names | other.names,
+            tuple(dict.fromkeys((*self.prefixes, *other.prefixes))),
+        )
+
+
+WHOLE_SERVICE = Scope(whole_service=True)
+NOWHERE = Scope()
+
+
+@dataclass(frozen=True, slots=True)
+class Permissions:
+    """The data actions of a caller, each with the scope in which it counts."""
+
+    scopes: Mapping[str, Scope]
+
+    @property
+    def actions(self) -> frozenset[str]:
+        """What the caller may do somewhere."""
+        return frozenset(action for action, scope in self.scopes.items() if scope)
+
+    def scope(self, action: str) -> Scope:
+        """Where the caller may do that."""
+        return self.scopes.get(action, NOWHERE)
+
+
+EVERYTHING = Permissions(dict.fromkeys(ACTIONS, WHOLE_SERVICE))
+NOTHING = Permissions({})
+
+
+def _distinct(scopes: list[str]) -> list[str]:
+    if len({scope.casefold() for scope in scopes}) < len(scopes):
+        raise ValueError("a scope is named twice")
+    return scopes
 
 
 class _Role(BaseModel):
@@ -22,7 +92,11 @@ class _Role(BaseModel):
     name: Annotated[str, Field(min_length=1)]
     data_actions: Annotated[list[Action | Literal["*"]], Field(alias="dataActions", min_length=1)]
     not_data_actions: Annotated[list[Action | Literal["*"]], Field(alias="notDataActions")] = []
-    scopes: Annotated[list[Literal["/"]], Field(min_length=1, max_length=1)]
+    scopes: Annotated[
+        list[Annotated[str, Field(pattern=r"^(/|/partitions/([A-Za-z0-9._-]{1,64}|[A-Za-z0-9._-]{0,63}\*))$")]],
+        Field(min_length=1, max_length=1000),
+        AfterValidator(_distinct),
+    ] = [_WHOLE_SERVICE]
 
 
 _DEFAULT_ROLES = [
@@ -50,13 +124,33 @@ class Roles:
         twice = [name for name, count in Counter(role.name.lower() for role in roles).items() if count > 1]
         if twice:
             raise Misconfigured(f"AUTHENTICATION_ROLES names a role twice: {', '.join(twice)}")
-        self._actions = {
-            role.name.lower(): _expanded(role.data_actions) - _expanded(role.not_data_actions) for role in roles
+        self._roles = {
+            role.name.lower(): (
+                _expanded(role.data_actions) - _expanded(role.not_data_actions),
+                _scope(role.scopes),
+            )
+            for role in roles
         }
 
-    def actions(self, names: Iterable[str]) -> frozenset[str]:
-        """The union of what the roles may do (AUTH-13). Unknown roles are ignored."""
-        return frozenset().union(*(self._actions.get(name.lower(), frozenset()) for name in names))
+    def permissions(self, names: Iterable[str]) -> Permissions:
+        """What the roles may do: the union of their actions, each inside the scopes of its role (AUTH-13).
+
+        Unknown roles are ignored.
+        """
+        scopes: dict[str, Scope] = {}
+        for actions, scope in (self._roles.get(name.lower(), (frozenset[str](), NOWHERE)) for name in names):
+            for action in actions:
+                scopes[action] = scopes.get(action, NOWHERE) | scope
+        return Permissions(scopes)
+
+
+def _scope(texts: Iterable[str]) -> Scope:
+    partitions = [text.removeprefix(_PARTITIONS).casefold() for text in texts if text != _WHOLE_SERVICE]
+    return Scope(
+        _WHOLE_SERVICE in texts,
+        frozenset(name for name in partitions if not name.endswith("*")),
+        tuple(name.removesuffix("*") for name in partitions if name.endswith("*")),
+    )
 
 
 def _expanded(actions: Iterable[str]) -> frozenset[str]:

@@ -15,6 +15,7 @@ from shared.dicomweb.versions import ApiVersion
 from shared.http.caller import Caller
 from shared.http.entity_tags import EntityTags
 from shared.http.messages import Request, Response
+from shared.http.roles import WHOLE_SERVICE, Scope
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,8 @@ class Context:
     """The representations that the client holds (If-None-Match)."""
     host: str
     """As the request names it, with its port; empty when it does not."""
+    visible: Scope = WHOLE_SERVICE
+    """The data partitions in which the caller has the action of the resource (AUTH-22)."""
 
     @property
     def scope(self) -> ResourceIdentifier:

@@ -58,6 +58,7 @@ class _Row:
             "percent": operation.percent,
             "resources": operation.resources,
             "results": operation.results,
+            "partition": operation.partition,
         }
         return {
             "type": operation.type.value,
@@ -144,15 +145,27 @@ class Operations:
         self._tables = tables
         self._now = now
 
-    async def create(self, kind: OperationType, task: Document, *, resources: Sequence[str] = ()) -> Operation:
+    async def create(
+        self, kind: OperationType, task: Document, *, resources: Sequence[str] = (), partition: str | None = None
+    ) -> Operation:
         """A new operation that is to do `task`; it exists when this returns, whatever happens to the caller.
 
-        `resources`: paths of what is worked on, below the version segment. Raises OperationActive (OP-8), Unavailable.
+        `resources`: paths of what is worked on, below the version segment; `partition`: name of the data partition that
+        it acts in, None for the whole service. Raises OperationActive (OP-8), Unavailable.
         """
         now = self._time()
         percent = None if kind is OperationType.EXPORT else 0
         operation = Operation(
-            uuid.uuid4().hex, kind, OperationStatus.NOT_STARTED, now, now, task, {}, percent, tuple(resources)
+            uuid.uuid4().hex,
+            kind,
+            OperationStatus.NOT_STARTED,
+            now,
+            now,
+            task,
+            {},
+            percent,
+            tuple(resources),
+            partition=partition,
         )
         rows = [
             RowWrite("insert", _PARTITION, f"o!{operation.id}", _Row(operation).properties()),
@@ -262,6 +275,7 @@ def _row_in(entity: Entity) -> _Row:
         document["percent"],
         tuple(document["resources"]),
         document["results"],
+        document.get("partition"),
     )
     return _Row(
         operation,

@@ -58,6 +58,8 @@ class Operation:
     resources: tuple[str, ...] = ()
     """Paths of the resources that are worked on, below the version segment."""
     results: Document | None = None
+    partition: str | None = None
+    """Name of the data partition that it acts in; None: the whole service."""
 
 
 class OperationActive(Conflict):

@@ -19,10 +19,10 @@ from shared.partitions.response import partition_list
 def blueprint(boundary: Boundary, partitions: PartitionDirectory) -> func.Blueprint:
     """The function of `/partitions`."""
 
-    async def list_partitions(_parsed: None, _accepted: None, _context: Context) -> Response:
+    async def list_partitions(_parsed: None, _accepted: None, context: Context) -> Response:
         if not boundary.data_partitions:
             raise InvalidRequest(PARTITIONS_DISABLED)
-        body = partition_list(await partitions.partitions())
+        body = partition_list([each for each in await partitions.partitions() if each.name in context.visible])
         return Response(200, (("Content-Type", JSON_UTF_8),), body)
 
     functions = func.Blueprint()

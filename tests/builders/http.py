@@ -17,7 +17,7 @@ from shared.http.boundary import Boundary
 from shared.http.caller import ANONYMOUS, Caller
 from shared.http.entity_tags import NO_TAGS
 from shared.http.messages import Headers, Request, Response
-from shared.http.roles import ACTIONS
+from shared.http.roles import ACTIONS, Roles
 from shared.http.transaction import Context, Transaction, nothing
 from shared.settings import Settings
 
@@ -93,7 +93,9 @@ def routed(
 
 
 class TokenAuthenticator:
-    """Knows callers by bearer token: `all`, or the names of actions joined by a plus sign."""
+    """Knows callers by bearer token: `all`, or the names of actions joined by plus signs, each in the whole service or
+    behind an at sign in the data partitions of one scope: `read@ward+write@lab*`.
+    """
 
     challenge = 'Bearer authorization_uri="https://login.example", resource_id="dicom", realm="dicom"'
 
@@ -102,8 +104,19 @@ class TokenAuthenticator:
         scheme, _, token = (request.headers.get("authorization") or "").partition(" ")
         if scheme != "Bearer":
             raise MissingCredentials
-        actions = ACTIONS if token == "all" else frozenset(token.split("+")) & ACTIONS
-        return Caller(actions, {"sub": f"user-{token}"})
+        parts = ACTIONS if token == "all" else token.split("+")
+        actions = [part.partition("@") for part in parts]
+        scoped = [
+            {
+                "name": f"r{number}",
+                "dataActions": [action],
+                "scopes": [f"/partitions/{partition}" if partition else "/"],
+            }
+            for number, (action, _, partition) in enumerate(actions)
+            if action in ACTIONS
+        ]
+        permissions = Roles(json.dumps(scoped)).permissions(role["name"] for role in scoped)
+        return Caller(permissions, {"sub": f"user-{token}"})
 
 
 class KnownPartitions:

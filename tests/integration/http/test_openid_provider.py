@@ -65,7 +65,7 @@ async def test_a_token_is_verified_with_the_keys_that_the_provider_publishes():
         at = OpenIdAuthenticator(wanted, Roles(), ProviderKeys(authority))
 
         caller = await at.authenticate(carrying(KEY.token(iss=f"{provider.url}/tenant")))
-        assert caller.actions == {"read"}
+        assert caller.permissions.actions == {"read"}
 
         with pytest.raises(MissingCredentials):
             await at.authenticate(carrying(KEY.token(iss="https://login.example/tenant")))

@@ -20,9 +20,11 @@ def roles(*entries: dict) -> Roles:
 
 @pytest.mark.spec("AUTH-16")
 def test_the_default_roles():
-    assert Roles().actions(["globalAdmin"]) == ACTIONS
-    assert Roles().actions(["globalReader"]) == Roles().actions(["DICOM.Data.Reader"]) == {"read"}
-    assert Roles().actions(["DICOM.Data.Owner"]) == Roles().actions(["globalAdmin"])
+    assert Roles().permissions(["globalAdmin"]).actions == ACTIONS
+    assert (
+        Roles().permissions(["globalReader"]).actions == Roles().permissions(["DICOM.Data.Reader"]).actions == {"read"}
+    )
+    assert Roles().permissions(["DICOM.Data.Owner"]).actions == Roles().permissions(["globalAdmin"]).actions
 
 
 @pytest.mark.spec("AUTH-11", "AUTH-13")
@@ -33,9 +35,9 @@ def test_not_data_actions_subtract_within_their_role_only():
         {"name": "Nothing", "dataActions": ["read"], "notDataActions": ["*"], "scopes": ["/"]},
     )
 
-    assert found.actions(["most"]) == ACTIONS - {"delete", "export"}
-    assert found.actions(["most", "DELETER"]) == ACTIONS - {"export"}
-    assert found.actions(["nothing", "unknown"]) == frozenset()
+    assert found.permissions(["most"]).actions == ACTIONS - {"delete", "export"}
+    assert found.permissions(["most", "DELETER"]).actions == ACTIONS - {"export"}
+    assert found.permissions(["nothing", "unknown"]).actions == frozenset()
 
 
 @pytest.mark.spec("AUTH-11", "AUTH-12")
@@ -53,7 +55,12 @@ def test_not_data_actions_subtract_within_their_role_only():
         json.dumps([{**READER, "scopes": ["/", "/"]}]),
         json.dumps([{**READER, "name": ""}]),
         json.dumps([{**READER, "unknown": 1}]),
-        json.dumps([{"name": "reader", "dataActions": ["read"]}]),
+        json.dumps([{**READER, "scopes": ["/partitions"]}]),
+        json.dumps([{**READER, "scopes": ["/partitions/"]}]),
+        json.dumps([{**READER, "scopes": ["/partitions/a/studies"]}]),
+        json.dumps([{**READER, "scopes": ["/partitions/a*b"]}]),
+        json.dumps([{**READER, "scopes": ["/partitions/" + "a" * 65]}]),
+        json.dumps([{**READER, "scopes": ["/partitions/ward", "/partitions/WARD"]}]),
     ],
 )
 def test_a_roles_document_with_a_fault_stops_the_start(document):
@@ -80,7 +87,7 @@ async def test_the_principal_of_the_platform_makes_a_caller():
         carrying(principal(("roles", "globalReader"), ("sub", "u"), ("name", "Jane")))
     )
 
-    assert (caller.actions, caller.claims) == ({"read"}, {"sub": "u", "roles": "globalReader"})
+    assert (caller.permissions.actions, caller.claims) == ({"read"}, {"sub": "u", "roles": "globalReader"})
 
 
 async def test_the_principal_may_name_the_type_of_its_role_claims():
@@ -88,7 +95,7 @@ async def test_the_principal_may_name_the_type_of_its_role_claims():
 
     caller = await platform().authenticate(carrying(principal((long_name, "globalAdmin"), role_typ=long_name)))
 
-    assert caller.actions == ACTIONS
+    assert caller.permissions.actions == ACTIONS
 
 
 @pytest.mark.parametrize(
@@ -130,7 +137,7 @@ async def test_switching_authentication_off_grants_everything_and_says_so_loudly
     at = authenticator(settings())
 
     assert isinstance(at, NoAuthentication)
-    assert (await at.authenticate(Request("GET", "https", "h", "/"))).actions == ACTIONS
+    assert (await at.authenticate(Request("GET", "https", "h", "/"))).permissions.actions == ACTIONS
     (record,) = caplog.records
     assert record.levelno >= logging.WARNING
     assert "AUTHENTICATION IS OFF" in record.getMessage()
@@ -161,4 +168,4 @@ async def test_a_principal_that_is_none_is_no_credential(document):
 async def test_a_type_of_roles_that_is_no_text_names_no_role():
     document = base64.b64encode(b'{"claims": [{"typ": "a", "val": "globalAdmin"}], "role_typ": ["a"]}').decode()
 
-    assert (await platform().authenticate(carrying(document))).actions == frozenset()
+    assert (await platform().authenticate(carrying(document))).permissions.actions == frozenset()

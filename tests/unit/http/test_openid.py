@@ -62,7 +62,7 @@ async def refused(token: str, provider: Provider | None = None) -> None:
 async def test_a_valid_token_makes_a_caller():
     caller = await authenticator(Provider(RSA)).authenticate(carrying(RSA.token()))
 
-    assert caller.actions == {"read"}
+    assert caller.permissions.actions == {"read"}
     assert caller.claims == {"sub": "u", "roles": "globalReader"}
 
 
@@ -72,7 +72,7 @@ async def test_a_valid_token_makes_a_caller():
 async def test_every_asymmetric_algorithm_is_accepted(algorithm, named):
     key = Key("k", algorithm, name_algorithm=named)
 
-    assert (await authenticator(Provider(key)).authenticate(carrying(key.token()))).actions == {"read"}
+    assert (await authenticator(Provider(key)).authenticate(carrying(key.token()))).permissions.actions == {"read"}
 
 
 @pytest.mark.spec("AUTH-1")
@@ -190,7 +190,7 @@ async def test_the_scheme_is_case_insensitive():
 async def test_roles_of_the_claim_become_actions(roles, actions):
     caller = await authenticator(Provider(RSA)).authenticate(carrying(RSA.token(roles=roles)))
 
-    assert caller.actions == actions
+    assert caller.permissions.actions == actions
 
 
 @pytest.mark.spec("AUTH-10", "AUD-2")
@@ -201,7 +201,7 @@ async def test_the_claims_that_count_are_settings():
         carrying(RSA.token(groups="globalReader", roles=["globalAdmin"], oid="o", name="Jane"))
     )
 
-    assert (caller.actions, caller.claims) == ({"read"}, {"oid": "o"})
+    assert (caller.permissions.actions, caller.claims) == ({"read"}, {"oid": "o"})
 
 
 # --------------------------------------------------------------------------------- tokens that have been verified

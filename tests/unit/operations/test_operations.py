@@ -483,3 +483,17 @@ async def test_an_operation_of_another_kind_is_left_alone(world):
     operation = await world.operations.create(EXPORT, {"steps": 1})
     await world.runner(world.count, UPDATE).run()
     assert (await world.operations.get(operation.id)).status is OperationStatus.NOT_STARTED
+
+
+@pytest.mark.spec("AUTH-22", "OP-2")
+async def test_an_operation_is_shown_to_who_may_see_where_it_acts(world):
+    export = await world.operations.create(EXPORT, {}, partition="ward")
+    reindex = await world.operations.create(REINDEX, {})
+    function = handler_of(blueprint(boundary(), world.operations), "retrieve_operation")
+
+    async def status(operation, token):
+        target = f"/v2/operations/{operation.id}"
+        return (await function.get(target, (("Authorization", f"Bearer {token}"),))).status
+
+    assert [await status(export, token) for token in ("read", "read@Ward", "read@lab")] == [202, 202, 404]
+    assert [await status(reindex, token) for token in ("read", "read@ward")] == [202, 404]

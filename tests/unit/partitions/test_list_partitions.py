@@ -50,3 +50,17 @@ def test_dates_carry_their_offset():
 async def test_partitions_cannot_be_changed(method):
     assert RESOURCES["list_partitions"].methods == ("GET", "HEAD")
     assert (await ask(method, "/v2/partitions", at=boundary(data_partitions=True))).status == 405
+
+
+@pytest.mark.spec("AUTH-22")
+async def test_the_list_names_what_lies_in_the_scopes_of_the_caller():
+    at = boundary(data_partitions=True)
+    function = handler_of(functions.blueprint(at, KnownPartitions("ward", "research")), "list_partitions")
+
+    async def names(token):
+        response = await function.get("/v2/partitions", (("Authorization", f"Bearer {token}"),))
+        return [entry["partitionName"] for entry in json.loads(response.body)]
+
+    assert await names("read@RE*") == ["research"]
+    assert await names("read@nothing") == []
+    assert await names("read@Microsoft.Default+read@ward") == ["Microsoft.Default", "ward"]
