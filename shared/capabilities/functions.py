@@ -9,7 +9,8 @@ import orjson
 from shared.capabilities.health import Health
 from shared.capabilities.prepared import PreparedDescriptions
 from shared.capabilities.response import conformance, negotiate_capabilities
-from shared.dicomweb.media_types import JSON, WADL, Accept
+from shared.dicom.media_types import JSON, WADL
+from shared.dicomweb.content_negotiation import Accept
 from shared.errors import NotFound, Unavailable
 from shared.health_status import HealthCheck, Status
 from shared.http.azure_functions import mount

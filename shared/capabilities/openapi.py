@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from shared.capabilities.descriptions import documented, reason
+from shared.dicom.media_types import DICOM_JSON, JSON, TEXT
 from shared.dicomweb.documentation import UID, Documentation, Parameter, Schema
-from shared.dicomweb.media_types import DICOM_JSON, JSON, TEXT
 from shared.dicomweb.resources import PATH_PARAMETERS, Resource, path_parameters
 from shared.dicomweb.urls import Urls
 from shared.dicomweb.versions import ApiVersion

@@ -11,7 +11,7 @@ import orjson
 from shared.capabilities import yaml
 from shared.capabilities.openapi import document
 from shared.capabilities.response import wadl
-from shared.dicomweb.media_types import JSON, WADL, YAML
+from shared.dicom.media_types import JSON, WADL, YAML
 from shared.dicomweb.urls import Urls
 from shared.dicomweb.versions import ApiVersion
 from shared.http.messages import Response

@@ -5,9 +5,10 @@ from typing import Any
 from xml.sax.saxutils import quoteattr
 
 from shared.capabilities.descriptions import documented, matching_keys, search_keys
+from shared.dicom.media_types import ANY, ANY_APPLICATION, DICOM_JSON, JSON, TEXT_XML, WADL, XML
 from shared.dicom.transfer_syntaxes import FRAME_TARGETS, REVERSIBLE_TARGETS, SOURCES
 from shared.dicomweb import versions
-from shared.dicomweb.media_types import DICOM_JSON, JSON, WADL, MediaType
+from shared.dicomweb.content_negotiation import MediaType
 from shared.dicomweb.query_parameters import DEFAULT_LIMIT, MAX_LIMIT
 from shared.dicomweb.resources import path_parameters
 from shared.dicomweb.versions import ApiVersion
@@ -15,7 +16,7 @@ from shared.errors import NotAcceptable
 from shared.settings import Settings
 from shared.version import running_version
 
-_WADL_TYPES = (WADL, "application/xml", "text/xml", "application/*", "*/*")
+_WADL_TYPES = (WADL, XML, TEXT_XML, ANY_APPLICATION, ANY)
 _JSON_TYPES = (DICOM_JSON, JSON)
 
 

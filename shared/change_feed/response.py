@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import orjson
 
 from shared.change_log.reader import EntryState, FeedEntry
-from shared.dicomweb.media_types import JSON_UTF_8
+from shared.dicom.media_types import JSON_UTF_8
 from shared.http.messages import Response
 
 _ACTIONS = {"create": "Create", "update": "Update", "delete": "Delete"}

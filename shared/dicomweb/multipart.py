@@ -18,6 +18,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from shared.dicom.media_types import MULTIPART_RELATED
 from shared.errors import InvalidRequest
 
 _HEADER_LIMIT = 16 * 1024
@@ -235,7 +236,7 @@ def new_boundary() -> str:
 
 def content_type(boundary: str, media_type: str) -> str:
     """The Content-Type of a multipart/related response whose parts are of `media_type` (WADO-21, D-21)."""
-    return f'multipart/related; type="{media_type}"; boundary={boundary}'
+    return f'{MULTIPART_RELATED}; type="{media_type}"; boundary={boundary}'
 
 
 def part_head(boundary: str, headers: Iterable[tuple[str, str]], first: bool) -> bytes:

@@ -2,6 +2,20 @@
 
 from typing import Any, Final
 
+from shared.dicom.media_types import (
+    ANY,
+    AS_STORED_TYPES,
+    DICOM,
+    DICOM_JSON,
+    DICOM_XML,
+    IMAGE_TYPES,
+    JPEG,
+    JSON,
+    MULTIPART_RELATED,
+    OCTET_STREAM,
+    WADL,
+    YAML,
+)
 from shared.dicomweb.documentation import (
     CHANGE,
     CHANGES,
@@ -13,17 +27,6 @@ from shared.dicomweb.documentation import (
     UID,
     Documentation,
     Parameter,
-)
-from shared.dicomweb.media_types import (
-    DICOM,
-    DICOM_JSON,
-    DICOM_XML,
-    IMAGE_TYPES,
-    JSON,
-    MULTIPART_RELATED,
-    OCTET_STREAM,
-    WADL,
-    YAML,
 )
 from shared.dicomweb.query_parameters import DEFAULT_LIMIT, MAX_LIMIT
 from shared.dicomweb.versions import ApiVersion
@@ -42,7 +45,7 @@ def _header(name: str, text: str, schema: dict[str, Any], example: Any = None) -
 
 
 def _accept(*media_types: str) -> Parameter:
-    schema = {"type": "string", "enum": [*media_types, "*/*"]}
+    schema = {"type": "string", "enum": [*media_types, ANY]}
     return _query("accept", "The media type of the answer, instead of the Accept header", schema, media_types[0])
 
 
@@ -94,9 +97,6 @@ DELETE: Final = Documentation(
 # ---------------------------------------------------------------------------------------------------------- retrieve
 
 _RANGE: Final = _header("Range", "The bytes that are sent", {"type": "string"}, "bytes=0-1023")
-_MEDIA: Final = ("video/mp4", "video/mpeg", "application/pdf")
-"""What is no picture, and rendered as it is stored (REND-10)."""
-
 INSTANCES: Final = Documentation(
     "Every instance is a part of a multipart answer, in Explicit VR Little Endian unless the accepted media type names "
     "another transfer syntax; `transfer-syntax=*` retrieves the files as they were stored.",
@@ -184,7 +184,7 @@ _RENDERING: Final = (
 RENDERED: Final = Documentation(
     "A picture with the window of the instance unless another one is given; a study or series is represented by one "
     "picture. Every frame is a part when a multipart is accepted. A video or a PDF is sent as stored.",
-    produces=(*_PICTURES, *_MEDIA),
+    produces=(*_PICTURES, *AS_STORED_TYPES),
     successes=(200, 206, 304),
     failures=_failures(404, 406, 416),
     parameters=(*_RENDERING, _IF_NONE_MATCH, _RANGE),
@@ -207,7 +207,7 @@ WADO_URI: Final = Documentation(
         _query("studyUID", "StudyInstanceUID", UID.reference, "1.2.826.0.1.3680043.8.498.1", required=True),
         _query("seriesUID", "SeriesInstanceUID", UID.reference, "1.2.826.0.1.3680043.8.498.2", required=True),
         _query("objectUID", "SOPInstanceUID", UID.reference, "1.2.826.0.1.3680043.8.498.3", required=True),
-        _query("contentType", "The media type of the answer", {"enum": [DICOM, *IMAGE_TYPES], "default": "image/jpeg"}),
+        _query("contentType", "The media type of the answer", {"enum": [DICOM, *IMAGE_TYPES], "default": JPEG}),
         _query(
             "transferSyntax",
             "The transfer syntax of a file, * for the stored one",

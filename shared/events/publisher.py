@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
+from shared.dicom.media_types import JSON
 from shared.errors import DicomServiceError
 
 _LOG = logging.getLogger(__name__)
@@ -37,7 +38,7 @@ class CloudEventData:
             "source": self.source,
             "type": self.type,
             "time": self.time.isoformat().replace("+00:00", "Z"),
-            "datacontenttype": "application/json",
+            "datacontenttype": JSON,
             "data": dict(self.data),
         }
         if self.subject is not None:

@@ -9,7 +9,7 @@ from http import HTTPStatus
 
 import orjson
 
-from shared.dicomweb.media_types import JSON_UTF_8, PROBLEM_JSON, TEXT_UTF_8
+from shared.dicom.media_types import JSON_UTF_8, PROBLEM_JSON, TEXT_UTF_8
 from shared.errors import (
     Conflict,
     DependencyRefused,

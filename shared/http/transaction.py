@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from shared.dicom.identifiers import InstanceIdentifier, ResourceIdentifier
-from shared.dicomweb.media_types import Accept, negotiate_data_sets, negotiate_plain_json
+from shared.dicomweb.content_negotiation import Accept, negotiate_data_sets, negotiate_plain_json
 from shared.dicomweb.partitions import Partition
 from shared.dicomweb.urls import Urls
 from shared.dicomweb.versions import ApiVersion

@@ -4,7 +4,7 @@ from datetime import datetime
 
 import orjson
 
-from shared.dicomweb.media_types import JSON_UTF_8, TEXT_UTF_8
+from shared.dicom.media_types import JSON_UTF_8, TEXT_UTF_8
 from shared.dicomweb.urls import Urls
 from shared.dicomweb.versions import ApiVersion
 from shared.http.messages import Response

@@ -5,7 +5,7 @@ Partitions are only listed: a store creates them, and nothing removes them.
 
 import azure.functions as func
 
-from shared.dicomweb.media_types import JSON_UTF_8
+from shared.dicom.media_types import JSON_UTF_8
 from shared.dicomweb.partitions import PartitionDirectory
 from shared.errors import InvalidRequest
 from shared.http.azure_functions import mount

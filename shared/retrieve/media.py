@@ -5,17 +5,13 @@ from typing import Final
 
 from shared.dicom.attributes import Attributes
 from shared.dicom.elements import first
+from shared.dicom.media_types import DOCUMENT_TYPES, PDF, video_type
 from shared.dicom.part10.bulk_data import PIXEL_DATA
-from shared.dicom.transfer_syntaxes import MPEG2, VIDEO
 from shared.retrieve.snapshot import Snapshot
 
 DOCUMENT: Final = "00420011"
 _DOCUMENT_TYPE: Final = "00420012"
 _DOCUMENT_LENGTH: Final = "00420015"
-
-PDF: Final = "application/pdf"
-_DOCUMENT_TYPES: Final = frozenset({PDF, "application/xml", "model/mtl", "model/obj", "model/stl", "text/xml"})
-"""PS3.3 §A.45, §A.85, §A.104: a type that no module names could be one that a browser would run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,20 +31,13 @@ class Medium:
         return self.transfer_syntax_uid is not None or self.media_type == PDF
 
 
-def video_type(syntax: str) -> str | None:
-    """The media type of a video in a transfer syntax; None: the syntax is not of video."""
-    if syntax not in VIDEO:
-        return None
-    return "video/mpeg" if syntax in MPEG2 else "video/mp4"
-
-
 def medium_of(snapshot: Snapshot, attributes: Attributes) -> Medium | None:
     """The video or document that an instance is; None: neither."""
     video = video_type(snapshot.syntax)
     if video is not None and PIXEL_DATA in attributes:
         return Medium(PIXEL_DATA, video, snapshot.syntax)
     media_type = str(first(attributes, _DOCUMENT_TYPE) or "").strip().lower()
-    if DOCUMENT not in attributes or media_type not in _DOCUMENT_TYPES:
+    if DOCUMENT not in attributes or media_type not in DOCUMENT_TYPES:
         return None
     length = first(attributes, _DOCUMENT_LENGTH)
     return Medium(DOCUMENT, media_type, length=length if isinstance(length, int) and length > 0 else None)

@@ -8,39 +8,32 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
+from shared.dicom.media_types import (
+    ANY,
+    ANY_IMAGE,
+    ANY_MULTIPART,
+    DICOM,
+    JP2,
+    JPEG,
+    MP4,
+    MPEG2_FRAMES,
+    MULTIPART_RELATED,
+    OCTET_STREAM,
+    PIXEL_MEDIA_TYPES,
+)
 from shared.dicom.transfer_syntaxes import (
     DEFLATED,
     ENCAPSULATED_UNCOMPRESSED,
     EXPLICIT_BIG_ENDIAN,
     EXPLICIT_LITTLE_ENDIAN,
     FRAME_TARGETS,
-    HTJ2K,
-    HTJ2K_LOSSLESS,
-    HTJ2K_LOSSLESS_RPCL,
     IMPLICIT_LITTLE_ENDIAN,
-    JPEG_2000,
-    JPEG_2000_COMPONENTS,
-    JPEG_2000_COMPONENTS_LOSSLESS,
     JPEG_2000_LOSSLESS,
-    JPEG_BASELINE,
-    JPEG_EXTENDED,
-    JPEG_LOSSLESS,
-    JPEG_LOSSLESS_SV1,
-    JPEG_LS_LOSSLESS,
-    JPEG_LS_NEAR_LOSSLESS,
-    JPEG_XL,
-    JPEG_XL_LOSSLESS,
-    JPEG_XL_RECOMPRESSION,
-    MPEG2,
-    MPEG4,
     REVERSIBLE_TARGETS,
-    RLE_LOSSLESS,
 )
-from shared.dicomweb.media_types import ANY_MULTIPART, DICOM, MULTIPART_RELATED, OCTET_STREAM, MediaType
+from shared.dicomweb.content_negotiation import MediaType
 from shared.errors import NotAcceptable, NotFound
 
-ANY: Final = "*/*"
-ANY_IMAGE: Final = "image/*"
 AS_STORED: Final = "*"
 
 _SAME_PIXELS: Final = frozenset(
@@ -48,33 +41,19 @@ _SAME_PIXELS: Final = frozenset(
 )
 """Stored syntaxes whose frames are those of Explicit VR Little Endian: byte for byte, or by swapping bytes."""
 
-
-FRAME_MEDIA_TYPES: Final[dict[str, tuple[str, ...]]] = {
-    "image/jpeg": (JPEG_LOSSLESS_SV1, JPEG_BASELINE, JPEG_EXTENDED, JPEG_LOSSLESS),
-    "image/dicom-rle": (RLE_LOSSLESS,),
-    "image/jls": (JPEG_LS_LOSSLESS, JPEG_LS_NEAR_LOSSLESS),
-    "image/jp2": (JPEG_2000_LOSSLESS, JPEG_2000),
-    "image/jpx": (JPEG_2000_COMPONENTS_LOSSLESS, JPEG_2000_COMPONENTS),
-    "image/jphc": (HTJ2K_LOSSLESS, HTJ2K_LOSSLESS_RPCL, HTJ2K),
-    "image/jxl": (JPEG_XL_LOSSLESS, JPEG_XL_RECOMPRESSION, JPEG_XL),
-    "video/mpeg2": MPEG2,
-    "video/mp4": MPEG4,
-}
-"""FRM-10: the media types of encapsulated frames and the syntaxes that each covers, its default first."""
-
-_ANY_COVERED: Final = frozenset({"image/jpeg", "video/mpeg2", "video/mp4", ANY_IMAGE})
+_ANY_COVERED: Final = frozenset({JPEG, MPEG2_FRAMES, MP4, ANY_IMAGE})
 """Types that, without a syntax, accept whichever stored syntax they cover (W-10): for the other types, the default."""
 
-_FRAME_TYPE_OF: Final = {syntax: name for name, syntaxes in FRAME_MEDIA_TYPES.items() for syntax in syntaxes}
+_FRAME_TYPE_OF: Final = {syntax: name for name, syntaxes in PIXEL_MEDIA_TYPES.items() for syntax in syntaxes}
 
-_NAMED_ONLY: Final = "image/jp2"
+_NAMED_ONLY: Final = JP2
 """dicomweb §7.1: its syntax cannot be left open, as with Microsoft's service."""
 
 _IMAGES: Final = (
     JPEG_2000_LOSSLESS,
     *(
         syntax
-        for name, syntaxes in FRAME_MEDIA_TYPES.items()
+        for name, syntaxes in PIXEL_MEDIA_TYPES.items()
         for syntax in syntaxes
         if name.startswith("image/") and syntax != JPEG_2000_LOSSLESS
     ),
@@ -218,7 +197,7 @@ def _frame_syntaxes(media_type: str, syntax: str | None) -> tuple[tuple[str, ...
     if media_type in (OCTET_STREAM, ANY):
         syntax = syntax or (AS_STORED if media_type == ANY else EXPLICIT_LITTLE_ENDIAN)
         return (syntax,), syntax in (AS_STORED, EXPLICIT_LITTLE_ENDIAN)
-    covered = _IMAGES if media_type == ANY_IMAGE else FRAME_MEDIA_TYPES.get(media_type)
+    covered = _IMAGES if media_type == ANY_IMAGE else PIXEL_MEDIA_TYPES.get(media_type)
     if covered is None:
         return None
     if syntax == AS_STORED:
@@ -297,7 +276,7 @@ def _as_they_are(accepted: Sequence[TransferSyntaxChoice], syntaxes: set[str]) -
     best = possible[0][0]
     if best.resource is Resource.FRAMES and best.as_stored:
         for choice, encodings in possible:
-            if choice.multipart == best.multipart and choice.media_type in FRAME_MEDIA_TYPES:
+            if choice.multipart == best.multipart and choice.media_type in PIXEL_MEDIA_TYPES:
                 return choice, encodings
     return possible[0]
 

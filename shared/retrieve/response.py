@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from shared.dicom.identifiers import ResourceIdentifier
+from shared.dicom.media_types import DICOM_JSON, TEXT
 from shared.dicomweb import multipart
-from shared.dicomweb.media_types import DICOM_JSON, TEXT
 from shared.http.messages import Response
 from shared.retrieve.byte_ranges import RangeUnsatisfiable
 from shared.retrieve.negotiation import Encoding, TransferSyntaxChoice

@@ -11,8 +11,9 @@ from typing import Final
 from shared.dicom.attributes import Attributes
 from shared.dicom.elements import first
 from shared.dicom.identifiers import InstanceIdentifier, is_uid, trim_uid
+from shared.dicom.media_types import ANY, ANY_IMAGE, AS_STORED_TYPES, DICOM, IMAGE_TYPES, JPEG
 from shared.dicom.pixels.rendering import Viewport
-from shared.dicomweb.media_types import DICOM, IMAGE_TYPES, MediaType, parse_accept
+from shared.dicomweb.content_negotiation import MediaType, parse_accept
 from shared.dicomweb.query_parameters import invalid_parameter, pairs
 from shared.dicomweb.versions import ApiVersion
 from shared.errors import InvalidRequest, InvalidUid, NotAcceptable, NotFound
@@ -41,9 +42,6 @@ _NAMES: Final = (
 )
 _BY_LOWER: Final = {name.lower(): name for name in _NAMES}
 _UNSUPPORTED: Final = ("presentationUID", "presentationSeriesUID")
-_DEFAULT_TYPE: Final = "image/jpeg"
-_MEDIA_TYPES: Final = ("video/mp4", "video/mpeg", "application/pdf")
-"""What is no picture, and sent as it is stored (REND-10)."""
 
 _WHOLE = re.compile(r"[0-9]{1,9}")
 _FRACTION = re.compile(r"[0-9]{0,3}(?:\.[0-9]{0,15})?")
@@ -122,13 +120,13 @@ def _given(query: str) -> dict[str, str]:
 
 def _media_types(text: str | None) -> tuple[MediaType, ...]:
     """The first of the wanted types that there is; a picture when none is named, or the video or document itself."""
-    for value in parse_accept([text or "*/*"]):
-        if value.type in {DICOM, *IMAGE_TYPES, *_MEDIA_TYPES}:
+    for value in parse_accept([text or ANY]):
+        if value.type in {DICOM, *IMAGE_TYPES, *AS_STORED_TYPES}:
             return (MediaType(value.type),)
-        if value.type == "image/*":
-            return (MediaType(_DEFAULT_TYPE),)
-        if value.type == "*/*":
-            return (MediaType(_DEFAULT_TYPE), *(MediaType(name, quality=0.5) for name in _MEDIA_TYPES))
+        if value.type == ANY_IMAGE:
+            return (MediaType(JPEG),)
+        if value.type == ANY:
+            return (MediaType(JPEG), *(MediaType(name, quality=0.5) for name in AS_STORED_TYPES))
     raise NotAcceptable("The contentType is none of application/dicom, image/jpeg, image/png and image/gif.")
 
 

@@ -10,8 +10,8 @@ import orjson
 
 from shared.dicom.dictionary import vm_of, vr_of
 from shared.dicom.identifiers import InstanceIdentifier
+from shared.dicom.media_types import DICOM_JSON, DICOM_XML
 from shared.dicomweb import json_model, multipart, xml_model
-from shared.dicomweb.media_types import DICOM_JSON, DICOM_XML
 from shared.dicomweb.urls import Urls
 from shared.http.messages import Response
 from shared.http.transaction import Context

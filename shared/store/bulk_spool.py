@@ -10,8 +10,8 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Final, Self
 
+from shared.dicom.media_types import OCTET_STREAM
 from shared.dicom.part10.composer import BulkPart, Reference
-from shared.dicomweb.media_types import OCTET_STREAM
 from shared.errors import TooLarge, Unavailable
 
 _HELD: Final = 4 * 1024**2

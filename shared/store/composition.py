@@ -11,10 +11,11 @@ from typing import Final
 from shared.dicom.attributes import Attributes
 from shared.dicom.elements import first_text
 from shared.dicom.identifiers import trim_uid
+from shared.dicom.media_types import DICOM, DICOM_JSON, DICOM_XML
 from shared.dicom.part10.composer import CannotCompose, Piece, Reference, compose
 from shared.dicomweb import xml_model
+from shared.dicomweb.content_negotiation import MediaType, parse_content_type
 from shared.dicomweb.json_input import read_data_sets
-from shared.dicomweb.media_types import DICOM, DICOM_JSON, DICOM_XML, MediaType, parse_content_type
 from shared.dicomweb.multipart import Event as PartEvent
 from shared.dicomweb.multipart import MultipartReader, PartData, PartEnd, PartHeaders
 from shared.errors import InvalidRequest, TooLarge, UnsupportedMedia

@@ -5,23 +5,25 @@ they say must agree: a file that claims another syntax than its pixels have can 
 """
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any, Final
 
 from shared.dicom.attributes import Attributes
 from shared.dicom.elements import first, first_text
 from shared.dicom.identifiers import is_uid, trim_uid
+from shared.dicom.media_types import JPX, OCTET_STREAM, PIXEL_MEDIA_TYPES, SYNONYMS
 from shared.dicom.part10.composer import BulkPart, CannotCompose
 from shared.dicom.pixels.jpeg_2000 import BadCodestream
-from shared.dicom.pixels.pixel_syntax import CARRIED, HEAD, codestream_start, syntax_of
+from shared.dicom.pixels.pixel_syntax import HEAD, codestream_start, syntax_of
 from shared.dicom.transfer_syntaxes import EXPLICIT_LITTLE_ENDIAN, NATIVE
-from shared.dicomweb.media_types import OCTET_STREAM
 from shared.store.bulk_spool import BulkSpool
 
 _SYNTAX: Final = "00020010"
 _PIXEL_DATA: Final = "7FE00010"
 _ROWS, _COLUMNS, _SAMPLES, _BITS, _FRAMES = "00280010", "00280011", "00280002", "00280100", "00280008"
-_KINDS: Final = {syntax: kind for kind, syntaxes in CARRIED.items() for syntax in syntaxes}
-_OTHER_NAMES: Final = {"video/mpeg2": "video/mpeg", "image/j2c": "image/jp2", "image/jhc": "image/jphc"}
+_CARRIED: Final = {kind: syntaxes for kind, syntaxes in PIXEL_MEDIA_TYPES.items() if kind != JPX}
+"""No header tells a codestream of Part 2 of JPEG 2000 from one of Part 1, so that parts of it are not taken (W-15)."""
+_SYNTAXES: Final = frozenset(chain.from_iterable(_CARRIED.values()))
 
 
 def with_transfer_syntax(metadata: Attributes, spool: BulkSpool) -> Attributes:
@@ -45,10 +47,10 @@ def with_transfer_syntax(metadata: Attributes, spool: BulkSpool) -> Attributes:
 def _part_syntax(  # noqa: PLR0917 - where a part is, and what is said of it
     metadata: Attributes, spool: BulkSpool, uri: str, number: int, part: BulkPart, said: str
 ) -> str:
-    media_type = _OTHER_NAMES.get(part.media_type, part.media_type)
+    media_type = SYNONYMS.get(part.media_type, part.media_type)
     if media_type == OCTET_STREAM:
         return said or _of_octets(metadata, spool.find(uri), part.transfer_syntax_uid)
-    carried = CARRIED.get(media_type)
+    carried = _CARRIED.get(media_type)
     if carried is None:
         raise CannotCompose("Pixel data of this media type are carried by no transfer syntax.")
     declared = part.transfer_syntax_uid
@@ -72,7 +74,7 @@ def _part_syntax(  # noqa: PLR0917 - where a part is, and what is said of it
 def _of_octets(metadata: Attributes, parts: Sequence[BulkPart], declared: str) -> str:
     """Octets are uncompressed when their length is that of the frames."""
     if declared and declared not in NATIVE:
-        if not is_uid(declared) or declared not in _KINDS:
+        if not is_uid(declared) or declared not in _SYNTAXES:
             raise CannotCompose("The transfer syntax of the pixel data is not known.")
         return declared
     if declared:

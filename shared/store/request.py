@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
-from shared.dicomweb.media_types import DICOM, DICOM_JSON, DICOM_XML, MULTIPART_RELATED, MediaType, parse_content_type
+from shared.dicom.media_types import DICOM, DICOM_JSON, DICOM_XML, MULTIPART_RELATED
+from shared.dicomweb.content_negotiation import MediaType, parse_content_type
 from shared.dicomweb.multipart import PartHeaders
 from shared.dicomweb.versions import ApiVersion
 from shared.errors import InvalidRequest, UnsupportedMedia

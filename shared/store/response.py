@@ -4,9 +4,9 @@ import re
 from collections.abc import Sequence
 from typing import Any, Final
 
+from shared.dicom.media_types import DICOM_JSON, DICOM_XML
 from shared.dicom.reasons import FailureReason
 from shared.dicomweb import json_model, xml_model
-from shared.dicomweb.media_types import DICOM_JSON, DICOM_XML
 from shared.dicomweb.urls import Urls
 from shared.dicomweb.versions import ApiVersion
 from shared.http.messages import Response

@@ -18,6 +18,7 @@ from shared.dicom.attributes import Attributes
 from shared.dicom.dictionary import vr_of
 from shared.dicom.elements import first_text
 from shared.dicom.identifiers import trim_uid
+from shared.dicom.media_types import OCTET_STREAM
 from shared.dicom.part10.explicit_little_endian import encoded, encoded_head
 from shared.dicom.part10.file_meta import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from shared.dicom.part10.value_representations import VALUE_REPRESENTATIONS, ValueRepresentation
@@ -63,7 +64,7 @@ class BulkPart:
     """Its first 4 bytes."""
     tail: bytes
     """Its last 8 bytes."""
-    media_type: str = "application/octet-stream"
+    media_type: str = OCTET_STREAM
     """Of its Content-Type, in lower case."""
     transfer_syntax_uid: str = ""
     """Of its Content-Type; empty: it says none."""

@@ -14,40 +14,16 @@ from shared.dicom.transfer_syntaxes import (
     HEVC_MAIN_10,
     HTJ2K,
     HTJ2K_LOSSLESS,
-    HTJ2K_LOSSLESS_RPCL,
     JPEG_2000,
     JPEG_2000_LOSSLESS,
-    JPEG_BASELINE,
-    JPEG_EXTENDED,
-    JPEG_LOSSLESS,
-    JPEG_LOSSLESS_SV1,
-    JPEG_LS_LOSSLESS,
-    JPEG_LS_NEAR_LOSSLESS,
     JPEG_XL,
-    JPEG_XL_LOSSLESS,
-    JPEG_XL_RECOMPRESSION,
-    MPEG2,
     MPEG2_HIGH,
     MPEG2_MAIN,
-    MPEG4,
     RLE_LOSSLESS,
 )
 
 HEAD: Final = 128 * 1024
 """Bytes in which the header of a codestream is looked for: profiles and comments of a photograph come before it."""
-
-
-CARRIED: Final = {
-    "image/jpeg": (JPEG_BASELINE, JPEG_EXTENDED, JPEG_LOSSLESS, JPEG_LOSSLESS_SV1),
-    "image/jls": (JPEG_LS_LOSSLESS, JPEG_LS_NEAR_LOSSLESS),
-    "image/jp2": (JPEG_2000_LOSSLESS, JPEG_2000),
-    "image/jphc": (HTJ2K_LOSSLESS, HTJ2K_LOSSLESS_RPCL, HTJ2K),
-    "image/jxl": (JPEG_XL_LOSSLESS, JPEG_XL_RECOMPRESSION, JPEG_XL),
-    "image/dicom-rle": (RLE_LOSSLESS,),
-    "video/mp4": MPEG4,
-    "video/mpeg": MPEG2,
-}
-"""PS3.18 §8.7.3.3: the transfer syntaxes that a media type of compressed pixel data can be of."""
 
 _JP2_BOX: Final = b"\x00\x00\x00\x0cjP  "
 _MPEG2_SEQUENCE: Final = b"\x00\x00\x01\xb3"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from shared.dicom.errors import Unconvertible
+from shared.dicom.media_types import GIF, JPEG, PNG
 from shared.dicom.pixels.frame_decoding import Decoded, codec_memory
 from shared.dicom.pixels.image_pixels import ImagePixels
 from shared.dicom.pixels.lookup_tables import LookupTable
@@ -291,14 +292,14 @@ def encoded(image: "Image", media_type: str, quality: int, profile: bytes | None
     import imagecodecs
     import numpy as np
 
-    if profile is None and media_type != "image/gif":
+    if profile is None and media_type != GIF:
         samples = np.asarray(image)
-        if media_type == "image/png":
+        if media_type == PNG:
             return bytes(imagecodecs.spng_encode(samples))
         return bytes(imagecodecs.jpeg8_encode(samples, level=quality))
     stream = io.BytesIO()
-    options: dict[str, Any] = {} if media_type == "image/gif" else {"icc_profile": profile}
-    if media_type == "image/jpeg":
+    options: dict[str, Any] = {} if media_type == GIF else {"icc_profile": profile}
+    if media_type == JPEG:
         options["quality"] = quality
     image.save(stream, media_type.removeprefix("image/").upper(), **options)
     return stream.getvalue()

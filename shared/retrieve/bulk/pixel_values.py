@@ -6,12 +6,12 @@ from dataclasses import replace
 from typing import Final
 
 from shared.dicom.attributes import Attributes
+from shared.dicom.media_types import OCTET_STREAM
 from shared.dicom.part10.bulk_data import PIXEL_DATA
 from shared.dicom.part10.pixel_data import number_of_frames
 from shared.dicom.pixels.image_pixels import image_pixels
 from shared.dicom.pixels.transcoding import can_transcode, check_frames
 from shared.dicom.transfer_syntaxes import EXPLICIT_LITTLE_ENDIAN, NATIVE, VIDEO
-from shared.dicomweb.media_types import OCTET_STREAM
 from shared.dicomweb.urls import Urls
 from shared.errors import NotAcceptable
 from shared.retrieve.bulk.values import LocatedValue, find_value

@@ -4,15 +4,25 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from shared.dicom.media_types import (
+    ANY,
+    ANY_APPLICATION,
+    ANY_MODEL,
+    ANY_MULTIPART,
+    ANY_TEXT,
+    ANY_VIDEO,
+    MULTIPART_RELATED,
+    OCTET_STREAM,
+    SYNONYMS,
+)
 from shared.dicom.part10.bulk_data import value_path
 from shared.dicom.transfer_syntaxes import EXPLICIT_LITTLE_ENDIAN
-from shared.dicomweb.media_types import ANY_MULTIPART, MULTIPART_RELATED, OCTET_STREAM, MediaType
+from shared.dicomweb.content_negotiation import MediaType
 from shared.dicomweb.versions import ApiVersion
 from shared.errors import NotAcceptable
 from shared.http.messages import Request
 from shared.retrieve.byte_ranges import RangeRequest, parse_range
 from shared.retrieve.negotiation import (
-    ANY,
     AS_STORED,
     Resource,
     TransferSyntaxChoice,
@@ -42,9 +52,7 @@ def parse_value(request: Request, version: ApiVersion) -> ValueRequest:
     return ValueRequest(value_path(request.route.get("path", "")), parse_range(request, version))
 
 
-_RANGES: Final = {"application": "application/*", "video": "video/*", "text": "text/*", "model": "model/*"}
-_OTHER_NAMES: Final = {"video/mpeg": "video/mpeg2"}
-"""FRM-10 and REND-10 name one type differently: it is sent as it was asked for."""
+_RANGES: Final = {"application": ANY_APPLICATION, "video": ANY_VIDEO, "text": ANY_TEXT, "model": ANY_MODEL}
 
 
 def negotiate_value(
@@ -57,7 +65,7 @@ def negotiate_value(
     Raises NotAcceptable.
     """
     named = syntax or EXPLICIT_LITTLE_ENDIAN
-    names = {own, _OTHER_NAMES.get(own or "")} - {None}
+    names = {own, SYNONYMS.get(own or "")} - {None}  # sent under the name that is asked for
     ranges = {_RANGES.get((own or "").partition("/")[0]), ANY if prefer_own else None} - {None}
     for value in sorted(accept, key=lambda each: (-each.quality, "*" in each.type)):
         multipart = value.type in {MULTIPART_RELATED, ANY_MULTIPART}
@@ -69,7 +77,7 @@ def negotiate_value(
             return ValueForm(media_type, multipart)
         if own is not None and media_type in ranges:
             return ValueForm(own, multipart)
-        if media_type in {OCTET_STREAM, "application/*", ANY}:
+        if media_type in {OCTET_STREAM, ANY_APPLICATION, ANY}:
             return ValueForm(OCTET_STREAM, multipart)
     raise NotAcceptable(f"The value is {OCTET_STREAM}{f' or {own}' if own else ''}.")
 

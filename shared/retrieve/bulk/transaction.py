@@ -9,9 +9,10 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from shared.dicom.identifiers import ResourceIdentifier
+from shared.dicom.media_types import OCTET_STREAM, video_type
 from shared.dicom.part10.bulk_data import PIXEL_DATA, bulk_paths
 from shared.dicom.transfer_syntaxes import EXPLICIT_LITTLE_ENDIAN, NATIVE
-from shared.dicomweb.media_types import OCTET_STREAM, Accept
+from shared.dicomweb.content_negotiation import Accept
 from shared.dicomweb.urls import Urls
 from shared.errors import InvalidRequest, NotFound
 from shared.http.messages import Response
@@ -31,7 +32,7 @@ from shared.retrieve.bulk.pixel_values import (
 from shared.retrieve.bulk.request import ValueForm, ValueRequest, check_acceptable, negotiate_value, set_choices
 from shared.retrieve.bulk.values import NO_VALUE, LocatedValue, find_all_values, find_value, names_value
 from shared.retrieve.byte_ranges import RangeRequest, RangeUnsatisfiable
-from shared.retrieve.media import Medium, medium_of, video_type
+from shared.retrieve.media import Medium, medium_of
 from shared.retrieve.negotiation import Encoding, Resource, TransferSyntaxChoice, choices
 from shared.retrieve.response import Part, representation_tag, resumed, these
 from shared.retrieve.snapshot import NO_INSTANCE, Archive, Snapshot, Sources, current

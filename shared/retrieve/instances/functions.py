@@ -5,7 +5,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from shared.dicom.identifiers import InstanceIdentifier
-from shared.dicomweb.media_types import Accept
+from shared.dicomweb.content_negotiation import Accept
 from shared.dicomweb.urls import Urls
 from shared.http.messages import Response
 from shared.http.transaction import Context

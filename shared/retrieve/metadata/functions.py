@@ -3,9 +3,9 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from shared.dicom.media_types import DICOM_JSON, DICOM_XML
 from shared.dicomweb import multipart
 from shared.dicomweb.document_rules import DocumentRules
-from shared.dicomweb.media_types import DICOM_JSON, DICOM_XML
 from shared.http.messages import Response
 from shared.http.transaction import Context
 from shared.retrieve import response

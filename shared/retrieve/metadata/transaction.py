@@ -12,9 +12,9 @@ from typing import Final
 import orjson
 
 from shared.dicom.identifiers import InstanceIdentifier, ResourceIdentifier
+from shared.dicom.media_types import DICOM_XML
 from shared.dicomweb import multipart, xml_model
 from shared.dicomweb.document_rules import DocumentRules
-from shared.dicomweb.media_types import DICOM_XML
 from shared.dicomweb.urls import Urls
 from shared.dicomweb.versions import ApiVersion
 from shared.errors import NotFound

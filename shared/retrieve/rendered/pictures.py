@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Final
 from shared.codec_process.processes import CodecProcesses
 from shared.dicom.attributes import Attributes
 from shared.dicom.errors import Unconvertible
+from shared.dicom.media_types import OCTET_STREAM
 from shared.dicom.pixels.frame_decoding import FRAME_LIMIT, check_source
 from shared.dicom.pixels.image_pixels import ImagePixels, image_pixels
 from shared.dicom.pixels.presentation import NO_TABLES, Tables, needs_tables, pixel_shape, presentation
 from shared.dicom.pixels.rendering import encoded, fitted, in_srgb, picture, rendering_memory, true_size
 from shared.dicom.transfer_syntaxes import DEFLATED, EXPLICIT_BIG_ENDIAN, EXPLICIT_LITTLE_ENDIAN, NATIVE
-from shared.dicomweb.media_types import OCTET_STREAM
 from shared.errors import NotFound
 from shared.retrieve.frames.locating import locate
 from shared.retrieve.frames.reading import FrameBody, read_frames

@@ -5,9 +5,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from shared.dicom.media_types import (
+    ANY,
+    ANY_APPLICATION,
+    ANY_IMAGE,
+    ANY_MULTIPART,
+    ANY_VIDEO,
+    AS_STORED_TYPES,
+    IMAGE_TYPES,
+    MULTIPART_RELATED,
+)
 from shared.dicom.pixels.presentation import VoiFunction, Window
 from shared.dicom.pixels.rendering import Viewport
-from shared.dicomweb.media_types import ANY_MULTIPART, IMAGE_TYPES, MULTIPART_RELATED, MediaType
+from shared.dicomweb.content_negotiation import MediaType
 from shared.dicomweb.query_parameters import invalid_parameter, pairs
 from shared.dicomweb.versions import ApiVersion
 from shared.errors import InvalidRequest, NotAcceptable
@@ -163,7 +173,7 @@ def accepts_media(accept: Sequence[MediaType]) -> bool:
     return any(value.quality > 0 and value.type in _MEDIA for value in accept)
 
 
-_MEDIA: Final = frozenset({"*/*", "video/*", "video/mp4", "video/mpeg", "application/*", "application/pdf"})
+_MEDIA: Final = frozenset({ANY, ANY_VIDEO, ANY_APPLICATION, *AS_STORED_TYPES})
 
 
 def negotiate(accept: Sequence[MediaType], images: int | None) -> Form:
@@ -190,12 +200,12 @@ def _wanted(accept: Sequence[MediaType], media_type: str, *, multipart: bool) ->
     best: tuple[int, float] = (-1, 0.0)
     for value in accept:
         related = value.type in {MULTIPART_RELATED, ANY_MULTIPART}
-        covering = value.parameters.get("type", "*/*").strip().lower() if related else value.type
-        if related != multipart and covering != "*/*":
+        covering = value.parameters.get("type", ANY).strip().lower() if related else value.type
+        if related != multipart and covering != ANY:
             continue
         if related and not multipart:
             continue
-        specificity = {media_type: 2, "image/*": 1, "*/*": 0}.get(covering, -1)
+        specificity = {media_type: 2, ANY_IMAGE: 1, ANY: 0}.get(covering, -1)
         if specificity >= 0 and (specificity, value.quality) > best:
             best = (specificity, value.quality)
     return best[1]

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 from shared.dicom.elements import first_text
 from shared.dicom.identifiers import InstanceIdentifier
+from shared.dicom.media_types import OCTET_STREAM
 from shared.dicom.pixels.placeholder import placeholder
 from shared.dicom.pixels.rendering import Viewport, encoded
 from shared.dicom.transfer_syntaxes import SOURCES
-from shared.dicomweb.media_types import OCTET_STREAM, Accept, MediaType
+from shared.dicomweb.content_negotiation import Accept, MediaType
 from shared.errors import NotAcceptable, NotFound
 from shared.http.messages import Response
 from shared.http.transaction import Context

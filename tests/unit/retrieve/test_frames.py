@@ -6,7 +6,7 @@ import pytest
 
 from shared.dicom.errors import DamagedPixelData
 from shared.dicom.identifiers import InstanceIdentifier, ResourceIdentifier
-from shared.dicomweb.media_types import parse_accept
+from shared.dicomweb.content_negotiation import parse_accept
 from shared.errors import NotAcceptable, NotFound
 from shared.index import documents
 from shared.retrieve import deflated

@@ -3,7 +3,7 @@
 import pytest
 
 from shared.dicom.identifiers import ResourceIdentifier
-from shared.dicomweb.media_types import parse_accept
+from shared.dicomweb.content_negotiation import parse_accept
 from shared.errors import NotAcceptable, NotFound
 from shared.retrieve.instances.transaction import Agreement, agree, open_instance, retrieve_instances
 from shared.retrieve.negotiation import Resource, choices

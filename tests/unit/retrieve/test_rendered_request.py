@@ -4,7 +4,7 @@ import pytest
 
 from shared.dicom.pixels.presentation import Window
 from shared.dicom.pixels.rendering import Viewport
-from shared.dicomweb.media_types import parse_accept
+from shared.dicomweb.content_negotiation import parse_accept
 from shared.errors import InvalidRequest, NotAcceptable
 from shared.retrieve.rendered.request import Appearance, Form, appearance, check_types, negotiate, thumbnail
 

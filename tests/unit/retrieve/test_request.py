@@ -2,13 +2,14 @@
 
 import pytest
 
-from shared.dicomweb.media_types import parse_accept
+from shared.dicom.media_types import PIXEL_MEDIA_TYPES
+from shared.dicomweb.content_negotiation import parse_accept
 from shared.dicomweb.versions import ApiVersion
 from shared.errors import InvalidRequest, NotAcceptable, NotFound
 from shared.http.messages import Headers, Request
 from shared.retrieve.frames.request import allow_frames, check_frame_numbers, frame_numbers
 from shared.retrieve.metadata.request import parse_metadata
-from shared.retrieve.negotiation import FRAME_MEDIA_TYPES, Resource, choices, choose, nothing_found
+from shared.retrieve.negotiation import Resource, choices, choose, nothing_found
 
 ILE, ELE, DEFL, EBE = (
     "1.2.840.10008.1.2",
@@ -183,7 +184,7 @@ def test_frames_in_another_type_or_syntax_are_not_acceptable(accept, stored):
 
 @pytest.mark.spec("FRM-10")
 def test_every_syntax_of_the_table_of_frames_is_answered_under_its_own_type():
-    for media_type, syntaxes in FRAME_MEDIA_TYPES.items():
+    for media_type, syntaxes in PIXEL_MEDIA_TYPES.items():
         for syntax in syntaxes:
             expected = f"multipart {media_type} {syntax}"
             assert sent(Resource.FRAMES, several(media_type, syntax), syntax) == expected

@@ -11,23 +11,17 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from urllib.parse import unquote
 
+from shared.dicom.media_types import (
+    ANY,
+    ANY_APPLICATION,
+    ANY_MULTIPART,
+    DICOM_JSON,
+    DICOM_XML,
+    JSON,
+    MULTIPART_RELATED,
+    PROBLEM_JSON,
+)
 from shared.errors import NotAcceptable, UnsupportedMedia
-
-DICOM = "application/dicom"
-DICOM_JSON = "application/dicom+json"
-DICOM_XML = "application/dicom+xml"
-JSON = "application/json"
-JSON_UTF_8 = f"{JSON}; charset=utf-8"
-OCTET_STREAM = "application/octet-stream"
-MULTIPART_RELATED = "multipart/related"
-ANY_MULTIPART = "multipart/*"
-PROBLEM_JSON = "application/problem+json"
-TEXT = "text/plain"
-TEXT_UTF_8 = f"{TEXT}; charset=utf-8"
-WADL = "application/vnd.sun.wadl+xml"
-YAML = "application/yaml"
-IMAGE_TYPES = ("image/jpeg", "image/png", "image/gif")
-"""What can be rendered; of equally wanted ones the first (D-26)."""
 
 _WORD = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 _MEDIA_RANGE = re.compile(rf"\s*({_WORD}/{_WORD}|\*)\s*")
@@ -66,7 +60,7 @@ def _read_one(text: str, position: int) -> tuple[MediaType, int]:
     found = _MEDIA_RANGE.match(text, position)
     if not found:
         raise _Unreadable
-    media_type = "*/*" if found[1] == "*" else found[1].lower()
+    media_type = ANY if found[1] == "*" else found[1].lower()
     position = found.end()
     parameters: dict[str, str] = {}
     quality = 1.0
@@ -128,7 +122,7 @@ class Accept:
 
         Raises NotAcceptable, without a text (ERR-2), if a value cannot be read.
         """
-        return parse_accept(_accept_parameters(self.query) or self.fields) or [MediaType("*/*")]
+        return parse_accept(_accept_parameters(self.query) or self.fields) or [MediaType(ANY)]
 
 
 def _accept_parameters(query: str) -> list[str]:
@@ -161,7 +155,7 @@ def negotiate_data_sets(accept: Sequence[MediaType]) -> str:
     and JSON is not named. Raises NotAcceptable, without a text (ERR-2), if neither is accepted.
     """
     json = _weight(accept, (DICOM_JSON, JSON))
-    ranges = (_weight(accept, (name,)) for name in ("application/*", "*/*"))
+    ranges = (_weight(accept, (name,)) for name in (ANY_APPLICATION, ANY))
     of_json = json if json is not None else next((weight for weight in ranges if weight is not None), 0.0)
     xml = max((value.quality for value in accept if _names_xml(value)), default=0.0)
     if of_json <= 0.0 and xml <= 0.0:
@@ -186,7 +180,7 @@ def _names_xml(value: MediaType) -> bool:
 
 def negotiate_plain_json(accept: Iterable[MediaType]) -> str:
     """The media type of JSON that is no data set. Who asks for DICOM JSON gets it, too. Raises NotAcceptable."""
-    accepted = {JSON, DICOM_JSON, "application/*", "*/*"}
+    accepted = {JSON, DICOM_JSON, ANY_APPLICATION, ANY}
     if not any(value.type in accepted and value.quality > 0 for value in accept):
         raise NotAcceptable
     return JSON

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.dicomweb.media_types import (
+from shared.dicomweb.content_negotiation import (
     Accept,
     MediaType,
     accepts_problem,
