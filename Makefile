@@ -6,6 +6,7 @@ export PORT ?= 7071
 export AZURITE_PORT ?= 10000
 export DATA_DIR ?= $(CURDIR)/.data
 export EPHEMERAL ?=
+export AUTH ?=
 export WORKERS ?= 1
 PY := .venv/bin/python
 # Two processes suit small machines; more only help where there are cores for Azurite and the workers too.
@@ -20,7 +21,7 @@ setup: ## all packages and the storage emulator (the other targets do it themsel
 doctor: ## what keeps the service from running on this machine, and the remedy
 	@scripts/doctor
 
-run: ## the service on http://localhost:7071, on Azurite (PORT= AZURITE_PORT= DATA_DIR= EPHEMERAL=1 HOST=func)
+run: ## the service on http://localhost:7071, on Azurite (PORT= AZURITE_PORT= DATA_DIR= EPHEMERAL=1 AUTH=1 HOST=func)
 	@scripts/setup run
 	@scripts/run
 

@@ -21,6 +21,7 @@ from devhost.data_folder import SERVICE_FILE, DataFolder, ServiceFile
 from devhost.event_grid.topics import RetryPolicy
 from devhost.host.functions_host import DevHost, HostArguments
 from devhost.log import set_up
+from devhost.openid_provider import OpenIdProvider
 from devhost.settings import Unusable, needs_emulator, read_settings, settings_file, with_storage
 
 _ROOT: Final = Path(__file__).resolve().parent.parent
@@ -40,6 +41,7 @@ def _arguments() -> argparse.Namespace:
     where.add_argument("--ephemeral", action="store_true", help="keep no data")
     add("--service-file", type=types.folder, help="file that says where the service is (default: in the data folder)")
     add("--webhooks", type=Path, help="event subscriptions of your own (default: devhost.webhooks.json of the app)")
+    add("--sign-in", action="store_true", help="callers need tokens, of an OpenID provider on this machine")
     add("--event-retry-scale", type=float, default=0.1, help="factor on Event Grid's pauses between attempts")
     add("--buffer-bodies", action="store_true", help="read a body with a length whole before the function starts")
     add("--no-blob-events", action="store_true", help="do not watch containers for new blobs")
@@ -70,17 +72,27 @@ def _stop_on_signals(stop: Callable[[], None], *, with_parent: bool) -> None:
         threading.Thread(target=watch_parent, daemon=True).start()
 
 
-def _greeting(host: DevHost, data: str) -> str:
+def _greeting(host: DevHost, data: str, provider: OpenIdProvider | None) -> str:
     version = f"  (version {host.version})" if host.version else ""
+    token = ' -H "Authorization: Bearer $TOKEN"' if provider else ""
     return f"""
 The service is ready: {host.url}{version}
 
-  store   curl -X POST {host.url}/v2/studies -H 'Content-Type: application/dicom' --data-binary @image.dcm
-  search  curl '{host.url}/v2/studies?PatientName=Doe*'
-
+  store   curl -X POST {host.url}/v2/studies{token} -H 'Content-Type: application/dicom' --data-binary @image.dcm
+  search  curl{token} '{host.url}/v2/studies?PatientName=Doe*'
+{_sign_in(provider) if provider else ""}
 {data}
 Ctrl-C ends it.
 """
+
+
+def _sign_in(provider: OpenIdProvider) -> str:
+    """The users of the provider, for people."""
+    tokens = "\n".join(f"  TOKEN={token}  # {user}\n" for user, token in provider.tokens().items())
+    return f"""
+Callers need a token of {provider.url}, good for twelve hours. One of a user who may do what the name says:
+
+{tokens}"""
 
 
 def _check_exposure(address: str, settings: Mapping[str, str]) -> None:
@@ -142,8 +154,13 @@ async def _run(arguments: argparse.Namespace) -> None:
     _stop_on_signals(stopping.set, with_parent=arguments.under_parent)
     app = arguments.app.resolve()
     settings = read_settings(arguments.settings or settings_file(app), os.environ)
+    provider = OpenIdProvider() if arguments.sign_in else None
     _check_exposure(arguments.address, settings)
     async with contextlib.AsyncExitStack() as stack:
+        if provider is not None:
+            await provider.start()
+            stack.push_async_callback(provider.stop)
+            settings = {**settings, **provider.settings()}
         emulator = _Emulator(arguments)
         connection = settings.get("DicomStorage", "")
         if needs_emulator(settings) and not arguments.once:
@@ -179,8 +196,9 @@ async def _run(arguments: argparse.Namespace) -> None:
         await starting
         if file := _service_file(arguments):
             stack.enter_context(ServiceFile(file)).write(port=host.port, azurite_port=emulator.port, url=host.url)
-        ready = json.dumps({"url": host.url, "connectionString": connection})
-        print(ready if arguments.ready_json else _greeting(host, emulator.text), flush=True)
+        tokens = provider.tokens() if provider else {}
+        ready = json.dumps({"url": host.url, "connectionString": connection, "tokens": tokens})
+        print(ready if arguments.ready_json else _greeting(host, emulator.text, provider), flush=True)
         await ended
 
 

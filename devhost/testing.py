@@ -49,6 +49,8 @@ class RunningService:
         self._process: asyncio.subprocess.Process | None = None
         self._log = tempfile.NamedTemporaryFile(prefix="devhost-", suffix=".log", delete=False)  # noqa: SIM115 - forget_log() closes it
         self.url = ""
+        self.tokens: Mapping[str, str] = {}
+        """A token of each user, where the option `--sign-in` is given."""
         self.connection_string = settings.get("DicomStorage") or settings.get("AzureWebJobsStorage", "")
 
     @property
@@ -110,6 +112,7 @@ class RunningService:
             raise StartFailed(f"the service did not start:\n{self.log_text[-8000:]}")
         ready = json.loads(line)
         self.url = ready["url"]
+        self.tokens = ready["tokens"]
         self.connection_string = ready["connectionString"] or self.connection_string
 
     async def worker_pids(self) -> list[int]:
