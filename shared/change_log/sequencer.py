@@ -81,16 +81,6 @@ class Sequencer:
         self._swept = 0.0
         self._waiting = _Calls()
 
-    async def cycle(self, studies: Iterable[StudyPlace] | None = None) -> int:
-        """Log what is pending, at most one page, and clean up; how many changes were logged.
-
-        `studies`: look at these first of all, at the others only every 30 seconds. None: look at every study that has
-        a hint. Raises Unavailable.
-        """
-        async with self._running:
-            logged, _ = await self._cycle(studies, clean=True)
-        return logged
-
     async def catch_up(self, studies: Collection[StudyPlace] | None = None, *, thorough: bool = True) -> bool:
         """Log every change that was committed before this call, at least those of `studies`; False if there was too
         much for a few cycles. Not `thorough`: for one cycle, and what it leaves behind is left to others (S-8).

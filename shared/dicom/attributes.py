@@ -1,11 +1,11 @@
 """PS3.18 §8.3.4.1 How an attribute is named in a request, and where it is in DICOM JSON attributes (Annex F)."""
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from shared.dicom.dictionary import data_element, tag_of
+from shared.dicom.elements import enclosing
 from shared.errors import InvalidRequest
 
 type Attributes = dict[str, dict[str, Any]]
@@ -49,18 +49,10 @@ def parse_attribute_id(text: str, *, deepest: int = 2) -> AttributePath:
 def remove(attributes: Attributes, path: str) -> bool:
     """Takes exactly one element out of `attributes` (VAL-6, D-13); says whether it was there.
 
-    `path` is a tag, or tags and item numbers (from 1) as in `00400275/1/00080060` (BULK-1, W-17). Items stay, even
-    empty ones.
+    `path` is as `enclosing` has it. Items stay, even empty ones.
     """
-    *steps, key = path.split("/")
-    items = iter(steps)
-    dataset: Mapping[str, Any] = attributes
-    for sequence, number in zip(items, items, strict=True):
-        value = dataset.get(sequence, {}).get("Value", ())
-        if not 1 <= int(number) <= len(value):
-            return False
-        dataset = value[int(number) - 1]
-    if key not in dataset or not isinstance(dataset, dict):
+    dataset, key = enclosing(attributes, path)
+    if not isinstance(dataset, dict) or key not in dataset:
         return False
     del dataset[key]
     return True

@@ -4,14 +4,39 @@ from collections.abc import Mapping
 from typing import Any
 
 
+def values(attributes: Mapping[str, Any], key: str) -> list[Any]:
+    """The values of an element, in order; none if it is absent, or if its `Value` is no array."""
+    element = attributes.get(key)
+    found = element.get("Value") if isinstance(element, dict) else None
+    return found if isinstance(found, list) else []
+
+
 def first(attributes: Mapping[str, Any], key: str) -> Any:
     """The first value of an element; None if it is absent or has none."""
-    element = attributes.get(key)
-    values = element.get("Value") if isinstance(element, dict) else None
-    return values[0] if isinstance(values, list) and values else None
+    found = values(attributes, key)
+    return found[0] if found else None
 
 
 def first_text(attributes: Mapping[str, Any], key: str) -> str | None:
     """The first value of an element if it is text, else None."""
     value = first(attributes, key)
     return value if isinstance(value, str) else None
+
+
+def items(attributes: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
+    """The items of a sequence, in order; what stands in the place of one and is no data set counts as empty."""
+    return [item if isinstance(item, dict) else {} for item in values(attributes, key)]
+
+
+def enclosing(attributes: Mapping[str, Any], path: str) -> tuple[Mapping[str, Any], str]:
+    """The data set that holds the element at `path`, and its key there; an empty one if there is no such item.
+
+    `path` is a tag, or tags and item numbers (from 1) as in `00400275/1/00080060` (BULK-1, W-17).
+    """
+    *steps, key = path.split("/")
+    numbers = iter(steps)
+    for sequence, number in zip(numbers, numbers, strict=True):
+        found = values(attributes, sequence)
+        item = found[int(number) - 1] if 1 <= int(number) <= len(found) else None
+        attributes = item if isinstance(item, dict) else {}
+    return attributes, key

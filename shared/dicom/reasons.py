@@ -8,14 +8,10 @@ class FailureReason(IntEnum):
 
     PROCESSING_FAILURE = 0x0110
     """An unexpected fault while the instance was read, written or indexed (PS3.7 C.5.20)."""
-    SOP_CLASS_NOT_SUPPORTED = 0x0122
-    """PS3.7 C.5.6; only where SOP classes are restricted."""
     OUT_OF_RESOURCES = 0xA700
     """Storage quota, or size of one instance (PS3.4 B.2.3)."""
     VALIDATION_FAILURE = 0xA900
     """Not a readable Part 10 file, a required attribute missing or invalid, or another study than the path names."""
-    STUDY_MISMATCH = 0xA901
-    """Documented for another study than the path names, but never sent: VALIDATION_FAILURE is (D-12)."""
     ALREADY_STORED = 0xB00E
     """The instance exists (45070). In the warning range of PS3.4, yet a failure here (D-38)."""
     CREATION_PENDING = 0xB00F
@@ -31,9 +27,5 @@ class WarningReason(IntEnum):
 
     ATTRIBUTES_INVALID = 0x0001
     """Attributes that fail validation were left out of metadata and index (VAL-4, STOW-22); v2 only."""
-    COERCION = 0xB000
-    """Elements were coerced (PS3.4 B.2.3); this service does not coerce."""
-    ELEMENTS_DISCARDED = 0xB006
-    """Elements were discarded (PS3.4 B.2.3); this service keeps files as they are."""
     DATA_SET_MISMATCH = 0xB007
     """The data set does not match the SOP class (PS3.4 B.2.3); sent for implicit VR (D-11)."""

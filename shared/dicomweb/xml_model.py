@@ -13,6 +13,7 @@ from xml.parsers import expat
 
 from shared.dicom.attributes import Attributes
 from shared.dicom.dictionary import keyword_of, tag_of, vr_of
+from shared.dicom.elements import first
 from shared.errors import InvalidRequest, TooLarge
 
 NAMESPACE: Final = "http://dicom.nema.org/PS3.19/models/NativeDICOM"
@@ -96,8 +97,8 @@ def _private_creator(dataset: Mapping[str, Any], tag: int) -> str:
     block = tag >> 8 & 0xFF
     if not tag & 0x10000 or block < 0x10:
         return ""
-    values = dataset.get(f"{tag & 0xFFFF0000 | block:08X}", {}).get("Value")
-    return f' privateCreator="{_escaped(str(values[0]))}"' if values and values[0] else ""
+    creator = first(dataset, f"{tag & 0xFFFF0000 | block:08X}")
+    return f' privateCreator="{_escaped(str(creator))}"' if creator else ""
 
 
 def _write_name(groups: Mapping[str, str], pieces: list[str]) -> None:

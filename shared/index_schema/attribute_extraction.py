@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from shared.dicom.elements import first, items
 from shared.index_schema.postings import is_date, time_values
 
 _LONGEST = 512
@@ -13,19 +14,13 @@ metadata; none that passes validation and can be searched is longer."""
 _NAME_GROUPS = ("Alphabetic", "Ideographic", "Phonetic")
 
 
-def first_text(attributes: Mapping[str, Mapping[str, Any]], key: str) -> str | None:
+def indexed_text(attributes: Mapping[str, Mapping[str, Any]], key: str) -> str | None:
     """The first value of an attribute, or of one inside a sequence, as DICOM text; None if there is none."""
     tag, _, nested = key.partition(".")
-    element = attributes.get(tag)
-    if element is None:
-        return None
-    values = element.get("Value")
-    if not isinstance(values, list) or not values:
-        return None
     if nested:
-        texts = (first_text(item, nested) for item in values if isinstance(item, Mapping))
+        texts = (indexed_text(item, nested) for item in items(attributes, tag))
         return next((text for text in texts if text is not None), None)
-    return _text(values[0])
+    return _text(first(attributes, tag))
 
 
 def _text(value: object) -> str | None:

@@ -129,7 +129,7 @@ class IndexSchema:
         """Those of the wanted attributes of a data set that have a usable value."""
         found = {}
         for key in wanted:
-            text = extraction.first_text(data_set, key)
+            text = extraction.indexed_text(data_set, key)
             attribute = self.attributes.get(key)
             if text is not None and extraction.is_usable(attribute.vr if attribute else "", text):
                 found[key] = text

@@ -7,13 +7,12 @@ Pure. The versions differ in what is checked and in what a fault costs, not in h
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from shared.dicom import validation
-from shared.dicom.attributes import Attributes as DataSet
-from shared.dicom.attributes import remove
+from shared.dicom.attributes import Attributes, remove
 from shared.dicom.dictionary import keyword_of, vm_of
-from shared.dicom.elements import first_text
+from shared.dicom.elements import enclosing, first_text, values
 from shared.dicom.identifiers import InstanceIdentifier, trim_uid
 from shared.dicom.part10.file_reader import Part10, Violation
 from shared.dicom.reasons import WarningReason
@@ -65,7 +64,7 @@ class Valid:
     """One ErrorComment per attribute that was left out or is suspicious (STOW-36)."""
     several_values: bool
     """An attribute that has one value by the dictionary has more; the response says so in a header (VAL-8)."""
-    metadata: DataSet
+    metadata: Attributes
     """The data set without what is left out (VAL-6)."""
     study: IndexedValues
     series: IndexedValues
@@ -179,12 +178,12 @@ def _missing(part10: Part10, *, may_be_blank: Collection[int]) -> dict[int, str]
         element = part10.attributes.get(_key(tag))
         if element is None:
             errors[tag] = f"The required attribute {keyword_of(tag)} is missing"
-        elif tag not in may_be_blank and (_is_blank(part10, tag) or len(element.get("Value", ())) != 1):
+        elif tag not in may_be_blank and (_is_blank(part10, tag) or len(values(part10.attributes, _key(tag))) != 1):
             errors[tag] = f"The required attribute {keyword_of(tag)} must have exactly one value"
     return errors
 
 
-def _is_study(attributes: DataSet, study: str) -> bool:
+def _is_study(attributes: Attributes, study: str) -> bool:
     """STOW-23: compared without regard to case and trailing blanks."""
     stored = first_text(attributes, _key(_STUDY)) or ""
     return trim_uid(stored).casefold() == trim_uid(study).casefold()
@@ -222,24 +221,16 @@ def _leave_out(part10: Part10, violations: Iterable[Violation], schema: IndexSch
     return study, series, instance
 
 
-def _keep_first_value(attributes: DataSet, violation: Violation) -> bool:
+def _keep_first_value(attributes: Attributes, violation: Violation) -> bool:
     """Cut an element that has too many values to its first, if that is valid. False, and unchanged, if not."""
-    element = _element(attributes, violation.path)
-    values = element.get("Value", ())
-    if vm_of(violation.tag) != "1" or len(values) < 2 or values[0] is None:
+    data_set, key = enclosing(attributes, violation.path)
+    several = values(data_set, key)
+    if vm_of(violation.tag) != "1" or len(several) < 2 or several[0] is None:
         return False
-    if validation.strict(violation.vr, [_text(values[0])]) is not None:
+    if validation.strict(violation.vr, [_text(several[0])]) is not None:
         return False
-    element["Value"] = values[:1]
+    del several[1:]
     return True
-
-
-def _element(attributes: DataSet, path: str) -> dict[str, Any]:
-    *steps, key = path.split("/")
-    items = iter(steps)
-    for sequence, number in zip(items, items, strict=True):
-        attributes = attributes[sequence]["Value"][int(number) - 1]
-    return attributes[key]
 
 
 def _text(value: str | float | Mapping[str, str]) -> str:
@@ -256,10 +247,8 @@ def _is_announced_in_header(violation: Violation, several: Collection[int], part
     return validation.strict(violation.vr, part10.text.get(_key(violation.tag), "").split("\\")) is None
 
 
-def _with_several_values(attributes: DataSet, tags: Iterable[int]) -> frozenset[int]:
-    return frozenset(
-        tag for tag in tags if vm_of(tag) == "1" and len(attributes.get(_key(tag), {}).get("Value", ())) > 1
-    )
+def _with_several_values(attributes: Attributes, tags: Iterable[int]) -> frozenset[int]:
+    return frozenset(tag for tag in tags if vm_of(tag) == "1" and len(values(attributes, _key(tag))) > 1)
 
 
 def _warning_reason(part10: Part10, warnings: Mapping[int, str]) -> WarningReason | None:

@@ -4,11 +4,11 @@ from datetime import datetime
 
 import orjson
 
-from shared.dicom.media_types import JSON_UTF_8, TEXT_UTF_8
+from shared.dicom.media_types import JSON_UTF_8
 from shared.dicomweb.urls import Urls
 from shared.dicomweb.versions import ApiVersion
 from shared.http.messages import Response
-from shared.operations.values import Operation, OperationActive, OperationStatus
+from shared.operations.values import Operation, OperationStatus
 
 _JSON = ("Content-Type", JSON_UTF_8)
 
@@ -31,19 +31,6 @@ def operation_state(operation: Operation, version: ApiVersion, urls: Urls) -> Re
     if operation.status.active:
         return Response(202, (*headers, ("Location", urls.operation(operation.id))), body)
     return Response(200, headers, body)
-
-
-def operation_started(operation: Operation, urls: Urls) -> Response:
-    """The answer to a request that has started an operation (OP-4, OP-5)."""
-    href = urls.operation(operation.id)
-    body = orjson.dumps({"id": operation.id, "href": href})
-    return Response(202, (_JSON, ("Location", href)), body)
-
-
-def operation_refused(active: OperationActive, urls: Urls) -> Response:
-    """The answer to one that may not start another beside the active one (OP-8): its Location tells which."""
-    text = ("Content-Type", TEXT_UTF_8)
-    return Response(409, (text, ("Location", urls.operation(active.operation_id))), str(active).encode())
 
 
 def _time(time: datetime) -> str:

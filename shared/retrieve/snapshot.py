@@ -22,6 +22,7 @@ from shared.errors import DicomServiceError, NotAcceptable, NotFound
 from shared.index.documents import read_frame_ranges, read_metadata
 from shared.index.lookup import InstanceLookup
 from shared.index.model import StoredInstance, StudyView
+from shared.retrieve.negotiation import TransferSyntaxChoice, nothing_found
 from shared.retrieve.pixel_pool import PixelPool
 from shared.storage.ports import BlobNotFound, BlobReader, BlobStore
 
@@ -208,6 +209,19 @@ class Snapshot:
         if found is not None and found.location == self.location:
             raise LostFile
         return found
+
+
+async def find_instance(
+    archive: Archive, identifier: InstanceIdentifier, accepted: Sequence[TransferSyntaxChoice]
+) -> Snapshot:
+    """The instance, with its attributes if it or its frames may have to be transcoded.
+
+    Raises NotFound, NotAcceptable (D-18).
+    """
+    found = await archive.find(identifier, metadata=not accepted[0].as_stored)
+    if found is None:
+        raise nothing_found(accepted, "instance")
+    return found
 
 
 async def current[T](snapshot: Snapshot | None, attempt: Callable[[Snapshot], Awaitable[T]]) -> T | None:

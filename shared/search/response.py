@@ -9,6 +9,7 @@ from typing import Any, Final
 import orjson
 
 from shared.dicom.dictionary import vm_of, vr_of
+from shared.dicom.elements import items
 from shared.dicom.identifiers import InstanceIdentifier
 from shared.dicom.media_types import DICOM_JSON, DICOM_XML
 from shared.dicomweb import json_model, multipart, xml_model
@@ -183,15 +184,15 @@ def pick(document: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     nested: dict[str, set[str]] = {}
     for key in keys:
-        tag, _, inner = key.partition(".")
-        if inner:
-            nested.setdefault(tag, set()).add(inner)
+        tag, _, inner_tag = key.partition(".")
+        if inner_tag:
+            nested.setdefault(tag, set()).add(inner_tag)
         elif key in document:
             found[key] = document[key]
     for tag, inner_tags in nested.items():
-        items = [item or {} for item in document.get(tag, {}).get("Value", ())]
-        if tag not in found and any(inner_tags & item.keys() for item in items):
-            picked = [{key: item[key] for key in item if key in inner_tags} for item in items]
+        inner = items(document, tag)
+        if tag not in found and any(inner_tags & item.keys() for item in inner):
+            picked = [{key: item[key] for key in item if key in inner_tags} for item in inner]
             found[tag] = {"vr": "SQ", "Value": picked}
     return found
 

@@ -159,7 +159,7 @@ class BlobStore(Protocol):
 type Value = str | int | float | bool | bytes
 """int is Edm.Int64, bytes is Edm.Binary (at most 64 KiB), str at most 32 Ki UTF-16 units."""
 
-type Kind = Literal["dicom", "idx", "idxi", "hint", "feed", "conf", "trash", "ops", "tagerr"]
+type Kind = Literal["dicom", "idx", "idxi", "hint", "feed", "conf", "trash", "ops"]
 """The tables of storage §2; an adapter maps (kind, partition key) to a physical table."""
 
 

@@ -17,14 +17,14 @@ from shared.dicomweb import xml_model
 from shared.dicomweb.content_negotiation import MediaType, parse_content_type
 from shared.dicomweb.json_input import read_data_sets
 from shared.dicomweb.multipart import Event as PartEvent
-from shared.dicomweb.multipart import MultipartReader, PartData, PartEnd, PartHeaders
+from shared.dicomweb.multipart import PartData, PartEnd, PartHeaders
 from shared.errors import InvalidRequest, TooLarge, UnsupportedMedia
 from shared.ingest.store_batch import StoreBatch
 from shared.ingest.store_outcome import StoreOutcome
 from shared.store.bulk_spool import BulkSpool
-from shared.store.part_limits import PartLimits
+from shared.store.parts import PartLimits, read_parts
 from shared.store.pixel_parts import with_transfer_syntax
-from shared.store.request import EVENTS_AT_A_TIME, MetadataAndBulkData
+from shared.store.request import MetadataAndBulkData
 
 _MAX_METADATA: Final = 32 * 1024**2
 """Bytes of metadata in one request: they are held, and need more in memory than in the request."""
@@ -37,13 +37,7 @@ async def receive_composed(content: MetadataAndBulkData, body: AsyncIterator[byt
     """
     with BulkSpool(batch.max_file_bytes) as spool:
         parts = _ComposedParts(content, spool)
-        reader = MultipartReader(content.boundary)
-        async for chunk in body:
-            for number, event in enumerate(reader.feed(chunk), 1):
-                await parts.take(event)
-                if number % EVENTS_AT_A_TIME == 0:
-                    await asyncio.sleep(0)
-        reader.finish()
+        await read_parts(content.boundary, body, parts.take)
         for document in parts.documents:
             for dataset in await asyncio.to_thread(_data_sets, content.media_type, document):
                 await _add(dataset, spool, batch)

@@ -18,10 +18,6 @@ _LONGEST_LIFETIME: Final = timedelta(days=2_800_000)
 _EXPIRY_CHOICES: Final = {"msdicom-expiry-option": "RelativeToNow", "msdicom-expiry-level": "Study"}
 
 
-EVENTS_AT_A_TIME: Final = 32
-"""Of a multipart body, between which others have their turn: parts without bytes wait for nothing (STOW-46)."""
-
-
 @dataclass(frozen=True, slots=True)
 class SingleFile:
     """The body is one Part 10 file."""

@@ -1,10 +1,9 @@
 """PS3.18 §10.5 Store: the body is received whole, file by file, then what it held is stored (STOW-7)."""
 
-import asyncio
 from collections.abc import AsyncIterator
 
 from shared.dicomweb.multipart import Event as PartEvent
-from shared.dicomweb.multipart import MultipartReader, PartData, PartEnd, PartHeaders
+from shared.dicomweb.multipart import PartData, PartEnd, PartHeaders
 from shared.dicomweb.partitions import Partition
 from shared.ingest.ingest import Ingest
 from shared.ingest.part10_upload import Part10Upload
@@ -12,8 +11,8 @@ from shared.ingest.store_batch import StoreBatch
 from shared.ingest.store_options import StoreOptions
 from shared.ingest.store_outcome import StoreOutcome
 from shared.store.composition import receive_composed
-from shared.store.part_limits import PartLimits
-from shared.store.request import EVENTS_AT_A_TIME, Content, MetadataAndBulkData, Multipart, check_part_type
+from shared.store.parts import PartLimits, read_parts
+from shared.store.request import Content, MetadataAndBulkData, Multipart, check_part_type
 
 
 async def store_instances(
@@ -42,14 +41,7 @@ async def _receive_file(body: AsyncIterator[bytes], batch: StoreBatch) -> None:
 
 
 async def _receive_parts(content: Multipart, body: AsyncIterator[bytes], batch: StoreBatch) -> None:
-    parts = _FileParts(content, batch)
-    reader = MultipartReader(content.boundary)
-    async for chunk in body:
-        for number, event in enumerate(reader.feed(chunk), 1):
-            await parts.take(event)
-            if number % EVENTS_AT_A_TIME == 0:
-                await asyncio.sleep(0)
-    reader.finish()
+    await read_parts(content.boundary, body, _FileParts(content, batch).take)
 
 
 class _FileParts:

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from shared.dicom.attributes import Attributes
+from shared.dicom.elements import enclosing
 from shared.dicom.part10.byte_order import word_size
 from shared.dicom.part10.encoding import EXPLICIT_LITTLE, IMPLICIT_LITTLE, Coding
 from shared.dicom.part10.model import InvalidPart10
+from shared.dicom.part10.structure import NoItem
 from shared.dicom.part10.value_representations import (
     VALUE_REPRESENTATIONS,
     ValueRepresentation,
@@ -90,14 +92,8 @@ def bulk_paths(attributes: Attributes) -> list[str]:
 
 def element_at(attributes: Attributes, path: str) -> Mapping[str, Any] | None:
     """The element of a stored metadata document at `path`; None if there is none."""
-    *steps, key = path.split("/")
-    numbers = iter(steps)
-    for sequence, number in zip(numbers, numbers, strict=True):
-        items = attributes.get(sequence, {}).get("Value", ())
-        if int(number) > len(items):
-            return None
-        attributes = items[int(number) - 1] or {}
-    return attributes.get(key)
+    dataset, key = enclosing(attributes, path)
+    return dataset.get(key)
 
 
 def may_be_addressed(vr: str, length: int) -> bool:
@@ -241,7 +237,7 @@ class _Walker:
             if tag == _SEQUENCE_END and delimited:
                 return position
             if tag != _ITEM:
-                raise InvalidPart10("A sequence holds something else than items.")
+                raise NoItem
             item += 1
             open_ended = length == _UNDEFINED
             if not open_ended and position + length > end:

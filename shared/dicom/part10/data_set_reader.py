@@ -30,6 +30,7 @@ from shared.dicom.part10.model import InvalidPart10, PixelData
 from shared.dicom.part10.pixel_data import Fragments
 from shared.dicom.part10.push_parser import ByteFlow, Reading
 from shared.dicom.part10.strict_checker import StrictChecker
+from shared.dicom.part10.structure import NoItem
 from shared.dicom.part10.value_representations import (
     VALUE_REPRESENTATIONS,
     ValueRepresentation,
@@ -102,7 +103,7 @@ class DataSetReader:
                         sequence = None
                         continue
                     if tag != _SEQUENCE_END or not sequence.delimited or length:
-                        raise InvalidPart10("A sequence holds something else than items.")
+                        raise NoItem
                 level, sequence = sequence.level, None
                 continue
 

@@ -180,11 +180,8 @@ def read_whole(data: bytes) -> Part10:
 
 
 def _reference(data_set: Attributes, key: str, meta: FileMeta, meta_key: str) -> str | None:
-    for attributes, name in ((data_set, key), (meta.attributes, meta_key)):
-        values = attributes.get(name, {}).get("Value")
-        if values and isinstance(values[0], str):
-            return values[0]
-    return None
+    found = first_text(data_set, key)
+    return found if found is not None else first_text(meta.attributes, meta_key)
 
 
 def _from_start(data: DataSetReader) -> Reading:

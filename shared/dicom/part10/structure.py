@@ -119,6 +119,13 @@ class Structure:
         return view[self._starts[one] : self._ends[one]] == view[self._starts[other] : self._ends[other]]
 
 
+class NoItem(InvalidPart10):
+    """A sequence that holds an element where an item or its end has to be (PS3.5 §7.5.1)."""
+
+    def __init__(self) -> None:
+        super().__init__("A sequence holds something else than items.")
+
+
 class RepeatedElement(InvalidPart10):
     """An element occurs twice with different values."""
 

@@ -9,7 +9,7 @@ from typing import Final
 from shared.dicom.part10.encoding import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, Coding
 from shared.dicom.part10.limits import MAX_DEPTH
 from shared.dicom.part10.model import InvalidPart10
-from shared.dicom.part10.structure import BIG_ENDIAN, ENCAPSULATED, ITEM, MOST_NODES, Structure
+from shared.dicom.part10.structure import BIG_ENDIAN, ENCAPSULATED, ITEM, MOST_NODES, NoItem, Structure
 from shared.dicom.part10.value_representations import (
     VALUE_REPRESENTATIONS,
     ValueRepresentation,
@@ -305,7 +305,7 @@ class _Reader:
             if tag == _ITEM_END:  # behind an item that has a length as well
                 continue
             if tag != ITEM:
-                raise InvalidPart10("A sequence holds something else than items.")
+                raise NoItem
             open_ended = length == _UNDEFINED
             if not open_ended and length > end - position:
                 raise _Overrun(tag, start)

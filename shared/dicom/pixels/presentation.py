@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from shared.dicom.attributes import Attributes
-from shared.dicom.elements import first
+from shared.dicom.elements import first, items, values
 from shared.dicom.errors import Unconvertible
 from shared.dicom.part10.encoding import EXPLICIT_BIG
 from shared.dicom.part10.file_meta import read_file_meta
@@ -68,7 +68,7 @@ class Presentation:
 def needs_tables(attributes: Attributes) -> bool:
     """Whether the image has lookup tables or a profile, which must be read from its file."""
     return any(key in attributes for key in (_MODALITY_TABLES, _VOI_TABLES, _PALETTE, _PROFILE)) or any(
-        _PROFILE in item for item in _items(attributes, _OPTICAL_PATHS)
+        _PROFILE in item for item in items(attributes, _OPTICAL_PATHS)
     )
 
 
@@ -92,9 +92,9 @@ def pixel_shape(attributes: Attributes, number: int) -> float:
     """
     measures = next(_groups(attributes, number, _MEASURES), attributes)
     for group, key in ((attributes, _ASPECT_RATIO), (measures, _SPACING)):
-        values = group.get(key, {}).get("Value") or []
-        if len(values) == 2 and all(isinstance(value, (int, float)) and value > 0 for value in values):
-            shape = values[0] / values[1]
+        sides = values(group, key)
+        if len(sides) == 2 and all(isinstance(side, (int, float)) and side > 0 for side in sides):
+            shape = sides[0] / sides[1]
             return shape if 1 / _MOST_SHAPE <= shape <= _MOST_SHAPE else 1.0
     return 1.0
 
@@ -161,14 +161,9 @@ def _window(group: Mapping[str, Any]) -> Window | None:
 
 def _groups(attributes: Attributes, number: int, key: str) -> Iterator[Mapping[str, Any]]:
     """The functional group `key` of a frame, its own before the shared one."""
-    own = _items(attributes, _GROUPS)
-    for groups in (*own[number - 1 : number], *_items(attributes, _SHARED_GROUPS)[:1]):
-        yield from _items(groups, key)[:1]
-
-
-def _items(attributes: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
-    values = attributes.get(key, {}).get("Value") or []
-    return [item for item in values if isinstance(item, dict)]
+    own = items(attributes, _GROUPS)
+    for groups in (*own[number - 1 : number], *items(attributes, _SHARED_GROUPS)[:1]):
+        yield from items(groups, key)[:1]
 
 
 def _number(group: Mapping[str, Any], key: str) -> float | None:

@@ -4,7 +4,6 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from shared.dicom.identifiers import InstanceIdentifier
 from shared.dicomweb.content_negotiation import Accept
 from shared.dicomweb.urls import Urls
 from shared.http.messages import Response
@@ -14,19 +13,9 @@ from shared.retrieve.byte_ranges import RangeUnsatisfiable
 from shared.retrieve.frames.locating import LocatedFrames, locate
 from shared.retrieve.frames.reading import FrameBody, RetrievedFrames, read_frames, read_range
 from shared.retrieve.frames.request import FramesRequest, allow_frames, check_frame_numbers
-from shared.retrieve.negotiation import Resource, TransferSyntaxChoice, choices, nothing_found
+from shared.retrieve.negotiation import Resource, choices, nothing_found
 from shared.retrieve.response import Part, representation_tag
-from shared.retrieve.snapshot import Archive, Snapshot, Sources, current
-
-
-async def find_with_frames(
-    archive: Archive, identifier: InstanceIdentifier, accepted: Sequence[TransferSyntaxChoice]
-) -> Snapshot:
-    """The instance, with its attributes if its frames may have to be transcoded. Raises NotFound, NotAcceptable."""
-    found = await archive.find(identifier, metadata=not accepted[0].as_stored)
-    if found is None:
-        raise nothing_found(accepted, "instance")
-    return found
+from shared.retrieve.snapshot import Snapshot, Sources, current, find_instance
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +29,7 @@ class FramesTransaction:
         numbers = request.numbers
         check_frame_numbers(numbers)
         accepted = allow_frames(choices(Resource.FRAMES, accept.types()), len(numbers))
-        found = await find_with_frames(self.sources.archive(context.partition), context.instance, accepted)
+        found = await find_instance(self.sources.archive(context.partition), context.instance, accepted)
 
         async def attempt(snapshot: Snapshot) -> Response:
             located = await locate(snapshot, numbers, accepted)

@@ -15,13 +15,12 @@ from shared.retrieve.instances.transaction import (
     Agreement,
     OpenedFile,
     agree,
-    find_instance,
     open_instance,
     retrieve_instances,
 )
 from shared.retrieve.negotiation import Resource, TransferSyntaxChoice, choices, nothing_found
 from shared.retrieve.response import Part, representation_tag
-from shared.retrieve.snapshot import Snapshot, Sources, current
+from shared.retrieve.snapshot import Snapshot, Sources, current, find_instance
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final
 
-from shared.dicom.identifiers import InstanceIdentifier, ResourceIdentifier
+from shared.dicom.identifiers import ResourceIdentifier
 from shared.errors import NotAcceptable
 from shared.retrieve.instances.conversion import (
     ConvertedFile,
@@ -88,16 +88,6 @@ class RetrievedInstances:
     """How many there are."""
     media_type: str
     files: AsyncGenerator[OpenedFile]
-
-
-async def find_instance(
-    archive: Archive, identifier: InstanceIdentifier, accepted: Sequence[TransferSyntaxChoice]
-) -> Snapshot:
-    """The instance, with its attributes if it may have to be transcoded. Raises NotFound, NotAcceptable (D-18)."""
-    found = await archive.find(identifier, metadata=not accepted[0].as_stored)
-    if found is None:
-        raise nothing_found(accepted, "instance")
-    return found
 
 
 async def agree(snapshot: Snapshot, accepted: Sequence[TransferSyntaxChoice]) -> Agreement:

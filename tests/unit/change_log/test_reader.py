@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from shared.change_log.log import ChangeLog
+from tests.builders.sequencing import run_cycle
 from tests.unit.index.chaos import Crashed
 from tests.unit.index.service import Service, Stores, appends
 
@@ -147,7 +148,7 @@ async def test_the_last_page_of_the_new_bucket_is_acknowledged_by_a_sequencer_th
 
         service.stores.once_after(appends, crash)
         with pytest.raises(Crashed):
-            await other.sequencer.cycle()
+            await run_cycle(other.sequencer)
 
     service.stores.once(lambda kind, batch: bool(batch[0].properties.get("sealed")), seal_append_and_die)
     await service.settle()

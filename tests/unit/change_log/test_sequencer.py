@@ -9,6 +9,7 @@ from shared.index import hints
 from shared.index.changes import Change
 from shared.index_schema import keys
 from shared.storage.ports import Ambiguous, RowWrite
+from tests.builders.sequencing import run_cycle
 from tests.unit.index.chaos import Crashed
 from tests.unit.index.invariants import when_all_is_done
 from tests.unit.index.service import SHARDS, Service, Stores, appends, commits, folds
@@ -44,7 +45,7 @@ async def test_a_page_that_was_not_acknowledged_is_finished_by_the_next_sequence
     await service.put()
     service.stores.once_after(appends, crash)
     with pytest.raises(Crashed):
-        await service.sequencer.cycle()
+        await run_cycle(service.sequencer)
     other = Service(service.stores)
     await other.put("1.1", "1.2", "1.4")
     await other.settle()
@@ -55,7 +56,7 @@ async def test_two_sequencers_do_not_log_a_change_twice() -> None:
     service = Service()
     await service.put()
     other = Service(service.stores)
-    service.stores.once(appends, other.sequencer.cycle)
+    service.stores.once(appends, lambda: run_cycle(other.sequencer))
     await service.sequencer.catch_up()
     assert await operations(service) == [(1, "create", "1.3")]
 
@@ -69,7 +70,7 @@ async def test_a_page_that_another_sequencer_appends_meanwhile_is_finished_befor
     async def append_and_die() -> None:
         service.stores.once_after(appends, crash)
         with pytest.raises(Crashed):
-            await other.sequencer.cycle()
+            await run_cycle(other.sequencer)
 
     service.stores.once(appends, append_and_die)
     await service.sequencer.catch_up()
@@ -94,10 +95,10 @@ async def test_a_page_without_answer_is_resolved_by_reading_the_head(applied: bo
 async def test_timestamps_strictly_increase_although_a_clock_is_behind() -> None:
     service = Service()
     await service.put()
-    await service.sequencer.cycle()
+    await run_cycle(service.sequencer)
     behind = Service(service.stores, skew=-3600)
     await behind.put("1.1", "1.2", "1.4")
-    await behind.sequencer.cycle()
+    await run_cycle(behind.sequencer)
     first, second = await service.feed.by_sequence(0, 10)
     assert first.timestamp < second.timestamp
 
@@ -105,7 +106,7 @@ async def test_timestamps_strictly_increase_although_a_clock_is_behind() -> None
 async def test_more_changes_than_a_page_takes_are_logged_in_several() -> None:
     service = Service(page_entries=4)
     await service.store(*(service.entry("1.1", "1.2", f"1.3.{number}") for number in range(10)))
-    assert await service.sequencer.cycle() == 4
+    assert await run_cycle(service.sequencer) == 4
     assert await service.sequencer.catch_up()
     assert [sequence for sequence, _, _ in await operations(service)] == list(range(1, 11))
 
@@ -121,7 +122,7 @@ async def test_changes_of_two_studies_may_have_one_id() -> None:
         ]
         await service.tables.commit("dicom", rows)
         await service.tables.commit("hint", [RowWrite("upsert", *place.hint, {"t": service.clock.now()})])
-    assert await service.sequencer.cycle() == 2
+    assert await run_cycle(service.sequencer) == 2
 
 
 @pytest.mark.parametrize("page_limit", [1, 2, 3])
@@ -153,10 +154,10 @@ async def test_no_change_is_logged_before_an_earlier_one_of_its_instance_when_ro
             stores.tables.before = fold_in_between
 
     stores.tables.before = fold_in_between
-    await service.sequencer.cycle()
+    await run_cycle(service.sequencer)
     stores.tables.before = None
     for _ in range(10):
-        await service.sequencer.cycle()
+        await run_cycle(service.sequencer)
     of_instance = [kind for _, kind, instance in await operations(service) if instance == "1.3.1"]
     assert of_instance == ["create", "delete"]
     assert len(await operations(service)) == 5
@@ -173,7 +174,7 @@ async def test_a_change_waits_while_folded_changes_of_its_study_may_be_on_a_page
         await service.delete("1.1", "1.2.2", "1.3.2")
     assert [row_key[0] for row_key in stores.facts().unfinished] == ["D", "E", "E", "E"]
     stores.tables.page_limit = 2
-    assert [await service.sequencer.cycle() for _ in range(3)] == [2, 2, 0]
+    assert [await run_cycle(service.sequencer) for _ in range(3)] == [2, 2, 0]
     of_instance = [kind for _, kind, instance in await operations(service) if instance == "1.3.2"]
     assert of_instance == ["create", "delete"]
 
@@ -268,7 +269,7 @@ async def test_a_stale_hint_stays_while_changes_of_its_study_are_not_logged() ->
         await service.put("1.1", "1.2", instance)
     service.stores.time.seconds += hints.STALE_SECONDS + 60
 
-    assert await service.sequencer.cycle() == 2
+    assert await run_cycle(service.sequencer) == 2
 
     place = keys.study_place("0", "1.1", SHARDS)
     assert service.tables.rows("hint", place.hint[0])

@@ -13,6 +13,7 @@ from shared.dicom.identifiers import InstanceIdentifier, ResourceIdentifier
 from shared.errors import DicomServiceError
 from shared.index import commit, fold, read_your_writes, schema_registry
 from shared.upkeep.reindex import start_reindex
+from tests.builders.sequencing import run_cycle
 from tests.unit.index.chaos import Crashed
 from tests.unit.index.history import HOUR, MOST_AGE_SECONDS, Plan, ServiceProcess, World
 from tests.unit.index.invariants import stale_postings, when_all_is_done
@@ -61,8 +62,8 @@ async def history(world: World) -> World:
         for actor in (
             _events(world, over),
             _events(world, over),
-            _repeatedly(world, over, lambda process: process.sequencer.cycle(), 1.0),
-            _repeatedly(world, over, lambda process: process.sequencer.cycle(), 1.0),
+            _repeatedly(world, over, lambda process: run_cycle(process.sequencer), 1.0),
+            _repeatedly(world, over, lambda process: run_cycle(process.sequencer), 1.0),
             _repeatedly(world, over, _erase, 900.0),
             _repeatedly(world, over, lambda process: process.index.expire(), 20.0),
             _repeatedly(world, over, lambda process: _read(process, reader), 2.0),

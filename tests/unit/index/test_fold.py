@@ -7,6 +7,7 @@ import pytest
 from shared.index.model import CommitOutcome
 from shared.index_schema import keys
 from shared.storage.ports import Ambiguous, RowWrite
+from tests.builders.sequencing import run_cycle
 from tests.unit.index.chaos import Crashed
 from tests.unit.index.invariants import at_every_moment, stale_postings, when_acknowledged, when_all_is_done
 from tests.unit.index.service import PARTITION, Service, Stores, commits, folds
@@ -136,7 +137,7 @@ async def test_a_fold_of_other_changes_in_between_is_not_overwritten() -> None:
 
     async def fold_an_older_change() -> None:
         await crashing_store(other, "1.1", "1.2", "1.3.2")
-        assert await other.sequencer.cycle() == 1
+        assert await run_cycle(other.sequencer) == 1
 
     service.stores.once(folds, fold_an_older_change)
     await service.put("1.1", "1.2", "1.3.3", name="Newest^Name")
@@ -209,7 +210,7 @@ async def test_an_instance_is_found_while_its_series_is_emptied_before_it_is_fol
     with pytest.raises(Crashed):
         await behind.delete("1.1", "1.2.1", "1.3")
     for left in (3, 2, 1, 0):
-        assert await behind.sequencer.cycle() == 1
+        assert await run_cycle(behind.sequencer) == 1
         facts = service.stores.facts()
         assert sum(key[0] != "G" for key in facts.unfinished) == left
         assert [*at_every_moment(facts), *when_acknowledged(facts, "1.2.1", "1.5", entry.blob)] == []
@@ -275,7 +276,7 @@ async def test_a_store_does_not_take_for_shown_what_is_taken_back_between_the_pa
     stores.once(folds, fold_begun)
     stores.once_after(folds, fold_done)
     stores.tables.before = fold_in_between
-    cycle = asyncio.create_task(other.sequencer.cycle())
+    cycle = asyncio.create_task(run_cycle(other.sequencer))
     await folding.wait()
 
     outcomes = await service.store(entry)

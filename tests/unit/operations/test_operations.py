@@ -6,10 +6,8 @@ import random
 
 import pytest
 
-from shared.dicomweb.urls import Urls
 from shared.errors import Unavailable
 from shared.operations.functions import blueprint
-from shared.operations.response import operation_refused, operation_started
 from shared.operations.runner import Runner
 from shared.operations.store import Lease, Operations
 from shared.operations.values import LeaseLost, OperationActive, OperationFailed, OperationStatus, OperationType, Paused
@@ -138,17 +136,6 @@ async def test_operations_belong_to_no_partition(world):
     operation = await world.operations.create(EXPORT, {}, resources=["studies/1.2"])
     response = await world.ask(operation.id, data_partitions=True)
     assert field(response, "location") == f"http://dicom.example/v2/operations/{operation.id}"
-    urls = Urls("http://dicom.example", "v1", "Ward-7")
-    assert field(operation_started(operation, urls), "location") == f"http://dicom.example/v1/operations/{operation.id}"
-
-
-@pytest.mark.spec("OP-4", "OP-5", "OP-10")
-async def test_who_starts_an_operation_is_told_where_it_is(world):
-    operation = await world.operations.create(UPDATE, {})
-    response = operation_started(operation, Urls("http://dicom.example", "v2", None))
-    href = f"http://dicom.example/v2/operations/{operation.id}"
-    assert (response.status, field(response, "location")) == (202, href)
-    assert json.loads(response.body) == {"id": operation.id, "href": href}
 
 
 @pytest.mark.spec("OP-7")
@@ -174,9 +161,6 @@ async def test_one_of_a_kind_is_active_at_a_time(world, kind, word):
         await world.operations.create(kind, {})
     text = f"There is already an active {word} operation with ID '{first.id}'."
     assert str(refused.value) == text
-    response = operation_refused(refused.value, Urls("http://dicom.example", "v2", None))
-    assert (response.status, response.body.decode()) == (409, text)
-    assert field(response, "location").endswith(f"/v2/operations/{first.id}")
 
     await (await world.operations.claim(first.id)).fail()
     second = await world.operations.create(kind, {})

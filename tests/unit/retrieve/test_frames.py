@@ -14,9 +14,8 @@ from shared.retrieve import snapshot as snapshot_module
 from shared.retrieve.frames import reading as frames_module
 from shared.retrieve.frames.locating import locate
 from shared.retrieve.frames.reading import read_frames
-from shared.retrieve.frames.transaction import find_with_frames
 from shared.retrieve.negotiation import Resource, choices
-from shared.retrieve.snapshot import LostFile, current
+from shared.retrieve.snapshot import LostFile, current, find_instance
 from tests.builders.images import DEFL, EBE, ELE, ILE, J2K_LOSSLESS, JPEG, MPEG2, RLE, Image, image
 from tests.unit.retrieve.archive import PARTITION, Archive, collected
 
@@ -36,7 +35,7 @@ async def opened(archive, identifier, numbers, accept=AS_STORED, *, held=False):
         located = await locate(snapshot, numbers, accepted)
         return located, None if held else await read_frames(located)
 
-    found = await current(await find_with_frames(archive.view, identifier, accepted), attempt)
+    found = await current(await find_instance(archive.view, identifier, accepted), attempt)
     if found is None:
         raise NotFound
     return found

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from shared.dicom.reasons import FailureReason
 from shared.dicomweb.versions import ApiVersion
 from shared.errors import DependencyRefused, InvalidRequest, TooLarge, Unavailable, UnsupportedMedia
-from shared.store import part_limits
 from shared.store.request import Multipart, SingleFile
 from shared.store.response import store_response
 from tests.builders.files import PATIENT_ID, file
@@ -117,7 +116,7 @@ async def test_a_file_that_is_too_large_fails_the_whole_request():
 
 @pytest.mark.spec("STOW-8")
 async def test_a_request_of_too_many_parts_is_refused(service, monkeypatch):
-    monkeypatch.setattr(part_limits, "MAX_PARTS", 3)
+    monkeypatch.setattr("shared.store.parts.MAX_PARTS", 3)
 
     with pytest.raises(TooLarge):
         await service.store(*(file().data for _ in range(4)))

@@ -1,13 +1,18 @@
-"""PS3.18 §8.6.1.2 The parts of a multipart store: how many there may be, and the part that is none."""
+"""PS3.18 §8.6.1.2 The parts of a multipart store: their reading, how many there may be, and the part that is none."""
 
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
-from shared.dicomweb.multipart import PartHeaders
+from shared.dicomweb.multipart import Event, MultipartReader, PartHeaders
 from shared.errors import TooLarge
 
 MAX_PARTS: Final = 20_000
 """Of a multipart body: what is remembered of a part is small, but it must not grow without end."""
+
+_EVENTS_AT_A_TIME: Final = 32
+"""Of a multipart body, between which others have their turn: parts without bytes wait for nothing (STOW-46)."""
 
 
 @dataclass(slots=True)
@@ -29,3 +34,14 @@ class PartLimits:
         if self.count > MAX_PARTS:
             raise TooLarge(f"The request has more than {MAX_PARTS} parts. Send fewer instances in one request.")
         self.bare = self.first and not headers.headers
+
+
+async def read_parts(boundary: bytes, body: AsyncIterator[bytes], take: Callable[[Event], Awaitable[None]]) -> None:
+    """Hand every event of a multipart body to `take`, in order. Raises InvalidRequest, and what `take` raises."""
+    reader = MultipartReader(boundary)
+    async for chunk in body:
+        for number, event in enumerate(reader.feed(chunk), 1):
+            await take(event)
+            if number % _EVENTS_AT_A_TIME == 0:
+                await asyncio.sleep(0)
+    reader.finish()
