@@ -1,12 +1,14 @@
 # One word runs each thing; CI calls the same words.
 .DEFAULT_GOAL := help
-.PHONY: help setup doctor run import test unit integration conformance nightly browser check audit format bench docs lock clean
+.PHONY: help smoke setup doctor run import test unit integration conformance nightly browser check audit format bench docs lock clean
 
 export PORT ?= 7071
 export AZURITE_PORT ?= 10000
 export DATA_DIR ?= $(CURDIR)/.data
 export EPHEMERAL ?=
 export AUTH ?=
+export TOKEN ?=
+export READER_TOKEN ?=
 export WORKERS ?= 1
 PY := .venv/bin/python
 # Two processes suit small machines; more only help where there are cores for Azurite and the workers too.
@@ -56,6 +58,11 @@ audit: setup ## known vulnerabilities of every pinned package; fails when they c
 
 format: setup ## let the formatter and the linter mend what they can
 	@$(PY) -m ruff format . && $(PY) -m ruff check --fix .
+
+smoke: ## whether the service at URL= works, in a minute (TOKEN= READER_TOKEN= ORIGIN= PARTITION= LARGE=1)
+	@scripts/setup import
+	@$(PY) -m scripts.smoke "$(URL)" $(if $(ORIGIN),--origin "$(ORIGIN)") $(if $(PARTITION),--partition "$(PARTITION)") \
+		$(if $(LARGE),--large)
 
 bench: setup ## benchmarks against a service started for it; PEER=URL PEER_PID= beside another server (benchmarks/README.md)
 	@$(PY) -m benchmarks $(if $(PEER),--peer "$(PEER)") $(if $(PEER_PID),--peer-pid "$(PEER_PID)") $(ARGS)
