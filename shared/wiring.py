@@ -47,13 +47,13 @@ from shared.ingest import functions as ingest_functions
 from shared.ingest.ingest import Ingest
 from shared.ingest.ingest_settings import IngestSettings
 from shared.operations import functions as operation_functions
+from shared.operations.model import OperationType
 from shared.operations.runner import Runner
 from shared.operations.store import Operations
-from shared.operations.values import OperationType
 from shared.partitions import functions as partitions
 from shared.retrieve import functions as retrieve
 from shared.retrieve.pixel_pool import PixelPool
-from shared.retrieve.snapshot import Sources
+from shared.retrieve.snapshot import Backend
 from shared.search import functions as search
 from shared.settings import Settings
 from shared.storage.azure_blobs import AzureBlobStore
@@ -284,7 +284,7 @@ def blueprints(settings: Settings) -> list[func.Blueprint]:
         store.blueprint(boundary, ingest),
         retrieve.blueprint(
             boundary,
-            Sources(lookup, blobs, PixelPool(settings.transcode_memory_bytes, settings.max_transcode_bytes)),
+            Backend(lookup, blobs, PixelPool(settings.transcode_memory_bytes, settings.max_transcode_bytes)),
             documents,
         ),
         search.blueprint(

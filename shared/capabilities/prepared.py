@@ -64,6 +64,6 @@ class PreparedDescriptions:
 
 def _answer(context: Context, content_type: str, body: bytes) -> Response:
     tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-    if context.held.has(tag):
+    if context.if_none_match.has(tag):
         return Response(304, (("ETag", tag), _CACHING))
     return Response(200, (("Content-Type", content_type), ("ETag", tag), _CACHING), body)

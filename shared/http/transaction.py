@@ -29,7 +29,7 @@ class Context:
     request_id: str
     uids: Mapping[str, str]
     """The UIDs of the path, checked and trimmed, by their names in its template: `study`, `series`, `instance`."""
-    held: EntityTags
+    if_none_match: EntityTags
     """The representations that the client holds (If-None-Match)."""
     host: str
     """As the request names it, with its port; empty when it does not."""

@@ -11,9 +11,9 @@ from shared.http.boundary import Boundary
 from shared.http.messages import Request, Response
 from shared.http.roles import Scope
 from shared.http.transaction import Context, Transaction, accepted_plain_json
+from shared.operations.model import Operation
 from shared.operations.response import operation_state
 from shared.operations.store import Operations
-from shared.operations.values import Operation
 
 _ID = re.compile(r"[0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 

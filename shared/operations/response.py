@@ -8,7 +8,7 @@ from shared.dicom.media_types import JSON_UTF_8
 from shared.dicomweb.urls import Urls
 from shared.dicomweb.versions import ApiVersion
 from shared.http.messages import Response
-from shared.operations.values import Operation, OperationStatus
+from shared.operations.model import Operation, OperationStatus
 
 _JSON = ("Content-Type", JSON_UTF_8)
 

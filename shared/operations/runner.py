@@ -7,8 +7,8 @@ from typing import Protocol
 
 from shared import telemetry
 from shared.errors import DicomServiceError
+from shared.operations.model import Document, LeaseLost, OperationFailed, OperationType, Paused
 from shared.operations.store import LEASE_SECONDS, Lease, Operations
-from shared.operations.values import Document, LeaseLost, OperationFailed, OperationType, Paused
 
 _MOST_ATTEMPTS = 5
 """Without a checkpoint in between; then the operation has failed."""

@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from shared.operations.values import (
+from shared.operations.model import (
     Document,
     LeaseLost,
     Operation,

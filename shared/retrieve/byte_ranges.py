@@ -26,7 +26,7 @@ class RangeRequest:
     first: str = ""
     last: str = ""
     """As in `first-last`; both empty: the whole."""
-    held: str | None = None
+    if_range: str | None = None
     """If-Range: the range is of that representation only."""
 
     @property
@@ -40,7 +40,7 @@ class RangeRequest:
         None: the whole, also when If-Range names another representation, or `tag` is weak (RFC 9110 §13.1.5).
         Raises RangeUnsatisfiable when there are no such bytes.
         """
-        if not self.given or (self.held is not None and (self.held != tag or tag.startswith("W/"))):
+        if not self.given or (self.if_range is not None and (self.if_range != tag or tag.startswith("W/"))):
             return None
         if not self.first:
             length = min(int(self.last), size)
@@ -61,5 +61,5 @@ def parse_range(request: Request, _version: ApiVersion) -> RangeRequest:
     found = _RANGE.fullmatch(values[0]) if len(values) == 1 else None
     if found is None:
         return RangeRequest()
-    held = request.headers.get("if-range")
-    return RangeRequest(found[1], found[2], None if held is None else held.strip())
+    if_range = request.headers.get("if-range")
+    return RangeRequest(found[1], found[2], None if if_range is None else if_range.strip())

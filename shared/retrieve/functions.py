@@ -19,37 +19,37 @@ from shared.retrieve.metadata.functions import MetadataTransaction
 from shared.retrieve.metadata.request import parse_metadata
 from shared.retrieve.rendered.request import parse_rendered, parse_thumbnail
 from shared.retrieve.rendered.transaction import RenderedTransactions
-from shared.retrieve.snapshot import Sources
+from shared.retrieve.snapshot import Backend
 from shared.retrieve.wado_uri import UriTransaction, parse_uri_request
 
 _LEVELS: Final = ("study", "series", "instance")
 
 
-def blueprint(boundary: Boundary, sources: Sources, documents: DocumentRules) -> func.Blueprint:
+def blueprint(boundary: Boundary, backend: Backend, documents: DocumentRules) -> func.Blueprint:
     """The functions of retrieve."""
     functions = func.Blueprint()
-    found = transactions(sources, documents)
+    found = transactions(backend, documents)
     for name, transaction in found.items():
         mount(functions, boundary, name, transaction)
     return functions
 
 
-def transactions(sources: Sources, documents: DocumentRules) -> Mapping[str, Transaction[Any, Any]]:
+def transactions(backend: Backend, documents: DocumentRules) -> Mapping[str, Transaction[Any, Any]]:
     """The transactions by the names of their resources."""
-    instances = InstanceTransactions(sources)
+    instances = InstanceTransactions(backend)
     metadata = Transaction(
         parse_metadata,
         accepted_data_sets,
-        MetadataTransaction(sources, documents).metadata,
+        MetadataTransaction(backend, documents).metadata,
     )
-    bulk = BulkTransactions(sources)
-    rendered, thumbnails = RenderedTransactions(sources, small=False), RenderedTransactions(sources, small=True)
+    bulk = BulkTransactions(backend)
+    rendered, thumbnails = RenderedTransactions(backend, small=False), RenderedTransactions(backend, small=True)
     several = Transaction(nothing, accepted, instances.several)
     return {
         "retrieve_study": several,
         "retrieve_series": several,
         "retrieve_instance": Transaction(parse_range, accepted, instances.one),
-        "retrieve_frames": Transaction(parse_frames, accepted, FramesTransaction(sources).frames),
+        "retrieve_frames": Transaction(parse_frames, accepted, FramesTransaction(backend).frames),
         **{f"retrieve_{level}_metadata": metadata for level in _LEVELS},
         "retrieve_instance_bulk_value": Transaction(parse_value, accepted, bulk.value),
         **{f"retrieve_{level}_bulk_data": Transaction(nothing, accepted, bulk.bulk_data) for level in _LEVELS},

@@ -61,7 +61,7 @@ _IMAGES: Final = (
 """ACC-7: what `image/*` takes as it is stored, the one that other frames are transcoded to first."""
 
 
-class Resource(Enum):
+class RetrievedResource(Enum):
     """What the three tables of negotiation are about (dicomweb §7.1)."""
 
     INSTANCES = auto()
@@ -89,7 +89,7 @@ class Encoding:
 class TransferSyntaxChoice:
     """One way of answering that the client accepts."""
 
-    resource: Resource
+    resource: RetrievedResource
     multipart: bool
     media_type: str
     """'*/*' of frames: the type that belongs to the stored syntax (W-10)."""
@@ -115,7 +115,7 @@ class TransferSyntaxChoice:
         Of frames only what the table lists; whole objects also in further syntaxes, as long as nothing is lost.
         """
         first = self.transfer_syntaxes[0]
-        if self.resource is Resource.FRAMES:
+        if self.resource is RetrievedResource.FRAMES:
             return first if self.listed and first in FRAME_TARGETS else None
         return first if first in REVERSIBLE_TARGETS else None
 
@@ -127,7 +127,11 @@ class TransferSyntaxChoice:
         """How an object stored in the syntax `stored` is labelled when it is sent so; None: it must be transcoded."""
         if self.as_stored or stored in self.transfer_syntaxes:
             return Encoding(self._label(stored), stored)
-        if self.resource is Resource.FRAMES and self.target == EXPLICIT_LITTLE_ENDIAN and stored in _SAME_PIXELS:
+        if (
+            self.resource is RetrievedResource.FRAMES
+            and self.target == EXPLICIT_LITTLE_ENDIAN
+            and stored in _SAME_PIXELS
+        ):
             return Encoding(OCTET_STREAM, EXPLICIT_LITTLE_ENDIAN)
         return None
 
@@ -141,7 +145,7 @@ class TransferSyntaxChoice:
         return _FRAME_TYPE_OF.get(stored, OCTET_STREAM)
 
 
-def choices(resource: Resource, accept: Iterable[MediaType]) -> tuple[TransferSyntaxChoice, ...]:
+def choices(resource: RetrievedResource, accept: Iterable[MediaType]) -> tuple[TransferSyntaxChoice, ...]:
     """The acceptable values of `accept`, best first; unacceptable ones are skipped (WADO-4).
 
     Higher quality first; among equal quality the ones that take any syntax, then the client's order (WADO-3).
@@ -163,7 +167,7 @@ def stored_will_do(accepted: Iterable[TransferSyntaxChoice]) -> tuple[TransferSy
     return tuple(choice for choice in accepted if not choice.named)
 
 
-def _choice(resource: Resource, value: MediaType) -> TransferSyntaxChoice | None:
+def _choice(resource: RetrievedResource, value: MediaType) -> TransferSyntaxChoice | None:
     if value.quality <= 0:
         return None
     multipart = value.type in {MULTIPART_RELATED, ANY_MULTIPART}
@@ -173,11 +177,11 @@ def _choice(resource: Resource, value: MediaType) -> TransferSyntaxChoice | None
     span = media_type in {ANY, ANY_IMAGE}
     if media_type == ANY:
         multipart = True  # WADO-5, D-17
-    if resource is Resource.FRAMES:
+    if resource is RetrievedResource.FRAMES:
         accepted = _frame_syntaxes(media_type, syntax)
     else:
         accepted = _instance_syntaxes(media_type, syntax)
-        if resource is Resource.INSTANCES and not multipart:
+        if resource is RetrievedResource.INSTANCES and not multipart:
             accepted = None  # WADO-8
         media_type = DICOM
     if accepted is None:
@@ -274,7 +278,7 @@ def _as_they_are(accepted: Sequence[TransferSyntaxChoice], syntaxes: set[str]) -
     if not possible:
         return None
     best = possible[0][0]
-    if best.resource is Resource.FRAMES and best.as_stored:
+    if best.resource is RetrievedResource.FRAMES and best.as_stored:
         for choice, encodings in possible:
             if choice.multipart == best.multipart and choice.media_type in PIXEL_MEDIA_TYPES:
                 return choice, encodings

@@ -63,7 +63,7 @@ class FrameTables:
 
 
 @dataclass(frozen=True, slots=True)
-class Sources:
+class Backend:
     """The index, the files, and the pool in which pixels are converted. One per process."""
 
     lookup: InstanceLookup
@@ -82,20 +82,20 @@ class Sources:
 class Archive:
     """What is stored in one data partition, as one request sees it."""
 
-    sources: Sources
+    backend: Backend
     partition: Partition
 
     @property
     def pool(self) -> PixelPool:
         """The pool in which pixels are converted."""
-        return self.sources.pool
+        return self.backend.pool
 
     async def find(self, identifier: InstanceIdentifier, *, metadata: bool = True) -> "Snapshot | None":
         """The current version of an instance, in one look-up; None if it does not exist.
 
         `metadata`: whether its attributes are likely to be needed: they come in the same look-up then.
         """
-        found = await self.sources.lookup.instance(self.partition, identifier, metadata=metadata)
+        found = await self.backend.lookup.instance(self.partition, identifier, metadata=metadata)
         return None if found is None else Snapshot(self, found, described=metadata)
 
     async def snapshot(self, identifier: InstanceIdentifier, *, metadata: bool = True) -> "Snapshot":
@@ -107,18 +107,18 @@ class Archive:
 
     async def snapshots(self, scope: ResourceIdentifier) -> "list[Snapshot]":
         """The instances in `scope`, newest first, without their attributes."""
-        found = await self.sources.lookup.instances(self.partition, scope, metadata=False)
+        found = await self.backend.lookup.instances(self.partition, scope, metadata=False)
         return [Snapshot(self, instance, described=False) for instance in found]
 
     async def stream(self, scope: ResourceIdentifier) -> "AsyncGenerator[Snapshot]":
         """The instances in `scope` with their attributes, in no particular order, in bounded memory. Must be closed."""
-        async with aclosing(self.sources.lookup.stream(self.partition, scope)) as instances:
+        async with aclosing(self.backend.lookup.stream(self.partition, scope)) as instances:
             async for instance in instances:
                 yield Snapshot(self, instance, described=True)
 
     async def study(self, uid: str) -> StudyView | None:
         """A study with its series."""
-        return await self.sources.lookup.study(self.partition, uid)
+        return await self.backend.lookup.study(self.partition, uid)
 
 
 class Snapshot:
@@ -155,7 +155,7 @@ class Snapshot:
     @property
     def pool(self) -> PixelPool:
         """The pool in which its pixels are converted."""
-        return self.archive.sources.pool
+        return self.archive.backend.pool
 
     async def document(self) -> bytes:
         """The metadata document, DICOM JSON of one data set. Raises BlobNotFound."""
@@ -164,7 +164,7 @@ class Snapshot:
             if found is None or found.location != self.location:
                 raise BlobNotFound
             self.instance, self._described = found.instance, True
-        return await read_metadata(self.instance, self.archive.sources.blobs)
+        return await read_metadata(self.instance, self.archive.backend.blobs)
 
     async def attributes(self) -> Attributes:
         """The data set in the DICOM JSON model, read once. Raises BlobNotFound."""
@@ -176,15 +176,15 @@ class Snapshot:
 
     async def read(self, offset: int = 0, length: int | None = None) -> bytes:
         """A range of the file. Raises BlobNotFound."""
-        return await self.archive.sources.blobs.read(self.location, offset, length)
+        return await self.archive.backend.blobs.read(self.location, offset, length)
 
     async def read_ranges(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         """Several ranges, (offset, length), of the file. Raises BlobNotFound."""
-        return await self.archive.sources.blobs.read_ranges(self.location, ranges)
+        return await self.archive.backend.blobs.read_ranges(self.location, ranges)
 
     async def open(self, offset: int = 0, length: int | None = None) -> BlobReader:
         """A range of the file as a stream. Raises BlobNotFound."""
-        return await self.archive.sources.blobs.open(self.location, offset, length)
+        return await self.archive.backend.blobs.open(self.location, offset, length)
 
     async def using_whole[T](self, function: Callable[[bytes], T]) -> T:
         """What `function` makes of the whole file, in a thread; few files are held so at the same time.
@@ -193,12 +193,12 @@ class Snapshot:
         """
         if self.length > WHOLE:
             raise NotAcceptable("The instance is too large: its contents cannot be located.")
-        async with self.archive.sources.whole_files:
+        async with self.archive.backend.whole_files:
             return await asyncio.to_thread(function, await self.read())
 
     async def frame_ranges(self, indices: Sequence[int]) -> list[tuple[int, int]]:
         """The byte ranges [start, end) of some frames (from 0) whose table is in a blob. Raises BlobNotFound."""
-        return await read_frame_ranges(self.instance, self.archive.sources.blobs, indices)
+        return await read_frame_ranges(self.instance, self.archive.backend.blobs, indices)
 
     async def successor(self) -> "Snapshot | None":
         """The version that stands in the index for one whose file was not found; None: it was deleted.

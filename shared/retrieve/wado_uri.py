@@ -22,7 +22,7 @@ from shared.http.transaction import Context
 from shared.retrieve.byte_ranges import RangeRequest, parse_range
 from shared.retrieve.frames.request import check_frame_numbers
 from shared.retrieve.instances.functions import InstanceTransactions
-from shared.retrieve.negotiation import Resource, choices
+from shared.retrieve.negotiation import RetrievedResource, choices
 from shared.retrieve.rendered.request import Appearance, Form, parse_window
 from shared.retrieve.rendered.transaction import PictureOrder, RenderedTransactions, picture_of
 from shared.retrieve.snapshot import NO_INSTANCE, Snapshot, current
@@ -186,12 +186,12 @@ class UriTransaction:
     async def answer(self, request: UriRequest, _accepted: None, context: Context) -> Response:
         """What the query asks for."""
         if request.is_file:
-            accepted = choices(Resource.INSTANCE, request.accept)
+            accepted = choices(RetrievedResource.INSTANCE, request.accept)
             return await self.instances.instance(request.identifier, request.span, accepted, context)
         numbers = None if request.frame is None else (request.frame,)
         if numbers is not None:
             check_frame_numbers(numbers)
-        archive = self.rendered.sources.archive(context.partition)
+        archive = self.rendered.backend.archive(context.partition)
         snapshot = await archive.snapshot(request.identifier)
 
         async def attempt(version: Snapshot) -> Response:

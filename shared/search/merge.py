@@ -8,7 +8,7 @@ from itertools import groupby
 
 from shared.index_schema.postings import Posting, after
 from shared.search import planner
-from shared.search.planner import Extent, Plan, Source
+from shared.search.planner import Extent, ListUnion, Plan
 from shared.search.scan import AllStudiesCursor, Cursor, Shard, TooManyValues, open_source, study_key
 from shared.storage.ports import Entity
 
@@ -165,12 +165,12 @@ class _Opened[C: Cursor]:
     extent: Extent
 
 
-def _by_haste(sources: Sequence[Source]) -> Iterator[list[Source]]:
+def _by_haste(sources: Sequence[ListUnion]) -> Iterator[list[ListUnion]]:
     for _, group in groupby(sources, key=lambda source: source.rank <= _FIRST_RANKS):
         yield list(group)
 
 
-async def _open(shards: Sequence[Shard], source: Source, top: int) -> _Opened[Cursor] | None:
+async def _open(shards: Sequence[Shard], source: ListUnion, top: int) -> _Opened[Cursor] | None:
     """None if its lists are too many: then the candidates are judged by its matching key, as by any."""
     try:
         cursors = await asyncio.gather(*(open_source(shard, source, top) for shard in shards))

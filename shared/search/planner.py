@@ -72,7 +72,7 @@ type Part = PostingList | Span
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class ListUnion:
     """A union of lists: every study that the matching key selects is on one of them."""
 
     parts: tuple[Part, ...]
@@ -87,7 +87,7 @@ class Plan:
 
     studies: tuple[str, ...] | None = None
     """Read these studies and nothing else."""
-    sources: tuple[Source, ...] = ()
+    sources: tuple[ListUnion, ...] = ()
     """None: walk the list of all studies."""
     unserved: tuple[Filter, ...] = ()
     """Matching keys that no source stands for."""
@@ -110,7 +110,7 @@ def plan(query: SearchQuery) -> Plan:
     for item in filters:
         if item.key == STUDY_INSTANCE_UID and (uids := named_uids(item.match)) is not None:
             return Plan(studies=uids)
-    sources: list[Source] = []
+    sources: list[ListUnion] = []
     unserved: list[Filter] = []
     for item in filters:
         found = list(_sources(item, query.schema.lists(item.key)))
@@ -124,7 +124,7 @@ def plan(query: SearchQuery) -> Plan:
     )
 
 
-def _is_one_list(filters: Sequence[Filter], sources: Sequence[Source]) -> bool:
+def _is_one_list(filters: Sequence[Filter], sources: Sequence[ListUnion]) -> bool:
     """Whether one list of postings says it all."""
     if len(filters) > 1 or len(sources) > 1 or len(sources[0].parts) > 1:
         return False
@@ -149,7 +149,7 @@ _RANKS = {"iu": 0, "su": 0, "an": 1, "pi": 1, "ps": 1, "rp": 1, "pn": 2, "si": 2
 _USUAL_RANK = 3
 
 
-def _sources(item: Filter, codes: tuple[str, ...]) -> list[Source]:
+def _sources(item: Filter, codes: tuple[str, ...]) -> list[ListUnion]:
     """The sources that stand for a matching key: all of them hold; none if no list can.
 
     `codes`: the lists of its attribute that are complete.
@@ -159,7 +159,7 @@ def _sources(item: Filter, codes: tuple[str, ...]) -> list[Source]:
     rank = _RANKS.get(codes[0], _USUAL_RANK)
     kind: Kind = "idxi" if item.attribute.level == "instance" else "idx"
     if not isinstance(item.match, AnyOf):
-        return [Source(parts, rank, kind) for parts in _parts(item.attribute.vr, codes, item.match)]
+        return [ListUnion(parts, rank, kind) for parts in _parts(item.attribute.vr, codes, item.match)]
     if len(item.match.alternatives) > MAX_UNION:
         return []
     union: list[Part] = []
@@ -168,7 +168,7 @@ def _sources(item: Filter, codes: tuple[str, ...]) -> list[Source]:
         if not found:
             return []
         union += found[0]
-    return [Source(tuple(dict.fromkeys(union)), rank, kind)]
+    return [ListUnion(tuple(dict.fromkeys(union)), rank, kind)]
 
 
 def _parts(vr: str, codes: tuple[str, ...], match: AttributeMatch) -> list[tuple[Part, ...]]:

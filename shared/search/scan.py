@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from shared.errors import TooLarge
 from shared.index_schema.postings import ALL_STUDIES, Posting, seek, sort_key_of, value_of, value_range
 from shared.search.limits import SearchLimits
-from shared.search.planner import DistinctValues, Extent, Part, PostingList, Source
+from shared.search.planner import DistinctValues, Extent, ListUnion, Part, PostingList
 from shared.storage.ports import Entity, Kind, Page, TableStore
 
 
@@ -210,7 +210,7 @@ class UnionCursor(Cursor):
         return min(found, key=study_key, default=None)
 
 
-async def open_source(shard: Shard, source: Source, top: int) -> Cursor:
+async def open_source(shard: Shard, source: ListUnion, top: int) -> Cursor:
     """The cursor of a source, its first pages (of `top` rows) read. Raises TooLarge, TooManyValues."""
     parts = await asyncio.gather(*(_open_part(shard, source.kind, part, top) for part in source.parts))
     cursors = [cursor for part in parts for cursor in part]

@@ -20,8 +20,8 @@ from shared.index.schema_registry import SETTLED_SECONDS, SchemaRegistry, State
 from shared.index_schema import keys
 from shared.index_schema.keys import StudyPlace
 from shared.index_schema.postings import ALL_STUDIES, after, seek, sort_key_of, value_range
+from shared.operations.model import Document, OperationActive, OperationType
 from shared.operations.store import Lease, Operations
-from shared.operations.values import Document, OperationActive, OperationType
 from shared.storage.ports import TableStore
 from shared.upkeep.study_reindex import Reindexed, StudyReindex
 

@@ -207,8 +207,8 @@ class Connection(asyncio.Protocol):
         """Read on, or not: as the present body is read, and never beyond a request that waits."""
         if self._lost or self._transport is None or self._transport.is_closing():
             return
-        held = 0 if self._current is None else self._current.body.held
-        reading = self._lingering is not None or (not self._waiting and held <= _READ_AHEAD)
+        buffered = 0 if self._current is None else self._current.body.buffered
+        reading = self._lingering is not None or (not self._waiting and buffered <= _READ_AHEAD)
         if reading != self._reading:
             self._reading = reading
             (self._transport.resume_reading if reading else self._transport.pause_reading)()
@@ -219,7 +219,7 @@ class Connection(asyncio.Protocol):
         self._current = request = self._waiting.popleft()
         self._since = self._progress = self._loop.time()
         expected = request.headers.get("expect")
-        self._continue = expected is not None and expected.lower() == "100-continue" and not request.body.held
+        self._continue = expected is not None and expected.lower() == "100-continue" and not request.body.buffered
         task = asyncio.Task(self._exchange(request), loop=self._loop, eager_start=True)
         if task.done():
             self._ended(task)

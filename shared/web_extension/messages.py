@@ -18,11 +18,11 @@ class RequestBody:
     `wanted` is called whenever the reader has taken what there was: the connection may read on.
     """
 
-    __slots__ = ("_failure", "_pieces", "_waiter", "_wanted", "complete", "held")
+    __slots__ = ("_failure", "_pieces", "_waiter", "_wanted", "buffered", "complete")
 
     def __init__(self, wanted: Callable[[], None]) -> None:
         self.complete = False
-        self.held = 0
+        self.buffered = 0
         """Bytes that have arrived and were not taken."""
         self._wanted = wanted
         self._pieces: list[bytes] = []
@@ -36,7 +36,7 @@ class RequestBody:
 
     def feed(self, piece: bytes) -> None:
         """Take a piece."""
-        self.held += len(piece)
+        self.buffered += len(piece)
         self._pieces.append(piece)
         self._wake()
 
@@ -54,7 +54,7 @@ class RequestBody:
     def discard(self) -> None:
         """Drop what has not been read."""
         self._pieces.clear()
-        self.held = 0
+        self.buffered = 0
 
     def _wake(self) -> None:
         waiter, self._waiter = self._waiter, None
@@ -66,7 +66,7 @@ class RequestBody:
         while True:
             if self._pieces:
                 pieces, self._pieces = self._pieces, []
-                self.held = 0
+                self.buffered = 0
                 self._wanted()
                 yield pieces[0] if len(pieces) == 1 else b"".join(pieces)
             elif self.complete:

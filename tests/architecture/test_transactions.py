@@ -52,7 +52,7 @@ def test_a_row_is_named_by_the_table_and_its_package_alone(row):
     assert packages <= packages_of_transactions()
 
 
-WORK_OF_OPERATIONS = {"shared.operations.store", "shared.operations.values"}
+WORK_OF_OPERATIONS = {"shared.operations.store", "shared.operations.model"}
 """What an operation does is written elsewhere, against the lease that it works under."""
 
 

@@ -24,7 +24,7 @@ from shared.http.messages import Request
 from shared.retrieve.byte_ranges import RangeRequest, parse_range
 from shared.retrieve.negotiation import (
     AS_STORED,
-    Resource,
+    RetrievedResource,
     TransferSyntaxChoice,
     choices,
 )
@@ -103,7 +103,7 @@ def set_choices(accept: Iterable[MediaType], *, pixels_only: bool) -> tuple[Tran
     """
     accepted = tuple(
         choice
-        for choice in choices(Resource.FRAMES, accept)
+        for choice in choices(RetrievedResource.FRAMES, accept)
         if choice.multipart and (pixels_only or choice.media_type in {OCTET_STREAM, ANY})
     )
     if not accepted:

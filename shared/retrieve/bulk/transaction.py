@@ -33,9 +33,9 @@ from shared.retrieve.bulk.request import ValueForm, ValueRequest, check_acceptab
 from shared.retrieve.bulk.values import NO_VALUE, LocatedValue, find_all_values, find_value, names_value
 from shared.retrieve.byte_ranges import RangeRequest, RangeUnsatisfiable
 from shared.retrieve.media import Medium, medium_of
-from shared.retrieve.negotiation import Encoding, Resource, TransferSyntaxChoice, choices
+from shared.retrieve.negotiation import Encoding, RetrievedResource, TransferSyntaxChoice, choices
 from shared.retrieve.response import Part, representation_tag, resumed, these
-from shared.retrieve.snapshot import NO_INSTANCE, Archive, Snapshot, Sources, current
+from shared.retrieve.snapshot import NO_INSTANCE, Archive, Backend, Snapshot, current
 from shared.storage.ports import BlobNotFound
 
 _NO_PIXELS = "The instance has no pixel data."
@@ -45,7 +45,7 @@ _NO_PIXELS = "The instance has no pixel data."
 class BulkTransactions:
     """Retrieve Bulk Data and Retrieve Pixel Data."""
 
-    sources: Sources
+    backend: Backend
 
     async def value(self, request: ValueRequest, accept: Accept, context: Context) -> Response:
         """One value of an instance, by its path."""
@@ -54,12 +54,12 @@ class BulkTransactions:
             check_acceptable(accepted)
             raise NotFound(NO_VALUE)
         path = request.path
-        found = await self.sources.archive(context.partition).find(context.instance)
+        found = await self.backend.archive(context.partition).find(context.instance)
 
         async def attempt(snapshot: Snapshot) -> Response:
             video = path == PIXEL_DATA and video_type(snapshot.syntax) is not None
             if path == PIXEL_DATA and not video:
-                return await _pixels(snapshot, choices(Resource.FRAMES, accepted), request.span, context)
+                return await _pixels(snapshot, choices(RetrievedResource.FRAMES, accepted), request.span, context)
             attributes = await snapshot.attributes()
             medium = medium_of(snapshot, attributes)
             if medium is None or medium.path != path:
@@ -86,7 +86,7 @@ class BulkTransactions:
 
     async def _all(self, accept: Accept, context: Context, *, pixels_only: bool) -> Response:
         accepted = set_choices(accept.types(), pixels_only=pixels_only)
-        archive, scope = self.sources.archive(context.partition), context.scope
+        archive, scope = self.backend.archive(context.partition), context.scope
         snapshots = await archive.snapshots(scope)
         if not snapshots:
             raise NotFound("The requested study, series or instance does not exist.")
@@ -101,7 +101,7 @@ class BulkTransactions:
         versions = [snapshot.instance.version for snapshot in snapshots]
         syntax = choice.transfer_syntaxes[0]
         tag = f'W/"multipart-{max(versions)}-{len(versions)}-{choice.media_type}-{syntax}"'
-        if context.held.has(tag):
+        if context.if_none_match.has(tag):
             return response.not_modified(tag)
         parts = _parts(archive, scope, choice, context.urls, pixels_only=pixels_only)
         first = await anext(parts, None)
@@ -116,7 +116,7 @@ async def send_medium(
     """The value of `medium` in one form, or a range of it. Raises NotFound, NotAcceptable, BlobNotFound."""
     own = form.media_type if form.media_type != OCTET_STREAM else ""
     tag = f'{'W/"multipart' if form.multipart else '"single'}-{snapshot.instance.version}{f"-{own}" if own else ""}"'
-    if context.held.has(tag):
+    if context.if_none_match.has(tag):
         return response.not_modified(tag)
     value = await find_value(snapshot, medium.path)
     location = context.urls.bulk_data(snapshot.identifier, medium.path)
@@ -178,7 +178,7 @@ async def _pixels(
 
     choice, encodings = await settle_pixels(accepted, [stored], check)
     tag = representation_tag(snapshot, choice, encodings[stored], changed=choice.encoding(stored) is None)
-    if context.held.has(tag):
+    if context.if_none_match.has(tag):
         return response.not_modified(tag)
     location = context.urls.bulk_data(snapshot.identifier, PIXEL_DATA)
     if is_native(snapshot, choice):

@@ -46,7 +46,7 @@ class LocatedValue:
     path: str
     snapshot: Snapshot
     place: BulkValue
-    held: bytes | None = None
+    made: bytes | None = None
     """What `place` counts in: None is the file itself, else bytes that have been made of it."""
 
     @property
@@ -154,8 +154,8 @@ async def _opened(value: LocatedValue, start: int, end: int) -> AsyncGenerator[b
         low = place.offset + start // place.word * place.word
         length = min(place.length, -(-end // place.word) * place.word) + place.offset - low
     skip = start if place.encapsulated else start % place.word
-    if value.held is not None:
-        source = _pieces(value.held, low, length)
+    if value.made is not None:
+        source = _pieces(value.made, low, length)
     else:
         source = _streamed((await value.snapshot.open(low, length)).chunks(), length)
     if place.encapsulated:

@@ -13,28 +13,28 @@ from shared.retrieve.byte_ranges import RangeUnsatisfiable
 from shared.retrieve.frames.locating import LocatedFrames, locate
 from shared.retrieve.frames.reading import FrameBody, RetrievedFrames, read_frames, read_range
 from shared.retrieve.frames.request import FramesRequest, allow_frames, check_frame_numbers
-from shared.retrieve.negotiation import Resource, choices, nothing_found
+from shared.retrieve.negotiation import RetrievedResource, choices, nothing_found
 from shared.retrieve.response import Part, representation_tag
-from shared.retrieve.snapshot import Snapshot, Sources, current, find_instance
+from shared.retrieve.snapshot import Backend, Snapshot, current, find_instance
 
 
 @dataclass(frozen=True, slots=True)
 class FramesTransaction:
     """Retrieve Frames."""
 
-    sources: Sources
+    backend: Backend
 
     async def frames(self, request: FramesRequest, accept: Accept, context: Context) -> Response:
         """The frames of an instance that the path lists."""
         numbers = request.numbers
         check_frame_numbers(numbers)
-        accepted = allow_frames(choices(Resource.FRAMES, accept.types()), len(numbers))
-        found = await find_instance(self.sources.archive(context.partition), context.instance, accepted)
+        accepted = allow_frames(choices(RetrievedResource.FRAMES, accept.types()), len(numbers))
+        found = await find_instance(self.backend.archive(context.partition), context.instance, accepted)
 
         async def attempt(snapshot: Snapshot) -> Response:
             located = await locate(snapshot, numbers, accepted)
             tag = representation_tag(snapshot, located.choice, located.encoding, changed=located.changed)
-            if context.held.has(tag):
+            if context.if_none_match.has(tag):
                 return response.not_modified(tag)
             if not located.choice.multipart:
                 return await _only(located, request, tag)

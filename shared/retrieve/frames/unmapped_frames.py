@@ -26,7 +26,7 @@ async def unmapped_table(snapshot: Snapshot) -> FrameTable:
 
     Raises NotFound (FRM-3), NotAcceptable, DamagedPixelData, BlobNotFound.
     """
-    tables = snapshot.archive.sources.frame_tables
+    tables = snapshot.archive.backend.frame_tables
     known = tables.get(snapshot.location)
     if known is None:
         known = await snapshot.using_whole(_mapped)

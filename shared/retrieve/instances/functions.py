@@ -18,27 +18,27 @@ from shared.retrieve.instances.transaction import (
     open_instance,
     retrieve_instances,
 )
-from shared.retrieve.negotiation import Resource, TransferSyntaxChoice, choices, nothing_found
+from shared.retrieve.negotiation import RetrievedResource, TransferSyntaxChoice, choices, nothing_found
 from shared.retrieve.response import Part, representation_tag
-from shared.retrieve.snapshot import Snapshot, Sources, current, find_instance
+from shared.retrieve.snapshot import Backend, Snapshot, current, find_instance
 
 
 @dataclass(frozen=True, slots=True)
 class InstanceTransactions:
     """Retrieve Study, Retrieve Series and Retrieve Instance."""
 
-    sources: Sources
+    backend: Backend
 
     async def several(self, _request: None, accept: Accept, context: Context) -> Response:
         """All instances of a study or series."""
-        accepted = choices(Resource.INSTANCES, accept.types())
-        found = await retrieve_instances(self.sources.archive(context.partition), context.scope, accepted)
+        accepted = choices(RetrievedResource.INSTANCES, accept.types())
+        found = await retrieve_instances(self.backend.archive(context.partition), context.scope, accepted)
         answer = response.several_parts(found.media_type, _parts(found.files, context.urls))
         return _warned(answer, len(found.agreement.as_stored), found.count, context)
 
     async def one(self, span: RangeRequest, accept: Accept, context: Context) -> Response:
         """One instance."""
-        return await self.instance(context.instance, span, choices(Resource.INSTANCE, accept.types()), context)
+        return await self.instance(context.instance, span, choices(RetrievedResource.INSTANCE, accept.types()), context)
 
     async def instance(
         self,
@@ -53,7 +53,7 @@ class InstanceTransactions:
             agreement = await agree(snapshot, accepted)
             return await _of(snapshot, agreement, span, context)
 
-        found = await find_instance(self.sources.archive(context.partition), identifier, accepted)
+        found = await find_instance(self.backend.archive(context.partition), identifier, accepted)
         answer = await current(found, attempt)
         if answer is None:
             raise nothing_found(accepted, "instance")
@@ -65,7 +65,7 @@ async def _of(snapshot: Snapshot, agreement: Agreement, span: RangeRequest, cont
     choice = agreement.choice
     changed = agreement.encoding(snapshot) is None
     tag = representation_tag(snapshot, choice, agreement.expected(snapshot), changed=changed)
-    if context.held.has(tag):
+    if context.if_none_match.has(tag):
         return response.not_modified(tag)
     part: tuple[int, int] | None = None
     if not (changed or choice.multipart):

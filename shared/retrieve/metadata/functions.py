@@ -11,14 +11,14 @@ from shared.http.transaction import Context
 from shared.retrieve import response
 from shared.retrieve.metadata.request import MetadataRequest
 from shared.retrieve.metadata.transaction import MetadataRules, retrieve_metadata
-from shared.retrieve.snapshot import Sources
+from shared.retrieve.snapshot import Backend
 
 
 @dataclass(frozen=True, slots=True)
 class MetadataTransaction:
     """Retrieve Metadata of a study, a series or an instance."""
 
-    sources: Sources
+    backend: Backend
     documents: DocumentRules
 
     async def metadata(self, request: MetadataRequest, media_type: str, context: Context) -> Response:
@@ -31,8 +31,10 @@ class MetadataTransaction:
         def tag_of(versions: Collection[int]) -> str:
             return response.resource_tag(scope, versions, original=request.original, xml=xml)
 
-        archive = self.sources.archive(context.partition)
-        found = await retrieve_metadata(archive, scope, rules, lambda versions: context.held.has(tag_of(versions)))
+        archive = self.backend.archive(context.partition)
+        found = await retrieve_metadata(
+            archive, scope, rules, lambda versions: context.if_none_match.has(tag_of(versions))
+        )
         tag = tag_of(found.versions)
         if found.body is None:
             return response.not_modified(tag, response.DATA_SET_CACHING)

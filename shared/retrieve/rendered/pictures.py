@@ -20,7 +20,7 @@ from shared.dicom.transfer_syntaxes import DEFLATED, EXPLICIT_BIG_ENDIAN, EXPLIC
 from shared.errors import NotFound
 from shared.retrieve.frames.locating import locate
 from shared.retrieve.frames.reading import FrameBody, read_frames
-from shared.retrieve.negotiation import AS_STORED, Resource, TransferSyntaxChoice
+from shared.retrieve.negotiation import AS_STORED, RetrievedResource, TransferSyntaxChoice
 from shared.retrieve.rendered.request import Appearance
 from shared.retrieve.snapshot import Snapshot
 
@@ -35,7 +35,7 @@ re-encoded, is a data set without them.
 
 _AS_SAMPLES: Final = tuple(
     TransferSyntaxChoice(
-        Resource.FRAMES,
+        RetrievedResource.FRAMES,
         multipart=True,
         media_type=OCTET_STREAM,
         transfer_syntaxes=(syntax,),

@@ -35,7 +35,7 @@ from shared.retrieve.rendered.request import (
     thumbnail,
 )
 from shared.retrieve.response import Part
-from shared.retrieve.snapshot import NO_INSTANCE, Snapshot, Sources, current
+from shared.retrieve.snapshot import NO_INSTANCE, Backend, Snapshot, current
 
 _MODALITY = "00080060"
 
@@ -85,7 +85,7 @@ def order(request: PictureRequest, accept: Accept, images: int | None, *, small:
 class RenderedTransactions:
     """Pictures of instances. `small`: they are thumbnails."""
 
-    sources: Sources
+    backend: Backend
     small: bool
 
     async def instance(self, request: PictureRequest, accept: Accept, context: Context) -> Response:
@@ -96,7 +96,7 @@ class RenderedTransactions:
     async def several(self, request: PictureRequest, accept: Accept, context: Context) -> Response:
         """A study or series: one instance that stands for it, or all images for a client that takes only multipart."""
         wanted = order(request, accept, 1 if self.small else None, small=self.small)
-        archive = self.sources.archive(context.partition)
+        archive = self.backend.archive(context.partition)
         if wanted.form is not None and wanted.form.multipart and not self.small:
             snapshots = await images_in(archive, context.scope)
             for snapshot in snapshots:
@@ -109,7 +109,7 @@ class RenderedTransactions:
 
     async def of_instance(self, identifier: InstanceIdentifier, wanted: PictureOrder, context: Context) -> Response:
         """One instance. Raises NotFound, NotAcceptable, LostFile."""
-        return await _answer(await self.sources.archive(context.partition).snapshot(identifier), wanted, context)
+        return await _answer(await self.backend.archive(context.partition).snapshot(identifier), wanted, context)
 
 
 async def _answer(snapshot: Snapshot, wanted: PictureOrder, context: Context) -> Response:
@@ -142,7 +142,7 @@ async def _pictures_of(image: Renderable, wanted: PictureOrder, context: Context
         numbers = numbers or (all_frames(image.pixels.frames) if every else (1,))
     check_frames_exist(image, numbers)
     tag = _tag(image.snapshot, wanted, numbers)
-    if context.held.has(tag):
+    if context.if_none_match.has(tag):
         return response.not_modified(tag)
     if form.multipart:
         parts = _parts(image, numbers, wanted, context)
@@ -218,7 +218,7 @@ async def _placeholder(snapshot: Snapshot, kind: str, wanted: PictureOrder, cont
     if wanted.numbers is not None and max(wanted.numbers) > 1:
         raise NotFound("The requested frame does not exist.")
     tag = _tag(snapshot, wanted, (1,))
-    if context.held.has(tag):
+    if context.if_none_match.has(tag):
         return response.not_modified(tag)
     body = await snapshot.pool.run(lambda: _encoded(kind, viewport, form.media_type, wanted.look.quality))
     encoding = Encoding(form.media_type, "")

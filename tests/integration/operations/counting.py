@@ -4,9 +4,9 @@ import asyncio
 import os
 import time
 
+from shared.operations.model import Document, OperationType
 from shared.operations.runner import Runner
 from shared.operations.store import Lease, Operations
-from shared.operations.values import Document, OperationType
 from shared.storage.azure_tables import AzureTableStore
 from shared.storage.connection import StorageConnection
 from shared.storage.ports import RowWrite

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import requests
 
+from shared.operations.model import OperationActive, OperationType
 from shared.operations.store import LEASE_SECONDS, Operations
-from shared.operations.values import OperationActive, OperationType
 from tests.integration.devhost.waiting import eventually
 from tests.integration.operations.counting import STEPS, store
 

@@ -105,10 +105,10 @@ async def test_a_body_that_nobody_reads_is_not_taken(framing):
     async with serving() as world:
         client = await world.connect()
         client.writer.write(b"POST /slow HTTP/1.1\r\n" + HEAD + framing + b"x" * 64 * MIB)
-        await until(lambda: world.app.seen and world.app.seen[0].body.held > 0)
+        await until(lambda: world.app.seen and world.app.seen[0].body.buffered > 0)
         for _ in range(100):
             await asyncio.sleep(0.001)
-        assert world.app.seen[0].body.held < MIB
+        assert world.app.seen[0].body.buffered < MIB
 
 
 async def test_an_answer_before_the_end_of_an_upload_reaches_the_client():

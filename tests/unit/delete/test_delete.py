@@ -26,7 +26,7 @@ def archive():
 
 
 async def count(archive, *uids):
-    return len(await archive.sources.lookup.instances(PARTITION, ResourceIdentifier(*uids), metadata=False))
+    return len(await archive.backend.lookup.instances(PARTITION, ResourceIdentifier(*uids), metadata=False))
 
 
 @pytest.mark.spec("DEL-2", "DEL-3", "DEL-6")
@@ -82,7 +82,7 @@ class Upkeep:
         self.log = ChangeLog(archive.tables)
         remover = StudyCleanup(archive.tables, self.trash, FixedSchemas())
         self.sequencer = Sequencer(archive.tables, clock, remover, FixedSchemas(), shards=SHARDS, log=self.log)
-        self.feed = ChangeFeed(self.log, self.sequencer, archive.sources.lookup, clock)
+        self.feed = ChangeFeed(self.log, self.sequencer, archive.backend.lookup, clock)
 
 
 @pytest.mark.spec("DEL-9")
@@ -121,10 +121,10 @@ async def test_only_the_deleted_file_is_erased_and_only_after_its_retention(arch
 async def test_a_deleted_instance_can_be_stored_again_at_once(archive):
     one = image()
     await archive.store(one)
-    before = await archive.sources.lookup.instance(PARTITION, one.identifier, metadata=False)
+    before = await archive.backend.lookup.instance(PARTITION, one.identifier, metadata=False)
     await delete_instances(archive.index, PARTITION, ResourceIdentifier(one.identifier.study_instance_uid))
     await archive.store(one)
-    after = await archive.sources.lookup.instance(PARTITION, one.identifier, metadata=False)
+    after = await archive.backend.lookup.instance(PARTITION, one.identifier, metadata=False)
     assert after.version > before.version
     assert after.blob != before.blob
 

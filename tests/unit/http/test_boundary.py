@@ -303,7 +303,7 @@ async def test_a_request_is_read_once_and_its_answer_sees_what_was_read():
 @pytest.mark.spec("META-7", "D-24")
 async def test_the_representations_that_a_client_holds_are_known_to_the_answer():
     _, told = await context_of("GET", "/v2/studies/1.2/metadata", (*ALL, ("If-None-Match", 'W/"7", "8-2"')))
-    assert [told.held.has(tag) for tag in ('"7"', 'W/"8-2"', '"9"')] == [True, True, False]
+    assert [told.if_none_match.has(tag) for tag in ('"7"', 'W/"8-2"', '"9"')] == [True, True, False]
 
     _, told = await context_of("GET", "/v2/studies/1.2/metadata")
-    assert not told.held.has('"7"')
+    assert not told.if_none_match.has('"7"')

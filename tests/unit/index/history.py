@@ -25,9 +25,9 @@ from shared.index_schema import keys
 from shared.index_schema.indexed_attributes import IndexedAttribute
 from shared.index_schema.schema import BUILT_IN, IndexSchema
 from shared.ingest.index_commit import commit_instances
+from shared.operations.model import OperationType
 from shared.operations.runner import Runner
 from shared.operations.store import Operations
-from shared.operations.values import OperationType
 from shared.storage.ports import Kind, RowWrite
 from shared.upkeep.cleanup import StudyCleanup
 from shared.upkeep.erasure import Erasure

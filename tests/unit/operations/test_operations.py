@@ -8,9 +8,9 @@ import pytest
 
 from shared.errors import Unavailable
 from shared.operations.functions import blueprint
+from shared.operations.model import LeaseLost, OperationActive, OperationFailed, OperationStatus, OperationType, Paused
 from shared.operations.runner import Runner
 from shared.operations.store import Lease, Operations
-from shared.operations.values import LeaseLost, OperationActive, OperationFailed, OperationStatus, OperationType, Paused
 from shared.storage.ports import Ambiguous
 from tests.builders.functions import handler_of
 from tests.builders.http import boundary, field

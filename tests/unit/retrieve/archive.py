@@ -14,7 +14,7 @@ from shared.index.lookup import InstanceLookup
 from shared.index.model import CommitOutcome, NewInstance
 from shared.index_schema import keys
 from shared.index_schema.schema import BUILT_IN
-from shared.retrieve.snapshot import Sources
+from shared.retrieve.snapshot import Backend
 from tests.builders.images import SECONDARY_CAPTURE, Image
 from tests.fakes.blobs import MemoryBlobStore
 from tests.fakes.schemas import FixedSchemas
@@ -69,8 +69,8 @@ class Archive:
         self._time = itertools.count(1_700_000_000)
         clock = HybridClock(lambda: next(self._time))
         self.index = InstanceIndex(self.tables, clock, FixedSchemas(), shards=SHARDS)
-        self.sources = Sources(InstanceLookup(self.tables, shards=SHARDS), self.blobs)
-        self.view = self.sources.archive(PARTITION)
+        self.backend = Backend(InstanceLookup(self.tables, shards=SHARDS), self.blobs)
+        self.view = self.backend.archive(PARTITION)
 
     async def store(self, *images: Image, replace_existing: bool = False, metadata_inline: bool = True) -> None:
         """Store files as the service does, but for the checks."""
@@ -105,7 +105,7 @@ class Archive:
         assert await self.index.commit(PARTITION, [replace(entry, frames=None)]) == [CommitOutcome.STORED]
 
     async def blob_of(self, one: Image) -> str:
-        found = await self.sources.lookup.instance(PARTITION, one.identifier, metadata=False)
+        found = await self.backend.lookup.instance(PARTITION, one.identifier, metadata=False)
         assert found is not None
         return found.blob
 

@@ -3,7 +3,7 @@
 from shared.dicomweb.document_rules import DocumentRules
 from shared.retrieve.functions import transactions
 from shared.retrieve.pixel_pool import PixelPool
-from shared.retrieve.snapshot import Sources
+from shared.retrieve.snapshot import Backend
 from tests.builders.http import ALL, boundary, content, routed
 from tests.unit.retrieve.archive import Archive
 
@@ -18,7 +18,7 @@ class Service:
         self.boundary = boundary()
         self.pool = PixelPool(**limits)
         self.transactions = transactions(
-            Sources(self.archive.sources.lookup, self.archive.blobs, self.pool),
+            Backend(self.archive.backend.lookup, self.archive.blobs, self.pool),
             DocumentRules(),
         )
 

@@ -14,7 +14,7 @@ from shared.retrieve import snapshot as snapshot_module
 from shared.retrieve.frames import reading as frames_module
 from shared.retrieve.frames.locating import locate
 from shared.retrieve.frames.reading import read_frames
-from shared.retrieve.negotiation import Resource, choices
+from shared.retrieve.negotiation import RetrievedResource, choices
 from shared.retrieve.snapshot import LostFile, current, find_instance
 from tests.builders.images import DEFL, EBE, ELE, ILE, J2K_LOSSLESS, JPEG, MPEG2, RLE, Image, image
 from tests.unit.retrieve.archive import PARTITION, Archive, collected
@@ -29,7 +29,7 @@ def archive():
 
 
 async def opened(archive, identifier, numbers, accept=AS_STORED, *, held=False):
-    accepted = choices(Resource.FRAMES, parse_accept([accept]))
+    accepted = choices(RetrievedResource.FRAMES, parse_accept([accept]))
 
     async def attempt(snapshot):
         located = await locate(snapshot, numbers, accepted)
@@ -254,7 +254,7 @@ async def test_a_table_that_is_too_large_for_the_index_is_read_only_where_it_is_
     monkeypatch.setattr(documents, "INLINE_FRAMES", 10)
     one = image(syntax=JPEG, frames=300)
     await archive.store(one)
-    stored = await archive.sources.lookup.instance(PARTITION, one.identifier, metadata=False)
+    stored = await archive.backend.lookup.instance(PARTITION, one.identifier, metadata=False)
     assert (stored.frames, stored.frames_in_blob) == (None, 300)
     archive.forget()
     _, bodies = await retrieved(archive, one, 300, 17)

@@ -6,15 +6,15 @@ from shared.dicom.identifiers import ResourceIdentifier
 from shared.dicomweb.content_negotiation import parse_accept
 from shared.errors import NotAcceptable, NotFound
 from shared.retrieve.instances.transaction import Agreement, agree, open_instance, retrieve_instances
-from shared.retrieve.negotiation import Resource, choices
+from shared.retrieve.negotiation import RetrievedResource, choices
 from shared.retrieve.snapshot import LostFile, current
 from tests.builders.images import ELE, JPEG, MPEG2, image, new_uid
 from tests.unit.retrieve.archive import PARTITION, Archive, collected
 
-ANY = choices(Resource.INSTANCES, parse_accept(["*/*"]))
-DEFAULT = choices(Resource.INSTANCES, parse_accept(['multipart/related; type="application/dicom"']))
+ANY = choices(RetrievedResource.INSTANCES, parse_accept(["*/*"]))
+DEFAULT = choices(RetrievedResource.INSTANCES, parse_accept(['multipart/related; type="application/dicom"']))
 EXPLICIT = choices(
-    Resource.INSTANCES, parse_accept([f'multipart/related; type="application/dicom"; transfer-syntax={ELE}'])
+    RetrievedResource.INSTANCES, parse_accept([f'multipart/related; type="application/dicom"; transfer-syntax={ELE}'])
 )
 
 
@@ -47,7 +47,9 @@ async def test_every_file_of_a_study_comes_once_and_unchanged(archive):
 async def test_nothing_there_is_not_found(archive):
     with pytest.raises(NotFound):
         await retrieve_instances(archive.view, ResourceIdentifier("1.2"), ANY)
-    unlisted = choices(Resource.INSTANCES, parse_accept([f"multipart/related; type=*/*; transfer-syntax={MPEG2}"]))
+    unlisted = choices(
+        RetrievedResource.INSTANCES, parse_accept([f"multipart/related; type=*/*; transfer-syntax={MPEG2}"])
+    )
     with pytest.raises(NotAcceptable):
         await retrieve_instances(archive.view, ResourceIdentifier("1.2"), unlisted)
 
@@ -101,7 +103,7 @@ async def test_an_instance_that_is_erased_meanwhile_is_left_out(archive, gone):
     study = new_uid()
     images = [image(study) for _ in range(6)]
     await archive.store(*images)
-    listed = await archive.sources.lookup.instances(PARTITION, ResourceIdentifier(study), metadata=False)
+    listed = await archive.backend.lookup.instances(PARTITION, ResourceIdentifier(study), metadata=False)
     lost = listed[gone]
 
     async def erase(_, operation):
@@ -153,7 +155,7 @@ async def test_a_file_that_is_lost_later_ends_the_answer_with_an_error(archive):
     study = new_uid()
     images = [image(study) for _ in range(3)]
     await archive.store(*images)
-    listed = await archive.sources.lookup.instances(PARTITION, ResourceIdentifier(study), metadata=False)
+    listed = await archive.backend.lookup.instances(PARTITION, ResourceIdentifier(study), metadata=False)
     await archive.blobs.delete(listed[2].blob)
     found = await retrieve_instances(archive.view, ResourceIdentifier(study), ANY)
     with pytest.raises(LostFile):

@@ -114,7 +114,7 @@ async def test_what_the_client_holds_is_not_read(archive, level):
     await archive.store(one)
     identifier = one.identifier
     parts = (identifier.study_instance_uid, identifier.series_instance_uid, identifier.sop_instance_uid)
-    stored = await archive.sources.lookup.instance(PARTITION, identifier, metadata=False)
+    stored = await archive.backend.lookup.instance(PARTITION, identifier, metadata=False)
     archive.forget()
     seen = []
     found = await retrieve_metadata(

@@ -9,7 +9,7 @@ from shared.errors import InvalidRequest, NotAcceptable, NotFound
 from shared.http.messages import Headers, Request
 from shared.retrieve.frames.request import allow_frames, check_frame_numbers, frame_numbers
 from shared.retrieve.metadata.request import parse_metadata
-from shared.retrieve.negotiation import Resource, choices, choose, nothing_found
+from shared.retrieve.negotiation import RetrievedResource, choices, choose, nothing_found
 
 ILE, ELE, DEFL, EBE = (
     "1.2.840.10008.1.2",
@@ -61,7 +61,7 @@ DICOM, MULTI = "application/dicom", 'multipart/related; type="application/dicom"
     ],
 )
 def test_an_instance_is_sent_in_the_accepted_form(accept, stored, expected):
-    assert sent(Resource.INSTANCE, accept, stored) == expected
+    assert sent(RetrievedResource.INSTANCE, accept, stored) == expected
 
 
 @pytest.mark.spec("WADO-7", "WADO-8", "WADO-11", "D-20")
@@ -82,7 +82,7 @@ def test_an_instance_is_sent_in_the_accepted_form(accept, stored, expected):
 )
 def test_an_instance_that_would_have_to_be_transcoded_or_relabelled_is_not_acceptable(accept, stored):
     with pytest.raises(NotAcceptable):
-        sent(Resource.INSTANCE, accept, stored)
+        sent(RetrievedResource.INSTANCE, accept, stored)
 
 
 @pytest.mark.spec("D-17", "WADO-5", "D-19", "W-2")
@@ -98,7 +98,7 @@ def test_an_instance_that_would_have_to_be_transcoded_or_relabelled_is_not_accep
     ],
 )
 def test_a_study_is_sent_when_every_instance_is_acceptable_as_stored(accept, stored, expected):
-    assert sent(Resource.INSTANCES, accept, *stored) == expected
+    assert sent(RetrievedResource.INSTANCES, accept, *stored) == expected
 
 
 @pytest.mark.spec("WADO-8", "WADO-10", "D-19")
@@ -114,7 +114,7 @@ def test_a_study_is_sent_when_every_instance_is_acceptable_as_stored(accept, sto
 )
 def test_a_study_with_an_instance_that_is_not_acceptable_is_refused_whole(accept, stored):
     with pytest.raises(NotAcceptable):
-        sent(Resource.INSTANCES, accept, *stored)
+        sent(RetrievedResource.INSTANCES, accept, *stored)
 
 
 OCTETS = "application/octet-stream"
@@ -157,7 +157,7 @@ def several(media_type, syntax=None):
     ],
 )
 def test_frames_are_sent_under_the_label_that_was_accepted(accept, stored, expected):
-    assert sent(Resource.FRAMES, accept, stored) == expected
+    assert sent(RetrievedResource.FRAMES, accept, stored) == expected
 
 
 @pytest.mark.spec("WADO-8", "FRM-10")
@@ -179,7 +179,7 @@ def test_frames_are_sent_under_the_label_that_was_accepted(accept, stored, expec
 )
 def test_frames_in_another_type_or_syntax_are_not_acceptable(accept, stored):
     with pytest.raises(NotAcceptable):
-        sent(Resource.FRAMES, accept, stored)
+        sent(RetrievedResource.FRAMES, accept, stored)
 
 
 @pytest.mark.spec("FRM-10")
@@ -187,8 +187,8 @@ def test_every_syntax_of_the_table_of_frames_is_answered_under_its_own_type():
     for media_type, syntaxes in PIXEL_MEDIA_TYPES.items():
         for syntax in syntaxes:
             expected = f"multipart {media_type} {syntax}"
-            assert sent(Resource.FRAMES, several(media_type, syntax), syntax) == expected
-            assert sent(Resource.FRAMES, "*/*", syntax) == expected
+            assert sent(RetrievedResource.FRAMES, several(media_type, syntax), syntax) == expected
+            assert sent(RetrievedResource.FRAMES, "*/*", syntax) == expected
 
 
 @pytest.mark.spec("WADO-3", "WADO-4")
@@ -204,7 +204,7 @@ def test_every_syntax_of_the_table_of_frames_is_answered_under_its_own_type():
     ],
 )
 def test_quality_decides_then_any_syntax_then_the_clients_order(accept, expected):
-    assert sent(Resource.INSTANCE, accept, ELE) == expected
+    assert sent(RetrievedResource.INSTANCE, accept, ELE) == expected
 
 
 @pytest.mark.spec("W-10", "WADO-3")
@@ -229,7 +229,7 @@ def test_a_slide_viewers_list_gets_the_type_of_the_stored_syntax(stored, expecte
         ]
     )
     assert len(accept) > 600
-    assert sent(Resource.FRAMES, accept, stored) == expected
+    assert sent(RetrievedResource.FRAMES, accept, stored) == expected
 
 
 @pytest.mark.spec("D-18")
@@ -237,24 +237,24 @@ def test_nothing_there_is_not_found_unless_only_an_unlisted_syntax_was_accepted(
     def error(resource, accept):
         return nothing_found(choices(resource, parse_accept([accept])), "instance")
 
-    assert isinstance(error(Resource.INSTANCE, DICOM), NotFound)
-    assert isinstance(error(Resource.INSTANCE, f"{DICOM}; transfer-syntax={J2KL}"), NotFound)
-    assert isinstance(error(Resource.INSTANCE, f"{DICOM}; transfer-syntax={MPEG2}"), NotAcceptable)
-    assert isinstance(error(Resource.INSTANCE, f"{DICOM}; transfer-syntax={MPEG2}, */*"), NotFound)
-    assert isinstance(error(Resource.FRAMES, several(OCTETS, JPEG)), NotAcceptable)
-    assert isinstance(error(Resource.FRAMES, several("image/jls")), NotFound)
+    assert isinstance(error(RetrievedResource.INSTANCE, DICOM), NotFound)
+    assert isinstance(error(RetrievedResource.INSTANCE, f"{DICOM}; transfer-syntax={J2KL}"), NotFound)
+    assert isinstance(error(RetrievedResource.INSTANCE, f"{DICOM}; transfer-syntax={MPEG2}"), NotAcceptable)
+    assert isinstance(error(RetrievedResource.INSTANCE, f"{DICOM}; transfer-syntax={MPEG2}, */*"), NotFound)
+    assert isinstance(error(RetrievedResource.FRAMES, several(OCTETS, JPEG)), NotAcceptable)
+    assert isinstance(error(RetrievedResource.FRAMES, several("image/jls")), NotFound)
 
 
 def test_a_choice_names_the_syntax_that_a_transcoder_would_have_to_produce():
     def target(resource, accept):
         return choices(resource, parse_accept([accept]))[0].target
 
-    assert target(Resource.INSTANCE, DICOM) == ELE
-    assert target(Resource.INSTANCE, f"{DICOM}; transfer-syntax={J2KL}") == J2KL
-    assert target(Resource.INSTANCE, f"{DICOM}; transfer-syntax={MPEG2}") is None
-    assert target(Resource.INSTANCE, "*/*") is None
-    assert target(Resource.FRAMES, several("image/jpeg")) == JPEG_LL
-    assert target(Resource.FRAMES, several("video/mp4")) is None
+    assert target(RetrievedResource.INSTANCE, DICOM) == ELE
+    assert target(RetrievedResource.INSTANCE, f"{DICOM}; transfer-syntax={J2KL}") == J2KL
+    assert target(RetrievedResource.INSTANCE, f"{DICOM}; transfer-syntax={MPEG2}") is None
+    assert target(RetrievedResource.INSTANCE, "*/*") is None
+    assert target(RetrievedResource.FRAMES, several("image/jpeg")) == JPEG_LL
+    assert target(RetrievedResource.FRAMES, several("video/mp4")) is None
 
 
 @pytest.mark.spec("FRM-1")
@@ -279,11 +279,11 @@ def test_frames_are_counted_from_one(text):
 
 @pytest.mark.spec("FRM-4")
 def test_several_frames_need_a_multipart_answer():
-    single = choices(Resource.FRAMES, parse_accept([OCTETS]))
+    single = choices(RetrievedResource.FRAMES, parse_accept([OCTETS]))
     assert allow_frames(single, 1) == single
     with pytest.raises(InvalidRequest):
         allow_frames(single, 2)
-    both = choices(Resource.FRAMES, parse_accept([f"{OCTETS}, {several(OCTETS)}"]))
+    both = choices(RetrievedResource.FRAMES, parse_accept([f"{OCTETS}, {several(OCTETS)}"]))
     assert [choice.multipart for choice in allow_frames(both, 2)] == [True]
 
 

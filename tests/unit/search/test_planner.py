@@ -7,9 +7,9 @@ from shared.search.limits import DEFAULT_LIMITS as LIMITS
 from shared.search.planner import (
     DistinctValues,
     Extent,
+    ListUnion,
     Plan,
     PostingList,
-    Source,
     Span,
     judges_by_list,
     plan,
@@ -23,7 +23,7 @@ def planned(query: str, resource: str = "search_studies", **route: str) -> Plan:
     return plan(parse_search(resource, route, parse_query(query), ApiVersion.V2, BUILT_IN))
 
 
-def only_source(query: str, resource: str = "search_studies") -> Source:
+def only_source(query: str, resource: str = "search_studies") -> ListUnion:
     found = planned(query, resource)
     assert found.unserved == ()
     assert found.studies is None
@@ -80,7 +80,7 @@ def test_a_value_is_one_sorted_list(query, resource, lists):
 
 
 def test_instances_have_their_own_table():
-    assert only_source("SOPInstanceUID=1.2", "search_instances") == Source((PostingList("iu", "1.2"),), 0, "idxi")
+    assert only_source("SOPInstanceUID=1.2", "search_instances") == ListUnion((PostingList("iu", "1.2"),), 0, "idxi")
 
 
 def test_numbers_are_looked_up_by_value():

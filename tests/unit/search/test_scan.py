@@ -5,7 +5,7 @@ import pytest
 from shared.index_schema.postings import after
 from shared.search.limits import DEFAULT_LIMITS
 from shared.search.merge import Candidates, ShardStream, find_candidates
-from shared.search.planner import DistinctValues, Plan, PostingList, Source, Span
+from shared.search.planner import DistinctValues, ListUnion, Plan, PostingList, Span
 from shared.search.scan import (
     AllStudiesCursor,
     Cursor,
@@ -47,7 +47,7 @@ async def walk(cursor: Cursor) -> list[int]:
 
 
 async def cursor_of(shard: Shard, *parts, top: int = 2) -> Cursor:
-    return await open_source(shard, Source(parts, 3), top)
+    return await open_source(shard, ListUnion(parts, 3), top)
 
 
 @pytest.mark.parametrize("options", [{}, {"page_limit": 3}, {"empty_page_every": 2}])
@@ -196,7 +196,7 @@ async def test_candidates_of_all_shards_come_newest_first_and_once():
         await index_of({}),
     ]
     shards = [Shard(shard.tables, "00!0", shards[0].effort) for shard in shards]
-    plan = Plan(sources=(Source((PostingList("mo", "ct"), PostingList("mo", "mr")), 4),))
+    plan = Plan(sources=(ListUnion((PostingList("mo", "ct"), PostingList("mo", "mr")), 4),))
 
     candidates = await find_candidates(shards, plan, None, 3)
 
@@ -209,8 +209,8 @@ async def test_candidates_of_all_shards_come_newest_first_and_once():
 async def test_a_source_that_cannot_be_used_leaves_the_others_and_bounds_the_search():
     shard = await index_of({**{f"ds!c{number}": [number] for number in range(9)}, "pi!p": [3, 4, 5]})
     low, high = "ds!c", "ds!c\ud7ff"
-    unusable = Source((Span(low, high, (DistinctValues(low, high),)),), 3)
-    plan = Plan(sources=(unusable, Source((PostingList("pi", "p"),), 3)))
+    unusable = ListUnion((Span(low, high, (DistinctValues(low, high),)),), 3)
+    plan = Plan(sources=(unusable, ListUnion((PostingList("pi", "p"),), 3)))
 
     candidates = await find_candidates([shard], plan, None, 10)
 
@@ -220,7 +220,7 @@ async def test_a_source_that_cannot_be_used_leaves_the_others_and_bounds_the_sea
 
 async def test_identifying_keys_are_asked_alone_first():
     shard = await index_of({"pi!p": [3], "mo!ct": list(range(50))}, replace(SMALL, few=2))
-    plan = Plan(sources=(Source((PostingList("pi", "p"),), 1), Source((PostingList("mo", "ct"),), 4)))
+    plan = Plan(sources=(ListUnion((PostingList("pi", "p"),), 1), ListUnion((PostingList("mo", "ct"),), 4)))
 
     candidates = await find_candidates([shard], plan, None, 10)
 

@@ -9,9 +9,9 @@ from shared.index.clock import HybridClock
 from shared.index.hints import Hints
 from shared.index.schema_registry import SchemaRegistry
 from shared.index_schema.indexed_attributes import IndexedAttribute
+from shared.operations.model import OperationType
 from shared.operations.runner import Runner
 from shared.operations.store import Operations
-from shared.operations.values import OperationType
 from shared.upkeep.cleanup import StudyCleanup
 from shared.upkeep.erasure import Erasure
 from shared.upkeep.reindex import Reindex, start_reindex

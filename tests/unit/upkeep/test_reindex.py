@@ -12,8 +12,8 @@ from shared.index.schema_registry import MOST_AGE_SECONDS, SchemaRegistry, State
 from shared.index_schema.postings import value_of
 from shared.index_schema.schema import BUILT_IN
 from shared.ingest.index_commit import commit_instances
+from shared.operations.model import OperationStatus, OperationType
 from shared.operations.store import LEASE_SECONDS
-from shared.operations.values import OperationStatus, OperationType
 from shared.upkeep.scrubber import Scrubber
 from tests.builders.archive import Archive
 from tests.builders.http import DEFAULT_PARTITION
