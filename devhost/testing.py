@@ -32,6 +32,8 @@ from devhost.log import LOST
 _ROOT: Final = Path(__file__).resolve().parent.parent
 _START_SECONDS: Final = 120.0
 _STOP_SECONDS: Final = 30.0
+LOG_FOLDER: Final = "DEVHOST_TEST_LOGS"
+"""An environment variable: the folder where the logs of services are kept for whoever wants to read them all."""
 
 
 class StartFailed(Exception):
@@ -47,7 +49,8 @@ class RunningService:
         self._workers = workers
         self._options = tuple(options)
         self._process: asyncio.subprocess.Process | None = None
-        self._log = tempfile.NamedTemporaryFile(prefix="devhost-", suffix=".log", delete=False)  # noqa: SIM115 - forget_log() closes it
+        self._kept = os.environ.get(LOG_FOLDER)
+        self._log = tempfile.NamedTemporaryFile(prefix="devhost-", suffix=".log", dir=self._kept, delete=False)  # noqa: SIM115 - forget_log() closes it
         self.url = ""
         self.tokens: Mapping[str, str] = {}
         """A token of each user, where the option `--sign-in` is given."""
@@ -169,9 +172,10 @@ class RunningService:
         self._process.stdin.close()
 
     def forget_log(self) -> None:
-        """Remove the log file."""
+        """Remove the log file, unless somebody wants to read it."""
         self._log.close()
-        Path(self._log.name).unlink(missing_ok=True)
+        if not self._kept:
+            self.log_path.unlink(missing_ok=True)
 
 
 def _parents() -> dict[int, int]:

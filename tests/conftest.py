@@ -13,6 +13,7 @@ from pytest_socket import disable_socket, enable_socket
 from devhost.azurite.emulator import Azurite
 from devhost.testing import RunningService, running_azurite, running_service
 
+pytest_plugins = ["pytester", "tests.log_scan"]
 ROOT = Path(__file__).resolve().parent.parent
 hypothesis.settings.register_profile("unhurried", deadline=None)
 hypothesis.settings.load_profile("unhurried")  # machines are shared: no test fails because of the time it took
