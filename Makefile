@@ -1,6 +1,6 @@
 # One word runs each thing; CI calls the same words.
 .DEFAULT_GOAL := help
-.PHONY: help smoke setup doctor run import test unit integration conformance nightly browser check audit format bench docs lock clean
+.PHONY: help smoke setup doctor run import test unit integration conformance nightly corpora browser check audit format bench docs lock clean
 
 export PORT ?= 7071
 export AZURITE_PORT ?= 10000
@@ -45,6 +45,10 @@ conformance: setup ## the specification over HTTP; DICOMWEB_URL=https://... test
 
 nightly: setup ## the minutes-long histories and crash tests
 	@$(PY) -m pytest tests -m nightly --timeout 3600
+
+corpora: setup ## some 330 files of other projects, compared with what other decoders read (fetches them first)
+	@scripts/setup-corpora
+	@$(PY) -m pytest tests/corpora -n $(TEST_PROCESSES)
 
 browser: setup ## OHIF Viewer in a real browser against the service (sets up Chromium and the viewer first)
 	@scripts/setup-browser
