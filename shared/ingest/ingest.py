@@ -29,6 +29,7 @@ from shared.ingest.index_commit import commit_instances
 from shared.ingest.ingest_settings import IngestSettings
 from shared.ingest.instance_validation import KEPT_TEXT, Invalid, Valid, needs_strict_reading, validate
 from shared.ingest.part10_upload import HELD_BYTES_UNREADABLE
+from shared.ingest.repeated_stores import RepeatedStores
 from shared.ingest.store_batch import StoreBatch
 from shared.ingest.store_options import StoreOptions
 from shared.memory_budget import Lease
@@ -63,6 +64,7 @@ class Ingest:
         self._partitions = partitions
         self._rules = rules
         self._pause = pause
+        self._repeats = RepeatedStores(lookup)
         self._last_ms = 0
         self._finished: RecentValues[bool] = RecentValues(_REMEMBERED)
         """Names of blobs that this process has written and brought to their end."""
@@ -81,6 +83,7 @@ class Ingest:
             rules=self._rules,
             partition=partition,
             terms=terms,
+            repeats=self._repeats,
             new_upload_id=(lambda: upload_id) if upload_id else self._new_upload_id,
             resumes=bool(upload_id),
             on_finished=lambda blob: self._finished.put(blob, True),

@@ -29,6 +29,7 @@ from shared.ingest.index_commit import commit_instances
 from shared.ingest.ingest_settings import IngestSettings
 from shared.ingest.instance_validation import Invalid, Valid, needs_strict_reading, validate
 from shared.ingest.part10_upload import Part10Upload
+from shared.ingest.repeated_stores import AlreadyStored, RepeatedStores
 from shared.ingest.store_options import StoreOptions
 from shared.ingest.store_outcome import StoreOutcome
 from shared.storage.ports import Ambiguous, BlobExists, BlobStore, BlobUpload
@@ -66,6 +67,7 @@ class StoreBatch:
         rules: IngestSettings,
         partition: Partition,
         terms: StoreOptions,
+        repeats: RepeatedStores,
         new_upload_id: Callable[[], str],
         resumes: bool = False,
         on_finished: Callable[[str], None],
@@ -78,6 +80,7 @@ class StoreBatch:
         self._rules = rules
         self._partition = partition
         self._terms = terms
+        self._repeats = repeats
         self._new_upload_id = new_upload_id
         self._resumes = resumes
         self._on_finished = on_finished
@@ -207,7 +210,12 @@ class StoreBatch:
 
     def _open_upload(self, identifier: InstanceIdentifier) -> tuple[str, BlobUpload]:
         blob = keys.blob_name(self._partition.namespace, identifier, self._new_upload_id())
-        return blob, self._blobs.upload(blob)
+        upload = self._blobs.upload(blob)
+        # What replaces is stored anyhow, and the file of an earlier attempt may itself be what is stored.
+        refusable = not self._terms.replace and not self._resumes
+        if refusable and self._repeats.expected(self._partition, identifier):
+            upload = self._repeats.deferred(upload, self._partition, identifier)
+        return blob, upload
 
     async def _hold(self, pending: PendingInstance, document: bytes) -> None:
         """Keep what was received, within the budgets."""
@@ -293,6 +301,8 @@ class StoreBatch:
                 pending.instance = await documents.move_to_blobs(
                     pending.instance, self._blobs, metadata_inline=self._rules.metadata_inline
                 )
+            except AlreadyStored:
+                entry.fail(FailureReason.ALREADY_STORED)
             except (Unavailable, Ambiguous, DependencyRefused) as error:
                 telemetry.failure("instance-not-written", error)
                 self._note(error)
@@ -345,6 +355,7 @@ class StoreBatch:
     async def _record_outcome(self, entry: BatchEntry, outcome: CommitOutcome) -> None:
         pending, entry.pending = entry.pending, None
         if outcome is CommitOutcome.STORED and pending is not None:
+            self._repeats.stored(self._partition, pending.instance.identifier)
             self._on_finished(pending.instance.blob)
         elif outcome is CommitOutcome.BUSY:
             # The blob stays: if the other store of this instance dies, the blob trigger takes this one.
@@ -354,6 +365,8 @@ class StoreBatch:
             entry.fail(FailureReason.PROCESSING_FAILURE, unavailable=True)
         elif outcome is CommitOutcome.ALREADY_STORED:
             entry.fail(FailureReason.ALREADY_STORED)
+            if pending is not None:
+                self._repeats.refused(self._partition, pending.instance.identifier)
             if pending is not None and await discard(self._blobs, pending.instance):
                 self._on_finished(pending.instance.blob)
         elif outcome is CommitOutcome.DELETED and self._resumes and pending is not None and pending.written:
