@@ -215,7 +215,7 @@ def check_packages(machine: Machine) -> Iterator[Finding]:
     installed = {
         re.sub(r"[-_.]+", "-", name).lower(): version for name, _, version in (x.partition(" ") for x in lines)
     }
-    wanted = pinned((machine.root / "requirements-run.txt").read_text())
+    wanted = pinned((machine.root / "requirements.txt").read_text())
     wrong = [f"{name} {installed.get(name, 'missing')}" for name in wanted if installed.get(name) != wanted[name]]
     if wrong:
         shown = ", ".join(wrong[:5]) + (", ..." if len(wrong) > 5 else "")

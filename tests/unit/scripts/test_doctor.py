@@ -169,7 +169,7 @@ def test_what_has_not_been_set_up_is_not_run(project):
 def test_packages_that_are_not_as_pinned_are_named(project):
     (project / ".venv/bin").mkdir(parents=True)
     program(project / ".venv/bin", "python", "'a_b 1.0'")
-    (project / "requirements-run.txt").write_text("a-b==1.0 \\\nc==2 \\\n")
+    (project / "requirements.txt").write_text("a-b==1.0 \\\nc==2 \\\n")
 
     assert failures(doctor.check_packages, Machine({}, project)) == ["1 packages are not as pinned: c missing"]
 
