@@ -1,0 +1,98 @@
+// The event subscriptions. Event Grid calls an endpoint before it accepts a subscription, and the key of the blob
+// webhook exists only once the app has started with its functions: so they follow the code.
+param functionAppName string
+param blobTopicName string
+param dicomTopicName string
+param dicomStorageName string
+param bulkImport bool
+
+resource app 'Microsoft.Web/sites@2024-11-01' existing = {
+  name: functionAppName
+}
+
+resource storage 'Microsoft.Storage/storageAccounts@2025-06-01' existing = {
+  name: dicomStorageName
+}
+
+resource blobTopic 'Microsoft.EventGrid/systemTopics@2025-02-15' existing = {
+  name: blobTopicName
+}
+
+resource dicomTopic 'Microsoft.EventGrid/topics@2025-02-15' existing = {
+  name: dicomTopicName
+}
+
+var newBlobs = ['Microsoft.Storage.BlobCreated']
+var retryPolicy = { maxDeliveryAttempts: 30, eventTimeToLiveInMinutes: 1440 }
+// The identity of the topic itself: the only one that a storage firewall lets through.
+var topicIdentity = { type: 'SystemAssigned' }
+var deadLetters = {
+  identity: topicIdentity
+  deadLetterDestination: {
+    endpointType: 'StorageBlob'
+    properties: { resourceId: storage.id, blobContainerName: 'event-dead-letters' }
+  }
+}
+// The one key of the deployment. It is read here and nowhere else, and only lets new blobs be announced.
+var blobKey = listKeys('${app.id}/host/default', '2024-11-01').systemKeys.blobs_extension
+
+resource indexInstance 'Microsoft.EventGrid/systemTopics/eventSubscriptions@2025-02-15' = {
+  parent: blobTopic
+  name: 'index-instance'
+  properties: {
+    eventDeliverySchema: 'EventGridSchema'
+    filter: {
+      includedEventTypes: newBlobs
+      subjectBeginsWith: '/blobServices/default/containers/dicom/'
+    }
+    retryPolicy: retryPolicy
+    deadLetterWithResourceIdentity: deadLetters
+    destination: {
+      endpointType: 'WebHook'
+      properties: {
+        endpointUrl: 'https://${app.properties.defaultHostName}/runtime/webhooks/blobs?functionName=Host.Functions.index_instance&code=${blobKey}'
+        maxEventsPerBatch: 100
+        preferredBatchSizeInKilobytes: 64
+      }
+    }
+  }
+}
+
+resource importInstance 'Microsoft.EventGrid/systemTopics/eventSubscriptions@2025-02-15' = if (bulkImport) {
+  parent: blobTopic
+  name: 'import'
+  properties: {
+    eventDeliverySchema: 'EventGridSchema'
+    filter: {
+      includedEventTypes: newBlobs
+      subjectBeginsWith: '/blobServices/default/containers/import-container/'
+    }
+    retryPolicy: retryPolicy
+    deadLetterWithResourceIdentity: deadLetters
+    deliveryWithResourceIdentity: {
+      identity: topicIdentity
+      destination: {
+        endpointType: 'StorageQueue'
+        properties: { resourceId: storage.id, queueName: 'import-queue' }
+      }
+    }
+  }
+}
+
+resource appendChanges 'Microsoft.EventGrid/topics/eventSubscriptions@2025-02-15' = {
+  parent: dicomTopic
+  name: 'append-changes'
+  properties: {
+    eventDeliverySchema: 'CloudEventSchemaV1_0'
+    filter: { includedEventTypes: ['ServerlessDicom.ChangesPending'] }
+    retryPolicy: retryPolicy
+    deadLetterWithResourceIdentity: deadLetters
+    destination: {
+      endpointType: 'AzureFunction'
+      properties: {
+        resourceId: '${app.id}/functions/append_changes'
+        maxEventsPerBatch: 1
+      }
+    }
+  }
+}

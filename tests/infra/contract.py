@@ -1,0 +1,318 @@
+"""What templates and app must agree on, which no compiler knows: each check returns its problems."""
+
+import re
+import shutil
+import sys
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import azure.functions as func
+
+from devhost.event_grid.dead_letters import DEAD_LETTER_CONTAINER
+from devhost.event_grid.subscriptions import FUNCTION_SUBSCRIPTIONS, QUEUE_SUBSCRIPTIONS
+from scripts.bicep.rendering import Deployment, Resource
+from scripts.bicep.syntax import BicepError
+from scripts.bicep.variants import VARIANTS, deployments, main_deployment
+from shared.errors import Misconfigured
+from shared.events.dicom_events import CHANGES_PENDING
+from shared.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+ALIASES = {str(field.alias) for field in Settings.model_fields.values()}
+PLATFORM = {
+    "APPLICATIONINSIGHTS_AUTHENTICATION_STRING",
+    "APPLICATIONINSIGHTS_CONNECTION_STRING",
+    "AZURE_CLIENT_ID",
+    "AzureWebJobsStorage__blobServiceUri",
+    "AzureWebJobsStorage__clientId",
+    "AzureWebJobsStorage__credential",
+    "AzureWebJobsStorage__queueServiceUri",
+    "AzureWebJobsStorage__tableServiceUri",
+    "DicomStorage__credential",
+}
+"""Settings that host and SDKs read."""
+DEFAULT_IS_RIGHT = {
+    *(
+        "AUDIT_CLAIMS",
+        "AUDIT_HEADER_PREFIX",
+        "AUTHENTICATION_MODE",
+        "AUTHENTICATION_ROLES",
+        "AUTHENTICATION_ROLES_CLAIM",
+    ),
+    *("BULK_DATA_URIS", "CHARACTER_SET_AS_STORED", "CLEAR_PREAMBLE", "FULL_ITEM_VALIDATION", "METADATA_INLINE"),
+    *("CORS_ALLOWED_HEADERS", "CORS_ALLOWED_METHODS", "CORS_ALLOW_CREDENTIALS", "CORS_MAX_AGE"),
+    *("DELETED_RETENTION_HOURS", "DICOM_CONTAINER", "DICOM_EVENTS_SCHEMA", "DICOM_IMAGE_EVENTS"),
+    *("HEALTH_CHECKS_EXCLUDED", "LOG_UIDS", "MAX_FILE_BYTES", "MAX_TRANSCODE_BYTES", "WEB_EXTENSION"),
+    *("HTTP_CONNECTIONS", "HTTP_HEAD_BYTES", "HTTP_IDLE_SECONDS", "HTTP_KEEP_ALIVE_SECONDS", "HTTP_TOTAL_SECONDS"),
+    *("IMPORT_CONTAINER", "IMPORT_ERROR_CONTAINER", "IMPORT_ERROR_QUEUE", "IMPORT_QUEUE"),
+    *("ImportStorage__blobServiceUri", "ImportStorage__queueServiceUri", "PUBLIC_BASE_URL", "TRUST_FORWARDED_HEADERS"),
+}
+"""Reviewed: what a deployment leaves out because the default is what it needs."""
+NEVER = {
+    *("DICOM_EVENTS_TOPIC_KEY", "DicomStorage", "ImportStorage"),  # keys
+    *("WEBSITE_AUTH_ENABLED", "WEBSITE_HOSTNAME"),  # the platform's own
+    "TABLE_SPREAD",  # for an emulator
+}
+CLIENT = {"DICOM_AUTH_CLIENT_ID": "client"}
+MIB = 1024 * 1024
+RESERVED_MB = 896
+"""Memory for the host, an idle worker and pixels under conversion."""
+ROLES = {
+    "12cf5a90-567b-43ae-8102-96cf46c7d9b4": "Web PubSub Service Owner",
+    "0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3": "Storage Table Data Contributor",
+    "3913510d-42f4-4e42-8a64-420c390055eb": "Monitoring Metrics Publisher",
+    "974c5e8b-45b9-4653-ba55-5f855dd0fb88": "Storage Queue Data Contributor",
+    "b7e6dc6d-f1e8-4753-8033-0f276bb0955b": "Storage Blob Data Owner",
+    "ba92f5b4-2d11-453d-a403-e96b0029c9fe": "Storage Blob Data Contributor",
+    "c6a89b2d-59bc-44d0-9896-0f6e12d7b80a": "Storage Queue Data Message Sender",
+    "d5a91429-5739-47e2-a06b-3470a27159e7": "EventGrid Data Sender",
+    "e147488a-f6f5-4113-8e2d-b22465e65bf6": "Key Vault Crypto Service Encryption User",
+}
+DATA_ROLES = ("Storage Blob Data Contributor", "Storage Queue Data Contributor", "Storage Table Data Contributor")
+GRANTS = {
+    ("id-dicom", "Storage Blob Data Owner", "storageAccounts/sthost"),
+    ("id-dicom", "Storage Queue Data Contributor", "storageAccounts/sthost"),
+    ("id-dicom", "Storage Table Data Contributor", "storageAccounts/sthost"),
+    *(("id-dicom", role, "storageAccounts/stdicom") for role in DATA_ROLES),
+    ("id-dicom", "Monitoring Metrics Publisher", "components/appi-dicom"),
+    ("id-dicom", "EventGrid Data Sender", "topics/evgt-dicom"),
+    ("evgst-blobs", "Storage Queue Data Message Sender", "queues/import-queue"),
+    ("evgst-blobs", "Storage Blob Data Contributor", "containers/event-dead-letters"),
+    ("evgt-dicom", "Storage Blob Data Contributor", "containers/event-dead-letters"),
+}
+"""Who has which role on what, in every variant."""
+MORE_GRANTS = {
+    "own key": {("id-key", "Key Vault Crypto Service Encryption User", "keys/dicom-storage")},
+    "everything": {
+        ("id-key", "Key Vault Crypto Service Encryption User", "keys/dicom-storage"),
+        ("id-dicom", "Web PubSub Service Owner", "webPubSub/wps-dicom"),
+        *(("operators", role, "storageAccounts/stdicom") for role in DATA_ROLES),
+    },
+}
+
+
+class Function(NamedTuple):
+    """A function of the app, as the templates refer to it."""
+
+    trigger: str
+    binding: Mapping[str, Any]
+
+
+REFUSED: tuple[tuple[Mapping[str, str], str], ...] = (
+    ({}, "Sign-in: set createEntraApplication, authClientId, or authAuthority with authAudiences"),
+    ({"DICOM_AUTH_AUTHORITY": "https://id.example"}, "Sign-in"),
+    ({**CLIENT, "DICOM_CREATE_ENTRA_APPLICATION": "true"}, "exclude each other"),
+    ({**CLIENT, "DICOM_HTTP_CONCURRENCY": "9"}, "Memory: 4 x maxRequestMiB x httpConcurrency exceeds 3200 MB"),
+    ({**CLIENT, "DICOM_MAX_REQUEST_MIB": "101"}, "Memory"),
+    ({**CLIENT, "DICOM_INSTANCE_MEMORY_MB": "2048"}, "Memory"),
+    ({**CLIENT, "DICOM_INSTANCE_MEMORY_MB": "512"}, "instanceMemoryMB is 512"),
+    ({**CLIENT, "DICOM_MAX_REQUEST_MIB": "201"}, "maxRequestMiB is 201"),
+    ({**CLIENT, "DICOM_DATA_REPLICATION": "Premium_LRS"}, "dataReplication"),
+    ({**CLIENT, "DICOM_ERASURE_MODE": "off"}, "erasureMode"),
+    ({**CLIENT, "DICOM_DELETE_LOCK": "yes"}, "deleteLock is a str"),
+)
+"""Environments that must be refused before anything is created, and why."""
+
+
+def app_functions() -> dict[str, Function]:
+    """The functions of the app with everything on. Needs a running loop."""
+    from shared import wiring
+
+    settings = Settings.from_environment(
+        {
+            "DicomStorage": "UseDevelopmentStorage=true",
+            "AUTHENTICATION_AUTHORITY": "https://id.example",
+            "AUTHENTICATION_AUDIENCES": "dicom",
+            "BULK_IMPORT_ENABLED": "true",
+        }
+    )
+    app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
+    for blueprint in wiring.blueprints(settings):
+        app.register_functions(blueprint)
+    return {
+        each.get_function_name(): Function(each.get_trigger().get_binding_name(), each.get_trigger().get_dict_repr())
+        for each in app.get_functions()
+    }
+
+
+def app_settings(deployment: Deployment) -> dict[str, str]:
+    """The rendered app settings."""
+    settings: dict[str, str] = deployment.one("settings").content["properties"]
+    return settings
+
+
+def settings(rendered: Mapping[str, Deployment]) -> Iterator[str]:
+    for variant in VARIANTS:
+        values = app_settings(rendered[variant])
+        for name, value in values.items():
+            if not isinstance(value, str):
+                yield f"{variant}: {name} is a {type(value).__name__}"
+        yield from (f"{variant}: nothing reads {name}" for name in values.keys() - ALIASES - PLATFORM)
+        yield from (f"{variant}: {name} is never set" for name in values.keys() & NEVER)
+        yield from (f"{variant}: {name} is missing" for name in ALIASES - values.keys() - DEFAULT_IS_RIGHT - NEVER)
+        yield from (f"{variant}: {name} is missing" for name in PLATFORM - values.keys())
+        try:
+            loaded = Settings.from_environment({**values, "WEBSITE_HOSTNAME": "func-dicom.azurewebsites.example"})
+        except Misconfigured as error:
+            yield f"{variant}: the app does not load: {error}"
+            continue
+        yield from _values(variant, loaded, values, rendered[variant])
+
+
+def _values(variant: str, loaded: Settings, values: Mapping[str, str], deployment: Deployment) -> Iterator[str]:
+    site = deployment.one("app")
+    scale = site.at("properties.functionAppConfig.scaleAndConcurrency")
+    memory = scale["instanceMemoryMB"]
+    bodies = 4 * loaded.max_request_bytes * scale["triggers"]["http"]["perInstanceConcurrency"]
+    rules = {
+        "sign-in is off": loaded.authentication == "openid",
+        "INDEX_SHARDS is not 16": loaded.index_shards == 16,
+        "the limit of the host is not above ours": loaded.host_body_bytes == loaded.max_request_bytes + MIB,
+        "bodies do not fit the memory": bodies <= (memory - RESERVED_MB) * MIB,
+        "pixels do not fit the memory": loaded.transcode_memory_bytes < RESERVED_MB * MIB // 2,
+        "storage by connection string": not loaded.storage_connection and bool(loaded.blob_service_uri),
+        "the app is told of another memory": (loaded.instance_memory_mib, loaded.http_concurrency)
+        == (memory, scale["triggers"]["http"]["perInstanceConcurrency"]),
+        "events are off": bool(loaded.events_topic and loaded.events_source),
+        "the identity is not the app's": len({values["AZURE_CLIENT_ID"], loaded.identity_client_id}) == 1,
+    }
+    yield from (f"{variant}: {rule}" for rule, holds in rules.items() if not holds)
+
+
+def subscriptions(events: Deployment, functions: Mapping[str, Function]) -> Iterator[str]:
+    expected: dict[str, tuple[str, ...]] = {}
+    for name, function in functions.items():
+        if function.trigger == "blobTrigger":
+            expected[name.replace("_", "-")] = ("WebHook", name, function.binding["path"].partition("/")[0])
+    for declared in FUNCTION_SUBSCRIPTIONS:
+        expected[declared.name] = ("AzureFunction", declared.function, *sorted(declared.event_types))
+    for queued in QUEUE_SUBSCRIPTIONS:
+        queue = functions[queued.function].binding["queueName"]
+        expected[queued.name] = ("StorageQueue", queue, queued.default)
+    found = {str(each.content["name"]): _subscription(each) for each in events.resources}
+    for name in expected.keys() | found.keys():
+        if found.get(name) != expected.get(name):
+            yield f"the subscription {name} is {found.get(name)}, and should be {expected.get(name)}"
+    triggers = {"WebHook": "blobTrigger", "AzureFunction": "eventGridTrigger"}
+    for name, (kind, target, *_) in found.items():
+        if kind in triggers and (target not in functions or functions[target].trigger != triggers[kind]):
+            yield f"the subscription {name} goes to {target}, which is no {triggers[kind]}"
+    if FUNCTION_SUBSCRIPTIONS[0].event_types != {CHANGES_PENDING}:
+        yield f"{FUNCTION_SUBSCRIPTIONS[0].event_types} is not what the app publishes"
+
+
+def _subscription(resource: Resource) -> tuple[str, ...]:
+    content = resource.content["properties"]
+    container = re.fullmatch(
+        r"/blobServices/default/containers/([a-z-]+)/", content["filter"].get("subjectBeginsWith", "")
+    )
+    place = container[1] if container else ""
+    destination = content.get("destination") or content["deliveryWithResourceIdentity"]["destination"]
+    properties = destination["properties"]
+    schema = "CloudEventSchemaV1_0" if destination["endpointType"] == "AzureFunction" else "EventGridSchema"
+    if content["eventDeliverySchema"] != schema:
+        return (destination["endpointType"], content["eventDeliverySchema"])
+    match destination["endpointType"]:
+        case "WebHook":
+            function = re.search(
+                r"runtime/webhooks/blobs\?functionName=Host\.Functions\.(\w+)&code=", properties["endpointUrl"]
+            )
+            return ("WebHook", function[1] if function else properties["endpointUrl"], place)
+        case "AzureFunction":
+            return (
+                "AzureFunction",
+                properties["resourceId"].rpartition("/functions/")[2],
+                *content["filter"]["includedEventTypes"],
+            )
+        case kind:
+            return (kind, properties["queueName"], place)
+
+
+def places(rendered: Mapping[str, Deployment]) -> Iterator[str]:
+    defaults = Settings.model_construct()
+    containers = {defaults.container, defaults.import_container, defaults.import_error_container, DEAD_LETTER_CONTAINER}
+    queues = {defaults.import_queue, f"{defaults.import_queue}-poison", defaults.import_error_queue}
+    for variant in VARIANTS:
+        deployed = rendered[variant]
+        kind = "Microsoft.Storage/storageAccounts/blobServices/containers"
+        made = {str(each.content["name"]) for each in deployed.of(kind)} - {"app-package"}
+        if made != containers:
+            yield f"{variant}: the containers are {sorted(made)}"
+        found = {
+            str(each.content["name"]) for each in deployed.of("Microsoft.Storage/storageAccounts/queueServices/queues")
+        }
+        if found != queues:
+            yield f"{variant}: the queues are {sorted(found)}"
+    erased = next(
+        each.at("properties.deleteRetentionPolicy.days")
+        for each in rendered["erase"].of("Microsoft.Storage/storageAccounts/blobServices")
+        if each.where.startswith("dicom-storage")
+    )
+    if erased * 24 != defaults.deleted_retention_hours:
+        yield f"erase keeps for {erased} days"
+
+
+def runtime(rendered: Mapping[str, Deployment]) -> Iterator[str]:
+    version = rendered["trial"].one("app").at("properties.functionAppConfig.runtime.version")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"].removeprefix(">=")
+    tested = ".".join(map(str, sys.version_info[:2]))
+    if not version == project == tested:
+        yield f"Azure runs Python {version}, the project needs {project}, the tests run {tested}"
+
+
+def grants(rendered: Mapping[str, Deployment]) -> Iterator[str]:
+    for variant in VARIANTS:
+        found = {_grant(each) for each in rendered[variant].of("Microsoft.Authorization/roleAssignments")}
+        expected = GRANTS | MORE_GRANTS.get(variant, set())
+        yield from (f"{variant}: nobody needs {each}" for each in found - expected)
+        yield from (f"{variant}: missing {each}" for each in expected - found)
+
+
+def _grant(resource: Resource) -> tuple[str, str, str]:
+    content = resource.content["properties"]
+    who = re.sub(r"-[0-9a-f]{13}$", "", str(content["principalId"]).partition("/")[0])
+    where = "/".join(resource.content["scope"]["id"].rsplit("/", 2)[1:])
+    role = content["roleDefinitionId"].rpartition("/")[2]
+    return who, ROLES.get(role, role), re.sub(r"-?[0-9a-f]{13}$", "", where)
+
+
+def watched_timers(rendered: Mapping[str, Deployment], functions: Mapping[str, Function]) -> Iterator[str]:
+    for rule in rendered["watched"].of("Microsoft.Insights/scheduledQueryRules"):
+        query = rule.at("properties.criteria")["allOf"][0]["query"]
+        for name in re.findall(r'Name == "(\w+)"', query):
+            if name not in functions or functions[name].trigger != "timerTrigger":
+                yield f"{rule.content['name']} waits for {name}, which is no timer"
+
+
+def copied(infra: Path, place: Path) -> Path:
+    """A copy of the templates, to be changed."""
+    return Path(shutil.copytree(infra, place / "infra"))
+
+
+def refusals(infra: Path) -> Iterator[str]:
+    for environment, reason in REFUSED:
+        try:
+            main_deployment(infra, environment)
+            yield f"accepted: {environment}"
+        except BicepError as error:
+            if reason not in str(error):
+                yield f"{environment}: {error}"
+
+
+def every_problem(root: Path, functions: Mapping[str, Function]) -> list[str]:
+    """The problems of all contracts, for the templates of a folder."""
+    try:
+        rendered = deployments(root)
+    except BicepError as error:
+        return [str(error)]
+    return [
+        *refusals(root),
+        *settings(rendered),
+        *subscriptions(rendered["events"], functions),
+        *places(rendered),
+        *runtime(rendered),
+        *grants(rendered),
+        *watched_timers(rendered, functions),
+    ]

@@ -1,0 +1,213 @@
+"""The templates and the app agree, in every documented variant."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from scripts.bicep.syntax import BicepError
+from scripts.bicep.variants import VARIANTS, deployments, main_deployment
+from shared.http.roles import ACTIONS, Roles
+from tests.infra import contract
+
+ROOT = Path(__file__).parents[2]
+INFRA = ROOT / "infra"
+
+
+@pytest.fixture(scope="module")
+def rendered():
+    return deployments(INFRA)
+
+
+def test_the_app_loads_with_the_settings_of_every_variant(rendered):
+    assert list(contract.settings(rendered)) == []
+
+
+async def test_every_subscription_goes_to_a_function_of_the_app_with_that_trigger(rendered):
+    assert list(contract.subscriptions(rendered["events"], contract.app_functions())) == []
+
+
+def test_containers_and_queues_are_those_that_the_app_uses(rendered):
+    assert list(contract.places(rendered)) == []
+
+
+def test_azure_runs_the_python_that_is_tested(rendered):
+    assert list(contract.runtime(rendered)) == []
+
+
+def test_everybody_has_the_roles_that_are_needed_and_no_other(rendered):
+    assert list(contract.grants(rendered)) == []
+
+
+async def test_alerts_watch_timers_that_exist(rendered):
+    assert list(contract.watched_timers(rendered, contract.app_functions())) == []
+
+
+def test_the_app_roles_of_the_application_are_in_the_default_roles_document(rendered):
+    application = rendered["new application"].one("application")
+
+    allowed = {role["value"]: Roles().permissions([role["value"]]).actions for role in application.content["appRoles"]}
+    assert allowed == {"DICOM.Data.Owner": ACTIONS, "DICOM.Data.Reader": {"read"}}
+
+
+def test_what_cannot_work_is_refused_before_anything_is_created():
+    assert list(contract.refusals(INFRA)) == []
+
+
+@pytest.mark.parametrize(
+    "name", sorted([*contract.NEVER, "AUTHENTICATION_MODE", "AzureWebJobsStorage", "table_spread"])
+)
+def test_a_deployer_cannot_add_what_is_never_set(name, tmp_path):
+    infra = contract.copied(INFRA, tmp_path)
+    file = infra / "main.parameters.json"
+    content = json.loads(file.read_text())
+    content["parameters"]["extraSettings"]["value"] = {name: "true"}
+    file.write_text(json.dumps(content))
+
+    with pytest.raises(BicepError, match=f"extraSettings: .*{name.upper()}"):
+        main_deployment(infra, contract.CLIENT)
+
+
+def test_a_deployer_can_add_other_settings_but_not_replace_those_of_the_templates(tmp_path):
+    infra = contract.copied(INFRA, tmp_path)
+    file = infra / "main.parameters.json"
+    content = json.loads(file.read_text())
+    content["parameters"]["extraSettings"]["value"] = {"PUBLIC_BASE_URL": "https://x.example", "INDEX_SHARDS": "1"}
+    file.write_text(json.dumps(content))
+
+    values = contract.app_settings(main_deployment(infra, contract.CLIENT))
+
+    assert (values["PUBLIC_BASE_URL"], values["INDEX_SHARDS"]) == ("https://x.example", "16")
+
+
+def test_a_private_deployment_reaches_both_accounts_by_private_endpoints_only(rendered):
+    private, public = rendered["private network"], rendered["trial"]
+    accounts = "Microsoft.Storage/storageAccounts"
+
+    assert {each.at("properties.networkAcls.defaultAction") for each in private.of(accounts)} == {"Deny"}
+    assert {each.at("properties.networkAcls.defaultAction") for each in public.of(accounts)} == {"Allow"}
+    reached = {
+        (connection["properties"]["privateLinkServiceId"], *connection["properties"]["groupIds"])
+        for endpoint in private.of("Microsoft.Network/privateEndpoints")
+        for connection in endpoint.at("properties.privateLinkServiceConnections")
+    }
+    assert reached == {(each.identifier, kind) for each in private.of(accounts) for kind in ("blob", "queue", "table")}
+    assert public.of("Microsoft.Network/privateEndpoints") == []
+    assert public.one("app").at("properties.virtualNetworkSubnetId") is None
+
+
+def test_each_private_endpoint_is_registered_in_the_zone_of_its_service(rendered):
+    for group in rendered["private network"].of("Microsoft.Network/privateEndpoints/privateDnsZoneGroups"):
+        (config,) = group.at("properties.privateDnsZoneConfigs")
+
+        assert f"privatelink.{config['name']}." in config["properties"]["privateDnsZoneId"]
+        assert group.content["parent"]["name"].endswith(f"-{config['name']}")
+
+
+def test_erased_is_gone_after_three_days_where_that_is_asked_for(rendered):
+    def blobs(variant):
+        (found,) = (each for each in rendered[variant].of("Microsoft.Storage/storageAccounts/blobServices")
+                    if each.where.startswith("dicom-storage"))  # fmt: skip
+        return found.content["properties"]
+
+    assert blobs("trial")["isVersioningEnabled"] is True
+    assert blobs("trial")["deleteRetentionPolicy"] == {"enabled": True, "days": 30}
+    assert blobs("erase")["isVersioningEnabled"] is False
+    assert blobs("erase")["deleteRetentionPolicy"] == {"enabled": True, "days": 3}
+    assert blobs("erase")["changeFeed"] == {"enabled": False}
+
+
+@pytest.mark.spec("B-2")
+def test_no_rule_of_the_platform_moves_a_file_between_tiers(rendered):
+    actions = [
+        action
+        for variant in VARIANTS
+        for policy in rendered[variant].of("Microsoft.Storage/storageAccounts/managementPolicies")
+        for rule in policy.at("properties.policy")["rules"]
+        for kind in rule["definition"]["actions"].values()
+        for action in kind
+    ]
+
+    assert set(actions) == {"delete"}
+
+
+@pytest.mark.spec("B-1")
+def test_storage_requests_are_logged_only_where_that_is_asked_for(rendered):
+    logged = {
+        variant
+        for variant in VARIANTS
+        for each in rendered[variant].of("Microsoft.Insights/diagnosticSettings")
+        if each.where.startswith("dicom-storage")
+    }
+
+    assert logged == {"everything"}
+
+
+def test_the_data_account_is_locked_against_deletion_unless_it_is_a_trial(rendered):
+    unlocked = {variant for variant in VARIANTS if not rendered[variant].of("Microsoft.Authorization/locks")}
+
+    assert unlocked == {"trial"}
+
+
+def test_an_own_key_encrypts_blobs_queues_and_tables(rendered):
+    account = next(
+        each for each in rendered["own key"].of("Microsoft.Storage/storageAccounts") if "identity" in each.content
+    )
+    encryption = account.at("properties.encryption")
+
+    assert encryption["keySource"] == "Microsoft.Keyvault"
+    assert encryption["keyvaultproperties"]["keyname"] == "dicom-storage"
+    assert {each["keyType"] for each in encryption["services"].values()} == {"Account"}
+    assert encryption["identity"]["userAssignedIdentity"] in account.at("identity.userAssignedIdentities")
+
+
+def test_every_replication_is_offered_and_reaches_the_account():
+    for sku in ("Standard_LRS", "Standard_ZRS", "Standard_GRS", "Standard_RAGRS", "Standard_GZRS", "Standard_RAGZRS"):
+        deployed = main_deployment(INFRA, {**contract.CLIENT, "DICOM_DATA_REPLICATION": sku})
+        skus = {
+            each.where.partition(".")[0]: each.at("sku.name")
+            for each in deployed.of("Microsoft.Storage/storageAccounts")
+        }
+
+        assert skus == {"dicom-storage": sku, "host-storage": "Standard_ZRS" if "ZRS" in sku else "Standard_LRS"}
+
+
+def test_the_workbook_asks_for_events_that_the_app_logs():
+    queries = (INFRA / "workbook.json").read_text() + (INFRA / "modules/alerts.bicep").read_text()
+    named = set(re.findall(r'line\.event == \\"([\w-]+)', queries)) | set(
+        re.findall(r'Message has "([\w-]+)"', queries)
+    )
+    sources = "".join(path.read_text() for path in (ROOT / "shared").rglob("*.py"))
+
+    assert len(named) >= 3
+    assert {name for name in named if f'"{name}"' not in sources} == set()
+
+
+def test_the_host_keeps_what_audit_needs_and_limits_no_function():
+    host = json.loads((ROOT / "host.json").read_text())
+    insights = host["logging"]["applicationInsights"]
+
+    assert {"Trace", "Request", "Exception"} <= set(insights["samplingSettings"]["excludedTypes"].split(";"))
+    assert insights["enableDependencyTracking"] is False
+    assert host["functionTimeout"] == "-1"
+    assert host["extensionBundle"]["version"] == "[4.*, 5.0.0)"
+    assert host["extensions"]["http"]["routePrefix"] == ""
+
+
+def test_every_parameter_and_every_variant_is_documented():
+    page = (ROOT / "docs/operate/deploy.md").read_text()
+    parameters = json.loads((INFRA / "main.parameters.json").read_text())["parameters"]
+    rows = dict(
+        re.findall(r"^\| [^|]*?`([A-Z_]+|infra/main.parameters.json)`\)?(?: \*)? \| `(\w+)` \|", page, re.MULTILINE)
+    )
+    variants = page.partition("\n## Variants\n")[2].partition("\n## ")[0]
+
+    named = {
+        re.sub(r"^\$\{(\w+).*\}$", r"\1", entry["value"])
+        if isinstance(entry["value"], str)
+        else "infra/main.parameters.json": name
+        for name, entry in parameters.items()
+    }
+    assert rows == named
+    assert set(re.findall(r"^\| ([a-z ]+) \|", variants, re.MULTILINE)) == set(VARIANTS)
