@@ -1,6 +1,6 @@
 # One word runs each thing; CI calls the same words.
 .DEFAULT_GOAL := help
-.PHONY: help smoke setup doctor run import test unit integration conformance nightly corpora browser check audit format bench docs lock clean
+.PHONY: help smoke setup doctor run import test unit integration conformance nightly corpora browser check audit format bench docs package lock clean
 
 export PORT ?= 7071
 export AZURITE_PORT ?= 10000
@@ -54,7 +54,7 @@ browser: setup ## OHIF Viewer in a real browser against the service (sets up Chr
 	@scripts/setup-browser
 	@$(PY) -m pytest tests/browser
 
-check: setup ## format, lint, types, import contracts, known vulnerabilities
+check: setup ## format, lint, types, import contracts, Bicep files, known vulnerabilities
 	@scripts/check
 
 audit: setup ## known vulnerabilities of every pinned package; fails when they cannot be looked up
@@ -70,6 +70,9 @@ smoke: ## whether the service at URL= works, in a minute (TOKEN= READER_TOKEN= O
 
 bench: setup ## benchmarks against a service started for it; PEER=URL PEER_PID= beside another server (benchmarks/README.md)
 	@$(PY) -m benchmarks $(if $(PEER),--peer "$(PEER)") $(if $(PEER_PID),--peer-pid "$(PEER_PID)") $(ARGS)
+
+package: ## the package that is deployed: .cache/package.zip, and a proof that it starts
+	@scripts/package
 
 lock: setup ## resolve pyproject.toml into the pinned requirement files
 	@scripts/lock

@@ -1,0 +1,124 @@
+"""The deployed package: what is in it, what is not, and that it starts."""
+
+import subprocess
+import zipfile
+from fnmatch import fnmatch
+from pathlib import Path
+
+import pytest
+
+from scripts.deployment import Unusable, package
+from tests.infra import contract
+
+ROOT = Path(__file__).parents[2]
+
+
+def tracked() -> list[str]:
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True)
+    return [name for name in listed.stdout.split("\0") if name and (ROOT / name).exists()]
+
+
+def test_the_package_holds_the_app_and_nothing_else_of_the_repository():
+    deployed = {name for name in tracked() if name.partition("/")[0] in package.DEPLOYED}
+
+    assert set(package.source_files(ROOT)) >= deployed
+    assert {name.partition("/")[0] for name in package.source_files(ROOT)} == set(package.DEPLOYED)
+
+
+def test_core_tools_would_publish_the_same_files():
+    patterns = [line.lstrip("/") for line in (ROOT / ".funcignore").read_text().splitlines()]
+    assert all(line.startswith("/") for line in (ROOT / ".funcignore").read_text().splitlines())
+
+    published = {name for name in tracked() if not any(fnmatch(name.partition("/")[0], each) for each in patterns)}
+
+    assert {name.partition("/")[0] for name in published} == {*package.DEPLOYED, "requirements.txt"}
+
+
+def test_the_codecs_of_the_package_are_those_that_the_app_names():
+    assert package.codecs(ROOT) == {"dicomrle", "htj2k", "jpeg2k", "jpeg8", "jpegls", "jpegxl", "spng"}
+
+
+def left(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_trimming_keeps_a_library_that_a_kept_library_needs(tmp_path):
+    for name, content in {
+        "imagecodecs/_jpeg8.abi3.so": b"..libjpeg.so.8..",
+        "imagecodecs/_shared.abi3.so": b"",
+        "imagecodecs/_avif.abi3.so": b"..libavif.so..",
+        "imagecodecs/imagecodecs.py": b"",
+        "imagecodecs.libs/libjpeg.so.8": b"..libz.so.1..",
+        "imagecodecs.libs/libz.so.1": b"",
+        "imagecodecs.libs/libavif.so": b"",
+    }.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+
+    package.trim(tmp_path, frozenset({"jpeg8"}))
+
+    assert left(tmp_path) == {
+        "imagecodecs/_jpeg8.abi3.so",
+        "imagecodecs/_shared.abi3.so",
+        "imagecodecs/imagecodecs.py",
+        "imagecodecs.libs/libjpeg.so.8",
+        "imagecodecs.libs/libz.so.1",
+    }
+
+
+def test_trimming_removes_tests_sources_and_stubs_but_no_module_or_licence(tmp_path):
+    kept = {"a/__init__.py", "a/testing/__init__.py", "a/data.json", "a-1.dist-info/METADATA", "a-1.dist-info/LICENSE"}
+    removed = {
+        "a/tests/test_a.py",
+        "a/core/tests/x.py",
+        "a/a.pyi",
+        "a/a.pyx",
+        "bin/tool",
+        "a/__pycache__/a.pyc",
+        "numpy/core/include/n.h",
+    }
+    for name in kept | removed:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+
+    package.trim(tmp_path, frozenset())
+
+    assert left(tmp_path) == kept
+
+
+def test_the_archive_is_the_same_for_the_same_content(tmp_path):
+    folder = tmp_path / "package"
+    (folder / "shared").mkdir(parents=True)
+    (folder / "shared/a.py").write_text("a")
+    (folder / "host.json").write_text("{}")
+
+    first = package.archive(folder, tmp_path / "1.zip")
+    (folder / "host.json").touch()
+    second = package.archive(folder, tmp_path / "2.zip")
+
+    assert first == second
+    with zipfile.ZipFile(tmp_path / "1.zip") as zipped:
+        assert zipped.namelist() == ["host.json", "shared/a.py"]
+
+
+def test_another_python_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.version_info", (3, 12, 0))
+
+    with pytest.raises(Unusable, match=r"3\.13"):
+        package.build(tmp_path / "package")
+
+
+@pytest.mark.nightly
+async def test_the_package_starts_from_its_folder_alone_and_is_small(tmp_path):
+    target = tmp_path / "package"
+    package.build(target)
+
+    shown = package.prove(target)
+
+    assert set(shown["functions"]) == set(contract.app_functions())
+    assert package.size(target) < package.MOST_BYTES
+    compiled = {
+        path.relative_to(target).parent.parent / f"{path.name.partition('.')[0]}.py" for path in target.rglob("*.pyc")
+    }
+    sources = {path.relative_to(target) for path in target.rglob("*.py")}
+    assert sources - compiled == set()
