@@ -21,13 +21,14 @@ from typing import Any, Final
 from scripts.deployment import Unusable
 
 ROOT: Final = Path(__file__).parents[2]
+TARGET: Final = ROOT / ".cache/package"
 DEPLOYED: Final = ("function_app.py", "host.json", "shared")
 """What the app is, of all that the repository holds."""
 PACKAGES: Final = ".python_packages/lib/site-packages"
 """Where the worker of the platform looks for packages."""
 MOST_BYTES: Final = 250_000_000
 """Unpacked. An instance copies and reads it at each cold start."""
-_ON_AZURE: Final = "/home/site/wwwroot"
+ON_AZURE: Final = "/home/site/wwwroot"
 _WHEELS: Final = ("manylinux_2_34", "manylinux_2_28", "manylinux_2_27", "manylinux_2_17", "manylinux2014")
 """What wheels may ask for: the platform's Debian 12 has glibc 2.36, and pip takes each tag literally."""
 _FAT: Final = re.compile(
@@ -56,7 +57,7 @@ def build(target: Path, root: Path = ROOT) -> None:
         target,
         quiet=quiet,
         stripdir=str(target),
-        prependdir=_ON_AZURE,
+        prependdir=ON_AZURE,
         # Neither the time nor the hash of a source is looked at: zip and file share change times.
         invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
     )
@@ -156,7 +157,7 @@ def archive(target: Path, file: Path) -> str:
 
 def main(arguments: Sequence[str] = ()) -> int:
     """Build, prove, pack. Exit status 1 with a reason when the package would not do."""
-    target = Path(arguments[0]) if arguments else ROOT / ".cache/package"
+    target = Path(arguments[0]) if arguments else TARGET
     try:
         build(target)
         unpacked = size(target)

@@ -1,13 +1,19 @@
 """The deployed package: what is in it, what is not, and that it starts."""
 
+import json
+import re
 import subprocess
+import sys
 import zipfile
 from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
 
+from devhost.azurite.storage_account import ACCOUNT_KEY
+from scripts.bicep.variants import deployments
 from scripts.deployment import Unusable, package
+from shared.settings import Settings
 from tests.infra import contract
 
 ROOT = Path(__file__).parents[2]
@@ -122,3 +128,46 @@ async def test_the_package_starts_from_its_folder_alone_and_is_small(tmp_path):
     }
     sources = {path.relative_to(target) for path in target.rglob("*.py")}
     assert sources - compiled == set()
+
+
+def test_the_image_holds_the_package_and_nothing_else():
+    lines = (ROOT / "Dockerfile").read_text().replace("\\\n", " ").splitlines()
+    copied = [line.split()[1:] for line in lines if line.startswith(("COPY", "ADD"))]
+    made = package.TARGET.relative_to(ROOT).as_posix()
+
+    assert copied == [[made, package.ON_AZURE]]
+    assert (ROOT / ".dockerignore").read_text().split() == ["*", f"!{made}"]
+    assert f"PYTHONPATH={package.ON_AZURE}/{package.PACKAGES}" in " ".join(lines)
+    assert f"AzureWebJobsScriptRoot={package.ON_AZURE}" in " ".join(lines)
+
+
+def test_the_image_is_of_the_host_and_the_python_that_are_tested():
+    (image,) = re.findall(r"^FROM (.*)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+
+    assert image == f"mcr.microsoft.com/azure-functions/python:4-python{sys.version_info[0]}.{sys.version_info[1]}"
+
+
+def test_the_service_without_sign_in_is_published_on_this_machine_only():
+    text = (ROOT / "compose.yaml").read_text()
+    environment = dict(re.findall(r'^      (\w+): (?:[&*]storage ?)?"?([^"\n]*)"?$', text, re.MULTILINE))
+    storage = environment["AzureWebJobsStorage"]
+
+    assert re.findall(r"ports: \[(.*)\]", text) == ['"127.0.0.1:8080:80"']
+    settings = Settings.from_environment({**environment, "DicomStorage": storage})
+    assert (settings.index_shards, settings.table_spread) == (1, 64)
+    assert settings.host_body_bytes == settings.max_request_bytes + 1024**2
+    assert f"AccountKey={ACCOUNT_KEY};" in storage
+    emulator = json.loads((ROOT / "devhost/azurite/npm/package.json").read_text())["dependencies"]["azurite"]
+    assert f"azurite:{emulator}" in text
+
+
+def test_azd_deploys_the_archive_as_it_is():
+    text = (ROOT / "azure.yaml").read_text()
+
+    assert f"dist: {package.TARGET.with_suffix('.zip').relative_to(ROOT).as_posix()}" in text
+    assert "language: custom" in text
+    assert "remoteBuild: false" in text
+    for module in re.findall(r"-m (scripts\.[\w.]+)", text):
+        assert (ROOT / f"{module.replace('.', '/')}.py").exists()
+    site = deployments(ROOT / "infra")["trial"].one("app")
+    assert re.findall(r"^services:\n  (\w+):$", text, re.MULTILINE) == [site.at("tags")["azd-service-name"]]
