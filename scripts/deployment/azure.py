@@ -46,9 +46,10 @@ class RealAzure:
         program = shutil.which("az")
         if program is None:
             raise Unusable("The Azure CLI (az) is not installed: https://aka.ms/azure-cli")
-        run = subprocess.run(
-            [program, *arguments, "--output", "json", "--only-show-errors"], check=False, capture_output=True, text=True
-        )
+        # azd and the Azure CLI each have a subscription of their own; that of azd counts.
+        subscription = self.environment.get("AZURE_SUBSCRIPTION_ID")
+        common = ["--output", "json", "--only-show-errors", *(["--subscription", subscription] if subscription else [])]
+        run = subprocess.run([program, *arguments, *common], check=False, capture_output=True, text=True)
         if run.returncode:
             raise Refused(run.stderr.strip())
         return json.loads(run.stdout) if run.stdout.strip() else None

@@ -36,13 +36,9 @@ def _sign_in(azure: Azure) -> Iterator[str]:
 
 def _account(azure: Azure) -> Iterator[str]:
     try:
-        account = azure.az("account", "show")
+        azure.az("account", "show")
     except Refused:
-        yield "The Azure CLI is not signed in: az login"
-        return
-    wanted = azure.environment.get("AZURE_SUBSCRIPTION_ID", "")
-    if wanted and account["id"] != wanted:
-        yield f"The Azure CLI works in another subscription than azd: az account set --subscription {wanted}"
+        yield "The Azure CLI is not signed in, or does not see the subscription of this environment: az login"
 
 
 def _region(azure: Azure) -> Iterator[str]:

@@ -1,13 +1,15 @@
 """What `azd up` runs: the questions before, and the subscriptions after."""
 
 import json
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from scripts.deployment import Unusable, check, events
-from scripts.deployment.azure import Refused
+from scripts.deployment.azure import RealAzure, Refused
 
 OUTPUTS = {
     "AZURE_RESOURCE_GROUP": "rg-trial",
@@ -74,7 +76,6 @@ def test_an_environment_that_is_ready_has_no_problems():
         ({"DICOM_CREATE_ENTRA_APPLICATION": "false"}, {}, "Nobody could sign in"),
         ({"DICOM_AUTH_CLIENT_ID": "x"}, {}, "exclude each other"),
         ({}, {"account show": [Refused("no")]}, "az login"),
-        ({"AZURE_SUBSCRIPTION_ID": "other"}, {}, "az account set --subscription other"),
         ({"AZURE_LOCATION": "moon"}, {}, "one of northeurope, westeurope"),
         ({}, {"functionapp list-flexconsumption-locations": [Refused("no network")]}, "no network"),
     ],
@@ -173,3 +174,27 @@ def test_every_output_that_the_second_phase_reads_is_one_of_the_first():
     assert set(OUTPUTS) <= set(outputs)
     assert set(events.PARAMETERS) == parameters
     assert set(events.PARAMETERS.values()) <= set(OUTPUTS)
+
+
+def az_that_prints_its_arguments(folder: Path, monkeypatch: pytest.MonkeyPatch, status: int = 0) -> None:
+    program = folder / "az"
+    program.write_text(f"#!{sys.executable}\nimport json, sys\nprint(json.dumps(sys.argv[1:]))\nsys.exit({status})\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder))
+
+
+def test_every_command_is_for_the_subscription_of_the_environment(tmp_path, monkeypatch):
+    az_that_prints_its_arguments(tmp_path, monkeypatch)
+
+    assert RealAzure({"AZURE_SUBSCRIPTION_ID": "sub"}).az("account", "show")[-2:] == ["--subscription", "sub"]
+    assert "--subscription" not in RealAzure({}).az("account", "show")
+
+
+def test_a_command_that_fails_and_a_missing_program_are_told_apart(tmp_path, monkeypatch):
+    az_that_prints_its_arguments(tmp_path, monkeypatch, status=1)
+    with pytest.raises(Refused):
+        RealAzure({}).az("account", "show")
+
+    (tmp_path / "az").unlink()
+    with pytest.raises(Unusable, match="is not installed"):
+        RealAzure({}).az("account", "show")
