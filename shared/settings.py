@@ -67,6 +67,8 @@ class Settings(BaseModel):
     """Emit BulkDataURI in v2 metadata (W-3)."""
     character_set_as_stored: bool = Field(False, alias="CHARACTER_SET_AS_STORED")
     """Return (0008,0005) as stored instead of the encoding of the response (D-7)."""
+    zip_names: Literal["attributes", "uid"] = Field("attributes", alias="ZIP_NAMES")
+    """What files in a zip archive are named by: patient, series, modality and numbers, or UIDs alone (ZIP-2)."""
     metadata_inline: bool = Field(True, alias="METADATA_INLINE")
     max_transcode_bytes: int = Field(104_857_600, gt=0, alias="MAX_TRANSCODE_BYTES")
     """Largest object whose pixels are converted: transcoded, or rendered (WADO-12, REND-6)."""

@@ -286,6 +286,7 @@ def blueprints(settings: Settings) -> list[func.Blueprint]:
             boundary,
             Backend(lookup, blobs, PixelPool(settings.transcode_memory_bytes, settings.max_transcode_bytes)),
             documents,
+            zip_names=settings.zip_names,
         ),
         search.blueprint(
             boundary,

@@ -48,6 +48,7 @@ TEXT_XML: Final = "text/xml"
 WADL: Final = "application/vnd.sun.wadl+xml"
 XML: Final = "application/xml"
 YAML: Final = "application/yaml"
+ZIP: Final = "application/zip"
 
 GIF: Final = "image/gif"
 JPEG: Final = "image/jpeg"

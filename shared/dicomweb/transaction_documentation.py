@@ -15,6 +15,7 @@ from shared.dicom.media_types import (
     OCTET_STREAM,
     WADL,
     YAML,
+    ZIP,
 )
 from shared.dicomweb.documentation import (
     CHANGE,
@@ -99,18 +100,19 @@ DELETE: Final = Documentation(
 _RANGE: Final = _header("Range", "The bytes that are sent", {"type": "string"}, "bytes=0-1023")
 INSTANCES: Final = Documentation(
     "Every instance is a part of a multipart answer, in Explicit VR Little Endian unless the accepted media type names "
-    "another transfer syntax; `transfer-syntax=*` retrieves the files as they were stored.",
-    produces=(_multipart(DICOM),),
+    "another transfer syntax; `transfer-syntax=*` retrieves the files as they were stored. As application/zip they are "
+    "files of one archive, as stored unless a transfer syntax is named.",
+    produces=(_multipart(DICOM), ZIP),
     failures=_failures(404, 406),
-    parameters=(_accept(_multipart(DICOM)),),
+    parameters=(_accept(_multipart(DICOM), ZIP),),
 )
 INSTANCE: Final = Documentation(
     "The file, alone or as the only part of a multipart answer, in Explicit VR Little Endian unless the accepted media "
     "type names another transfer syntax; `transfer-syntax=*` retrieves it as it was stored.",
-    produces=(_multipart(DICOM), DICOM),
+    produces=(_multipart(DICOM), DICOM, ZIP),
     successes=(200, 206, 304),
     failures=_failures(404, 406, 416),
-    parameters=(_accept(DICOM, _multipart(DICOM)), _IF_NONE_MATCH, _RANGE),
+    parameters=(_accept(DICOM, _multipart(DICOM), ZIP), _IF_NONE_MATCH, _RANGE),
 )
 FRAMES: Final = Documentation(
     "Frames are parts in the order of the request; one frame can be retrieved alone. Uncompressed frames are octets, "

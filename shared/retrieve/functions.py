@@ -15,6 +15,8 @@ from shared.retrieve.byte_ranges import parse_range
 from shared.retrieve.frames.request import parse_frames
 from shared.retrieve.frames.transaction import FramesTransaction
 from shared.retrieve.instances.functions import InstanceTransactions
+from shared.retrieve.instances.zip_answer import ZipNames
+from shared.retrieve.instances.zip_request import also_zip
 from shared.retrieve.metadata.functions import MetadataTransaction
 from shared.retrieve.metadata.request import parse_metadata
 from shared.retrieve.rendered.request import parse_rendered, parse_thumbnail
@@ -25,18 +27,22 @@ from shared.retrieve.wado_uri import UriTransaction, parse_uri_request
 _LEVELS: Final = ("study", "series", "instance")
 
 
-def blueprint(boundary: Boundary, backend: Backend, documents: DocumentRules) -> func.Blueprint:
+def blueprint(
+    boundary: Boundary, backend: Backend, documents: DocumentRules, *, zip_names: ZipNames = "attributes"
+) -> func.Blueprint:
     """The functions of retrieve."""
     functions = func.Blueprint()
-    found = transactions(backend, documents)
+    found = transactions(backend, documents, zip_names=zip_names)
     for name, transaction in found.items():
         mount(functions, boundary, name, transaction)
     return functions
 
 
-def transactions(backend: Backend, documents: DocumentRules) -> Mapping[str, Transaction[Any, Any]]:
+def transactions(
+    backend: Backend, documents: DocumentRules, *, zip_names: ZipNames = "attributes"
+) -> Mapping[str, Transaction[Any, Any]]:
     """The transactions by the names of their resources."""
-    instances = InstanceTransactions(backend)
+    instances = InstanceTransactions(backend, zip_names)
     metadata = Transaction(
         parse_metadata,
         accepted_data_sets,
@@ -44,11 +50,11 @@ def transactions(backend: Backend, documents: DocumentRules) -> Mapping[str, Tra
     )
     bulk = BulkTransactions(backend)
     rendered, thumbnails = RenderedTransactions(backend, small=False), RenderedTransactions(backend, small=True)
-    several = Transaction(nothing, accepted, instances.several)
+    several = Transaction(also_zip(nothing), accepted, instances.several)
     return {
         "retrieve_study": several,
         "retrieve_series": several,
-        "retrieve_instance": Transaction(parse_range, accepted, instances.one),
+        "retrieve_instance": Transaction(also_zip(parse_range), accepted, instances.one),
         "retrieve_frames": Transaction(parse_frames, accepted, FramesTransaction(backend).frames),
         **{f"retrieve_{level}_metadata": metadata for level in _LEVELS},
         "retrieve_instance_bulk_value": Transaction(parse_value, accepted, bulk.value),

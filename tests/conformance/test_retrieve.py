@@ -1,5 +1,8 @@
 """WADO-RS over HTTP: studies, series and instances (PS3.18 §10.4)."""
 
+import io
+import zipfile
+
 import pytest
 
 from tests.builders.images import (
@@ -252,3 +255,18 @@ def test_head_answers_what_get_would_without_a_body(v2):
         )
     head = v2.send("HEAD", one.path, f"{DICOM}; transfer-syntax=*")
     assert head.headers["Content-Length"] == str(len(one.data))
+
+
+@pytest.mark.spec("ZIP-1", "ZIP-7")
+def test_a_study_is_downloaded_as_an_archive(v2):
+    study = new_uid()
+    images = [image(study) for _ in range(3)]
+    v2.store(*images)
+
+    reply = v2.get(f"studies/{study}", "application/zip")
+    archive = zipfile.ZipFile(io.BytesIO(reply.content))
+    head = v2.send("HEAD", f"studies/{study}", "application/zip")
+
+    assert (reply.status_code, reply.headers["Content-Type"]) == (200, "application/zip")
+    assert sorted(archive.read(name) for name in archive.namelist()) == sorted(one.data for one in images)
+    assert int(head.headers["Content-Length"]) == len(reply.content)

@@ -18,6 +18,8 @@ from shared.retrieve.instances.transaction import (
     open_instance,
     retrieve_instances,
 )
+from shared.retrieve.instances.zip_answer import ZipNames, ZipTransaction
+from shared.retrieve.instances.zip_request import Asked, zip_choices
 from shared.retrieve.negotiation import RetrievedResource, TransferSyntaxChoice, choices, nothing_found
 from shared.retrieve.response import Part, representation_tag
 from shared.retrieve.snapshot import Backend, Snapshot, current, find_instance
@@ -28,17 +30,30 @@ class InstanceTransactions:
     """Retrieve Study, Retrieve Series and Retrieve Instance."""
 
     backend: Backend
+    zip_names: ZipNames = "attributes"
 
-    async def several(self, _request: None, accept: Accept, context: Context) -> Response:
+    async def several(self, asked: Asked[None], accept: Accept, context: Context) -> Response:
         """All instances of a study or series."""
+        if wanted := zip_choices(accept):
+            return await self._zip(asked, wanted, context)
         accepted = choices(RetrievedResource.INSTANCES, accept.types())
         found = await retrieve_instances(self.backend.archive(context.partition), context.scope, accepted)
         answer = response.several_parts(found.media_type, _parts(found.files, context.urls))
-        return _warned(answer, len(found.agreement.as_stored), found.count, context)
+        return _warned(answer, len(found.agreement.as_stored), len(found.snapshots), context)
 
-    async def one(self, span: RangeRequest, accept: Accept, context: Context) -> Response:
+    async def one(self, asked: Asked[RangeRequest], accept: Accept, context: Context) -> Response:
         """One instance."""
-        return await self.instance(context.instance, span, choices(RetrievedResource.INSTANCE, accept.types()), context)
+        if wanted := zip_choices(accept):
+            return await self._zip(asked, wanted, context)
+        return await self.instance(
+            context.instance, asked.other, choices(RetrievedResource.INSTANCE, accept.types()), context
+        )
+
+    async def _zip[P](self, asked: Asked[P], wanted: Sequence[TransferSyntaxChoice], context: Context) -> Response:
+        answer, found = await ZipTransaction(self.backend, self.zip_names).archive(
+            wanted, context, head_only=asked.head_only
+        )
+        return _warned(answer, len(found.agreement.as_stored), len(found.snapshots), context)
 
     async def instance(
         self,

@@ -84,8 +84,8 @@ class RetrievedInstances:
     """The files of a study or series, in no particular order (WADO-27). `files` must be closed."""
 
     agreement: Agreement
-    count: int
-    """How many there are."""
+    snapshots: Sequence[Snapshot]
+    """Those that there are; one whose file turns out to be deleted meanwhile is not among the files."""
     media_type: str
     files: AsyncGenerator[OpenedFile]
 
@@ -125,12 +125,12 @@ async def open_instance(snapshot: Snapshot, agreement: Agreement, start: int = 0
 async def retrieve_instances(
     archive: Archive, scope: ResourceIdentifier, accepted: Sequence[TransferSyntaxChoice]
 ) -> RetrievedInstances:
-    """All files of a study or series: one range read of the index, the first file opened before this returns.
+    """All files of a study, series or instance: one range read of the index, the first file opened before this returns.
 
     Raises NotFound, NotAcceptable (D-18, D-19), LostFile.
     """
     snapshots = await archive.snapshots(scope)
-    what = "study" if scope.series_instance_uid is None else "series"
+    what = "instance" if scope.sop_instance_uid else "series" if scope.series_instance_uid else "study"
     if not snapshots:
         raise nothing_found(accepted, what)
     agreement = await _agree({each.syntax for each in snapshots}, accepted, _InScope(archive, scope))
@@ -138,7 +138,7 @@ async def retrieve_instances(
         first = await _opened(snapshot, agreement)
         if first is not None:
             files = _all(first, snapshots[at + 1 :], agreement)
-            return RetrievedInstances(agreement, len(snapshots), first.encoding.media_type, files)
+            return RetrievedInstances(agreement, snapshots, first.encoding.media_type, files)
     raise nothing_found(accepted, what)
 
 

@@ -13,13 +13,14 @@ DICOM, OCTETS, JSON = "application/dicom", "application/octet-stream", "applicat
 class Service:
     """The room behind a boundary."""
 
-    def __init__(self, **limits) -> None:
+    def __init__(self, zip_names="attributes", **limits) -> None:
         self.archive = Archive()
         self.boundary = boundary()
         self.pool = PixelPool(**limits)
         self.transactions = transactions(
             Backend(self.archive.backend.lookup, self.archive.blobs, self.pool),
             DocumentRules(),
+            zip_names=zip_names,
         )
 
     async def get(self, path, accept="*/*", query="", method="GET", credentials=ALL, **headers):

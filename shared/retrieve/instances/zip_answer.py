@@ -1,0 +1,73 @@
+"""The archive of a study, a series or an instance (ZIP-1 to ZIP-7)."""
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final, Literal
+
+from shared.dicom.identifiers import ResourceIdentifier
+from shared.dicom.media_types import ZIP
+from shared.http.messages import Response
+from shared.http.transaction import Context
+from shared.retrieve.instances.transaction import RetrievedInstances, retrieve_instances
+from shared.retrieve.instances.zip_names import EntryNames, entry_names
+from shared.retrieve.instances.zip_stream import Entry, zipped, zipped_length
+from shared.retrieve.negotiation import TransferSyntaxChoice
+from shared.retrieve.response import CACHING
+from shared.retrieve.snapshot import Backend
+
+type ZipNames = Literal["attributes", "uid"]
+"""What files in an archive are named by: patient, series, modality and numbers, or UIDs alone (ZIP-2)."""
+
+_MISSING: Final = "MISSING.txt"
+
+
+@dataclass(frozen=True, slots=True)
+class ZipTransaction:
+    """Retrieve Study, Series or Instance as an archive."""
+
+    backend: Backend
+    names: ZipNames = "attributes"
+
+    async def archive(
+        self, accepted: Sequence[TransferSyntaxChoice], context: Context, *, head_only: bool
+    ) -> tuple[Response, RetrievedInstances]:
+        """The answer, and what is in it. Raises NotFound, NotAcceptable, LostFile before its first byte (ZIP-5)."""
+        archive = self.backend.archive(context.partition)
+        found = await retrieve_instances(archive, context.scope, accepted)
+        study = None if self.names == "uid" else await archive.study(context.scope.study_instance_uid)
+        instances = [each.instance for each in found.snapshots]
+        names = entry_names(study, instances, uids_only=self.names == "uid")
+        headers = [
+            ("Content-Type", ZIP),
+            ("Content-Disposition", f'attachment; filename="{_file_name(context.scope)}"'),
+            *CACHING,
+        ]
+        agreement = found.agreement
+        if head_only and all(agreement.encoding(each) is not None for each in found.snapshots):
+            length = zipped_length((names[each.identifier], each.length) for each in found.snapshots)
+            headers.append(("Content-Length", str(length)))
+        body = zipped(_entries(found, names), datetime.now(UTC))
+        return Response(200, tuple(headers), body), found
+
+
+def _file_name(scope: ResourceIdentifier) -> str:
+    """Of the archive: a UID, for names of files end up in logs and lists of downloads."""
+    return f"{scope.sop_instance_uid or scope.series_instance_uid or scope.study_instance_uid}.zip"
+
+
+async def _entries(found: RetrievedInstances, names: EntryNames) -> AsyncGenerator[Entry]:
+    """The files, and the names of those that were deleted meanwhile (ZIP-6)."""
+    missing = set(names)
+    async with aclosing(found.files) as files:
+        async for opened in files:
+            identifier = opened.snapshot.identifier
+            missing.discard(identifier)
+            yield Entry(names[identifier], opened.length, opened.content())
+    if missing:
+        lines = sorted(
+            f"{each.study_instance_uid} {each.series_instance_uid} {each.sop_instance_uid}\n" for each in missing
+        )
+        told = ("Deleted while this archive was sent (study, series and instance):\n" + "".join(lines)).encode()
+        yield Entry(_MISSING, len(told), told)

@@ -1,0 +1,55 @@
+"""Which archive is asked for, and whether one is (ZIP-1, ZIP-3, ZIP-4). Pure."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from shared.dicom.media_types import DICOM, MULTIPART_RELATED, ZIP
+from shared.dicomweb.content_negotiation import Accept, MediaType
+from shared.dicomweb.query_parameters import boolean, invalid_parameter, pairs
+from shared.dicomweb.versions import ApiVersion
+from shared.http.messages import Request
+from shared.retrieve.negotiation import AS_STORED, RetrievedResource, TransferSyntaxChoice, choices
+
+_DICOMDIR: Final = "dicomdir"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked[P]:
+    """What a request says besides its path and Accept."""
+
+    other: P
+    """Of an answer that is no archive."""
+    head_only: bool
+    """HEAD: its answer tells the length of an archive."""
+
+
+def also_zip[P](parse: Callable[[Request, ApiVersion], P]) -> Callable[[Request, ApiVersion], Asked[P]]:
+    """The `parse` of a resource that can be an archive as well. It raises InvalidRequest, and what `parse` does."""
+
+    def parsed(request: Request, version: ApiVersion) -> Asked[P]:
+        given = {name.lower(): value for name, value in pairs(request.query)} if request.query else {}
+        if boolean(given.get(_DICOMDIR), _DICOMDIR, default=False):
+            raise invalid_parameter(_DICOMDIR, "Archives have no DICOMDIR.")
+        return Asked(parse(request, version), request.method == "HEAD")
+
+    return parsed
+
+
+def zip_choices(accept: Accept) -> tuple[TransferSyntaxChoice, ...]:
+    """The transfer syntaxes of an archive's files, best first; () if no archive is what is accepted best.
+
+    Any syntax unless one is named. Raises NotAcceptable.
+    """
+    if not any("zip" in field.lower() for field in (*accept.fields, accept.query)):
+        return ()
+    types = accept.types()
+    best = max((each.quality for each in types), default=0.0)
+    wanted = [each for each in types if each.type == ZIP and each.quality == best > 0]
+    if not wanted:
+        return ()
+    syntaxes = (each.get("transfer-syntax") or AS_STORED for each in wanted)
+    return choices(
+        RetrievedResource.INSTANCES,
+        [MediaType(MULTIPART_RELATED, {"type": DICOM, "transfer-syntax": syntax}, best) for syntax in syntaxes],
+    )
