@@ -15,6 +15,7 @@ from benchmarks.scenarios import (
     aftermath,
     bulk_import,
     change_feed,
+    hostile,
     large,
     long_feed,
     retrieve,
@@ -37,6 +38,7 @@ GROUPS: dict[str, Group] = {
     "bulk_import": bulk_import.run,
     "change_feed": change_feed.run,
     "long_feed": long_feed.run,
+    "hostile": hostile.run,
 }
 _LOCAL = {"aftermath", "bulk_import", "change_feed"}
 """Groups that look at what follows a transaction, and so need a service of their own with everything on."""

@@ -3,12 +3,22 @@
 import asyncio
 import contextlib
 from collections import deque
+from dataclasses import dataclass
 from typing import Final
 
 from shared.errors import Unavailable
 
 _PATIENCE_SECONDS: Final = 60.0
 """How long a request waits for memory that other requests hold."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Waiting:
+    """Somebody who waits for a turn."""
+
+    needed: int
+    lease: "Lease | None"
+    turn: asyncio.Future[None]
 
 
 class MemoryBudget:
@@ -20,44 +30,66 @@ class MemoryBudget:
         self.free = size
         """Bytes that nobody has reserved."""
         self._busy = busy
-        self._queue: deque[tuple[int, asyncio.Future[None]]] = deque()
+        self._queue: deque[_Waiting] = deque()
+        self._leases: dict[Lease, None] = {}
+        """Those that have something, the oldest first."""
 
-    async def reserve(self, needed: int) -> None:
-        """Takes `needed` bytes, at most all there are. First come, first served: a large piece of work is not overtaken
-        for ever by small ones.
+    async def reserve(self, needed: int, lease: "Lease | None" = None) -> None:
+        """Takes `needed` bytes, at most all there are; for `lease`, if it is one that grows. First come, first served:
+        a large piece of work is not overtaken for ever by small ones.
+
+        The oldest lease never waits, whatever is left: if leases that have something waited for one another, none of
+        them would ever end.
 
         Raises Unavailable when others hold them for too long.
         """
-        if not self._queue and needed <= self.free:
-            self.free -= needed
+        if (not self._queue and needed <= self.free) or self._is_oldest(lease):
+            self._take(needed, lease)
             return
         turn = asyncio.get_running_loop().create_future()
-        self._queue.append((needed, turn))
+        waiting = _Waiting(needed, lease, turn)
+        self._queue.append(waiting)
         try:
             async with asyncio.timeout(_PATIENCE_SECONDS):
                 await turn
         except BaseException as error:
             if turn.done() and not turn.cancelled():
-                self.release(needed)
+                self.release(needed, lease)
             else:
                 with contextlib.suppress(ValueError):  # gone, if its turn came while it was giving up
-                    self._queue.remove((needed, turn))
+                    self._queue.remove(waiting)
                 self._serve()
             if isinstance(error, TimeoutError):
                 raise Unavailable(self._busy) from None
             raise
 
-    def release(self, size: int) -> None:
-        """Gives `size` reserved bytes back."""
+    def release(self, size: int, lease: "Lease | None" = None) -> None:
+        """Gives `size` reserved bytes back; those of `lease`, if it is one."""
         self.free += size
+        if lease is not None:
+            lease.size -= size
+            if not lease.size:
+                self._leases.pop(lease, None)
         self._serve()
 
+    def _is_oldest(self, lease: "Lease | None") -> bool:
+        return lease is not None and next(iter(self._leases), None) is lease
+
+    def _take(self, needed: int, lease: "Lease | None") -> None:
+        self.free -= needed
+        if lease is not None:
+            lease.size += needed
+            self._leases[lease] = None
+
     def _serve(self) -> None:
-        while self._queue and self._queue[0][0] <= self.free:
-            needed, turn = self._queue.popleft()
-            if not turn.done():
-                self.free -= needed
-                turn.set_result(None)
+        while self._queue:
+            waiting = next((each for each in self._queue if self._is_oldest(each.lease)), self._queue[0])
+            if waiting.needed > self.free and not self._is_oldest(waiting.lease):
+                return
+            self._queue.remove(waiting)
+            if not waiting.turn.done():
+                self._take(waiting.needed, waiting.lease)
+                waiting.turn.set_result(None)
 
 
 class Lease:
@@ -72,11 +104,9 @@ class Lease:
         """Has at least `size` bytes, or all there are. Raises Unavailable as `MemoryBudget.reserve`."""
         size = min(size, self._budget.size)
         if size > self.size:
-            await self._budget.reserve(size - self.size)
-            self.size = size
+            await self._budget.reserve(size - self.size, self)
 
     def shrink(self, size: int = 0) -> None:
         """Has at most `size` bytes. Safe to call twice."""
         if size < self.size:
-            self._budget.release(self.size - size)
-            self.size = size
+            self._budget.release(self.size - size, self)

@@ -46,6 +46,16 @@ def parse_attribute_id(text: str, *, deepest: int = 2) -> AttributePath:
     return AttributePath(tags)
 
 
+def take_apart(attributes: Attributes) -> None:
+    """Empties a large data set little by little: freed at once, it would hold the interpreter's lock for long."""
+    while attributes:
+        _, element = attributes.popitem()
+        items = element.get("Value")
+        if element["vr"] == "SQ":
+            while items:
+                take_apart(items.pop() or {})
+
+
 def remove(attributes: Attributes, path: str) -> bool:
     """Takes exactly one element out of `attributes` (VAL-6, D-13); says whether it was there.
 

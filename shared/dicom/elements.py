@@ -1,14 +1,16 @@
 """PS3.18 §F.2.2 Values of elements in the DICOM JSON model. Clients may send anything as one: nothing here raises."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 
-def values(attributes: Mapping[str, Any], key: str) -> list[Any]:
+def values(attributes: Mapping[str, Any], key: str) -> Sequence[Any]:
     """The values of an element, in order; none if it is absent, or if its `Value` is no array."""
     element = attributes.get(key)
     found = element.get("Value") if isinstance(element, dict) else None
-    return found if isinstance(found, list) else []
+    if isinstance(found, list) or (isinstance(found, Sequence) and not isinstance(found, str)):
+        return found
+    return []
 
 
 def first(attributes: Mapping[str, Any], key: str) -> Any:
@@ -23,9 +25,14 @@ def first_text(attributes: Mapping[str, Any], key: str) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def items(attributes: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
-    """The items of a sequence, in order; what stands in the place of one and is no data set counts as empty."""
-    return [item if isinstance(item, dict) else {} for item in values(attributes, key)]
+def items(attributes: Mapping[str, Any], key: str, number: int | None = None) -> list[dict[str, Any]]:
+    """The items of a sequence, in order, or the one with this number (from 1), if there is one; what stands in the
+    place of one and is no data set counts as empty.
+    """
+    found = values(attributes, key)
+    return [
+        item if isinstance(item, dict) else {} for item in (found if number is None else found[number - 1 : number])
+    ]
 
 
 def enclosing(attributes: Mapping[str, Any], path: str) -> tuple[Mapping[str, Any], str]:

@@ -8,8 +8,9 @@ parsing: inside a JSON string every quotation mark is escaped, so a pattern with
 import json
 import math
 import re
+from array import array
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, overload
 
 import orjson
 
@@ -26,6 +27,9 @@ _ITEMS = b'{"vr":"SQ","Value":['
 _ITEMS_TEXT = _ITEMS.decode()
 _PIECE = 256 * 1024
 """Bytes of small slices that are joined at one go."""
+_LARGE = 1024 * 1024
+_FEW_ITEMS = 256
+"""Items of a sequence that are parsed once and kept."""
 _scan = json.JSONDecoder().raw_decode
 
 
@@ -74,6 +78,44 @@ def _slices(dataset: Mapping[str, Any]) -> Iterator[bytes]:
     yield b"{}" if start == b"{" else b"}"
 
 
+class ParsedItems(Sequence[Any]):
+    """The items of a long sequence, each parsed when it is asked for: hundreds of thousands that stay would keep the
+    garbage collector busy, which stops everything else meanwhile.
+    """
+
+    def __init__(self, text: str, starts: array[int]) -> None:
+        self._text = text
+        self._starts = starts
+        """Where each item begins in the text."""
+
+    def __len__(self) -> int:
+        return len(self._starts)
+
+    @overload
+    def __getitem__(self, index: int) -> Any: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Any]: ...
+
+    def __getitem__(self, index: int | slice) -> Any:
+        if isinstance(index, slice):
+            return [_item(self._text, start)[0] for start in self._starts[index]]
+        return _item(self._text, self._starts[index])[0]
+
+
+def loads(document: bytes) -> dict[str, Any]:
+    """The data set in a stored document, a large one item by item: not for the event loop if it is `large`."""
+    if large(document):
+        return loads_in_slices(document)
+    found: dict[str, Any] = orjson.loads(document)
+    return found
+
+
+def large(document: bytes) -> bool:
+    """Whether parsing a document takes more than some milliseconds."""
+    return len(document) > _LARGE
+
+
 def loads_in_slices(document: bytes) -> dict[str, Any]:
     """The data set in a stored document, parsed item by item: the parser holds the interpreter's lock while it works.
 
@@ -99,12 +141,20 @@ def _data_set(text: str, at: int) -> tuple[dict[str, Any], int]:
 
 def _sequence(text: str, at: int) -> tuple[dict[str, Any], int]:
     items: list[Any] = []
+    starts = array("Q")
     while True:
-        item, at = _data_set(text, at) if text[at] == "{" else _scan(text, at)
-        items.append(item)
+        starts.append(at)
+        item, at = _item(text, at)
+        if len(starts) <= _FEW_ITEMS:
+            items.append(item)
         if text[at] == "]":
-            return {"vr": "SQ", "Value": items}, at + 2
+            few = len(starts) <= _FEW_ITEMS
+            return {"vr": "SQ", "Value": items if few else ParsedItems(text, starts)}, at + 2
         at += 1
+
+
+def _item(text: str, at: int) -> tuple[Any, int]:
+    return _data_set(text, at) if text[at] == "{" else _scan(text, at)
 
 
 def _has_special_float(dataset: Mapping[str, Any]) -> bool:

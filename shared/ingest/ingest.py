@@ -191,8 +191,9 @@ class Ingest:
                         return None
             return await parsing.finish(reader)
         except InvalidPart10 as error:
+            await parsing.discard(reader)
+            arriving.shrink()
             if not error.final and properties.length <= HELD_BYTES_UNREADABLE:
-                arriving.shrink()
                 with contextlib.suppress(InvalidPart10):
                     return await parsing.read_tolerantly([await self._blobs.read(properties.name)], odd, strict=strict)
             _report(properties.name, "not-readable")

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from shared import telemetry
-from shared.dicom.attributes import Attributes
+from shared.dicom.attributes import Attributes, take_apart
 from shared.dicom.part10.file_reader import InvalidPart10, Part10, Part10Reader, second_opinion
 from shared.dicom.part10.limits import HEADER_BYTES, ODD_INFLATED_BYTES
 from shared.ingest.instance_validation import KEPT_TEXT
@@ -36,8 +36,8 @@ _VALUE_RATIO: Final = 64
 """Memory that one byte of a data set can take, more or less: an element of 8 bytes is a node and a path."""
 _BUSY: Final = "Too many large data sets are being stored; try again later."
 
-ARRIVING: Final = MemoryBudget(HEADER_BYTES + 64 * 1024**2, _BUSY)
-"""For the values of files that are read as they arrive: the largest one that is allowed, or many smaller ones."""
+ARRIVING: Final = MemoryBudget(256 * 1024**2, _BUSY)
+"""For the values of files that are read as they arrive. The one that was first may take what one file is allowed."""
 HELD: Final = MemoryBudget(192 * 1024**2, _BUSY)
 """For the bytes of large files that wait, as far as they have arrived, for a second opinion."""
 ODD: Final = MemoryBudget(HEADER_BYTES + 2 * ODD_INFLATED_BYTES, _BUSY)
@@ -100,6 +100,14 @@ def _most_needed(length: int) -> int:
     return length + inflated + min(_VALUE_RATIO * inflated, HEADER_BYTES)
 
 
+async def discard(reader: Part10Reader) -> None:
+    """Frees what a reader holds that is of no more use, little by little as `release`."""
+    large = reader.header_bytes > LARGE
+    attributes = reader.close()
+    if large:
+        await _run(_READING, lambda: release(attributes))
+
+
 def _read_tolerantly(pieces: Sequence[bytes], *, strict: bool) -> Part10:
     gc.disable()
     try:
@@ -112,18 +120,9 @@ def _read_tolerantly(pieces: Sequence[bytes], *, strict: bool) -> Part10:
 
 
 def release(attributes: Attributes) -> None:
-    """Takes a large data set apart, little by little: freed at once, it would hold the interpreter's lock for long."""
-    _take_apart(attributes)
+    """Frees a large data set, little by little."""
+    take_apart(attributes)
     gc.unfreeze()
-
-
-def _take_apart(attributes: Attributes) -> None:
-    while attributes:
-        _, element = attributes.popitem()
-        items = element.get("Value")
-        if element["vr"] == "SQ":
-            while items:
-                _take_apart(items.pop() or {})
 
 
 async def _run[T](executor: ThreadPoolExecutor, function: Callable[[], T]) -> T:

@@ -86,12 +86,12 @@ class Part10Upload:
             try:
                 part10 = await parsing.finish(self._reader)
             except Exception as error:  # noqa: BLE001 - whatever is wrong with the reader, the others must not fail
-                self._refuse(error)
+                await self._refuse(error)
         if part10 is None and self._held is not None and self.length > _OPENING_BYTES:
             try:
                 part10 = await parsing.read_tolerantly(self._held, self._odd, strict=self._strict)
             except InvalidPart10 as error:
-                self.fault = error
+                self.fault = _bare(error)
         if part10 is None:
             await self.abort()
         return part10
@@ -112,7 +112,7 @@ class Part10Upload:
     async def abort(self) -> None:
         """Forget the file. Safe to call twice, and after `take_upload`."""
         self._held = None
-        self._reader = None
+        await self._discard_reader()
         for lease in (self._arriving, self._holding, self._odd):
             lease.shrink()
         await self._drop_upload()
@@ -131,7 +131,7 @@ class Part10Upload:
             except Unavailable:
                 raise
             except Exception as error:  # noqa: BLE001 - as above
-                self._refuse(error)
+                await self._refuse(error)
         if self._held is not None:
             self._held.append(chunk)
         if self._upload is not None:
@@ -147,19 +147,24 @@ class Part10Upload:
         if self._held is None and not readable:
             await self.abort()  # it will be refused: there is no use in writing the rest
 
-    def _refuse(self, error: Exception) -> None:
+    async def _refuse(self, error: Exception) -> None:
         """The reader has given the file up. What it holds is of no more use if nobody else could read it, either."""
         if self._reader is not None:
             self.references = self._reader.references
-        self._reader = None
-        self._arriving.shrink()
+        await self._discard_reader()
         if isinstance(error, InvalidPart10):
-            self.fault = error
+            self.fault = _bare(error)
             if error.final:
                 self._held = None
                 self._holding.shrink()
         else:
             telemetry.failure("reader-failed", error)
+
+    async def _discard_reader(self) -> None:
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            await parsing.discard(reader)
+        self._arriving.shrink()
 
     async def _begin_upload(self, identifier: InstanceIdentifier) -> None:
         self._named = identifier
@@ -174,3 +179,9 @@ class Part10Upload:
         upload, self._upload = self._upload, None
         if upload is not None:
             await upload.abort()
+
+
+def _bare(error: InvalidPart10) -> InvalidPart10:
+    """The fault without its traceback, which holds on to all that was being read."""
+    error.__context__ = error.__cause__ = None
+    return error.with_traceback(None)

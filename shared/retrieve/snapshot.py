@@ -11,12 +11,10 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import orjson
-
 from shared.dicom.attributes import Attributes
 from shared.dicom.identifiers import InstanceIdentifier, ResourceIdentifier
 from shared.dicom.part10.frames import FrameTable
-from shared.dicomweb.json_model import loads_in_slices
+from shared.dicomweb.json_model import large, loads
 from shared.dicomweb.partitions import Partition
 from shared.errors import DicomServiceError, NotAcceptable, NotFound
 from shared.index.documents import read_frame_ranges, read_metadata
@@ -30,8 +28,6 @@ WHOLE: Final = 104_857_600
 """Bytes of the largest file that is held whole, because nothing in it can be located otherwise (WADO-12)."""
 
 _WHOLE_AT_A_TIME: Final = 2
-_PARSED_AT_ONCE: Final = 1024 * 1024
-"""Bytes of a metadata document that are parsed on the event loop, within some milliseconds."""
 _REMEMBERED: Final = 256
 """Frame tables kept in memory: blobs never change, and a viewer asks for one frame after the other."""
 
@@ -170,8 +166,7 @@ class Snapshot:
         """The data set in the DICOM JSON model, read once. Raises BlobNotFound."""
         if self._attributes is None:
             document = await self.document()
-            large = len(document) > _PARSED_AT_ONCE
-            self._attributes = await asyncio.to_thread(loads_in_slices, document) if large else orjson.loads(document)
+            self._attributes = await asyncio.to_thread(loads, document) if large(document) else loads(document)
         return self._attributes
 
     async def read(self, offset: int = 0, length: int | None = None) -> bytes:

@@ -115,6 +115,15 @@ class Part10Reader:
             odd=data.odd or (self._inflated or self._flow).padded,
         )
 
+    def close(self) -> Attributes:
+        """What has been read so far, the outermost elements. The reader is of no more use, and keeps nothing."""
+        attributes = self._data.attributes if self._data else {}
+        for flow in (self._flow, self._inflated):
+            if flow is not None:
+                flow.close()
+        self._data = self._inflated = None
+        return attributes
+
     def _uid(self, key: str) -> str:
         return trim_uid(first_text(self._data.attributes, key) or "") if self._data else ""
 

@@ -73,6 +73,14 @@ class ByteFlow:
             raise InvalidPart10("The file ends in the middle of a data element.", final=self.skip > 0)
         self.padded = self._have > 0
 
+    def close(self) -> None:
+        """Ends the generator, which refers to this object, and forgets what has been fed."""
+        reading, self._reading = self._reading, None
+        self._parts.clear()
+        self._have = 0
+        if reading is not None:
+            reading.close()
+
     def _step(self) -> None:
         buffer = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
         self._parts.clear()

@@ -21,6 +21,7 @@ from shared.dicom.part10.limits import (
     HEADER_BYTES,
     NODE_BYTES,
     ODD_INFLATED_BYTES,
+    TOO_LARGE,
     VALUE_BYTES,
     Allowance,
     check_count,
@@ -43,6 +44,8 @@ def read(data: bytes, *, strict: bool, keep_text: frozenset[int]) -> Part10:
     meta, start = read_file_meta(data)
     body, at = (_inflated(memoryview(data)[start:]), 0) if meta.deflated else (data, start)
     structure = read_structure(body, at, meta.coding)
+    if len(structure) * NODE_BYTES > HEADER_BYTES:
+        raise InvalidPart10(TOO_LARGE, final=True)
     reader = _ValueReader(body, structure, checker, keep_text)
     attributes = reader.level(None, "", DEFAULT_CHARACTER_SET)
     pixel_data = None if meta.deflated else reader.pixel_data

@@ -161,9 +161,8 @@ def _window(group: Mapping[str, Any]) -> Window | None:
 
 def _groups(attributes: Attributes, number: int, key: str) -> Iterator[Mapping[str, Any]]:
     """The functional group `key` of a frame, its own before the shared one."""
-    own = items(attributes, _GROUPS)
-    for groups in (*own[number - 1 : number], *items(attributes, _SHARED_GROUPS)[:1]):
-        yield from items(groups, key)[:1]
+    for groups in (*items(attributes, _GROUPS, number), *items(attributes, _SHARED_GROUPS, 1)):
+        yield from items(groups, key, 1)
 
 
 def _number(group: Mapping[str, Any], key: str) -> float | None:

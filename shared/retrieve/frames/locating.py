@@ -1,5 +1,6 @@
 """Where the frames of an instance are in its file, and how they are sent (PS3.18 §10.4.1.1.6; PS3.5 §8, §A.4)."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
@@ -18,6 +19,8 @@ from shared.retrieve.snapshot import Snapshot
 
 _BITS_ALLOCATED: Final = "00280100"
 _PIXEL_DATA: Final = "7FE00010"
+_MANY: Final = 4096
+"""Frames whose places are not looked up on the event loop."""
 _FLOATS: Final = ("7FE00008", "7FE00009")
 
 
@@ -142,7 +145,15 @@ async def _layout(snapshot: Snapshot, numbers: Sequence[int]) -> Layout:
             return Layout(inflated=await inflated_frames(snapshot, numbers))
         table = await unmapped_table(snapshot)
     _check_count(numbers, table.count)
-    return Layout(tuple(_span(table, number) for number in numbers), table.encapsulated, table.first, table.bits)
+    if len(numbers) > _MANY:
+        spans = await asyncio.to_thread(_spans, table, numbers)
+    else:
+        spans = _spans(table, numbers)
+    return Layout(spans, table.encapsulated, table.first, table.bits)
+
+
+def _spans(table: FrameTable, numbers: Sequence[int]) -> tuple[Span, ...]:
+    return tuple(_span(table, number) for number in numbers)
 
 
 def _check_count(numbers: Sequence[int], count: int) -> None:

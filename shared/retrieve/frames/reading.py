@@ -21,6 +21,8 @@ from shared.storage.ports import BlobReader
 
 _BATCH: Final = 4 * 1024 * 1024
 """Frames are fetched together up to this many bytes, and the next batch while one is being sent."""
+_MOST_IN_BATCH: Final = 1024
+"""Frames that are fetched together, however small they are: they are told apart at one go."""
 _AT_ONCE: Final = 1024 * 1024
 """Bytes of a frame that are put in order on the event loop, within a millisecond or two."""
 _WHOLE: Final = 104_857_600
@@ -146,7 +148,7 @@ def _batches(spans: Sequence[Span], decoded: int) -> Iterator[list[Span]]:
     size = 0
     for span in spans:
         length = max(span.length, decoded)
-        if batch and size + length > _BATCH:
+        if batch and (size + length > _BATCH or len(batch) == _MOST_IN_BATCH):
             yield batch
             batch, size = [], 0
         batch.append(span)

@@ -1,8 +1,10 @@
 """Whole objects in another transfer syntax (WADO-11 to WADO-13, D-19)."""
 
+import gc
 from collections.abc import AsyncIterator
 from typing import Final
 
+from shared.dicom.attributes import take_apart
 from shared.dicom.errors import Unconvertible
 from shared.dicom.part10.file_reader import InvalidPart10, Part10, read_whole
 from shared.dicom.pixels.transcoding import (
@@ -77,14 +79,28 @@ async def _memory_needed(snapshot: Snapshot, target: str) -> int:
 
 
 def _read(data: bytes) -> Part10:
+    """The garbage collector would walk through a large data set again and again, holding the interpreter's lock."""
+    gc.disable()
     try:
-        return read_whole(data)
+        file = read_whole(data)
+        gc.freeze()
     except InvalidPart10:
         raise Unconvertible("The file of the instance cannot be converted.") from None
+    finally:
+        gc.enable()
+    return file
 
 
 def _transcoded(pool: PixelPool, data: bytes, target: str) -> TranscodedFile:
     file = _read(data)
+    try:
+        return _file_in(pool, data, file, target)
+    finally:
+        take_apart(file.attributes)
+        gc.unfreeze()
+
+
+def _file_in(pool: PixelPool, data: bytes, file: Part10, target: str) -> TranscodedFile:
     frames = file.frames
     if frames is None and file.pixel_data is not None and file.transfer_syntax_uid not in NATIVE:
         frames = mapped_frames(data, file)

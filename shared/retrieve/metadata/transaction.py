@@ -9,12 +9,11 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final
 
-import orjson
-
 from shared.dicom.identifiers import InstanceIdentifier, ResourceIdentifier
 from shared.dicom.media_types import DICOM_XML
 from shared.dicomweb import multipart, xml_model
 from shared.dicomweb.document_rules import DocumentRules
+from shared.dicomweb.json_model import loads
 from shared.dicomweb.urls import Urls
 from shared.dicomweb.versions import ApiVersion
 from shared.errors import NotFound
@@ -54,7 +53,7 @@ class MetadataRules:
         if not self.boundary:
             return document
         headers = (("Content-Type", DICOM_XML), ("Content-Location", f"{url}/metadata"))
-        return multipart.part_head(self.boundary, headers, first=True) + xml_model.dumps(orjson.loads(document))
+        return multipart.part_head(self.boundary, headers, first=True) + xml_model.dumps(loads(document))
 
     async def finish_aside(self, document: bytes, identifier: InstanceIdentifier) -> bytes:
         """The same; what takes longer, beside the event loop (STOW-46)."""

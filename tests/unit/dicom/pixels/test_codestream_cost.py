@@ -8,7 +8,7 @@ import pytest
 
 from shared.dicom.pixels.codestreams import read_codestream
 from shared.dicom.pixels.jpeg_2000 import BadCodestream
-from tests.builders.codestreams import coding_style, component_style, jpeg_2000, progressive_jpeg, segment
+from tests.builders.codestream_headers import coding_style, component_style, jpeg_2000, progressive_jpeg, segment
 
 PLAIN = coding_style()
 TINY = b"\x00"

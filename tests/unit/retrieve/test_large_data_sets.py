@@ -1,0 +1,58 @@
+"""Data sets of many items: read for a picture without holding up anybody else."""
+
+import gc
+
+import numpy as np
+import pytest
+from pydicom.dataset import Dataset
+
+from shared.dicom.pixels.presentation import NO_TABLES, Window, presentation
+from shared.dicomweb.json_model import ParsedItems
+from tests.builders.images import ELE, JPEG, image
+from tests.builders.pictures import ILE, data_set, file
+from tests.unit.retrieve.room import DICOM, OCTETS, parts, several
+
+
+@pytest.mark.spec("STOW-46", "FRM-2")
+async def test_a_large_metadata_document_is_read_item_by_item(service):
+    frames = 6000
+    dataset = data_set(np.zeros((frames, 1, 4), "u1"), frames=frames)
+    groups = []
+    for number in range(frames):
+        window = Dataset()
+        window.WindowCenter, window.WindowWidth = number % 200 + 1, 2
+        window.WindowCenterWidthExplanation = "x" * 64
+        group = Dataset()
+        group.FrameVOILUTSequence = [window]
+        groups.append(group)
+    dataset.PerFrameFunctionalGroupsSequence = groups
+    one = file(dataset)
+    await service.archive.store(one)
+    snapshot = await service.archive.view.snapshot(one.identifier)
+    attributes = await snapshot.attributes()
+    assert isinstance(attributes["52009230"]["Value"], ParsedItems)
+    assert presentation(attributes, frames, NO_TABLES).window == Window(float((frames - 1) % 200 + 1), 2.0)
+    assert presentation(attributes, frames + 1, NO_TABLES).window is None
+    assert await service.status(f"{one.path}/frames/{frames}/rendered", "image/png") == 200
+    assert len(parts(await service.body(f"{one.path}/frames/1,{frames}", several(OCTETS)))) == 2
+    assert await service.status(f"{one.path}/metadata", several("application/dicom+xml")) == 200
+
+
+@pytest.mark.spec("STOW-46")
+async def test_frames_without_number_are_fetched_in_batches_of_bounded_size(service):
+    one = image(frames=5000, size=(1, 2))
+    await service.archive.store(one)
+    service.archive.forget()
+    numbers = ",".join(map(str, range(1, 5001)))
+    assert parts(await service.body(f"{one.path}/frames/{numbers}", several(OCTETS))) == list(one.frames)
+    assert len(service.archive.blobs.calls) == 5
+
+
+@pytest.mark.spec("STOW-46")
+@pytest.mark.parametrize("syntax", [ILE, JPEG])
+async def test_the_collector_is_as_before_after_a_conversion(service, syntax):
+    one = file(data_set(np.zeros((4, 4), "u1")), ILE) if syntax == ILE else image(syntax=JPEG)
+    await service.archive.store(one)
+    await service.get(one.path, f"{DICOM}; transfer-syntax={ELE}")
+    assert gc.isenabled()
+    assert gc.get_freeze_count() == 0
