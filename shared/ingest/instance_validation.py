@@ -229,7 +229,7 @@ def _keep_first_value(attributes: Attributes, violation: Violation) -> bool:
         return False
     if validation.strict(violation.vr, [_text(several[0])]) is not None:
         return False
-    del several[1:]
+    data_set[key]["Value"] = [several[0]]
     return True
 
 
