@@ -6,7 +6,19 @@ A message is shown to the client, so it never holds a value of a patient attribu
 
 
 class DicomServiceError(Exception):
-    """Base of every failure that the service raises on purpose."""
+    """Base of every failure that the service raises on purpose.
+
+    `text` says what is wrong. `where`: which part of the request it is about, such as `header Range`; `remedy`: what
+    its sender can do; both have general values by the class. `fields`: header fields that say the same to programs.
+    """
+
+    def __init__(
+        self, text: str = "", *, where: str = "", remedy: str = "", fields: tuple[tuple[str, str], ...] = ()
+    ) -> None:
+        super().__init__(*((text,) if text else ()))
+        self.where = where
+        self.remedy = remedy
+        self.fields = fields
 
 
 class InvalidRequest(DicomServiceError):
@@ -42,11 +54,27 @@ class TooLarge(DicomServiceError):
 
 
 class UnsupportedMedia(DicomServiceError):
-    """The content type of the request or of a part is not supported (415)."""
+    """The content type or content coding of the request, or of a part of it, is not supported (415)."""
+
+
+class RangeUnsatisfiable(DicomServiceError):
+    """The range begins behind the end of the `size` bytes that there are (416; RFC 9110 §15.5.17)."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(
+            "The requested range begins behind the end.",
+            remedy=f"Ask for a range within the {size} bytes that there are, or leave the header out.",
+            fields=(("Content-Range", f"bytes */{size}"), ("Accept-Ranges", "bytes")),
+        )
+        self.size = size
 
 
 class DependencyRefused(DicomServiceError):
     """Customer-owned storage or key vault refused the operation (424)."""
+
+
+class NotInRelease(DicomServiceError):
+    """An API of the standard, or of the server that this one succeeds, which this release does not have (501)."""
 
 
 class Unavailable(DicomServiceError):

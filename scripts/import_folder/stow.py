@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+import re
 import secrets
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
@@ -13,7 +14,6 @@ from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, T
 from scripts.import_folder.folder import Fatal, LocalFile, Verdict
 from scripts.import_folder.identifiers import identifiers
 from scripts.import_folder.token import Token
-from shared.dicom.validation import without_value
 
 _ATTEMPTS: Final = 5
 _AGAIN: Final = frozenset({408, 429, 500, 502, 503, 504})
@@ -25,6 +25,7 @@ _CHUNK: Final = 1024**2
 _STREAMED_BYTES: Final = 64 * 1024**2
 """A larger file is sent without Content-Length: some hosts would read its body whole before they pass it on."""
 _LONGEST_PAUSE: Final = 60.0
+_QUOTATION: Final = re.compile(r'Content ".*"(?= does not validate VR [A-Z]{2}: )', re.DOTALL)
 
 
 class StowSender:
@@ -142,12 +143,12 @@ async def _verdict(answer: ClientResponse) -> Verdict:
 
 def _failures(text: str) -> tuple[set[int], list[str]]:
     """(0008,1197) of the items of (0008,1198) in a Store Instances Response, and their error comments, if the service
-    gives them, without the values that they quote: what is said here is kept in a journal.
+    gives them, without the values that other services quote in them: what is said here is kept in a journal.
     """
     try:
         items = json.loads(text).get("00081198", {}).get("Value", [])
         reasons = {int(item["00081197"]["Value"][0]) for item in items}
         attributes = [each for item in items for each in item.get("00741048", {}).get("Value", [])]
-        return reasons, [without_value(str(each["00000902"]["Value"][0])) for each in attributes]
+        return reasons, [_QUOTATION.sub("Content", str(each["00000902"]["Value"][0])) for each in attributes]
     except (ValueError, AttributeError, KeyError, IndexError, TypeError):
         return set(), []

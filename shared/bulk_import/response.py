@@ -9,7 +9,6 @@ import orjson
 
 from shared.dicom.identifiers import InstanceIdentifier
 from shared.dicom.reasons import FailureReason, WarningReason
-from shared.dicom.validation import without_value
 from shared.ingest.store_outcome import StoreOutcome
 
 _ERROR_CHARACTERS: Final = 2000
@@ -59,8 +58,7 @@ class ImportOutcome:
         cls, failure: FailureReason, *, status: int = 0, error: str = "", outcome: StoreOutcome | None = None
     ) -> Self:
         """The file is not stored. `status` and `error`: where they do not follow from the reason."""
-        comments = map(without_value, outcome.comments if outcome else ())
-        text = error or "; ".join(comments) or _TEXTS.get(failure, failure.name)
+        text = error or "; ".join(outcome.comments if outcome else ()) or _TEXTS.get(failure, failure.name)
         return cls(
             "refused",
             status or _STATUS.get(failure, 409),

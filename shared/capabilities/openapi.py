@@ -4,14 +4,17 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from shared.capabilities.descriptions import documented, reason
-from shared.dicom.media_types import DICOM_JSON, JSON, TEXT
-from shared.dicomweb.documentation import UID, Documentation, Parameter, Schema
+from shared.dicom.media_types import DICOM_JSON, JSON, PROBLEM_JSON, TEXT
+from shared.dicomweb.documentation import PROBLEM, PROBLEM_TEXT, UID, Documentation, Parameter, Schema
 from shared.dicomweb.resources import PATH_PARAMETERS, Resource, path_parameters
 from shared.dicomweb.urls import Urls
 from shared.dicomweb.versions import ApiVersion
 
 _BINARY: dict[str, Any] = {}
-_TEXT_SCHEMA: dict[str, Any] = {"type": "string"}
+_PROBLEM: dict[str, Any] = {
+    TEXT: {"schema": {"type": "string"}, "example": PROBLEM_TEXT},
+    PROBLEM_JSON: {"schema": PROBLEM.reference, "example": PROBLEM.example},
+}
 
 
 def document(version: ApiVersion, urls: Urls, *, data_partitions: bool, sign_in: bool) -> dict[str, Any]:
@@ -32,7 +35,7 @@ def document(version: ApiVersion, urls: Urls, *, data_partitions: bool, sign_in:
                 described["security"] = []
             item[method.lower()] = described
         bodies = (told.schema, *(schema for _, _, schema in told.failure_bodies))
-        _collect(schemas, [UID, *(schema for schema in bodies if schema is not None)])
+        _collect(schemas, [UID, PROBLEM, *(schema for schema in bodies if schema is not None)])
     bearer = {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}}
     return {
         "openapi": "3.1.0",
@@ -110,10 +113,10 @@ def _success(told: Documentation, status: int, method: str) -> dict[str, Any]:
 
 def _failure(told: Documentation, status: int, method: str) -> dict[str, Any]:
     described: dict[str, Any] = {"description": reason(status)}
-    if method == "HEAD" or status == 401 or status in told.empty:
+    if method == "HEAD":
         return described
     own = {media_type: _body(media_type, schema) for code, media_type, schema in told.failure_bodies if code == status}
-    return {**described, "content": own or {TEXT: {"schema": _TEXT_SCHEMA}}}
+    return {**described, "content": own or _PROBLEM}
 
 
 def _body(media_type: str, schema: Schema | None) -> Mapping[str, Any]:

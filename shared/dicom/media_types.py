@@ -34,6 +34,10 @@ ANY_MULTIPART: Final = "multipart/*"
 ANY_TEXT: Final = "text/*"
 ANY_VIDEO: Final = "video/*"
 
+FORM: Final = "application/x-www-form-urlencoded"
+FORM_DATA: Final = "multipart/form-data"
+"""What clients send by mistake where DICOM is meant."""
+
 DICOM: Final = "application/dicom"
 DICOM_JSON: Final = "application/dicom+json"
 DICOM_XML: Final = "application/dicom+xml"

@@ -12,8 +12,6 @@ from functools import cache
 from shared.dicom.dictionary import data_element, data_elements, keyword_of
 from shared.dicom.identifiers import is_uid
 
-_QUOTED = 64  # characters of a value that an explanation quotes: (0000,0902) is meant to be short
-
 _MONTH, _DAY = "(?:0[1-9]|1[0-2])", "(?:0[1-9]|[12][0-9]|3[01])"
 _DATE = f"[0-9]{{4}}{_MONTH}{_DAY}"
 _TIME = r"(?:[01][0-9]|2[0-3])(?:[0-5][0-9](?:(?:[0-5][0-9]|60)(?:\.[0-9]{1,6})?)?)?"
@@ -39,7 +37,6 @@ _IS_CODE = re.compile("[A-Z0-9_ ]*")
 _IS_UID = re.compile(rf"{_COMPONENT}(?:\.{_COMPONENT})*")
 _HAS_CONTROL = re.compile(f"[{_CONTROL}]")
 _HAS_CONTROL_BUT_ESC = re.compile(f"[{_CONTROL_BUT_ESC}]")
-_QUOTATION = re.compile(r'Content ".*"(?= does not validate VR [A-Z]{2}: )', re.DOTALL)
 _OVERLAY_ELEMENTS = (0x0050,)  # OverlayOrigin, the only one that must have more than one value
 _NUMBER_BYTES = {"FD": 8, "FL": 4, "SL": 4, "UL": 4, "SS": 2, "US": 2}
 
@@ -64,7 +61,7 @@ def strict(vr: str, values: Sequence[str]) -> str | None:
     for value in values:
         bare = value.rstrip("\0")
         if bare and (problem := check(bare)):
-            return explain(vr, bare, problem)
+            return explain(vr, problem)
     return None
 
 
@@ -76,15 +73,9 @@ def multiplicity(tag: int, count: int) -> str | None:
     return f"{count} values, but the value multiplicity is {element[2]}"
 
 
-def explain(vr: str, value: str, problem: str) -> str:
-    """The sentence of the strict checker about `value` (STOW-36)."""
-    quoted = value if len(value) <= _QUOTED else f"{value[:_QUOTED]}…"
-    return f'Content "{quoted}" does not validate VR {vr}: {problem}'
-
-
-def without_value(explanation: str) -> str:
-    """The same explanation without the value that it quotes, for what others than the sender of the file may read."""
-    return _QUOTATION.sub("Content", explanation)
+def explain(vr: str, problem: str) -> str:
+    """The sentence of the strict checker about a value (STOW-36), without the value: it may name a patient."""
+    return f"Content does not validate VR {vr}: {problem}"
 
 
 def allows(vm: str, count: int) -> bool:

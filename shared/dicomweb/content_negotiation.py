@@ -30,6 +30,11 @@ _EMPTY = re.compile(r"[\s,]*")
 _QUALITY = re.compile(r"[0-9]?(?:\.[0-9]*)?")
 _CACHED_LENGTH = 1024
 
+_UNREADABLE_ACCEPT = "The accepted media types cannot be read."
+_NOT_ACCEPTED = "None of the accepted media types is one that this resource is sent as."
+_NO_CONTENT_TYPE = "There is no Content-Type."
+_UNREADABLE_CONTENT_TYPE = "The Content-Type is no media type such as application/dicom."
+
 
 @dataclass(frozen=True, slots=True)
 class MediaType:
@@ -97,14 +102,14 @@ _read_list_cached = lru_cache(maxsize=256)(_read_list)
 def parse_accept(values: Iterable[str]) -> list[MediaType]:
     """The values of one or several Accept fields, in order. Empty if there are none.
 
-    Raises NotAcceptable, without a text (ERR-2), if a field cannot be read.
+    Raises NotAcceptable if a field cannot be read.
     """
     found: list[MediaType] = []
     for text in values:
         try:
             found += _read_list_cached(text) if len(text) <= _CACHED_LENGTH else _read_list(text)
         except _Unreadable:
-            raise NotAcceptable from None
+            raise NotAcceptable(_UNREADABLE_ACCEPT) from None
     return found
 
 
@@ -120,7 +125,7 @@ class Accept:
     def types(self) -> list[MediaType]:
         """The media types and ranges, in order. A client that says nothing accepts everything (W-2).
 
-        Raises NotAcceptable, without a text (ERR-2), if a value cannot be read.
+        Raises NotAcceptable if a value cannot be read.
         """
         return parse_accept(_accept_parameters(self.query) or self.fields) or [MediaType(ANY)]
 
@@ -136,14 +141,14 @@ def _accept_parameters(query: str) -> list[str]:
 def parse_content_type(text: str | None) -> MediaType:
     """The Content-Type of a request or a part.
 
-    Raises UnsupportedMedia, without a text (ERR-2), if it is absent or cannot be read.
+    Raises UnsupportedMedia if it is absent or cannot be read.
     """
     try:
         value, position = _read_one(text or "", 0)
     except _Unreadable:
-        raise UnsupportedMedia from None
+        raise UnsupportedMedia(_UNREADABLE_CONTENT_TYPE if text else _NO_CONTENT_TYPE) from None
     if position != len(text or "") or "*" in value.type:
-        raise UnsupportedMedia
+        raise UnsupportedMedia(_UNREADABLE_CONTENT_TYPE)
     return value
 
 
@@ -152,7 +157,7 @@ def negotiate_data_sets(accept: Sequence[MediaType]) -> str:
 
     The most specific range that covers JSON decides about it, so `application/dicom+json;q=0, */*` refuses it. XML has
     to be named, alone or as the type of multipart/related; it is sent when its weight is the greater one, or the same
-    and JSON is not named. Raises NotAcceptable, without a text (ERR-2), if neither is accepted.
+    and JSON is not named. Raises NotAcceptable if neither is accepted.
     """
     json = _weight(accept, (DICOM_JSON, JSON))
     ranges = (_weight(accept, (name,)) for name in (ANY_APPLICATION, ANY))
@@ -163,7 +168,7 @@ def negotiate_data_sets(accept: Sequence[MediaType]) -> str:
     if xml > of_json or (xml > 0.0 and xml == of_json and json is None):
         return DICOM_XML
     if of_json <= 0.0:
-        raise NotAcceptable
+        raise NotAcceptable(_NOT_ACCEPTED)
     return DICOM_JSON
 
 
@@ -182,7 +187,7 @@ def negotiate_plain_json(accept: Iterable[MediaType]) -> str:
     """The media type of JSON that is no data set. Who asks for DICOM JSON gets it, too. Raises NotAcceptable."""
     accepted = {JSON, DICOM_JSON, ANY_APPLICATION, ANY}
     if not any(value.type in accepted and value.quality > 0 for value in accept):
-        raise NotAcceptable
+        raise NotAcceptable(_NOT_ACCEPTED)
     return JSON
 
 

@@ -58,8 +58,6 @@ class Documentation:
     """Media types of request bodies."""
     successes: tuple[int, ...] = (200,)
     failures: tuple[int, ...] = ()
-    empty: tuple[int, ...] = ()
-    """Those of the failures that have no body (ERR-2)."""
     failure_bodies: tuple[tuple[int, str, Schema], ...] = ()
     """Those that have another body than a text: status, media type, schema."""
     parameters: tuple[Parameter, ...] = ()
@@ -74,6 +72,39 @@ class Documentation:
 # ----------------------------------------------------------------------------------------------------------- schemas
 
 UID = Schema("Uid", {"type": "string", "pattern": "^[0-9.]{0,63}[0-9]$"})
+PROBLEM = Schema(
+    "Problem",
+    {
+        "type": "object",
+        "description": "Problem details (RFC 9457), for clients that accept application/problem+json",
+        "required": ["type", "title", "status", "detail", "where", "remedy", "requestId"],
+        "properties": {
+            "type": {"type": "string"},
+            "title": {"type": "string"},
+            "status": {"type": "integer"},
+            "detail": {"type": "string", "description": "What is wrong"},
+            "where": {"type": "string", "description": "The part of the request that it is about"},
+            "remedy": {"type": "string", "description": "What to do"},
+            "requestId": {"type": "string", "description": "That of the header X-Request-Id"},
+        },
+    },
+    {
+        "type": "about:blank",
+        "title": "Bad Request",
+        "status": 400,
+        "detail": "The query parameter 'Limit' is invalid. The field Limit must be between 1 and 200.",
+        "where": "query parameter Limit",
+        "remedy": "Correct the parameter or leave it out.",
+        "requestId": "9b1c0d5e8f2a4b6c8d0e1f2a3b4c5d6e",
+    },
+)
+PROBLEM_TEXT = (
+    "The query parameter 'Limit' is invalid. The field Limit must be between 1 and 200.\n"
+    "Where: query parameter Limit\n"
+    "What to do: Correct the parameter or leave it out.\n"
+    "Request id: 9b1c0d5e8f2a4b6c8d0e1f2a3b4c5d6e\n"
+)
+"""The same as text."""
 DATA_SET = Schema(
     "DataSet",
     {

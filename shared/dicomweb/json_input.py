@@ -31,18 +31,18 @@ def read_json(data: bytes) -> Any:
     """The value of a JSON text, which may have comments and trailing commas (JSON-8). Raises InvalidRequest."""
     data = data.removeprefix(b"\xef\xbb\xbf")
     if data.count(b"{") > _MOST_OBJECTS or data.count(b",") > _MOST_VALUES:
-        raise TooLarge("The JSON body has too many attributes or values.")
+        raise TooLarge("The JSON body has too many attributes or values.", where="request body")
     try:
         return orjson.loads(data)
     except orjson.JSONDecodeError:
         if len(data) > _LARGEST_LENIENT:
-            raise InvalidRequest("The JSON body is malformed.") from None
+            raise InvalidRequest("The JSON body is malformed.", where="request body") from None
     for pattern in (_COMMENT, _TRAILING_COMMA):
         data = pattern.sub(lambda found: found[1] or b" ", data)
     try:
         return orjson.loads(data)
     except orjson.JSONDecodeError:
-        raise InvalidRequest("The JSON body is malformed.") from None
+        raise InvalidRequest("The JSON body is malformed.", where="request body") from None
 
 
 def read_data_sets(data: bytes) -> list[Attributes]:
@@ -54,20 +54,22 @@ def read_data_sets(data: bytes) -> list[Attributes]:
     value = read_json(data)
     datasets = value if isinstance(value, list) else [value]
     if len(datasets) > _MOST_DATA_SETS:
-        raise TooLarge(f"The JSON body has more than {_MOST_DATA_SETS} data sets. Send fewer in one request.")
+        raise TooLarge(
+            f"The JSON body has more than {_MOST_DATA_SETS} data sets. Send fewer in one request.", where="request body"
+        )
     if not all(isinstance(dataset, dict) for dataset in datasets):
-        raise InvalidRequest("The JSON body is no array of data sets.")
+        raise InvalidRequest("The JSON body is no array of data sets.", where="request body")
     return [_with_tags(dataset, 0) for dataset in datasets]
 
 
 def _with_tags(dataset: dict[str, Any], depth: int) -> Attributes:
     if depth > _MAX_DEPTH:
-        raise InvalidRequest("The JSON body is nested too deep.")
+        raise InvalidRequest("The JSON body is nested too deep.", where="request body")
     found: Attributes = {}
     for name, element in dataset.items():
         key = _key(name)
         if key in found:
-            raise InvalidRequest("An attribute occurs twice in the JSON body.")
+            raise InvalidRequest("An attribute occurs twice in the JSON body.", where="request body")
         items = element.get("Value") if isinstance(element, dict) else None
         if isinstance(items, list) and any(isinstance(item, dict) for item in items) and element.get("vr") != "PN":
             items = [_with_tags(item, depth + 1) if isinstance(item, dict) else item for item in items]

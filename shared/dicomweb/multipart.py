@@ -78,7 +78,7 @@ class MultipartReader:
 
     def __init__(self, boundary: bytes) -> None:
         if not 0 < len(boundary) <= _BOUNDARY_LIMIT or b"\r" in boundary or b"\n" in boundary:
-            raise InvalidRequest("The boundary of the multipart request is invalid.")
+            raise InvalidRequest("The boundary of the multipart request is invalid.", where="header Content-Type")
         self._dashes = b"--" + boundary
         self._delimiter = b"\r\n" + self._dashes
         self._state = _State.PREAMBLE
@@ -113,13 +113,13 @@ class MultipartReader:
     def finish(self) -> None:
         """The body has ended. Raises InvalidRequest if that was too early."""
         if self._state not in {_State.CLOSED, _State.EPILOGUE}:
-            raise InvalidRequest("The multipart request ends before its closing delimiter.")
+            raise InvalidRequest("The multipart request ends before its closing delimiter.", where="request body")
 
     def _read_close(self, data: bytes, position: int) -> int:
         """The first byte behind the closing delimiter: were it text, the delimiter would have been inside the data."""
         if position < len(data):
             if data[position] not in b" \t\r\n":
-                raise InvalidRequest("A part of the multipart request contains the boundary.")
+                raise InvalidRequest("A part of the multipart request contains the boundary.", where="request body")
             self._state = _State.EPILOGUE
         return -1
 
@@ -201,7 +201,9 @@ class MultipartReader:
         end = data.find(b"\r\n", position)
         length = (end if end >= 0 else len(data) - data.endswith(b"\r")) - position
         if self._header_bytes + length > _HEADER_LIMIT:
-            raise InvalidRequest("The header section of a part of the multipart request is too long.")
+            raise InvalidRequest(
+                "The header section of a part of the multipart request is too long.", where="request body"
+            )
         if end < 0:
             self._held = data[position:]
             return -1
@@ -216,16 +218,16 @@ class MultipartReader:
     def _take_header(self, line: bytes) -> None:
         text = line.decode("utf-8", "replace")
         if any(character < " " and character != "\t" for character in text):
-            raise InvalidRequest("A part of the multipart request has an invalid header.")
+            raise InvalidRequest("A part of the multipart request has an invalid header.", where="request body")
         if text[0] in " \t":
             if not self._headers:
-                raise InvalidRequest("A part of the multipart request has an invalid header.")
+                raise InvalidRequest("A part of the multipart request has an invalid header.", where="request body")
             name, value = self._headers.pop()
             self._headers.append((name, f"{value} {text.strip()}".strip()))
             return
         name, colon, value = text.partition(":")
         if not colon or not _NAME.fullmatch(name.rstrip()):
-            raise InvalidRequest("A part of the multipart request has an invalid header.")
+            raise InvalidRequest("A part of the multipart request has an invalid header.", where="request body")
         self._headers.append((name.rstrip().lower(), value.strip()))
 
 

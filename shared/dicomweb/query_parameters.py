@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, field
+from typing import Final
 from urllib.parse import parse_qsl
 
 from shared.errors import InvalidRequest
@@ -11,12 +12,15 @@ MAX_LIMIT = 200
 _MAX_OFFSET = 2**63 - 1
 _MAX_PARAMETERS = 500
 
+_CORRECT: Final = "Correct the parameter or leave it out."
 _INTEGER = re.compile(r"[+-]?\d{1,30}", re.ASCII)
 
 
-def invalid_parameter(name: str, reason: str) -> InvalidRequest:
+def invalid_parameter(name: str, reason: str, remedy: str = _CORRECT) -> InvalidRequest:
     """The refusal of the parameter `name`, worded as clients of the reference expect it (AERR-4)."""
-    return InvalidRequest(f"The query parameter '{name}' is invalid. {reason}")
+    return InvalidRequest(
+        f"The query parameter '{name}' is invalid. {reason}", where=f"query parameter {name}", remedy=remedy
+    )
 
 
 def pairs(query: str) -> list[tuple[str, str]]:
@@ -24,7 +28,11 @@ def pairs(query: str) -> list[tuple[str, str]]:
     try:
         decoded = parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=_MAX_PARAMETERS)
     except ValueError as error:
-        raise InvalidRequest("The query string is not valid UTF-8, or has too many parameters.") from error
+        raise InvalidRequest(
+            f"The query string is not valid UTF-8, or has more than {_MAX_PARAMETERS} parameters.",
+            where="query string",
+            remedy="Encode characters as UTF-8 with percent signs, and send fewer parameters.",
+        ) from error
     return [(name.strip(), value.strip()) for name, value in decoded]
 
 

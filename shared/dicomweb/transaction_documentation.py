@@ -74,7 +74,6 @@ STORE: Final = Documentation(
     consumes=(DICOM, _multipart(DICOM), _multipart(DICOM_JSON), _multipart(DICOM_XML)),
     successes=(200, 202, 204),
     failures=_failures(406, 409, 413, 415),
-    empty=(406, 415),
     failure_bodies=((409, DICOM_JSON, STORED),),
     parameters=(
         _header(
@@ -127,7 +126,6 @@ METADATA: Final = Documentation(
     produces=_DATA_SET_TYPES,
     successes=(200, 304),
     failures=_failures(404, 406),
-    empty=(406,),
     parameters=(
         _query(
             "includefield",
@@ -243,7 +241,6 @@ SEARCH: Final = Documentation(
     produces=_DATA_SET_TYPES,
     successes=(200, 204),
     failures=_failures(406, 413),
-    empty=(406,),
     parameters=(
         _query(
             "limit",
@@ -283,7 +280,6 @@ CHANGE_FEED: Final = Documentation(
     "The changes of all partitions in their order: v1 by windows of sequences, v2 by windows of time.",
     produces=(JSON,),
     failures=_failures(406),
-    empty=(406,),
     parameters=(
         _query("offset", "The sequence after which the window begins", _WHOLE, only=ApiVersion.V1),
         _limit(ApiVersion.V1, "The number of sequences in the window"),
@@ -301,7 +297,6 @@ LATEST_CHANGE: Final = Documentation(
     produces=(JSON,),
     successes=(200, 204),
     failures=_failures(406),
-    empty=(406,),
     parameters=(_INCLUDE_METADATA, _accept(JSON)),
     schema=CHANGE,
 )
@@ -310,7 +305,6 @@ OPERATION_STATE: Final = Documentation(
     produces=(JSON,),
     successes=(200, 202),
     failures=_failures(404, 406),
-    empty=(406,),
     parameters=(_accept(JSON),),
     schema=OPERATION,
 )

@@ -79,7 +79,7 @@ def base_url(scheme: str, host: str, public: str, forwarded: tuple[str | None, s
     scheme = proto if proto in {"http", "https"} else scheme
     host = proxy_host or host
     if not _HOST.fullmatch(host):
-        raise InvalidRequest("The host of the request is invalid.")
+        raise InvalidRequest("The host of the request is invalid.", where="header Host")
     return f"{scheme}://{host}"
 
 
@@ -89,5 +89,5 @@ def forwarded_prefix(value: str | None) -> str | None:
     if prefix is None:
         return None
     if not _PREFIX.fullmatch(prefix):
-        raise InvalidRequest("The forwarded prefix is invalid.")
+        raise InvalidRequest("The forwarded prefix is invalid.", where="header X-Forwarded-Prefix")
     return prefix.rstrip("/")

@@ -136,14 +136,16 @@ def loads(document: bytes) -> Attributes:
     try:
         parser.Parse(document, True)
     except expat.ExpatError as error:
-        raise InvalidRequest(f"The XML document is not well-formed (line {error.lineno}).") from None
+        raise InvalidRequest(
+            f"The XML document is not well-formed (line {error.lineno}).", where="request body"
+        ) from None
     except (LookupError, UnicodeError, ValueError):
-        raise InvalidRequest("The encoding of the XML document is not supported.") from None
+        raise InvalidRequest("The encoding of the XML document is not supported.", where="request body") from None
     return reader.dataset
 
 
 def _refuse(*_: object) -> None:
-    raise InvalidRequest("The XML document has a document type, which is not supported.")
+    raise InvalidRequest("The XML document has a document type, which is not supported.", where="request body")
 
 
 class _Attribute:
@@ -169,7 +171,9 @@ class _Attribute:
             return {"vr": self.vr}
         last = max(self.values)
         if last > 2 * len(self.values) + 1024:
-            raise InvalidRequest("The values of an attribute are not numbered one after the other.")
+            raise InvalidRequest(
+                "The values of an attribute are not numbered one after the other.", where="request body"
+            )
         blank: Any = {} if self.vr == "SQ" else None
         return {"vr": self.vr, "Value": [self.values.get(number, blank) for number in range(1, last + 1)]}
 
@@ -193,7 +197,7 @@ class _Reader:
         parent = self._path[-1] if self._path else ""
         self._left -= 1
         if self._left < 0:
-            raise TooLarge(f"The XML document has more than {_MOST_ELEMENTS} elements.")
+            raise TooLarge(f"The XML document has more than {_MOST_ELEMENTS} elements.", where="request body")
         if self._skipped or (parent and name not in _KNOWN.get(parent, ())):
             self._skipped += 1
             return
@@ -203,12 +207,12 @@ class _Reader:
             case "NativeDicomModel", "":
                 self._levels.append(self.dataset)
             case _, "":
-                raise InvalidRequest("The XML document is no Native DICOM Model (PS3.19).")
+                raise InvalidRequest("The XML document is no Native DICOM Model (PS3.19).", where="request body")
             case "DicomAttribute", ("NativeDicomModel" | "Item"):
                 self._attributes.append(_attribute(fields))
             case "Item", "DicomAttribute":
                 if len(self._levels) > _MAX_DEPTH:
-                    raise InvalidRequest("The sequences of the XML document are nested too deep.")
+                    raise InvalidRequest("The sequences of the XML document are nested too deep.", where="request body")
                 self._numbers.append(self._number(fields))
                 self._levels.append({})
             case "PersonName", "DicomAttribute":
@@ -219,7 +223,7 @@ class _Reader:
             case "BulkData", "DicomAttribute":
                 uri = fields.get("uri") or fields.get("uuid") or fields.get("UUID")
                 if not uri:
-                    raise InvalidRequest("A BulkData element of the XML document has no uri.")
+                    raise InvalidRequest("A BulkData element of the XML document has no uri.", where="request body")
                 self._attributes[-1].uri = uri
 
     def text(self, data: str) -> None:
@@ -259,7 +263,7 @@ class _Reader:
         text = fields.get("number") or str(len(self._attributes[-1].values) + 1)
         number = int(text) if text.isascii() and text.isdigit() and len(text) < 9 else 0
         if not 0 < number < _MAX_NUMBER:
-            raise InvalidRequest("The number of a value of the XML document is invalid.")
+            raise InvalidRequest("The number of a value of the XML document is invalid.", where="request body")
         return number
 
     def _put(self, value: Any) -> None:
@@ -271,7 +275,7 @@ def _attribute(fields: Mapping[str, str]) -> _Attribute:
     if not _TAG.fullmatch(tag):
         known = tag_of(fields.get("keyword", ""))
         if tag or known is None:
-            raise InvalidRequest("An attribute of the XML document has no tag.")
+            raise InvalidRequest("An attribute of the XML document has no tag.", where="request body")
         tag = f"{known:08X}"
     vr = fields.get("vr") or (vr_of(int(tag, 16)) or "UN").partition("/")[0]
     return _Attribute(tag.upper(), vr, fields.get("privateCreator"))
@@ -283,7 +287,7 @@ def _add(dataset: Attributes, attribute: _Attribute) -> None:
     if attribute.creator and tag & 0x10000:
         key = f"{_placed(dataset, tag, attribute.creator):08X}"
     if dataset.setdefault(key, element) != element:
-        raise InvalidRequest("An attribute occurs twice in the XML document.")
+        raise InvalidRequest("An attribute occurs twice in the XML document.", where="request body")
 
 
 def _placed(dataset: Attributes, tag: int, creator: str) -> int:
@@ -297,7 +301,7 @@ def _placed(dataset: Attributes, tag: int, creator: str) -> int:
         owner = dataset.setdefault(f"{group | block:08X}", {"vr": "LO", "Value": [creator]})
         if wanted or owner.get("Value") == [creator]:
             return group | block << 8 | tag & 0xFF
-    raise InvalidRequest("A group of the XML document has too many private creators.")
+    raise InvalidRequest("A group of the XML document has too many private creators.", where="request body")
 
 
 def _joined(parts: Mapping[str, str]) -> str:

@@ -76,6 +76,7 @@ def mount(
 ) -> None:
     """Declare the function of a row of `shared.dicomweb.resources`. Raises KeyError if there is no such row."""
     resource = RESOURCES[resource_name]
+    boundary.add(resource, transaction)
     route = blueprint.route(
         route=resource.path(data_partitions=boundary.data_partitions),
         methods=resource.methods or None,

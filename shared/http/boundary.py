@@ -17,7 +17,7 @@ from shared.dicomweb.content_negotiation import accepts_problem
 from shared.dicomweb.partitions import DEFAULT_KEY, DEFAULT_NAME, Partition, PartitionDirectory, is_partition_name
 from shared.dicomweb.resources import Resource
 from shared.dicomweb.urls import Urls, base_url, forwarded_prefix
-from shared.errors import Forbidden, InvalidRequest, InvalidUid
+from shared.errors import Forbidden, InvalidRequest, InvalidUid, NotInRelease
 from shared.http.caller import ANONYMOUS, Authenticator
 from shared.http.compression import encoded
 from shared.http.cors import Cors
@@ -49,6 +49,11 @@ _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 _DEFAULT_PARTITION = Partition(DEFAULT_KEY, DEFAULT_NAME, "0", datetime.min.replace(tzinfo=UTC))
 
 
+_WITHOUT_PARTITION = "Leave /partitions/NAME out of the path, or switch data partitions on (DATA_PARTITIONS_ENABLED)."
+_WITH_PARTITION = "Name a partition behind the version: /v2/partitions/NAME/studies; GET /v2/partitions lists them."
+_PARTITION_NAME = "Name it by 1 to 64 letters, digits, dots, hyphens and underscores."
+
+
 class Boundary:
     """Runs transactions behind the common checks."""
 
@@ -63,6 +68,7 @@ class Boundary:
         self._settings = settings
         self._authenticator = authenticator
         self._partitions = partitions
+        self._transactions: dict[str, Transaction[Any, Any]] = {}
         self._audit = audit or telemetry.AuditLog(
             authority=settings.authority,
             audience=settings.audiences[0] if settings.audiences else "",
@@ -75,6 +81,10 @@ class Boundary:
             max_age=settings.cors_max_age,
             credentials=settings.cors_credentials,
         )
+
+    def add(self, resource: Resource, transaction: Transaction[Any, Any]) -> None:
+        """Take note of what answers a row: the host may give its requests to another one's function (URL-13)."""
+        self._transactions[resource.name] = transaction
 
     async def run(self, resource: Resource, request: Request, transaction: Transaction[Any, Any]) -> Response:
         """Answer `request`. Never raises, but for cancellation.
@@ -115,11 +125,17 @@ class Boundary:
         """The transaction's answer to a request that passes every check of dicomweb §4.2."""
         request = exchange.request
         found = routed(exchange.resource, request, data_partitions=self.data_partitions)
+        if found.resource is not exchange.resource:
+            transaction = self._transactions.get(found.resource.name, transaction)
         resource = exchange.resource = found.resource
         version = found.version
         exchange.version = version if resource.versioned else None
         if "<" in request.query or "%3c" in request.query.lower():
-            raise InvalidRequest("The query string included invalid characters.")
+            raise InvalidRequest(
+                "The query string included invalid characters.",
+                where="query string",
+                remedy="Leave out the character 'less than' (%3C), which no search may hold.",
+            )
         caller = ANONYMOUS if resource.action is None else await self._authenticator.authenticate(request)
         exchange.begin(caller)
         if request.method in _WITH_BODY or found.route is not request.route:  # a copy of a request costs time
@@ -158,14 +174,14 @@ class Boundary:
         name = found.route.get("partition")
         if not self.data_partitions:
             if name is not None:
-                raise InvalidRequest(PARTITIONS_DISABLED)
+                raise InvalidRequest(PARTITIONS_DISABLED, where="path", remedy=_WITHOUT_PARTITION)
             return None
         if name is None:
             if found.resource.partitioned:
-                raise InvalidRequest(PARTITION_MISSING)
+                raise InvalidRequest(PARTITION_MISSING, where="path", remedy=_WITH_PARTITION)
             return None
         if not is_partition_name(name):
-            raise InvalidRequest("The specified PartitionName is invalid.")
+            raise InvalidRequest("The specified PartitionName is invalid.", where="path", remedy=_PARTITION_NAME)
         return name
 
     def _urls(self, request: Request, found: Routed, partition: Partition) -> Urls:
@@ -181,13 +197,14 @@ class Boundary:
 
     def _failed(self, exchange: Exchange, error: Exception) -> Response:
         request = exchange.request
-        if status_of(error) >= 500:
+        if status_of(error) >= 500 and not isinstance(error, NotInRelease):
             telemetry.failure("request-failed", error, function=exchange.resource.name, requestId=exchange.request_id)
         return error_response(
             error,
             request_id=exchange.request_id,
             problem=accepts_problem(request.headers.all("accept")),
             challenge=self._authenticator.challenge,
+            resource=exchange.resource,
         )
 
     async def _finished(self, exchange: Exchange, answer: Response, first: bytes | None) -> Response:
@@ -250,6 +267,6 @@ def _path_uids(found: Routed) -> Mapping[str, str]:
     for name, keyword in found.resource.uids.items():
         value = found.route[name]
         if not is_uid(value):
-            raise InvalidUid(f"The {keyword} of the path is not a valid UID.")
+            raise InvalidUid(f"The {keyword} of the path is not a valid UID.", where=f"path, {{{name}}}")
         uids[name] = trim_uid(value)
     return uids

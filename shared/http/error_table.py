@@ -1,99 +1,158 @@
 """Which exception becomes which response (ERR-1 to ERR-5, URL-3, URL-11, D-4).
 
-No other module knows the status of an error.
+No other module knows the status of an error, and none but `shared.problem_details` its shape.
 """
 
 import html
 from collections.abc import Mapping
-from http import HTTPStatus
+from typing import Final, NamedTuple
 
 import orjson
 
 from shared.dicom.media_types import JSON_UTF_8, PROBLEM_JSON, TEXT_UTF_8
+from shared.dicomweb.resources import Resource
 from shared.errors import (
     Conflict,
     DependencyRefused,
+    DicomServiceError,
     Forbidden,
     InvalidRequest,
+    InvalidUid,
     MissingCredentials,
     NotAcceptable,
     NotFound,
+    NotInRelease,
+    RangeUnsatisfiable,
     TooLarge,
     Unavailable,
     UnsupportedMedia,
 )
 from shared.http.messages import Response
 from shared.http.routing import MethodNotAllowed, UnsupportedVersion
+from shared.problem_details import RETRY_SECONDS, ProblemDetails, phrase
 from shared.storage.ports import Ambiguous
 
 TEXT = ("Content-Type", TEXT_UTF_8)
 
-STATUS: Mapping[type[BaseException], int] = {
-    InvalidRequest: 400,
-    MissingCredentials: 401,
-    Forbidden: 403,
-    NotFound: 404,
-    MethodNotAllowed: 405,
-    NotAcceptable: 406,
-    Conflict: 409,
-    TooLarge: 413,
-    UnsupportedMedia: 415,
-    DependencyRefused: 424,
-    Unavailable: 503,
-    Ambiguous: 503,
-}
-"""The nearest class in an exception's method resolution order decides; without one it is 500."""
+_RETRY: Final = ("Retry-After", str(RETRY_SECONDS))
+_INTERNAL: Final = (
+    "The server encountered an internal error. Please retry the request. If the issue persists, please contact support."
+)
+_BUSY: Final = "The service is busy or a data store is unavailable. Please retry the request."
+_REPEAT: Final = "Send the request again; name the request id when you ask for help."
 
-_GENERIC = {
-    500: "The server encountered an internal error. Please retry the request. "
-    "If the issue persists, please contact support.",
-    503: "The service is busy or a data store is unavailable. Please retry the request.",
+
+class _Row(NamedTuple):
+    """What is said of a kind of error that does not say it itself."""
+
+    status: int
+    where: str
+    remedy: str
+    text: str = ""
+
+
+TABLE: Mapping[type[BaseException], _Row] = {
+    InvalidRequest: _Row(
+        400, "request", "Mend what is named and send the request again; /v2/api.yaml describes every request."
+    ),
+    InvalidUid: _Row(
+        400, "path", "Send a UID as it is in the data set: digits and dots, at most 64 characters, such as 1.2.840.1."
+    ),
+    MissingCredentials: _Row(
+        401,
+        "header Authorization",
+        "Send a valid access token as 'Authorization: Bearer TOKEN'; the header WWW-Authenticate of this answer names "
+        "its issuer and audience.",
+        "The request has no access token that is valid here.",
+    ),
+    Forbidden: _Row(
+        403,
+        "header Authorization",
+        "Ask the administrator of the service for a role with the data action that the request needs.",
+    ),
+    NotFound: _Row(
+        404,
+        "path",
+        "Search for what there is, for instance with GET /v2/studies; mind version, partition and UIDs of the path.",
+    ),
+    MethodNotAllowed: _Row(405, "method", "Use one of the methods that the header Allow names."),
+    NotAcceptable: _Row(406, "header Accept, or query parameter accept", "Accept */*, which every resource satisfies."),
+    Conflict: _Row(409, "request", "Look at the present state and send a request that agrees with it."),
+    TooLarge: _Row(
+        413, "request body", "Send less in one request; large archives go through the import container (make import)."
+    ),
+    UnsupportedMedia: _Row(415, "header Content-Type", "Send a media type that /v2/api.yaml names for the request."),
+    RangeUnsatisfiable: _Row(416, "header Range", "Ask for bytes that there are."),
+    DependencyRefused: _Row(
+        424,
+        "storage account",
+        "Ask the administrator of the service whether its identity may use the storage account.",
+        "The storage that the service depends on has refused the operation.",
+    ),
+    NotInRelease: _Row(501, "path", "Look into /v2/conformance for what this release has."),
+    Unavailable: _Row(503, "service", f"Send the request again after {RETRY_SECONDS} seconds.", _BUSY),
+    Ambiguous: _Row(503, "service", f"Send the request again after {RETRY_SECONDS} seconds.", _BUSY),
 }
+"""The nearest class in an exception's method resolution order decides; without one it is 500.
+
+A text here stands for that of the error: of tokens it would help who guesses them (AUTH-2), of the service's own
+failures it is none of the client's business (ERR-4).
+"""
+
+_UNEXPECTED: Final = _Row(500, "service", _REPEAT, _INTERNAL)
+
+
+def _row(error: BaseException) -> _Row:
+    return next((TABLE[kind] for kind in type(error).__mro__ if kind in TABLE), _UNEXPECTED)
 
 
 def status_of(error: BaseException) -> int:
     """The status that `error` answers with."""
-    return next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
+    return _row(error).status
 
 
-def error_response(error: BaseException, *, request_id: str, problem: bool, challenge: str) -> Response:
-    """The response to a request that failed with `error`.
+def error_response(
+    error: BaseException, *, request_id: str, problem: bool, challenge: str, resource: Resource | None = None
+) -> Response:
+    """The response to a request for `resource` that failed with `error`. It always has a body (ERR-2).
 
     `problem`: the client asks for application/problem+json. `challenge`: the value of WWW-Authenticate for a 401.
-    An error without a text has an empty body (ERR-2); a 401 always has (AUTH-2).
     """
-    status = status_of(error)
-    headers: list[tuple[str, str]] = []
-    if isinstance(error, UnsupportedVersion):
-        body = {"error": {"code": "UnsupportedApiVersion", "message": str(error)}}
-        return Response(status, (("Content-Type", JSON_UTF_8),), orjson.dumps(body))
-    if isinstance(error, MissingCredentials):
+    details = _details(error, request_id, resource)
+    headers = list(error.fields) if isinstance(error, DicomServiceError) else []
+    if details.status == 401:
         headers.append(("WWW-Authenticate", challenge))
-    elif isinstance(error, MethodNotAllowed):
-        headers.append(("Allow", ", ".join(error.allowed)))
-    text = _text(error, status, request_id)
+    elif details.status == 503:
+        headers.append(_RETRY)
+    if isinstance(error, UnsupportedVersion):  # the member that clients of the reference look for
+        body = {"error": {"code": "UnsupportedApiVersion", "message": details.what}, **details.document()}
+        return Response(details.status, (*headers, ("Content-Type", JSON_UTF_8)), orjson.dumps(body))
     if problem:
         headers.append(("Content-Type", PROBLEM_JSON))
-        return Response(status, tuple(headers), _problem(status, text, request_id))
-    if text:
-        headers.append(TEXT)
-    return Response(status, tuple(headers), text.encode())
+        return Response(details.status, tuple(headers), orjson.dumps(details.document()))
+    return Response(details.status, (*headers, TEXT), details.text())
 
 
-def _text(error: BaseException, status: int, request_id: str) -> str:
-    if status >= 500:
-        return f"{_GENERIC[status]} Request id: {request_id}"
-    if status == 401:
+def _details(error: BaseException, request_id: str, resource: Resource | None) -> ProblemDetails:
+    row = _row(error)
+    what, where, remedy = row.text or str(error), row.where, row.remedy
+    if isinstance(error, DicomServiceError) and not row.text:
+        where = error.where or where
+        remedy = error.remedy or _of_resource(row.status, resource) or remedy
+    texts = (html.escape(each, quote=False) for each in (what or f"{phrase(row.status)}.", where, remedy, request_id))
+    return ProblemDetails(row.status, *texts)
+
+
+def _of_resource(status: int, resource: Resource | None) -> str:
+    """What is advised because of the resource: the media types that it has, the data action that it needs."""
+    if resource is None:
         return ""
-    return html.escape(str(error), quote=False)
-
-
-def _problem(status: int, text: str, request_id: str) -> bytes:
-    members = {
-        "type": "about:blank",
-        "title": HTTPStatus(status).phrase,
-        "status": status,
-        "detail": text,
-        "requestId": request_id,
-    }
-    return orjson.dumps({name: value for name, value in members.items() if value})
+    if status == 403 and resource.action is not None:
+        return f"Ask the administrator of the service for a role with the data action {resource.action}."
+    if resource.documentation is None:
+        return ""
+    if status == 406 and resource.documentation.produces:
+        return f"Accept */* or one of: {', '.join(resource.documentation.produces)}."
+    if status == 415 and resource.documentation.consumes:
+        return f"Send one of: {', '.join(resource.documentation.consumes)}."
+    return ""

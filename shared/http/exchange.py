@@ -117,9 +117,13 @@ class Exchange:
         prefix = self._settings.audit_header_prefix.lower()
         found = [(name, value) for name, value in self.request.headers if name.startswith(prefix)]
         if len(found) > _MAX_AUDIT_HEADERS:
-            raise InvalidRequest(f"The request has more than {_MAX_AUDIT_HEADERS} custom audit headers.")
+            raise InvalidRequest(
+                f"The request has more than {_MAX_AUDIT_HEADERS} custom audit headers.", where=f"header {prefix}*"
+            )
         if any(len(value) > _MAX_AUDIT_VALUE for _, value in found):
-            raise InvalidRequest(f"A custom audit header is longer than {_MAX_AUDIT_VALUE} characters.")
+            raise InvalidRequest(
+                f"A custom audit header is longer than {_MAX_AUDIT_VALUE} characters.", where=f"header {prefix}*"
+            )
         values: dict[str, str] = {}
         for name, value in found:
             values[name] = f"{values[name]},{value}" if name in values else value

@@ -93,7 +93,7 @@ async def _body(request: HostRequest) -> AsyncIterator[bytes]:
             if chunk:
                 yield chunk
     except ClientDisconnect:
-        raise InvalidRequest("The client has cancelled the request.") from None
+        raise InvalidRequest("The client has cancelled the request.", where="request body") from None
 
 
 def to_host(response: Response) -> HostResponse:

@@ -66,7 +66,7 @@ async def _pieces(body: RequestBody) -> AsyncIterator[bytes]:
         async for piece in body:
             yield piece
     except ClientGone:
-        raise InvalidRequest("The client has cancelled the request.") from None
+        raise InvalidRequest("The client has cancelled the request.", where="request body") from None
 
 
 EXTENSION = OwnExtension()

@@ -47,15 +47,19 @@ class DataPartitions:
         Raises InvalidRequest for a name that breaks PART-3 and for an unknown one (PART-6).
         """
         if not is_partition_name(name):
-            raise InvalidRequest("The specified PartitionName is invalid.")
+            raise InvalidRequest("The specified PartitionName is invalid.", where="path")
         namespace = namespace_of(name)
         partition = await self.by_namespace(namespace)
         if partition is None:
             if not create:
-                raise InvalidRequest("Specified PartitionName does not exist.")
+                raise InvalidRequest(
+                    "Specified PartitionName does not exist.",
+                    where="path",
+                    remedy="GET /v2/partitions lists the partitions.",
+                )
             partition = await self._insert(name, namespace)
         if partition.name.lower() != name.lower():  # two names of one digest must never share data
-            raise InvalidRequest("The specified PartitionName is invalid.")
+            raise InvalidRequest("The specified PartitionName is invalid.", where="path")
         return partition
 
     async def by_namespace(self, namespace: str) -> Partition | None:

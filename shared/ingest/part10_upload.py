@@ -66,7 +66,7 @@ class Part10Upload:
         """Take the next bytes. Waits while the store is slower than the sender. Raises TooLarge, Unavailable."""
         self.length += len(chunk)
         if self.length > self._max_bytes:
-            raise TooLarge(f"An instance of the request is larger than {self._max_bytes} bytes.")
+            raise TooLarge(f"An instance of the request is larger than {self._max_bytes} bytes.", where="request body")
         if self._head is None:
             await self._take(chunk)
             return

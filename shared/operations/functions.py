@@ -46,5 +46,5 @@ def _operation_id(request: Request, _version: ApiVersion) -> str:
     """The id in the path, as it is stored (GEN-21, OP-2). Raises InvalidRequest."""
     text = request.route["operation"]
     if not _ID.fullmatch(text):
-        raise InvalidRequest("The operation id is not a GUID.")
+        raise InvalidRequest("The operation id is not a GUID.", where="path")
     return text.replace("-", "").lower()

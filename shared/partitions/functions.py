@@ -21,7 +21,7 @@ def blueprint(boundary: Boundary, partitions: PartitionDirectory) -> func.Bluepr
 
     async def list_partitions(_parsed: None, _accepted: None, context: Context) -> Response:
         if not boundary.data_partitions:
-            raise InvalidRequest(PARTITIONS_DISABLED)
+            raise InvalidRequest(PARTITIONS_DISABLED, where="path")
         body = partition_list([each for each in await partitions.partitions() if each.name in context.visible])
         return Response(200, (("Content-Type", JSON_UTF_8),), body)
 

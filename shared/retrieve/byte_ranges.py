@@ -4,19 +4,10 @@ import re
 from dataclasses import dataclass
 
 from shared.dicomweb.versions import ApiVersion
-from shared.errors import DicomServiceError
+from shared.errors import RangeUnsatisfiable
 from shared.http.messages import Request
 
 _RANGE = re.compile(r"\s*bytes\s*=\s*([0-9]{0,18})\s*-\s*([0-9]{0,18})\s*", re.IGNORECASE)
-
-
-class RangeUnsatisfiable(DicomServiceError):
-    """The range begins behind the end of what it is of (416; RFC 9110 §15.5.17)."""
-
-    def __init__(self, size: int) -> None:
-        super().__init__("The requested range begins behind the end.")
-        self.size = size
-        """Bytes that there are."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from shared.dicom.identifiers import ResourceIdentifier
-from shared.dicom.media_types import DICOM_JSON, TEXT
+from shared.dicom.media_types import DICOM_JSON
 from shared.dicomweb import multipart
 from shared.http.messages import Response
-from shared.retrieve.byte_ranges import RangeUnsatisfiable
 from shared.retrieve.negotiation import Encoding, TransferSyntaxChoice
 from shared.retrieve.snapshot import Snapshot
 
@@ -94,13 +93,6 @@ def in_ranges(whole: Response, span: tuple[int, int] | None, size: int | None) -
 def with_headers(answer: Response, *fields: tuple[str, str]) -> Response:
     """The same answer with further header fields."""
     return Response(answer.status, (*answer.headers, *fields), answer.body)
-
-
-def unsatisfiable(error: RangeUnsatisfiable) -> Response:
-    """416 (RFC 9110 §15.5.17)."""
-    text = ("Content-Type", f"{TEXT}; charset=utf-8")
-    ranges = (("Content-Range", f"bytes */{error.size}"), ("Accept-Ranges", "bytes"))
-    return Response(416, (text, *ranges), str(error).encode())
 
 
 def several_parts(media_type: str, parts: AsyncGenerator[Part], tag: str | None = None) -> Response:

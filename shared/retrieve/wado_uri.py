@@ -109,7 +109,7 @@ def _given(query: str) -> dict[str, str]:
         if name not in given:
             raise invalid_parameter(name, "It is required.")
         if not is_uid(given[name]):
-            raise InvalidUid(f"The query parameter '{name}' is not a valid UID.")
+            raise InvalidUid(f"The query parameter '{name}' is not a valid UID.", where=f"query parameter {name}")
     if given.get("anonymize", "no").lower() != "no":
         raise invalid_parameter("anonymize", "Anonymization is not supported.")
     for name in _UNSUPPORTED:
@@ -168,7 +168,11 @@ def _look(given: Mapping[str, str]) -> Appearance:
         raise invalid_parameter("imageQuality", "It is an integer from 1 to 100.")
     center, width = given.get("windowCenter"), given.get("windowWidth")
     if (center is None) != (width is None):
-        raise InvalidRequest("The query parameters 'windowCenter' and 'windowWidth' belong together.")
+        raise InvalidRequest(
+            "The query parameters 'windowCenter' and 'windowWidth' belong together.",
+            where="query parameter windowCenter",
+            remedy="Send both, or neither.",
+        )
     return Appearance(
         quality=int(quality),
         window=None if center is None else parse_window(f"{center},{width},linear"),

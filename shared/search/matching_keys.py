@@ -3,7 +3,6 @@ none here (QIDO-10 to QIDO-12, D-27).
 """
 
 import re
-from html import escape
 from typing import Final
 
 from shared.dicom.attributes import parse_attribute_id
@@ -53,8 +52,8 @@ def unknown_attribute(name: str) -> str:
 
 
 def shown(name: str) -> str:
-    """A client's text as a refusal quotes it (ERR-5)."""
-    return escape(name[:_SHOWN])
+    """A client's text as a refusal quotes it."""
+    return name[:_SHOWN]
 
 
 def _not_queryable(key: str, levels: tuple[Level, ...], schema: IndexSchema) -> str:

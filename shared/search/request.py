@@ -100,7 +100,10 @@ def parse_search(
         if is_foreign(name):
             ignored.append(name)
             if len(ignored) > _MAX_IGNORED:
-                raise InvalidRequest(f"The query string has more than {_MAX_IGNORED} parameters that are not known.")
+                raise InvalidRequest(
+                    f"The query string has more than {_MAX_IGNORED} parameters that are not known.",
+                    where="query string",
+                )
             continue
         attribute = searchable_attribute(name, levels, schema)
         if attribute.key in filters:

@@ -40,8 +40,9 @@ class Effort:
             self.rows >= self.limits.bounded_rows or self.clock() - self.started > self.limits.bounded_seconds
         ):
             raise TooLarge(
-                "No index serves one of the matching keys, and the search has looked at as many studies as it may. "
-                "Add a key that an index serves, for example a range of study dates, or leave out leading wildcards."
+                "No index serves one of the matching keys, and the search has looked at as many studies as it may.",
+                where="query string",
+                remedy="Add a key that an index serves, such as a range of study dates; leave out leading wildcards.",
             )
 
 

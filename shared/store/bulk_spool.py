@@ -52,7 +52,7 @@ class BulkSpool:
         """The next bytes of the part. Raises TooLarge, and Unavailable when the disk is full."""
         self._end += len(data)
         if self._end - self._start > self._max:
-            raise TooLarge(f"A bulk value of the request is larger than {self._max} bytes.")
+            raise TooLarge(f"A bulk value of the request is larger than {self._max} bytes.", where="request body")
         if len(self._head) < _HEAD:
             self._head = (self._head + data)[:_HEAD]
         self._tail = (self._tail + data[-_TAIL:])[-_TAIL:]

@@ -93,7 +93,9 @@ class _ComposedParts:
             case PartData() if self._document is not None:
                 self._held += len(event.data)
                 if self._held > _MAX_METADATA:
-                    raise TooLarge(f"The metadata of the request are larger than {_MAX_METADATA} bytes.")
+                    raise TooLarge(
+                        f"The metadata of the request are larger than {_MAX_METADATA} bytes.", where="request body"
+                    )
                 self._document.append(event.data)
             case PartData():
                 await self._spool.write(event.data)
@@ -110,10 +112,14 @@ class _ComposedParts:
             self._document = []
             return
         if first or media_type in {DICOM, DICOM_JSON, DICOM_XML}:
-            raise UnsupportedMedia(f"The metadata of this store must have the Content-Type {self._media_type}.")
+            raise UnsupportedMedia(
+                f"The metadata of this store must have the Content-Type {self._media_type}.",
+                where="part of the request body, header Content-Type",
+                remedy="Send the metadata first and name its media type in the Content-Type of its part.",
+            )
         location = headers.get("content-location")
         if not location:
-            raise InvalidRequest("A bulk value of the request has no Content-Location.")
+            raise InvalidRequest("A bulk value of the request has no Content-Location.", where="request body")
         self._spool.begin(location, media_type, trim_uid(content_type.get("transfer-syntax") or ""))
 
     def _end(self) -> None:

@@ -5,14 +5,13 @@ from typing import Final
 
 import azure.functions as func
 
-from shared.errors import UnsupportedMedia
 from shared.http.azure_functions import mount
 from shared.http.boundary import Boundary
 from shared.http.messages import Response
 from shared.http.transaction import Context, Transaction, accepted_data_sets
 from shared.ingest.ingest import Ingest
 from shared.ingest.store_options import StoreOptions
-from shared.store.request import StoreRequest, parse_store
+from shared.store.request import StoreRequest, parse_store, unsupported_body
 from shared.store.response import store_response
 from shared.store.transaction import store_instances
 
@@ -24,7 +23,7 @@ def blueprint(boundary: Boundary, ingest: Ingest) -> func.Blueprint:
 
     async def store(request: StoreRequest, media_type: str, context: Context) -> Response:
         if request.content is None:
-            raise UnsupportedMedia
+            raise unsupported_body(None)
         expires = datetime.fromtimestamp(ingest.now(), UTC) + request.lifetime if request.lifetime else None
         options = StoreOptions(context.version, context.uids.get("study"), request.replace, expires)
         outcomes = await store_instances(

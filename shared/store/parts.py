@@ -32,7 +32,10 @@ class PartLimits:
         """Count a part. Raises TooLarge."""
         self.count += 1
         if self.count > MAX_PARTS:
-            raise TooLarge(f"The request has more than {MAX_PARTS} parts. Send fewer instances in one request.")
+            raise TooLarge(
+                f"The request has more than {MAX_PARTS} parts. Send fewer instances in one request.",
+                where="request body",
+            )
         self.bare = self.first and not headers.headers
 
 

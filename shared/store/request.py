@@ -5,8 +5,17 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
-from shared.dicom.media_types import DICOM, DICOM_JSON, DICOM_XML, MULTIPART_RELATED
-from shared.dicomweb.content_negotiation import MediaType, parse_content_type
+from shared.dicom.media_types import (
+    DICOM,
+    DICOM_JSON,
+    DICOM_XML,
+    FORM,
+    FORM_DATA,
+    JSON,
+    MULTIPART_RELATED,
+    OCTET_STREAM,
+)
+from shared.dicomweb.content_negotiation import parse_content_type
 from shared.dicomweb.multipart import PartHeaders
 from shared.dicomweb.versions import ApiVersion
 from shared.errors import InvalidRequest, UnsupportedMedia
@@ -62,7 +71,7 @@ def parse_store(request: Request, version: ApiVersion) -> StoreRequest:
     Raises UnsupportedMedia for a Content-Type that is no store (STOW-1, STOW-2), InvalidRequest (STOW-2, EXP-2).
     """
     content_type = request.headers.get("content-type")
-    content = None if content_type is None else _content(parse_content_type(content_type))
+    content = None if content_type is None else _content(content_type)
     lifetime = _lifetime(request.headers) if version.expires_studies else None
     return StoreRequest(content, request.method == "PUT", lifetime, request.body)
 
@@ -77,10 +86,43 @@ def check_part_type(headers: PartHeaders, content: Multipart, *, first: bool) ->
     except UnsupportedMedia:
         accepted = False
     if not accepted:
-        raise UnsupportedMedia("Each part of a store must have the Content-Type application/dicom.")
+        raise UnsupportedMedia(
+            "Each part of a store must have the Content-Type application/dicom.",
+            where="part of the request body, header Content-Type",
+            remedy=_REMEDY,
+        )
 
 
-def _content(media_type: MediaType) -> Content:
+_ONE_FILE: Final = f"curl -X POST -H 'Content-Type: {DICOM}' --data-binary @image.dcm URL"
+_REMEDY: Final = (
+    f"Send one file by {_ONE_FILE} (URL is the address of this request), or several as "
+    f'{MULTIPART_RELATED}; type="{DICOM}"; boundary=BOUNDARY, each in a part with the Content-Type {DICOM}.'
+)
+_METADATA: Final = (
+    f'Send metadata as {MULTIPART_RELATED}; type="{DICOM_JSON}"; boundary=BOUNDARY, bulk values in further parts; '
+    f"or a file by {_ONE_FILE}"
+)
+_SLIPS: Final = {
+    "": "The request has no Content-Type.",
+    FORM: "A form is no store: curl sends this type for -d and --data-binary when none is given.",
+    FORM_DATA: "A form is no store: curl sends this type for -F.",
+    OCTET_STREAM: "Octets may be anything: a DICOM file is application/dicom.",
+    MULTIPART_RELATED: "The Content-Type multipart/related has no boundary.",
+}
+"""What is said of the types that clients send by mistake (STOW-1)."""
+
+
+def unsupported_body(media_type: str | None) -> UnsupportedMedia:
+    """The refusal of a body of a type that no store has; None: the request says none."""
+    text = _SLIPS.get(media_type or "", "The Content-Type is not one that can be stored.")
+    return UnsupportedMedia(text, remedy=_METADATA if media_type in {DICOM_JSON, DICOM_XML, JSON} else _REMEDY)
+
+
+def _content(text: str) -> Content:
+    try:
+        media_type = parse_content_type(text)
+    except UnsupportedMedia as error:
+        raise UnsupportedMedia(str(error), remedy=_REMEDY) from None
     if media_type.type == DICOM:
         content: Content = SingleFile()
     elif media_type.type == MULTIPART_RELATED and (boundary := media_type.get("boundary")):
@@ -91,9 +133,13 @@ def _content(media_type: MediaType) -> Content:
         else:
             content = Multipart(boundary.encode(), part_type)
     else:
-        raise UnsupportedMedia
+        raise unsupported_body(media_type.type)
     if "start" in media_type.parameters:
-        raise InvalidRequest("The parameter 'start' of a multipart request is not supported.")
+        raise InvalidRequest(
+            "The parameter 'start' of a multipart request is not supported.",
+            where="header Content-Type",
+            remedy="Leave the parameter out: the parts are taken in their order.",
+        )
     return content
 
 
@@ -101,16 +147,19 @@ def _lifetime(headers: Headers) -> timedelta | None:
     """EXP-1, EXP-2."""
     for name, only in _EXPIRY_CHOICES.items():
         if any(value.strip().casefold() != only.casefold() for value in headers.all(name)):
-            raise InvalidRequest(f"The header {name} must be {only}.")
+            raise InvalidRequest(f"The header {name} must be {only}.", where=f"header {name}")
     times = headers.all(_EXPIRY_TIME)
     if not times:
         if any(headers.all(name) for name in _EXPIRY_CHOICES):
-            raise InvalidRequest(f"The header {_EXPIRY_TIME} is missing.")
+            raise InvalidRequest(f"The header {_EXPIRY_TIME} is missing.", where=f"header {_EXPIRY_TIME}")
         return None
     text = times[0].strip()
     if len(times) > 1 or not (text.isascii() and text.isdigit() and len(text) <= 15 and int(text) > 0):
-        raise InvalidRequest(f"The header {_EXPIRY_TIME} must be one positive integer of at most 15 digits.")
+        raise InvalidRequest(
+            f"The header {_EXPIRY_TIME} must be one positive integer of at most 15 digits.",
+            where=f"header {_EXPIRY_TIME}",
+        )
     lifetime = timedelta(milliseconds=int(text))
     if lifetime > _LONGEST_LIFETIME:
-        raise InvalidRequest(f"The header {_EXPIRY_TIME} is too large.")
+        raise InvalidRequest(f"The header {_EXPIRY_TIME} is too large.", where=f"header {_EXPIRY_TIME}")
     return lifetime

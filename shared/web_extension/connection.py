@@ -72,7 +72,7 @@ class Connection(asyncio.Protocol):
         self._peer = str(peer[0]) if isinstance(peer, tuple) else ""
         self._reader = RequestReader(self._limits.head_bytes, self._peer, self._new_body)
         if not self._owner.opened(self):
-            self._write_refusal(refusal(503, "Too many connections."))
+            self._write_refusal(refusal(503, "Too many connections.", where="connection"))
 
     def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002  (asyncio's)
         """The host has gone, or the connection was cut. A response that is being sent ends at once."""
@@ -269,7 +269,7 @@ class Connection(asyncio.Protocol):
                 raise
             task.uncancel()
             request.keep_alive = False
-            response = request.refusal or refusal(503, "The request met no function.")
+            response = request.refusal or refusal(503, "The request met no function.", where="service")
         self._sending = True
         body = response.body
         try:

@@ -1,11 +1,17 @@
 """Requests and responses as the server knows them: bytes in, bytes out, nothing interpreted but the framing."""
 
 import asyncio
+import uuid
 from collections.abc import AsyncIterator, Callable
 from typing import Final
 
+from shared.problem_details import RETRY_SECONDS, ProblemDetails
+
 INVOCATION_ID: Final = "x-ms-invocation-id"
 """The field by which the Functions host says to which invocation a request belongs."""
+
+
+_AGAIN: Final = "Send the request again; name the request id when you ask for help."
 
 
 class ClientGone(Exception):
@@ -145,12 +151,15 @@ class ServerResponse:
         self.body = body
 
 
-def refusal(status: int, text: str) -> ServerResponse:
-    """An answer of the server's own, before anything is known of the request."""
+def refusal(status: int, text: str, *, where: str = "request", remedy: str = _AGAIN) -> ServerResponse:
+    """An answer of the server's own, before anything is known of the request, in the shape of all errors (ERR-1)."""
+    request_id = uuid.uuid4().hex
     fields = [
+        ("X-Request-Id", request_id),
+        *((("Retry-After", str(RETRY_SECONDS)),) if status == 503 else ()),
         ("Content-Type", "text/plain; charset=utf-8"),
         ("X-Content-Type-Options", "nosniff"),
         ("Cache-Control", "no-store"),
         ("Connection", "close"),
     ]
-    return ServerResponse(status, fields, text.encode())
+    return ServerResponse(status, fields, ProblemDetails(status, text, where, remedy, request_id).text())

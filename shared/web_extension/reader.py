@@ -15,6 +15,7 @@ _MAX_REQUESTS: Final = 16
 _FRAMING_PER_BYTE: Final = 16
 """Bytes of chunk sizes, extensions and trailers for each byte of a body, beyond the size of a head."""
 _VERSIONS: Final = ("1.1", "1.0")
+_SHORTER: Final = "Send fewer or shorter header fields, and a shorter query string."
 _ID: Final = re.compile(rb"\r?\n" + INVOCATION_ID.encode() + rb":[ \t]*([0-9A-Za-z-]{1,64})[ \t]*\r?\n", re.IGNORECASE)
 _AUTHORITY: Final = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
 
@@ -85,7 +86,9 @@ class RequestReader:
 
     def give_up(self) -> None:
         """Answer a request whose head does not become whole."""
-        self._refused = self._refused or refusal(408, "The head of the request did not arrive in time.")
+        self._refused = self._refused or refusal(
+            408, "The head of the request did not arrive in time.", where="request line and header fields"
+        )
         self._enqueue_refused()
 
     def _check_framing(self, length: int) -> None:
@@ -93,15 +96,29 @@ class RequestReader:
             return
         self._framing += length
         if self._framing > 2 * self._limit + _FRAMING_PER_BYTE * self._body_bytes + length:
-            self._refused = refusal(400, "The body of the request is more framing than body.")
+            self._refused = refusal(
+                400,
+                "The body of the request is more framing than body.",
+                where="request body",
+                remedy="Send it in larger chunks, or with a Content-Length.",
+            )
             self._refuse(b"")
 
     def _too_large(self) -> ServerResponse:
-        return refusal(431, f"The head of the request is larger than {self._limit} bytes.")
+        return refusal(
+            431,
+            f"The head of the request is larger than {self._limit} bytes.",
+            where="request line and header fields",
+            remedy=_SHORTER,
+        )
 
     def _refuse(self, data: bytes) -> None:
         """Answer what has arrived with the refusal that was found; who waits for the request is told, too."""
-        self._refused = self._refused or refusal(400, "The request is not HTTP/1.1 as RFC 9112 defines it.")
+        self._refused = self._refused or refusal(
+            400,
+            "The request is not HTTP/1.1 as RFC 9112 defines it.",
+            remedy="Send it by an HTTP client, such as curl.",
+        )
         self.may_continue = False
         request = self._begun
         if request is not None and self._in_body:
@@ -136,7 +153,12 @@ class RequestReader:
     def on_message_begin(self) -> None:
         """A request line begins."""
         if len(self._ready) >= _MAX_REQUESTS:
-            self._refused = refusal(400, "Too many requests were sent before the first was answered.")
+            self._refused = refusal(
+                400,
+                "Too many requests were sent before the first was answered.",
+                where="connection",
+                remedy="Await an answer before the next request, or use several connections.",
+            )
             raise _Refused
         self._begun = ServerRequest(self._new_body(), self._peer)
         self._in_body = False
@@ -155,7 +177,9 @@ class RequestReader:
         self._count(len(name) + len(value) + 4)
         fields = self._request.fields
         if len(fields) == _MAX_FIELDS:
-            self._refused = refusal(431, f"The request has more than {_MAX_FIELDS} header fields.")
+            self._refused = refusal(
+                431, f"The request has more than {_MAX_FIELDS} header fields.", where="header fields", remedy=_SHORTER
+            )
             raise _Refused
         fields.append((name.decode("latin-1").lower(), value.decode("latin-1").strip(" \t")))
 
@@ -166,11 +190,13 @@ class RequestReader:
         request.version = parser.get_http_version()
         request.target = _AUTHORITY.sub(b"", request.target, count=1) or b"/"
         if request.version not in _VERSIONS:
-            self._refused = refusal(505, "HTTP/1.1 is spoken here.")
+            self._refused = refusal(505, "HTTP/1.1 is spoken here.", where="request line", remedy="Use HTTP/1.1.")
             raise _Refused
         hosts = sum(name == "host" for name, _ in request.fields)
         if hosts > 1 or (hosts == 0 and request.version == "1.1"):
-            self._refused = refusal(400, "The request must have one Host header.")
+            self._refused = refusal(
+                400, "The request must have one Host header.", where="header Host", remedy="Send one."
+            )
             raise _Refused
         self._in_body = True
         self._framing = 0

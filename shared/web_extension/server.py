@@ -90,7 +90,12 @@ class HttpServer:
         """The response of the request's invocation; what has none gets the server's own."""
         invocation_id = request.headers.get(INVOCATION_ID)
         if not invocation_id:
-            return request.refusal or refusal(400, "The request does not come from the Functions host.")
+            return request.refusal or refusal(
+                400,
+                "The request does not come from the Functions host.",
+                where="connection",
+                remedy="Send it to the address of the service.",
+            )
         response: Any = None
         forget = True
         try:
@@ -103,7 +108,7 @@ class HttpServer:
         finally:
             if forget:
                 self._invocations.forget(invocation_id)
-        return response if isinstance(response, ServerResponse) else refusal(500, _NO_ANSWER)
+        return response if isinstance(response, ServerResponse) else refusal(500, _NO_ANSWER, where="service")
 
 
 class _SignalToEnd:

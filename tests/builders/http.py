@@ -20,6 +20,7 @@ from shared.http.messages import Headers, Request, Response
 from shared.http.roles import ACTIONS, Roles
 from shared.http.transaction import Context, Transaction, nothing
 from shared.settings import Settings
+from tests.builders.errors import said
 
 DEFAULT_PARTITION = Partition(DEFAULT_KEY, DEFAULT_NAME, "0", datetime(2026, 1, 1, tzinfo=UTC))
 
@@ -160,6 +161,13 @@ def field(response: Response, name: str) -> str | None:
     values = [value for key, value in response.headers if key.lower() == name.lower()]
     assert len(values) < 2, f"{name} occurs {len(values)} times"
     return values[0] if values else None
+
+
+def error(response: Response) -> tuple[int, str]:
+    """Status and message of an error, which has the shape of all errors."""
+    assert isinstance(response.body, bytes)
+    headers = {name.lower(): value for name, value in response.headers}
+    return response.status, said(response.status, headers, response.body)["what"]
 
 
 async def content(response: Response) -> bytes:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import requests
 
+from tests.builders.errors import said
 from tests.builders.images import Image, multipart
 
 type Reply = requests.Response
@@ -19,6 +20,12 @@ class Part:
 
     headers: dict[str, str]
     body: bytes
+
+
+def refusal(reply: Reply) -> str:
+    """The message of an error, which has the shape of all errors."""
+    headers = {name.lower(): value for name, value in reply.headers.items()}
+    return said(reply.status_code, headers, reply.content)["what"]
 
 
 class Exchange:

@@ -12,6 +12,7 @@ from devhost.azurite.emulator import Azurite
 from devhost.testing import RunningService, StartFailed, running_azurite, running_service
 from tests.builders.files import file
 from tests.builders.images import image, new_uid
+from tests.conformance.exchange import refusal
 from tests.conformance.stores import DICOM, JSON, RETRIEVE_URL, STORED, Client, item, reasons, value
 
 ROOT = Path(__file__).parents[2]
@@ -89,7 +90,7 @@ def test_a_path_without_the_segment_is_400(within, version):
     ]
 
     assert [reply.status_code for reply in replies] == [400] * len(replies)
-    assert {reply.text for reply in replies} == {"PartitionName value is missing in the route segment."}
+    assert {refusal(reply) for reply in replies} == {"PartitionName value is missing in the route segment."}
 
 
 @pytest.mark.spec("PART-1", "PART-2", "PART-9", "PART-10", "DP-7")
@@ -173,7 +174,7 @@ def test_any_other_request_for_an_unknown_partition_is_400(within):
     ]
 
     assert [reply.status_code for reply in replies] == [400] * len(replies)
-    assert {reply.text for reply in replies} == {"Specified PartitionName does not exist."}
+    assert {refusal(reply) for reply in replies} == {"Specified PartitionName does not exist."}
 
 
 @pytest.mark.spec("PART-4", "DP-6")

@@ -14,6 +14,7 @@ from tests.builders.files import (
     file,
 )
 from tests.builders.images import ELE, ILE, J2K_LOSSLESS, JPEG, MPEG2, RLE, image, multipart, new_uid
+from tests.conformance.exchange import refusal
 from tests.conformance.stores import (
     DICOM,
     EXPIRY,
@@ -85,10 +86,11 @@ def test_the_parts_of_a_multipart_body_are_stored_in_order(client, content_type)
         "text/plain",
     ],
 )
-def test_another_content_type_is_415_without_a_body(client, content_type):
+def test_another_content_type_is_415_and_says_which_are_stored(client, content_type):
     reply = client.post(file().data, content_type)
 
-    assert (reply.status_code, reply.content) == (415, b"")
+    assert (reply.status_code, bool(refusal(reply))) == (415, True)
+    assert "--data-binary @image.dcm" in reply.text
 
 
 @pytest.mark.spec("STOW-1", "W-11", "STOW-9")

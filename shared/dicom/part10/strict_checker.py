@@ -22,7 +22,7 @@ class StrictChecker:
         plain = vr.name == "DS" and PLAIN_DECIMALS(text)
         explanation = None if plain or all(map(vr.plainly_valid, values)) else strict(vr.name, values)
         if explanation is None and text.strip(" \0") and (problem := multiplicity(tag, len(values))):
-            explanation = explain(vr.name, text.rstrip(" \0"), problem)
+            explanation = explain(vr.name, problem)
         if explanation is not None:
             self._add(tag, vr, path, explanation)
 
@@ -30,7 +30,7 @@ class StrictChecker:
         """Judges how many values an element of binary numbers has; `complete`: all its bytes belong to one."""
         problem = multiplicity(tag, len(values)) if complete else f"its length is not a multiple of {vr.size} bytes"
         if problem:
-            self._add(tag, vr, path, explain(vr.name, "\\".join(map(str, values[:32])), problem))
+            self._add(tag, vr, path, explain(vr.name, problem))
 
     def _add(self, tag: int, vr: ValueRepresentation, path: str, explanation: str) -> None:
         if len(self.violations) == _MOST:

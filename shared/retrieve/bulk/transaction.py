@@ -14,7 +14,7 @@ from shared.dicom.part10.bulk_data import PIXEL_DATA, bulk_paths
 from shared.dicom.transfer_syntaxes import EXPLICIT_LITTLE_ENDIAN, NATIVE
 from shared.dicomweb.content_negotiation import Accept
 from shared.dicomweb.urls import Urls
-from shared.errors import InvalidRequest, NotFound
+from shared.errors import NotFound
 from shared.http.messages import Response
 from shared.http.transaction import Context
 from shared.retrieve import response
@@ -31,7 +31,8 @@ from shared.retrieve.bulk.pixel_values import (
 )
 from shared.retrieve.bulk.request import ValueForm, ValueRequest, check_acceptable, negotiate_value, set_choices
 from shared.retrieve.bulk.values import NO_VALUE, LocatedValue, find_all_values, find_value, names_value
-from shared.retrieve.byte_ranges import RangeRequest, RangeUnsatisfiable
+from shared.retrieve.byte_ranges import RangeRequest
+from shared.retrieve.frames.request import several_frames
 from shared.retrieve.media import Medium, medium_of
 from shared.retrieve.negotiation import Encoding, RetrievedResource, TransferSyntaxChoice, choices
 from shared.retrieve.response import Part, representation_tag, resumed, these
@@ -142,16 +143,13 @@ async def _send(
 ) -> Response:
     """`size` bytes of a value as the whole body, or the range of them that is asked for; or as the only part.
 
-    `names`: the ETag and the URL. Raises BlobNotFound.
+    `names`: the ETag and the URL. Raises RangeUnsatisfiable, BlobNotFound.
     """
     tag, location = names
     if multipart:
         part = Part(encoding, location, await value.read(0, size))
         return response.several_parts(encoding.media_type, these([part]), tag)
-    try:
-        found = span.of(size, tag)
-    except RangeUnsatisfiable as error:
-        return response.unsatisfiable(error)
+    found = span.of(size, tag)
     start, end = found or (0, size)
     whole = response.single_part(encoding, end - start, await value.read(start, end), tag)
     return response.in_ranges(response.with_headers(whole, ("Content-Location", location)), found, size)
@@ -171,7 +169,7 @@ async def _pixels(
     if stored not in NATIVE and count > 1:
         accepted = [each for each in accepted if each.multipart or each.target == EXPLICIT_LITTLE_ENDIAN]
         if not accepted:
-            raise InvalidRequest("Several frames can only be retrieved as multipart/related.")
+            raise several_frames()
 
     async def check(choice: TransferSyntaxChoice) -> None:
         check_pixels(snapshot, attributes, choice)

@@ -13,6 +13,7 @@ from shared.retrieve.negotiation import TransferSyntaxChoice
 
 _FRAME = re.compile(r"\s*[+-]?[0-9]{1,10}\s*")
 _GREATEST_FRAME: Final = 2**31 - 1
+_FRAME_LIST: Final = "Name frames by their numbers, the first one is 1: frames/1 or frames/1,2,3."
 _MOST_FRAMES: Final = 1 << 18
 """Frames in one answer to a request for all of them: what is kept of each is small, but NumberOfFrames may lie."""
 
@@ -40,20 +41,24 @@ def frame_numbers(text: str) -> tuple[int, ...]:
     """The comma-separated integers of a frame list, in order, repeats kept. Raises InvalidRequest (FRM-1, step 4)."""
     items = text.split(",")
     if not all(_FRAME.fullmatch(item) for item in items):
-        raise InvalidRequest("A frame list is a list of integers separated by commas.")
+        raise InvalidRequest(
+            "A frame list is a list of integers separated by commas.", where="path", remedy=_FRAME_LIST
+        )
     numbers = tuple(int(item) for item in items)
     if max(numbers) > _GREATEST_FRAME:
-        raise InvalidRequest("A frame number is too large.")
+        raise InvalidRequest("A frame number is too large.", where="path", remedy=_FRAME_LIST)
     return numbers
 
 
 def check_frame_numbers(numbers: Sequence[int]) -> None:
     """Frames are counted from 1; a list repeats few of them. Raises InvalidRequest (FRM-1, step 8)."""
     if min(numbers) < 1:
-        raise InvalidRequest("Frame numbers start at 1.")
+        raise InvalidRequest("Frame numbers start at 1.", where="path", remedy=_FRAME_LIST)
     distinct = len(set(numbers))
     if len(numbers) - distinct > max(distinct, _REPEATS):
-        raise InvalidRequest("The frame list repeats frames too often; name each frame once.")
+        raise InvalidRequest(
+            "The frame list repeats frames too often; name each frame once.", where="path", remedy=_FRAME_LIST
+        )
 
 
 def all_frames(count: int) -> tuple[int, ...]:
@@ -63,11 +68,20 @@ def all_frames(count: int) -> tuple[int, ...]:
     return tuple(range(1, count + 1))
 
 
+def several_frames() -> InvalidRequest:
+    """The refusal of several frames where only one can be answered (FRM-4)."""
+    return InvalidRequest(
+        "Several frames can only be retrieved as multipart/related.",
+        where="header Accept",
+        remedy='Accept multipart/related; type="application/octet-stream", or name one frame.',
+    )
+
+
 def allow_frames(accepted: Sequence[TransferSyntaxChoice], count: int) -> tuple[TransferSyntaxChoice, ...]:
     """The choices that can hold `count` frames. Raises InvalidRequest when they are all single-part (FRM-4)."""
     if count == 1:
         return tuple(accepted)
     several = tuple(choice for choice in accepted if choice.multipart)
     if not several:
-        raise InvalidRequest("Several frames can only be retrieved as multipart/related.")
+        raise several_frames()
     return several

@@ -9,7 +9,6 @@ from shared.dicomweb.urls import Urls
 from shared.http.messages import Response
 from shared.http.transaction import Context
 from shared.retrieve import response
-from shared.retrieve.byte_ranges import RangeUnsatisfiable
 from shared.retrieve.frames.locating import LocatedFrames, locate
 from shared.retrieve.frames.reading import FrameBody, RetrievedFrames, read_frames, read_range
 from shared.retrieve.frames.request import FramesRequest, allow_frames, check_frame_numbers
@@ -48,14 +47,11 @@ class FramesTransaction:
 
 
 async def _only(located: LocatedFrames, request: FramesRequest, tag: str) -> Response:
-    """One frame as the whole body, or a range of it."""
+    """One frame as the whole body, or a range of it. Raises RangeUnsatisfiable."""
     if located.changed:  # HTTP-2
         frames = await read_frames(located)
         return response.single_part(located.encoding, frames.length, frames.first, tag)
-    try:
-        part = await read_range(located, request.span, tag)
-    except RangeUnsatisfiable as error:
-        return response.unsatisfiable(error)
+    part = await read_range(located, request.span, tag)
     if part is not None:
         length = part.span[1] - part.span[0]
         whole = response.single_part(located.encoding, length, part.body, tag)

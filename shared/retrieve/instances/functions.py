@@ -10,7 +10,7 @@ from shared.dicomweb.urls import Urls
 from shared.http.messages import Response
 from shared.http.transaction import Context
 from shared.retrieve import response
-from shared.retrieve.byte_ranges import RangeRequest, RangeUnsatisfiable
+from shared.retrieve.byte_ranges import RangeRequest
 from shared.retrieve.instances.transaction import (
     Agreement,
     OpenedFile,
@@ -76,7 +76,7 @@ class InstanceTransactions:
 
 
 async def _of(snapshot: Snapshot, agreement: Agreement, span: RangeRequest, context: Context) -> Response:
-    """Raises NotAcceptable, BlobNotFound."""
+    """Raises NotAcceptable, RangeUnsatisfiable, BlobNotFound."""
     choice = agreement.choice
     changed = agreement.encoding(snapshot) is None
     tag = representation_tag(snapshot, choice, agreement.expected(snapshot), changed=changed)
@@ -84,10 +84,7 @@ async def _of(snapshot: Snapshot, agreement: Agreement, span: RangeRequest, cont
         return response.not_modified(tag)
     part: tuple[int, int] | None = None
     if not (changed or choice.multipart):
-        try:
-            part = span.of(snapshot.length, tag)
-        except RangeUnsatisfiable as error:
-            return response.unsatisfiable(error)
+        part = span.of(snapshot.length, tag)
     opened = await open_instance(snapshot, agreement, *(part or ()))
     tag = representation_tag(snapshot, choice, opened.encoding, changed=opened.converted)
     if choice.multipart:

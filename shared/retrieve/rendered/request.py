@@ -189,7 +189,11 @@ def negotiate(accept: Sequence[MediaType], images: int | None) -> Form:
     if images is not None and images > 1:
         possible = [(quality, form) for quality, form in possible if form.multipart]
         if not possible:
-            raise InvalidRequest("Several images can only be retrieved as multipart/related.")
+            raise InvalidRequest(
+                "Several images can only be retrieved as multipart/related.",
+                where="header Accept",
+                remedy='Accept multipart/related; type="image/jpeg", or name one frame.',
+            )
     return max(possible, key=lambda each: each[0])[1]
 
 

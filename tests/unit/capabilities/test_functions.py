@@ -199,12 +199,16 @@ async def test_parameters_say_which_values_are_valid():
 
 
 @pytest.mark.spec("ERR-2")
-async def test_a_failure_without_a_body_is_described_without_one():
-    paths = (await openapi())["paths"]
+async def test_a_failure_is_described_as_text_and_as_problem_details():
+    document = await openapi()
+    paths = document["paths"]
 
-    assert "content" not in paths["/studies"]["get"]["responses"]["406"]
-    assert "content" not in paths["/studies"]["post"]["responses"]["415"]
-    assert "text/plain" in paths["/studies"]["get"]["responses"]["400"]["content"]
+    for method, status in (("get", "400"), ("get", "401"), ("get", "406"), ("post", "415")):
+        content = paths["/studies"][method]["responses"][status]["content"]
+        assert set(content) == {"text/plain", "application/problem+json"}
+        assert content["application/problem+json"]["schema"] == {"$ref": "#/components/schemas/Problem"}
+    assert "content" not in paths["/studies"]["head"]["responses"]["406"]
+    assert "requestId" in document["components"]["schemas"]["Problem"]["required"]
 
 
 @pytest.mark.spec("URL-8")

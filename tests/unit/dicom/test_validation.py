@@ -190,8 +190,8 @@ def test_the_strict_checker_accepts(vr: str, value: str) -> None:
 def test_the_strict_checker_objects(vr: str, value: str) -> None:
     explanation = strict(vr, [value])
     assert explanation is not None
-    assert explanation.startswith(f'Content "{value[:64]}')
-    assert f"does not validate VR {vr}: " in explanation
+    assert explanation.startswith(f"Content does not validate VR {vr}: ")
+    assert len(value) < 4 or value not in explanation
     assert strict(vr, ["", value, "later"]) == explanation
     plain = PLAINLY_VALID.get(vr)
     assert plain is None or "\\" in value or not plain(value)
@@ -210,12 +210,6 @@ def test_trailing_nuls_never_count(vr: str) -> None:
     assert strict(vr, ["\x00\x00"]) is None
     for value in STRICT[vr][0]:
         assert strict(vr, [f"{value}\x00\x00"]) is None
-
-
-def test_an_explanation_quotes_a_long_value_in_part() -> None:
-    explanation = strict("LO", ["x" * 100_000])
-    assert explanation is not None
-    assert len(explanation) < 200
 
 
 @pytest.mark.parametrize(

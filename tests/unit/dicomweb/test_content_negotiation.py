@@ -102,7 +102,7 @@ def test_an_accept_header_that_cannot_be_read_is_not_acceptable(text):
     with pytest.raises(NotAcceptable) as refused:
         parse_accept([text])
 
-    assert str(refused.value) == ""
+    assert str(refused.value)
 
 
 @settings(max_examples=200)
@@ -227,7 +227,7 @@ def test_json_is_refused_to_a_client_that_does_not_accept_it(text):
     with pytest.raises(NotAcceptable) as refused:
         negotiate_data_sets(parse_accept([text]))
 
-    assert str(refused.value) == ""
+    assert str(refused.value)
 
 
 def test_a_content_type_is_read_with_its_parameters():
@@ -242,7 +242,7 @@ def test_a_content_type_that_cannot_be_read_is_unsupported(text):
     with pytest.raises(UnsupportedMedia) as refused:
         parse_content_type(text)
 
-    assert str(refused.value) == ""
+    assert str(refused.value)
 
 
 def test_problem_details_go_to_those_who_ask_for_them_by_name():

@@ -17,6 +17,7 @@ from tests.builders.http import (
     boundary,
     chunks,
     content,
+    error,
     field,
     lines,
     refuse,
@@ -30,22 +31,32 @@ def _log_everything(caplog):
 
 
 @pytest.mark.spec("ERR-1")
-async def test_an_error_is_one_sentence_of_plain_text():
+async def test_an_error_is_four_lines_of_plain_text():
     async def fail(request, context):
-        raise NotFound("The study does not exist.")
+        raise NotFound("The study does not exist.", where="path, {study}", remedy="Look elsewhere.")
 
-    response = await ask("GET", "/v2/studies/1.2", handler=fail)
+    response = await ask("GET", "/v2/studies/1.2", (*ALL, ("X-Request-Id", "id-1")), handler=fail)
 
-    assert (response.status, response.body) == (404, b"The study does not exist.")
+    assert response.status == 404
+    assert response.body == (
+        b"The study does not exist.\nWhere: path, {study}\nWhat to do: Look elsewhere.\nRequest id: id-1\n"
+    )
     assert field(response, "content-type") == "text/plain; charset=utf-8"
 
 
 @pytest.mark.spec("ERR-2")
-@pytest.mark.parametrize(("error", "status"), [(NotAcceptable(), 406), (UnsupportedMedia(), 415)])
-async def test_a_refused_accept_or_content_type_has_an_empty_body(error, status):
-    response = await ask("POST", "/v2/studies", parse=refuse(error))
+@pytest.mark.parametrize(
+    ("failure", "status", "remedy"),
+    [
+        (NotAcceptable(), 406, b"Accept */* or one of: application/dicom+json, application/dicom+xml."),
+        (UnsupportedMedia(), 415, b'Send one of: application/dicom, multipart/related; type="application/dicom", '),
+    ],
+)
+async def test_a_refused_accept_or_content_type_names_what_can_be_had(failure, status, remedy):
+    response = await ask("POST", "/v2/studies", parse=refuse(failure))
 
-    assert (response.status, response.body, field(response, "content-type")) == (status, b"", None)
+    assert error(response)[0] == status
+    assert remedy in response.body
 
 
 @pytest.mark.spec("ERR-3")
@@ -65,12 +76,12 @@ async def test_quoted_input_is_html_encoded():
 
     response = await ask("GET", "/v2/studies", handler=fail)
 
-    assert response.body == b"The parameter '&lt;script&gt;' is unknown."
+    assert error(response) == (400, "The parameter '&lt;script&gt;' is unknown.")
 
 
 async def test_a_client_that_asks_for_problem_details_gets_them():
     async def fail(request, context):
-        raise Conflict("Busy.")
+        raise Conflict("Busy.", where="path", remedy="Wait.")
 
     headers = (*ALL, ("Accept", "application/dicom+json, application/problem+json"), ("X-Request-Id", "id"))
     response = await ask("GET", "/v2/studies", headers, handler=fail)
@@ -81,6 +92,8 @@ async def test_a_client_that_asks_for_problem_details_gets_them():
         "title": "Conflict",
         "status": 409,
         "detail": "Busy.",
+        "where": "path",
+        "remedy": "Wait.",
         "requestId": "id",
     }
 

@@ -2,7 +2,7 @@ import pytest
 
 from shared import errors
 from shared.errors import DicomServiceError, InvalidUid
-from shared.http.error_table import STATUS, error_response, status_of
+from shared.http.error_table import TABLE, error_response, status_of
 from shared.http.routing import MethodNotAllowed, UnsupportedVersion
 from shared.storage.ports import Ambiguous, BlobNotFound
 
@@ -42,7 +42,7 @@ def test_every_error_that_a_request_can_raise_is_in_the_table():
         if isinstance(kind, type) and issubclass(kind, DicomServiceError) and kind is not DicomServiceError
     }
 
-    assert {kind.__name__ for kind in raised if not any(base in STATUS for base in kind.__mro__)} == {"Misconfigured"}
+    assert {kind.__name__ for kind in raised if not any(base in TABLE for base in kind.__mro__)} == {"Misconfigured"}
 
 
 @pytest.mark.spec("ERR-4")

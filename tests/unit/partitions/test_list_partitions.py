@@ -8,7 +8,7 @@ from shared.dicomweb.resources import RESOURCES
 from shared.partitions import functions
 from shared.partitions.response import partition_list
 from tests.builders.functions import handler_of
-from tests.builders.http import ALL, KnownPartitions, ask, boundary, field
+from tests.builders.http import ALL, KnownPartitions, ask, boundary, error, field
 
 
 @pytest.mark.spec("PART-10", "PART-9", "DP-7")
@@ -33,7 +33,7 @@ async def test_the_list_is_refused_while_partitions_are_off():
 
     response = await handler_of(blueprint, "list_partitions").get("/v2/partitions", ALL)
 
-    assert (response.status, response.body) == (400, b"Data partitions feature is disabled.")
+    assert error(response) == (400, "Data partitions feature is disabled.")
 
 
 @pytest.mark.spec("PART-10", "GEN-15")

@@ -52,11 +52,28 @@ def test_the_content_type_says_what_the_body_is(content_type, content):
         "",
     ],
 )
-def test_another_content_type_is_refused_without_a_text(content_type):
+def test_another_content_type_is_refused_with_the_command_that_stores_a_file(content_type):
     with pytest.raises(UnsupportedMedia) as caught:
         parse_store(request(content_type), V2)
 
-    assert str(caught.value) == ""
+    assert str(caught.value)
+    assert "curl -X POST -H 'Content-Type: application/dicom' --data-binary @image.dcm" in caught.value.remedy
+
+
+@pytest.mark.spec("STOW-1", "ERR-2")
+@pytest.mark.parametrize(
+    ("content_type", "text"),
+    [
+        ("application/x-www-form-urlencoded", "A form is no store: curl sends this type for -d"),
+        ("multipart/form-data; boundary=abc", "A form is no store: curl sends this type for -F"),
+        ("application/octet-stream", "a DICOM file is application/dicom"),
+        ("multipart/related; type=application/dicom", "has no boundary"),
+        ("nonsense", "no media type"),
+    ],
+)
+def test_a_slip_is_named(content_type, text):
+    with pytest.raises(UnsupportedMedia, match=text):
+        parse_store(request(content_type), V2)
 
 
 @pytest.mark.spec("STOW-1", "W-11")
