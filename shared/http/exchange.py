@@ -14,6 +14,7 @@ from shared.dicomweb.resources import Resource
 from shared.dicomweb.versions import ApiVersion
 from shared.errors import InvalidRequest, TooLarge
 from shared.http.caller import Caller
+from shared.http.content_coding import content_coding, decoded
 from shared.http.messages import Request, close
 from shared.settings import Settings
 
@@ -100,8 +101,14 @@ class Exchange:
         return self.resource.action is not None or self.status >= 500
 
     def metered_body(self) -> AsyncIterator[bytes]:
-        """The body of the request, which fails with TooLarge when it exceeds the limit (STOW-8)."""
-        return self._metered(self.request.body, self._settings.max_request_bytes)
+        """The body of the request, decoded, which fails with TooLarge when it exceeds the limit (STOW-8, HDR-10).
+
+        Raises UnsupportedMedia for a coding that is not known.
+        """
+        limit = self._settings.max_request_bytes
+        coding = content_coding(self.request.headers.all("content-encoding"))
+        body = self._metered(self.request.body, limit)
+        return body if coding is None else decoded(body, coding, limit)
 
     async def _metered(self, body: AsyncIterator[bytes], limit: int) -> AsyncIterator[bytes]:
         declared = self.request.headers.get("content-length") or ""
