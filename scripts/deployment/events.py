@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-from scripts.deployment import Unusable
+from scripts.deployment import Unusable, verify
 from scripts.deployment.azure import Azure, RealAzure, Refused
 
 TEMPLATE: Final = Path(__file__).parents[2] / "infra/events.bicep"
@@ -31,6 +31,7 @@ _SECONDS: Final = 30.0
 def subscribe(azure: Azure) -> None:
     """The whole phase. Raises Unusable, which says what to look at."""
     values = {name: _output(azure, variable) for name, variable in PARAMETERS.items()}
+    values["bulkImport"] = values["bulkImport"].lower()
     group = _output(azure, "AZURE_RESOURCE_GROUP")
     url = _output(azure, "DICOM_SERVICE_URL")
     _await_health(azure, url)
@@ -41,9 +42,12 @@ def subscribe(azure: Azure) -> None:
         *("deployment", "group", "create", "--resource-group", group, "--name", "dicom-events"),
         *("--template-file", str(TEMPLATE), "--parameters", *assignments),
     )
-    if values["bulkImport"].lower() != "true":
+    if values["bulkImport"] != "true":
         _unsubscribe_import(azure, group, values["blobTopicName"])
-    print(f"The service is at {url}; docs/operate/deploy.md stores a first instance.")
+    found = list(verify.problems(azure, values, group))
+    if found:
+        raise Unusable("\n".join(found))
+    print(f"The service is at {url}. Whether it works: TOKEN=... make smoke URL={url} (docs/operate/smoke.md)")
 
 
 def _output(azure: Azure, name: str) -> str:

@@ -13,8 +13,9 @@ import azure.functions as func
 from devhost.event_grid.dead_letters import DEAD_LETTER_CONTAINER
 from devhost.event_grid.subscriptions import FUNCTION_SUBSCRIPTIONS, QUEUE_SUBSCRIPTIONS
 from scripts.bicep.rendering import Deployment, Resource
-from scripts.bicep.syntax import BicepError
+from scripts.bicep.syntax import BicepError, body, member, parse
 from scripts.bicep.variants import VARIANTS, deployments, main_deployment
+from scripts.deployment import verify
 from shared.errors import Misconfigured
 from shared.events.dicom_events import CHANGES_PENDING
 from shared.settings import Settings
@@ -278,6 +279,19 @@ def _grant(resource: Resource) -> tuple[str, str, str]:
     return who, ROLES.get(role, role), re.sub(r"-?[0-9a-f]{13}$", "", where)
 
 
+def order(infra: Path) -> Iterator[str]:
+    """Conditions of order that no reference implies: the first start of the app already needs its roles."""
+    app = parse(infra / "main.bicep").declarations["functionApp"].value
+    before = member(body(app), "dependsOn") if app else None
+    if before is None or "roleAssignments" not in before.text:
+        yield "the app is made before its roles"
+
+
+def verified_functions(functions: Mapping[str, Function]) -> Iterator[str]:
+    for name in sorted({*verify.FUNCTIONS, verify.IMPORT_FUNCTION} - functions.keys()):
+        yield f"a deployment waits for {name}, which is no function"
+
+
 def watched_timers(rendered: Mapping[str, Deployment], functions: Mapping[str, Function]) -> Iterator[str]:
     for rule in rendered["watched"].of("Microsoft.Insights/scheduledQueryRules"):
         query = rule.at("properties.criteria")["allOf"][0]["query"]
@@ -314,5 +328,7 @@ def every_problem(root: Path, functions: Mapping[str, Function]) -> list[str]:
         *places(rendered),
         *runtime(rendered),
         *grants(rendered),
+        *order(root),
+        *verified_functions(functions),
         *watched_timers(rendered, functions),
     ]

@@ -178,6 +178,7 @@ FAULTS = {
         "var dicomStorageRoles = [roles.storageBlobDataOwner",
         "nobody needs ('id-dicom', 'Storage Blob Data Owner', 'storageAccounts/stdicom')",
     ),
+    "app before its roles": Fault(MAIN, "  dependsOn: [roleAssignments]\n", "", "made before its roles"),
     "role for the wrong topic": Fault(
         ROLES, "    principalId: topic\n", "    principalId: blobTopicPrincipalId\n", "missing ('evgt-dicom'"
     ),

@@ -40,6 +40,14 @@ def test_everybody_has_the_roles_that_are_needed_and_no_other(rendered):
     assert list(contract.grants(rendered)) == []
 
 
+def test_the_app_is_made_after_its_roles():
+    assert list(contract.order(INFRA)) == []
+
+
+async def test_a_deployment_looks_for_functions_that_exist():
+    assert list(contract.verified_functions(contract.app_functions())) == []
+
+
 async def test_alerts_watch_timers_that_exist(rendered):
     assert list(contract.watched_timers(rendered, contract.app_functions())) == []
 

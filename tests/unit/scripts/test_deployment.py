@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from scripts.deployment import Unusable, check, events
+from scripts.deployment import Unusable, check, events, verify
 from scripts.deployment.azure import RealAzure, Refused
 
 OUTPUTS = {
@@ -25,6 +25,8 @@ READY = {
     "AZURE_LOCATION": "westeurope",
     "DICOM_CREATE_ENTRA_APPLICATION": "true",
 }
+FUNCTIONS = [*sorted(verify.FUNCTIONS), verify.IMPORT_FUNCTION]
+SUCCEEDED = {"provisioningState": "Succeeded"}
 UNWELL = json.dumps({"details": [{"name": "index", "status": "Unhealthy"}, {"name": "files", "status": "Healthy"}]})
 
 
@@ -40,6 +42,13 @@ class FakeAzure:
             "functionapp list-flexconsumption-locations": [[{"name": "westeurope"}, {"name": "North Europe"}]],
             "functionapp keys": [True],
             "deployment group": [{}],
+            "functionapp function list": [[f"func-dicom/{name}" for name in FUNCTIONS]],
+            "functionapp config appsettings": [[*verify.SETTINGS, "INDEX_SHARDS"]],
+            "functionapp cors": [None],
+            "eventgrid system-topic event-subscription list": [
+                [SUCCEEDED | {"name": n} for n in ("index-instance", "import")]
+            ],
+            "eventgrid topic": [[SUCCEEDED | {"name": "append-changes"}]],
             **answers,
         }
         self.health = health or [200]
@@ -152,12 +161,14 @@ def test_the_second_phase_needs_the_outputs_of_the_first():
         events.subscribe(FakeAzure({**OUTPUTS, "DICOM_STORAGE_NAME": ""}, {}))
 
 
-@pytest.mark.parametrize(
-    ("there", "deleted"), [([{"name": "import"}, {"name": "index-instance"}], 1), ([], 0), (None, 0)]
-)
+@pytest.mark.parametrize(("there", "deleted"), [(["import", "index-instance"], 1), (["index-instance"], 0)])
 def test_import_that_was_switched_off_is_unsubscribed(there, deleted):
     listing = "eventgrid system-topic event-subscription list"
-    azure = FakeAzure({**OUTPUTS, "DICOM_IMPORT_SUBSCRIBED": "false"}, {listing: [there], "eventgrid": [None]})
+    listed = [SUCCEEDED | {"name": name} for name in there]
+    azure = FakeAzure(
+        {**OUTPUTS, "DICOM_IMPORT_SUBSCRIBED": "False"},
+        {listing: [listed], "eventgrid system-topic event-subscription delete": [None]},
+    )
 
     events.subscribe(azure)
 
@@ -198,3 +209,28 @@ def test_a_command_that_fails_and_a_missing_program_are_told_apart(tmp_path, mon
     (tmp_path / "az").unlink()
     with pytest.raises(Unusable, match="is not installed"):
         RealAzure({}).az("account", "show")
+
+
+@pytest.mark.parametrize(
+    ("answers", "said"),
+    [
+        ({"functionapp function list": [["func-dicom/index_instance"]]}, "no function housekeeping"),
+        ({"functionapp function list": [[f"a/{name}" for name in verify.FUNCTIONS]]}, "no function import_instance"),
+        ({"functionapp config appsettings": [[]]}, "AUTHENTICATION_AUDIENCES is missing"),
+        ({"functionapp config appsettings": [[*verify.SETTINGS, "WEBSITE_AUTH_ENABLED"]]}, "must not be"),
+        ({"functionapp cors": [["https://portal.azure.com"]]}, "CORS of the platform is on"),
+        (
+            {"eventgrid topic": [[{"name": "append-changes", "provisioningState": "Failed"}]]},
+            "append-changes is Failed",
+        ),
+        ({"eventgrid system-topic": [[SUCCEEDED | {"name": "index-instance"}]]}, "import is missing"),
+    ],
+)
+def test_what_is_not_as_the_templates_say_fails_the_deployment(answers, said, capsys):
+    defaults = FakeAzure(OUTPUTS, {}).answers
+    first = {words: answers.get(words, defaults.get(words)) for words in (*answers, *defaults)}
+    azure = FakeAzure(OUTPUTS, {})
+    azure.answers = first
+
+    assert events.main(azure) == 1
+    assert said in capsys.readouterr().err
