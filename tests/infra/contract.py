@@ -48,7 +48,13 @@ DEFAULT_IS_RIGHT = {
     *("HEALTH_CHECKS_EXCLUDED", "LOG_UIDS", "MAX_FILE_BYTES", "MAX_TRANSCODE_BYTES", "WEB_EXTENSION"),
     *("HTTP_CONNECTIONS", "HTTP_HEAD_BYTES", "HTTP_IDLE_SECONDS", "HTTP_KEEP_ALIVE_SECONDS", "HTTP_TOTAL_SECONDS"),
     *("IMPORT_CONTAINER", "IMPORT_ERROR_CONTAINER", "IMPORT_ERROR_QUEUE", "IMPORT_QUEUE"),
-    *("ImportStorage__blobServiceUri", "ImportStorage__queueServiceUri", "PUBLIC_BASE_URL", "TRUST_FORWARDED_HEADERS"),
+    *(
+        "ImportStorage__blobServiceUri",
+        "ImportStorage__queueServiceUri",
+        "PUBLIC_BASE_URL",
+        "TRUST_FORWARDED_HEADERS",
+        "ZIP_NAMES",
+    ),
 }
 """Reviewed: what a deployment leaves out because the default is what it needs."""
 NEVER = {
@@ -152,7 +158,8 @@ def settings(rendered: Mapping[str, Deployment]) -> Iterator[str]:
                 yield f"{variant}: {name} is a {type(value).__name__}"
         yield from (f"{variant}: nothing reads {name}" for name in values.keys() - ALIASES - PLATFORM)
         yield from (f"{variant}: {name} is never set" for name in values.keys() & NEVER)
-        yield from (f"{variant}: {name} is missing" for name in ALIASES - values.keys() - DEFAULT_IS_RIGHT - NEVER)
+        for name in ALIASES - values.keys() - DEFAULT_IS_RIGHT - NEVER:
+            yield f"{variant}: {name} is missing: main.bicep sets it, or DEFAULT_IS_RIGHT says that nobody needs to"
         yield from (f"{variant}: {name} is missing" for name in PLATFORM - values.keys())
         try:
             loaded = Settings.from_environment({**values, "WEBSITE_HOSTNAME": "func-dicom.azurewebsites.example"})
