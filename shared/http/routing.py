@@ -149,7 +149,7 @@ def _nearest(name: str, version: str) -> str:
 
 
 def _not_in_release(name: str) -> NotInRelease:
-    return NotInRelease(f"{name} is not part of this release.")
+    return NotInRelease(f"Not part of this release: {name}.")
 
 
 _NAMES: Final = tuple({row.template.partition("/")[0] for row in RESOURCES.values() if row.versioned} - {""})
