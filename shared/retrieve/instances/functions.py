@@ -39,7 +39,7 @@ class InstanceTransactions:
         accepted = choices(RetrievedResource.INSTANCES, accept.types())
         found = await retrieve_instances(self.backend.archive(context.partition), context.scope, accepted)
         answer = response.several_parts(found.media_type, _parts(found.files, context.urls))
-        return _warned(answer, len(found.agreement.as_stored), len(found.snapshots), context)
+        return _warned(answer, found.kept, len(found.snapshots), context)
 
     async def one(self, asked: Asked[RangeRequest], accept: Accept, context: Context) -> Response:
         """One instance."""
@@ -53,7 +53,7 @@ class InstanceTransactions:
         answer, found = await ZipTransaction(self.backend, self.zip_names).archive(
             wanted, context, head_only=asked.head_only
         )
-        return _warned(answer, len(found.agreement.as_stored), len(found.snapshots), context)
+        return _warned(answer, found.kept, len(found.snapshots), context)
 
     async def instance(
         self,

@@ -7,6 +7,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final
 
+from shared import telemetry
 from shared.dicom.identifiers import ResourceIdentifier
 from shared.errors import NotAcceptable
 from shared.retrieve.instances.conversion import (
@@ -88,6 +89,8 @@ class RetrievedInstances:
     """Those that there are; one whose file turns out to be deleted meanwhile is not among the files."""
     media_type: str
     files: AsyncGenerator[OpenedFile]
+    kept: int
+    """How many of them are sent as stored for want of another form, as far as that is known before the first byte."""
 
 
 async def agree(snapshot: Snapshot, accepted: Sequence[TransferSyntaxChoice]) -> Agreement:
@@ -107,6 +110,7 @@ async def open_instance(snapshot: Snapshot, agreement: Agreement, start: int = 0
         try:
             converted = await convert_file(snapshot, target)
         except NotAcceptable:
+            telemetry.event("instance-not-converted", asStored=agreement.stored_will_do)
             if not agreement.stored_will_do:
                 raise
         else:
@@ -138,7 +142,8 @@ async def retrieve_instances(
         first = await _opened(snapshot, agreement)
         if first is not None:
             files = _all(first, snapshots[at + 1 :], agreement)
-            return RetrievedInstances(agreement, snapshots, first.encoding.media_type, files)
+            kept = len(agreement.as_stored) + int(agreement.encoding(first.snapshot) is None and not first.converted)
+            return RetrievedInstances(agreement, snapshots, first.encoding.media_type, files, kept)
     raise nothing_found(accepted, what)
 
 

@@ -102,6 +102,31 @@ async def test_a_study_of_several_syntaxes_is_sent_in_one(service):
         assert field(response, "Warning").partition('"')[2] == warning.partition('"')[2]
 
 
+def told(response):
+    return (field(response, "Warning") or "").partition('"')[2]
+
+
+@pytest.mark.spec("WADO-34", "WADO-23", "WADO-28")
+async def test_pixels_that_nobody_can_decode_are_counted_as_far_as_that_is_known(service, caplog):
+    good = file(data_set(ramp(), StudyInstanceUID="1.2.4"), JPEG_LS)
+    stored = pydicom.dcmread(io.BytesIO(good.data))
+    damaged = compressed(data_set(ramp(), StudyInstanceUID="1.2.4"), JPEG_LS, [bytes(stored.PixelData[16:60])])
+    await service.archive.store(damaged)
+    response = await service.get("studies/1.2.4", several(DICOM))
+    assert told(response) == '1 of 1 instances are sent in their stored transfer syntax."'
+    assert parts(await content(response)) == [damaged.data]
+    assert await service.status("studies/1.2.4", several(DICOM, ELE)) == 406
+    await service.archive.store(good)
+    with caplog.at_level("INFO"):
+        response = await service.get("studies/1.2.4", several(DICOM))
+        body = await content(response)
+    found = [pydicom.dcmread(io.BytesIO(data)).file_meta.TransferSyntaxUID for data in parts(body)]
+    assert sorted(found) == [ELE, JPEG_LS]
+    assert damaged.data in parts(body)
+    assert f"transfer-syntax={JPEG_LS}".encode() in body
+    assert any("instance-not-converted" in record.getMessage() for record in caplog.records)
+
+
 @pytest.mark.spec("WADO-12")
 async def test_large_objects_are_not_converted_and_none_when_memory_is_short():
     one = file(data_set(FRAMES, frames=3), RLE)
