@@ -6,6 +6,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
+from shared import collector
 from shared.errors import Unavailable
 
 _PATIENCE_SECONDS: Final = 60.0
@@ -22,7 +23,9 @@ class _Waiting:
 
 
 class MemoryBudget:
-    """So many bytes, which work reserves before it needs them. For one event loop."""
+    """So many bytes, which work reserves before it needs them. For one event loop. While a lease has some of them, the
+    garbage collector stays away where it has been told to (`collector.keep_away`).
+    """
 
     def __init__(self, size: int, busy: str) -> None:
         """`busy` is what a request is told that has waited too long."""
@@ -68,8 +71,8 @@ class MemoryBudget:
         self.free += size
         if lease is not None:
             lease.size -= size
-            if not lease.size:
-                self._leases.pop(lease, None)
+            if not lease.size and self._leases.pop(lease, lease) is None and not self._leases:
+                collector.leave()
         self._serve()
 
     def _is_oldest(self, lease: "Lease | None") -> bool:
@@ -79,6 +82,8 @@ class MemoryBudget:
         self.free -= needed
         if lease is not None:
             lease.size += needed
+            if not self._leases:
+                collector.enter()
             self._leases[lease] = None
 
     def _serve(self) -> None:

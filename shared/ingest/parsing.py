@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-from shared import telemetry
+from shared import collector, telemetry
 from shared.dicom.attributes import Attributes, take_apart
 from shared.dicom.part10.file_reader import InvalidPart10, Part10, Part10Reader, second_opinion
 from shared.dicom.part10.limits import HEADER_BYTES, ODD_INFLATED_BYTES
@@ -65,7 +65,7 @@ async def feed(reader: Part10Reader, chunk: bytes, lease: Lease) -> None:
 def _feed(reader: Part10Reader, chunk: bytes) -> None:
     reader.feed(chunk)
     if reader.header_bytes > LARGE:
-        gc.freeze()
+        collector.keep_away()
 
 
 async def finish(reader: Part10Reader) -> Part10:
@@ -113,7 +113,7 @@ def _read_tolerantly(pieces: Sequence[bytes], *, strict: bool) -> Part10:
     try:
         part10 = second_opinion(b"".join(pieces), strict=strict, keep_text=KEPT_TEXT)
         if part10.header_bytes > LARGE:
-            gc.freeze()
+            collector.keep_away()
         return part10
     finally:
         gc.enable()
@@ -122,7 +122,6 @@ def _read_tolerantly(pieces: Sequence[bytes], *, strict: bool) -> Part10:
 def release(attributes: Attributes) -> None:
     """Frees a large data set, little by little."""
     take_apart(attributes)
-    gc.unfreeze()
 
 
 async def _run[T](executor: ThreadPoolExecutor, function: Callable[[], T]) -> T:

@@ -4,6 +4,7 @@ import gc
 from collections.abc import AsyncIterator
 from typing import Final
 
+from shared import collector
 from shared.dicom.attributes import take_apart
 from shared.dicom.errors import Unconvertible
 from shared.dicom.part10.file_reader import InvalidPart10, Part10, read_whole
@@ -83,7 +84,7 @@ def _read(data: bytes) -> Part10:
     gc.disable()
     try:
         file = read_whole(data)
-        gc.freeze()
+        collector.keep_away()
     except InvalidPart10:
         raise Unconvertible("The file of the instance cannot be converted.") from None
     finally:
@@ -92,12 +93,15 @@ def _read(data: bytes) -> Part10:
 
 
 def _transcoded(pool: PixelPool, data: bytes, target: str) -> TranscodedFile:
-    file = _read(data)
+    collector.enter()
     try:
-        return _file_in(pool, data, file, target)
+        file = _read(data)
+        try:
+            return _file_in(pool, data, file, target)
+        finally:
+            take_apart(file.attributes)
     finally:
-        take_apart(file.attributes)
-        gc.unfreeze()
+        collector.leave()
 
 
 def _file_in(pool: PixelPool, data: bytes, file: Part10, target: str) -> TranscodedFile:
