@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from shared.settings import Settings
+from tests.infra.reviewed_settings import DEFAULT_IS_RIGHT, NEVER
 
 ROOT = Path(__file__).parents[2]
 CODE = sorted(
@@ -73,6 +74,16 @@ def test_the_sample_is_valid_and_shows_the_defaults(sample):
         if getattr(shown, name) != field.get_default(call_default_factory=True)
     }
     assert different == LOCAL
+
+
+def test_every_setting_is_set_by_the_deployment_or_reviewed():
+    """tests/infra looks at values; this at names, so that a new setting is not forgotten."""
+    template = (ROOT / "infra" / "main.bicep").read_text()
+    set_there = {name for name in ALIASES if re.search(rf"^  {name}: ", template, re.MULTILINE)}
+
+    assert ALIASES - set_there - DEFAULT_IS_RIGHT - NEVER == set()
+    assert set_there & (DEFAULT_IS_RIGHT | NEVER) == set()
+    assert (DEFAULT_IS_RIGHT | NEVER) <= ALIASES
 
 
 def test_every_setting_has_a_name_for_the_environment():

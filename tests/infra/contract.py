@@ -19,49 +19,10 @@ from scripts.deployment import verify
 from shared.errors import Misconfigured
 from shared.events.dicom_events import CHANGES_PENDING
 from shared.settings import Settings
+from tests.infra.reviewed_settings import DEFAULT_IS_RIGHT, NEVER, PLATFORM
 
 ROOT = Path(__file__).parents[2]
 ALIASES = {str(field.alias) for field in Settings.model_fields.values()}
-PLATFORM = {
-    "APPLICATIONINSIGHTS_AUTHENTICATION_STRING",
-    "APPLICATIONINSIGHTS_CONNECTION_STRING",
-    "AZURE_CLIENT_ID",
-    "AzureWebJobsStorage__blobServiceUri",
-    "AzureWebJobsStorage__clientId",
-    "AzureWebJobsStorage__credential",
-    "AzureWebJobsStorage__queueServiceUri",
-    "AzureWebJobsStorage__tableServiceUri",
-    "DicomStorage__credential",
-}
-"""Settings that host and SDKs read."""
-DEFAULT_IS_RIGHT = {
-    *(
-        "AUDIT_CLAIMS",
-        "AUDIT_HEADER_PREFIX",
-        "AUTHENTICATION_MODE",
-        "AUTHENTICATION_ROLES",
-        "AUTHENTICATION_ROLES_CLAIM",
-    ),
-    *("BULK_DATA_URIS", "CHARACTER_SET_AS_STORED", "CLEAR_PREAMBLE", "FULL_ITEM_VALIDATION", "METADATA_INLINE"),
-    *("CORS_ALLOWED_HEADERS", "CORS_ALLOWED_METHODS", "CORS_ALLOW_CREDENTIALS", "CORS_MAX_AGE"),
-    *("DELETED_RETENTION_HOURS", "DICOM_CONTAINER", "DICOM_EVENTS_SCHEMA", "DICOM_IMAGE_EVENTS"),
-    *("HEALTH_CHECKS_EXCLUDED", "LOG_UIDS", "MAX_FILE_BYTES", "MAX_TRANSCODE_BYTES", "WEB_EXTENSION"),
-    *("HTTP_CONNECTIONS", "HTTP_HEAD_BYTES", "HTTP_IDLE_SECONDS", "HTTP_KEEP_ALIVE_SECONDS", "HTTP_TOTAL_SECONDS"),
-    *("IMPORT_CONTAINER", "IMPORT_ERROR_CONTAINER", "IMPORT_ERROR_QUEUE", "IMPORT_QUEUE"),
-    *(
-        "ImportStorage__blobServiceUri",
-        "ImportStorage__queueServiceUri",
-        "PUBLIC_BASE_URL",
-        "TRUST_FORWARDED_HEADERS",
-        "ZIP_NAMES",
-    ),
-}
-"""Reviewed: what a deployment leaves out because the default is what it needs."""
-NEVER = {
-    *("DICOM_EVENTS_TOPIC_KEY", "DicomStorage", "ImportStorage"),  # keys
-    *("WEBSITE_AUTH_ENABLED", "WEBSITE_HOSTNAME"),  # the platform's own
-    "TABLE_SPREAD",  # for an emulator
-}
 CLIENT = {"DICOM_AUTH_CLIENT_ID": "client"}
 MIB = 1024 * 1024
 RESERVED_MB = 896
