@@ -3,6 +3,7 @@
 import io
 import warnings
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import imagecodecs
@@ -20,6 +21,8 @@ from tests.builders.images import new_uid
 SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.4"
 ENCAPSULATED_PDF = "1.2.840.10008.5.1.4.1.1.104.1"
 WHOLE_SLIDE = "1.2.840.10008.5.1.4.1.1.77.1.6"
+VIDEO_PHOTOGRAPHIC = "1.2.840.10008.5.1.4.1.1.77.1.4.1"
+H264_HIGH_41 = "1.2.840.10008.1.2.4.102"
 TILE = 64
 
 
@@ -154,6 +157,40 @@ def document_study() -> Sample:
             sample("waveform_ecg.dcm", **shared, SeriesDescription="Waveform", SeriesNumber=3),
         ),
     )
+
+
+def video_study() -> Sample:
+    """Four seconds of H.264 in MP4, ten pictures a second: `video_picture`, after half of the time mirrored."""
+    shared = patient("Gorse^Gil", StudyDescription="Video")
+    stream = Path(__file__).with_name("halves.mp4").read_bytes()
+    video = _new(VIDEO_PHOTOGRAPHIC, H264_HIGH_41)
+    video.Modality = "XC"
+    video.ImageType = ["ORIGINAL", "PRIMARY"]
+    video.LossyImageCompression = "01"
+    video.SamplesPerPixel, video.PhotometricInterpretation, video.PlanarConfiguration = 3, "YBR_PARTIAL_420", 0
+    video.NumberOfFrames, video.Rows, video.Columns = 40, 240, 320
+    video.CineRate, video.FrameTime, video.FrameIncrementPointer = 10, 100, 0x00181063
+    video.BitsAllocated = video.BitsStored = 8
+    video.HighBit, video.PixelRepresentation = 7, 0
+    video.PixelData = encapsulate([stream + bytes(len(stream) % 2)], has_bot=False)
+    video["PixelData"].VR = "OB"
+    video["PixelData"].is_undefined_length = True
+    return Sample(shared["StudyInstanceUID"], (named(video, **shared, SeriesDescription="Clip", SeriesNumber=1),))
+
+
+def video_picture() -> np.ndarray:
+    """The first two seconds of `video_study`: red on the left, blue on the right, greener downwards."""
+    y, x = np.mgrid[0:240, 0:320]
+    left = x < 160
+    return np.stack([np.where(left, 230, 20), y * 0.8, np.where(left, 20, 200)], axis=-1).astype(np.uint8)
+
+
+def bare_study() -> Sample:
+    """An image without Modality."""
+    shared = patient("Hazel^Hal", StudyDescription="Bare")
+    image = sample("MR_small.dcm", **shared, SeriesDescription="No modality", SeriesNumber=1)
+    del image.Modality
+    return Sample(shared["StudyInstanceUID"], (image,))
 
 
 def slide_study(across: int = 8) -> Sample:

@@ -165,6 +165,30 @@ async def test_documents_and_waveforms_are_shown(ohif, archive):
     assert await ohif.exchanges(part=f"{archive.documents.study_instance_uid}/metadata")
 
 
+@pytest.mark.spec("REND-10")
+async def test_a_video_is_shown_and_moved_through(ohif, archive):
+    await ohif.show(archive.video, source="video")
+    picture = samples.video_picture()
+    mirrored = expected(picture[:, ::-1], centre=127.5, width=255)
+
+    await looks_like(ohif, VIEWPORT, expected(picture, centre=127.5, width=255), (240, 320))
+
+    async def further_on():
+        await ohif.page("scroll", VIEWPORT, 100)
+        return likeness(shown(await ohif.page.picture(VIEWPORT), 240, 320), mirrored)
+
+    await eventually(further_on, least=0.97)
+    rendered = await asked(ohif, part="/rendered")
+    assert (rendered.status, rendered.received["content-type"].partition(";")[0]) == (206, "video/mp4")
+
+
+async def test_an_image_without_modality_is_shown(ohif, archive):
+    await ohif.show(archive.bare)
+    image = archive.bare.datasets[0]
+
+    await looks_like(ohif, VIEWPORT, expected(image.pixel_array, centre=600, width=1600), (64, 64))
+
+
 async def test_a_slide_is_put_together_from_its_tiles(ohif, archive):
     await ohif.show(archive.slide, mode="microscopy")
     size = 8 * samples.TILE

@@ -28,6 +28,7 @@ RECOMMENDED = {
 VARIANTS: dict[str, dict[str, Any]] = {
     "recommended": {},
     "quoted": {"omitQuotationForMultipartRequest": False},
+    "video": {"singlepart": "bulkdata,video"},
     "whole": {"enableStudyLazyLoad": False},
     "rendered": {"thumbnailRendering": "rendered"},
     "thumbnail": {"thumbnailRendering": "thumbnail"},
