@@ -51,8 +51,7 @@ class File:
 
 
 def _is_given(dataset: Dataset, keyword: str, *, is_uid: bool) -> bool:
-    value = str(dataset.get(keyword) or "")
-    return bool(re.fullmatch(r"[0-9.]{1,64}", value) if is_uid else value)
+    return bool(re.fullmatch(r"[0-9.]{1,64}", str(dataset.get(keyword)))) if is_uid else keyword in dataset
 
 
 def identified(data: bytes) -> bytes:

@@ -6,9 +6,9 @@ import warnings
 import numpy as np
 import pydicom
 from PIL import Image
-from pydicom.dataset import Dataset
+from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi, get_decoder
-from pydicom.uid import UID, ExplicitVRBigEndian
+from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian
 
 _NATIVE = ("",)
 _LOSSY = frozenset({".50", ".51", ".81", ".91", ".93", ".203", ".112"})
@@ -81,6 +81,8 @@ def _with_little_palettes(dataset: Dataset) -> Dataset:
     if dataset.file_meta.TransferSyntaxUID != ExplicitVRBigEndian:
         return dataset
     palettes = Dataset()
+    palettes.file_meta = FileMetaDataset()
+    palettes.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     for element in dataset.group_dataset(0x0028):
         words = element.keyword.endswith("PaletteColorLookupTableData") and element.VR == "OW"
         value = np.frombuffer(element.value, ">u2").astype("<u2").tobytes() if words else element.value
