@@ -43,7 +43,8 @@ integration: setup ## adapters, triggers and index on Azurite
 conformance: setup ## the specification over HTTP; DICOMWEB_URL=https://... tests a service elsewhere
 	@$(PY) -m pytest tests/conformance
 
-nightly: setup ## the minutes-long histories and crash tests
+nightly: setup ## the minutes-long histories, crash tests, fuzzers, and requests made of the OpenAPI documents
+	@scripts/setup-openapi
 	@$(PY) -m pytest tests -m nightly --timeout 3600
 
 corpora: setup ## some 330 files of other projects, compared with what other decoders read (fetches them first)
