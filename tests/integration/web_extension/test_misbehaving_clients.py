@@ -11,7 +11,7 @@ from shared.web_extension.limits import Limits
 from tests.integration.web_extension.world import GET, HEAD, MIB, POST, QUICK, Stream, serving, until
 
 
-@pytest.mark.spec("URL-15")
+@pytest.mark.spec("URL-15", "ERR-2")
 @pytest.mark.parametrize(
     ("line", "status"),
     [(b"FOO /docs", 400), (b"PROPFIND /docs", 200), (b"CONNECT /docs", 200), (b"GET /a%0Ab", 200), (b"GET a", 400),

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from shared.web_extension.limits import Limits
 from shared.web_extension.messages import ClientGone, ServerRequest, ServerResponse
 from shared.web_extension.server import HttpServer
+from tests.builders.errors import said
 
 HEAD = b"Host: dicom.example\r\nx-ms-invocation-id: 0a-1b\r\n"
 GET = b"GET /whole HTTP/1.1\r\n" + HEAD + b"\r\n"
@@ -106,7 +107,13 @@ class Client:
         await self.writer.drain()
 
     async def answer(self, *, head: bool = False) -> tuple[int, dict[str, str], bytes]:
-        """The next answer."""
+        """The next answer; an error of the server's own has the shape of all errors (ERR-1)."""
+        status, fields, body = await self._answer(head=head)
+        if status >= 400 and not head and fields.get("connection") == "close":
+            said(status, fields, body)
+        return status, fields, body
+
+    async def _answer(self, *, head: bool) -> tuple[int, dict[str, str], bytes]:
         lines = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
         status = int(lines[0].split()[1])
         fields = dict(line.split(": ", 1) for line in lines[1:] if line)
