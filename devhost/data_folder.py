@@ -32,7 +32,7 @@ class Holder:
 
     @property
     def text(self) -> str:
-        """Who it is, for people."""
+        """The holder's name, for people."""
         return f"the service on port {self.port} (process {self.pid})" if self.pid else "another service"
 
 
@@ -169,7 +169,7 @@ class ServiceFile:
 
 
 def running_service_of(path: Path) -> Mapping[str, object] | None:
-    """What a service file says; None when there is none, or the service that wrote it has ended."""
+    """The content of a service file; None when there is none, or the service that wrote it has ended."""
     content = _numbers(path)
     pid = content.get("pid")
     return content if isinstance(pid, int) and process_exists(pid) else None

@@ -63,7 +63,7 @@ class RunningService:
 
     @property
     def log_text(self) -> str:
-        """What is in it."""
+        """Its content."""
         return self.log_path.read_text(encoding="utf-8", errors="replace")
 
     @property

@@ -16,7 +16,7 @@ async def together[T](*coroutines: _Run[T]) -> tuple[T, ...]: ...
 @overload
 async def together[T](*coroutines: _Run[T], return_exceptions: Literal[True]) -> tuple[T | BaseException, ...]: ...
 async def together(*coroutines: _Run[Any], return_exceptions: bool = False) -> tuple[Any, ...]:
-    """What coroutines return that run side by side, in their order; like `asyncio.gather`.
+    """The results of coroutines that run side by side, in their order; like `asyncio.gather`.
 
     The first exception is raised when it comes, while the others go on, or stands in the place of its result. Each
     coroutine is begun at once: one that need not wait, as on the hot path most of them, takes no turn of the event

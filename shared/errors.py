@@ -1,4 +1,4 @@
-"""What can go wrong, in the words of the domain.
+"""The errors of the service, in the words of the domain.
 
 No status codes here: `shared.http.error_table` maps these classes, by their method resolution order, to responses.
 A message is shown to the client, so it never holds a value of a patient attribute.

@@ -1,4 +1,4 @@
-"""How well a part of the service is, as each part says of itself (HC-1, HC-4)."""
+"""The health of the parts of the service, as each part says of itself (HC-1, HC-4)."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Status(StrEnum):
-    """How well a part of the service is, best first."""
+    """The health of a part of the service, best first."""
 
     HEALTHY = "Healthy"
     DEGRADED = "Degraded"
@@ -15,7 +15,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """What a check found. `description` is shown to anybody: it names no host, account or patient."""
+    """The finding of a check. `description` is shown to anybody: it names no host, account or patient."""
 
     status: Status
     description: str = ""

@@ -10,7 +10,7 @@ from shared import collector
 from shared.errors import Unavailable
 
 _PATIENCE_SECONDS: Final = 60.0
-"""How long a request waits for memory that other requests hold."""
+"""The longest wait of a request for memory that other requests hold."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,7 +98,7 @@ class MemoryBudget:
 
 
 class Lease:
-    """What one piece of work has of a budget. Whoever makes it ends it."""
+    """The share of a budget that one piece of work has. Its maker ends it."""
 
     def __init__(self, budget: MemoryBudget) -> None:
         self.size = 0

@@ -15,7 +15,7 @@ _EMULATOR = ("usedevelopmentstorage=true", "accountname=devstoreaccount1")
 
 _MIB = 1024**2
 _HOST_BODY_BYTES = 100 * _MIB
-"""What the Functions host lets through where nothing else is said."""
+"""The largest body that the Functions host lets through where nothing else is said."""
 _BODY_COST = 4
 """Memory that the host takes for a body with Content-Length, in sizes of the body, before the app sees it."""
 _OTHER_MEMORY_MIB = 896
@@ -103,7 +103,7 @@ class Settings(BaseModel):
     audit_claims: Words = Field(("sub", "oid", "azp", "appid", "roles"), alias="AUDIT_CLAIMS")
     """The claims of a caller that audit records name (AUD-2)."""
     audit_query_values: Literal["keep", "hash", "drop"] = Field("keep", alias="AUDIT_QUERY_VALUES")
-    """What audit records keep of the values in a query string, which can name patients (AUD-7)."""
+    """The part of the values in a query string, which can name patients, that audit records keep (AUD-7)."""
 
     # --- the edge
     public_base_url: str = Field("", alias="PUBLIC_BASE_URL")
@@ -116,11 +116,11 @@ class Settings(BaseModel):
     http_head_bytes: int = Field(64 * 1024, ge=48 * 1024, alias="HTTP_HEAD_BYTES")
     """Largest request line with its header fields; never less than the Functions host lets through."""
     http_idle_seconds: float = Field(120, gt=0, alias="HTTP_IDLE_SECONDS")
-    """How long an upload may pause, and a reader may not read."""
+    """The longest pause of an upload, or of a client that reads."""
     http_total_seconds: float = Field(4 * 3600, gt=0, alias="HTTP_TOTAL_SECONDS")
-    """How long a request and its answer may take together."""
+    """The longest time of a request and its answer together."""
     http_keep_alive_seconds: float = Field(180, gt=0, alias="HTTP_KEEP_ALIVE_SECONDS")
-    """How long a connection of the Functions host may wait for its next request."""
+    """The longest wait of a connection of the Functions host for its next request."""
     http_connections: int = Field(1000, gt=0, alias="HTTP_CONNECTIONS")
     """Connections of one worker process."""
     cors_origins: Words = Field((), alias="CORS_ALLOWED_ORIGINS")
@@ -140,7 +140,7 @@ class Settings(BaseModel):
     events_schema: Literal["cloudevents", "eventgrid"] = Field("cloudevents", alias="DICOM_EVENTS_SCHEMA")
     """The schema that the topic was created with: CloudEvents 1.0, or Event Grid's own."""
     events_source: str = Field("", alias="DICOM_EVENTS_SOURCE")
-    """What events name as their source, for instance the resource id of the topic; empty: the topic's endpoint."""
+    """The source that events name, for instance the resource id of the topic; empty: the topic's endpoint."""
     image_events: bool = Field(True, alias="DICOM_IMAGE_EVENTS")
     """Publish an event for each instance that is stored, changed or deleted, where there is a topic. What changes while
     it is off is never published (EVT-3).
@@ -155,7 +155,7 @@ class Settings(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _shape_of_an_emulator(cls, values: Any) -> Any:
-        """What an emulator needs, where nothing is said: never written into settings that go to Azure by accident."""
+        """The defaults for an emulator: never written into settings that go to Azure by accident."""
         connection = str(values.get("DicomStorage") or values.get("storage_connection") or "").lower()
         if any(each in connection.replace(" ", "") for each in _EMULATOR):
             for name, alias, value in (("index_shards", "INDEX_SHARDS", 1), ("table_spread", "TABLE_SPREAD", 64)):

@@ -23,7 +23,7 @@ TELEMETRY_LOGGER = "dicom.telemetry"
 AUDIT_LOGGER = "dicom.audit"
 
 type QueryValues = Literal["keep", "hash", "drop"]
-"""What the audit trail keeps of the values in a query string."""
+"""The part of the values in a query string that the audit trail keeps."""
 
 _telemetry = logging.getLogger(TELEMETRY_LOGGER)
 _audit = logging.getLogger(AUDIT_LOGGER)
@@ -84,7 +84,7 @@ def described(error: BaseException) -> list[dict[str, Any]]:
 
 @dataclass(slots=True)
 class StorageUse:
-    """What one transaction asked of the data stores: requests, and bytes of their bodies either way."""
+    """The use that one transaction made of the data stores: requests, and bytes of their bodies either way."""
 
     requests: int = 0
     bytes_sent: int = 0
@@ -162,7 +162,7 @@ def _write(logger: logging.Logger, level: int, fields: Mapping[str, Any]) -> Non
 
 @dataclass(frozen=True, slots=True)
 class AuditedRequest:
-    """What both audit records of a request share."""
+    """The fields that both audit records of a request share."""
 
     operation: str
     uri: str

@@ -69,7 +69,7 @@ from shared.upkeep.scrubber import Scrubber
 from shared.upkeep.study_reindex import StudyReindex
 
 _START_SECONDS = 15.0
-"""How long a store that does not answer may hold up the start: the host gives it two minutes."""
+"""The longest wait of the start for a store that does not answer: the host gives it two minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +201,7 @@ def _announcer(settings: Settings, clock: HybridClock, events: EventGridPublishe
 
 @dataclass(frozen=True, slots=True)
 class _Feed:
-    """What numbers changes and publishes their events."""
+    """The numbering of changes and the publication of their events."""
 
     log: ChangeLog
     sequencer: Sequencer

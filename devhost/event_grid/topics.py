@@ -38,7 +38,7 @@ _MEDIA_TYPES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How long delivery is tried. Times are seconds."""
+    """The limits and pauses of delivery. Times are seconds."""
 
     max_attempts: int = 30
     time_to_live: float = 86_400.0
@@ -75,7 +75,7 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """Who gets which events of a topic, and how."""
+    """A subscription: the receiver of certain events of a topic, and the way to it."""
 
     name: str
     topic: str

@@ -34,7 +34,7 @@ _DRAIN_SECONDS: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class HostArguments:
-    """How to run an app."""
+    """The way in which an app is run."""
 
     app: Path
     settings: Mapping[str, str]
@@ -85,7 +85,7 @@ class DevHost:
         self.url = ""
         self.port = 0
         self.version = ""
-        """What the health check of the app says of its version; empty when it says nothing."""
+        """The version of the app, from its health check; empty when that has none."""
         self.functions: list[Function] = []
         self.router = Router(())
 

@@ -117,7 +117,7 @@ class BlobTrigger:
         self.settled(self.function.name, work.blob, work.etag)
 
     async def _inputs(self, work: _Work) -> tuple[dict[str, Value], dict[str, Value]] | None:
-        """What the function gets; None when this version of the blob is gone."""
+        """The binding data of the function; None when this version of the blob is gone."""
         from obstore.exceptions import NotFoundError
 
         store = self.account.container(self.container)

@@ -23,7 +23,7 @@ log = logging.getLogger("devhost.queues")
 
 _FIRST_PAUSE: Final = 0.1
 _HELD_SECONDS: Final = 600
-"""How long a message is invisible while its function runs; renewed when half of it has passed."""
+"""The time for which a message is invisible while its function runs; renewed when half of it has passed."""
 
 
 def decoded(stored: str, *, base64_encoded: bool) -> Value | None:

@@ -45,7 +45,7 @@ def time_zone(settings: Mapping[str, str]) -> tzinfo:
 
 
 def timer_value(status: Status | None, *, past_due: bool) -> Value:
-    """What the function is given."""
+    """The argument of the function."""
     kept = {}
     if status is not None:
         kept = {

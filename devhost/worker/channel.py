@@ -28,14 +28,14 @@ class Invocation(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """How an invocation ended; `error` is empty when it succeeded."""
+    """The end of an invocation; `error` is empty when it succeeded."""
 
     error: str = ""
     stack_trace: str = ""
 
 
 class Loaded(NamedTuple):
-    """What a worker found in the app: its functions and where its HTTP server listens (empty: it has none)."""
+    """The app as a worker found it: its functions and where its HTTP server listens (empty: it has none)."""
 
     functions: list[FunctionDescription]
     http: str

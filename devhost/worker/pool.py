@@ -38,7 +38,7 @@ class NoWorker(Exception):
 
 @dataclass(frozen=True, slots=True)
 class WorkerCommand:
-    """What every worker process of an app is started with."""
+    """The start parameters that all worker processes of an app share."""
 
     app: Path
     environment: Mapping[str, str]

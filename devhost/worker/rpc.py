@@ -186,7 +186,7 @@ class _Which:
 
 
 class Envelope:
-    """What the proxy worker of Azure hands to the runtime: one message and the worker's properties."""
+    """The envelope in which Azure's proxy worker hands to the runtime: one message and the worker's properties."""
 
     __slots__ = ("properties", "request")
 

@@ -12,7 +12,7 @@ class CompletedFile:
     def __init__(self, source: BlobReader, chunks: AsyncIterator[bytes], opening: bytes) -> None:
         found = completion(opening)
         self.added = "" if found is None else found.added
-        """What was put before the file, in words; empty: nothing."""
+        """The bytes put before the file, in words; empty: none."""
         self._opening = opening if found is None else found.prefix + opening
         self._source = source
         self._chunks = chunks

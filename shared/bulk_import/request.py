@@ -25,7 +25,7 @@ RESULTS_METADATA: Final = "results"
 
 @dataclass(frozen=True, slots=True)
 class ImportMessage:
-    """What a message asks for."""
+    """The request in a message."""
 
     names: tuple[str, ...]
     """The file's name in the import container; where an event can be read in two ways, both names."""

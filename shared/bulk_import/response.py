@@ -1,4 +1,4 @@
-"""What became of a file, and the record of it (IMP-6, IMP-9). Pure. Records name no value of a patient attribute."""
+"""The outcome of a file's import, and its record (IMP-6, IMP-9). Pure. Records name no value of a patient attribute."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ _TEXTS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class ImportOutcome:
-    """What became of a file."""
+    """The outcome of a file's import."""
 
     result: Literal["stored", "duplicate", "refused"]
     """duplicate: the instance was there, with identical bytes (IMP-8)."""
@@ -40,7 +40,7 @@ class ImportOutcome:
     sop_instance_uid: str | None = None
     """As in the file, where the rest is not known."""
     added: str = ""
-    """What the file lacked and was stored with, in words."""
+    """The parts that the file lacked and was stored with, in words."""
 
     @classmethod
     def stored(cls, outcome: StoreOutcome, *, duplicate: bool = False) -> Self:

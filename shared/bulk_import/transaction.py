@@ -206,7 +206,7 @@ class BulkImport:
             raise _TryAgain(failed) from None
 
     async def _store(self, file: BlobProperties, partition: Partition) -> tuple[StoreOutcome, str]:
-        """What became of the file, and what had to be added to it."""
+        """The outcome of the file, and the parts that had to be added to it."""
         created = int(file.created.timestamp() * 1000)
         upload_id = keys.dropped_upload_id(f"{self._places.container}/{file.name}/{file.etag}", created)
         async with self._archive.ingest.begin(partition, _TERMS, upload_id=upload_id) as batch:

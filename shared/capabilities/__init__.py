@@ -1,1 +1,1 @@
-"""What the service says of itself: capabilities, conformance, health, and the answer to unknown paths (PS3.18 §8.9)."""
+"""The service as it describes itself: capabilities, conformance, health; the answer to unknown paths (PS3.18 §8.9)."""

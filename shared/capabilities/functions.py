@@ -1,4 +1,4 @@
-"""What the service says of itself: capabilities, conformance, OpenAPI, health; and the fallback (URL-8, URL-9, CAP)."""
+"""The service's description of itself: capabilities, conformance, OpenAPI, health; the fallback (URL-8, URL-9, CAP)."""
 
 from collections.abc import Mapping
 from typing import Protocol
@@ -29,7 +29,7 @@ class StoreRow(Protocol):
     """Knows the store's own row."""
 
     async def settings(self) -> StoreSettings:
-        """What it says. Raises Unavailable."""
+        """The state of health. Raises Unavailable."""
         ...
 
 

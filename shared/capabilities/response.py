@@ -33,7 +33,7 @@ def negotiate_capabilities(accept: Iterable[MediaType]) -> str:
 
 
 def conformance(settings: Settings, version: ApiVersion, segment: str, *, store_id: str | None) -> dict[str, Any]:
-    """What this deployment can do in `version`: features, limits, resources, transfer syntaxes, search keys.
+    """The abilities of this deployment in `version`: features, limits, resources, transfer syntaxes, search keys.
 
     `store_id` tells the store from every other one, whatever its URL is: a client that remembers what it has done
     keeps that by store. None: the store does not answer at present.

@@ -22,7 +22,7 @@ class NewestEntries:
         self._newest: dict[str, FeedEntry] = {}
         self._low = 0
         self._high = 0
-        """What is known are the entries with low < sequence ≤ high."""
+        """The known entries are those with low < sequence ≤ high."""
 
     async def latest(self, is_visible: Callable[[str], Awaitable[bool]]) -> FeedEntry | None:
         """The newest entry of all partitions that `is_visible` says yes to, by namespace; None if there is none.

@@ -12,14 +12,14 @@ from shared.events.dicom_events import ImageEvent, image_event
 from shared.events.publisher import CloudEventData, EventPublisher
 
 PUBLICATION = Following("events", failed="events-not-published")
-"""What changes while events are off is never published (EVT-3)."""
+"""Changes that are committed while events are off are never published (EVT-3)."""
 
 _KINDS = {"create": ImageEvent.CREATED, "update": ImageEvent.UPDATED, "delete": ImageEvent.DELETED}
 
 
 @dataclass(frozen=True, slots=True)
 class EventOrigin:
-    """What the events say of the service."""
+    """The facts about the service that events carry."""
 
     host: str
     """Its host name without scheme."""

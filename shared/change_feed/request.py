@@ -29,7 +29,7 @@ _EARLIEST = datetime.min.replace(tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class SequenceWindow:
-    """What v1 asks for: the entries with after < sequence ≤ after + limit (CF-10)."""
+    """The request of v1: the entries with after < sequence ≤ after + limit (CF-10)."""
 
     after: int
     limit: int
@@ -38,7 +38,7 @@ class SequenceWindow:
 
 @dataclass(frozen=True, slots=True)
 class TimeWindow:
-    """What v2 asks for: the entries with start ≤ timestamp < end, `limit` of them after the first `offset` (CF-11)."""
+    """The request of v2: the entries with start ≤ timestamp < end, `limit` of them after the first `offset` (CF-11)."""
 
     start: datetime | None
     end: datetime | None

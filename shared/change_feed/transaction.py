@@ -26,7 +26,7 @@ _SCANNED = 1000
 """Entries that are read at a time for a caller who may not see all of them."""
 _MOST_SCANNED = 100_000
 _PARALLEL = 16
-"""How many documents that are too large for the index are read from blobs at a time."""
+"""Documents too large for the index that are read from blobs at a time."""
 
 
 class ChangeFeedReader:

@@ -59,7 +59,7 @@ class Start(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Following:
-    """How a follower goes about it."""
+    """The pace of a follower."""
 
     name: str
     """Of its cursor; never changes."""

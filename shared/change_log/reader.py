@@ -20,7 +20,7 @@ from shared.index.model import StoredInstance
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 PATIENCE_SECONDS = 10.0
-"""How long a reader waits for changes to be logged. Normally that takes milliseconds."""
+"""The longest wait of a reader for changes to be logged. Normally that takes milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class FeedEntry:
 
 
 class EntryState(Enum):
-    """How an entry stands to what is stored now (CF-21)."""
+    """The relation of an entry to the present state of its instance (CF-21)."""
 
     CURRENT = auto()
     REPLACED = auto()

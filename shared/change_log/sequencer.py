@@ -30,7 +30,7 @@ _CYCLES = 8
 
 @dataclass(slots=True)
 class _Found:
-    """What a cycle found in the studies that it looked at."""
+    """The findings of a cycle in the studies that it looked at."""
 
     changes: dict[tuple[str, str], LoggedChange] = field(default_factory=dict)
     """By change id, then the study's partition key: two studies may have changes of one id."""
@@ -51,7 +51,7 @@ class _Calls:
     thorough: bool = False
     """Go on until everything is logged, and clean up."""
     complete: bool | None = None
-    """What they are answered; None while they wait."""
+    """The answer to all of them; None while they wait."""
 
 
 class Sequencer:

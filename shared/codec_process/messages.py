@@ -1,4 +1,4 @@
-"""What a worker and a codec process say to each other: a JSON head, then bytes. Nothing of it is executed by either."""
+"""The messages between a worker and a codec process: a JSON head, then bytes. Nothing of it is executed by either."""
 
 import json
 import struct
@@ -23,7 +23,7 @@ LONGEST_BODY: Final = 1 << 31
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one job may take of its process."""
+    """The share of its process that one job may take."""
 
     memory: int
     """Bytes of address space beyond what the process had before the job."""
@@ -40,7 +40,7 @@ class Message:
 
 
 READY: Final = Message({"ready": True})
-"""What a codec process says first: it has loaded its codecs."""
+"""The first message of a codec process: it has loaded its codecs."""
 
 
 def packed(message: Message) -> list[bytes | memoryview]:

@@ -38,16 +38,16 @@ if TYPE_CHECKING:
 
 _MIB: Final = 1024 * 1024
 _MEMORY: Final = 64 * _MIB
-"""What a job may take however small its result is."""
+"""The memory that a job may take however small its result is."""
 _SECONDS: Final = 4
 _BYTES_A_SECOND: Final = 4 * _MIB
 """Of decoded samples: a fifth of what the slowest codec does on a slow machine."""
 _TABLES_LIMITS: Final = Limits(512 * _MIB, 10)
 _PATIENCE: Final = 5
-"""How many times its processor time a job may last: processors are shared."""
+"""The longest time of a job, as a multiple of its processor time: processors are shared."""
 _START_SECONDS: Final = 30.0
 _REFUSED: Final = 1024
-"""How many frames that ended a process are remembered: such a one is not tried again."""
+"""The number of remembered frames that ended a process: such a one is not tried again."""
 _JOBS_PER_PROCESS: Final = 2000
 """After so many a process is replaced: codecs leak."""
 _PIPE_BYTES: Final = _MIB

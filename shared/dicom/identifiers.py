@@ -21,7 +21,7 @@ def is_uid(text: str) -> bool:
 
 @dataclass(frozen=True, slots=True, order=True)
 class InstanceIdentifier:
-    """What identifies an instance inside a partition (CON-1). The UIDs are trimmed."""
+    """The identifier of an instance inside a partition (CON-1). The UIDs are trimmed."""
 
     study_instance_uid: str
     series_instance_uid: str

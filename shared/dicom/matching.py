@@ -196,7 +196,7 @@ def fold(text: str) -> str:
 
 
 def literal_prefix(pattern: str) -> str:
-    """What every text that fits `pattern` begins with."""
+    """The beginning of every text that fits `pattern`."""
     return re.split(r"[*?]", pattern, maxsplit=1)[0]
 
 

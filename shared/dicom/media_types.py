@@ -58,7 +58,7 @@ GIF: Final = "image/gif"
 JPEG: Final = "image/jpeg"
 PNG: Final = "image/png"
 IMAGE_TYPES: Final = (JPEG, PNG, GIF)
-"""What can be rendered; of equally wanted ones the first (D-26)."""
+"""The types of rendered images; of equally wanted ones the first is sent (D-26)."""
 
 MP4: Final = "video/mp4"
 MPEG: Final = "video/mpeg"
@@ -66,7 +66,7 @@ MPEG2_FRAMES: Final = "video/mpeg2"
 """MPEG where frames are retrieved (FRM-10); rendered, the same stream is `video/mpeg` (REND-10)."""
 PDF: Final = "application/pdf"
 AS_STORED_TYPES: Final = (MP4, MPEG, PDF)
-"""What is no picture, and rendered as it is stored (REND-10)."""
+"""The types that are no pictures, and rendered as they are stored (REND-10)."""
 DOCUMENT_TYPES: Final = frozenset({PDF, XML, "model/mtl", "model/obj", "model/stl", TEXT_XML})
 """PS3.3 §A.45, §A.85, §A.104: a type that no module names could be one that a browser would run."""
 

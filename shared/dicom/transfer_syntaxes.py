@@ -69,12 +69,12 @@ COMPRESSED: Final = (
 """The compressed syntaxes that are read and written."""
 
 SOURCES: Final = NATIVE | COMPRESSED | JPEG_XL_FAMILY | {ENCAPSULATED_UNCOMPRESSED, DEFLATED_FRAMES}
-"""What can be transcoded: not video, and not what needs another server (JPIP, SMPTE)."""
+"""The syntaxes that can be transcoded: not video, nor those that need another server (JPIP, SMPTE)."""
 
 REVERSIBLE_TARGETS: Final = (COMPRESSED - JPEG_LOSSY_FAMILY) | {EXPLICIT_LITTLE_ENDIAN}
-"""What whole instances are transcoded to: always without a loss, also where the syntax would allow one. A lossy copy
-would be another image under the same SOP Instance UID (PS3.3 §C.7.6.1.1.5).
+"""The targets of transcoding for whole instances: always without a loss, also where the syntax would allow one.
+A lossy copy would be another image under the same SOP Instance UID (PS3.3 §C.7.6.1.1.5).
 """
 
 FRAME_TARGETS: Final = COMPRESSED | {EXPLICIT_LITTLE_ENDIAN}
-"""What single frames are transcoded to: JPEG with a loss as well, for a client that asks for just that."""
+"""The targets of transcoding for single frames: JPEG with a loss as well, for a client that asks for just that."""

@@ -42,7 +42,7 @@ _NUMBER_BYTES = {"FD": 8, "FL": 4, "SL": 4, "UL": 4, "SS": 2, "US": 2}
 
 
 def minimum(tag: int, vr: str, text: str, *, trim_nul: bool) -> str | None:
-    """What the minimum checker has against the first value of an element, or None (VAL-1, VAL-2).
+    """The objection of the minimum checker to the first value of an element, or None (VAL-1, VAL-2).
 
     `text` is the value as stored, padding included; of a VR that is no text, one character for each byte.
     """
@@ -51,7 +51,7 @@ def minimum(tag: int, vr: str, text: str, *, trim_nul: bool) -> str | None:
 
 
 def strict(vr: str, values: Sequence[str]) -> str | None:
-    """What the strict checker has against the first bad value of a text element, or None (VAL-3, VAL-4, D-15).
+    """The objection of the strict checker to the first bad value of a text element, or None (VAL-3, VAL-4, D-15).
 
     `values` are as stored, padding included. VRs that are no text always pass.
     """
@@ -66,7 +66,7 @@ def strict(vr: str, values: Sequence[str]) -> str | None:
 
 
 def multiplicity(tag: int, count: int) -> str | None:
-    """What is wrong with the number of values of a standard element, or None; no value is always right."""
+    """The objection to the number of values of a standard element, or None; no value is always right."""
     element = data_element(tag)
     if element is None or allows(element[2], count):
         return None

@@ -1,1 +1,1 @@
-"""What PS3.18 §8 says about every transaction: pure functions and values, no I/O."""
+"""The rules of PS3.18 §8 for every transaction: pure functions and values, no I/O."""

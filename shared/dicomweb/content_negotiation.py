@@ -115,7 +115,7 @@ def parse_accept(values: Iterable[str]) -> list[MediaType]:
 
 @dataclass(frozen=True, slots=True)
 class Accept:
-    """What a client accepts, as it was sent: an unreadable value is refused when negotiated with (dicomweb §4.2)."""
+    """The Accept of a client, as it was sent: an unreadable value is refused when negotiated with (dicomweb §4.2)."""
 
     fields: tuple[str, ...]
     """The Accept fields of the request."""
@@ -153,7 +153,7 @@ def parse_content_type(text: str | None) -> MediaType:
 
 
 def negotiate_data_sets(accept: Sequence[MediaType]) -> str:
-    """What data sets are sent as, to a store, a search or a metadata request: DICOM_JSON or DICOM_XML (ACC-1 to ACC-5).
+    """The media type of data sets in answers: DICOM_JSON or DICOM_XML (ACC-1 to ACC-5).
 
     The most specific range that covers JSON decides about it, so `application/dicom+json;q=0, */*` refuses it. XML has
     to be named, alone or as the type of multipart/related; it is sent when its weight is the greater one, or the same

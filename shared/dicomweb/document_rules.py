@@ -1,4 +1,4 @@
-"""How stored documents become the data sets of answers (META-3, D-7, W-3)."""
+"""The rules by which stored documents become the data sets of answers (META-3, D-7, W-3)."""
 
 from dataclasses import dataclass
 

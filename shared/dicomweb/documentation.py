@@ -1,4 +1,4 @@
-"""What documents say of a transaction: the values that the OpenAPI, WADL and conformance documents are made of."""
+"""The documentation of a transaction: the values that the OpenAPI, WADL and conformance documents are made of."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -49,7 +49,7 @@ class Schema:
 
 @dataclass(frozen=True, slots=True)
 class Documentation:
-    """What a transaction takes and gives."""
+    """The input and the output of a transaction."""
 
     description: str
     produces: tuple[str, ...] = ()

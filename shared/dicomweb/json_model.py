@@ -45,7 +45,7 @@ def dumps(document: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> bytes:
 
 
 def dumps_in_slices(dataset: Mapping[str, Any]) -> bytes:
-    """What `dumps` makes of a data set, made item by item: the encoder holds the interpreter's lock while it works."""
+    """A data set as `dumps` encodes it, item by item: the encoder holds the interpreter's lock while it works."""
     pieces: list[bytes] = []
     some: list[bytes] = []
     size = 0

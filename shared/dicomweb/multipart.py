@@ -124,7 +124,7 @@ class MultipartReader:
         return -1
 
     def _after_dashes(self, data: bytes, position: int) -> tuple[_Delimiter, int]:
-        """What the bytes from `position`, just behind two hyphens and the boundary, make of them; and where it ends."""
+        """The kind of delimiter whose boundary ends at `position`, and where the delimiter ends."""
         if data.startswith(b"--", position):
             return _Delimiter.CLOSE, position + 2
         rest = data[position : position + _PADDING_LIMIT]
@@ -242,7 +242,7 @@ def content_type(boundary: str, media_type: str) -> str:
 
 
 def part_head(boundary: str, headers: Iterable[tuple[str, str]], first: bool) -> bytes:
-    """What precedes the bytes of a part: its delimiter, its headers and the blank line (WADO-22).
+    """The head of a part: its delimiter, its headers and the blank line (WADO-22).
 
     Raises ValueError if a header holds a line break.
     """
@@ -254,5 +254,5 @@ def part_head(boundary: str, headers: Iterable[tuple[str, str]], first: bool) ->
 
 
 def closing(boundary: str) -> bytes:
-    """What follows the bytes of the last part (WADO-22)."""
+    """The end behind the bytes of the last part (WADO-22)."""
     return f"\r\n--{boundary}--\r\n".encode("ascii")

@@ -47,7 +47,7 @@ class Resource:
     methods: tuple[str, ...]
     """Empty: every method."""
     template: str
-    """What follows the version and partition segments; with `versioned=False` the whole path."""
+    """The path behind the version and partition segments; with `versioned=False` the whole path."""
     action: str | None
     """The data action that a caller needs (AUTH-15); None: anybody may ask (AUTH-5)."""
     audit: str | None
@@ -133,7 +133,7 @@ def _delete(name: str, template: str, summary: str) -> Resource:
 
 
 def _global(name: str, template: str, audit: str, summary: str, documentation: Documentation) -> Resource:
-    """What is read of the service as a whole (GEN-8)."""
+    """The resources of the service as a whole (GEN-8)."""
     return Resource(
         name, _READ, template, "read", audit, summary, documentation, partitioned=False, shows_own_part=True
     )

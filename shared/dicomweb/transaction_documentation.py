@@ -1,4 +1,4 @@
-"""What the transactions of `shared.dicomweb.resources` take and give, for those that several rows share."""
+"""The documentation that several transactions of `shared.dicomweb.resources` share."""
 
 from typing import Any, Final
 

@@ -25,7 +25,7 @@ class Urls:
 
     @property
     def root(self) -> str:
-        """What every resource begins with."""
+        """The beginning of every resource's URL."""
         if self.prefix is not None:
             return f"{self.base}{self.prefix}"
         middle = f"/partitions/{self.partition}" if self.partition is not None else ""

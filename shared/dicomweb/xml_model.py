@@ -40,7 +40,7 @@ _KNOWN: Final[Mapping[str, frozenset[str]]] = {
     "PersonName": frozenset(_GROUPS),
     **dict.fromkeys(_GROUPS, frozenset(_COMPONENTS)),
 }
-"""What an element may hold. Everything else is passed over, with all that it holds."""
+"""The children that an element may have. Everything else is passed over, with all that it holds."""
 
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _SPECIAL = re.compile('[&<>"\r\n\t]')
@@ -189,7 +189,7 @@ class _Reader:
         self._numbers: list[int] = []
         self._text: list[str] = []
         self._skipped = 0
-        """How deep inside an element that is not known."""
+        """The depth inside an element that is not known."""
         self._left = _MOST_ELEMENTS
 
     def start(self, qualified: str, fields: dict[str, str]) -> None:

@@ -19,7 +19,7 @@ _IDS = UUID("6f1f3b0c-58d1-5e0c-9a55-0d1c0a7e9d42")
 
 
 class ImageEvent(StrEnum):
-    """What became of an instance. The names are those of the managed service, so that its subscribers keep working."""
+    """The kind of change to an instance. The names are those of the managed service: its subscribers keep working."""
 
     CREATED = "Microsoft.HealthcareApis.DicomImageCreated"
     UPDATED = "Microsoft.HealthcareApis.DicomImageUpdated"

@@ -38,7 +38,7 @@ class Chore:
     name: str
     run: Callable[[], Awaitable[Any]]
     seconds: float = EVERY_RUN
-    """How long after it began it is due again."""
+    """The time from its beginning until it is due again."""
 
 
 class Housekeeping:
@@ -159,7 +159,7 @@ def purge_operations(purge: Callable[[], Awaitable[Any]]) -> Chore:
 
 
 def scrub_store(scrub: Callable[..., Awaitable[Any]]) -> Chore:
-    """What no event and no hint leads to is mended."""
+    """Damage that no event and no hint leads to is mended."""
     return Chore("scrub_store", lambda: scrub(limit=_SCRUBBED), _TEN_MINUTES)
 
 

@@ -63,7 +63,7 @@ def _extension(name: str) -> WebExtension:
 
 
 def _silence() -> None:
-    """What runtime and SDKs write per request costs half the throughput and holds URIs."""
+    """The log lines of runtime and SDKs for each request cost half the throughput and holds URIs."""
     for name in ("azure", "azure.functions"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
@@ -86,7 +86,7 @@ def mount(
 
 
 def http_function(boundary: Boundary, resource: Resource, transaction: Transaction[Any, Any]) -> HttpFunction:
-    """What the runtime calls for each request to `resource`."""
+    """The function that the runtime calls for each request to `resource`."""
     extension = _chosen()
 
     async def function(req: Any, context: func.Context) -> Any:

@@ -1,4 +1,4 @@
-"""Who asks (AUTH-1 to AUTH-4)."""
+"""The caller of a request (AUTH-1 to AUTH-4)."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

@@ -59,7 +59,7 @@ class Cors:
         return Response(204, (*headers, *self._vary()))
 
     def headers(self, request: Request) -> tuple[tuple[str, str], ...]:
-        """What the response to an ordinary request adds."""
+        """The headers that the response to an ordinary request adds."""
         if not self._origins:
             return ()
         shared = self._shared(request)

@@ -48,7 +48,7 @@ _LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 
 @dataclass(frozen=True, slots=True)
 class KeySet:
-    """What a provider publishes: its issuer, and its keys as JSON Web Keys."""
+    """The publication of a provider: its issuer, and its keys as JSON Web Keys."""
 
     issuer: str
     keys: tuple[Mapping[str, Any], ...]

@@ -1,4 +1,4 @@
-"""Who a request comes from and by which name the service was asked for (decision 0013).
+"""The sender of a request and the name by which the service was asked for (decision 0013).
 
 Forwarding headers are written by whoever sends a request, and added to by each server that passes it on. They count
 only as far as those servers are known: on Azure its front end, which stands before every app and adds the address that
@@ -30,7 +30,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class OriginRule:
-    """What is believed of a request."""
+    """The origin of a request, as far as it is believed."""
 
     on_platform: bool = False
     """Whether Azure's front end stands before the app."""

@@ -1,4 +1,4 @@
-"""What a caller may do, and in which data partitions (AUTH-10 to AUTH-16, AUTH-20).
+"""The actions that a caller may take, and in which data partitions (AUTH-10 to AUTH-16, AUTH-20).
 
 Default deny: no claim, no role; no role, no action; no scope, no partition.
 """
@@ -46,7 +46,7 @@ class Scope:
         return self.whole_service or bool(self.names) or bool(self.prefixes)
 
     def __or__(self, other: "Scope") -> "Scope":
-        """What is inside of either."""
+        """The union of both."""
         return Scope(
             self.whole_service or other.whole_service,
             self.names | other.names,
@@ -66,7 +66,7 @@ class Permissions:
 
     @property
     def actions(self) -> frozenset[str]:
-        """What the caller may do somewhere."""
+        """The actions that the caller may take somewhere."""
         return frozenset(action for action, scope in self.scopes.items() if scope)
 
     def scope(self, action: str) -> Scope:
@@ -133,7 +133,7 @@ class Roles:
         }
 
     def permissions(self, names: Iterable[str]) -> Permissions:
-        """What the roles may do: the union of their actions, each inside the scopes of its role (AUTH-13).
+        """The permissions of the roles: the union of their actions, each inside the scopes of its role (AUTH-13).
 
         Unknown roles are ignored.
         """

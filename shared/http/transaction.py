@@ -20,7 +20,7 @@ from shared.http.roles import WHOLE_SERVICE, Scope
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What the boundary knows of a request that has passed its checks."""
+    """The context of a request that has passed the checks of the boundary."""
 
     version: ApiVersion
     partition: Partition
@@ -56,7 +56,7 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Transaction[P, A]:
-    """How a resource is answered. `P`: what is asked for; `A`: the representation that is accepted."""
+    """The three steps in which a resource is answered. `P`: the request; `A`: the representation that is accepted."""
 
     parse: Callable[[Request, ApiVersion], P]
     """Step 4: Content-Type, other headers, query parameters, lists in the path. Raises UnsupportedMedia,

@@ -58,7 +58,7 @@ class BatchEntry:
 
 
 def explanation(fault: InvalidPart10 | None) -> str:
-    """What is wrong with a file that cannot be read, and where (STOW-37)."""
+    """The fault of a file that cannot be read, and its place (STOW-37)."""
     if fault is None:
         return "The file is not a readable DICOM file."
     tag = fault.tag

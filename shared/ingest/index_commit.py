@@ -27,7 +27,7 @@ async def commit_instances(
     *,
     late: bool = False,
 ) -> list[CommitOutcome]:
-    """What `InstanceIndex.commit` does; what is OUTDATED is taken from the metadata again and committed then."""
+    """`InstanceIndex.commit`; entries that are OUTDATED are taken from the metadata again and committed then."""
     outcomes = await index.commit(partition, instances, late=late)
     for _ in range(_ROUNDS):
         outdated = [at for at, outcome in enumerate(outcomes) if outcome is CommitOutcome.OUTDATED]

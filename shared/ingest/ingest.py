@@ -177,7 +177,7 @@ class Ingest:
     async def _read(
         self, partition: Partition, properties: BlobProperties, terms: StoreOptions, arriving: Lease, odd: Lease
     ) -> Part10 | None:
-        """What a blob holds; None if that is not DICOM, which is reported, or if it is in the index already."""
+        """The instance in a blob; None if it is not DICOM, which is reported, or in the index already."""
         strict = needs_strict_reading(terms.version, full_item_validation=self._rules.full_item_validation)
         reader = Part10Reader(strict=strict, keep_text=KEPT_TEXT)
         source = await self._blobs.open(properties.name)

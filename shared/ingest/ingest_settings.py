@@ -1,4 +1,4 @@
-"""How a deployment takes instances in."""
+"""The settings by which a deployment takes instances in."""
 
 from dataclasses import dataclass
 

@@ -83,7 +83,7 @@ class Valid:
         expires: datetime | None,
         upload_id: str = "",
     ) -> NewInstance:
-        """What the index is told of the instance whose file is `blob`."""
+        """The entry for the index, of the instance whose file is `blob`."""
         return NewInstance(
             self.identifier,
             self.sop_class_uid,
@@ -172,7 +172,7 @@ def validate(
 
 
 def _missing(part10: Part10, *, may_be_blank: Collection[int]) -> dict[int, str]:
-    """What is wrong with the presence of the required attributes (STOW-20); explanation by tag."""
+    """The required attributes that are missing or not single (STOW-20); explanation by tag."""
     errors: dict[int, str] = {}
     for tag in REQUIRED:
         element = part10.attributes.get(_key(tag))
@@ -190,7 +190,7 @@ def _is_study(attributes: Attributes, study: str) -> bool:
 
 
 def _minimum_error(part10: Part10, tag: int, *, trim_nul: bool) -> str | None:
-    """What the minimum checker says of the first value of an attribute; nothing about one that is absent."""
+    """The objection of the minimum checker to the first value of an attribute; none to one that is absent."""
     element = part10.attributes.get(_key(tag))
     if element is None:
         return None

@@ -69,12 +69,12 @@ def _feed(reader: Part10Reader, chunk: bytes) -> None:
 
 
 async def finish(reader: Part10Reader) -> Part10:
-    """What a file holds, all of which has been fed. Raises InvalidPart10."""
+    """The content of a file, all of which has been fed. Raises InvalidPart10."""
     return await parse(reader.finish, reader.header_bytes)
 
 
 async def parse[T](function: Callable[[], T], header_bytes: int) -> T:
-    """What `function` makes of a data set, or of what was read of it, that has so many bytes without bulk values."""
+    """The result of `function`, which works on a data set of so many bytes without bulk values."""
     return await _run(_READING, function) if header_bytes > INLINE_BYTES else function()
 
 

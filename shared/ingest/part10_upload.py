@@ -21,9 +21,9 @@ _MAGIC: Final = b"DICM"
 _OPENING_BYTES: Final = _PREAMBLE_BYTES + len(_MAGIC)
 
 HELD_BYTES: Final = 16 * 1024**2
-"""How much of a file that reads well is kept, in case that it reads badly later on."""
+"""Bytes that are kept of a file that reads well, in case that it reads badly later on."""
 HELD_BYTES_UNREADABLE: Final = 64 * 1024**2
-"""How much is kept of a file that the reader has refused, or whose UIDs are not known yet."""
+"""Bytes that are kept of a file that the reader has refused, or whose UIDs are not known yet."""
 
 type OpenUpload = Callable[[InstanceIdentifier], tuple[str, BlobUpload]]
 """Names the blob of an instance and starts its upload."""
@@ -39,7 +39,7 @@ class Part10Upload:
         self.length = 0
         """Bytes received so far."""
         self.fault: InvalidPart10 | None = None
-        """What is wrong with the file, once it has been refused."""
+        """The fault of the file, once it has been refused."""
         self.references: tuple[str | None, str | None] = (None, None)
         """Its SOP class and instance, as far as a file that is refused says them (STOW-37)."""
         self._open_upload = open_upload

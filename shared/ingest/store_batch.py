@@ -37,7 +37,7 @@ from shared.storage.ports import Ambiguous, BlobExists, BlobStore, BlobUpload
 HELD_BYTES: Final = 32 * 1024**2
 """Bytes of received files that wait in memory; more wait as staged blocks."""
 _HELD_PER_FILE: Final = 8 * 1024**2
-"""What an upload keeps in memory at most."""
+"""The most that an upload keeps in memory, in bytes."""
 _PLAIN_DOCUMENTS: Final = 16 * 1024**2
 """Bytes of metadata documents that wait as they are; more wait compressed."""
 _HELD_DOCUMENTS: Final = 64 * 1024**2
@@ -108,7 +108,7 @@ class StoreBatch:
     # ---- receiving
 
     def receiver(self) -> Part10Upload:
-        """What takes in the bytes of the next instance."""
+        """The upload that takes in the bytes of the next instance."""
         receiver = Part10Upload(
             self._open_upload,
             strict=self._strict,

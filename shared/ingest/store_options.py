@@ -1,4 +1,4 @@
-"""What a request says about the instances that it stores, and how their blobs remember it.
+"""The options of a request for the instances that it stores, and how their blobs remember them.
 
 A process that dies between the blob and its commit leaves only the blob: whoever finishes the store must judge the file
 as the request would have.
@@ -17,7 +17,7 @@ _PUT: Final = "put"
 
 @dataclass(frozen=True, slots=True)
 class StoreOptions:
-    """What a request says about all its instances."""
+    """The options of a request for all its instances."""
 
     version: ApiVersion
     study: str | None = None

@@ -1,4 +1,4 @@
-"""What a store says about each instance, whichever way it came (dicomweb §6.4 to §6.6)."""
+"""The outcome of a store for each instance, whichever way it came (dicomweb §6.4 to §6.6)."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from shared.dicom.reasons import FailureReason, WarningReason
 
 @dataclass(frozen=True, slots=True)
 class StoreOutcome:
-    """What became of one instance of a store."""
+    """The outcome of one instance of a store."""
 
     sop_class_uid: str | None = None
     """As stored, even when it is what is wrong; None if the file was not readable or has none."""

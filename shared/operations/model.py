@@ -26,7 +26,7 @@ class OperationType(StrEnum):
 
 
 class OperationStatus(StrEnum):
-    """How far an operation is, in the words of the API but for success."""
+    """The state of an operation, in the words of the API but for success."""
 
     NOT_STARTED = "notStarted"
     RUNNING = "running"
@@ -50,9 +50,9 @@ class Operation:
     created: datetime
     updated: datetime
     input: Document
-    """What is to be done."""
+    """The task."""
     checkpoint: Document
-    """What its work needs to go on from where it was; empty at first."""
+    """The state from which its work goes on; empty at first."""
     percent: int | None = None
     """0 to 100; None where it cannot be computed."""
     resources: tuple[str, ...] = ()

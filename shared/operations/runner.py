@@ -19,7 +19,7 @@ _RUN_SECONDS = 20 * 60.0
 
 
 class Work(Protocol):
-    """What an operation of one type does.
+    """The work of operations of one type.
 
     It goes on from `lease.operation.checkpoint`, calls `lease.checkpoint` after each step, and may run any step twice:
     steps are idempotent. It returns the results, raises OperationFailed if there is no point in trying again, lets

@@ -29,7 +29,7 @@ from shared.storage.ports import Entity, RowWrite, TableStore, Value
 
 LEASE_SECONDS = 60.0
 RETENTION = timedelta(days=7)
-"""How long a finished operation can be read (OP-6)."""
+"""The time for which a finished operation can be read (OP-6)."""
 
 _PARTITION = "operations"
 _MOST = 100
@@ -41,11 +41,11 @@ class _Row:
 
     operation: Operation
     holder: str = ""
-    """Who works on it; '': nobody."""
+    """The worker that has it; '': none."""
     until: float = 0.0
     """The end of the lease, in seconds since 1970."""
     attempts: int = 0
-    """How often it was taken since its last checkpoint."""
+    """The number of times that it was taken since its last checkpoint."""
     written: str = ""
     """Names the write that made this row, so that a lost answer can be told from a lost request."""
     etag: str = ""
@@ -84,7 +84,7 @@ class Lease:
         self.operation = operation
         """As of the last write."""
         self.attempts = attempts
-        """How often it was taken since its last checkpoint: this time is 1, and after a checkpoint it is 0."""
+        """The number of times that it was taken since its last checkpoint: 1 at first, 0 after a checkpoint."""
         self.stopping = asyncio.Event()
         """Set when the work should end at its next checkpoint."""
         self._store = store

@@ -62,7 +62,7 @@ _IMAGES: Final = (
 
 
 class RetrievedResource(Enum):
-    """What the three tables of negotiation are about (dicomweb §7.1)."""
+    """The kinds of resources that have tables of negotiation of their own (dicomweb §7.1)."""
 
     INSTANCES = auto()
     """Every instance of a study or series."""
@@ -120,11 +120,11 @@ class TransferSyntaxChoice:
         return first if first in REVERSIBLE_TARGETS else None
 
     def produced(self) -> Encoding | None:
-        """How an object is labelled that was transcoded to `target`."""
+        """The label of an object that was transcoded to `target`."""
         return None if self.target is None else Encoding(self._label(self.target), self.target)
 
     def encoding(self, stored: str) -> Encoding | None:
-        """How an object stored in the syntax `stored` is labelled when it is sent so; None: it must be transcoded."""
+        """The label of an object that is sent in the syntax `stored` of its file; None: it must be transcoded."""
         if self.as_stored or stored in self.transfer_syntaxes:
             return Encoding(self._label(stored), stored)
         if (
@@ -136,7 +136,7 @@ class TransferSyntaxChoice:
         return None
 
     def unchanged(self, stored: str) -> Encoding:
-        """How an object in the syntax `stored` is labelled that is sent so although it is not accepted (WADO-34)."""
+        """The label of an object that is sent in its syntax `stored` although that is not accepted (WADO-34)."""
         return Encoding(self._label(stored), stored)
 
     def _label(self, stored: str) -> str:

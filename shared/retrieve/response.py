@@ -1,4 +1,4 @@
-"""What a retrieve sends: single part and multipart, validators and caching headers (PS3.18 §8.6, §10.4.1)."""
+"""The answers of a retrieve: single part and multipart, validators and caching headers (PS3.18 §8.6, §10.4.1)."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
 from contextlib import aclosing

@@ -70,13 +70,13 @@ class Backend:
     frame_tables: FrameTables = field(default_factory=FrameTables)
 
     def archive(self, partition: Partition) -> "Archive":
-        """What is stored in one data partition."""
+        """The instances of one data partition."""
         return Archive(self, partition)
 
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """What is stored in one data partition, as one request sees it."""
+    """The instances of one data partition, as one request sees them."""
 
     backend: Backend
     partition: Partition
@@ -182,7 +182,7 @@ class Snapshot:
         return await self.archive.backend.blobs.open(self.location, offset, length)
 
     async def using_whole[T](self, function: Callable[[bytes], T]) -> T:
-        """What `function` makes of the whole file, in a thread; few files are held so at the same time.
+        """The result of `function` on the whole file, in a thread; few files are held so at the same time.
 
         Raises NotAcceptable for a file that is too large, BlobNotFound, and what `function` raises.
         """

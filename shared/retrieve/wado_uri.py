@@ -53,7 +53,7 @@ type Region = tuple[float, float, float, float]
 
 @dataclass(frozen=True, slots=True)
 class UriRequest:
-    """What a query asks for."""
+    """The request in a query string."""
 
     identifier: InstanceIdentifier
     accept: tuple[MediaType, ...]
@@ -188,7 +188,7 @@ class UriTransaction:
     rendered: RenderedTransactions
 
     async def answer(self, request: UriRequest, _accepted: None, context: Context) -> Response:
-        """What the query asks for."""
+        """The request in the query string."""
         if request.is_file:
             accepted = choices(RetrievedResource.INSTANCE, request.accept)
             return await self.instances.instance(request.identifier, request.span, accepted, context)

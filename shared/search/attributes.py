@@ -30,7 +30,7 @@ SEARCH_LEVELS: Mapping[str, tuple[Level, ...]] = {
 
 
 LIST_SEPARATORS: Mapping[str, str] = {MODALITY: ",", MODALITIES_IN_STUDY: ","}
-"""What separates alternatives in a matching key, beside what the VR allows, by attribute (W-19)."""
+"""The separators of alternatives in a matching key, beside those of the VR, by attribute (W-19)."""
 
 
 def _tags(text: str) -> frozenset[str]:
@@ -76,7 +76,7 @@ _COMPUTED_ON_ALL: Mapping[Level, frozenset[str]] = {
 
 
 STUDY_SUMMARY = frozenset({MODALITIES_IN_STUDY, NUMBER_OF_STUDY_RELATED_SERIES, NUMBER_OF_STUDY_RELATED_INSTANCES})
-"""What PS3.18 Table 10.6.3-3 returns of every study and this service on request (D-34)."""
+"""The attributes that PS3.18 Table 10.6.3-3 returns of every study, and this service on request (D-34)."""
 
 COMPUTED: frozenset[str] = frozenset({AVAILABLE_TRANSFER_SYNTAX_UID, MODALITIES_IN_STUDY}).union(
     *_COMPUTED_ON_ALL.values()
@@ -85,12 +85,12 @@ COMPUTED: frozenset[str] = frozenset({AVAILABLE_TRANSFER_SYNTAX_UID, MODALITIES_
 
 
 def default_attributes(version: ApiVersion, levels: tuple[Level, ...]) -> frozenset[str]:
-    """What a search returns without being asked (dicomweb §8.5)."""
+    """The attributes that a search returns without being asked (dicomweb §8.5)."""
     defaults = _SHORT_DEFAULTS if version.short_search_defaults else _LONG_DEFAULTS
     return frozenset[str]().union(*(defaults[level] for level in levels))
 
 
 def all_attributes(levels: tuple[Level, ...]) -> frozenset[str]:
-    """What `includefield=all` returns (dicomweb §8.5, D-33), with what is computed at that level (W-7)."""
+    """The attributes that `includefield=all` returns (dicomweb §8.5, D-33), with those computed at that level (W-7)."""
     stored = (_LONG_DEFAULTS[level] | _SHORT_DEFAULTS[level] | _MORE[level] for level in levels)
     return _COMPUTED_ON_ALL[levels[-1]].union(*stored)

@@ -1,4 +1,4 @@
-"""What results need beside the rows that they were found by: the newest instance of each, and metadata documents."""
+"""The parts of results beside the rows that they were found by: the newest instance of each, and metadata documents."""
 
 import asyncio
 from collections.abc import Sequence

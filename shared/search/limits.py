@@ -1,4 +1,4 @@
-"""How much a search reads in which way (storage §6)."""
+"""The bounds of a search's reads, by their kinds (storage §6)."""
 
 from dataclasses import dataclass
 

@@ -42,7 +42,7 @@ def searchable_attribute(name: str, levels: tuple[Level, ...], schema: IndexSche
 
 
 def unknown_attribute(name: str) -> str:
-    """What is said of a name that names no attribute."""
+    """The refusal of a name that names no attribute."""
     text = "It names no attribute: use a keyword or 8 hexadecimal digits."
     parts = name.split(".")
     suggestions = [nearest_keyword(part, _USUAL) for part in parts]

@@ -1,4 +1,4 @@
-"""What rows do not say because they are older than an attribute: matching keys take it from the metadata instead.
+"""Rows that are older than an attribute: matching keys take it from the metadata instead.
 
 So a search is right, if slow, while a re-index is under way (storage §8).
 """

@@ -77,13 +77,13 @@ class ListUnion:
 
     parts: tuple[Part, ...]
     rank: int
-    """How selective keys of its kind are; 0 is the most selective."""
+    """The selectivity of keys of its kind; 0 is the most selective."""
     kind: Kind = "idx"
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How to find the candidates of a query."""
+    """The way to the candidates of a query."""
 
     studies: tuple[str, ...] | None = None
     """Read these studies and nothing else."""
@@ -248,7 +248,7 @@ def _bucket_lists(code: str, cover: Iterable[tuple[str, str]]) -> Iterator[Posti
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """What the first page of a list tells of it."""
+    """The extent of a list, as its first page tells."""
 
     rows: int
     complete: bool

@@ -15,7 +15,7 @@ PARALLEL = 64
 
 
 class Reads:
-    """What is stored in one data partition, as InstanceLookup and `read_metadata` tell it."""
+    """The instances of one data partition, as InstanceLookup and `read_metadata` tell it."""
 
     def __init__(self, lookup: InstanceLookup, blobs: BlobStore, partition: Partition) -> None:
         self._lookup = lookup

@@ -49,7 +49,7 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class SearchQuery:
-    """What is searched for, and what is to be returned of each result."""
+    """The matching keys of a search, and the attributes to return of each result."""
 
     levels: tuple[Level, ...]
     """Searchable levels of the resource; the last is the level of the results."""
@@ -66,7 +66,7 @@ class SearchQuery:
     limit: int = 100
     offset: int = 0
     schema: IndexSchema = BUILT_IN
-    """What it was read by: the attributes that exist, and their lists that are complete."""
+    """The schema that it was read by: the attributes that exist, and their lists that are complete."""
     ignored: tuple[str, ...] = ()
     """Parameters of other services, which say nothing here (D-27)."""
 

@@ -76,7 +76,7 @@ def _whole(*keys: str) -> frozenset[str]:
 
 @lru_cache(256)
 def _said_by(schema: IndexSchema, study: int, series: int) -> frozenset[str]:
-    """What the rows of a study and a series say, written under the schemas of these numbers."""
+    """The content of the rows of a study and a series, written under the schemas of these numbers."""
     return _UIDS | _whole(*schema.upto(study).carried("study"), *schema.upto(series).carried("series"))
 
 
@@ -93,7 +93,7 @@ def _times(said: frozenset[str]) -> frozenset[str]:
 
 
 def _said(result: SearchResult, query: SearchQuery) -> frozenset[str]:
-    """What the index rows of a result say of it (D-35)."""
+    """The elements of a result that come from its index rows (D-35)."""
     if query.level == "instance":
         return _said_by_instance(query.schema, result.instance.schema if result.instance else 0)
     series = _series_of(result)
@@ -198,7 +198,7 @@ def pick(document: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]:
 
 
 def _row_elements(result: SearchResult, query: SearchQuery) -> dict[str, dict[str, Any]]:
-    """What the index rows of a result say of it, as elements by tag."""
+    """The elements of a result that come from its index rows, by tag."""
     found = {key: _element_of_text(key, text) for key, text in _row_attributes(result, query).items()}
     identifier = result.identifier
     found[STUDY_INSTANCE_UID] = _element(STUDY_INSTANCE_UID, [identifier.study_instance_uid])

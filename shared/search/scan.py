@@ -22,7 +22,7 @@ class TooManyValues(Exception):
 
 @dataclass(slots=True)
 class Effort:
-    """What a search has read, and how much a bounded one may (S-5)."""
+    """The reads of a search so far, and how many a bounded one may do (S-5)."""
 
     clock: Callable[[], float]
     """Seconds."""
@@ -82,7 +82,7 @@ class Cursor:
 
     @property
     def postings(self) -> Sequence[Entity]:
-        """What is at hand of the list, in no certain order."""
+        """The part of the list that is at hand, in no certain order."""
         return self._entities
 
     @property
@@ -92,7 +92,7 @@ class Cursor:
 
     @property
     def extent(self) -> Extent:
-        """How much of the list is at hand; asked before the first `seek`."""
+        """The extent of the list that is at hand; asked before the first `seek`."""
         milliseconds = int(self._keys[-1][:12], 16) - int(self._keys[0][:12], 16) if self._keys else 0
         return Extent(len(self._keys), self.complete, len(self._keys) / max(milliseconds, 1))
 

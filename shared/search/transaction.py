@@ -38,7 +38,7 @@ _ATTEMPTS = 3
 
 @dataclass(frozen=True, slots=True)
 class SearchPorts:
-    """What a search reads."""
+    """The sources of a search."""
 
     tables: TableStore
     lookup: InstanceLookup
@@ -133,7 +133,7 @@ class _Search:
         return results[:count]
 
     async def _next(self, count: int) -> list[_Found] | None:
-        """What matches among the next `count` candidates; None at the end."""
+        """The matches among the next `count` candidates; None at the end."""
         if self._ready:
             return [self._ready.popleft() for _ in range(min(count, len(self._ready)))]
         candidates = await self._candidates.take(count)
@@ -235,7 +235,7 @@ class _Search:
         return results[:count]
 
     def _size(self, found: _Found) -> int | None:
-        """How many results the study has; None if only its instances can tell."""
+        """The number of results of the study; None if only its instances can tell."""
         if self._query.level == "series":
             return len(found.series)
         return None if self._query.at("instance") else found.count

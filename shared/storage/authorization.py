@@ -1,4 +1,4 @@
-"""How a request to the Table service proves where it comes from: by the account key, or by a token."""
+"""The authorization of a request to the Table service: by the account key, or by a token."""
 
 import asyncio
 import hmac
@@ -34,7 +34,7 @@ class Authorization(Protocol):
 
 
 def authorization(credential: Credential, endpoint: str) -> Authorization:
-    """What signs requests to `endpoint` with `credential`. Raises Misconfigured if a token would go unprotected."""
+    """The signer of requests to `endpoint` with `credential`. Raises Misconfigured if a token would go unprotected."""
     if isinstance(credential, SharedKey):
         return SharedKeyLite(credential)
     if urlsplit(endpoint).scheme != "https":

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _CHUNK_BYTES = 1024**2
 _PUT_SECONDS = 60
 _FAILURES = (BaseError, OSError, ValueError)
-"""What obstore raises: its own errors, FileNotFoundError, and ValueError for ranges outside the blob."""
+"""The exceptions of obstore: its own errors, FileNotFoundError, and ValueError for ranges outside the blob."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,7 +283,7 @@ def _is_plain(name: str) -> bool:
 
 
 def _failure(error: Exception) -> Exception:
-    """What an obstore exception means. Its text holds the blob's name: it goes nowhere."""
+    """The meaning of an obstore exception. Its text holds the blob's name: it goes nowhere."""
     if isinstance(error, FileNotFoundError) and "ContainerNotFound" not in str(error):
         return BlobNotFound("No blob of that name")
     if isinstance(error, PermissionDeniedError | UnauthenticatedError):

@@ -327,7 +327,7 @@ def _properties(
 
 
 def failure(error: AzureError) -> Exception:
-    """What an SDK exception means. Texts hold the service's code, never a name."""
+    """The meaning of an SDK exception. Texts hold the service's code, never a name."""
     code = str(getattr(error, "error_code", None) or "")
     code = code if code.isalnum() else type(error).__name__
     status = getattr(error, "status_code", None)

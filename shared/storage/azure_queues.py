@@ -120,7 +120,7 @@ class AzureQueueStore:
 
 
 def _failure(error: AzureError) -> Exception:
-    """What an SDK exception means. Texts hold the service's code alone."""
+    """The meaning of an SDK exception. Texts hold the service's code alone."""
     code = str(getattr(error, "error_code", None) or "")
     code = code if code.isalnum() else type(error).__name__
     status = getattr(error, "status_code", None)

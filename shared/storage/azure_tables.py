@@ -261,7 +261,7 @@ def _reason(status: int, body: bytes) -> str:
 
 
 def _failure(status: int, body: bytes) -> Exception:
-    """What an answer other than success means."""
+    """The meaning of an answer other than success."""
     if status in (401, 403):
         return DependencyRefused(f"Table Storage refused the request ({_reason(status, body)})")
     return Unavailable(f"Table Storage did not serve the request ({_reason(status, body)})")

@@ -34,7 +34,7 @@ def check_metadata(metadata: Mapping[str, str]) -> None:
 
 
 class BlockWriter(Protocol):
-    """What an adapter does for an upload. `metadata` include the upload's id; both writes are create-only."""
+    """The part of an adapter in an upload. `metadata` include the upload's id; both writes are create-only."""
 
     async def write_blob(self, name: str, data: bytes, metadata: Mapping[str, str]) -> BlobProperties:
         """Write a whole blob. Raises BlobExists unless it is this very upload."""

@@ -21,7 +21,7 @@ class StorageResponse:
 
 
 class BrokenAnswer(Exception):
-    """What came is no HTTP/1.1 answer, or more than an answer may have. The text holds nothing of it."""
+    """Bytes that are no HTTP/1.1 answer, or more than an answer may have. The text holds nothing of them."""
 
 
 class AnswerReader:

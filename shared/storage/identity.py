@@ -18,7 +18,7 @@ class Identity:
         self._credential: AsyncTokenCredential | None = None
 
     def credential(self) -> "AsyncTokenCredential":
-        """What hands out tokens, made when it is first asked for: an emulator needs none."""
+        """The credential that hands out tokens, made when it is first asked for: an emulator needs none."""
         if self._credential is None:
             from azure.identity.aio import DefaultAzureCredential, ManagedIdentityCredential
 

@@ -52,7 +52,7 @@ class Rounds:
 
 
 class RetryBudget:
-    """How long one request puts up with data stores that fail. What they refuse for being busy, they often take a
+    """The patience of one request with data stores that fail. What they refuse for being busy, they often take a
     second later, and only who sent the files could begin anew.
     """
 

@@ -38,7 +38,7 @@ class Ambiguous(StorageError):
 
 @dataclass(frozen=True, slots=True)
 class BlobProperties:
-    """What is known of a blob without reading it."""
+    """The properties of a blob that are known without reading it."""
 
     name: str
     length: int

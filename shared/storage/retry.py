@@ -22,7 +22,7 @@ _LONGEST_RETRY_AFTER = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """How often and how soon: `attempts` in all, the first pause about `first` seconds, doubling up to `longest`."""
+    """The attempts at a request: `attempts` in all, the first pause about `first` seconds, doubling up to `longest`."""
 
     attempts: int = 4
     first: float = 0.05

@@ -1,4 +1,4 @@
-"""How rows and writes look on the wire of the Table service, and the limits that it sets. Pure.
+"""The wire format of rows and writes of the Table service, and the limits that it sets. Pure.
 
 Entities are OData JSON with minimal metadata: an Edm.Int64 is a string beside its type, Edm.Binary is base64. An entity
 group transaction is a multipart/mixed batch holding one change set.

@@ -60,9 +60,9 @@ class StoreRequest:
     replace: bool
     """PUT: existing instances are replaced (PUT-1)."""
     lifetime: timedelta | None
-    """How long the study is kept; None: until it is deleted (EXP-1)."""
+    """The retention of the study; None: until it is deleted (EXP-1)."""
     body: AsyncIterator[bytes] = field(repr=False)
-    """What the client sends, which can be read once. Raises TooLarge, InvalidRequest."""
+    """The body that the client sends, which can be read once. Raises TooLarge, InvalidRequest."""
 
 
 def parse_store(request: Request, version: ApiVersion) -> StoreRequest:

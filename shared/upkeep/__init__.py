@@ -1,1 +1,1 @@
-"""What mends the index after failures, and erases what is no longer needed."""
+"""The upkeep of the index: failures are mended, and data that are no longer needed erased."""

@@ -26,7 +26,7 @@ from shared.storage.ports import TableStore
 from shared.upkeep.study_reindex import Reindexed, StudyReindex
 
 _LOOK_SECONDS = 5.0
-"""How often a waiting re-index asks whether it is to pause."""
+"""The interval at which a waiting re-index asks whether it is to pause."""
 _STUDIES_IN_A_PAGE = 100
 _STUDIES_AT_ONCE = 4
 _LONGEST_PAUSE = 5.0

@@ -55,7 +55,7 @@ _PARTITION = "scrub"
 
 @dataclass(slots=True)
 class Scrubbed:
-    """What one run did."""
+    """The work of one run."""
 
     blobs: int = 0
     """Files looked at."""

@@ -46,7 +46,7 @@ _SERIES_AT_ONCE = 90
 
 @dataclass(slots=True)
 class Reindexed:
-    """What was done."""
+    """The work done."""
 
     studies: int = 0
     instances: int = 0
@@ -201,7 +201,7 @@ class StudyReindex:
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """What one transaction does to summary and series."""
+    """The changes of one transaction to summary and series."""
 
     old: Tally
     new: Tally

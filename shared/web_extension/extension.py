@@ -1,4 +1,4 @@
-"""What the worker runtime finds when it looks for a web extension (azurefunctions-extensions-base).
+"""The web extension that the worker runtime looks for (azurefunctions-extensions-base).
 
 The runtime takes the module in which the first subclass of its WebApp was defined, and from it `WebApp` and
 `WebServer`; it knows requests and responses by the types that are recorded here. Importing this module is choosing it:
@@ -55,7 +55,7 @@ class WebApp(BaseApp):  # type: ignore[misc]  # the base is not typed
         return func
 
     def get_app(self) -> Serve | None:
-        """What `route` was given."""
+        """The app that `route` was given."""
         return self._serve
 
 

@@ -1,4 +1,4 @@
-"""What one connection, and the server as a whole, may cost."""
+"""The bounds on the cost of one connection, and of the server as a whole."""
 
 from dataclasses import dataclass
 

@@ -40,7 +40,7 @@ class RequestReader:
         """The request whose head, or whose body, is arriving."""
         self._in_body = False
         self._head = bytearray()
-        """What has arrived of a head that is not whole."""
+        """The bytes that have arrived of a head that is not whole."""
         self._head_bytes = self._carried = self._body_bytes = self._framing = 0
         self._refused: ServerResponse | None = None
         self._seeking = False

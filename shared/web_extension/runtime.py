@@ -1,4 +1,4 @@
-"""What the worker runtime keeps of each invocation, and never lets go of by itself.
+"""The traces of each invocation that the worker runtime keeps, and never lets go of by itself.
 
 The runtime pairs an invocation with its request by id: whichever comes first waits for the other. It waits for ever,
 and keeps 2 KB per pair for the life of the process.

@@ -61,7 +61,7 @@ class ResponseFraming:
         self.head = b"".join(head)
 
     def piece(self, data: bytes) -> tuple[bytes, ...]:
-        """What a piece of the body is sent as. Raises WrongLength."""
+        """The wire form of a piece of the body. Raises WrongLength."""
         if self._chunked:
             return (b"%x\r\n" % len(data), data, b"\r\n")
         if self._left is not None:
@@ -71,7 +71,7 @@ class ResponseFraming:
         return (data,)
 
     def end(self) -> bytes:
-        """What follows the last piece. Raises WrongLength."""
+        """The bytes behind the last piece. Raises WrongLength."""
         if self._left:
             raise WrongLength
         return b"0\r\n\r\n" if self._chunked else b""

@@ -13,7 +13,7 @@ from shared.dicom.part10.value_representations import VALUE_REPRESENTATIONS
 from shared.dicom.transfer_syntaxes import EXPLICIT_BIG_ENDIAN, EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN
 
 OPENING_BYTES: Final = 64 * 1024
-"""How much of a file tells what it lacks."""
+"""Bytes at the start of a file that tell its missing parts."""
 _PREAMBLE: Final = bytes(128)
 _MAGIC: Final = b"DICM"
 _IDENTIFYING_GROUP: Final = 0x0008
@@ -25,7 +25,7 @@ _LONGEST_FIRST_VALUE: Final = 1024
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What a file lacks."""
+    """A missing part of a file."""
 
     prefix: bytes
     """The bytes that belong before it."""
@@ -42,7 +42,7 @@ class _Coding:
 
 
 def completion(opening: bytes) -> Completion | None:
-    """What belongs before a file that begins with `opening`; None for a Part 10 file and for what is no data set."""
+    """The bytes that are missing before a file that begins with `opening`; None: nothing, or no data set."""
     if opening[128:132] == _MAGIC:
         return None
     if opening.startswith(_MAGIC):
@@ -60,7 +60,7 @@ def completion(opening: bytes) -> Completion | None:
 
 
 def _coding(opening: bytes) -> _Coding | None:
-    """How a data set is coded that begins with an element of group 0008."""
+    """The encoding of a data set that begins with an element of group 0008."""
     if len(opening) < 8:
         return None
     explicit = opening[4:6].decode("latin-1") in VALUE_REPRESENTATIONS

@@ -135,7 +135,7 @@ class CharacterSet:
 
 
 DEFAULT_CHARACTER_SET = CharacterSet([_DEFAULT])
-"""What holds where (0008,0005) is absent or empty."""
+"""The repertoire where (0008,0005) is absent or empty."""
 
 
 @lru_cache(maxsize=64)

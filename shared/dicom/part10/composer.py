@@ -43,7 +43,7 @@ _CHARACTER_SET: Final = "00080005"
 _UTF_8: Final = {"vr": "CS", "Value": ["ISO_IR 192"]}
 
 _KEPT_META: Final = ("00020016", "00020017", "00020018", "00020100", "00020102")
-"""What the sender may say in the file meta information."""
+"""The elements of the file meta information that are the sender's."""
 _PADDED_WITH_NUL: Final = frozenset({"UI", "OB", "UN"})
 
 

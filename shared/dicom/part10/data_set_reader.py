@@ -131,7 +131,7 @@ class DataSetReader:
                 buffer, position = yield from self._bulk(level, tag, vr, buffer, start, length)
 
     def _wait(self, position: int, need: int, *, complete: bool = False) -> int:
-        """What to yield for `need` bytes from `position` on. `complete`: no bytes at all are right, too."""
+        """The request to yield for `need` bytes from `position` on. `complete`: no bytes at all are right, too."""
         self._flow.taken, self._flow.complete = position, complete
         return need
 

@@ -59,7 +59,7 @@ def encoded(tag: int, vr: bytes, value: bytes) -> bytes:
 
 
 def encoded_head(tag: int, vr: bytes, length: int) -> bytes:
-    """What stands before a value."""
+    """The header of a value."""
     if vr in _LONG:
         return struct.pack("<HH2sHL", tag >> 16, tag & 0xFFFF, vr, 0, length)
     return struct.pack("<HH2sH", tag >> 16, tag & 0xFFFF, vr, length)

@@ -20,7 +20,7 @@ from shared.dicom.transfer_syntaxes import (
 
 IMPLEMENTATION_CLASS_UID: Final = "2.25.106857191890076988153077102304622898932"
 IMPLEMENTATION_VERSION_NAME: Final = "SERVERLESS_DICOM"
-"""What (0002,0012) and (0002,0013) say of files that the service writes (PS3.10 §7.1)."""
+"""The values of (0002,0012) and (0002,0013) in files that the service writes (PS3.10 §7.1)."""
 
 _PREAMBLE = 132  # with the prefix
 _LIMIT = 1 << 20
@@ -35,7 +35,7 @@ _DEFLATED = DEFLATED_REFERENCES | {DEFLATED}
 
 
 class FileMeta:
-    """What the file meta information says; filled by `read`."""
+    """The content of the file meta information; filled by `read`."""
 
     def __init__(self) -> None:
         self.attributes: Attributes = {}
@@ -44,7 +44,7 @@ class FileMeta:
 
     @property
     def coding(self) -> Coding:
-        """How the elements of the data set are coded."""
+        """The encoding of the elements of the data set."""
         return _CODINGS.get(self.transfer_syntax_uid, EXPLICIT_LITTLE)
 
     @property

@@ -75,14 +75,14 @@ class Part10Reader:
 
     @property
     def identifier(self) -> InstanceIdentifier | None:
-        """What identifies the instance, once its three UIDs have been read and none of them is empty."""
+        """The identifier of the instance, once its three UIDs have been read and none of them is empty."""
         if self._data is None:
             return None
         study, series, sop = (self._uid(key) for key in ("0020000D", "0020000E", "00080018"))
         return InstanceIdentifier(study, series, sop) if study and series and sop else None
 
     def finish(self) -> Part10:
-        """What the file says, now that all of it has been fed.
+        """The content of the file, now that all of it has been fed.
 
         Raises:
             InvalidPart10: the file is not complete.
@@ -168,7 +168,7 @@ class Part10Reader:
 
 
 def second_opinion(data: bytes, *, strict: bool = False, keep_text: frozenset[int] = frozenset()) -> Part10:
-    """What a tolerant reader makes of a whole file that Part10Reader has refused; the same result as of a reader.
+    """The reading of a whole file that Part10Reader has refused, by a tolerant reader; the same result as of a reader.
 
     Raises:
         InvalidPart10: it cannot read the file, either; or it is truncated, or no Part 10 file at all.
@@ -179,7 +179,7 @@ def second_opinion(data: bytes, *, strict: bool = False, keep_text: frozenset[in
 
 
 def read_whole(data: bytes) -> Part10:
-    """What a file holds, read at once, with the second opinion where it is odd. Raises InvalidPart10."""
+    """The content of a file, read at once, with the second opinion where it is odd. Raises InvalidPart10."""
     try:
         reader = Part10Reader(strict=False)
         reader.feed(data)

@@ -26,7 +26,7 @@ class Inflater:
         return self._inflater.eof
 
     def pieces(self, deflated: Buffer) -> Iterator[bytes]:
-        """What the next part of the stream stands for, in pieces of at most PIECE bytes. Raises zlib.error."""
+        """The inflated next part of the stream, in pieces of at most PIECE bytes. Raises zlib.error."""
         view, inflater = memoryview(deflated), self._inflater
         for at in range(0, len(view), _SLICE):
             rest: Buffer = view[at : at + _SLICE]

@@ -1,4 +1,4 @@
-"""What one file may cost its reader: bounds on memory and work, far above what honest files need."""
+"""The cost of one file to its reader: bounds on memory and work, far above what honest files need."""
 
 from typing import Final
 
@@ -22,7 +22,7 @@ LONGEST_VALUE: Final = 16 * 1024**2
 MOST_VALUES: Final = 1 << 18
 """Values of one element: they are split, and converted, at one go. The points of a contour are some thousand."""
 INFLATED_BYTES: Final = 1 << 29
-"""What a deflated data set may become."""
+"""The largest size of an inflated data set."""
 ODD_INFLATED_BYTES: Final = 104_857_600
 """The same of one that is not encoded as it says: it is held whole, and no larger one is ever inflated again (WADO-12).
 """
@@ -31,7 +31,7 @@ TOO_LARGE: Final = "The data set is too large, even without its bulk values."
 
 
 class Allowance:
-    """What is left of the memory of one file."""
+    """The remaining memory budget of one file."""
 
     __slots__ = ("left",)
 

@@ -27,7 +27,7 @@ class Violation:
     path: str
     """Where the element is: a tag, or tags and item numbers (from 1) as in `00400275/1/00080060` (BULK-1, W-17)."""
     explanation: str
-    """What is wrong, in one sentence that quotes the value (STOW-36): for the store response only, never for a log."""
+    """The fault, in one sentence that quotes the value (STOW-36): for the store response only, never for a log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Oddity:
 
     tag: int
     explanation: str
-    """What was odd, in one sentence without values."""
+    """The oddity, in one sentence without values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class Part10:
     one character for each byte; sequences and bulk values have none.
     """
     violations: tuple[Violation, ...]
-    """What the strict checker found, in the order of the file; empty if it was not asked for."""
+    """The findings of the strict checker, in the order of the file; empty if it was not asked for."""
     pixel_data: PixelData | None
     """None also where the data set is deflated: then no value has an offset in the file."""
     frames: FrameTable | None
@@ -76,6 +76,6 @@ class Part10:
     header_bytes: int = field(default=0, compare=False)
     """Memory that its values without bulk values take, more or less."""
     oddities: tuple[Oddity, ...] = ()
-    """What was read as something else than the file says, one for each tag."""
+    """The elements that were read as something else than the file says, one for each tag."""
     odd: bool = False
     """Whether the data set is not encoded as the transfer syntax says; `structure_reader` tells its elements."""

@@ -92,7 +92,7 @@ class _Reader:
     # ---- levels
 
     def coding_at(self, position: int, end: int, coding: Coding) -> Coding:
-        """How the level whose first element is at `position` is really coded, which is to be `coding`."""
+        """The true encoding of the level whose first element is at `position`; by its parent it is `coding`."""
         if coding is EXPLICIT_BIG or end - position < 8:
             return coding
         code = self._data[position + 4 : position + 6]

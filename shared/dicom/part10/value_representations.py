@@ -18,12 +18,12 @@ type Values = list[Any]
 """The `Value` array of an element; empty where it has no value."""
 
 type Kind = Literal["text", "local", "name", "binary", "tags", "sequence", "bulk"]
-"""How values are coded: text of the default repertoire, text or names of (0008,0005), numbers, attribute tags, ..."""
+"""The encodings of values: text of the default repertoire, text or names of (0008,0005), numbers, tags, ..."""
 
 
 @dataclass(frozen=True, slots=True)
 class ValueRepresentation:
-    """What a reader has to know about one VR."""
+    """The properties of one VR that a reader needs."""
 
     name: str
     kind: Kind

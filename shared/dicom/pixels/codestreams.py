@@ -1,4 +1,4 @@
-"""What a compressed frame says of itself in its first markers: read before anything is decoded, so that a decoder is
+"""The header of a compressed frame, from its first markers: read before anything is decoded, so that a decoder is
 never asked for more pixels than the data set promises (ISO 10918-1 §B, ISO 14495-1 §C, ISO 15444-1 §A).
 """
 

@@ -60,13 +60,13 @@ class Decoded:
     BitsAllocated says, or floats. Not to be written to.
     """
     pixels: ImagePixels
-    """What describes the samples: never planar, never subsampled, and RGB where the codestream was a colour JPEG."""
+    """The description of the samples: never planar, never subsampled, RGB where the codestream was a colour JPEG."""
     lossy: bool
     """Whether the codestream had lost something."""
 
 
 type Decoder = Callable[[bytes, str, ImagePixels], Decoded]
-"""What `decode` is; the service has it done in another process."""
+"""The type of `decode`; the service has it done in another process."""
 
 
 def check_source(pixels: ImagePixels, syntax: str) -> None:

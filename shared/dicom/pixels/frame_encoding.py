@@ -55,7 +55,7 @@ def check_target(pixels: ImagePixels, syntax: str) -> None:
 
 
 def described_as(pixels: ImagePixels, syntax: str) -> ImagePixels:
-    """What describes the samples `pixels` of a `Decoded` once they are encoded in `syntax` (WADO-16)."""
+    """The description of the samples `pixels` of a `Decoded` once they are encoded in `syntax` (WADO-16)."""
     if not pixels.color:
         return pixels
     if syntax == RLE_LOSSLESS:

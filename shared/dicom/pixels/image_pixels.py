@@ -54,7 +54,7 @@ class ImagePixels:
 
 
 def image_pixels(attributes: Attributes, frames: int | None = None) -> ImagePixels | None:
-    """What the attributes, in the DICOM JSON model, say of the pixel data; None if there are no pixel data.
+    """The pixel data as the attributes, in the DICOM JSON model, describe them; None if there are no pixel data.
 
     `frames`: how many there are, where that is known better than from NumberOfFrames (FRM-11, FRM-12).
 

@@ -33,7 +33,7 @@ class BadCodestream(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What the headers of a codestream say."""
+    """The content of the headers of a codestream."""
 
     columns: int
     rows: int
@@ -86,7 +86,7 @@ class _Style:
 
 
 def _cells(size: int, shift: int, exponent: int, *, aligned: bool) -> int:
-    """How many cells of `1 << exponent` samples a tile of `size` samples covers when it is reduced by `1 << shift`."""
+    """The number of cells of `1 << exponent` samples in a tile of `size` samples, reduced by `1 << shift`."""
     unit = 1 << (shift + exponent)
     crossing = 0 if aligned and (size % unit == 0 or size < unit) else 1
     return -(-size // unit) + crossing

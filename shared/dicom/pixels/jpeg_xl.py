@@ -18,7 +18,7 @@ _MAX_BOXES: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What the header says. JPEG XL does not say how many components a pixel has before its colour encoding."""
+    """The content of the header. JPEG XL does not say how many components a pixel has before its colour encoding."""
 
     columns: int
     rows: int

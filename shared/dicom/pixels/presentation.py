@@ -57,7 +57,7 @@ NO_TABLES: Final = Tables()
 
 @dataclass(frozen=True, slots=True)
 class Presentation:
-    """How one frame is to be shown."""
+    """The presentation of one frame."""
 
     slope: float = 1.0
     intercept: float = 0.0
@@ -73,7 +73,7 @@ def needs_tables(attributes: Attributes) -> bool:
 
 
 def presentation(attributes: Attributes, number: int, tables: Tables) -> Presentation:
-    """How frame `number` (from 1) is to be shown by default. Raises Unconvertible for values that are no numbers."""
+    """The default presentation of frame `number` (from 1). Raises Unconvertible for values that are no numbers."""
     transformation = next(_groups(attributes, number, _TRANSFORMATION), attributes)
     voi = next(_groups(attributes, number, _FRAME_VOI), attributes)
     slope, intercept = _number(transformation, _SLOPE), _number(transformation, _INTERCEPT)

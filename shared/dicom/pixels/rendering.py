@@ -75,7 +75,7 @@ def _bands(samples: "NDArray[Any]") -> "Iterator[NDArray[Any]]":
 
 
 def _in_bands(samples: "NDArray[Any]", convert: "Callable[[NDArray[Any]], NDArray[np.uint8]]") -> "NDArray[np.uint8]":
-    """What `convert` makes of the frame, band by band."""
+    """The frame as `convert` changes it, band by band."""
     import numpy as np
 
     if samples.shape[0] * samples.shape[1] <= _BAND:

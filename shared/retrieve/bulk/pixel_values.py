@@ -23,11 +23,11 @@ from shared.retrieve.response import Part, these
 from shared.retrieve.snapshot import Snapshot
 
 OCTETS: Final = Encoding(OCTET_STREAM, EXPLICIT_LITTLE_ENDIAN)
-"""What values are sent as: their bytes in little endian, whatever the file has."""
+"""The transfer syntax of values that are sent: little endian, whatever the file has."""
 
 
 def frame_count(snapshot: Snapshot, attributes: Attributes) -> int:
-    """How many frames there are."""
+    """The number of frames."""
     return snapshot.instance.frame_count or number_of_frames(attributes) or 1
 
 

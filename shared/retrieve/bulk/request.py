@@ -41,7 +41,7 @@ class ValueRequest:
 
 @dataclass(frozen=True, slots=True)
 class ValueForm:
-    """How one value is sent."""
+    """The form in which one value is sent."""
 
     media_type: str
     multipart: bool
@@ -97,7 +97,7 @@ def _kind(value: MediaType) -> str:
 
 
 def set_choices(accept: Iterable[MediaType], *, pixels_only: bool) -> tuple[TransferSyntaxChoice, ...]:
-    """How the pixel data among all bulk values of a resource may be sent: as frames are, in multipart (BULK-3, BULK-4).
+    """The forms of the pixel data among all bulk values of a resource: as frames are, in multipart (BULK-3, BULK-4).
 
     Beside other values only octets can be promised. Raises NotAcceptable.
     """

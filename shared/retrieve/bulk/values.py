@@ -47,7 +47,7 @@ class LocatedValue:
     snapshot: Snapshot
     place: BulkValue
     made: bytes | None = None
-    """What `place` counts in: None is the file itself, else bytes that have been made of it."""
+    """The bytes that `place` counts in, made of the file; None: the file itself."""
 
     @property
     def size(self) -> int:

@@ -57,7 +57,7 @@ class Layout:
     inflated: tuple[bytes, ...] | None = None
     """The frames themselves, when the data set is deflated and the file has no byte ranges for them."""
     conversion: "Conversion | None" = None
-    """How each frame is transcoded."""
+    """The transcoding of each frame."""
 
 
 @dataclass(frozen=True, slots=True)

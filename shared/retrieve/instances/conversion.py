@@ -62,7 +62,7 @@ async def convert_file(snapshot: Snapshot, target: str) -> ConvertedFile:
 
 
 async def check_conversion(snapshot: Snapshot, target: str) -> None:
-    """What is left to go wrong with a conversion after this is damage of the pixel data (D-19 b, WADO-28).
+    """A conversion that passes can only fail by damage of the pixel data (D-19 b, WADO-28).
 
     Raises NotAcceptable where size, attributes or transfer syntax forbid it, BlobNotFound.
     """

@@ -30,12 +30,12 @@ from shared.storage.ports import BlobNotFound, BlobReader
 _SMALL: Final = 1024 * 1024
 """Files up to this many bytes are read whole, and ahead of their turn."""
 _AHEAD: Final = 4
-"""How many small files are read ahead of the one that is being sent."""
+"""Small files that are read ahead of the one that is being sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How the objects of a request are sent."""
+    """The agreed form of the objects of a request."""
 
     choice: TransferSyntaxChoice
     stored_will_do: bool
@@ -44,13 +44,13 @@ class Agreement:
     """The locations of those of which that is known."""
 
     def encoding(self, snapshot: Snapshot) -> Encoding | None:
-        """How an object is labelled that is sent as stored; None: it is to be transcoded."""
+        """The label of an object that is sent as stored; None: it is to be transcoded."""
         if snapshot.location in self.as_stored:
             return self.choice.unchanged(snapshot.syntax)
         return self.choice.encoding(snapshot.syntax)
 
     def expected(self, snapshot: Snapshot) -> Encoding:
-        """How an object is labelled if nothing comes in between. Raises NotAcceptable."""
+        """The label of an object if nothing comes in between. Raises NotAcceptable."""
         found = self.encoding(snapshot) or self.choice.produced()
         if found is None:
             raise NotAcceptable("The transfer syntax of the instance is not accepted.")
@@ -94,7 +94,7 @@ class RetrievedInstances:
 
 
 async def agree(snapshot: Snapshot, accepted: Sequence[TransferSyntaxChoice]) -> Agreement:
-    """How one instance is sent. Raises NotAcceptable (D-18), BlobNotFound."""
+    """The form in which one instance is sent. Raises NotAcceptable (D-18), BlobNotFound."""
     return await _agree([snapshot.syntax], accepted, _Listed([snapshot]))
 
 

@@ -9,7 +9,7 @@ from shared.retrieve.metadata.selection import Selection, parse_selection
 
 @dataclass(frozen=True, slots=True)
 class MetadataRequest:
-    """What is asked for beside the path."""
+    """The request beside its path."""
 
     original: bool
     """The version before any bulk update (WADO-32)."""

@@ -29,12 +29,12 @@ _INLINE: Final = 1024 * 1024
 _INLINE_XML: Final = 32 * 1024
 """Likewise; it has to be taken apart and put together."""
 _PARALLEL: Final = 16
-"""How many documents that are too large for the index are read from blobs at a time."""
+"""Documents too large for the index that are read from blobs at a time."""
 
 
 @dataclass(frozen=True, slots=True)
 class MetadataRules:
-    """How stored documents are finished for one answer."""
+    """The rules by which stored documents are finished for one answer."""
 
     documents: DocumentRules
     version: ApiVersion
@@ -63,7 +63,7 @@ class MetadataRules:
 
     @property
     def framing(self) -> tuple[bytes, bytes, bytes]:
-        """What comes before, between and after finished data sets."""
+        """The bytes before, between and after finished data sets."""
         return (b"", b"\r\n", multipart.closing(self.boundary)) if self.boundary else (b"[", b",", b"]")
 
 

@@ -57,7 +57,7 @@ class Renderable:
 
 
 async def renderable(snapshot: Snapshot) -> Renderable:
-    """What is known of an instance before its pixels are read.
+    """The facts about an instance before its pixels are read.
 
     Raises NotFound (REND-5), NotAcceptable (REND-6), BlobNotFound.
     """

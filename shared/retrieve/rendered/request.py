@@ -1,4 +1,4 @@
-"""What a request for rendered images or thumbnails asks for (PS3.18 §8.3.5, §10.4.1.1.3; REND-1 to REND-4)."""
+"""A request for rendered images or thumbnails, parsed (PS3.18 §8.3.5, §10.4.1.1.3; REND-1 to REND-4)."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -50,7 +50,7 @@ class Form:
 
 @dataclass(frozen=True, slots=True)
 class Appearance:
-    """How a client wants images to look."""
+    """The look of images that a client asks for."""
 
     quality: int = 100
     viewport: Viewport | None = None
@@ -67,7 +67,7 @@ class PictureRequest:
     numbers: tuple[int, ...] | None
     """The frames that the path lists; None: it lists none."""
     query: str
-    """What says how they are to look; its values are checked after the Accept header (dicomweb §4.2)."""
+    """The query parameters of their look; the values are checked after the Accept header (dicomweb §4.2)."""
     span: RangeRequest
     """Bytes of what is sent as stored: a video or a document."""
 

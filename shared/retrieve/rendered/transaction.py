@@ -120,7 +120,7 @@ async def _answer(snapshot: Snapshot, wanted: PictureOrder, context: Context) ->
 
 
 async def picture_of(snapshot: Snapshot, wanted: PictureOrder, context: Context) -> Response:
-    """What is shown of one version of an instance. Raises NotFound, NotAcceptable, BlobNotFound."""
+    """The picture of one version of an instance. Raises NotFound, NotAcceptable, BlobNotFound."""
     attributes = await snapshot.attributes()
     medium = medium_of(snapshot, attributes)
     if wanted.thumbnail:
