@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pydicom
 import pytest
-from aiohttp import ClientSession
+from aiohttp import ClientPayloadError, ClientSession
 from pydicom.data import get_testdata_file
 
 from tests.builders.datasets import ct, part10
@@ -97,7 +97,9 @@ def own(data: bytes) -> bytes:
     dataset = pydicom.dcmread(io.BytesIO(data))
     uids = {"SOPInstanceUID": new_uid(), "StudyInstanceUID": new_uid(), "SeriesInstanceUID": new_uid()}
     for keyword, uid in uids.items():
-        data = data.replace(str(dataset[keyword].value).encode(), uid[: len(dataset[keyword].value)].encode())
+        data = data.replace(
+            str(dataset[keyword].value).encode(), uid.ljust(64, "7")[: len(dataset[keyword].value)].encode()
+        )
     return data
 
 
@@ -153,7 +155,11 @@ async def test_no_body_makes_a_store_or_a_later_read_fail(fresh_service):
 
         async def send(method: str, path: str, body: bytes | None = None, **headers: str) -> tuple[int, bytes]:
             async with session.request(method, f"{service.url}/{path}", data=body, headers=headers) as response:
-                received = await response.read()
+                try:
+                    received = await response.read()
+                except ClientPayloadError:  # damage that shows after the answer has begun can only break it off
+                    seen[f"{method} broken off: {path.rpartition('/')[2]} {headers['Accept']}"] += 1
+                    return response.status, b""
                 if response.status >= 500:
                     raise AssertionError(f"{method} {path} {headers}: {response.status} {received[:500]!r}")
                 seen[f"{method} {path.rpartition('/')[2] if path.count('/') > 6 else 'studies'} {response.status}"] += 1
