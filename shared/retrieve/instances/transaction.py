@@ -29,7 +29,7 @@ from shared.storage.ports import BlobNotFound, BlobReader
 
 _SMALL: Final = 1024 * 1024
 """Files up to this many bytes are read whole, and ahead of their turn."""
-_AHEAD: Final = 4
+_AHEAD: Final = 8
 """Small files that are read ahead of the one that is being sent."""
 
 
