@@ -69,6 +69,9 @@ class Settings(BaseModel):
     """Return (0008,0005) as stored instead of the encoding of the response (D-7)."""
     zip_names: Literal["attributes", "uid"] = Field("attributes", alias="ZIP_NAMES")
     """What files in a zip archive are named by: patient, series, modality and numbers, or UIDs alone (ZIP-2)."""
+    study_order: Literal["stored", "StudyDate", "-StudyDate"] = Field("stored", alias="STUDY_ORDER")
+    """The order of studies in a search that names none: as they were first stored, newest first, or by StudyDate
+    (B-23)."""
     metadata_inline: bool = Field(True, alias="METADATA_INLINE")
     max_transcode_bytes: int = Field(104_857_600, gt=0, alias="MAX_TRANSCODE_BYTES")
     """Largest object whose pixels are converted: transcoded, or rendered (WADO-12, REND-6)."""

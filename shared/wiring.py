@@ -43,6 +43,7 @@ from shared.index.instances import InstanceIndex
 from shared.index.lookup import InstanceLookup
 from shared.index.schema_registry import SchemaRegistry
 from shared.index.store_settings import StoreSettingsRow
+from shared.index_schema.study_lists import StudyOrder
 from shared.ingest import functions as ingest_functions
 from shared.ingest.ingest import Ingest
 from shared.ingest.ingest_settings import IngestSettings
@@ -296,6 +297,7 @@ def blueprints(settings: Settings) -> list[func.Blueprint]:
             settings.index_shards,
             schemas=schemas,
             character_set_as_stored=documents.character_set_as_stored,
+            study_order=StudyOrder(settings.study_order),
         ),
         delete.blueprint(boundary, index),
         partitions.blueprint(boundary, directory),

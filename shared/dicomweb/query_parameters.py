@@ -65,6 +65,8 @@ class QueryParameters:
     fuzzy_matching: bool = False
     empty_value_matching: bool = False
     multiple_value_matching: bool = False
+    order: str | None = None
+    """The order of results that is asked for, as spelt."""
     include_all: bool = False
     include_fields: tuple[str, ...] = ()
     """Attribute identifiers as the client spelt them, `all` left out (D-32)."""
@@ -99,6 +101,7 @@ def parse_query(query: str) -> QueryParameters:
         fuzzy_matching=boolean(controls.get("fuzzymatching"), "FuzzyMatching", default=False),
         empty_value_matching=boolean(controls.get("emptyvaluematching"), "EmptyValueMatching", default=False),
         multiple_value_matching=boolean(controls.get("multiplevaluematching"), "MultipleValueMatching", default=False),
+        order=controls.get("orderby"),
         include_all=any(name.lower() == "all" for name in fields),
         include_fields=tuple(name for name in fields if name.lower() != "all"),
         keys=tuple(keys),
@@ -111,4 +114,5 @@ _CONTROLS = {
     "fuzzymatching": "FuzzyMatching",
     "emptyvaluematching": "EmptyValueMatching",
     "multiplevaluematching": "MultipleValueMatching",
+    "orderby": "OrderBy",
 }

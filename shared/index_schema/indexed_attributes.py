@@ -16,6 +16,7 @@ type IndexedValues = Mapping[str, str]
 STUDY_INSTANCE_UID = "0020000D"
 SERIES_INSTANCE_UID = "0020000E"
 SOP_INSTANCE_UID = "00080018"
+STUDY_DATE = "00080020"
 SOP_CLASS_UID = "00080016"
 PATIENT_ID = "00100020"
 MODALITY = "00080060"
@@ -45,7 +46,7 @@ class IndexedAttribute:
 
 SCHEMA_1 = (
     IndexedAttribute(STUDY_INSTANCE_UID, "UI", "study", since=1),
-    IndexedAttribute("00080020", "DA", "study", ("sd",), since=1),
+    IndexedAttribute(STUDY_DATE, "DA", "study", ("sd",), since=1),
     IndexedAttribute("00080030", "TM", "study", ("st",), since=1),
     IndexedAttribute("00080050", "SH", "study", ("an",), since=1),
     IndexedAttribute(MODALITIES_IN_STUDY, "CS", "study", ("mo",), since=1),

@@ -13,6 +13,7 @@ from shared.http.messages import Request, Response
 from shared.http.transaction import Context, Transaction, accepted_data_sets
 from shared.index.lookup import InstanceLookup
 from shared.index_schema.schema import Schemas
+from shared.index_schema.study_lists import StudyOrder
 from shared.search.attributes import SEARCH_LEVELS
 from shared.search.request import parse_search
 from shared.search.response import render
@@ -29,21 +30,26 @@ def blueprint(
     *,
     schemas: Schemas,
     character_set_as_stored: bool = False,
+    study_order: StudyOrder = StudyOrder.STORED,
 ) -> func.Blueprint:
-    """The search functions. `shards` is the number of shards of the index; the setting is that of D-7."""
+    """The search functions. `shards` is the number of shards of the index; the settings are those of D-7 and
+    B-23.
+    """
     functions = func.Blueprint()
     ports = SearchPorts(tables, lookup, blobs, shards, time.monotonic)
     for resource in SEARCH_LEVELS:
-        mount(functions, boundary, resource, _transaction(resource, ports, schemas, character_set_as_stored))
+        mount(
+            functions, boundary, resource, _transaction(resource, ports, schemas, character_set_as_stored, study_order)
+        )
     return functions
 
 
 def _transaction(
-    resource: str, ports: SearchPorts, schemas: Schemas, character_set_as_stored: bool
+    resource: str, ports: SearchPorts, schemas: Schemas, character_set_as_stored: bool, study_order: StudyOrder
 ) -> Transaction[QueryParameters, str]:
     async def answer(parameters: QueryParameters, media_type: str, context: Context) -> Response:
         schema = await schemas.current()
-        query = parse_search(resource, context.uids, parameters, context.version, schema)
+        query = parse_search(resource, context.uids, parameters, context.version, schema, study_order=study_order)
         page = await search(ports, context.partition, query, character_set_as_stored=character_set_as_stored)
         return await asyncio.to_thread(
             render,

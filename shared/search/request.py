@@ -18,6 +18,7 @@ from shared.index_schema.indexed_attributes import (
     Level,
 )
 from shared.index_schema.schema import BUILT_IN, IndexSchema
+from shared.index_schema.study_lists import StudyOrder
 from shared.search.attributes import (
     COMPUTED,
     LIST_SEPARATORS,
@@ -32,6 +33,8 @@ from shared.search.matching_keys import is_foreign, searchable_attribute, shown,
 
 _MAX_IGNORED: Final = 50
 """Parameters of other services in one query string: each is compared with the keywords, which takes its time."""
+_ORDERS: Final = (StudyOrder.LATEST_FIRST, StudyOrder.EARLIEST_FIRST)
+"""The values of `orderby` (QIDO-53, B-23)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,8 @@ class SearchQuery:
     """The schema that it was read by: the attributes that exist, and their lists that are complete."""
     ignored: tuple[str, ...] = ()
     """Parameters of other services, which say nothing here (D-27)."""
+    order: StudyOrder = StudyOrder.STORED
+    """The order of studies; of results below them it says nothing."""
 
     @property
     def level(self) -> Level:
@@ -86,10 +91,13 @@ def parse_search(
     parameters: QueryParameters,
     version: ApiVersion,
     schema: IndexSchema,
+    *,
+    study_order: StudyOrder = StudyOrder.STORED,
 ) -> SearchQuery:
     """Read a search of `resource` (a key of SEARCH_LEVELS).
 
-    `uids` holds `study` and `series` of the path. `schema`: that of the index.
+    `uids` holds `study` and `series` of the path. `schema`: that of the index. `study_order`: that of studies where the
+    request names none (QIDO-53, B-23).
     Raises InvalidRequest for matching keys and attributes to return (dicomweb §8.1, §8.2).
     """
     study, series = uids.get("study"), uids.get("series")
@@ -109,6 +117,11 @@ def parse_search(
         if attribute.key in filters:
             raise invalid_parameter(shown(name), "The attribute is given more than once.")
         filters[attribute.key] = Filter(attribute, _match(name, value, attribute, parameters))
+    if parameters.order is not None:
+        if levels[-1] == "study" and parameters.order in _ORDERS:
+            study_order = StudyOrder(parameters.order)
+        else:
+            ignored.append("orderby")
     stored, computed = _returned(parameters, levels, version, filters)
     path = {STUDY_INSTANCE_UID: study, SERIES_INSTANCE_UID: series}
     return SearchQuery(
@@ -122,6 +135,7 @@ def parse_search(
         offset=parameters.offset,
         schema=schema,
         ignored=tuple(dict.fromkeys(ignored)),
+        order=study_order if levels[-1] == "study" else StudyOrder.STORED,
     )
 
 

@@ -6,7 +6,7 @@ not read, unless it is on the page at hand. Pages double, so an easy query reads
 
 import asyncio
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from shared.errors import TooLarge
@@ -166,6 +166,16 @@ class AllStudiesCursor(ListCursor):
                 return entity
             self._position += 1
         return None
+
+    async def rest(self) -> AsyncGenerator[Posting]:
+        """All rows that fit, from the first on. Raises TooLarge."""
+        more = True
+        while more:
+            for entity in self._entities:
+                posting = Posting.parse(entity)
+                if self._fits is None or self._fits(posting):
+                    yield posting
+            more = await self._read("")
 
     async def judge(self, sort_key: str) -> bool:
         """Whether the study with that sort key fits."""

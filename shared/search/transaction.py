@@ -8,7 +8,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import batched, product
 
 from shared.dicom.identifiers import InstanceIdentifier, ResourceIdentifier
 from shared.dicomweb.partitions import Partition
@@ -17,7 +17,9 @@ from shared.index.lookup import InstanceLookup
 from shared.index.model import SeriesView, StoredInstance, StudyView
 from shared.index_schema import keys
 from shared.index_schema.indexed_attributes import SOP_INSTANCE_UID
+from shared.index_schema.study_lists import StudyOrder
 from shared.search.completion import Completion
+from shared.search.date_order import DatedRow, dated_rows, position_of
 from shared.search.limits import DEFAULT_LIMITS, SearchLimits
 from shared.search.merge import Candidate, Candidates, find_candidates
 from shared.search.older_rows import OlderRows
@@ -95,6 +97,7 @@ class _Search:
         self._effort = Effort(ports.clock, self._plan.bounded, ports.limits)
         self._older = OlderRows(reads, query, self._effort)
         self._candidates = Candidates.of(())
+        self._shards: Sequence[Shard] = ()
         self._ready: deque[_Found] = deque()
         self._wasted = 0
         self._most_sorted = ports.limits.sorted_rows // (_ROWS_OF_A_STUDY + 1)
@@ -109,11 +112,12 @@ class _Search:
             self._ready.extend(sorted(named, key=lambda found: found.view.sort_key))
         else:
             names = (keys.posting_partition(number, self._partition.namespace) for number in range(self._ports.shards))
-            shards = [Shard(self._ports.tables, name, self._effort) for name in names]
+            self._shards = [Shard(self._ports.tables, name, self._effort) for name in names]
             want = self._query.offset + count if self._query.level == "study" else self._most_sorted
-            self._candidates = await find_candidates(shards, self._plan, row_judge(self._query), want)
+            self._candidates = await find_candidates(self._shards, self._plan, row_judge(self._query), want)
         if self._query.level == "study":
-            return await self._studies(count)
+            by_date = self._query.order is not StudyOrder.STORED
+            return await (self._studies_by_date(count) if by_date else self._studies(count))
         return await self._below_studies(count)
 
     # ---- studies
@@ -131,6 +135,30 @@ class _Search:
             results += [SearchResult(found.view) for found in studies[skip:]]
             skip = max(0, skip - len(studies))
         return results[:count]
+
+    async def _studies_by_date(self, count: int) -> list[SearchResult]:
+        """Studies in the order of their dates, which no list has: all candidates are read, or all rows of a list."""
+        offset, end = self._query.offset, self._query.offset + count
+        if self._plan.studies is not None or (self._plan.sources and await self._are_few(self._most_sorted + 1)):
+            found: list[_Found] = []
+            while (studies := await self._next(PARALLEL)) is not None:
+                found += studies
+            found.sort(key=lambda each: position_of(each.view, self._query.order))
+            return [SearchResult(each.view) for each in found[offset:end]]
+        rows = await dated_rows(self._shards, self._query.order, self._effort, row_judge(self._query))
+        known = frozenset(rows)
+        results: dict[str, SearchResult] = {}
+        for batch in batched(rows, PARALLEL, strict=False):
+            if len(results) >= end:
+                break
+            views = await asyncio.gather(*(self._view(row.study_instance_uid) for row in batch))
+            for row, view in zip(batch, views, strict=True):
+                if view and is_match(view, self._query):
+                    here = DatedRow(position_of(view, self._query.order), row.study_instance_uid)
+                    # A row that is out of date, if the study has one where it belongs: else it has moved meanwhile.
+                    if here == row or here not in known:
+                        results.setdefault(row.study_instance_uid, SearchResult(view))
+        return list(results.values())[offset:end]
 
     async def _next(self, count: int) -> list[_Found] | None:
         """The matches among the next `count` candidates; None at the end."""

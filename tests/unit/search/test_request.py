@@ -7,6 +7,7 @@ from shared.dicomweb.versions import ApiVersion
 from shared.errors import InvalidRequest
 from shared.index_schema.indexed_attributes import IndexedAttribute
 from shared.index_schema.schema import BUILT_IN, IndexSchema
+from shared.index_schema.study_lists import StudyOrder
 from shared.search.attributes import SEARCH_LEVELS
 from shared.search.request import SearchQuery, parse_search
 
@@ -81,10 +82,41 @@ def test_nothing_is_suggested_for_what_resembles_no_keyword(name):
 
 @pytest.mark.spec("D-27")
 def test_parameters_of_other_services_are_ignored_and_named():
-    query = read("includedefaults=false&onlyWithStudies=true&orderby=-StudyDate&PatientID=a&orderby=x")
+    query = read("includedefaults=false&onlyWithStudies=true&PatientID=a")
 
     assert [item.key for item in query.filters] == ["00100020"]
-    assert query.ignored == ("includedefaults", "onlyWithStudies", "orderby")
+    assert query.ignored == ("includedefaults", "onlyWithStudies")
+
+
+@pytest.mark.spec("QIDO-53")
+def test_studies_are_asked_for_in_an_order():
+    assert read("").order is StudyOrder.STORED
+    assert read("orderby=-StudyDate").order is StudyOrder.LATEST_FIRST
+    assert read("ORDERBY=StudyDate").order is StudyOrder.EARLIEST_FIRST
+    assert read("orderby=StudyDate").ignored == ()
+
+
+@pytest.mark.spec("QIDO-53")
+@pytest.mark.parametrize("value", ["-PatientName", "", "stored", "-studydate"])
+def test_another_order_is_ignored_and_named(value):
+    query = read(f"orderby={value}&PatientID=a")
+    assert (query.order, query.ignored) == (StudyOrder.STORED, ("orderby",))
+
+
+@pytest.mark.spec("QIDO-53")
+def test_results_below_studies_have_no_other_order():
+    query = read("orderby=-StudyDate", "search_series")
+    assert (query.order, query.ignored) == (StudyOrder.STORED, ("orderby",))
+
+
+@pytest.mark.spec("QIDO-53")
+def test_a_setting_says_the_order_of_studies_that_nobody_asks_for():
+    latest = StudyOrder.LATEST_FIRST
+    for text, expected in (("", latest), ("orderby=StudyDate", StudyOrder.EARLIEST_FIRST), ("orderby=x", latest)):
+        query = parse_search("search_studies", {}, parse_query(text), ApiVersion.V2, BUILT_IN, study_order=latest)
+        assert query.order is expected
+    query = parse_search("search_instances", {}, parse_query(""), ApiVersion.V2, BUILT_IN, study_order=latest)
+    assert query.order is StudyOrder.STORED
 
 
 @pytest.mark.spec("D-27")
