@@ -209,10 +209,12 @@ class _Feed:
     publication: Follower
 
 
-def _feed(settings: Settings, base: Stores, trash: Erasure, events: EventGridPublisher | None) -> _Feed:
+def _feed(settings: Settings, base: Stores, trash: Erasure, events: EventGridPublisher | None, hints: Hints) -> _Feed:
     log = ChangeLog(base.tables)
     remover = StudyCleanup(base.tables, trash, base.schemas)
-    sequencer = Sequencer(base.tables, base.clock, remover, base.schemas, shards=settings.index_shards, log=log)
+    sequencer = Sequencer(
+        base.tables, base.clock, remover, base.schemas, hints=hints, shards=settings.index_shards, log=log
+    )
     publish = None
     if events is not None and settings.image_events:
         origin = EventOrigin(settings.host, settings.events_source or settings.events_topic)
@@ -249,7 +251,7 @@ def blueprints(settings: Settings) -> list[func.Blueprint]:
         metadata_inline=settings.metadata_inline,
     )
     trash = _trash(settings, base)
-    feed = _feed(settings, base, trash, events)
+    feed = _feed(settings, base, trash, events, index.hints)
 
     ingest = Ingest(blobs, index, lookup, directory, rules=rules, now=time.time)
     scrubber = Scrubber(tables, blobs, clock, directory, ingest.ensure, schemas=schemas, shards=settings.index_shards)
@@ -330,7 +332,9 @@ def check_store(settings: Settings) -> None:
         try:
             async with asyncio.timeout(_START_SECONDS):
                 await base.prepare(data_partitions=settings.data_partitions)
-                await _feed(settings, base, _trash(settings, base), _events(settings, identity)).publication.prepare()
+                hints = Hints(base.tables, base.clock, shards=settings.index_shards)
+                feed = _feed(settings, base, _trash(settings, base), _events(settings, identity), hints)
+                await feed.publication.prepare()
                 if inbox is not None:
                     await inbox.prepare((await base.row.settings()).store_id)
         except (Unavailable, DependencyRefused, TimeoutError) as error:

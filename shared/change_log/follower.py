@@ -31,6 +31,10 @@ _FORGOTTEN_SECONDS = 600
 """A cursor that has not moved for that long is of no running process, where the follower is switched off."""
 _BACKOFF_SECONDS = (2.0, 5.0, 15.0, 30.0)
 _TURNS = 10_000
+_LOOKS = (0.1, 0.3, 0.6)
+"""Seconds until one more look at a cursor that another process holds."""
+_LONG_SECONDS = 0.5
+"""Whoever has held the cursor that long looks again: those who wait for it may have gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +205,8 @@ class Follower:
 
     async def _run(self, handle: Handler) -> int:
         handled = 0
+        looks = iter(_LOOKS)
+        held_since = self._loop_time()
         for _ in range(_TURNS):
             position = self._known or await self._position()
             self._known = None
@@ -209,7 +215,11 @@ class Follower:
                 continue
             mine = position.holder == self._holder
             if not mine and self._now() < position.until:
-                return handled  # another process is at it, and looks again when it has finished; or this is a pause
+                seconds = next(looks, None) if position.holder else None
+                if seconds is None:
+                    return handled  # a pause after a failure; or who takes that long looks again in the end
+                await asyncio.sleep(seconds)
+                continue
             changes, more = await self._unhandled(position.next)
             if not changes:
                 if not mine:
@@ -221,7 +231,7 @@ class Follower:
                 held = await self._move(replace(position, holder=self._holder, until=self._now() + _LEASE_SECONDS))
                 if held is None:
                     continue
-                position = held
+                position, held_since = held, self._loop_time()
             lease = _Lease(position)
             try:
                 await self._call(handle, changes, lease)
@@ -236,9 +246,15 @@ class Follower:
             done = replace(lease.position, next=changes[-1].sequence + 1, failures=0)
             if more:
                 self._known = await self._move(replace(done, until=self._now() + _LEASE_SECONDS))
-            else:
-                self._known = await self._move(replace(done, holder="", until=0.0))
+                continue
+            self._known = await self._move(replace(done, holder="", until=0.0))
+            if self._known and self._loop_time() - held_since < _LONG_SECONDS:
+                return handled
         return handled
+
+    @staticmethod
+    def _loop_time() -> float:
+        return asyncio.get_running_loop().time()
 
     async def _unhandled(self, sequence: int) -> tuple[list[FollowedChange], bool]:
         """Acknowledged changes from `sequence` on, and whether the log has more than them.

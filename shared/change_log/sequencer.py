@@ -4,54 +4,105 @@ Any number of processes may run one: only who holds the head's etag appends a pa
 """
 
 import asyncio
-import random
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextvars import Context
 from dataclasses import dataclass, field
-from typing import Any
+from enum import Enum, auto
+from heapq import nsmallest
 
+from shared import telemetry
 from shared.change_log.log import PAGE_ENTRIES, ChangeLog, Head, LoggedChange
-from shared.dicom.identifiers import InstanceIdentifier
-from shared.index.changes import LOGGED_COLUMNS
+from shared.change_log.look import Look, look_at
+from shared.concurrency import together
 from shared.index.clock import HybridClock
 from shared.index.fold import Folder
-from shared.index.hints import Hint, Hints
+from shared.index.hints import Hint, Hints, Mark
+from shared.index.study_rows import StudyRows
 from shared.index_schema import keys
-from shared.index_schema.keys import RowKind, StudyPlace
+from shared.index_schema.keys import StudyPlace
 from shared.index_schema.schema import Schemas
 from shared.storage.optimistic import pause
-from shared.storage.ports import Entity, Page, TableStore
+from shared.storage.ports import TableStore
 from shared.upkeep.cleanup import StudyCleanup
 
-_SWEEP_SECONDS = 30
-"""Hints are read at least this often, whatever events say."""
 _STUDIES_IN_FLIGHT = 32
 _CYCLES = 8
+_MOST_PAGES = 20
+"""A cycle logs no more: what it has found is in memory until then."""
+_ROWS_KEPT = 64
+"""Of so many studies a cycle keeps the rows that it has read until it folds them."""
+
+type _ChangeKey = tuple[str, str]
+"""Change id, then the study's partition key: two studies may have changes of one id."""
+
+
+@dataclass(slots=True)
+class _Study:
+    """A study that a cycle looks at."""
+
+    place: StudyPlace
+    hints: dict[Hint, Mark] = field(default_factory=dict)
+    """Its hints, and what each had been used for before the look."""
+    look: Look | None = None
 
 
 @dataclass(slots=True)
 class _Found:
     """The findings of a cycle in the studies that it looked at."""
 
-    changes: dict[tuple[str, str], LoggedChange] = field(default_factory=dict)
-    """By change id, then the study's partition key: two studies may have changes of one id."""
-    idle: list[StudyPlace] = field(default_factory=list)
-    """Studies without changes or clean-up."""
-    cleanup: set[StudyPlace] = field(default_factory=set)
-    """Studies with clean-up."""
+    studies: dict[str, _Study] = field(default_factory=dict)
+    """By partition key."""
+    settled: list[Hint] = field(default_factory=list)
+    """Hints of the studies that were passed over."""
+    changes: dict[_ChangeKey, LoggedChange] = field(default_factory=dict)
     complete: bool = True
-    """Every change that was pending when the cycle began is in `changes`."""
+    """Whether every change that was pending when the cycle began is in `changes`."""
+    upto: str = ""
+    """Changes with greater ids may be missing; '': none is."""
+
+    def add(self, key: str, look: Look, most: int) -> None:
+        """Note what was found in a study; `most` changes are kept, the first ones."""
+        # rule: changes of two studies may share an id
+        self.changes |= {(change.id, key): change for change in look.changes}
+        self.complete = self.complete and look.complete
+        self._bound(look.upto)
+        if len(self.changes) > 2 * most:
+            first = nsmallest(most, self.changes)
+            self.changes = {each: self.changes[each] for each in first}
+            self.complete = False
+            self._bound(first[-1][0])
+
+    def is_known_at(self, key: _ChangeKey) -> bool:
+        """Whether no change before this one is missing."""
+        return not self.upto or key[0] <= self.upto
+
+    def _bound(self, upto: str) -> None:
+        self.upto = min(filter(None, (self.upto, upto)), default="")
+
+
+class _Rest(Enum):
+    """Changes pending at the beginning of a cycle that it has not logged."""
+
+    NOTHING = auto()
+    LATE = auto()
+    """Those that the next cycle logs, whatever there is."""
+    MORE = auto()
+    """More than it takes, or it is not known what became of a page."""
 
 
 @dataclass(slots=True)
 class _Calls:
     """Calls that are served by the same cycles."""
 
+    answer: asyncio.Future[bool]
     studies: dict[str, StudyPlace] = field(default_factory=dict)
-    everything: bool = False
     thorough: bool = False
     """Go on until everything is logged, and clean up."""
-    complete: bool | None = None
-    """The answer to all of them; None while they wait."""
+
+    def answer_with(self, complete: bool) -> None:
+        """Let the callers go on."""
+        if not self.answer.done():
+            self.answer.set_result(complete)
 
 
 class Sequencer:
@@ -64,70 +115,122 @@ class Sequencer:
         remover: StudyCleanup,
         schemas: Schemas,
         *,
+        hints: Hints,
         shards: int,
         log: ChangeLog,
         page_entries: int = PAGE_ENTRIES,
+        most_pages: int = _MOST_PAGES,
     ) -> None:
+        """`hints`: those of this process's commits."""
         self._tables = tables
         self._clock = clock
         self._remover = remover
         self._shards = shards
         self._log = log
         self._page_entries = page_entries
+        self._most_pages = most_pages
         self._folder = Folder(tables, clock, schemas)
-        self._hints = Hints(tables, clock, shards=shards)
+        self._hints = hints
         self._running = asyncio.Lock()
         self._acknowledged = 0
-        self._swept = 0.0
-        self._waiting = _Calls()
+        self._seen: set[_ChangeKey] = set()
+        """Changes that the last cycle has found."""
+        self._waiting: _Calls | None = None
+        self._task: asyncio.Task[None] | None = None
 
-    async def catch_up(self, studies: Collection[StudyPlace] | None = None, *, thorough: bool = True) -> bool:
-        """Log every change that was committed before this call, at least those of `studies`; False if there was too
-        much for a few cycles. Not `thorough`: for one cycle, and what it leaves behind is left to others (S-8).
+    async def catch_up(self, studies: Collection[StudyPlace] = (), *, thorough: bool = True) -> bool:
+        """Log every change that was committed before this call, also where only `studies` tell of it; False if there
+        was too much for a few cycles. Not `thorough`: for one cycle or two, and what they leave behind is left to
+        others (S-8).
 
         Calls that come while cycles run are served together by the next ones. Raises Unavailable.
         """
         calls = self._waiting
+        if calls is None:
+            calls = self._waiting = _Calls(asyncio.get_running_loop().create_future())
         calls.thorough = calls.thorough or thorough
-        if studies is None:
-            calls.everything = True
-        else:
-            calls.studies.update((place.partition_key, place) for place in studies)
-        async with self._running:
-            if calls.complete is None:
-                if calls is self._waiting:
-                    self._waiting = _Calls()
-                calls.complete = await self._serve(calls)
-        return calls.complete
+        calls.studies.update((place.partition_key, place) for place in studies)
+        if self._task is None or self._task.done():
+            # It serves many calls: none of them may end it, and it is done for none of them alone.
+            self._task = asyncio.create_task(self._work(), context=Context())
+        return await asyncio.shield(calls.answer)
 
     # ----------------------------------------------------------------------------------------------------- inside
 
-    async def _serve(self, calls: _Calls) -> bool:
-        studies = None if calls.everything else list(calls.studies.values())
+    async def _work(self) -> None:
+        """Run cycles while there are calls."""
+        while True:
+            async with self._running:
+                calls, self._waiting = self._waiting, None
+                if calls is None:
+                    return
+                try:
+                    with telemetry.trigger("number_changes"):
+                        await self._serve(calls)
+                except asyncio.CancelledError:
+                    calls.answer.cancel()
+                    raise
+                except BaseException as error:  # noqa: BLE001 - it is the callers', unless they have gone on
+                    if calls.answer.done():
+                        telemetry.failure("changes-not-acknowledged", error)
+                    else:
+                        calls.answer.set_exception(error)
+                        calls.answer.exception()  # perhaps nobody waits any more
+
+    async def _serve(self, calls: _Calls) -> None:
         for attempt in range(_CYCLES):
             await pause(attempt)
-            logged, complete = await self._cycle(studies, clean=calls.thorough)
-            if complete or (logged and not calls.thorough):
-                return complete
-        return False
 
-    async def _cycle(self, studies: Iterable[StudyPlace] | None, *, clean: bool) -> tuple[int, bool]:
-        """The number of changes logged, and whether those are all that were pending when it began."""
-        head = await self._settled_head()
-        hints, places = await self._where(studies)
-        found = await self._look(places)
-        chosen = sorted(found.changes)[: self._page_entries]
-        if chosen:
-            changes = [found.changes[key] for key in chosen]
+            def on_logged(logged: int, rest: _Rest, attempt: int = attempt) -> None:
+                """Nobody who only reads has to wait for what follows."""
+                if not calls.thorough and (_is_enough(rest, attempt) or (logged and rest is _Rest.MORE)):
+                    calls.answer_with(rest is not _Rest.MORE)
+
+            _, rest = await self._cycle(calls.studies.values(), clean=calls.thorough, on_logged=on_logged)
+            if _is_enough(rest, attempt):
+                calls.answer_with(True)
+            if calls.answer.done():
+                return
+        calls.answer_with(False)
+
+    async def _cycle(
+        self,
+        studies: Iterable[StudyPlace],
+        *,
+        clean: bool,
+        on_logged: Callable[[int, _Rest], None] = lambda _logged, _rest: None,
+    ) -> tuple[int, _Rest]:
+        """The number of changes logged, and what is left. `on_logged` is told that before they are acknowledged."""
+        until = self._clock.bound()
+        head, hints = await together(self._settled_head(), self._hints.all())
+        found = self._places(hints, studies)
+        await self._look(found)
+        chosen, rest = self._choose(found, until)
+        logged = 0
+        cleanup = {study.place for study in found.studies.values() if study.look and study.look.cleanup}
+        if not chosen:
+            on_logged(0, rest)
+        for at in range(0, len(chosen), self._page_entries):
+            if at:
+                own = head.next + self._page_entries
+                head = await self._settled_head()
+                # rule: what was found is logged only while no other process logs
+                if head.next != own:
+                    return logged, _Rest.MORE
+            changes = [found.changes[key] for key in chosen[at : at + self._page_entries]]
             page = await self._log.append(head, changes, int(self._clock.now() * 1_000_000))
             if page is None:
-                return 0, False
-            found.cleanup |= await self._acknowledge(changes)
+                return logged, _Rest.MORE
+            logged += len(changes)
+            if logged == len(chosen):
+                on_logged(logged, rest)
+            cleanup |= await self._acknowledge(changes, found.studies)
             self._acknowledged = head.next + len(changes) - 1
             await self._log.acknowledged(head, self._acknowledged)
         if clean:
-            await self._clean(found, hints)
-        return len(chosen), found.complete and len(chosen) == len(found.changes)
+            await self._clean(cleanup)
+        await self._settle(found, set(chosen), cleanup, clean=clean)
+        return logged, rest
 
     async def _settled_head(self) -> Head:
         """The head of a bucket with room, all pages before it acknowledged."""
@@ -138,74 +241,74 @@ class Sequencer:
                     # Another process, or this one before a doubt, appended the last page and may not have finished it.
                     page = await self._log.last_page(head)
                     # rule: the last page is acknowledged before the next is read for
-                    await self._acknowledge(page.changes if page else ())
+                    await self._acknowledge(page.changes if page else (), {})
                     self._acknowledged = head.next - 1
                 await self._log.acknowledged(head, head.next - 1)  # again: events wait for the note
             if not self._log.is_full(head):
                 return head
             await self._log.seal(head)
 
-    async def _where(self, studies: Iterable[StudyPlace] | None) -> tuple[dict[str, Hint], list[StudyPlace]]:
-        """The hints, by partition key, and where to look."""
-        now = self._clock.now()
-        places = {place.partition_key: place for place in studies or ()}
-        if studies is not None and 0 <= now - self._swept < _SWEEP_SECONDS:
-            return {}, list(places.values())
-        hints = {hint.place.partition_key: hint for hint in await self._hints.all()}
-        self._swept = now
-        others = [hint.place for key, hint in hints.items() if key not in places]
-        random.shuffle(others)  # so that under load no study has to wait for ever
-        return hints, [*places.values(), *others]
+    # ---------------------------------------------------------------------------------------------------- looking
 
-    async def _look(self, places: Sequence[StudyPlace]) -> _Found:
+    def _places(self, hints: Sequence[Hint], named: Iterable[StudyPlace]) -> _Found:
+        """The studies that may have pending work."""
+        studies = {place.partition_key: _Study(place) for place in named}
+        for hint in hints:
+            study = studies.setdefault(hint.place.partition_key, _Study(hint.place))
+            study.hints[hint] = self._hints.mark(hint)
         found = _Found()
-        for at in range(0, len(places), _STUDIES_IN_FLIGHT):
-            if len(found.changes) >= self._page_entries:
-                found.complete = False
-                break
-            await asyncio.gather(*(self._look_at(place, found) for place in places[at : at + _STUDIES_IN_FLIGHT]))
+        for key, study in studies.items():
+            # rule: a study is passed over only if all its hints are settled
+            if study.hints and all(map(self._hints.is_settled, study.hints)):
+                found.settled += study.hints
+            else:
+                found.studies[key] = study
         return found
 
-    async def _look_at(self, place: StudyPlace, found: _Found) -> None:
-        rows, complete = await self._unlogged(place)
-        for row in rows:
-            if keys.kind_of(row.row_key) is RowKind.CLEANUP:
-                found.cleanup.add(place)
-            else:
-                change = _logged_change(place, row)
-                # rule: changes of two studies may share an id
-                found.changes[change.id, place.partition_key] = change
-        found.complete = found.complete and complete
-        # rule: a hint stays while something is unfinished
-        if not rows:
-            found.idle.append(place)
+    async def _look(self, found: _Found) -> None:
+        slots = asyncio.Semaphore(_STUDIES_IN_FLIGHT)
+        most = self._page_entries * self._most_pages
+        kept = 0
 
-    async def _unlogged(self, place: StudyPlace) -> tuple[Sequence[Entity], bool]:
-        """D, E and G rows of a study such that no change is there without the earlier ones of its instance.
+        async def look(key: str, study: _Study) -> None:
+            nonlocal kept
+            async with slots:
+                study.look = await look_at(self._tables, study.place)
+            look = study.look
+            kept += bool(look.changes)
+            if kept > _ROWS_KEPT:
+                look.rows = None
+            found.add(key, look, most)
 
-        One page is what was there at one moment. A change moves from D to E when it is folded, so E rows are read after
-        D rows; rows of a second page may be older than what is missing in the first and are left for the next cycle.
+        await asyncio.gather(*(look(key, study) for key, study in found.studies.items()))
+
+    def _choose(self, found: _Found, until: int) -> tuple[list[_ChangeKey], _Rest]:
+        """The changes that are to be logged, in order.
+
+        What was committed after the cycle has begun may follow what it has not found. The next cycle finds that, and
+        logs both, whatever the clocks say.
         """
-        first = await self._page(place, keys.UNFINISHED)
-        if first.next_row_key is None or keys.kind_of(first.entities[-1].row_key) is RowKind.CLEANUP:
-            return first.entities, True
-        folded = await self._page(place, keys.FOLDED)
-        # rule: rows of a second page wait for the next cycle
-        if folded.next_row_key is not None:
-            return folded.entities, False
-        pending = [row for row in first.entities if keys.kind_of(row.row_key) is RowKind.PENDING]
-        # rule: folded changes are read after pending ones
-        return [*pending, *folded.entities], False
+        # rule: what is committed after a cycle has begun waits for the next
+        late = {key for key, change in found.changes.items() if change.version >= until} - self._seen
+        chosen = sorted(key for key in found.changes if key not in late and found.is_known_at(key))
+        # rule: what a cycle has found is logged by the next
+        self._seen = set(found.changes)
+        most = self._page_entries * self._most_pages
+        if not found.complete or len(chosen) > most or len(chosen) + len(late) < len(found.changes):
+            return chosen[:most], _Rest.MORE
+        # Those of this process have versions of its clock: they were committed later than whoever waits has asked.
+        # rule: what another process has committed may be older than its version
+        if any(not self._is_own(found.studies[key]) for _, key in late):
+            return chosen, _Rest.LATE
+        return chosen, _Rest.NOTHING
 
-    async def _page(self, place: StudyPlace, bounds: tuple[str, str]) -> Page:
-        low, high = bounds
-        columns = (*LOGGED_COLUMNS, "sk")
-        while True:
-            page = await self._tables.page("dicom", place.partition_key, low, high, select=columns)
-            if page.entities or page.next_row_key is None:
-                return page
+    def _is_own(self, study: _Study) -> bool:
+        """Whether no other process has written to the study lately."""
+        return bool(study.hints) and all(map(self._hints.is_own, study.hints))
 
-    async def _acknowledge(self, changes: Sequence[LoggedChange]) -> set[StudyPlace]:
+    # -------------------------------------------------------------------------------------------------- finishing
+
+    async def _acknowledge(self, changes: Sequence[LoggedChange], studies: Mapping[str, _Study]) -> set[StudyPlace]:
         """Fold the changes of a page and remove their D and E rows; the studies with clean-up. Idempotent."""
         by_study: dict[StudyPlace, set[str]] = {}
         for change in changes:
@@ -214,30 +317,53 @@ class Sequencer:
         slots = asyncio.Semaphore(_STUDIES_IN_FLIGHT)
 
         async def acknowledge(place: StudyPlace, change_ids: Collection[str]) -> bool:
+            study = studies.get(place.partition_key)
+            rows: StudyRows | None = None
+            if study and study.look:
+                rows, study.look.rows = study.look.rows, None
             async with slots:
-                return await self._folder.acknowledge(place, change_ids)
+                return await self._folder.acknowledge(place, change_ids, rows)
 
         left = await asyncio.gather(*(acknowledge(place, change_ids) for place, change_ids in by_study.items()))
         return {place for place, cleanup in zip(by_study, left, strict=True) if cleanup}
 
-    async def _clean(self, found: _Found, hints: Mapping[str, Hint]) -> None:
+    async def _clean(self, places: Collection[StudyPlace]) -> None:
         slots = asyncio.Semaphore(_STUDIES_IN_FLIGHT)
 
         async def clean(place: StudyPlace) -> None:
             async with slots:
                 await self._remover.tidy(place)
 
-        async def drop(place: StudyPlace) -> None:
-            hint = hints.get(place.partition_key)
-            if hint and self._hints.is_stale(hint):
-                async with slots:
-                    if not await self._remover.reap(place):
-                        await self._hints.drop(hint)
+        await asyncio.gather(*map(clean, places))
 
-        await asyncio.gather(*map(clean, found.cleanup), *map(drop, found.idle))
+    async def _settle(
+        self, found: _Found, logged: Collection[_ChangeKey], cleanup: Collection[StudyPlace], *, clean: bool
+    ) -> None:
+        """Note which studies have nothing left to do, and drop their hints in time."""
+        drops: dict[Hint, Mark] = {hint: self._hints.mark(hint) for hint in found.settled}
+        emptied: list[_Study] = []
+        for key, study in found.studies.items():
+            look = study.look
+            if look is None or study.place in cleanup or not look.complete:
+                continue
+            # rule: a hint stays while something is unfinished
+            if any((change.id, key) not in logged for change in look.changes):
+                continue
+            if look.emptied:
+                emptied.append(study)
+                continue
+            for hint, mark in study.hints.items():
+                self._hints.found_idle(hint, mark)
+            drops |= study.hints
+        if not clean:
+            return
+        for study in emptied:
+            due = {hint: mark for hint, mark in study.hints.items() if self._hints.may_drop(hint, mark)}
+            if due and not await self._remover.reap(study.place):
+                drops |= due
+        await self._hints.drop(drops)
 
 
-def _logged_change(place: StudyPlace, row: Entity) -> LoggedChange:
-    properties: Mapping[str, Any] = row.properties
-    identifier = InstanceIdentifier(place.study_instance_uid, properties["series"], properties["instance"])
-    return LoggedChange(keys.tail_of(row.row_key), properties["op"], place.namespace, identifier)
+def _is_enough(rest: _Rest, attempt: int) -> bool:
+    """Whether everything is logged that was committed before the first attempt."""
+    return rest is _Rest.NOTHING or (rest is _Rest.LATE and attempt > 0)

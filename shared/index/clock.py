@@ -24,6 +24,10 @@ class HybridClock:
         self._last = max(self._last + 1, after + 1 + random_bits, self.now_ms() << 16 | random_bits)
         return self._last
 
+    def bound(self) -> int:
+        """A version greater than every one that was made before: here, and by the same time in other processes."""
+        return max(self._last + 1, self.now_ms() + 1 << 16)
+
 
 def milliseconds(version: int) -> int:
     """When a version was made, in milliseconds since 1970."""

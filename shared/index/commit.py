@@ -94,7 +94,8 @@ class Committer:
             await pause(attempt)
             try:
                 look = attempt > 0 or not optimistic
-                waiting = await patience.retry(partial(self._round, place, waiting, result, look=look))
+                with self._hints.committing(place):
+                    waiting = await patience.retry(partial(self._round, place, waiting, result, look=look))
             except Unavailable as error:
                 telemetry.failure("instances-not-committed", error, instances=len(waiting))
                 given_up = CommitOutcome.UNAVAILABLE
@@ -194,6 +195,7 @@ class Committer:
             # rule: a writer touches the anchor
             await self._tables.commit("dicom", operations)
         except Ambiguous:
+            self._hints.doubt(place)
             return False
         except PreconditionFailed:
             if anchor.verb == "insert" and posted:

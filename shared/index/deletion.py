@@ -62,13 +62,14 @@ class Deleter:
             live = (await self._live(place, keys.INSTANCES))[:_AT_ONCE]
             if not live:
                 return deleted
-            await self._hints.give(place)
-            changes = self._changes(live)
-            # rule: an expired study is deleted only as it was read
-            if await self._commit(place, live, changes, rows.anchor.etag):
-                deleted += len(changes)
-            else:
-                conflicts += 1
+            with self._hints.committing(place):
+                await self._hints.give(place)
+                changes = self._changes(live)
+                # rule: an expired study is deleted only as it was read
+                if await self._commit(place, live, changes, rows.anchor.etag):
+                    deleted += len(changes)
+                else:
+                    conflicts += 1
         raise Unavailable("The study is busy")
 
     # ----------------------------------------------------------------------------------------------------- inside
@@ -86,11 +87,12 @@ class Deleter:
             ours = sum(_change_id(row, int(row.properties["v"])) in tried for row in rows)
             if not live:
                 return ours
-            await self._hints.give(place)
-            changes = self._changes(live)
-            tried |= {change.id for change in changes}
-            if await self._commit(place, live, changes, "*"):
-                return ours + len(changes)
+            with self._hints.committing(place):
+                await self._hints.give(place)
+                changes = self._changes(live)
+                tried |= {change.id for change in changes}
+                if await self._commit(place, live, changes, "*"):
+                    return ours + len(changes)
 
     def _changes(self, live: Sequence[Entity]) -> list[Change]:
         changes = []
@@ -120,7 +122,10 @@ class Deleter:
                 RowWrite("insert", partition_key, keys.pending_row(change.id), change.properties()),
             )
         # rule: a delete touches the anchor
-        return await best_effort_commit(self._tables, "dicom", operations)
+        if await best_effort_commit(self._tables, "dicom", operations):
+            return True
+        self._hints.doubt(place)
+        return False
 
     async def _live(self, place: StudyPlace, bounds: tuple[str, str]) -> list[Entity]:
         rows = await self._tables.range("dicom", place.partition_key, *bounds, select=STATE_COLUMNS)

@@ -68,15 +68,17 @@ class Folder:
             return frozenset(change.id for change in changes)
         return frozenset()
 
-    async def acknowledge(self, place: StudyPlace, change_ids: Collection[str]) -> bool:
+    async def acknowledge(self, place: StudyPlace, change_ids: Collection[str], rows: StudyRows | None = None) -> bool:
         """Remove the D and E rows of changes that are in the change feed, folding the former (storage §7).
 
-        Idempotent. Returns whether clean-up is left. Raises Unavailable when others keep changing the study in between.
+        `rows` are those of the study, unfinished work too, if the caller has read them. Idempotent. Returns whether
+        clean-up is left. Raises Unavailable when others keep changing the study in between.
         """
         for attempt in range(ROUNDS + len(change_ids)):
             await pause(min(attempt, 5))
             async with self.lock(place):
-                rows = await read_study(self._tables, place, unfinished=True)
+                if rows is None or attempt:
+                    rows = await read_study(self._tables, place, unfinished=True)
                 logged = [keys.folded_row(change) for change in rows.folded if change in change_ids]
                 changes = [change for change in rows.foldable if change.id in change_ids][:_LOGGED_AT_ONCE]
                 waiting = sum(change.id in change_ids for change in rows.pending)

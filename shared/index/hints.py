@@ -1,9 +1,16 @@
-"""Hints: which studies may have pending work (storage §2, §5, §7)."""
+"""Hints: which studies may have pending work (storage §2, §5, §7).
 
-import asyncio
+Each process has hint rows of its own. Of these it knows whether a commit that relies on one is under way, and so
+whether a study that was found without pending work is still without; of those of other processes it knows nothing.
+"""
+
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from shared.bounded import RecentValues
+from shared.errors import Unavailable
 from shared.index.clock import HybridClock
 from shared.index_schema import keys
 from shared.index_schema.keys import StudyPlace
@@ -16,8 +23,13 @@ COMMIT_SECONDS = 60
 """A commit must start within this time of its hint."""
 STALE_SECONDS = 120
 """A hint may be dropped at this age: a commit that relies on it is over, whatever the clocks of two processes say."""
+QUIET_SECONDS = 2
+"""A process keeps its hint that long after the last commit: the next one of a running acquisition needs it again."""
 
 _REMEMBERED = 10_000
+_DROPPED_AT_ONCE = 100
+_DOUBTS = 1000
+"""More are looked through for those that are over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +37,38 @@ class Hint:
     """A hint row."""
 
     place: StudyPlace
+    writer: str
+    """Stands for the process; '' in a row of a release whose processes shared theirs."""
     written: float
     """Seconds since 1970, by the clock of the writer."""
     etag: str
+
+    @property
+    def row(self) -> tuple[str, str]:
+        """Partition key and row key."""
+        return _row(self.place, self.writer)
+
+
+type Mark = int | None
+"""What a hint of this process has been used for at some moment; None: nothing can be told of it."""
+
+
+@dataclass(slots=True)
+class _Own:
+    """The knowledge of a process of a hint of its own."""
+
+    written: float = 0.0
+    used: float = 0.0
+    """When a commit that relies on it last began or ended."""
+    commits: int = 0
+    """Number of the last commit that relies on it."""
+    idle: int = -1
+    """That number when the study was found without pending work."""
+
+
+def new_writer() -> str:
+    """A name of a process in the keys of its hints."""
+    return uuid.uuid4().hex[:16]
 
 
 class Hints:
@@ -37,39 +78,141 @@ class Hints:
         self._tables = tables
         self._clock = clock
         self._shards = shards
-        self._written: RecentValues[float] = RecentValues(_REMEMBERED)
+        self._writer = new_writer()
+        self._own: RecentValues[_Own] = RecentValues(_REMEMBERED)
+        self._commits = 0
+        self._under_way: dict[str, int] = {}
+        self._doubts: dict[str, float] = {}
+        """Partition keys of studies with a commit that may be applied later, and since when."""
+
+    # ---------------------------------------------------------------------------------------------------- commits
 
     async def give(self, place: StudyPlace) -> None:
         """Announce work on a study, unless it has just been announced. Raises Unavailable."""
         now = self._clock.now()
-        if not 0 <= now - (self._written.get(place.partition_key) or 0) < FRESH_SECONDS:
-            partition_key, row_key = place.hint
-            await commit_all(self._tables, "hint", [RowWrite("upsert", partition_key, row_key, {"t": now})])
-            self._written.put(place.partition_key, now)
+        if 0 <= self.age(place) < FRESH_SECONDS:
+            return
+        partition_key, row_key = _row(place, self._writer)
+        await commit_all(self._tables, "hint", [RowWrite("upsert", partition_key, row_key, {"t": now})])
+        own = self._own.get(place.partition_key) or _Own()
+        own.written = now
+        self._own.put(place.partition_key, own)
+
+    @contextmanager
+    def committing(self, place: StudyPlace) -> Iterator[None]:
+        """Around giving a hint and the commit that relies on it."""
+        key = place.partition_key
+        self._use(key)
+        self._under_way[key] = self._under_way.get(key, 0) + 1
+        try:
+            yield
+        except Unavailable:
+            raise
+        except BaseException:
+            self.doubt(place)
+            raise
+        finally:
+            self._under_way[key] -= 1
+            if not self._under_way[key]:
+                del self._under_way[key]
+            self._use(key)
+
+    def doubt(self, place: StudyPlace) -> None:
+        """A commit got no answer: it may be applied later."""
+        now = self._clock.now()
+        if len(self._doubts) >= _DOUBTS:
+            self._doubts = {key: since for key, since in self._doubts.items() if 0 <= now - since < STALE_SECONDS}
+        self._doubts[place.partition_key] = now
 
     def age(self, place: StudyPlace) -> float:
         """Seconds since this process gave its last hint of the study."""
-        return self._clock.now() - (self._written.get(place.partition_key) or 0)
+        own = self._own.get(place.partition_key)
+        return self._clock.now() - (own.written if own else 0.0)
+
+    # ---------------------------------------------------------------------------------------------------- looking
 
     async def all(self) -> list[Hint]:
-        """Every hint of the store."""
-        partition_keys = keys.hint_partitions(self._shards)
-        found = await asyncio.gather(*(self._tables.range("hint", key, "", keys.LAST) for key in partition_keys))
-        return [self._hint(entity) for entities in found for entity in entities]
+        """Every hint of the store; several of a study that several processes write to."""
+        return [self._hint(entity) for entity in await self._tables.range("hint", keys.HINT_PARTITION, "", keys.LAST)]
 
-    async def drop(self, hint: Hint) -> None:
-        """Remove a hint, unless it has been given again since it was read."""
-        partition_key, row_key = hint.place.hint
-        # rule: a hint that was given again is not dropped
-        gone = RowWrite("delete", partition_key, row_key, etag=hint.etag)
-        await best_effort_commit(self._tables, "hint", [gone])
+    async def exist(self, place: StudyPlace) -> bool:
+        """Whether the study has a hint. Raises Unavailable."""
+        partition_key, row_key = place.hint
+        return bool(await self._tables.range("hint", partition_key, row_key, f'{row_key}"', select=("t",)))
 
-    def is_stale(self, hint: Hint) -> bool:
-        """Whether the hint may be dropped when nothing is pending."""
+    def is_own(self, hint: Hint) -> bool:
+        """Whether this process has written it."""
+        return hint.writer == self._writer
+
+    def mark(self, hint: Hint) -> Mark:
+        """The use of the hint until now: ask before a look at the study."""
+        key = hint.place.partition_key
+        # rule: a hint with a commit under way says nothing
+        if not self.is_own(hint) or key in self._under_way:
+            return None
+        # rule: a hint with a commit without an answer says nothing
+        if 0 <= self._clock.now() - self._doubts.get(key, 0.0) < STALE_SECONDS:
+            return None
+        own = self._own.get(key)
+        return own.commits if own else 0
+
+    def found_idle(self, hint: Hint, mark: Mark) -> None:
+        """A look at the study that began after `mark` has found nothing that is pending or to be cleaned up."""
+        own = self._own.get(hint.place.partition_key)
+        if mark is not None and own and own.commits == mark:
+            own.idle = mark
+
+    def is_settled(self, hint: Hint) -> bool:
+        """Whether nothing has been committed since the study was found idle, as far as the hint goes."""
+        own = self._own.get(hint.place.partition_key)
+        # rule: a study is looked at again after a commit
+        return own is not None and own.idle == self.mark(hint)
+
+    def may_drop(self, hint: Hint, mark: Mark) -> bool:
+        """Whether the hint may be dropped, as a look at the study that began after `mark` has found nothing."""
         # rule: a hint is kept for two minutes
-        return self._clock.now() - hint.written > STALE_SECONDS
+        if self._clock.now() - hint.written > STALE_SECONDS:
+            return True
+        # rule: a process drops its hint only when no commit relies on it
+        return mark is not None and self.mark(hint) == mark and self._is_quiet(hint)
+
+    async def drop(self, hints: Mapping[Hint, Mark]) -> None:
+        """Remove those hints that may be dropped, unless they have been given again since they were read."""
+        operations: list[RowWrite] = []
+        for hint in [hint for hint, mark in hints.items() if self.may_drop(hint, mark)]:
+            if self.is_own(hint):
+                self._own.forget(hint.place.partition_key)
+            partition_key, row_key = hint.row
+            # rule: a hint that was given again is not dropped
+            gone = RowWrite("delete", partition_key, row_key, etag=hint.etag)
+            operations.append(gone)
+        for at in range(0, len(operations), _DROPPED_AT_ONCE):
+            batch = operations[at : at + _DROPPED_AT_ONCE]
+            if not await best_effort_commit(self._tables, "hint", batch) and len(batch) > 1:
+                for operation in batch:
+                    await best_effort_commit(self._tables, "hint", [operation])
+
+    # ----------------------------------------------------------------------------------------------------- inside
+
+    def _use(self, key: str) -> None:
+        self._commits += 1
+        own = self._own.get(key) or _Own()
+        own.used, own.commits = self._clock.now(), self._commits
+        self._own.put(key, own)
+
+    def _is_quiet(self, hint: Hint) -> bool:
+        own = self._own.get(hint.place.partition_key)
+        used = max(hint.written, own.used if own else 0.0)
+        return self._clock.now() - used > QUIET_SECONDS
 
     def _hint(self, entity: Entity) -> Hint:
         written = entity.properties["t"]
-        place = keys.named_place(entity.row_key, self._shards)
-        return Hint(place, float(written) if isinstance(written, int | float) else 0.0, entity.etag)
+        namespace, study, *writer = entity.row_key.split("!")
+        place = keys.named_place(f"{namespace}!{study}", self._shards)
+        return Hint(place, "".join(writer), float(written) if isinstance(written, int | float) else 0.0, entity.etag)
+
+
+def _row(place: StudyPlace, writer: str) -> tuple[str, str]:
+    """Partition key and row key of the hint of a process."""
+    partition_key, name = place.hint
+    return partition_key, f"{name}!{writer}" if writer else name

@@ -67,6 +67,11 @@ class InstanceIndex:
         self._deleter = Deleter(tables, clock, self._hints, self._folder, schemas)
 
     @property
+    def hints(self) -> Hints:
+        """The hints of this process."""
+        return self._hints
+
+    @property
     def schema(self) -> IndexSchema:
         """The schema by which the attributes of new instances are to be taken."""
         return self._schemas.known
@@ -106,10 +111,6 @@ class InstanceIndex:
     async def expire(self, *, limit: int = 100) -> int:
         """Delete studies that have expired (EXP-1), about `limit` of them; how many were looked at."""
         return await expire_studies(self._tables, self._clock, self._deleter, shards=self._shards, limit=limit)
-
-    async def hint(self, partition: Partition, study: str) -> None:
-        """Announce that work on a study may be pending. Raises Unavailable."""
-        await self._hints.give(self._place(partition, study))
 
     # ----------------------------------------------------------------------------------------------------- inside
 

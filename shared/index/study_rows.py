@@ -56,7 +56,7 @@ async def read_study(tables: TableStore, place: StudyPlace, *, unfinished: bool 
     rows = StudyRows()
     for _ in range(_READS):
         pages = await read_pages(tables, place, bounds)
-        rows = _rows(pages)
+        rows = rows_in(pages)
         # rule: a study in several pages is read as of one moment
         if len(pages) == 1 or await _is_unchanged(tables, place, rows):
             return rows
@@ -82,7 +82,8 @@ async def _is_unchanged(tables: TableStore, place: StudyPlace, rows: StudyRows) 
     return [entity.etag for entity in now] == before
 
 
-def _rows(pages: Sequence[Sequence[Entity]]) -> StudyRows:
+def rows_in(pages: Sequence[Sequence[Entity]]) -> StudyRows:
+    """The rows of a study, in its pages."""
     rows = StudyRows()
     for page in pages:
         changes = []

@@ -23,7 +23,8 @@ VALUE_UNITS = 180
 LAST = "\ud7ff"
 """Greater than every character of a key: `escape` leaves none above it, and none is assigned to it."""
 
-HINT_PARTITIONS = 4
+HINT_PARTITION = "h"
+"""One for all hints: whoever looks for pending work reads them all."""
 
 # ------------------------------------------------------------------------------------------------------ partitions
 
@@ -49,8 +50,8 @@ class StudyPlace:
 
     @property
     def hint(self) -> tuple[str, str]:
-        """Partition key and row key of its hint."""
-        return f"h{self.shard % HINT_PARTITIONS}", self.name
+        """Partition key and row key of its hints; that of a process adds what stands for the process."""
+        return HINT_PARTITION, self.name
 
 
 def study_place(namespace: str, study: str, shards: int) -> StudyPlace:
@@ -72,11 +73,6 @@ def posting_partition(shard: int, namespace: str) -> str:
 def namespace_of(posting_partition: str) -> str:
     """The data partition in the partition key of postings."""
     return posting_partition.partition("!")[2]
-
-
-def hint_partitions(shards: int) -> list[str]:
-    """The partition keys of all hints of a store with that number of shards."""
-    return [f"h{number}" for number in range(min(shards, HINT_PARTITIONS))]
 
 
 def named_place(name: str, shards: int) -> StudyPlace:

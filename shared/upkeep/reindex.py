@@ -68,7 +68,8 @@ class Reindex:
             # rule: nobody writes an older schema when the walk begins
             await self._settle(lease, state)
             # rule: changes that are not folded are looked for where they are
-            await self._bring([hint.place for hint in await self._hints.all()], number, done)
+            places = dict.fromkeys(hint.place for hint in await self._hints.all())
+            await self._bring(list(places), number, done)
             state["stage"] = "walking"
         await self._walk(lease, state, number, done)
         await self._schemas.advance(number, State.COMPLETE)

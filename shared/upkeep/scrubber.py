@@ -185,7 +185,7 @@ class Scrubber:
                 scrubbed.ingested += 1
                 await self._take_in(name)
         unfinished = await self._tables.page("dicom", place.partition_key, *keys.UNFINISHED, top=1, select=("sk",))
-        if unfinished.entities and await self._tables.get("hint", *place.hint) is None:
+        if unfinished.entities and not await self._hints.exist(place):
             scrubbed.hinted += 1
             await self._hints.give(place)
 

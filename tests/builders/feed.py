@@ -14,7 +14,6 @@ from shared.dicom.identifiers import InstanceIdentifier, ResourceIdentifier
 from shared.dicomweb.document_rules import DocumentRules
 from shared.http.boundary import Boundary
 from shared.index.changes import ChangeOperation
-from shared.index.clock import HybridClock
 from shared.index.data_partitions import DataPartitions
 from shared.index_schema import keys
 from shared.upkeep.cleanup import StudyCleanup
@@ -46,7 +45,6 @@ class FeedService(Service):
         super().__init__(tables, blobs, time, **rules)
         self.topic = topic
         self.data_partitions = data_partitions
-        self.clock = HybridClock(self.time)
         self.partitions = DataPartitions(self.tables, self.clock)
         self.log = ChangeLog(self.tables)
         trash = Erasure(self.tables, self.clock, shards=SHARDS, retention_hours=0)
@@ -55,6 +53,7 @@ class FeedService(Service):
             self.clock,
             StudyCleanup(self.tables, trash, FixedSchemas()),
             FixedSchemas(),
+            hints=self.index.hints,
             shards=SHARDS,
             log=self.log,
         )

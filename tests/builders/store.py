@@ -60,7 +60,7 @@ class Service:
         self.rules = rules
         self.tables = tables or MemoryTableStore()
         self.blobs = blobs or MemoryBlobStore(now=lambda: datetime.fromtimestamp(self.time(), UTC))
-        clock = HybridClock(self.time)
+        clock = self.clock = HybridClock(self.time)
         self.lookup = InstanceLookup(self.tables, shards=SHARDS)
         self.index = InstanceIndex(self.tables, clock, FixedSchemas(), shards=SHARDS)
         self.partitions = DataPartitions(self.tables, clock)

@@ -134,7 +134,13 @@ async def test_a_large_study_is_stored_read_deleted_and_forgotten(tables: AzureT
     assert all(each.metadata == new[0].metadata for each in found)
     trash = Erasure(tables, clock, shards=SHARDS, retention_hours=0)
     sequencer = Sequencer(
-        tables, clock, StudyCleanup(tables, trash, FixedSchemas()), FixedSchemas(), shards=SHARDS, log=ChangeLog(tables)
+        tables,
+        clock,
+        StudyCleanup(tables, trash, FixedSchemas()),
+        FixedSchemas(),
+        hints=index.hints,
+        shards=SHARDS,
+        log=ChangeLog(tables),
     )
     assert await sequencer.catch_up()
     assert await index.delete(PARTITION, ResourceIdentifier("1.1")) == 1200

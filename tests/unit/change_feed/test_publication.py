@@ -8,6 +8,7 @@ from itertools import pairwise
 import pytest
 
 from shared.change_feed.health import events_in_time
+from shared.change_log.look import look_at
 from shared.errors import DependencyRefused, Unavailable
 from shared.events.publisher import CloudEventData
 from shared.health_status import CheckResult, Status
@@ -368,9 +369,9 @@ async def test_calls_that_come_while_one_runs_are_one_more_run(service, topic):
 async def test_a_page_that_may_not_be_in_every_search_yet_waits(service, topic):
     await store(service)
     head = await service.log.head()
-    places = await service.sequencer._where(None)
-    found = await service.sequencer._look(places[1])
-    await service.log.append(head, list(found.changes.values()), int(service.time() * 1_000_000))
+    [hint] = await service.index.hints.all()
+    look = await look_at(service.tables, hint.place)
+    await service.log.append(head, look.changes, int(service.time() * 1_000_000))
 
     assert await service.publication.run() == 0
     assert await turn(service) == 1

@@ -81,7 +81,9 @@ class Upkeep:
         self.trash = Erasure(archive.tables, clock, shards=SHARDS, retention_hours=retention_hours)
         self.log = ChangeLog(archive.tables)
         remover = StudyCleanup(archive.tables, self.trash, FixedSchemas())
-        self.sequencer = Sequencer(archive.tables, clock, remover, FixedSchemas(), shards=SHARDS, log=self.log)
+        self.sequencer = Sequencer(
+            archive.tables, clock, remover, FixedSchemas(), hints=archive.index.hints, shards=SHARDS, log=self.log
+        )
         self.feed = ChangeFeed(self.log, self.sequencer, archive.backend.lookup, clock)
 
 

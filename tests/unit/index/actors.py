@@ -11,7 +11,7 @@ from unittest.mock import patch
 from shared.change_log.log import FeedPage, LoggedChange
 from shared.dicom.identifiers import InstanceIdentifier, ResourceIdentifier
 from shared.errors import DicomServiceError
-from shared.index import commit, fold, read_your_writes, schema_registry
+from shared.index import commit, fold, hints, read_your_writes, schema_registry
 from shared.upkeep.reindex import start_reindex
 from tests.builders.sequencing import run_cycle
 from tests.unit.index.chaos import Crashed
@@ -44,6 +44,7 @@ def folding(plan: Plan) -> Iterator[None]:
     with (
         patch.object(fold, "FOLDED_AT_ONCE", plan.fold_at_once),
         patch.object(fold, "_LOGGED_AT_ONCE", plan.fold_at_once),
+        patch.object(hints, "new_writer", lambda: f"{random.getrandbits(64):016x}"),
         patch.object(read_your_writes, "_MANY_PENDING", plan.many_pending),
         patch.object(schema_registry, "FRESH_SECONDS", MOST_AGE_SECONDS / 2),
         patch.object(commit, "MOST_AGE_SECONDS", MOST_AGE_SECONDS),

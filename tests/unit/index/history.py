@@ -246,6 +246,7 @@ class ServiceProcess:
             self.clock,
             StudyCleanup(self.tables, self.trash, self.schemas),
             self.schemas,
+            hints=self.index.hints,
             shards=plan.shards,
             log=self.log,
             page_entries=plan.page_entries,

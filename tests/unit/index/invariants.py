@@ -27,7 +27,7 @@ class StudyFacts:
     schema: IndexSchema = BUILT_IN
 
     def __post_init__(self) -> None:
-        self.rows = study_rows._rows([self.entities])
+        self.rows = study_rows.rows_in([self.entities])
         instances = [entity for entity in self.entities if entity.row_key.startswith("I!")]
         self.live = {keys.instance_of(row.row_key): row for row in instances if row.properties["live"]}
         self.dead = {keys.instance_of(row.row_key): row for row in instances if not row.properties["live"]}

@@ -23,7 +23,7 @@ class Omission:
 OMISSIONS = (
     Omission("a writer touches the anchor", 'await self._tables.commit("dicom", operations[anchor.verb == "merge" :])'),
     Omission("what was posted for an anchor that another store has made is taken back"),
-    Omission("a delete touches the anchor", 'return await best_effort_commit(self._tables, "dicom", operations[1:])'),
+    Omission("a delete touches the anchor", 'if await best_effort_commit(self._tables, "dicom", operations[1:]):'),
     Omission(
         "only an untouched study is removed",
         'operations = [RowWrite("delete", partition_key, row.row_key) for row in gone]',
@@ -96,14 +96,32 @@ OMISSIONS = (
     Omission("a window is final before it is read", "await asyncio.sleep(0)"),
     Omission("a reader does not leave a bucket before its last page", "if True:"),
     Omission("rows of a second page wait for the next cycle"),
-    Omission("folded changes are read after pending ones", "return pending, False"),
-    Omission("changes of two studies may share an id", 'found.changes[change.id, ""] = change'),
+    Omission("folded changes are read after pending ones", "look = _look(place, pending)"),
+    Omission("what is committed after a cycle has begun waits for the next", "late: set[_ChangeKey] = set()"),
+    Omission("what a cycle has found is logged by the next"),
+    Omission("what another process has committed may be older than its version", "if False:"),
+    Omission("what was found is logged only while no other process logs", "if False:"),
+    Omission(
+        "a study is passed over only if all its hints are settled",
+        "if any(map(self._hints.is_settled, study.hints)):",
+    ),
+    Omission("a hint with a commit under way says nothing", "if not self.is_own(hint):"),
+    Omission("a hint with a commit without an answer says nothing"),
+    Omission("a study is looked at again after a commit", "return own is not None and own.idle >= 0"),
+    Omission(
+        "a process drops its hint only when no commit relies on it",
+        "return self.is_own(hint) and self._is_quiet(hint)",
+    ),
+    Omission(
+        "changes of two studies may share an id",
+        'self.changes |= {(change.id, ""): change for change in look.changes}',
+    ),
     Omission(
         "a hint that was given again is not dropped",
         'gone = RowWrite("delete", partition_key, row_key)',
     ),
-    Omission("a hint is kept for two minutes", "return True"),
-    Omission("a hint stays while something is unfinished", "found.idle.append(place)"),
+    Omission("a hint is kept for two minutes", "if True:"),
+    Omission("a hint stays while something is unfinished", "if False:"),
     Omission("an emptied study is removed", "if True:"),
     Omission(
         "a study is not removed while changes are pending",

@@ -100,6 +100,7 @@ class Service:
         skew: float = 0.0,
         retention_hours: float = 0.0,
         page_entries: int = 1000,
+        most_pages: int = 20,
         bucket_entries: int = 1_000_000,
     ) -> None:
         self.stores = stores = stores or Stores()
@@ -115,9 +116,11 @@ class Service:
             self.clock,
             self.remover,
             FixedSchemas(),
+            hints=self.index.hints,
             shards=SHARDS,
             log=self.log,
             page_entries=page_entries,
+            most_pages=most_pages,
         )
         self.feed = ChangeFeed(self.log, self.sequencer, self.lookup, self.clock)
 

@@ -205,7 +205,7 @@ async def test_an_instance_is_found_while_its_series_is_emptied_before_it_is_fol
     await service.put("1.1", "1.2.1", "1.3", modality="MR")
     service.stores.time.seconds += 1
     entry = await service.put("1.1", "1.2.1", "1.5", modality="MR")
-    behind = Service(service.stores, skew=-3600, page_entries=1)
+    behind = Service(service.stores, skew=-3600, page_entries=1, most_pages=1)
     service.stores.once_after(commits, crash)
     with pytest.raises(Crashed):
         await behind.delete("1.1", "1.2.1", "1.3")
@@ -255,6 +255,7 @@ async def test_a_store_does_not_take_for_shown_what_is_taken_back_between_the_pa
     with pytest.raises(Crashed):
         await service.delete("1.1", "1.2.0", "1.3")
     entry = service.entry("1.1", "1.2.1", "1.4", _00100020="")
+    stores.time.seconds += 1
     stores.tables.page_limit = 2
     folding, looking, folded = asyncio.Event(), asyncio.Event(), asyncio.Event()
     pages = 0

@@ -13,7 +13,7 @@ from tests.unit.index.rules import OMISSIONS, Omission, leave_out, marked
 ROOT = Path(__file__).resolve().parents[3]
 _TESTS = (
     *(f"index/test_{name}" for name in ("commit", "fold", "deletion", "expiry", "lookup", "histories")),
-    *(f"change_log/test_{name}" for name in ("sequencer", "reader")),
+    *(f"change_log/test_{name}" for name in ("sequencer", "reader", "passing_over")),
     *(f"upkeep/test_{name}" for name in ("erasure", "reindex", "reindex_rules", "scrubber")),
 )
 _FAILED = 1

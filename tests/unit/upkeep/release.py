@@ -82,7 +82,10 @@ class Release(Archive):
         cleanup = StudyCleanup(self.tables, trash, self.schemas)
         log = ChangeLog(self.tables)
         for _ in range(2):
-            await Sequencer(self.tables, self.clock, cleanup, self.schemas, shards=self.shards, log=log).catch_up()
+            sequencer = Sequencer(
+                self.tables, self.clock, cleanup, self.schemas, hints=self.index.hints, shards=self.shards, log=log
+            )
+            await sequencer.catch_up()
 
 
 async def old_store(studies: int = 3, added=()) -> Release:

@@ -82,7 +82,9 @@ async def test_a_clean_up_meanwhile_takes_nothing_away():
         old.tables, Erasure(old.tables, old.clock, shards=old.shards, retention_hours=0), old.schemas
     )
     log = ChangeLog(old.tables)
-    sequencer = Sequencer(old.tables, old.clock, cleanup, old.schemas, shards=old.shards, log=log)
+    sequencer = Sequencer(
+        old.tables, old.clock, cleanup, old.schemas, hints=old.index.hints, shards=old.shards, log=log
+    )
     while not await sequencer.catch_up(thorough=False):
         pass
     kinds = [row.row_key[0] for row in old.tables.rows("dicom", keys.study_partition("0", "1.1"))]
