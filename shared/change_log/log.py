@@ -8,6 +8,7 @@ and the next one begins where it ends.
 
 import zlib
 from bisect import bisect_left
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -29,6 +30,7 @@ PAGE_ENTRIES = 1000
 BUCKET_ENTRIES = 1_000_000
 
 _FIRST_PAGES = 2
+_REMEMBERED_ENTRIES = 1000
 _MOST_PAGES = 200
 _DIRECTORY = "feed"
 _HEAD = "h"
@@ -130,6 +132,14 @@ class ChangeLog:
         self._appended: FeedPage | None = None
         self.recent: FeedPage | None = None
         """The last page that this process has appended and acknowledged: nobody has to read what it holds."""
+        self.end = 1
+        """The sequence after the last entry that this process knows of."""
+        self._floor = 0
+        """No entry from there on has an earlier timestamp."""
+        self._known: Head | None = None
+        """The head as it was read last, unless something was written since."""
+        self._last_pages: deque[FeedPage] = deque()
+        """The last pages that are known here, without gaps: pages never change."""
         self._buckets: list[tuple[int, int, int]] = []
         """Bucket, first sequence and last timestamp before it, of each bucket that is known here."""
 
@@ -147,6 +157,8 @@ class ChangeLog:
             elif head.sealed:
                 self._bucket += 1
             else:
+                self.end, self._known = max(self.end, head.next), head
+                self._floor = max(self._floor, head.timestamp, head.floor)
                 return head
         raise Unavailable("The change feed is busy")
 
@@ -168,7 +180,11 @@ class ChangeLog:
             RowWrite("insert", key, f"p{last:016}", _page_properties(page)),
             RowWrite("insert", key, f"t{page.timestamp:020}", {"first": page.first}),
         ]
+        self._known = None
         self._appended = page if await best_effort_commit(self._tables, "feed", operations) else None
+        if self._appended:
+            self.end, self._floor = max(self.end, page.end), max(self._floor, page.timestamp)
+            self._remember(page)
         return self._appended
 
     async def acknowledged(self, head: Head, last: int) -> None:
@@ -190,14 +206,14 @@ class ChangeLog:
     async def fence(self, end: int) -> None:
         """Make every later page carry a timestamp ≥ `end`, so that what was before it is final. Raises Unavailable."""
         rounds = Rounds("The change feed is busy")
-        while True:
+        while self._floor < end:
             await rounds.next()
-            head = await self.head()
+            head, self._known = self._known or await self.head(), None
             if max(head.timestamp, head.floor) >= end:
                 return
             row = RowWrite("replace", _partition(head.bucket), _HEAD, head.properties(min=end), head.etag)
             if await best_effort_commit(self._tables, "feed", [row]):
-                return
+                self._floor = max(self._floor, end)
 
     # ----------------------------------------------------------------------------------------------------- reading
 
@@ -210,9 +226,13 @@ class ChangeLog:
 
     async def pages(self, sequence: int, entries: int) -> list[FeedPage]:
         """The pages from the one that holds `sequence` on, until at least `entries` entries from there are in them."""
-        bucket = await self._bucket_of_sequence(sequence)
         found: list[FeedPage] = []
         start, wanted = sequence, sequence + entries
+        for page in self._pages_known_from(sequence):
+            if sequence < wanted:
+                found.append(page)
+                sequence = page.end
+        bucket = await self._bucket_of_sequence(sequence)
         while sequence < wanted:
             # Pages hold one change or a thousand: how many are needed is estimated from those that were read.
             top = _FIRST_PAGES if not found else ceil((wanted - sequence) * len(found) / (sequence - start))
@@ -223,6 +243,7 @@ class ChangeLog:
                 if sequence < wanted:
                     found.append(_page_in(row))
                     sequence = found[-1].end
+                    self._remember(found[-1])
             if not rows.entities and rows.next_row_key is None:
                 head = await self._head(bucket)
                 if head is None or (head.next <= sequence and not head.sealed):
@@ -236,6 +257,12 @@ class ChangeLog:
     async def first_since(self, timestamp: int) -> int | None:
         """The first sequence whose timestamp is ≥ `timestamp`; None if there is none yet."""
         timestamp = max(timestamp, 0)
+        if self._last_pages and timestamp >= self._last_pages[0].earliest:
+            for page in self._last_pages:
+                if page.timestamp >= timestamp:
+                    return page.since(timestamp)
+            if self._last_pages[-1].end == self.end:
+                return None
         bucket = await self._bucket_of_time(timestamp)
         while True:
             rows = await self._tables.page("feed", _partition(bucket), f"t{timestamp:020}", "u", top=1)
@@ -249,6 +276,22 @@ class ChangeLog:
                     return None
                 if nothing:
                     bucket = self._follow(head)
+
+    def _remember(self, page: FeedPage) -> None:
+        pages = self._last_pages
+        if pages and page.first < pages[-1].end:
+            return
+        if pages and page.first > pages[-1].end:
+            pages.clear()
+        pages.append(page)
+        while len(pages) > 1 and page.end - pages[0].end >= _REMEMBERED_ENTRIES:
+            pages.popleft()
+
+    def _pages_known_from(self, sequence: int) -> list[FeedPage]:
+        """The pages from the one that holds `sequence` on, as far as they are known here; [] if that one is not."""
+        if not self._last_pages or sequence < self._last_pages[0].first:
+            return []
+        return [page for page in self._last_pages if page.end > sequence]
 
     # ----------------------------------------------------------------------------------------------------- buckets
 

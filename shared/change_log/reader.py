@@ -95,8 +95,8 @@ class ChangeFeed:
     async def latest(self) -> FeedEntry | None:
         """The entry with the highest sequence; None if there is none (CF-17). Raises Unavailable."""
         await self._catch_up()
-        page = await self._log.last_page(await self._log.head())
-        return _entries_of(page)[-1] if page else None
+        entries = await self._entries(self._log.end - 1, self._log.end)
+        return entries[0] if entries else None
 
     async def resolve(self, entries: Sequence[FeedEntry], *, metadata: bool) -> list[ResolvedEntry]:
         """The entries with their states, and the present versions of their instances, with metadata or without."""
@@ -115,9 +115,11 @@ class ChangeFeed:
                 await self._sequencer.catch_up(thorough=False)
         except TimeoutError:
             telemetry.event("feed-read-before-caught-up", level=logging.WARNING)
+            await self._log.head()
 
     async def _entries(self, first: int, end: int) -> list[FeedEntry]:
-        """The entries with first ≤ sequence < end."""
+        """The entries with first ≤ sequence < end that are known to be there."""
+        first, end = max(first, 1), min(end, self._log.end)
         if first >= end:
             return []
         pages = await self._log.pages(first, end - first)
