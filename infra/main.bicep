@@ -105,6 +105,9 @@ param alwaysReadyBlob int = 0
 @allowed(['', 'INFO', 'WARNING', 'ERROR'])
 param telemetryLevel string = ''
 
+@description('Send counters and spans to Application Insights (docs/operate/monitoring.md).')
+param exportCounters bool = true
+
 @description('What audit records keep of the values in query strings, which can name patients.')
 @allowed(['keep', 'hash', 'drop'])
 param auditQueryValues string = 'keep'
@@ -319,6 +322,7 @@ var serviceSettings = {
   INSTANCE_MEMORY_MB: string(instanceMemoryMB)
   MAX_REQUEST_BYTES: string(maxRequestMiB * 1048576)
   TELEMETRY_LEVEL: telemetryLevel
+  TELEMETRY_EXPORT: exportCounters ? 'applicationinsights' : 'off'
   TRANSCODE_MEMORY_BYTES: string(pixelMemoryMB * 1048576)
 }
 

@@ -152,6 +152,12 @@ class Settings(BaseModel):
     """Names of health checks that do not count (HC-3)."""
     telemetry_level: Literal["", "INFO", "WARNING", "ERROR"] = Field("", alias="TELEMETRY_LEVEL")
     """From which level on telemetry is logged, a line per transaction being INFO; empty: as the host logs the rest."""
+    telemetry_export: Literal["off", "applicationinsights"] = Field("off", alias="TELEMETRY_EXPORT")
+    """Where counters and spans go (TEL-1); off costs nothing."""
+    telemetry_sampled: float = Field(0.05, ge=0, le=1, alias="TELEMETRY_SPANS_SAMPLED")
+    """The share of transactions whose spans are sent; counters are never sampled."""
+    application_insights: str = Field("", alias="APPLICATIONINSIGHTS_CONNECTION_STRING", repr=False)
+    """Set by the deployment; the host uses it too."""
     log_uids: bool = Field(False, alias="LOG_UIDS")
     """Log UIDs as they are instead of hashed."""
 
@@ -194,6 +200,8 @@ class Settings(BaseModel):
             )
         if self.authentication == "platform" and not self.platform_authentication:
             raise ValueError("AUTHENTICATION_MODE=platform needs the platform's authentication to be on")
+        if self.telemetry_export != "off" and not self.application_insights:
+            raise ValueError("TELEMETRY_EXPORT=applicationinsights needs APPLICATIONINSIGHTS_CONNECTION_STRING")
         if self.cors_credentials and "*" in self.cors_origins:
             raise ValueError("CORS_ALLOW_CREDENTIALS cannot be combined with the origin *")
         if bool(self.import_blob_service_uri) != bool(self.import_queue_service_uri):

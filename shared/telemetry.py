@@ -19,6 +19,8 @@ from typing import Any, Literal
 
 import orjson
 
+from shared import metrics
+
 TELEMETRY_LOGGER = "dicom.telemetry"
 AUDIT_LOGGER = "dicom.audit"
 
@@ -133,7 +135,9 @@ def trigger(function: str) -> Iterator[None]:
             yield
         failed = False
     finally:
-        milliseconds = round((time.perf_counter() - started) * 1000, 1)
+        seconds = time.perf_counter() - started
+        milliseconds = round(seconds * 1000, 1)
+        metrics.span(function, seconds, failed=failed, **use.fields())
         event("trigger", function=function, failed=failed or None, milliseconds=milliseconds, **use.fields())
 
 

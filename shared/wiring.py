@@ -233,6 +233,13 @@ def blueprints(settings: Settings) -> list[func.Blueprint]:
     """The functions of the whole app. Raises Misconfigured."""
     quiet_sdk_logs()
     telemetry.set_level(settings.telemetry_level)
+    if settings.telemetry_export != "off":
+        # Its packages take a second to import: only where somebody looks at what they send.
+        from shared.telemetry_export import export_to_application_insights
+
+        export_to_application_insights(
+            settings.application_insights, settings.identity_client_id, sampled=settings.telemetry_sampled
+        )
     identity = Identity(settings.identity_client_id)
     base = stores(settings, identity)
     tables, blobs, directory, clock = base.tables, base.blobs, base.partitions, base.clock

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from shared import metrics
 from shared.change_log.follower import Follower
 from shared.errors import Unavailable
 from shared.health_status import CheckResult, HealthCheck, Status
@@ -19,6 +20,7 @@ def events_in_time(publication: Follower) -> HealthCheck:
             lag = await publication.lag()
         except (Unavailable, Ambiguous):
             return CheckResult(Status.DEGRADED, "It is not known whether events are late.")
+        metrics.set_to(metrics.FEED_LAG_SECONDS, lag)
         if lag <= _LATE_SECONDS:
             return None
         return CheckResult(Status.DEGRADED, f"The event of the oldest change is {lag:.0f} seconds late.")

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
-from shared import telemetry
+from shared import metrics, telemetry
 from shared.dicom.identifiers import is_uid
 from shared.dicomweb.resources import Resource
 from shared.dicomweb.versions import ApiVersion
@@ -83,6 +83,8 @@ class Exchange:
         self._closed = sent is not None
         if self.resource.audit is not None:
             self._audit.executed(self._audited or self._record({}), self.status)
+        if sent is not None:
+            self._measure()
         if self._is_reported:
             telemetry.event(
                 "transaction", **self._report(), sent=sent, streamed=sent is None or None, aborted=aborted or None
@@ -93,8 +95,24 @@ class Exchange:
         if self._closed:
             return
         self._closed = True
+        self._measure()
         if self._is_reported:
             telemetry.afterwards("response-sent", **self._report(), sent=sent, aborted=aborted or None)
+
+    def _measure(self) -> None:
+        """Count the request, whose answer is out (TEL-1)."""
+        if not metrics.is_collected():
+            return
+        seconds = time.perf_counter() - self._started
+        dimensions: dict[str, metrics.Dimension] = {
+            "function": self.resource.name,
+            "status": f"{self.status // 100}xx",
+            "apiVersion": self.version.value if self.version else "",
+        }
+        metrics.add(metrics.TRANSACTIONS, **dimensions)
+        metrics.record(metrics.TRANSACTION_MILLISECONDS, seconds * 1000, **dimensions)
+        traceparent = self.request.headers.get("traceparent") or ""
+        metrics.span(self.resource.name, seconds, traceparent, **dimensions, **self.storage.fields())
 
     @property
     def _is_reported(self) -> bool:

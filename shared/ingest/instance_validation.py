@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from shared import metrics
 from shared.dicom import validation
 from shared.dicom.attributes import Attributes, remove
 from shared.dicom.dictionary import keyword_of, vm_of
@@ -149,6 +150,7 @@ def validate(
             if oddity.tag not in errors:
                 warnings.setdefault(oddity.tag, oddity.explanation)
 
+    metrics.add(metrics.VALIDATION_WARNINGS, len(warnings))
     comments = tuple(_comment(tag, explanation) for tag, explanation in (errors | warnings).items())
     sop_class_uid, sop_instance_uid = (
         first_text(attributes, _key(_SOP_CLASS)),
@@ -195,7 +197,10 @@ def _minimum_error(part10: Part10, tag: int, *, trim_nul: bool) -> str | None:
     if element is None:
         return None
     first = part10.text.get(_key(tag), "").split("\\", 1)[0]
-    return validation.minimum(tag, element["vr"], first, trim_nul=trim_nul)
+    error = validation.minimum(tag, element["vr"], first, trim_nul=trim_nul)
+    if error is None and trim_nul and first.endswith("\0"):
+        metrics.add(metrics.NUL_PADDED_VALUES)
+    return error
 
 
 def _leave_out(part10: Part10, violations: Iterable[Violation], schema: IndexSchema) -> Taken:

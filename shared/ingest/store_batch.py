@@ -11,7 +11,7 @@ from functools import partial
 from itertools import batched
 from typing import Final, Self
 
-from shared import telemetry
+from shared import metrics, telemetry
 from shared.concurrency import together
 from shared.dicom.identifiers import InstanceIdentifier
 from shared.dicom.part10.file_reader import Part10
@@ -355,6 +355,8 @@ class StoreBatch:
     async def _record_outcome(self, entry: BatchEntry, outcome: CommitOutcome) -> None:
         pending, entry.pending = entry.pending, None
         if outcome is CommitOutcome.STORED and pending is not None:
+            metrics.add(metrics.INSTANCES_STORED)
+            metrics.add(metrics.INSTANCE_BYTES_STORED, pending.instance.length)
             self._repeats.stored(self._partition, pending.instance.identifier)
             self._on_finished(pending.instance.blob)
         elif outcome is CommitOutcome.BUSY:

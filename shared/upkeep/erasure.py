@@ -7,6 +7,8 @@ from hashlib import sha1
 
 import orjson
 
+from shared import metrics
+from shared.errors import DicomServiceError
 from shared.index.changes import ObsoleteBlob, cleanup_in
 from shared.index.clock import HybridClock, milliseconds
 from shared.index.due_work import HOUR_MS, DueWork
@@ -44,11 +46,22 @@ class Erasure:
 
     async def erase_due(self, blobs: BlobStore, *, limit: int = 500) -> int:
         """Erase what is due, about `limit` files or tombstones; how many entries are done."""
+        now_ms = self._clock.now_ms()
+        oldest_ms = now_ms
 
         async def erase(row: Entity) -> bool:
-            return await self._erase(row, blobs)
+            nonlocal oldest_ms
+            oldest_ms = min(oldest_ms, int(row.properties["due"]))
+            try:
+                return await self._erase(row, blobs)
+            except DicomServiceError:
+                metrics.add(metrics.DELETIONS_FAILED)
+                raise
 
-        return await self._due.work(self._clock.now_ms(), erase, limit=limit)
+        try:
+            return await self._due.work(now_ms, erase, limit=limit)
+        finally:
+            metrics.set_to(metrics.OLDEST_PENDING_DELETION, (now_ms - oldest_ms) / 1000)
 
     # ----------------------------------------------------------------------------------------------------- inside
 

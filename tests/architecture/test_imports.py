@@ -23,8 +23,10 @@ PLACES = {
     "azure.data": ("storage/azure_*.py",),
     "obstore": ("storage/azure_*.py",),
     "azure.eventgrid": ("events/event_grid.py",),
-    "azure.identity": ("storage/identity.py",),
+    "azure.identity": ("storage/identity.py", "telemetry_export.py"),
     "jwt": ("http/openid.py",),
+    "opentelemetry": ("telemetry_export.py",),
+    "azure.monitor": ("telemetry_export.py",),
 }
 PURE = ("dicom", "dicomweb")
 IMPURE_MODULES = ("azure", "azurefunctions", "obstore", "aiohttp", "asyncio", "socket", "threading", "time")
@@ -41,6 +43,8 @@ LATE = {
     "jwt",
     "azure.identity",
     "azure.eventgrid",
+    "azure.monitor",
+    "opentelemetry",
 }
 """What is imported on first use."""
 

@@ -13,6 +13,7 @@ PLATFORM = {
 }
 """Settings that host and SDKs read."""
 DEFAULT_IS_RIGHT = {
+    "TELEMETRY_SPANS_SAMPLED",
     *(
         "AUDIT_CLAIMS",
         "AUDIT_HEADER_PREFIX",

@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
+from shared import metrics
 from shared.dicomweb.content_negotiation import Accept
 from shared.dicomweb.urls import Urls
 from shared.http.messages import Response
@@ -35,6 +36,7 @@ class FramesTransaction:
             tag = representation_tag(snapshot, located.choice, located.encoding, changed=located.changed)
             if context.if_none_match.has(tag):
                 return response.not_modified(tag)
+            metrics.add(metrics.INSTANCES_RETRIEVED, transcoded=located.changed, frames=True)
             if not located.choice.multipart:
                 return await _only(located, request, tag)
             parts = _parts(numbers, located, await read_frames(located), context.urls)

@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
+from shared import metrics
 from shared.dicom.identifiers import InstanceIdentifier
 from shared.dicomweb.content_negotiation import Accept
 from shared.dicomweb.urls import Urls
@@ -90,6 +91,7 @@ async def _of(snapshot: Snapshot, agreement: Agreement, span: RangeRequest, cont
     if choice.multipart:
         answer = response.several_parts(opened.encoding.media_type, _parts(_only(opened), context.urls), tag)
     else:
+        metrics.add(metrics.INSTANCES_RETRIEVED, transcoded=opened.converted)
         answer = response.single_part(opened.encoding, opened.length, opened.content(), tag)
         answer = response.in_ranges(answer, part, None if opened.converted else snapshot.length)
     kept = len(agreement.as_stored) or int(changed and not opened.converted)
@@ -111,4 +113,5 @@ async def _only(opened: OpenedFile) -> AsyncGenerator[OpenedFile]:
 async def _parts(files: AsyncGenerator[OpenedFile], urls: Urls) -> AsyncGenerator[Part]:
     async with aclosing(files):
         async for opened in files:
+            metrics.add(metrics.INSTANCES_RETRIEVED, transcoded=opened.converted)
             yield Part(opened.encoding, urls.instance(opened.snapshot.identifier), opened.content())

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Literal
 
+from shared import metrics
 from shared.dicom.identifiers import ResourceIdentifier
 from shared.dicom.media_types import ZIP
 from shared.http.messages import Response
@@ -62,6 +63,7 @@ async def _entries(found: RetrievedInstances, names: EntryNames) -> AsyncGenerat
     missing = set(names)
     async with aclosing(found.files) as files:
         async for opened in files:
+            metrics.add(metrics.INSTANCES_RETRIEVED, transcoded=opened.converted)
             identifier = opened.snapshot.identifier
             missing.discard(identifier)
             yield Entry(names[identifier], opened.length, opened.content())

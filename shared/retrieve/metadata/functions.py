@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from shared import metrics
 from shared.dicom.media_types import DICOM_JSON, DICOM_XML
 from shared.dicomweb import multipart
 from shared.dicomweb.document_rules import DocumentRules
@@ -38,5 +39,6 @@ class MetadataTransaction:
         tag = tag_of(found.versions)
         if found.body is None:
             return response.not_modified(tag, response.DATA_SET_CACHING)
+        metrics.add(metrics.METADATA_RETRIEVED, len(found.versions))
         content_type = multipart.content_type(rules.boundary, DICOM_XML) if xml else DICOM_JSON
         return response.metadata(found.body, tag, content_type)

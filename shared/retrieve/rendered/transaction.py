@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
+from shared import metrics
 from shared.dicom.elements import first_text
 from shared.dicom.identifiers import InstanceIdentifier
 from shared.dicom.media_types import OCTET_STREAM
@@ -121,6 +122,7 @@ async def _answer(snapshot: Snapshot, wanted: PictureOrder, context: Context) ->
 
 async def picture_of(snapshot: Snapshot, wanted: PictureOrder, context: Context) -> Response:
     """The picture of one version of an instance. Raises NotFound, NotAcceptable, BlobNotFound."""
+    metrics.add(metrics.INSTANCES_RETRIEVED, rendered=True)
     attributes = await snapshot.attributes()
     medium = medium_of(snapshot, attributes)
     if wanted.thumbnail:
