@@ -37,6 +37,7 @@ from shared.http import azure_functions
 from shared.http.authentication import authenticator
 from shared.http.boundary import Boundary
 from shared.index.clock import HybridClock
+from shared.index.covering_rows import CoveringRows
 from shared.index.data_partitions import DataPartitions
 from shared.index.hints import Hints
 from shared.index.instances import InstanceIndex
@@ -211,7 +212,7 @@ class _Feed:
 
 def _feed(settings: Settings, base: Stores, trash: Erasure, events: EventGridPublisher | None, hints: Hints) -> _Feed:
     log = ChangeLog(base.tables)
-    remover = StudyCleanup(base.tables, trash, base.schemas)
+    remover = StudyCleanup(base.tables, trash, base.schemas, CoveringRows(base.tables, base.row.has_study_lists))
     sequencer = Sequencer(
         base.tables, base.clock, remover, base.schemas, hints=hints, shards=settings.index_shards, log=log
     )
@@ -304,6 +305,7 @@ def blueprints(settings: Settings) -> list[func.Blueprint]:
             lookup,
             blobs,
             settings.index_shards,
+            study_lists=base.row.has_study_lists,
             schemas=schemas,
             character_set_as_stored=documents.character_set_as_stored,
             study_order=StudyOrder(settings.study_order),

@@ -340,8 +340,10 @@ class Sequencer:
         self, found: _Found, logged: Collection[_ChangeKey], cleanup: Collection[StudyPlace], *, clean: bool
     ) -> None:
         """Note which studies have nothing left to do, and drop their hints in time."""
-        drops: dict[Hint, Mark] = {hint: self._hints.mark(hint) for hint in found.settled}
-        emptied: list[_Study] = []
+        idle: dict[StudyPlace, dict[Hint, Mark]] = {}
+        for hint in found.settled:
+            idle.setdefault(hint.place, {})[hint] = self._hints.mark(hint)
+        emptied: set[StudyPlace] = set()
         for key, study in found.studies.items():
             look = study.look
             if look is None or study.place in cleanup or not look.complete:
@@ -349,18 +351,26 @@ class Sequencer:
             # rule: a hint stays while something is unfinished
             if any((change.id, key) not in logged for change in look.changes):
                 continue
+            idle[study.place] = study.hints
             if look.emptied:
-                emptied.append(study)
+                emptied.add(study.place)
                 continue
             for hint, mark in study.hints.items():
                 self._hints.found_idle(hint, mark)
-            drops |= study.hints
         if not clean:
             return
-        for study in emptied:
-            due = {hint: mark for hint, mark in study.hints.items() if self._hints.may_drop(hint, mark)}
-            if due and not await self._remover.reap(study.place):
-                drops |= due
+        slots = asyncio.Semaphore(_STUDIES_IN_FLIGHT)
+        drops: dict[Hint, Mark] = {}
+
+        async def settle(place: StudyPlace, hints: Mapping[Hint, Mark]) -> None:
+            due = {hint: mark for hint, mark in hints.items() if self._hints.may_drop(hint, mark)}
+            if due:
+                async with slots:
+                    # rule: a hint is dropped only when the lists say what the study is
+                    if await self._remover.settle(place, emptied=place in emptied):
+                        drops.update(due)
+
+        await asyncio.gather(*(settle(place, hints) for place, hints in idle.items()))
         await self._hints.drop(drops)
 
 

@@ -71,6 +71,17 @@ def new_writer() -> str:
     return uuid.uuid4().hex[:16]
 
 
+async def hinted_studies(tables: TableStore, namespace: str, *, most: int) -> frozenset[str] | None:
+    """The StudyInstanceUIDs of a data partition that may be changing; None if they are more than `most`."""
+    found: set[str] = set()
+    start: str | None = f"{namespace}!"
+    while start is not None and len(found) <= most:
+        page = await tables.page("hint", keys.HINT_PARTITION, start, f'{namespace}"', select=("t",))
+        found.update(entity.row_key.split("!")[1] for entity in page.entities)
+        start = page.next_row_key
+    return frozenset(found) if len(found) <= most else None
+
+
 class Hints:
     """The hints of the store. One per process: it remembers what it wrote."""
 

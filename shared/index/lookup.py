@@ -46,7 +46,7 @@ class InstanceLookup:
         tally = rows.overlaid()
         # rule: readers take back what a pending deletion takes back
         await restore_lost(self._tables, place, tally)
-        return _view(place, rows, tally)
+        return view_of(place, rows, tally)
 
     async def instance(
         self, partition: Partition, identifier: InstanceIdentifier, *, metadata: bool
@@ -175,7 +175,8 @@ class InstanceLookup:
         return [entity for part in parts for entity in part]
 
 
-def _view(place: StudyPlace, rows: StudyRows, tally: Tally) -> StudyView | None:
+def view_of(place: StudyPlace, rows: StudyRows, tally: Tally) -> StudyView | None:
+    """The study that these summaries are of; None if it has no instance."""
     if tally.study.count <= 0:
         return None
     study = place.study_instance_uid

@@ -14,9 +14,12 @@ from shared.storage.ports import Entity, RowWrite, TableStore, Value
 STORE_ROW = ("cfg", "store")
 """Partition key and row key of the store's own row in `conf`."""
 
-FORMAT = 1
-"""The format of rows and blobs that this release reads and writes. Another number means that an older release would
-misread what is stored; what the rows of the index carry has numbers of its own (`IndexSchema`)."""
+FORMAT = 2
+"""The format of rows and blobs of a new store. Another number means that an older release would misread what is stored;
+what the rows of the index carry has numbers of its own (`IndexSchema`)."""
+WITHOUT_STUDY_LISTS = 1
+"""The format of a store whose hints a release may have dropped that knew no study lists. Nobody keeps lists there."""
+_KNOWN = (WITHOUT_STUDY_LISTS, FORMAT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,7 @@ class StoreSettings:
     spread: int
     """Physical tables that one table is spread over."""
     created: datetime
+    format: int = FORMAT
 
 
 class StoreSettingsRow:
@@ -54,8 +58,14 @@ class StoreSettingsRow:
                         f"The store was created with {name}={properties[name]}; the setting says {value}"
                     )
             created = datetime.fromtimestamp(properties["created"] / 1000, UTC)
-            self._known = StoreSettings(properties["id"], properties["shards"], properties["spread"], created)
+            self._known = StoreSettings(
+                properties["id"], properties["shards"], properties["spread"], created, int(properties["format"])
+            )
         return self._known
+
+    async def has_study_lists(self) -> bool:
+        """Whether the store has study lists (storage §6.6): whether every release that ever ran on it knows them."""
+        return (await self.settings()).format > WITHOUT_STUDY_LISTS
 
     async def _properties(self) -> Mapping[str, Any]:
         rounds = Rounds("The store cannot be set up")
@@ -64,18 +74,18 @@ class StoreSettingsRow:
             present = await self._tables.get("conf", *STORE_ROW)
             properties: Mapping[str, Any] = present.properties if present else {}
             stored = properties.get("format")
-            if stored == FORMAT:
+            if stored in _KNOWN:
                 return properties
             if stored is not None:
                 raise Misconfigured(
-                    f"The store has format {stored}, which this release does not know: it reads and writes format "
-                    f"{FORMAT}. Start a release that knows the format of the store."
+                    f"The store has format {stored}, which this release does not know: it reads and writes formats "
+                    f"{WITHOUT_STUDY_LISTS} and {FORMAT}. Start a release that knows the format of the store."
                 )
             await best_effort_commit(self._tables, "conf", [self._completed(present)])
 
     def _completed(self, present: Entity | None) -> RowWrite:
         """The row of a new store, or what one lacks that is older than formats and identities."""
-        named: dict[str, Value] = {"format": FORMAT, "id": uuid.uuid4().hex}
+        named: dict[str, Value] = {"format": WITHOUT_STUDY_LISTS if present else FORMAT, "id": uuid.uuid4().hex}
         if present:
             return RowWrite("merge", *STORE_ROW, named, present.etag)
         return RowWrite("insert", *STORE_ROW, {**self._shape, **named, "created": self._clock.now_ms()})

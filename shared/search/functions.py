@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 
 import azure.functions as func
 
@@ -28,15 +29,17 @@ def blueprint(
     blobs: BlobStore,
     shards: int,
     *,
+    study_lists: Callable[[], Awaitable[bool]],
     schemas: Schemas,
     character_set_as_stored: bool = False,
     study_order: StudyOrder = StudyOrder.STORED,
 ) -> func.Blueprint:
-    """The search functions. `shards` is the number of shards of the index; the settings are those of D-7 and
+    """The search functions. `shards` is the number of shards of the index, `study_lists` whether there are study
+    lists; the settings are those of D-7 and
     B-23.
     """
     functions = func.Blueprint()
-    ports = SearchPorts(tables, lookup, blobs, shards, time.monotonic)
+    ports = SearchPorts(tables, lookup, blobs, shards, study_lists, time.monotonic)
     for resource in SEARCH_LEVELS:
         mount(
             functions, boundary, resource, _transaction(resource, ports, schemas, character_set_as_stored, study_order)

@@ -6,7 +6,7 @@ what has to be read for that is at most 5,000 rows; above that by study, newest 
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from itertools import batched, product
 
@@ -19,6 +19,7 @@ from shared.index_schema import keys
 from shared.index_schema.indexed_attributes import SOP_INSTANCE_UID
 from shared.index_schema.study_lists import StudyOrder
 from shared.search.completion import Completion
+from shared.search.covered import covered_studies
 from shared.search.date_order import DatedRow, dated_rows, position_of
 from shared.search.limits import DEFAULT_LIMITS, SearchLimits
 from shared.search.merge import Candidate, Candidates, find_candidates
@@ -46,6 +47,8 @@ class SearchPorts:
     lookup: InstanceLookup
     blobs: BlobStore
     shards: int
+    study_lists: Callable[[], Awaitable[bool]]
+    """Whether the store has study lists."""
     clock: Callable[[], float]
     """Seconds; only differences count."""
     limits: SearchLimits = DEFAULT_LIMITS
@@ -65,9 +68,21 @@ async def search(
 ) -> SearchPage:
     """The page of results that `query` asks for. Raises TooLarge when no index serves it (S-5)."""
     reads = Reads(ports.lookup, ports.blobs, partition)
-    found = await _Search(ports, partition, query, reads).results(query.limit + 1)
+    found = await _covered(ports, partition, query, reads)
+    if found is None:
+        found = await _Search(ports, partition, query, reads).results(query.limit + 1)
     completion = Completion(reads, query, character_set_as_stored=character_set_as_stored)
     return SearchPage(await completion.complete(found[: query.limit]), more=len(found) > query.limit)
+
+
+async def _covered(
+    ports: SearchPorts, partition: Partition, query: SearchQuery, reads: Reads
+) -> list[SearchResult] | None:
+    """The studies of the page and one more, from the study lists; None if these cannot tell."""
+    if query.level != "study" or plan(query).studies is not None or not await ports.study_lists():
+        return None
+    views = await covered_studies(ports.tables, reads, partition.namespace, query, limits=ports.limits)
+    return None if views is None else [SearchResult(view) for view in views]
 
 
 @dataclass(frozen=True, slots=True)

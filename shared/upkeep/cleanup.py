@@ -4,8 +4,10 @@ import asyncio
 from collections.abc import Sequence
 
 from shared.index.changes import Cleanup, cleanup_in
+from shared.index.clock import milliseconds
+from shared.index.covering_rows import CoveringRows
 from shared.index.implied_postings import ImpliedPostings
-from shared.index.study_rows import read_study
+from shared.index.study_rows import StudyRows, read_study
 from shared.index_schema import keys
 from shared.index_schema.keys import RowKind, StudyPlace
 from shared.index_schema.schema import Schemas
@@ -17,15 +19,17 @@ from shared.upkeep.stale_postings import StalePostings
 _ROUNDS = 2
 """A study, then what its removal leaves."""
 _SERIES_AT_ONCE = 90
+_YOUNG_MS = 120_000
 
 
 class StudyCleanup:
     """Finishes the clean-up of studies."""
 
-    def __init__(self, tables: TableStore, trash: Erasure, schemas: Schemas) -> None:
+    def __init__(self, tables: TableStore, trash: Erasure, schemas: Schemas, lists: CoveringRows) -> None:
         self._tables = tables
         self._trash = trash
         self._schemas = schemas
+        self._lists = lists
         self._unposter = StalePostings(tables, schemas)
 
     async def tidy(self, place: StudyPlace) -> None:
@@ -39,13 +43,33 @@ class StudyCleanup:
             if not all(done) or not await self.reap(place):
                 return
 
+    async def settle(self, place: StudyPlace, *, emptied: bool) -> bool:
+        """Let the study lists say what a study is that has nothing pending. False if it is not at rest: its hint stays.
+
+        Raises Unavailable.
+        """
+        if not await self._lists.kept():
+            return not (emptied and await self.reap(place))
+        rows = await read_study(self._tables, place)
+        if await self._reap(place, rows):
+            return False
+        # A study whose changes all lie within two minutes has hardly been in the lists before: it has no head to read.
+        if _is_young(rows) and await self._lists.write(place, rows, None):
+            return True
+        # rule: the head of a study is read before the study
+        head = await self._lists.head(place)
+        rows = await read_study(self._tables, place)
+        return await self._lists.write(place, rows, head)
+
     async def reap(self, place: StudyPlace) -> bool:
         """Remove the rows of a study that has no instances and no pending work. False if there is nothing to remove.
 
         The anchor's etag proves that nothing was stored since the rows were read.
         """
+        return await self._reap(place, await read_study(self._tables, place))
+
+    async def _reap(self, place: StudyPlace, rows: StudyRows) -> bool:
         partition_key = place.partition_key
-        rows = await read_study(self._tables, place)
         # rule: a study is not removed while changes are pending
         if not (rows.anchor and rows.summary) or rows.pending or rows.tally().study.count:
             return False
@@ -87,3 +111,10 @@ class StudyCleanup:
     async def _unpost(self, place: StudyPlace, kind: Kind, postings: Sequence[Entity]) -> bool:
         stale = await self._unposter.stale(place, kind, postings)
         return stale is not None and await self._unposter.remove(kind, stale)
+
+
+def _is_young(rows: StudyRows) -> bool:
+    if rows.anchor is None:
+        return False
+    created, last = (int(rows.anchor.properties[name]) for name in ("created", "lv"))
+    return milliseconds(last) - created < _YOUNG_MS

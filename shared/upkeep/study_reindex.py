@@ -192,8 +192,9 @@ class StudyReindex:
         for uid in step.touched:
             row_key, properties = keys.series_row(uid), step.new.series[uid].properties()
             operations.append(RowWrite("replace", partition_key, row_key, properties, rows.series[uid].etag))
+        # rule: a re-index gives a hint, too
+        await self._hints.give(place)
         if removed:
-            await self._hints.give(place)
             cleanup = Cleanup(keys.cleanup_row(version, sort_key), sort_key, removed)
             operations.append(RowWrite("insert", partition_key, cleanup.row_key, cleanup.properties()))
         return await best_effort_commit(self._tables, "dicom", operations)

@@ -76,6 +76,8 @@ class Archive:
         self.seconds = 0.0
         """What the clock of searches says."""
         self.limits = DEFAULT_LIMITS
+        self.lists = False
+        """Whether the store has study lists."""
         self._now = beside._now + 1000 if beside else 1_700_000_000.0
         self._uploads = count(1)
         self.index = InstanceIndex(self.tables, HybridClock(lambda: self._now), self.schemas, shards=shards)
@@ -132,7 +134,13 @@ class Archive:
 
     def ports(self) -> SearchPorts:
         """What a search reads."""
-        return SearchPorts(self.tables, self.lookup, self.blobs, self.shards, lambda: self.seconds, self.limits)
+        return SearchPorts(
+            self.tables, self.lookup, self.blobs, self.shards, self.has_lists, lambda: self.seconds, self.limits
+        )
+
+    async def has_lists(self) -> bool:
+        """As StoreSettingsRow tells it."""
+        return self.lists
 
     def _read(self, query: str, resource: str, version: ApiVersion, route: dict[str, str]) -> SearchQuery:
         return parse_search(resource, route, parse_query(query), version, self.schemas.known)

@@ -23,6 +23,7 @@ from tests.builders.http import TokenAuthenticator, settings
 from tests.builders.store import PARTITION, SHARDS, Service, Time
 from tests.fakes.blobs import MemoryBlobStore
 from tests.fakes.events import MemoryEventPublisher
+from tests.fakes.lists import covering
 from tests.fakes.schemas import FixedSchemas
 from tests.fakes.tables import MemoryTableStore
 
@@ -51,7 +52,7 @@ class FeedService(Service):
         self.sequencer = Sequencer(
             self.tables,
             self.clock,
-            StudyCleanup(self.tables, trash, FixedSchemas()),
+            StudyCleanup(self.tables, trash, FixedSchemas(), covering(self.tables)),
             FixedSchemas(),
             hints=self.index.hints,
             shards=SHARDS,

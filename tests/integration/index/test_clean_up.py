@@ -37,6 +37,7 @@ from shared.upkeep.cleanup import StudyCleanup
 from shared.upkeep.erasure import Erasure
 from shared.upkeep.scrubber import Scrubbed, Scrubber
 from tests.builders.files import PATIENT_ID, file
+from tests.fakes.lists import covering
 from tests.fakes.schemas import FixedSchemas
 
 SHARDS = 2
@@ -64,7 +65,7 @@ class Store:
         self.sequencer = Sequencer(
             self.tables,
             clock,
-            StudyCleanup(self.tables, self.trash, FixedSchemas()),
+            StudyCleanup(self.tables, self.trash, FixedSchemas(), covering(self.tables)),
             FixedSchemas(),
             hints=self.index.hints,
             shards=SHARDS,

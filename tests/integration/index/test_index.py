@@ -25,6 +25,7 @@ from shared.storage.azure_tables import AzureTableStore
 from shared.storage.connection import StorageConnection
 from shared.upkeep.cleanup import StudyCleanup
 from shared.upkeep.erasure import Erasure
+from tests.fakes.lists import covering
 from tests.fakes.schemas import FixedSchemas
 from tests.integration.index.mirrored import MirroredTables
 from tests.unit.index.actors import folding, history
@@ -136,7 +137,7 @@ async def test_a_large_study_is_stored_read_deleted_and_forgotten(tables: AzureT
     sequencer = Sequencer(
         tables,
         clock,
-        StudyCleanup(tables, trash, FixedSchemas()),
+        StudyCleanup(tables, trash, FixedSchemas(), covering(tables)),
         FixedSchemas(),
         hints=index.hints,
         shards=SHARDS,

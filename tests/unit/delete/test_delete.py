@@ -16,6 +16,7 @@ from shared.upkeep.erasure import Erasure
 from tests.builders.functions import handler_of
 from tests.builders.http import ALL, boundary
 from tests.builders.images import image, new_uid
+from tests.fakes.lists import covering
 from tests.fakes.schemas import FixedSchemas
 from tests.unit.retrieve.archive import PARTITION, SHARDS, Archive
 
@@ -80,7 +81,7 @@ class Upkeep:
         clock = HybridClock(lambda: 1_700_000_000 + 10_000 + self.hours * 3600)
         self.trash = Erasure(archive.tables, clock, shards=SHARDS, retention_hours=retention_hours)
         self.log = ChangeLog(archive.tables)
-        remover = StudyCleanup(archive.tables, self.trash, FixedSchemas())
+        remover = StudyCleanup(archive.tables, self.trash, FixedSchemas(), covering(archive.tables))
         self.sequencer = Sequencer(
             archive.tables, clock, remover, FixedSchemas(), hints=archive.index.hints, shards=SHARDS, log=self.log
         )

@@ -21,7 +21,7 @@ from shared.index.lookup import InstanceLookup
 from shared.index.model import CommitOutcome, NewInstance
 from shared.index.schema_registry import SchemaRegistry
 from shared.index.store_settings import STORE_ROW
-from shared.index_schema import keys
+from shared.index_schema import keys, study_lists
 from shared.index_schema.indexed_attributes import IndexedAttribute
 from shared.index_schema.schema import BUILT_IN, IndexSchema
 from shared.ingest.index_commit import commit_instances
@@ -35,9 +35,10 @@ from shared.upkeep.reindex import Reindex
 from shared.upkeep.scrubber import Scrubber
 from shared.upkeep.study_reindex import StudyReindex
 from tests.fakes.blobs import MemoryBlobStore
+from tests.fakes.lists import covering
 from tests.fakes.tables import MemoryTableStore
 from tests.unit.index.chaos import Process, UnreliableTables, Weather
-from tests.unit.index.invariants import StudyFacts, at_every_moment, when_acknowledged, while_complete
+from tests.unit.index.invariants import StudyFacts, at_every_moment, at_rest, when_acknowledged, while_complete
 from tests.unit.index.virtual_time import now
 
 HOUR = 3600.0
@@ -191,6 +192,12 @@ class World:
                 if operations[0].partition_key in (place.partition_key, place.postings):
                     self.note(at_every_moment(self.facts(place)))
 
+        if kind in ("dicom", "idx", "hint"):
+            for place in self.places():
+                if not any(row.row_key.startswith(f"{place.name}!") for row in self.tables.rows("hint")):
+                    lists = self.tables.rows("idx", study_lists.partition_key(place.namespace))
+                    self.note(at_rest(self.facts(place), lists))
+
     def _applied(self, operation: RowWrite) -> None:
         properties = operation.properties
         if operation.row_key.startswith("D!") and operation.verb == "insert":
@@ -244,7 +251,7 @@ class ServiceProcess:
         self.sequencer = Sequencer(
             self.tables,
             self.clock,
-            StudyCleanup(self.tables, self.trash, self.schemas),
+            StudyCleanup(self.tables, self.trash, self.schemas, covering(self.tables)),
             self.schemas,
             hints=self.index.hints,
             shards=plan.shards,

@@ -7,9 +7,11 @@ import orjson
 
 from shared.index import study_rows
 from shared.index.changes import schema_in
+from shared.index.covering_rows import packed
+from shared.index.lookup import view_of
 from shared.index.schema_registry import State
 from shared.index.summary import EXPIRES, NEWEST, Summary
-from shared.index_schema import keys
+from shared.index_schema import keys, study_lists
 from shared.index_schema.keys import StudyPlace
 from shared.index_schema.postings import ALL_STUDIES, sort_key_of
 from shared.index_schema.schema import BUILT_IN, IndexSchema
@@ -83,6 +85,17 @@ def at_every_moment(facts: StudyFacts) -> Iterator[str]:
     missing = facts.implied_by_instances(folded_only=True) - facts.postings.keys()
     if missing:
         yield f"live instances without posting: {sorted(missing)[:3]}"
+
+
+def at_rest(facts: StudyFacts, lists: Iterable[Entity]) -> Iterator[str]:
+    """Invariant 11: of a study without a hint the study lists say what its own rows say."""
+    rows = facts.rows
+    view = view_of(facts.place, rows, rows.overlaid())
+    study = facts.place.study_instance_uid
+    mine = {row.row_key: row.properties["view"] for row in lists if row.properties.get("study") == study}
+    row_keys = study_lists.row_keys(view.sort_key, view.attributes) if view else []
+    if mine != {row_key: packed(view) for row_key in row_keys if view}:
+        yield f"the lists say something else of a study at rest: {sorted(mine)} for {row_keys}"
 
 
 def while_complete(schemas: Iterable[Entity], studies: Iterable[StudyFacts]) -> Iterator[str]:

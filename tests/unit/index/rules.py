@@ -165,6 +165,19 @@ OMISSIONS = (
     Omission("values of an instance are written before they are posted", "written = number"),
     Omission("the number follows what it promises", "if True:"),
     Omission("a re-index posts before it writes"),
+    Omission("a re-index gives a hint, too"),
+    Omission(
+        "a hint is dropped only when the lists say what the study is",
+        "if not (place in emptied and await self._remover.reap(place)):",
+    ),
+    Omission("a study that is changing is not at rest", "if False:"),
+    Omission("the head of a study is read before the study", "head = None"),
+    Omission(
+        "the head of a study is replaced only as it was read",
+        'operations = [RowWrite("upsert", partition_key, _head(place), properties)]',
+    ),
+    Omission("hints are read before the lists that they make doubtful", "hinted: frozenset[str] | None = frozenset()"),
+    Omission("a study that may be changing is read", "if True:"),
     Omission(
         "a re-index writes rows only as it read them",
         'operations = [RowWrite("replace", partition_key, keys.SUMMARY, summary)]',

@@ -19,6 +19,7 @@ from shared.storage.ports import Kind, RowWrite
 from shared.upkeep.cleanup import StudyCleanup
 from shared.upkeep.erasure import Erasure
 from tests.fakes.blobs import MemoryBlobStore
+from tests.fakes.lists import covering
 from tests.fakes.schemas import FixedSchemas
 from tests.fakes.tables import MemoryTableStore
 from tests.unit.index.invariants import StudyFacts
@@ -110,7 +111,7 @@ class Service:
         self.lookup = InstanceLookup(self.tables, shards=SHARDS)
         self.trash = Erasure(self.tables, self.clock, shards=SHARDS, retention_hours=retention_hours)
         self.log = ChangeLog(self.tables, bucket_entries=bucket_entries)
-        self.remover = StudyCleanup(self.tables, self.trash, FixedSchemas())
+        self.remover = StudyCleanup(self.tables, self.trash, FixedSchemas(), covering(self.tables))
         self.sequencer = Sequencer(
             self.tables,
             self.clock,

@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[3]
 _TESTS = (
     *(f"index/test_{name}" for name in ("commit", "fold", "deletion", "expiry", "lookup", "histories")),
     *(f"change_log/test_{name}" for name in ("sequencer", "reader", "passing_over")),
+    "search/test_covered",
     *(f"upkeep/test_{name}" for name in ("erasure", "reindex", "reindex_rules", "scrubber")),
 )
 _FAILED = 1

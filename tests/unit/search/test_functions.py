@@ -21,6 +21,7 @@ async def app(name: str = "search_studies", *partitions: str, **settings) -> tup
         archive.lookup,
         archive.blobs,
         archive.shards,
+        study_lists=archive.has_lists,
         schemas=archive.schemas,
     )
     return archive, handler_of(functions, name)

@@ -18,6 +18,7 @@ from shared.upkeep.reindex import Reindex, start_reindex
 from shared.upkeep.study_reindex import StudyReindex
 from tests.builders.archive import Archive
 from tests.builders.http import DEFAULT_PARTITION
+from tests.fakes.lists import covering
 
 DEPARTMENT = IndexedAttribute("00081040", "LO", "study", ("dn",))
 BODY_PART = IndexedAttribute("00180015", "CS", "series", ("bp",))
@@ -79,7 +80,7 @@ class Release(Archive):
 
     async def clean_up(self) -> None:
         trash = Erasure(self.tables, self.clock, shards=self.shards, retention_hours=0)
-        cleanup = StudyCleanup(self.tables, trash, self.schemas)
+        cleanup = StudyCleanup(self.tables, trash, self.schemas, covering(self.tables))
         log = ChangeLog(self.tables)
         for _ in range(2):
             sequencer = Sequencer(

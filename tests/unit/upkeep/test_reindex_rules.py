@@ -9,6 +9,7 @@ from shared.index_schema import keys
 from shared.index_schema.postings import value_of
 from shared.upkeep.cleanup import StudyCleanup
 from shared.upkeep.erasure import Erasure
+from tests.fakes.lists import covering
 from tests.unit.index.chaos import Crashed
 from tests.unit.index.virtual_time import now, run
 from tests.unit.upkeep.release import ACQUISITION, VALUES, Release, everything, old_store
@@ -79,7 +80,10 @@ async def test_a_clean_up_meanwhile_takes_nothing_away():
     old = await old_store(1)
     await old.store("1.1", "1.1.1", "1.1.1.2", PatientID="P", **VALUES)
     cleanup = StudyCleanup(
-        old.tables, Erasure(old.tables, old.clock, shards=old.shards, retention_hours=0), old.schemas
+        old.tables,
+        Erasure(old.tables, old.clock, shards=old.shards, retention_hours=0),
+        old.schemas,
+        covering(old.tables),
     )
     log = ChangeLog(old.tables)
     sequencer = Sequencer(
