@@ -1,5 +1,6 @@
-// Drives one page of a real browser for the tests: a request a line on stdin, {call, arguments}, an answer a line on
-// stdout, {value} or {error}. What the page exchanged with servers is recorded, CORS preflights included.
+// Drives one page of a real browser for the tests: a request a line on stdin, {number, call, arguments}, an answer a line
+// on stdout, {number, value} or {number, error}. What the page exchanged with servers is recorded, CORS preflights
+// included.
 import { createInterface } from 'node:readline';
 import { createRequire } from 'node:module';
 
@@ -60,6 +61,7 @@ const calls = {
     name, mimeType: 'application/dicom', buffer: Buffer.from(base64, 'base64'),
   }),
   click: (selector) => page.locator(selector).first().click(),
+  press: (key) => page.keyboard.press(key),
   doubleClick: (selector) => page.locator(selector).first().dblclick(),
   async scroll(selector, deltaY) {
     await page.locator(selector).first().hover();
@@ -73,12 +75,12 @@ const calls = {
 };
 
 for await (const line of createInterface({ input: process.stdin })) {
-  const { call, arguments: values } = JSON.parse(line);
+  const { number, call, arguments: values } = JSON.parse(line);
   let answer;
   try {
-    answer = { value: (await calls[call](...values)) ?? null };
+    answer = { number, value: (await calls[call](...values)) ?? null };
   } catch (error) {
-    answer = { error: String(error.message ?? error) };
+    answer = { number, error: String(error.message ?? error) };
   }
   // A navigation answers with an object of the driver, which says nothing to the tests.
   process.stdout.write(`${JSON.stringify(call === 'goto' ? { ...answer, value: null } : answer)}\n`);

@@ -36,15 +36,22 @@ class Page:
 
     def __init__(self, driver: asyncio.subprocess.Process) -> None:
         self._driver = driver
+        self._calls = 0
 
     async def __call__(self, call: str, *values: Any) -> Any:
         """One of the calls of driver.mjs. Raises PageFailed."""
         assert self._driver.stdin
         assert self._driver.stdout
-        self._driver.stdin.write(json.dumps({"call": call, "arguments": values}).encode() + b"\n")
+        self._calls += 1
+        number = self._calls
+        sent = {"number": number, "call": call, "arguments": values}
+        self._driver.stdin.write(json.dumps(sent).encode() + b"\n")
+        answer: dict[str, Any] = {}
+        # Somebody who did not wait for an answer has left it here, and it is nobody else's.
         async with asyncio.timeout(_CALL_SECONDS):
-            line = await self._driver.stdout.readline()
-        answer = json.loads(line) if line else {"error": "the browser's driver has ended"}
+            while answer.get("number") != number:
+                line = await self._driver.stdout.readline()
+                answer = json.loads(line) if line else {"number": number, "error": "the browser's driver has ended"}
         if "error" in answer:
             raise PageFailed(f"{call} {values}: {answer['error']}")
         return answer["value"]

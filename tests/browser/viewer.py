@@ -21,6 +21,7 @@ RECOMMENDED = {
     "enableStudyLazyLoad": True,
     "dicomUploadEnabled": True,
     "omitQuotationForMultipartRequest": True,
+    "singlepart": "bulkdata,video",
     "bulkDataURI": {"enabled": True},
 }
 """The configuration that docs/operate/ohif.md gives; each data source below differs from it in one thing."""
@@ -28,7 +29,6 @@ RECOMMENDED = {
 VARIANTS: dict[str, dict[str, Any]] = {
     "recommended": {},
     "quoted": {"omitQuotationForMultipartRequest": False},
-    "video": {"singlepart": "bulkdata,video"},
     "whole": {"enableStudyLazyLoad": False},
     "rendered": {"thumbnailRendering": "rendered"},
     "thumbnail": {"thumbnailRendering": "thumbnail"},
