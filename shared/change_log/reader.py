@@ -115,7 +115,8 @@ class ChangeFeed:
                 await self._sequencer.catch_up(thorough=False)
         except TimeoutError:
             telemetry.event("feed-read-before-caught-up", level=logging.WARNING)
-            await self._log.head()
+        # Another process may have logged what the cycle would have found after it has read the head.
+        await self._log.head()
 
     async def _entries(self, first: int, end: int) -> list[FeedEntry]:
         """The entries with first ≤ sequence < end that are known to be there."""

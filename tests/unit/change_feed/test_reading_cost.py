@@ -84,14 +84,14 @@ async def test_small_pages_cost_few_requests_more():
         await cost(service, f"/v2/changefeed?offset={at}&limit=200", list(range(at + 1, at + 201))) for at in (0, 2500)
     ]
 
-    assert max(costs) <= 12
+    assert max(costs) <= 13
 
 
-async def test_the_newest_entries_cost_two_requests_beside_their_states():
-    """The head and the hints: the pages that a process has appended or read do not change."""
+async def test_the_newest_entries_cost_three_requests_beside_their_states():
+    """The head twice, and the hints: the pages that a process has appended or read do not change."""
     service = await feed_of(3, 100)
     await service.feed("/v1/changefeed?offset=200&limit=100")
-    assert await cost(service, "/v1/changefeed?offset=290&limit=20", list(range(291, 301))) <= 3
+    assert await cost(service, "/v1/changefeed?offset=290&limit=20", list(range(291, 301))) <= 4
 
 
 async def test_the_latest_entry_costs_the_same_with_a_long_feed_as_with_a_short_one():
