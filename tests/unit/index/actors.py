@@ -12,6 +12,7 @@ from shared.change_log.log import FeedPage, LoggedChange
 from shared.dicom.identifiers import InstanceIdentifier, ResourceIdentifier
 from shared.errors import DicomServiceError
 from shared.index import commit, fold, hints, read_your_writes, schema_registry
+from shared.index_schema import keys
 from shared.upkeep.reindex import start_reindex
 from tests.builders.sequencing import run_cycle
 from tests.unit.index.chaos import Crashed
@@ -29,6 +30,8 @@ class Reader:
 
     seen: list[tuple[int, int, LoggedChange]] = field(default_factory=list)
     windows: list[tuple[int, int, list[int]]] = field(default_factory=list)
+    readings: list[tuple[set[str], int]] = field(default_factory=list)
+    """The files that were acknowledged before a reading, and the sequence after the last entry that it could show."""
 
 
 def run_history(seed: int, plan: Plan | None = None) -> World:
@@ -68,6 +71,7 @@ async def history(world: World) -> World:
             _repeatedly(world, over, _erase, 900.0),
             _repeatedly(world, over, lambda process: process.index.expire(), 20.0),
             _repeatedly(world, over, lambda process: _read(process, reader), 2.0),
+            _repeatedly(world, over, lambda process: _catch_up(process, reader), 2.0),
             _repeatedly(world, over, _scrub, 120.0),
             _upgrade(world),
             _repeatedly(world, over, _reindex, 5.0),
@@ -201,6 +205,14 @@ async def _read(process: ServiceProcess, reader: Reader) -> None:
         reader.windows.append((start, end, await _window(process, start, end)))
 
 
+async def _catch_up(process: ServiceProcess, reader: Reader) -> None:
+    """As ChangeFeed does before it reads."""
+    acknowledged = set(process.world.acknowledged)
+    if await process.sequencer.catch_up(thorough=False):
+        await process.log.head()
+        reader.readings.append((acknowledged, process.log.end))
+
+
 async def _window(process: ServiceProcess, start: int, end: int) -> list[int]:
     first = await process.log.first_since(start)
     if first is None:
@@ -287,6 +299,7 @@ async def _feed_violations(world: World, reader: Reader) -> Iterator[str]:
         if window != [sequence for sequence, timestamp, _ in log if start <= timestamp < end]:
             found.append("a window of time was not final")
 
+    found += _order_violations(world, reader, log)
     logged = [(change.namespace, change.identifier.study_instance_uid, change.id) for _, _, change in log]
     if len(set(logged)) != len(logged):
         found.append("a change was logged twice")
@@ -303,6 +316,24 @@ async def _feed_violations(world: World, reader: Reader) -> Iterator[str]:
     if world.acknowledged - set(world.committed.values()):
         found.append("an acknowledged store was never committed")
     return iter(found)
+
+
+def _order_violations(world: World, reader: Reader, log: list[tuple[int, int, LoggedChange]]) -> Iterator[str]:
+    """Nothing acknowledged before a reading is missing in it, and requests one after the other are in their order."""
+    sequences: dict[str, int] = {}
+    for sequence, _, change in log:
+        place = keys.study_place(change.namespace, change.identifier.study_instance_uid, world.plan.shards)
+        blob = world.committed.get(f"{place.partition_key} {change.id}")
+        if blob:
+            sequences[blob] = sequence
+    for acknowledged, end in reader.readings:
+        if any(sequences[blob] >= end for blob in acknowledged & sequences.keys()):
+            yield "an acknowledged store is missing in a reading"
+    begun = 0.0
+    for blob in sequences if world.plan.skew == 0 else ():
+        if world.answered.get(blob, begun) < begun:
+            yield "the feed is not in the order of the requests"
+        begun = max(begun, world.begun[blob])
 
 
 def _replay_violations(world: World, log: list[LoggedChange]) -> Iterator[str]:

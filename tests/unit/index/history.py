@@ -146,6 +146,9 @@ class World:
         self.events: list[tuple[float, str]] = []
         self.acknowledged: set[str] = set()
         self.refused: set[str] = set()
+        self.begun: dict[str, float] = {}
+        """When the request of a file began, and when it was first answered."""
+        self.answered: dict[str, float] = {}
         self.committed: dict[str, str] = {}
         """Change id to the blob that it made live, or ''."""
         self.versions: dict[tuple[str, str], int] = {}
@@ -318,6 +321,7 @@ class ServiceProcess:
             schema=schema.number,
         )
         self.world.entries[blob] = (partition, entry)
+        self.world.begun[blob] = now()
         self.world.blobs.drop(blob, b"x")
         for _ in range(random.choice((1, 1, 2))):
             at = self.world.late if random.random() < 0.2 else now()
@@ -335,6 +339,7 @@ class ServiceProcess:
         if outcome is CommitOutcome.STORED:
             world.stored += 1
             world.acknowledged.add(entry.blob)
+            world.answered.setdefault(entry.blob, now())
             place = keys.study_place(partition.namespace, uid.study_instance_uid, world.plan.shards)
             facts = world.facts(place)
             world.note(when_acknowledged(facts, uid.series_instance_uid, uid.sop_instance_uid, entry.blob))
