@@ -35,7 +35,7 @@ test: setup ## every test that CI runs: unit, architecture, integration, conform
 	@scripts/test
 
 unit: setup ## unit and architecture tests only: a minute or two, no sockets
-	@$(PY) -m pytest tests/unit tests/architecture -n $(TEST_PROCESSES)
+	@$(PY) -m pytest tests/unit tests/architecture -m "not nightly" -n $(TEST_PROCESSES)
 
 integration: setup ## adapters, triggers and index on Azurite
 	@$(PY) -m pytest tests/integration

@@ -81,5 +81,5 @@ def partition_of(name: str, *, data_partitions: bool) -> str:
 
 def results_queue(metadata: Mapping[str, str]) -> str | None:
     """The queue that the uploader of a file reads, if it names one."""
-    wanted = metadata.get(RESULTS_METADATA, "")
-    return wanted if _RESULTS.fullmatch(wanted) else None
+    container = metadata.get(RESULTS_METADATA, "")
+    return container if _RESULTS.fullmatch(container) else None

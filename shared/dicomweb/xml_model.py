@@ -245,7 +245,7 @@ class _Reader:
             case "Item", "DicomAttribute":
                 self._put(dict(sorted(self._levels.pop().items())))
             case "PersonName", "DicomAttribute":
-                groups = {group: _joined(parts) for group, parts in self._attributes[-1].name.items()}
+                groups = {group: _group_text(parts) for group, parts in self._attributes[-1].name.items()}
                 self._put({group: whole for group, whole in groups.items() if whole} or None)
             case "Value", "DicomAttribute":
                 self._put(_value(self._attributes[-1].vr, text))
@@ -296,15 +296,15 @@ def _placed(dataset: Attributes, tag: int, creator: str) -> int:
     The tag may come without the number of the block, as the standard has it, or with it.
     """
     group = tag & 0xFFFF0000
-    wanted = tag >> 8 & 0xFF
-    for block in [wanted] if wanted else range(0x10, 0x100):
+    block_number = tag >> 8 & 0xFF
+    for block in [block_number] if block_number else range(0x10, 0x100):
         owner = dataset.setdefault(f"{group | block:08X}", {"vr": "LO", "Value": [creator]})
-        if wanted or owner.get("Value") == [creator]:
+        if block_number or owner.get("Value") == [creator]:
             return group | block << 8 | tag & 0xFF
     raise InvalidRequest("A group of the XML document has too many private creators.", where="request body")
 
 
-def _joined(parts: Mapping[str, str]) -> str:
+def _group_text(parts: Mapping[str, str]) -> str:
     return "^".join(parts.get(component, "") for component in _COMPONENTS).rstrip("^")
 
 

@@ -14,13 +14,13 @@ from shared.storage.ports import Entity, Value
 type ChangeOperation = Literal["create", "update", "delete"]
 
 LOGGED_COLUMNS = ("op", "series", "instance", "v")
-"""What the change feed takes from a D or E row."""
+"""The properties that the change feed takes from a D or E row."""
 
 _NONE = orjson.dumps({})
 
 
 def schema_property(number: int) -> dict[str, Value]:
-    """What a row says of the schema that it was written under: rows of schema 1 say nothing."""
+    """The property of the schema that a row was written under: none in rows of schema 1."""
     return {"schema": number} if number > 1 else {}
 
 
@@ -40,7 +40,7 @@ class Change:
     instance: str
     version: int
     delta: int
-    """What it adds to the counts: 1, 0 (replaced) or -1."""
+    """Its share in the counts: 1, 0 (replaced) or -1."""
     study_attributes: IndexedValues = field(default_factory=dict)
     series_attributes: IndexedValues = field(default_factory=dict)
     blob: str = ""
@@ -122,13 +122,13 @@ class ObsoleteBlob:
     """The instance was deleted, not replaced: its tombstone is to be purged too."""
 
     def fields(self) -> tuple[str, str, str, int, bool]:
-        """What it is made of, in order."""
+        """Its columns, in order."""
         return self.blob, self.series, self.instance, self.version, self.deleted
 
 
 @dataclass(frozen=True, slots=True)
 class Cleanup:
-    """What is left to remove after a fold (G row)."""
+    """The stale rows and files that a fold leaves to be removed (G row)."""
 
     row_key: str
     sort_key: str

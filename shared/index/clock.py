@@ -30,5 +30,5 @@ class HybridClock:
 
 
 def milliseconds(version: int) -> int:
-    """When a version was made, in milliseconds since 1970."""
+    """The time at which a version was made, in milliseconds since 1970."""
     return version >> 16

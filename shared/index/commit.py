@@ -57,11 +57,11 @@ class SortKeys:
 
 @dataclass(slots=True)
 class Committed:
-    """What became of a batch."""
+    """The outcomes of a batch."""
 
     outcomes: dict[InstanceIdentifier, CommitOutcome] = field(default_factory=dict)
     changes: list[Change] = field(default_factory=list)
-    """What has to become visible before the caller answers."""
+    """The instances that have to become visible before the caller answers."""
     is_new: bool = False
     """Whether this has made the study."""
 
@@ -259,8 +259,8 @@ class Committer:
         return {}
 
     async def _states(self, place: StudyPlace, entries: Sequence[NewInstance]) -> _States:
-        """What is there of these instances."""
-        wanted = {entry.identifier for entry in entries}
+        """The rows that these instances have already."""
+        identifiers = {entry.identifier for entry in entries}
         by_series: dict[str, list[str]] = {}
         for entry in entries:
             by_series.setdefault(entry.identifier.series_instance_uid, []).append(entry.identifier.sop_instance_uid)
@@ -279,7 +279,7 @@ class Committer:
             for entities in ranges
             for entity in entities
         }
-        return {identifier: state_in(entity) for identifier, entity in found.items() if identifier in wanted}
+        return {identifier: state_in(entity) for identifier, entity in found.items() if identifier in identifiers}
 
 
 def _is_decided(entry: NewInstance, state: InstanceState | None, result: Committed) -> bool:

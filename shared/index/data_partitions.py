@@ -18,7 +18,7 @@ _COUNTER = "!next"
 
 
 def namespace_of(name: str) -> str:
-    """What keys and blob names carry for a data partition: names that differ only in case share it (D-3)."""
+    """The namespace of a data partition in keys and blob names: names that differ only in case share it (D-3)."""
     if name.lower() == DEFAULT_NAME.lower():
         return keys.DEFAULT_NAMESPACE
     return b32encode(sha256(name.lower().encode()).digest()).decode().lower()[:12]

@@ -132,10 +132,10 @@ class Deleter:
         return [row for row in rows if row.properties["live"]]
 
     async def _again(self, place: StudyPlace, rows: Sequence[Entity]) -> list[Entity]:
-        wanted = {row.row_key for row in rows}
-        low, high = min(wanted), keys.after_instance(max(wanted))
+        row_keys = {row.row_key for row in rows}
+        low, high = min(row_keys), keys.after_instance(max(row_keys))
         found = await self._tables.range("dicom", place.partition_key, low, high, select=STATE_COLUMNS)
-        return [row for row in found if row.row_key in wanted]
+        return [row for row in found if row.row_key in row_keys]
 
 
 def _change_id(row: Entity, version: int) -> str:

@@ -33,7 +33,7 @@ def compress(document: bytes) -> bytes:
 
 
 def decompress(packed: bytes) -> bytes:
-    """What `compress` was given."""
+    """The bytes that `compress` was given."""
     unpacker = zlib.decompressobj(-15, zdict=PRESET_DICTIONARIES[packed[0]])
     return unpacker.decompress(packed[1:]) + unpacker.flush()
 

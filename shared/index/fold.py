@@ -32,7 +32,7 @@ _MOST = 100
 
 @dataclass(frozen=True, slots=True)
 class _Folded:
-    """What a fold did beside folding."""
+    """The side effects of a fold."""
 
     cleanup: bool
     """Whether it has left clean-up to do."""
@@ -173,7 +173,7 @@ async def post(tables: TableStore, place: StudyPlace, kind: Kind, rows: Postings
 
 
 class _Fold:
-    """What one fold changes. Pure."""
+    """The changes of one fold. Pure."""
 
     def __init__(
         self,
@@ -249,7 +249,7 @@ class _Fold:
         return postings
 
     def cleanup(self, removed: Sequence[str]) -> Cleanup:
-        """What is to be removed once the fold is committed."""
+        """The rows and files to be removed once the fold is committed."""
         study, sort_key = self._place.study_instance_uid, self._rows.sort_key
         deleted = [(change.series, change.instance) for change in self._changes if change.operation == "delete"]
         listed: Postings = {}

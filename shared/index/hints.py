@@ -50,7 +50,7 @@ class Hint:
 
 
 type Mark = int | None
-"""What a hint of this process has been used for at some moment; None: nothing can be told of it."""
+"""The use that this process has made of a hint up to some moment; None: unknown."""
 
 
 @dataclass(slots=True)
@@ -59,7 +59,7 @@ class _Own:
 
     written: float = 0.0
     used: float = 0.0
-    """When a commit that relies on it last began or ended."""
+    """The time at which a commit that relies on it last began or ended."""
     commits: int = 0
     """Number of the last commit that relies on it."""
     idle: int = -1

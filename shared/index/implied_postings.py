@@ -1,4 +1,4 @@
-"""Which postings the folded rows of a study imply (storage §5, storage §8). Pure.
+"""The postings that the folded rows of a study imply (storage §5, storage §8). Pure.
 
 Two answers, because a re-index that is under way, or a writer that has heard of a schema earlier than others, is ahead
 of the numbers of the rows: what must be there goes as far as the schema of each row; what may be there goes as far as
@@ -21,15 +21,15 @@ class ImpliedPostings:
     sort_key: str
 
     def required(self, tally: Tally) -> Postings:
-        """What must be there."""
+        """The postings that must be there."""
         return self._of_all(tally)[0]
 
     def allowed(self, tally: Tally) -> Postings:
-        """What may be there: the rest is stale."""
+        """The postings that may be there: the rest is stale."""
         return self._of_all(tally)[1]
 
     def of_study(self, summary: Summary) -> tuple[Postings, Postings]:
-        """What must and what may be there by the summary of the study: both rows of list `a`, if they differ."""
+        """The postings that must and may be there by the summary of the study: both rows of list `a` if they differ."""
         by = self.schema.upto(summary.schema)
         required = by.study_postings(self.sort_key, self.study, summary.plain(), summary.schema)
         if by is self.schema:

@@ -10,13 +10,13 @@ from shared.dicom.identifiers import InstanceIdentifier
 from shared.index.changes import schema_in, schema_property
 from shared.index.documents import frame_properties, frames_in, metadata_in, metadata_properties
 from shared.index.model import NewInstance, StoredInstance
-from shared.index.summary import Source
+from shared.index.summary import LiveInstance
 from shared.index_schema import keys
 from shared.index_schema.indexed_attributes import IndexedValues
 from shared.storage.ports import Entity, RowWrite, Value
 
 STATE_COLUMNS = ("live", "v", "blob", "bid", "dead", "refused", "attrs", "schema")
-SOURCE_COLUMNS = ("live", "v", "index")
+LIVE_INSTANCE_COLUMNS = ("live", "v", "index")
 BLOB_COLUMNS = ("live", "v", "blob")
 DESCRIPTION_COLUMNS = ("live", "v", "blob", "length", "syntax", "sop_class", "frames", "frame_count", "attrs", "schema")
 
@@ -28,7 +28,7 @@ _REFUSED = 100
 
 @dataclass(frozen=True, slots=True)
 class InstanceState:
-    """What decides whether an upload becomes the instance."""
+    """The state of an instance that decides whether an upload becomes it."""
 
     etag: str
     live: bool
@@ -51,7 +51,7 @@ class InstanceState:
         return _remembered(blob) in self.refused
 
     def refusal(self, blob: str) -> dict[str, Value]:
-        """What the row says once `blob` is refused."""
+        """The properties of the row once `blob` is refused."""
         return {"refused": _listed([*self.refused, _remembered(blob)][-_REFUSED:])}
 
     def dead_with(self, blob: str) -> list[str]:
@@ -107,7 +107,7 @@ def live_properties(entry: NewInstance, version: int, before: InstanceState | No
 def attribute_properties(
     study: IndexedValues, series: IndexedValues, instance: IndexedValues, schema: int
 ) -> dict[str, Value]:
-    """What the row of a live instance says of its attributes, by the schema of that number."""
+    """The properties of the row of a live instance that hold its attributes, by the schema of that number."""
     return {
         "index": orjson.dumps((study, series)),
         "attrs": orjson.dumps(instance).decode(),
@@ -135,15 +135,15 @@ def write(partition_key: str, row_key: str, properties: Mapping[str, Value], eta
     return RowWrite("replace", partition_key, row_key, properties, etag)
 
 
-def source_in(entity: Entity) -> Source | None:
-    """The live instance in a row as a source of attribute values; None if it is deleted."""
+def live_instance_in(entity: Entity) -> LiveInstance | None:
+    """The live instance in a row, as a summary takes it; None if it is deleted."""
     properties: Mapping[str, Any] = entity.properties
     if not properties["live"]:
         return None
     series, instance = keys.instance_of(entity.row_key)
     study_attributes, series_attributes = orjson.loads(properties["index"])
     change = keys.change_id(properties["v"], series, instance)
-    return Source(change, series, instance, study_attributes, series_attributes)
+    return LiveInstance(change, series, instance, study_attributes, series_attributes)
 
 
 def stored_instance_in(study: str, entity: Entity) -> StoredInstance | None:

@@ -30,7 +30,7 @@ type OnChange = Callable[[Sequence[str]], None]
 changes nothing: a wake-up carries no truth."""
 
 _UNDECIDED = (CommitOutcome.UNAVAILABLE, CommitOutcome.OUTDATED)
-"""What becomes of an instance is what becomes of those that repeat it."""
+"""The outcome of an instance is the outcome of those that repeat it."""
 
 _BATCH_BYTES = 3_500_000
 _ROW_BYTES = 8_000

@@ -21,13 +21,13 @@ _PARALLEL_READS = 32
 _NEIGHBOURS = 4
 """From so many instances of a series on they are looked for together."""
 _SPARE = 4
-"""How many rows may be read for each that is wanted."""
+"""The most rows that may be read for each that is wanted."""
 _STREAMED_ROWS = 250
 """Rows of a page while metadata are streamed: some ten kilobytes each."""
 
 
 class InstanceLookup:
-    """What is stored, as of now: everything that has been acknowledged is seen.
+    """Look-up of what is stored, as of now: everything that has been acknowledged is seen.
 
     `shards` is the number of shards of the store.
     """
@@ -70,11 +70,11 @@ class InstanceLookup:
         return stored_instance_in(study, entity) if entity else None
 
     async def instances_in(
-        self, namespace: str, wanted: Collection[InstanceIdentifier], *, metadata: bool
+        self, namespace: str, identifiers: Collection[InstanceIdentifier], *, metadata: bool
     ) -> dict[InstanceIdentifier, StoredInstance]:
         """Those of many instances that are there: neighbours of a series with one request, the others one by one."""
         series: dict[tuple[str, str], list[InstanceIdentifier]] = {}
-        for identifier in sorted(wanted):
+        for identifier in sorted(identifiers):
             series.setdefault((identifier.study_instance_uid, identifier.series_instance_uid), []).append(identifier)
         slots = asyncio.Semaphore(_PARALLEL_READS)
         found: list[StoredInstance | None] = []
@@ -97,7 +97,7 @@ class InstanceLookup:
     async def _neighbours(
         self, namespace: str, members: Sequence[InstanceIdentifier], *, metadata: bool
     ) -> tuple[list[StoredInstance], Sequence[InstanceIdentifier]]:
-        """What one request finds of instances of a series, in order, and those that it did not come to."""
+        """The instances of a series that one request finds, in order, and those that it did not come to."""
         study = members[0].study_instance_uid
         row_keys = [keys.instance_row(each.series_instance_uid, each.sop_instance_uid) for each in members]
         page = await self._tables.page(
@@ -108,8 +108,8 @@ class InstanceLookup:
             top=min(_SPARE * len(members), 1000),
             select=None if metadata else DESCRIPTION_COLUMNS,
         )
-        wanted = set(row_keys)
-        found = [stored_instance_in(study, entity) for entity in page.entities if entity.row_key in wanted]
+        of_members = set(row_keys)
+        found = [stored_instance_in(study, entity) for entity in page.entities if entity.row_key in of_members]
         reached = len(members) if page.next_row_key is None else bisect_left(row_keys, page.next_row_key)
         return [instance for instance in found if instance], members[reached:]
 

@@ -33,7 +33,7 @@ class NewInstance:
     """
     frames: FrameTable | None = None
     expires: datetime | None = None
-    """When the study expires (EXP-1); None cancels."""
+    """The time at which the study expires (EXP-1); None cancels."""
     frames_in_blob: int = 0
     """The number of frames when their table is kept in a blob beside the file, `{blob without .dcm}.off`; else 0."""
     schema: int = 1
@@ -45,7 +45,7 @@ class NewInstance:
 
 
 class CommitOutcome(Enum):
-    """What became of one NewInstance."""
+    """The outcome of one NewInstance."""
 
     STORED = auto()
     ALREADY_STORED = auto()
@@ -87,7 +87,7 @@ class StoredInstance:
 
     @property
     def frame_count(self) -> int | None:
-        """How many frames there are; None if they could not be located."""
+        """The number of frames; None if they could not be located."""
         return self.frames_in_blob or (self.frames.count if self.frames is not None else None)
 
 

@@ -21,7 +21,7 @@ from shared.storage.optimistic import Rounds, best_effort_commit
 from shared.storage.ports import Entity, RowWrite, TableStore, Value
 
 FRESH_SECONDS = 10.0
-"""Who is going to write reads the schemas again when they were read longer ago."""
+"""The age of the schemas at which a writer reads them again before it begins."""
 MOST_AGE_SECONDS = 20.0
 """No write begins on what was read longer ago."""
 WRITE_SECONDS = 60.0
@@ -33,7 +33,7 @@ _PARTITION = "schema"
 
 
 class State(IntEnum):
-    """How far a schema is."""
+    """The state of a schema."""
 
     ANNOUNCED = 1
     ACTIVE = 2

@@ -24,7 +24,7 @@ _KNOWN = (WITHOUT_STUDY_LISTS, FORMAT)
 
 @dataclass(frozen=True, slots=True)
 class StoreSettings:
-    """What the store's own row says."""
+    """The content of the store's own row."""
 
     store_id: str
     """32 hex digits, random: tells this store from every other one, whatever its account is called."""

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from shared.index.changes import Change, change_in
-from shared.index.instance_rows import SOURCE_COLUMNS, source_in
-from shared.index.summary import Source, Tally, summary_in
+from shared.index.instance_rows import LIVE_INSTANCE_COLUMNS, live_instance_in
+from shared.index.summary import LiveInstance, Tally, summary_in
 from shared.index_schema import keys
 from shared.index_schema.keys import RowKind, StudyPlace
 from shared.storage.ports import Entity, TableStore
@@ -15,7 +15,7 @@ _READS = 5
 
 @dataclass(slots=True)
 class StudyRows:
-    """What a reader takes of a study."""
+    """The properties of the rows of a study that a reader takes."""
 
     anchor: Entity | None = None
     summary: Entity | None = None
@@ -112,9 +112,9 @@ async def restore_lost(tables: TableStore, place: StudyPlace, tally: Tally) -> N
     series = tally.losing()
     if series == []:
         return
-    sources: list[Source] = []
+    instances: list[LiveInstance] = []
     for scope in [None] if series is None else series:
         bounds = keys.instance_range(scope, None)
-        entities = await tables.range("dicom", place.partition_key, *bounds, select=SOURCE_COLUMNS)
-        sources += [source for entity in entities if (source := source_in(entity))]
-    tally.restore(sources)
+        entities = await tables.range("dicom", place.partition_key, *bounds, select=LIVE_INSTANCE_COLUMNS)
+        instances += [live for entity in entities if (live := live_instance_in(entity))]
+    tally.restore(instances)

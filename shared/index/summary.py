@@ -72,11 +72,11 @@ def _wins(text: str, change_id: str, present: tuple[str, str] | None) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """A live instance, as a source of attribute values."""
+class LiveInstance:
+    """A live instance, with the values that a summary may take from it."""
 
-    id: str
-    """Its change id."""
+    change_id: str
+    """The id of the change that made it."""
     series: str
     instance: str
     study_attributes: IndexedValues
@@ -127,16 +127,16 @@ class Tally:
             return None
         return [series for series, summary in self.series.items() if self.lost(summary)]
 
-    def restore(self, sources: Iterable[Source]) -> None:
+    def restore(self, instances: Iterable[LiveInstance]) -> None:
         """Give lost attributes the latest value among the live instances, or none (S-1)."""
         study_lost = self._forget(self.study)
         series_lost = {uid: self._forget(summary) for uid, summary in self.series.items()}
-        for source in sources:
-            newest = {NEWEST: keys.joined_uids(source.series, source.instance)}
+        for live in instances:
+            newest = {NEWEST: keys.joined_uids(live.series, live.instance)}
             if study_lost:
-                self.study.absorb(source.id, _only(study_lost, {**source.study_attributes, **newest}))
-            if lost := series_lost.get(source.series):
-                self.series[source.series].absorb(source.id, _only(lost, {**source.series_attributes, **newest}))
+                self.study.absorb(live.change_id, _only(study_lost, {**live.study_attributes, **newest}))
+            if lost := series_lost.get(live.series):
+                self.series[live.series].absorb(live.change_id, _only(lost, {**live.series_attributes, **newest}))
 
     def _forget(self, summary: Summary) -> frozenset[str]:
         lost = self.lost(summary)
@@ -145,5 +145,5 @@ class Tally:
         return frozenset(lost)
 
 
-def _only(wanted: frozenset[str], attributes: IndexedValues) -> IndexedValues:
-    return {key: text for key, text in attributes.items() if key in wanted}
+def _only(names: frozenset[str], attributes: IndexedValues) -> IndexedValues:
+    return {key: text for key, text in attributes.items() if key in names}

@@ -1,4 +1,4 @@
-"""What the index takes from a data set (dicomweb §6.7: IDX-1, D-14, D-15). Pure."""
+"""Extraction of the indexed attributes from a data set (dicomweb §6.7: IDX-1, D-14, D-15). Pure."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -84,10 +84,10 @@ SCHEMA_1 = (
     IndexedAttribute("0008103E", "LO", "series", searchable=False, since=1),
     IndexedAttribute("00200060", "CS", "series", searchable=False, since=1),
 )
-"""What rows without a number carry: schema 1. This table never changes."""
+"""The attributes of rows without a number: schema 1. This table never changes."""
 
 ADDED: tuple[IndexedAttribute, ...] = ()
-"""What came later. A line that a release has had is not changed either; the store numbers the lines."""
+"""The attributes that came later. A line that a release has had is not changed either; the store numbers the lines."""
 
 SHARED_KEYS = ("00080005", "00080201")
 """Carried by rows of both levels, study and series: each level returns its own value."""

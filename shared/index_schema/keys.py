@@ -31,7 +31,7 @@ HINT_PARTITION = "h"
 
 @dataclass(frozen=True, slots=True)
 class StudyPlace:
-    """Where the rows of a study are: the keys of its partition, of its postings and of its hint."""
+    """The place of the rows of a study: the keys of its partition, of its postings and of its hint."""
 
     namespace: str
     study_instance_uid: str
@@ -45,7 +45,7 @@ class StudyPlace:
 
     @property
     def name(self) -> str:
-        """What names the study in hints and wake-ups; `named_place` reads it."""
+        """The name of the study in hints and wake-ups; `named_place` reads it."""
         return f"{self.namespace}!{self.study_instance_uid}"
 
     @property
@@ -55,7 +55,7 @@ class StudyPlace:
 
 
 def study_place(namespace: str, study: str, shards: int) -> StudyPlace:
-    """Where the rows of `study` are, in a store with that number of shards."""
+    """The place of the rows of `study`, in a store with that number of shards."""
     digest = _digest(f"{namespace}!{study}")
     return StudyPlace(namespace, study, f"{digest[:4]}{namespace}!{study}", int(digest[:4], 16) % shards)
 
@@ -95,7 +95,7 @@ class RowKind(StrEnum):
     FOLDED = "E"
     """A folded change that is not in the change feed yet."""
     CLEANUP = "G"
-    """What is left to remove after a fold."""
+    """The rows and files that a fold leaves to be removed."""
     INSTANCE = "I"
     """An instance, live or deleted."""
 
@@ -117,7 +117,7 @@ INSTANCES = ("I!", 'I"')
 
 
 class ChangeId(NamedTuple):
-    """What orders changes and names them, as text `{version:016x}!{digest}`."""
+    """The order and the name of a change, as text `{version:016x}!{digest}`."""
 
     version: int
     digest: str
@@ -134,12 +134,12 @@ class ChangeId(NamedTuple):
 
 
 def kind_of(row_key: str) -> RowKind:
-    """Which of the rows of a study it is."""
+    """The kind of a row of a study."""
     return RowKind(row_key[0])
 
 
 def tail_of(row_key: str) -> str:
-    """What follows the letter: the SeriesInstanceUID of the row of a series, the id of a pending or folded change."""
+    """The rest of a row key behind its letter: SeriesInstanceUID of a series, id of a pending or folded change."""
     return row_key[2:]
 
 
@@ -261,7 +261,7 @@ _BLOB = re.compile(r"([0-9a-f]{3})/([0-9a-z]+)/([0-9.]+)/([0-9.]+)/([0-9.]+)/([0
 
 @dataclass(frozen=True, slots=True)
 class BlobName:
-    """What the name of a blob that the service wrote says."""
+    """The parts of the name of a blob that the service wrote."""
 
     namespace: str
     identifier: InstanceIdentifier
@@ -269,7 +269,7 @@ class BlobName:
 
 
 def blob_prefix(namespace: str, study: str) -> str:
-    """What the names of all blobs of a study begin with."""
+    """The prefix of the names of all blobs of a study."""
     return f"{_digest(f'{namespace}!{study}')[:3]}/{namespace}/{study}/"
 
 
@@ -318,7 +318,7 @@ def dropped_upload_id(blob: str, created_ms: int) -> str:
 
 
 def upload_time(upload_id: str) -> float:
-    """When an upload began, or the file was dropped, in seconds since 1970."""
+    """The time at which an upload began, or the file was dropped, in seconds since 1970."""
     number = 0
     for character in upload_id[:10]:
         number = number << 5 | _CROCKFORD.index(character)

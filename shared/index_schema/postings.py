@@ -62,7 +62,7 @@ def listed_range(sort_key: str) -> Range:
 
 
 def seek(code: str, value: str, sort_key: str) -> str:
-    """Where the rows of `value` start that are not newer than `sort_key`."""
+    """The first key of the rows of `value` that are not newer than `sort_key`."""
     return f"{code}!{value}!{sort_key}"
 
 
@@ -213,5 +213,5 @@ def listed_posting(sort_key: str, study: str, attributes: IndexedValues, schema:
 
 
 def tail(sort_key: str, uids: Sequence[str] = ()) -> str:
-    """What follows `code!value` in the keys of the postings of a study, a series or an instance."""
+    """The rest behind `code!value` in the keys of the postings of a study, a series or an instance."""
     return "!".join((sort_key, *map(keys.uid_digest, uids)))

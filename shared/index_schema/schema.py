@@ -1,4 +1,4 @@
-"""What the rows of the index carry, and which lists there are: the schema of the index (storage §6.1, §8). Pure.
+"""The schema of the index: the attributes that its rows carry, and its lists (storage §6.1, §8). Pure.
 
 Schemas are numbered; each adds attributes to the one before. Every row of a study, a series and an instance carries the
 number that it was written under, none being 1: of an attribute that came later it says nothing, not even that there is
@@ -42,7 +42,7 @@ class IndexSchema:
     """A schema, with those that are announced after it."""
 
     number: int
-    """What writers write: the latest active one."""
+    """The number of the schema that writers write: the latest active one."""
     attributes: Mapping[str, IndexedAttribute]
     """By key, those of announced schemas included."""
     complete: frozenset[int] = frozenset({1})
@@ -112,7 +112,7 @@ class IndexSchema:
         return study, series, instance
 
     def extend(self, taken: Taken, number: int, data_set: Mapping[str, Mapping[str, Any]]) -> Taken:
-        """What was taken of a data set by the schema of that number, and what has come since.
+        """The attributes taken of a data set by the schema of that number, and those that have come since.
 
         The rest stays as it was taken: a stored document may lack what the file had (D-14).
         """
@@ -125,10 +125,10 @@ class IndexSchema:
     def _extract(self, data_set: Mapping[str, Mapping[str, Any]], level: Level) -> dict[str, str]:
         return self.values(data_set, self.upto(self.number).carried(level))
 
-    def values(self, data_set: Mapping[str, Mapping[str, Any]], wanted: Iterable[str]) -> dict[str, str]:
-        """Those of the wanted attributes of a data set that have a usable value."""
+    def values(self, data_set: Mapping[str, Mapping[str, Any]], tags: Iterable[str]) -> dict[str, str]:
+        """The attributes `tags` of a data set, those of them that have a usable value."""
         found = {}
-        for key in wanted:
+        for key in tags:
             text = extraction.indexed_text(data_set, key)
             attribute = self.attributes.get(key)
             if text is not None and extraction.is_usable(attribute.vr if attribute else "", text):
@@ -193,7 +193,7 @@ def _carried(schema: IndexSchema, level: Level) -> tuple[str, ...]:
 
 
 BUILT_IN = IndexSchema.of(1, (*SCHEMA_1, *ADDED))
-"""What a process knows before it has asked the store."""
+"""The schema that a process knows before it has asked the store."""
 
 
 class Schemas(Protocol):

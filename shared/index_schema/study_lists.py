@@ -22,7 +22,7 @@ class StudyOrder(StrEnum):
 
 
 def position(order: StudyOrder, attributes: IndexedValues, sort_key: str) -> str:
-    """Where a study stands: ascending is its order. Studies of one date are as they were stored, newest first, and
+    """The place of a study in an order, ascending. Studies of one date are as they were stored, newest first, and
     studies without a date the last ones, in both orders of dates.
     """
     if order is StudyOrder.STORED:

@@ -52,9 +52,9 @@ class PixelPool:
         what `work` raises.
         """
         self.check(needed)
-        held = self._held.get(key)
-        if held is not None:
-            return cast("Shared[T]", held)
+        present = self._held.get(key)
+        if present is not None:
+            return cast("Shared[T]", present)
         task = self._making.get(key)
         if task is None:
             task = asyncio.create_task(self._make(key, needed, work))

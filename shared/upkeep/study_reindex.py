@@ -25,9 +25,9 @@ from shared.index.documents import metadata_in
 from shared.index.fold import Folder, post
 from shared.index.hints import Hints
 from shared.index.implied_postings import ImpliedPostings
-from shared.index.instance_rows import SOURCE_COLUMNS, attribute_properties, source_in
+from shared.index.instance_rows import LIVE_INSTANCE_COLUMNS, attribute_properties, live_instance_in
 from shared.index.study_rows import StudyRows, read_study
-from shared.index.summary import PSEUDO, Source, Summary, Tally
+from shared.index.summary import PSEUDO, LiveInstance, Summary, Tally
 from shared.index_schema import keys
 from shared.index_schema.indexed_attributes import IndexedValues
 from shared.index_schema.keys import StudyPlace
@@ -159,13 +159,13 @@ class StudyReindex:
         """One step of summary and series; whether it went undisturbed."""
         if rows.summary is None:
             return False
-        entities = await self._tables.range("dicom", place.partition_key, *keys.INSTANCES, select=SOURCE_COLUMNS)
-        sources = [source for entity in entities if (source := source_in(entity))]
+        entities = await self._tables.range("dicom", place.partition_key, *keys.INSTANCES, select=LIVE_INSTANCE_COLUMNS)
+        instances = [live for entity in entities if (live := live_instance_in(entity))]
         old, new = rows.tally(), rows.tally()
-        _take_over(new.study, schema, [(source, source.study_attributes) for source in sources])
+        _take_over(new.study, schema, [(live, live.study_attributes) for live in instances])
         touched = [uid for uid, summary in new.series.items() if summary.schema < number][:_SERIES_AT_ONCE]
         for uid in touched:
-            of_series = [(source, source.series_attributes) for source in sources if source.series == uid]
+            of_series = [(live, live.series_attributes) for live in instances if live.series == uid]
             _take_over(new.series[uid], schema, of_series)
         # rule: the number follows what it promises
         if not _differ(old, new):
@@ -225,7 +225,7 @@ def _taken(row: Entity) -> Taken:
     return study, series, orjson.loads(properties["attrs"])
 
 
-def _take_over(summary: Summary, schema: IndexSchema, sources: Sequence[tuple[Source, IndexedValues]]) -> None:
+def _take_over(summary: Summary, schema: IndexSchema, values: Sequence[tuple[LiveInstance, IndexedValues]]) -> None:
     """Take the attributes that are later than the schema of the row from its live instances."""
 
     def is_later(key: str) -> bool:
@@ -233,5 +233,5 @@ def _take_over(summary: Summary, schema: IndexSchema, sources: Sequence[tuple[So
 
     for key in [key for key in summary.attributes if is_later(key)]:
         del summary.attributes[key]
-    for source, attributes in sources:
-        summary.absorb(source.id, {key: text for key, text in attributes.items() if is_later(key)})
+    for live, attributes in values:
+        summary.absorb(live.change_id, {key: text for key, text in attributes.items() if is_later(key)})

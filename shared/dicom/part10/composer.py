@@ -97,7 +97,7 @@ def compose(metadata: Attributes, find: FindParts) -> list[Piece]:
         dataset = {**_without_character_set(dataset), _CHARACTER_SET: _UTF_8}
     composer = _Composer(find, encapsulated=syntax not in NATIVE)
     composer.data_set(dataset, depth=0)
-    return _joined([_file_meta(meta, dataset, syntax), *composer.pieces])
+    return _merged_bytes([_file_meta(meta, dataset, syntax), *composer.pieces])
 
 
 def _transfer_syntax(meta: Attributes, *, has_pixels: bool) -> str:
@@ -149,7 +149,7 @@ def _without_character_set(dataset: Attributes) -> Attributes:
     return kept
 
 
-def _joined(pieces: Sequence[Piece]) -> list[Piece]:
+def _merged_bytes(pieces: Sequence[Piece]) -> list[Piece]:
     """The pieces with neighbouring bytes in one."""
     joined: list[Piece] = []
     run: list[bytes] = []

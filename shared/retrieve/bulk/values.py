@@ -159,7 +159,7 @@ async def _opened(value: LocatedValue, start: int, end: int) -> AsyncGenerator[b
     else:
         source = _streamed((await value.snapshot.open(low, length)).chunks(), length)
     if place.encapsulated:
-        source = _joined(source)
+        source = _without_item_headers(source)
     elif place.word > 1:
         source = _little_endian(source, place.word)
     return _cut(source, skip, end - start)
@@ -180,7 +180,7 @@ async def _streamed(chunks: AsyncIterator[bytes], length: int) -> AsyncGenerator
         raise DamagedPixelData
 
 
-async def _joined(chunks: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
+async def _without_item_headers(chunks: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
     """Fragments without the headers of their items."""
     joiner = FragmentJoiner()
     async with aclosing(chunks):

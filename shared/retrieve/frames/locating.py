@@ -133,9 +133,9 @@ async def _layout(snapshot: Snapshot, numbers: Sequence[int]) -> Layout:
     count = snapshot.instance.frames_in_blob
     if count:
         _check_count(numbers, count)
-        wanted = sorted(set(numbers))
-        ranges = await snapshot.frame_ranges([number - 1 for number in wanted])
-        found = {number: Span(start, end - start) for number, (start, end) in zip(wanted, ranges, strict=True)}
+        distinct = sorted(set(numbers))
+        ranges = await snapshot.frame_ranges([number - 1 for number in distinct])
+        found = {number: Span(start, end - start) for number, (start, end) in zip(distinct, ranges, strict=True)}
         return Layout(tuple(found[number] for number in numbers), encapsulated=True)
     table = snapshot.instance.frames
     if table is None:

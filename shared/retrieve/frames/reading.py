@@ -168,7 +168,7 @@ def _merged(spans: Sequence[Span]) -> list[tuple[int, int]]:
     return ranges
 
 
-def _joined(data: bytes) -> bytes:
+def _without_item_headers(data: bytes) -> bytes:
     try:
         return strip_items(data)
     except ValueError:
@@ -227,7 +227,7 @@ class _FrameReader:
         if len(data) < (span.length if layout.encapsulated else (span.shift + layout.bits + 7) // 8):
             raise DamagedPixelData
         if layout.encapsulated:
-            return _joined(data)
+            return _without_item_headers(data)
         work = partial(native_bytes, data, span.shift, layout.bits, layout.word)
         return await self.snapshot.pool.run(work) if len(data) > _AT_ONCE else work()
 

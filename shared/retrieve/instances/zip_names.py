@@ -33,7 +33,7 @@ def entry_names(study: StudyView | None, instances: Iterable[StoredInstance], *,
             folder = _folder(study, instance.identifier, uids_only=uids_only)
             folders[uid] = _unique(folder, _LONGEST, "", taken)
         number = "" if uids_only else instance.attributes.get(_INSTANCE_NUMBER, "")
-        stem = _joined(number, instance.identifier.sop_instance_uid)
+        stem = _safe_name(number, instance.identifier.sop_instance_uid)
         names[instance.identifier] = _unique(f"{folders[uid]}/{stem}", _LONGEST - len(_SUFFIX), _SUFFIX, taken)
     return names
 
@@ -44,11 +44,11 @@ def _folder(study: StudyView | None, identifier: InstanceIdentifier, *, uids_onl
         return f"{_safe(identifier.study_instance_uid)}/{_safe(identifier.series_instance_uid)}"
     patient = _safe(study.attributes.get(_PATIENT_ID, "")) if study else ""
     attributes = series.attributes if series else {}
-    described = _joined(attributes.get(_SERIES_NUMBER, ""), attributes.get(_MODALITY, ""))
+    described = _safe_name(attributes.get(_SERIES_NUMBER, ""), attributes.get(_MODALITY, ""))
     return f"{patient or _safe(identifier.study_instance_uid)}/{described or _safe(identifier.series_instance_uid)}"
 
 
-def _joined(*parts: str) -> str:
+def _safe_name(*parts: str) -> str:
     return "_".join(filter(None, map(_safe, parts)))
 
 

@@ -45,10 +45,10 @@ def zip_choices(accept: Accept) -> tuple[TransferSyntaxChoice, ...]:
         return ()
     types = accept.types()
     best = max((each.quality for each in types), default=0.0)
-    wanted = [each for each in types if each.type == ZIP and each.quality == best > 0]
-    if not wanted:
+    zip_types = [each for each in types if each.type == ZIP and each.quality == best > 0]
+    if not zip_types:
         return ()
-    syntaxes = (each.get("transfer-syntax") or AS_STORED for each in wanted)
+    syntaxes = (each.get("transfer-syntax") or AS_STORED for each in zip_types)
     return choices(
         RetrievedResource.INSTANCES,
         [MediaType(MULTIPART_RELATED, {"type": DICOM, "transfer-syntax": syntax}, best) for syntax in syntaxes],

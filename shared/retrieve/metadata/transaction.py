@@ -95,7 +95,7 @@ async def retrieve_metadata(
     if not snapshots:
         raise NotFound(f"The requested {'study' if scope.series_instance_uid is None else 'series'} does not exist.")
     versions = [snapshot.instance.version for snapshot in snapshots]
-    body = None if is_current(versions) else _joined(_documents(archive, scope, rules), rules)
+    body = None if is_current(versions) else _framed(_documents(archive, scope, rules), rules)
     return RetrievedMetadata(versions, body)
 
 
@@ -143,7 +143,7 @@ async def _document(snapshot: Snapshot) -> bytes | None:
     return await current(snapshot, Snapshot.document)
 
 
-async def _joined(documents: AsyncGenerator[bytes], rules: MetadataRules) -> AsyncGenerator[bytes]:
+async def _framed(documents: AsyncGenerator[bytes], rules: MetadataRules) -> AsyncGenerator[bytes]:
     """The documents as one body, in pieces."""
     separator, between, after = rules.framing
     most = _XML_CHUNK if rules.boundary else _CHUNK

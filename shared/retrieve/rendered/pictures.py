@@ -101,7 +101,7 @@ class _Rendering:
 
     async def rendered(self, number: int, body: FrameBody) -> bytes:
         """The picture of one frame, made once for all who ask for it at the same time."""
-        frame = body if isinstance(body, bytes) else await _joined(body)
+        frame = body if isinstance(body, bytes) else await _whole_frame(body)
         snapshot, pixels, viewport = self.image.snapshot, self.image.pixels, self.look.viewport
         pool = snapshot.pool
         if viewport is None:
@@ -137,7 +137,7 @@ def _in_srgb(codecs: CodecProcesses, shown: "Image", profile: bytes | None) -> t
     return codecs.in_srgb(shown, profile)
 
 
-async def _joined(body: FrameBody) -> bytes:
+async def _whole_frame(body: FrameBody) -> bytes:
     if isinstance(body, bytes):
         return body
     pieces: list[bytes] = []
