@@ -90,6 +90,12 @@ def is_native(snapshot: Snapshot, choice: TransferSyntaxChoice) -> bool:
     return snapshot.syntax in NATIVE and (choice.as_stored or EXPLICIT_LITTLE_ENDIAN in choice.transfer_syntaxes)
 
 
+def must_be_decoded(snapshot: Snapshot, choice: TransferSyntaxChoice) -> bool:
+    """Whether the stored pixel data have to be converted for `choice`."""
+    stored = snapshot.syntax
+    return stored not in VIDEO and not is_native(snapshot, choice) and choice.encoding(stored) is None
+
+
 async def settle_pixels(
     accepted: Sequence[TransferSyntaxChoice],
     stored: Collection[str],

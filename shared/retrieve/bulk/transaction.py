@@ -25,6 +25,7 @@ from shared.retrieve.bulk.pixel_values import (
     frame_count,
     is_native,
     joined,
+    must_be_decoded,
     native_value,
     pixel_parts,
     settle_pixels,
@@ -234,12 +235,15 @@ async def _parts_of(
 ) -> AsyncGenerator[Part]:
     paths = bulk_paths(await snapshot.attributes())
     others = [] if pixels_only else [path for path in paths if path != PIXEL_DATA]
+    pixels: AsyncGenerator[Part] | None = None
+    if PIXEL_DATA in paths and must_be_decoded(snapshot, choice):
+        # Decoding alone shows some damage, and no other value may have been sent by then (WADO-28).
+        pixels = await pixel_parts(snapshot, choice, urls)
     for path, value in (await find_all_values(snapshot, others)).items():
         if value.size:
             yield Part(OCTETS, urls.bulk_data(snapshot.identifier, path), await value.read())
     if PIXEL_DATA in paths:
-        parts = await pixel_parts(snapshot, choice, urls)
-        async with aclosing(parts):
+        async with aclosing(pixels or await pixel_parts(snapshot, choice, urls)) as parts:
             async for part in parts:
                 yield part
 

@@ -1,13 +1,15 @@
 """Bulk data behind the boundary: every value that metadata name, its forms, ranges, validators, and what is refused."""
 
+import io
 import struct
 
 import orjson
+import pydicom
 import pytest
 from pydicom.dataset import Dataset
 
 from shared.retrieve import deflated
-from tests.builders import datasets
+from tests.builders import datasets, pictures
 from tests.builders.http import content, field
 from tests.builders.images import DEFL, EBE, ELE, ILE, JPEG, MPEG2, Image, image, new_uid
 from tests.unit.retrieve.room import JSON, OCTETS
@@ -293,6 +295,20 @@ async def test_all_values_of_a_study_come_in_parts_with_their_locations(service)
     ]
     for path in (f"{images[2].path}/bulkdata", f"{images[2].path}/pixeldata"):
         assert await service.status(path) == 404
+
+
+@pytest.mark.spec("BULK-3", "BULK-4", "WADO-28")
+async def test_damaged_pixel_data_are_refused_before_any_other_value_is_sent(service):
+    good = pictures.file(pictures.data_set(pictures.ramp()), pictures.JPEG_LS)
+    codestream = bytes(pydicom.dcmread(io.BytesIO(good.data)).PixelData[16:60])
+    dataset = pictures.data_set(pictures.ramp(), EncapsulatedDocument=DOCUMENT)
+    damaged = pictures.compressed(dataset, pictures.JPEG_LS, [codestream])
+    await service.archive.store(damaged)
+    for path in (f"{damaged.path}/bulkdata", f"{damaged.path}/pixeldata"):
+        assert await service.status(path, MULTIPART) == 406
+        response = await service.get(path, f"{MULTIPART}; transfer-syntax=*")
+        values = [value for _, _, value in parts_of(response, await content(response))]
+        assert values == ([DOCUMENT, codestream] if path.endswith("bulkdata") else [codestream])
 
 
 @pytest.mark.spec("BULK-3", "META-10")
