@@ -2,7 +2,13 @@
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any, Literal, overload
+from typing import Any, Final, Literal, overload
+
+SWITCH_SECONDS: Final = 0.0005
+"""For `sys.setswitchinterval`: how long the event loop waits for a thread that works in Python. A search needs the
+interpreter's lock back dozens of times; at the default of 5 ms each, one file that is being parsed would make it wait
+for a quarter of a second (STOW-46). The threads are few and their turns longer than what a switch costs.
+"""
 
 type _Run[T] = Coroutine[Any, Any, T]
 

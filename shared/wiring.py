@@ -1,6 +1,7 @@
 """Settings → adapters → services: the only module that names concrete adapters."""
 
 import asyncio
+import sys
 import threading
 import time
 import uuid
@@ -24,6 +25,7 @@ from shared.change_log.follower import Follower
 from shared.change_log.log import ChangeLog
 from shared.change_log.reader import ChangeFeed
 from shared.change_log.sequencer import Sequencer
+from shared.concurrency import SWITCH_SECONDS
 from shared.delete import functions as delete
 from shared.dicomweb.document_rules import DocumentRules
 from shared.errors import DependencyRefused, Unavailable
@@ -234,6 +236,7 @@ def blueprints(settings: Settings) -> list[func.Blueprint]:
     """The functions of the whole app. Raises Misconfigured."""
     quiet_sdk_logs()
     telemetry.set_level(settings.telemetry_level)
+    sys.setswitchinterval(SWITCH_SECONDS)
     if settings.telemetry_export != "off":
         # Its packages take a second to import: only where somebody looks at what they send.
         from shared.telemetry_export import export_to_application_insights

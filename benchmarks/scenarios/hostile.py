@@ -25,8 +25,9 @@ _BREAKS_OFF: Final = {200, 202, 206}
 
 
 async def run(bench: Bench, client: Client, _: LocalService | None) -> None:
-    """All of BOMBS, or those whose names have `BOMBS_OF` in them."""
-    chosen = {name: make for name, make in BOMBS.items() if os.environ.get("BOMBS_OF", "").lower() in name.lower()}
+    """All of BOMBS, or those whose names have one of the texts of `BOMBS_OF`, separated by `|`, in them."""
+    texts = os.environ.get("BOMBS_OF", "").lower().split("|")
+    chosen = {name: make for name, make in BOMBS.items() if any(text in name.lower() for text in texts)}
     timeout = aiohttp.ClientTimeout(total=_PATIENCE)
     async with aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(force_close=True)) as session:
         for name, make in chosen.items():

@@ -10,9 +10,12 @@ import math
 import re
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import batched
 from typing import Any, overload
 
 import orjson
+
+from shared.dicomweb.long_text import TEXT_PIECE, cut_after_commas, decoded, joined, text_pieces
 
 _BULK = re.compile(
     rb'":\{"vr":"(?:O[BDFLVW]|UN)"(?:,"(?:BulkDataURI":"[^"\\]*"|InlineBinary":"[^"\\]*"|Value":\[\]))?\}'
@@ -25,8 +28,8 @@ _LEADING_CHARACTER_SET = re.compile(rb'\{"00080005":\{"vr":"CS"(?:,"Value":\[(?:
 _FLOATS = frozenset({"FL", "FD"})
 _ITEMS = b'{"vr":"SQ","Value":['
 _ITEMS_TEXT = _ITEMS.decode()
-_PIECE = 256 * 1024
-"""Bytes of small slices that are joined at one go."""
+_VALUES = 64
+"""Values of an element that are encoded at one go, in a large data set."""
 _LARGE = 1024 * 1024
 _FEW_ITEMS = 256
 """Items of a sequence that are parsed once and kept."""
@@ -44,24 +47,19 @@ def dumps(document: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> bytes:
     return orjson.dumps(document)
 
 
-def dumps_in_slices(dataset: Mapping[str, Any]) -> bytes:
-    """A data set as `dumps` encodes it, item by item: the encoder holds the interpreter's lock while it works."""
-    pieces: list[bytes] = []
-    some: list[bytes] = []
-    size = 0
-    for slice_ in _slices(dataset):
-        some.append(slice_)
-        size += len(slice_)
-        if size > _PIECE:
-            pieces.append(b"".join(some))
-            some.clear()
-            size = 0
-    return b"".join((*pieces, *some))
+def dumps_in_slices(dataset: Mapping[str, Any], *, below: str = "") -> bytes:
+    """A data set as `dumps` encodes it, piece by piece: the encoder holds the interpreter's lock while it works.
+
+    `below`: a key that the items of sequences lose.
+    """
+    return joined(_slices(dataset, "", below))
 
 
-def _slices(dataset: Mapping[str, Any]) -> Iterator[bytes]:
+def _slices(dataset: Mapping[str, Any], lost: str, below: str) -> Iterator[bytes]:
     start = b"{"
     for key, element in dataset.items():
+        if key == lost:
+            continue
         name = b'%b"%b":' % (start, key.encode())
         start = b","
         items = element.get("Value")
@@ -69,13 +67,47 @@ def _slices(dataset: Mapping[str, Any]) -> Iterator[bytes]:
             name += _ITEMS
             for item in items:
                 yield name
-                yield from _slices(item or {})
+                yield from _slices(item or {}, below, below)
                 name = b","
             yield b"]}"
         else:
             yield name
-            yield orjson.dumps(_named_floats(element) if element["vr"] in _FLOATS else element)
+            yield from _value(_named_floats(element) if element["vr"] in _FLOATS else element)
     yield b"{}" if start == b"{" else b"}"
+
+
+def _value(value: Any) -> Iterator[bytes]:
+    """An element or what is in one, in bounded pieces."""
+    if not _long(value):
+        yield orjson.dumps(value)
+    elif isinstance(value, str):
+        yield b'"'
+        for text in text_pieces(value):
+            yield orjson.dumps(text)[1:-1]
+        yield b'"'
+    elif isinstance(value, Mapping):
+        start = b"{"
+        for key, inner in value.items():
+            yield start + orjson.dumps(key) + b":"
+            yield from _value(inner)
+            start = b","
+        yield b"}"
+    else:
+        start = b"["
+        for some in batched(value, _VALUES, strict=False):
+            for piece in map(_value, some) if _long(some) else ((orjson.dumps(some)[1:-1],),):
+                yield start
+                yield from piece
+                start = b","
+        yield b"]"
+
+
+def _long(value: Any) -> bool:
+    if isinstance(value, str):
+        return len(value) > TEXT_PIECE
+    if isinstance(value, Mapping):
+        return any(map(_long, value.values()))
+    return isinstance(value, list | tuple) and (len(value) > _VALUES or any(map(_long, value)))
 
 
 class ParsedItems(Sequence[Any]):
@@ -121,7 +153,7 @@ def loads_in_slices(document: bytes) -> dict[str, Any]:
 
     Raises ValueError or IndexError for what is none.
     """
-    return _data_set(document.decode(), 0)[0]
+    return _data_set(decoded(document), 0)[0]
 
 
 def _data_set(text: str, at: int) -> tuple[dict[str, Any], int]:
@@ -189,7 +221,10 @@ def join(documents: Sequence[bytes]) -> bytes:
 
 def rebase_bulk_data(document: bytes, instance_url: str) -> bytes:
     """`document` with each BulkDataURI as an absolute URL below `instance_url` (W-3). Nested elements are included."""
-    return document.replace(_URI, _URI + instance_url.encode("ascii") + b"/bulkdata/")
+    url = _URI + instance_url.encode("ascii") + b"/bulkdata/"
+    if not large(document):
+        return document.replace(_URI, url)
+    return joined(piece.replace(_URI, url) for piece in cut_after_commas(document))
 
 
 def without_bulk_data(document: bytes) -> bytes:
@@ -219,23 +254,16 @@ def with_character_set(document: bytes, as_stored: bool) -> bytes:
     """
     if as_stored:
         return document
-    ascii_only = document.isascii()
-    occurrences = document.count(_CHARACTER_SET)
-    leading = _LEADING_CHARACTER_SET.match(document) if occurrences == 1 else None
+    first, *rest = list(cut_after_commas(document)) if large(document) else [document]
+    ascii_only = first.isascii() and all(map(bytes.isascii, rest))
+    occurrences = first.count(_CHARACTER_SET) + sum(piece.count(_CHARACTER_SET) for piece in rest)
+    leading = _LEADING_CHARACTER_SET.match(first) if occurrences == 1 else None
     if leading or (occurrences == 0 and (ascii_only or document[2:10] > b"00080005")):
-        rest = document[leading.end() if leading else 1 :]
-        return b"{" + rest if ascii_only else b"{" + _UTF_8 + (b"" if rest == b"}" else b",") + rest
-    attributes = _without_character_set(orjson.loads(document))
+        first = first[leading.end() if leading else 1 :]
+        told = b"{" if ascii_only else b"{" + _UTF_8 + (b"" if first == b"}" else b",")
+        return joined((told + first, *rest)) if rest else told + first
+    attributes = loads(document)
+    attributes.pop("00080005", None)
     if not ascii_only:
         attributes["00080005"] = {"vr": "CS", "Value": ["ISO_IR 192"]}
-        attributes = dict(sorted(attributes.items()))
-    return orjson.dumps(attributes)
-
-
-def _without_character_set(dataset: dict[str, Any]) -> dict[str, Any]:
-    dataset.pop("00080005", None)
-    for element in dataset.values():
-        if element.get("vr") == "SQ":
-            for item in element.get("Value", ()):
-                _without_character_set(item)
-    return dataset
+    return dumps_in_slices(dict(sorted(attributes.items())), below="00080005")

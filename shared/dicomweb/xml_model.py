@@ -7,13 +7,15 @@ stay text when they are read from XML, because a number could not keep their dig
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Any, Final
 from xml.parsers import expat
 
 from shared.dicom.attributes import Attributes
 from shared.dicom.dictionary import keyword_of, tag_of, vr_of
 from shared.dicom.elements import first
+from shared.dicomweb.long_text import TEXT_PIECE, joined, text_pieces
 from shared.errors import InvalidRequest, TooLarge
 
 NAMESPACE: Final = "http://dicom.nema.org/PS3.19/models/NativeDICOM"
@@ -63,7 +65,15 @@ def dumps(dataset: Mapping[str, Any]) -> bytes:
     """The document of one data set."""
     pieces: list[str] = []
     _write_attributes(dataset, pieces)
-    return _HEAD + "".join(pieces).encode() + _TAIL
+    return joined(chain((_HEAD,), _encoded(pieces), (_TAIL,)))
+
+
+def _encoded(pieces: Iterable[str]) -> Iterator[bytes]:
+    for piece in pieces:
+        if len(piece) > TEXT_PIECE:
+            yield from map(str.encode, text_pieces(piece))
+        else:
+            yield piece.encode()
 
 
 def _write_attributes(dataset: Mapping[str, Any], pieces: list[str]) -> None:
@@ -112,6 +122,8 @@ def _write_name(groups: Mapping[str, str], pieces: list[str]) -> None:
 
 
 def _escaped(text: str) -> str:
+    if len(text) > TEXT_PIECE:
+        return "".join(map(_escaped, text_pieces(text.rstrip("\0"))))
     if not text.isprintable():
         text = _FORBIDDEN.sub("\ufffd", text.rstrip("\0"))
     return _SPECIAL.sub(lambda found: _ENTITIES[found[0]], text)

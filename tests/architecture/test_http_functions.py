@@ -2,11 +2,13 @@
 
 import ast
 import inspect
+import sys
 from pathlib import Path
 
 import azure.functions as func
 import pytest
 
+from shared.concurrency import SWITCH_SECONDS
 from shared.dicomweb.resources import RESOURCES
 from shared.http.boundary import Boundary
 from tests.builders.http import settings
@@ -60,3 +62,13 @@ async def test_every_function_runs_the_boundary():
 
         assert isinstance(inside["boundary"], Boundary), name
         assert inspect.iscoroutinefunction(code), name
+
+
+@pytest.mark.spec("STOW-46")
+def test_a_thread_that_works_in_python_hands_the_interpreter_over_soon():
+    before = sys.getswitchinterval()
+    try:
+        http_functions(data_partitions=False)
+        assert sys.getswitchinterval() == pytest.approx(SWITCH_SECONDS)
+    finally:
+        sys.setswitchinterval(before)

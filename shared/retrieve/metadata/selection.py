@@ -3,9 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-import orjson
-
 from shared.dicom.attributes import AttributePath, parse_attribute_id
+from shared.dicomweb.json_model import dumps_in_slices, loads
 from shared.dicomweb.query_parameters import invalid_parameter, pairs
 
 _DEEPEST: Final = 64
@@ -48,7 +47,7 @@ def _selection(paths: Iterable[AttributePath]) -> Selection:
 
 def selected(document: bytes, selection: Selection) -> bytes:
     """A data set in the DICOM JSON model with the chosen attributes only. Items keep their numbers."""
-    return orjson.dumps(_chosen(orjson.loads(document), selection))
+    return dumps_in_slices(_chosen(loads(document), selection))
 
 
 def _chosen(dataset: Mapping[str, Any], selection: Selection) -> dict[str, Any]:

@@ -26,8 +26,8 @@ _XML_CHUNK: Final = 64 * 1024
 """Likewise; they take longer to make."""
 _INLINE: Final = 1024 * 1024
 """Bytes of a document that is finished on the event loop: some replacements in its bytes."""
-_INLINE_XML: Final = 32 * 1024
-"""Likewise; it has to be taken apart and put together."""
+_INLINE_PARSED: Final = 32 * 1024
+"""Likewise where it has to be taken apart and put together."""
 _PARALLEL: Final = 16
 """Documents too large for the index that are read from blobs at a time."""
 
@@ -57,7 +57,7 @@ class MetadataRules:
 
     async def finish_aside(self, document: bytes, identifier: InstanceIdentifier) -> bytes:
         """The same; what takes longer, beside the event loop (STOW-46)."""
-        if len(document) <= (_INLINE_XML if self.boundary else _INLINE):
+        if len(document) <= (_INLINE_PARSED if self.boundary or self.selection is not None else _INLINE):
             return self.finish(document, identifier)
         return await asyncio.to_thread(self.finish, document, identifier)
 
@@ -109,7 +109,9 @@ async def _of_one(
     if document is None:
         raise NotFound(NO_INSTANCE)
     before, _, after = rules.framing
-    return RetrievedMetadata(versions, before + await rules.finish_aside(document, snapshot.identifier) + after)
+    return RetrievedMetadata(
+        versions, b"".join((before, await rules.finish_aside(document, snapshot.identifier), after))
+    )
 
 
 async def _documents(archive: Archive, scope: ResourceIdentifier, rules: MetadataRules) -> AsyncGenerator[bytes]:

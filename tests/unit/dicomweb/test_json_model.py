@@ -225,3 +225,53 @@ def test_no_step_over_a_large_document_is_larger_than_an_element(monkeypatch: py
     assert len(items) == 10_000
     assert len(steps) > 10_000
     assert max(steps) < 100
+
+
+LONG = {
+    "a long text": {"0040A160": {"vr": "UT", "Value": ['é"\\\n\x1f' * 100_000]}},
+    "many long texts": {"00189367": {"vr": "UC", "Value": ["é" * 20_000] * 130}},
+    "many values": {"00189367": {"vr": "UC", "Value": ["a", None] * 50_000}},
+    "many numbers": {"00181130": {"vr": "DS", "Value": [1.5] * 100_001}},
+    "a long name": {"00100010": {"vr": "PN", "Value": [{"Alphabetic": "a^" * 100_000, "Phonetic": "b"}, {}]}},
+    "an empty one": {"00100010": {"vr": "PN"}},
+}
+
+
+@pytest.mark.spec("STOW-46")
+@pytest.mark.parametrize("name", LONG)
+def test_a_long_element_is_encoded_in_small_pieces(name, monkeypatch):
+    whole = dumps(LONG[name])
+    sizes = []
+
+    def counted(value):
+        encoded = orjson.dumps(value)
+        sizes.append(len(encoded))
+        return encoded
+
+    monkeypatch.setattr(json_model, "orjson", SimpleNamespace(dumps=counted))
+    assert dumps_in_slices(LONG[name]) == whole
+    assert max(sizes) <= 64 * 6 * 16 * 1024
+
+
+@pytest.mark.spec("STOW-46", "D-7")
+@pytest.mark.parametrize("text", ["a", "é"])
+@pytest.mark.parametrize("first", [None, "00080001"])
+@pytest.mark.parametrize("nested", [True, False])
+def test_a_large_document_is_finished_as_a_small_one(text, first, nested):
+    charset = {"00080005": {"vr": "CS", "Value": ["ISO_IR 100"]}}
+    item = {**(charset if nested else {}), "00081150": {"vr": "UI", "Value": ["1.2", "3"]}}
+    bulk = {"00091010": {"vr": "UN", "BulkDataURI": "00081140/1/00091010"}}
+
+    def document(items):
+        head = {first: {"vr": "UI", "Value": ["1"]}} if first else {}
+        tail = {"00100010": {"vr": "PN", "Value": [{"Alphabetic": text}]}}
+        return dumps({**head, **charset, "00081140": {"vr": "SQ", "Value": [{**item, **bulk}] * items}, **tail})
+
+    def finished(items):
+        return json_model.finished(document(items), "http://host/i", character_set_as_stored=False)
+
+    large, small = orjson.loads(finished(12_000)), orjson.loads(finished(2))
+    assert len(document(12_000)) > 1024**2
+    assert large.pop("00081140")["Value"] == small.pop("00081140")["Value"] * 6000
+    assert list(large.items()) == list(small.items())
+    assert ("00080005" in large) == (text == "é")

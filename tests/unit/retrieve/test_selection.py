@@ -1,9 +1,14 @@
 """Metadata of chosen attributes."""
 
 import json
+from types import SimpleNamespace
 
+import orjson
 import pytest
 
+from shared.dicomweb import json_model
+from shared.dicomweb.json_model import dumps
+from shared.retrieve.metadata.selection import parse_selection, selected
 from tests.builders.http import content, field
 from tests.builders.images import image
 from tests.builders.pictures import data_set, file, ramp
@@ -87,3 +92,14 @@ async def test_xml_holds_the_chosen_attributes_too(service):
     body = await service.body(f"{one.path}/metadata", "application/dicom+xml", "includefield=PatientID")
     assert b'keyword="PatientID"' in body
     assert b'keyword="Rows"' not in body
+
+
+@pytest.mark.spec("STOW-46")
+def test_a_large_document_is_read_item_by_item(monkeypatch):
+    item = {"00081150": {"vr": "UI", "Value": ["1.2"]}, "00081155": {"vr": "UI", "Value": ["1.2.3"]}}
+    document = dumps({"00080018": {"vr": "UI", "Value": ["1"]}, "00081140": {"vr": "SQ", "Value": [item] * 20_000}})
+    selection = parse_selection("includefield=00081140.00081150")
+    monkeypatch.setattr(json_model, "orjson", SimpleNamespace(dumps=orjson.dumps))  # its reader takes all at one go
+    chosen = orjson.loads(selected(document, selection))
+    assert len(document) > 1024**2
+    assert chosen["00081140"]["Value"] == [{"00081150": item["00081150"]}] * 20_000
