@@ -85,7 +85,8 @@ class _Rest(Enum):
 
     NOTHING = auto()
     LATE = auto()
-    """Those that the next cycle logs, whatever there is."""
+    """Those that the next cycle logs, whatever there is. If an earlier cycle has seen all that there was, they were
+    committed after it."""
     MORE = auto()
     """More than it takes, or it is not known what became of a page."""
 
@@ -135,6 +136,8 @@ class Sequencer:
         self._acknowledged = 0
         self._seen: set[_ChangeKey] = set()
         """Changes that the last cycle has found."""
+        self._has_seen_all = False
+        """Whether those were all that there were."""
         self._waiting: _Calls | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -178,17 +181,20 @@ class Sequencer:
                         calls.answer.exception()  # perhaps nobody waits any more
 
     async def _serve(self, calls: _Calls) -> None:
+        seen_all = False
         for attempt in range(_CYCLES):
             await pause(attempt)
 
-            def on_logged(logged: int, rest: _Rest, attempt: int = attempt) -> None:
+            def on_logged(logged: int, rest: _Rest, seen_all: bool = seen_all) -> None:
                 """Nobody who only reads has to wait for what follows."""
-                if not calls.thorough and (_is_enough(rest, attempt) or (logged and rest is _Rest.MORE)):
+                if not calls.thorough and (_is_enough(rest, seen_all=seen_all) or (logged and rest is _Rest.MORE)):
                     calls.answer_with(rest is not _Rest.MORE)
 
             _, rest = await self._cycle(calls.studies.values(), clean=calls.thorough, on_logged=on_logged)
-            if _is_enough(rest, attempt):
+            if _is_enough(rest, seen_all=seen_all):
                 calls.answer_with(True)
+            # rule: what is late was committed after a cycle that has seen everything
+            seen_all = seen_all or self._has_seen_all
             if calls.answer.done():
                 return
         calls.answer_with(False)
@@ -293,6 +299,7 @@ class Sequencer:
         chosen = sorted(key for key in found.changes if key not in late and found.is_known_at(key))
         # rule: what a cycle has found is logged by the next
         self._seen = set(found.changes)
+        self._has_seen_all = found.complete
         most = self._page_entries * self._most_pages
         if not found.complete or len(chosen) > most or len(chosen) + len(late) < len(found.changes):
             return chosen[:most], _Rest.MORE
@@ -374,6 +381,8 @@ class Sequencer:
         await self._hints.drop(drops)
 
 
-def _is_enough(rest: _Rest, attempt: int) -> bool:
-    """Whether everything is logged that was committed before the first attempt."""
-    return rest is _Rest.NOTHING or (rest is _Rest.LATE and attempt > 0)
+def _is_enough(rest: _Rest, *, seen_all: bool) -> bool:
+    """Whether everything is logged that was committed before the first cycle. `seen_all`: an earlier one of the same
+    calls has found everything that there was.
+    """
+    return rest is _Rest.NOTHING or (rest is _Rest.LATE and seen_all)

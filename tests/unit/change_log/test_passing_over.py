@@ -177,6 +177,26 @@ async def test_what_a_process_with_a_clock_ahead_has_acknowledged_is_in_the_next
     assert await sops(Service(writer.stores)) == ["1.3"]
 
 
+@pytest.mark.spec("S-8", "CF-27")
+async def test_what_a_process_with_a_clock_ahead_has_acknowledged_is_read_however_pages_are_cut() -> None:
+    writer = Service(skew=3600)
+    for number in range(8):
+        await writer.put("1.1", "1.2", f"1.3.{number}")
+    reader = Service(writer.stores)
+    looked = False
+
+    async def cut_the_first_look(kind: str, operation: str) -> None:
+        nonlocal looked
+        looked = looked or (kind, operation) == ("dicom", "page")
+        reader.tables.page_limit = 1000 if looked and kind == "feed" else reader.tables.page_limit
+
+    reader.tables.page_limit = 2
+    reader.tables.before = cut_the_first_look
+    while not await reader.sequencer.catch_up(thorough=False):
+        pass
+    assert sum(len(page.changes) for page in await reader.log.pages(1, 100)) == 8
+
+
 async def test_what_another_process_logs_between_two_pages_is_not_logged_again() -> None:
     service = Service(page_entries=2)
     for number in range(4):

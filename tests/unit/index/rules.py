@@ -100,6 +100,7 @@ OMISSIONS = (
     Omission("what is committed after a cycle has begun waits for the next", "late: set[_ChangeKey] = set()"),
     Omission("what a cycle has found is logged by the next"),
     Omission("what another process has committed may be older than its version", "if False:"),
+    Omission("what is late was committed after a cycle that has seen everything", "seen_all = True"),
     Omission("what was found is logged only while no other process logs", "if False:"),
     Omission(
         "a study is passed over only if all its hints are settled",
