@@ -13,10 +13,7 @@ from shared.dicomweb.query_parameters import parse_query
 from shared.dicomweb.urls import Urls
 from shared.dicomweb.versions import ApiVersion
 from shared.http.messages import Response
-from shared.index.clock import HybridClock
 from shared.index.documents import move_to_blobs
-from shared.index.instances import InstanceIndex
-from shared.index.lookup import InstanceLookup
 from shared.index.model import CommitOutcome, NewInstance
 from shared.index_schema import keys
 from shared.index_schema.schema import Schemas
@@ -25,8 +22,8 @@ from shared.search.request import SearchQuery, parse_search
 from shared.search.response import render
 from shared.search.transaction import SearchPage, SearchPorts, search
 from tests.builders.http import DEFAULT_PARTITION, context
+from tests.builders.service import Process
 from tests.fakes.blobs import MemoryBlobStore
-from tests.fakes.schemas import FixedSchemas
 from tests.fakes.tables import MemoryTableStore
 
 SMALL_LIMITS = SearchLimits(
@@ -53,7 +50,7 @@ def element(keyword: str, value: Any) -> tuple[str, dict[str, Any]]:
     return f"{tag:08X}", {"vr": vr, "Value": values} if values else {"vr": vr}
 
 
-class Archive:
+class Archive(Process):
     """Stores, deletes and searches. Time stands still but for each store, which takes a second."""
 
     def __init__(
@@ -68,11 +65,6 @@ class Archive:
         """`beside`: another process on the same stores."""
         self.requests: Counter[str] = Counter()
         """Requests to the tables, by kind."""
-        self.tables = beside.tables if beside else MemoryTableStore(before=self._count, **tables)
-        self.blobs = beside.blobs if beside else MemoryBlobStore()
-        self.partition = partition
-        self.schemas = schemas or FixedSchemas()
-        self.shards = shards
         self.seconds = 0.0
         """What the clock of searches says."""
         self.limits = DEFAULT_LIMITS
@@ -80,8 +72,14 @@ class Archive:
         """Whether the store has study lists."""
         self._now = beside._now + 1000 if beside else 1_700_000_000.0
         self._uploads = count(1)
-        self.index = InstanceIndex(self.tables, HybridClock(lambda: self._now), self.schemas, shards=shards)
-        self.lookup = InstanceLookup(self.tables, shards=shards)
+        super().__init__(
+            beside.tables if beside else MemoryTableStore(before=self._count, **tables),
+            beside.blobs if beside else MemoryBlobStore(),
+            lambda: self._now,
+            schemas=schemas,
+            shards=shards,
+        )
+        self.partition = partition
 
     async def _count(self, kind: str, _: str) -> None:
         self.requests[kind] += 1

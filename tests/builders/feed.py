@@ -9,28 +9,25 @@ from shared.change_feed.transaction import ChangeFeedReader
 from shared.change_log.follower import Follower
 from shared.change_log.log import ChangeLog, LoggedChange
 from shared.change_log.reader import ChangeFeed
-from shared.change_log.sequencer import Sequencer
 from shared.dicom.identifiers import InstanceIdentifier, ResourceIdentifier
 from shared.dicomweb.document_rules import DocumentRules
 from shared.http.boundary import Boundary
 from shared.index.changes import ChangeOperation
 from shared.index.data_partitions import DataPartitions
 from shared.index_schema import keys
-from shared.upkeep.cleanup import StudyCleanup
 from shared.upkeep.erasure import Erasure
 from tests.builders.functions import Function, handler_of
 from tests.builders.http import TokenAuthenticator, settings
-from tests.builders.store import PARTITION, SHARDS, Service, Time
+from tests.builders.service import PARTITION, SHARDS, Time, sequencer, study_cleanup
+from tests.builders.store import StoreService
 from tests.fakes.blobs import MemoryBlobStore
 from tests.fakes.events import MemoryEventPublisher
-from tests.fakes.lists import covering
-from tests.fakes.schemas import FixedSchemas
 from tests.fakes.tables import MemoryTableStore
 
 READER = (("Authorization", "Bearer read"),)
 
 
-class FeedService(Service):
+class FeedService(StoreService):
     """A process of the service with everything that the change feed needs; `again` is another one."""
 
     def __init__(
@@ -49,15 +46,7 @@ class FeedService(Service):
         self.partitions = DataPartitions(self.tables, self.clock)
         self.log = ChangeLog(self.tables)
         trash = Erasure(self.tables, self.clock, shards=SHARDS, retention_hours=0)
-        self.sequencer = Sequencer(
-            self.tables,
-            self.clock,
-            StudyCleanup(self.tables, trash, FixedSchemas(), covering(self.tables)),
-            FixedSchemas(),
-            hints=self.index.hints,
-            shards=SHARDS,
-            log=self.log,
-        )
+        self.sequencer = sequencer(self, study_cleanup(self, trash), self.log)
         origin = EventOrigin("dicom.example", "/topics/dicom")
         self.publication = Follower(
             PUBLICATION,

@@ -1,16 +1,11 @@
 """The Store transaction on stores in memory."""
 
 from collections.abc import AsyncIterator, Iterable
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from shared.dicom.identifiers import InstanceIdentifier
-from shared.dicomweb.partitions import DEFAULT_KEY, DEFAULT_NAME, Partition
 from shared.dicomweb.versions import ApiVersion
-from shared.index.clock import HybridClock
 from shared.index.data_partitions import DataPartitions
-from shared.index.instances import InstanceIndex
-from shared.index.lookup import InstanceLookup
 from shared.index.model import StoredInstance
 from shared.ingest.ingest import Ingest
 from shared.ingest.ingest_settings import IngestSettings
@@ -19,32 +14,15 @@ from shared.ingest.store_outcome import StoreOutcome
 from shared.store.request import Multipart, SingleFile
 from shared.store.transaction import store_instances
 from tests.builders.images import multipart
+from tests.builders.service import PARTITION, Process, Time
 from tests.fakes.blobs import MemoryBlobStore
-from tests.fakes.schemas import FixedSchemas
 from tests.fakes.tables import MemoryTableStore
 
-SHARDS = 4
 BOUNDARY = b"a-boundary-that-occurs-nowhere-else"
-PARTITION = Partition(DEFAULT_KEY, DEFAULT_NAME, "0", datetime.min.replace(tzinfo=UTC))
 
 
-@dataclass
-class Time:
-    """A clock that tests set; pauses only note how long they would be."""
-
-    seconds: float = 1_700_000_000.0
-    pauses: list[float] = field(default_factory=list)
-
-    def __call__(self) -> float:
-        return self.seconds
-
-    async def pause(self, seconds: float) -> None:
-        self.pauses.append(seconds)
-        self.seconds += seconds
-
-
-class Service:
-    """What one process holds of the stores; `again` is another process on the same stores."""
+class StoreService(Process):
+    """A process that stores; `again` is another one on the same stores."""
 
     def __init__(
         self,
@@ -58,12 +36,12 @@ class Service:
         self.time = time or Time()
         self.data_partitions = data_partitions
         self.rules = rules
-        self.tables = tables or MemoryTableStore()
-        self.blobs = blobs or MemoryBlobStore(now=lambda: datetime.fromtimestamp(self.time(), UTC))
-        clock = self.clock = HybridClock(self.time)
-        self.lookup = InstanceLookup(self.tables, shards=SHARDS)
-        self.index = InstanceIndex(self.tables, clock, FixedSchemas(), shards=SHARDS)
-        self.partitions = DataPartitions(self.tables, clock)
+        super().__init__(
+            tables or MemoryTableStore(),
+            blobs or MemoryBlobStore(now=lambda: datetime.fromtimestamp(self.time(), UTC)),
+            self.time,
+        )
+        self.partitions = DataPartitions(self.tables, self.clock)
         self.ingest = Ingest(
             self.blobs,
             self.index,
@@ -74,8 +52,8 @@ class Service:
             pause=self.time.pause,
         )
 
-    def again(self) -> "Service":
-        return Service(self.tables, self.blobs, self.time, data_partitions=self.data_partitions, **self.rules)
+    def again(self) -> "StoreService":
+        return StoreService(self.tables, self.blobs, self.time, data_partitions=self.data_partitions, **self.rules)
 
     async def store(self, *files: bytes, **options: object) -> list[StoreOutcome]:
         """Store `files` in one multipart request."""

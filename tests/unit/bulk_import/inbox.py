@@ -8,7 +8,7 @@ from shared.bulk_import import transaction
 from shared.bulk_import.request import read_message
 from shared.bulk_import.transaction import BulkImport, ImportPlaces
 from tests.builders.files import PATIENT_NAME, file
-from tests.builders.store import Service
+from tests.builders.store import StoreService
 from tests.fakes.blobs import MemoryBlobStore
 from tests.fakes.queues import MemoryQueueStore
 
@@ -32,8 +32,8 @@ def event(name: str, container: str = "import-container") -> str:
 class Inbox:
     """The import container, its queues, and a process that imports; `again` is the next process."""
 
-    def __init__(self, service: Service | None = None, **rules: object) -> None:
-        self.service = service or Service(**rules)
+    def __init__(self, service: StoreService | None = None, **rules: object) -> None:
+        self.service = service or StoreService(**rules)
         self._now = lambda: datetime.fromtimestamp(self.service.time(), UTC)
         self.errors = MemoryBlobStore(now=self._now)
         self.files = MemoryBlobStore(now=self._now, others={"error-container": self.errors})

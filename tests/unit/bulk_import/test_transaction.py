@@ -13,7 +13,8 @@ from shared.index.model import CommitOutcome
 from tests.builders.files import PATIENT_ID, PATIENT_NAME, file
 from tests.builders.functions import handler_of
 from tests.builders.images import image
-from tests.builders.store import PARTITION, Service
+from tests.builders.service import PARTITION
+from tests.builders.store import StoreService
 from tests.unit.bulk_import.inbox import PLACES, Inbox, conflicting, event
 
 
@@ -313,7 +314,7 @@ async def test_the_ordinary_log_does_not_name_the_file(inbox, caplog):
 
 @pytest.mark.spec("IMP-12")
 async def test_the_first_folder_names_the_partition_and_the_root_is_the_default_one():
-    inbox = Inbox(Service(data_partitions=True))
+    inbox = Inbox(StoreService(data_partitions=True))
     first, second, third = file(), file(), file()
 
     await inbox.drop("clinic-a/2024/a.dcm", first.data)
@@ -331,7 +332,7 @@ async def test_the_first_folder_names_the_partition_and_the_root_is_the_default_
 
 @pytest.mark.spec("IMP-12", "IMP-6")
 async def test_a_folder_that_can_be_no_partition_is_a_failure():
-    inbox = Inbox(Service(data_partitions=True))
+    inbox = Inbox(StoreService(data_partitions=True))
     await inbox.drop("no partition!/a.dcm", file().data)
 
     [record] = inbox.error_records

@@ -6,7 +6,7 @@ from shared.index_schema import keys
 from tests.builders.feed import FeedService
 from tests.builders.files import file
 from tests.builders.images import new_uid
-from tests.builders.store import SHARDS
+from tests.builders.service import SHARDS
 from tests.fakes.events import MemoryEventPublisher
 
 

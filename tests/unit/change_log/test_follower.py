@@ -8,7 +8,7 @@ import pytest
 from shared.change_log import follower
 from shared.change_log.follower import FollowedChange, Follower, Following, Handler, Start
 from shared.errors import Unavailable
-from tests.unit.index.service import Service
+from tests.unit.index.service import IndexService
 
 CAST = Following("cast", failed="cast-failed", start=Start.BEGINNING, changes_at_once=2, seconds=3600)
 LATER = Following("later", failed="later-failed")
@@ -27,19 +27,19 @@ class Sink:
         self.calls.append([each.sequence for each in changes])
 
 
-def following(service: Service, handle: Handler | None, how: Following = CAST) -> Follower:
+def following(service: IndexService, handle: Handler | None, how: Following = CAST) -> Follower:
     return Follower(
         how, handle, tables=service.tables, log=service.log, sequencer=service.sequencer, now=service.stores.time
     )
 
 
-async def fill(service: Service, changes: int, series: str = "1.2") -> None:
+async def fill(service: IndexService, changes: int, series: str = "1.2") -> None:
     await service.store(*(service.entry("1.1", series, f"{series}.{number}") for number in range(changes)))
     await service.sequencer.catch_up()
 
 
 async def test_each_follower_goes_its_own_way() -> None:
-    service, slow, quick = Service(), Sink(), Sink()
+    service, slow, quick = IndexService(), Sink(), Sink()
     await fill(service, 3)
     cast, later = following(service, slow.take), following(service, quick.take, LATER)
     await later.prepare()
@@ -51,7 +51,7 @@ async def test_each_follower_goes_its_own_way() -> None:
 
 
 async def test_a_failure_keeps_the_place_and_another_follower_goes_on() -> None:
-    service, down, up = Service(), Sink(), Sink()
+    service, down, up = IndexService(), Sink(), Sink()
     await fill(service, 3)
     down.failure = Unavailable("no")
     cast = following(service, down.take)
@@ -69,7 +69,7 @@ async def test_a_failure_keeps_the_place_and_another_follower_goes_on() -> None:
 
 
 async def test_a_fault_of_the_handler_is_raised_and_does_not_make_it_spin() -> None:
-    service, sink = Service(), Sink()
+    service, sink = IndexService(), Sink()
     await fill(service, 1)
     sink.failure = KeyError("a fault")
     cast = following(service, sink.take)
@@ -83,7 +83,7 @@ async def test_a_fault_of_the_handler_is_raised_and_does_not_make_it_spin() -> N
 
 async def test_a_handler_that_takes_long_keeps_its_lease(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(follower, "_RENEW_SECONDS", 0.001)
-    service, go, calls = Service(), asyncio.Event(), []
+    service, go, calls = IndexService(), asyncio.Event(), []
 
     async def crawl(changes: Sequence[FollowedChange]) -> None:
         calls.append(len(changes))
@@ -91,7 +91,7 @@ async def test_a_handler_that_takes_long_keeps_its_lease(monkeypatch: pytest.Mon
 
     await fill(service, 1)
     first = asyncio.create_task(following(service, crawl).run())
-    other = following(Service(service.stores), crawl)
+    other = following(IndexService(service.stores), crawl)
     for _ in range(3):
         before = service.tables.requests
         while service.tables.requests < before + 6:
@@ -109,7 +109,7 @@ async def test_a_handler_that_takes_long_keeps_its_lease(monkeypatch: pytest.Mon
 
 async def test_a_handler_whose_cursor_is_taken_away_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(follower, "_RENEW_SECONDS", 0.001)
-    service, begun, sink = Service(), asyncio.Event(), Sink()
+    service, begun, sink = IndexService(), asyncio.Event(), Sink()
     ended: list[bool] = []
 
     async def hang(_changes: Sequence[FollowedChange]) -> None:
@@ -122,7 +122,7 @@ async def test_a_handler_whose_cursor_is_taken_away_ends(monkeypatch: pytest.Mon
     await fill(service, 3)
     hanging = asyncio.create_task(following(service, hang).run())
     await begun.wait()
-    other = following(Service(service.stores), sink.take)
+    other = following(IndexService(service.stores), sink.take)
     await other.reset(Start.BEGINNING)
     assert await hanging == 0
     assert ended == [True]
@@ -130,7 +130,7 @@ async def test_a_handler_whose_cursor_is_taken_away_ends(monkeypatch: pytest.Mon
 
 
 async def test_a_handler_that_never_ends_is_ended_and_tried_again_later() -> None:
-    service = Service()
+    service = IndexService()
 
     async def hang(_changes: Sequence[FollowedChange]) -> None:
         await asyncio.Event().wait()
@@ -145,7 +145,7 @@ async def test_a_handler_that_never_ends_is_ended_and_tried_again_later() -> Non
 
 @pytest.mark.parametrize(("start", "again"), [(Start.BEGINNING, [[1, 2], [3]]), (Start.NOW, [])])
 async def test_a_follower_can_begin_anew(start: Start, again: list[list[int]]) -> None:
-    service, sink = Service(), Sink()
+    service, sink = IndexService(), Sink()
     await fill(service, 3)
     cast = following(service, sink.take)
     await cast.run()
@@ -156,7 +156,7 @@ async def test_a_follower_can_begin_anew(start: Start, again: list[list[int]]) -
 
 
 async def test_where_it_is_switched_off_its_cursor_goes() -> None:
-    service, sink = Service(), Sink()
+    service, sink = IndexService(), Sink()
     await fill(service, 1)
     await following(service, sink.take).run()
     off = following(service, None)

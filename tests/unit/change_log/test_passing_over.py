@@ -7,20 +7,21 @@ import pytest
 from shared.index import hints
 from shared.index_schema import keys
 from tests.builders.sequencing import run_cycle
+from tests.builders.service import SHARDS
 from tests.unit.index.chaos import Crashed
-from tests.unit.index.service import SHARDS, Service, appends, commits
+from tests.unit.index.service import IndexService, appends, commits
 
 
 async def crash() -> None:
     raise Crashed
 
 
-async def sops(service: Service) -> list[str]:
+async def sops(service: IndexService) -> list[str]:
     """The SOP Instance UIDs in the order of the feed."""
     return [entry.identifier.sop_instance_uid for entry in await service.feed.by_sequence(0, 1000)]
 
 
-async def cost(service: Service) -> int:
+async def cost(service: IndexService) -> int:
     """The requests of catching up as a reader does."""
     before = service.tables.requests
     assert await service.sequencer.catch_up(thorough=False)
@@ -33,7 +34,7 @@ def writes_hint(kind: str, batch: list) -> bool:
 
 @pytest.mark.spec("B-22")
 async def test_a_reading_does_not_look_at_studies_whose_changes_are_all_logged() -> None:
-    service = Service()
+    service = IndexService()
     for number in range(40):
         await service.put(f"1.{number}", "1.2", f"1.3.{number}")
     await service.sequencer.catch_up()
@@ -47,7 +48,7 @@ async def test_a_reading_does_not_look_at_studies_whose_changes_are_all_logged()
 
 @pytest.mark.spec("S-8")
 async def test_what_a_study_gets_after_it_was_found_idle_is_logged() -> None:
-    service = Service()
+    service = IndexService()
     for number in range(4):
         await service.put("1.1", "1.2", f"1.3.{number}")
         assert len(await sops(service)) == number + 1
@@ -58,8 +59,8 @@ async def test_what_a_study_gets_after_it_was_found_idle_is_logged() -> None:
 @pytest.mark.spec("S-8")
 async def test_a_study_with_another_writer_is_not_passed_over() -> None:
     """The other one commits again on the strength of a hint that this one has seen."""
-    one = Service()
-    other = Service(one.stores)
+    one = IndexService()
+    other = IndexService(one.stores)
     await one.put("1.1", "1.2", "1.3")
     one.stores.time.seconds += 1
     await other.put("1.1", "1.2", "1.4")
@@ -70,7 +71,7 @@ async def test_a_study_with_another_writer_is_not_passed_over() -> None:
 
 
 async def test_a_hint_is_not_dropped_while_a_commit_that_relies_on_it_is_under_way() -> None:
-    service = Service()
+    service = IndexService()
     await service.put()
     await service.sequencer.catch_up()
 
@@ -82,11 +83,11 @@ async def test_a_hint_is_not_dropped_while_a_commit_that_relies_on_it_is_under_w
     service.stores.once(commits, take_long)
     with pytest.raises(Crashed):
         await service.put("1.1", "1.2", "1.4")
-    assert await sops(Service(service.stores)) == ["1.3", "1.4"]
+    assert await sops(IndexService(service.stores)) == ["1.3", "1.4"]
 
 
 async def test_a_hint_is_not_dropped_after_a_commit_that_came_behind_the_look() -> None:
-    service = Service()
+    service = IndexService()
     await service.put()
     await service.sequencer.catch_up()
     await service.put("1.1", "1.2", "1.4")
@@ -99,11 +100,11 @@ async def test_a_hint_is_not_dropped_after_a_commit_that_came_behind_the_look() 
 
     service.stores.once(appends, commit_and_die)
     await run_cycle(service.sequencer)
-    assert await sops(Service(service.stores)) == ["1.3", "1.4", "1.5"]
+    assert await sops(IndexService(service.stores)) == ["1.3", "1.4", "1.5"]
 
 
 async def test_nothing_is_told_of_a_hint_for_two_minutes_after_a_commit_without_an_answer() -> None:
-    service = Service()
+    service = IndexService()
     await service.put()
     place = keys.study_place("0", "1.1", SHARDS)
     [hint] = await service.index.hints.all()
@@ -115,7 +116,7 @@ async def test_nothing_is_told_of_a_hint_for_two_minutes_after_a_commit_without_
 
 
 async def test_a_commit_that_fails_for_an_unknown_reason_leaves_a_doubt() -> None:
-    service = Service()
+    service = IndexService()
     service.stores.once_after(commits, crash)
     with pytest.raises(Crashed):
         await service.put()
@@ -124,7 +125,7 @@ async def test_a_commit_that_fails_for_an_unknown_reason_leaves_a_doubt() -> Non
 
 
 async def test_a_process_drops_its_hint_when_a_study_has_been_quiet_and_gives_it_again() -> None:
-    service = Service()
+    service = IndexService()
     await service.put()
     await service.settle()
     assert len(service.tables.rows("hint")) == 1
@@ -133,11 +134,11 @@ async def test_a_process_drops_its_hint_when_a_study_has_been_quiet_and_gives_it
     assert service.tables.rows("hint") == []
     await service.put("1.1", "1.2", "1.4")
     assert len(service.tables.rows("hint")) == 1
-    assert await sops(Service(service.stores)) == ["1.3", "1.4"]
+    assert await sops(IndexService(service.stores)) == ["1.3", "1.4"]
 
 
 async def test_many_hints_are_dropped_in_few_requests_though_one_was_given_again() -> None:
-    service = Service()
+    service = IndexService()
     for number in range(150):
         await service.put(f"1.{number}", "1.2", "1.3")
     await service.settle()
@@ -152,10 +153,10 @@ async def test_many_hints_are_dropped_in_few_requests_though_one_was_given_again
 @pytest.mark.spec("CF-28")
 async def test_the_order_of_the_feed_is_that_of_the_requests() -> None:
     """The second of two stores is found by a cycle that has looked for the first too early."""
-    writer = Service()
+    writer = IndexService()
     await writer.put("1.1", "1.2", "1.3.1")
     await writer.put("1.9", "1.2", "1.3.2")
-    service = Service(writer.stores)
+    service = IndexService(writer.stores)
     await service.sequencer.catch_up()
 
     async def store_both(kind: str, operation: str) -> None:
@@ -172,17 +173,17 @@ async def test_the_order_of_the_feed_is_that_of_the_requests() -> None:
 
 @pytest.mark.spec("S-8", "CF-27")
 async def test_what_a_process_with_a_clock_ahead_has_acknowledged_is_in_the_next_reading() -> None:
-    writer = Service(skew=3600)
+    writer = IndexService(skew=3600)
     await writer.put()
-    assert await sops(Service(writer.stores)) == ["1.3"]
+    assert await sops(IndexService(writer.stores)) == ["1.3"]
 
 
 @pytest.mark.spec("S-8", "CF-27")
 async def test_what_a_process_with_a_clock_ahead_has_acknowledged_is_read_however_pages_are_cut() -> None:
-    writer = Service(skew=3600)
+    writer = IndexService(skew=3600)
     for number in range(8):
         await writer.put("1.1", "1.2", f"1.3.{number}")
-    reader = Service(writer.stores)
+    reader = IndexService(writer.stores)
     looked = False
 
     async def cut_the_first_look(kind: str, operation: str) -> None:
@@ -198,10 +199,10 @@ async def test_what_a_process_with_a_clock_ahead_has_acknowledged_is_read_howeve
 
 
 async def test_what_another_process_logs_between_two_pages_is_not_logged_again() -> None:
-    service = Service(page_entries=2)
+    service = IndexService(page_entries=2)
     for number in range(4):
         await service.put("1.1", "1.2", f"1.3.{number}")
-    other = Service(service.stores)
+    other = IndexService(service.stores)
 
     def notes(kind: str, batch: list) -> bool:
         return kind == "feed" and batch[0].row_key == "k"
@@ -212,7 +213,7 @@ async def test_what_another_process_logs_between_two_pages_is_not_logged_again()
 
 
 async def test_who_only_reads_does_not_wait_until_changes_are_folded() -> None:
-    service = Service()
+    service = IndexService()
     await service.put()
     folding = asyncio.Event()
     service.stores.once(lambda kind, batch: kind == "dicom" and batch[0].verb == "delete", folding.wait)

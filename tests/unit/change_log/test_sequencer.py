@@ -10,12 +10,13 @@ from shared.index.changes import Change
 from shared.index_schema import keys
 from shared.storage.ports import Ambiguous, RowWrite
 from tests.builders.sequencing import run_cycle
+from tests.builders.service import SHARDS
 from tests.unit.index.chaos import Crashed
 from tests.unit.index.invariants import when_all_is_done
-from tests.unit.index.service import SHARDS, Service, Stores, appends, commits, folds
+from tests.unit.index.service import IndexService, Stores, appends, commits, folds
 
 
-async def operations(service: Service) -> list[tuple[int, str, str]]:
+async def operations(service: IndexService) -> list[tuple[int, str, str]]:
     """Sequence, operation and SOP Instance UID of each entry."""
     entries = await service.feed.by_sequence(0, 1000)
     return [(entry.sequence, entry.operation, entry.identifier.sop_instance_uid) for entry in entries]
@@ -27,7 +28,7 @@ async def crash() -> None:
 
 @pytest.mark.spec("CF-22", "CF-23", "CF-24")
 async def test_each_change_becomes_one_entry_in_the_order_of_its_instance() -> None:
-    service = Service()
+    service = IndexService()
     await service.put()
     await service.delete("1.1")
     await service.put()
@@ -41,21 +42,21 @@ async def test_each_change_becomes_one_entry_in_the_order_of_its_instance() -> N
 
 
 async def test_a_page_that_was_not_acknowledged_is_finished_by_the_next_sequencer() -> None:
-    service = Service()
+    service = IndexService()
     await service.put()
     service.stores.once_after(appends, crash)
     with pytest.raises(Crashed):
         await run_cycle(service.sequencer)
-    other = Service(service.stores)
+    other = IndexService(service.stores)
     await other.put("1.1", "1.2", "1.4")
     await other.settle()
     assert await operations(other) == [(1, "create", "1.3"), (2, "create", "1.4")]
 
 
 async def test_two_sequencers_do_not_log_a_change_twice() -> None:
-    service = Service()
+    service = IndexService()
     await service.put()
-    other = Service(service.stores)
+    other = IndexService(service.stores)
     service.stores.once(appends, lambda: run_cycle(other.sequencer))
     await service.sequencer.catch_up()
     assert await operations(service) == [(1, "create", "1.3")]
@@ -63,9 +64,9 @@ async def test_two_sequencers_do_not_log_a_change_twice() -> None:
 
 async def test_a_page_that_another_sequencer_appends_meanwhile_is_finished_before_the_next_is_read_for() -> None:
     """The other one dies between its page and the acknowledgement, while this one was about to append, too."""
-    service = Service()
+    service = IndexService()
     await service.put()
-    other = Service(service.stores)
+    other = IndexService(service.stores)
 
     async def append_and_die() -> None:
         service.stores.once_after(appends, crash)
@@ -80,7 +81,7 @@ async def test_a_page_that_another_sequencer_appends_meanwhile_is_finished_befor
 
 @pytest.mark.parametrize("applied", [True, False], ids=["answer lost", "request lost"])
 async def test_a_page_without_answer_is_resolved_by_reading_the_head(applied: bool) -> None:
-    service = Service()
+    service = IndexService()
     await service.put()
 
     async def lose() -> None:
@@ -93,10 +94,10 @@ async def test_a_page_without_answer_is_resolved_by_reading_the_head(applied: bo
 
 
 async def test_timestamps_strictly_increase_although_a_clock_is_behind() -> None:
-    service = Service()
+    service = IndexService()
     await service.put()
     await run_cycle(service.sequencer)
-    behind = Service(service.stores, skew=-3600)
+    behind = IndexService(service.stores, skew=-3600)
     await behind.put("1.1", "1.2", "1.4")
     await run_cycle(behind.sequencer)
     first, second = await service.feed.by_sequence(0, 10)
@@ -104,7 +105,7 @@ async def test_timestamps_strictly_increase_although_a_clock_is_behind() -> None
 
 
 async def test_more_changes_than_a_page_takes_are_logged_in_several() -> None:
-    service = Service(page_entries=2, most_pages=2)
+    service = IndexService(page_entries=2, most_pages=2)
     await service.store(*(service.entry("1.1", "1.2", f"1.3.{number}") for number in range(10)))
     assert await run_cycle(service.sequencer) == 4
     assert await service.sequencer.catch_up()
@@ -112,7 +113,7 @@ async def test_more_changes_than_a_page_takes_are_logged_in_several() -> None:
 
 
 async def test_changes_of_two_studies_may_have_one_id() -> None:
-    service = Service()
+    service = IndexService()
     for study in ("1.1", "1.9"):
         place = keys.study_place("0", study, 4)
         change = Change(keys.change_id(7, "1.2", "1.3"), "create", "1.2", "1.3", 7, 1)
@@ -131,7 +132,7 @@ async def test_no_change_is_logged_before_an_earlier_one_of_its_instance_when_ro
 ) -> None:
     """The create is folded between two pages: the delete is still there, the create is in a page that was read."""
     stores = Stores()
-    service = Service(stores)
+    service = IndexService(stores)
     await service.put("1.1", "1.2", "1.3.0")
     await service.settle()
     for number in range(3):
@@ -148,7 +149,7 @@ async def test_no_change_is_logged_before_an_earlier_one_of_its_instance_when_ro
         if pages == 1:
             pages += 1
             stores.tables.before = None
-            other = Service(stores)
+            other = IndexService(stores)
             place = keys.study_place("0", "1.1", 4)
             await other.index._folder.fold(place)
             stores.tables.before = fold_in_between
@@ -166,7 +167,7 @@ async def test_no_change_is_logged_before_an_earlier_one_of_its_instance_when_ro
 async def test_a_change_waits_while_folded_changes_of_its_study_may_be_on_a_page_that_was_not_read() -> None:
     """One of them may be the earlier change of its instance."""
     stores = Stores()
-    service = Service(stores)
+    service = IndexService(stores)
     for number in range(3):
         await service.put("1.1", f"1.2.{number}", f"1.3.{number}")
     stores.once_after(commits, crash)
@@ -180,11 +181,11 @@ async def test_a_change_waits_while_folded_changes_of_its_study_may_be_on_a_page
 
 
 async def test_a_hint_that_is_given_again_while_it_is_dropped_stays() -> None:
-    service = Service()
+    service = IndexService()
     await service.put()
     await service.settle()
     service.stores.time.seconds += hints.STALE_SECONDS + 1
-    other = Service(service.stores)
+    other = IndexService(service.stores)
 
     def drops(kind: str, batch: list[RowWrite]) -> bool:
         return kind == "hint" and batch[0].verb == "delete"
@@ -201,9 +202,9 @@ async def test_a_hint_that_is_given_again_while_it_is_dropped_stays() -> None:
 
 
 async def test_a_hint_of_another_process_stays_for_two_minutes_and_goes_when_nothing_is_left() -> None:
-    writer = Service()
+    writer = IndexService()
     await writer.put()
-    service = Service(writer.stores)
+    service = IndexService(writer.stores)
     await service.settle()
     service.stores.time.seconds += hints.STALE_SECONDS - 1
     await service.settle()
@@ -214,13 +215,13 @@ async def test_a_hint_of_another_process_stays_for_two_minutes_and_goes_when_not
 
 
 async def test_a_hint_does_not_go_while_something_is_left() -> None:
-    service = Service()
+    service = IndexService()
     service.stores.once_after(commits, crash)
     with pytest.raises(Crashed):
         await service.put()
     service.stores.time.seconds += 10 * hints.STALE_SECONDS
     service.stores.once(folds, crash)
-    other = Service(service.stores)
+    other = IndexService(service.stores)
     with pytest.raises(Crashed):
         await other.sequencer.catch_up()
     assert len(service.tables.rows("hint")) == 1
@@ -228,7 +229,7 @@ async def test_a_hint_does_not_go_while_something_is_left() -> None:
 
 async def test_a_wake_up_logs_what_is_pending_in_every_study() -> None:
     """Whatever it names: an earlier change of another study must not follow a later one of its own."""
-    service = Service()
+    service = IndexService()
     await service.put("1.1", "1.2", "1.3")
     await service.put("1.9", "1.2", "1.4")
     await service.sequencer.catch_up([keys.study_place("0", "1.9", SHARDS)])
@@ -236,7 +237,7 @@ async def test_a_wake_up_logs_what_is_pending_in_every_study() -> None:
 
 
 async def test_readers_at_once_share_a_cycle_and_all_see_what_was_committed_before() -> None:
-    service = Service()
+    service = IndexService()
     await service.put()
     assert await asyncio.gather(*(service.sequencer.catch_up() for _ in range(10))) == [True] * 10
     before = service.tables.requests
@@ -248,7 +249,7 @@ async def test_readers_at_once_share_a_cycle_and_all_see_what_was_committed_befo
 
 
 async def test_nothing_is_left_when_a_deleted_study_has_been_cleaned_up() -> None:
-    service = Service()
+    service = IndexService()
     await service.put("1.1", "1.2", "1.3")
     await service.put("1.1", "1.5", "1.4", name="Other^Name")
     await service.delete("1.1")
@@ -261,7 +262,7 @@ async def test_nothing_is_left_when_a_deleted_study_has_been_cleaned_up() -> Non
 
 async def test_a_stale_hint_stays_while_changes_of_its_study_are_not_logged() -> None:
     """A page takes only some of the changes of a large store; nothing else would lead to the others."""
-    service = Service(page_entries=2, most_pages=1)
+    service = IndexService(page_entries=2, most_pages=1)
     for instance in ("1.3", "1.4", "1.5", "1.6", "1.7"):
         await service.put("1.1", "1.2", instance)
     service.stores.time.seconds += hints.STALE_SECONDS + 60

@@ -4,30 +4,27 @@ import pytest
 
 from shared.change_log.log import ChangeLog
 from shared.change_log.reader import ChangeFeed, EntryState
-from shared.change_log.sequencer import Sequencer
 from shared.delete.functions import blueprint
 from shared.delete.transaction import delete_instances
 from shared.dicom.identifiers import ResourceIdentifier
 from shared.errors import NotFound
 from shared.housekeeping.chores import erase_deleted
 from shared.index.clock import HybridClock
-from shared.upkeep.cleanup import StudyCleanup
 from shared.upkeep.erasure import Erasure
 from tests.builders.functions import handler_of
 from tests.builders.http import ALL, boundary
 from tests.builders.images import image, new_uid
-from tests.fakes.lists import covering
-from tests.fakes.schemas import FixedSchemas
-from tests.unit.retrieve.archive import PARTITION, SHARDS, Archive
+from tests.builders.retrieve import ImageArchive
+from tests.builders.service import PARTITION, SHARDS, sequencer, study_cleanup
 
 
 @pytest.fixture
 def archive():
-    return Archive()
+    return ImageArchive()
 
 
 async def count(archive, *uids):
-    return len(await archive.backend.lookup.instances(PARTITION, ResourceIdentifier(*uids), metadata=False))
+    return len(await archive.lookup.instances(PARTITION, ResourceIdentifier(*uids), metadata=False))
 
 
 @pytest.mark.spec("DEL-2", "DEL-3", "DEL-6")
@@ -81,11 +78,8 @@ class Upkeep:
         clock = HybridClock(lambda: 1_700_000_000 + 10_000 + self.hours * 3600)
         self.trash = Erasure(archive.tables, clock, shards=SHARDS, retention_hours=retention_hours)
         self.log = ChangeLog(archive.tables)
-        remover = StudyCleanup(archive.tables, self.trash, FixedSchemas(), covering(archive.tables))
-        self.sequencer = Sequencer(
-            archive.tables, clock, remover, FixedSchemas(), hints=archive.index.hints, shards=SHARDS, log=self.log
-        )
-        self.feed = ChangeFeed(self.log, self.sequencer, archive.backend.lookup, clock)
+        self.sequencer = sequencer(archive, study_cleanup(archive, self.trash), self.log, clock=clock)
+        self.feed = ChangeFeed(self.log, self.sequencer, archive.lookup, clock)
 
 
 @pytest.mark.spec("DEL-9")
@@ -124,10 +118,10 @@ async def test_only_the_deleted_file_is_erased_and_only_after_its_retention(arch
 async def test_a_deleted_instance_can_be_stored_again_at_once(archive):
     one = image()
     await archive.store(one)
-    before = await archive.backend.lookup.instance(PARTITION, one.identifier, metadata=False)
+    before = await archive.lookup.instance(PARTITION, one.identifier, metadata=False)
     await delete_instances(archive.index, PARTITION, ResourceIdentifier(one.identifier.study_instance_uid))
     await archive.store(one)
-    after = await archive.backend.lookup.instance(PARTITION, one.identifier, metadata=False)
+    after = await archive.lookup.instance(PARTITION, one.identifier, metadata=False)
     assert after.version > before.version
     assert after.blob != before.blob
 

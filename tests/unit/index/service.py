@@ -1,50 +1,29 @@
 """The index on stores in memory, as one process of the service holds it; for tests of one rule at a time."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
 
 from shared.change_log.log import ChangeLog
 from shared.change_log.reader import ChangeFeed
-from shared.change_log.sequencer import Sequencer
 from shared.dicom.identifiers import InstanceIdentifier, ResourceIdentifier
-from shared.dicomweb.partitions import Partition
-from shared.index.clock import HybridClock
-from shared.index.instances import InstanceIndex
-from shared.index.lookup import InstanceLookup
 from shared.index.model import CommitOutcome, NewInstance
 from shared.index_schema import keys
 from shared.storage.ports import Kind, RowWrite
-from shared.upkeep.cleanup import StudyCleanup
 from shared.upkeep.erasure import Erasure
+from tests.builders.service import PARTITION, SHARDS, Process, Time, sequencer, study_cleanup
 from tests.fakes.blobs import MemoryBlobStore
-from tests.fakes.lists import covering
-from tests.fakes.schemas import FixedSchemas
 from tests.fakes.tables import MemoryTableStore
 from tests.unit.index.invariants import StudyFacts
 
-SHARDS = 4
-PARTITION = Partition(1, "Microsoft.Default", "0", datetime.min.replace(tzinfo=UTC))
-
 type Step = Callable[[Kind, Sequence[RowWrite]], Awaitable[None]]
-
-
-@dataclass
-class Time:
-    """A clock that tests set."""
-
-    seconds: float = 1_800_000_000.0
-
-    def __call__(self) -> float:
-        return self.seconds
 
 
 class Stores:
     """What all processes share. `before` and `after` are awaited around each transaction and see it."""
 
     def __init__(self, **tables: int) -> None:
-        self.time = Time()
+        self.time = Time(1_800_000_000.0)
         self.tables = _WatchedTables(self, **tables)
         self.blobs = MemoryBlobStore(now=lambda: datetime.fromtimestamp(self.time(), UTC))
         self.numbers = count(1)
@@ -91,7 +70,7 @@ class _WatchedTables(MemoryTableStore):
         return etag
 
 
-class Service:
+class IndexService(Process):
     """One process. Its clock is `skew` seconds ahead."""
 
     def __init__(
@@ -105,24 +84,12 @@ class Service:
         bucket_entries: int = 1_000_000,
     ) -> None:
         self.stores = stores = stores or Stores()
-        self.tables, self.blobs = stores.tables, stores.blobs
-        self.clock = HybridClock(lambda: stores.time() + skew)
-        self.index = InstanceIndex(self.tables, self.clock, FixedSchemas(), shards=SHARDS)
-        self.lookup = InstanceLookup(self.tables, shards=SHARDS)
+        super().__init__(stores.tables, stores.blobs, lambda: stores.time() + skew)
         self.trash = Erasure(self.tables, self.clock, shards=SHARDS, retention_hours=retention_hours)
         self.log = ChangeLog(self.tables, bucket_entries=bucket_entries)
-        self.remover = StudyCleanup(self.tables, self.trash, FixedSchemas(), covering(self.tables))
-        self.sequencer = Sequencer(
-            self.tables,
-            self.clock,
-            self.remover,
-            FixedSchemas(),
-            hints=self.index.hints,
-            shards=SHARDS,
-            log=self.log,
-            page_entries=page_entries,
-            most_pages=most_pages,
-        )
+        self.cleanup = study_cleanup(self, self.trash)
+        limits = {"page_entries": page_entries, "most_pages": most_pages}
+        self.sequencer = sequencer(self, self.cleanup, self.log, **limits)
         self.feed = ChangeFeed(self.log, self.sequencer, self.lookup, self.clock)
 
     def entry(

@@ -10,15 +10,16 @@ from shared.index.model import CommitOutcome
 from shared.index_schema import keys
 from shared.storage import optimistic
 from shared.storage.ports import Ambiguous, RowWrite
+from tests.builders.service import PARTITION
 from tests.unit.index.chaos import Crashed
 from tests.unit.index.invariants import at_every_moment, stale_postings, when_acknowledged
-from tests.unit.index.service import PARTITION, Service, Step, Stores, commits, folds, posts, reaps
+from tests.unit.index.service import IndexService, Step, Stores, commits, folds, posts, reaps
 
 STORED, ALREADY, DELETED = CommitOutcome.STORED, CommitOutcome.ALREADY_STORED, CommitOutcome.DELETED
 UNAVAILABLE = CommitOutcome.UNAVAILABLE
 
 
-def found(service: Service, entry) -> list[str]:
+def found(service: IndexService, entry) -> list[str]:
     uid = entry.identifier
     facts = service.stores.facts(uid.study_instance_uid)
     return list(when_acknowledged(facts, uid.series_instance_uid, uid.sop_instance_uid, entry.blob))
@@ -26,7 +27,7 @@ def found(service: Service, entry) -> list[str]:
 
 @pytest.mark.spec("STOW-45", "QIDO-46")
 async def test_a_stored_instance_is_found_by_everything_that_it_brought() -> None:
-    service = Service()
+    service = IndexService()
     for number in range(4):
         entry = await service.put("1.1", f"1.2.{number % 2}", f"1.3.{number}", name=f"Name^{number}")
         assert found(service, entry) == []
@@ -40,7 +41,7 @@ async def test_a_stored_instance_is_found_by_everything_that_it_brought() -> Non
 
 
 async def test_an_instance_that_changes_nothing_is_not_folded_before_the_answer() -> None:
-    service = Service()
+    service = IndexService()
     await service.put("1.1", "1.2", "1.3.1")
     before = service.tables.requests
     await service.put("1.1", "1.2", "1.3.2")
@@ -49,16 +50,16 @@ async def test_an_instance_that_changes_nothing_is_not_folded_before_the_answer(
 
 
 async def test_ten_instances_of_a_study_cost_few_requests() -> None:
-    service = Service()
+    service = IndexService()
     await service.put("1.1", "1.2", "1.3")
-    other = Service(service.stores)
+    other = IndexService(service.stores)
     before = service.tables.requests
     await other.store(*(other.entry("1.1", "1.2", f"1.3.{number}") for number in range(10)))
     assert service.tables.requests - before <= 7
 
 
 async def test_the_hint_and_the_new_instances_postings_are_there_before_the_commit() -> None:
-    service = Service()
+    service = IndexService()
     seen = []
 
     async def look() -> None:
@@ -72,14 +73,14 @@ async def test_the_hint_and_the_new_instances_postings_are_there_before_the_comm
 
 @pytest.mark.spec("STOW-40")
 async def test_of_an_instance_that_occurs_twice_the_first_one_counts() -> None:
-    service = Service()
+    service = IndexService()
     first, second = service.entry(put=True), service.entry(put=True)
     assert await service.store(first, second) == [STORED, ALREADY]
     assert service.stores.facts().live["1.2", "1.3"].properties["blob"] == first.blob
 
 
 async def test_an_existing_instance_is_refused_and_a_put_replaces_it() -> None:
-    service = Service()
+    service = IndexService()
     first = await service.put()
     assert await service.store(service.entry()) == [ALREADY]
     second = service.entry(put=True, name="New^Name")
@@ -92,7 +93,7 @@ async def test_an_existing_instance_is_refused_and_a_put_replaces_it() -> None:
 
 
 async def test_an_older_upload_does_not_replace_a_newer_one() -> None:
-    service = Service()
+    service = IndexService()
     older, newer = service.entry(put=True), service.entry(put=True)
     assert await service.store(newer) == [STORED]
     assert await service.store(older) == [ALREADY]
@@ -100,30 +101,30 @@ async def test_an_older_upload_does_not_replace_a_newer_one() -> None:
 
 async def test_a_put_that_another_one_overtakes_decides_anew() -> None:
     """It had read the row before; its upload is the older one now."""
-    service = Service()
+    service = IndexService()
     await service.put()
     older = service.entry(put=True)
     newer = service.entry(put=True)
-    other = Service(service.stores)
+    other = IndexService(service.stores)
     service.stores.once(commits, lambda: other.store(newer))
     assert await service.store(older) == [ALREADY]
     assert service.stores.facts().live["1.2", "1.3"].properties["blob"] == newer.blob
 
 
 async def test_the_version_of_an_instance_increases_whatever_the_clocks_say() -> None:
-    service = Service()
+    service = IndexService()
     await service.put()
     before = int(service.stores.facts().live["1.2", "1.3"].properties["v"])
-    behind = Service(service.stores, skew=-3600)
+    behind = IndexService(service.stores, skew=-3600)
     assert await behind.delete("1.1") == 1
     dead = int(service.stores.facts().dead["1.2", "1.3"].properties["v"])
-    await Service(service.stores, skew=-3600).put()
+    await IndexService(service.stores, skew=-3600).put()
     after = int(service.stores.facts().live["1.2", "1.3"].properties["v"])
     assert before < dead < after
 
 
 async def test_a_late_event_does_not_bring_a_deleted_instance_back() -> None:
-    service = Service()
+    service = IndexService()
     entry = await service.put()
     await service.delete("1.1")
     await service.settle()
@@ -133,12 +134,12 @@ async def test_a_late_event_does_not_bring_a_deleted_instance_back() -> None:
 
 async def test_a_refused_upload_never_becomes_the_instance_afterwards() -> None:
     """The blob trigger is about to commit the upload that the request itself finds refused; then the other one goes."""
-    service = Service()
+    service = IndexService()
     await service.put()
     upload = service.entry()
 
     async def refuse_then_delete() -> None:
-        other = Service(service.stores)
+        other = IndexService(service.stores)
         assert await other.store(upload) == [ALREADY]  # its blob is removed now
         assert await other.delete("1.1") == 1
 
@@ -148,7 +149,7 @@ async def test_a_refused_upload_never_becomes_the_instance_afterwards() -> None:
 
 
 async def test_a_deleted_instance_that_is_stored_again_is_found() -> None:
-    service = Service()
+    service = IndexService()
     await service.put("1.1", "1.2", "1.4")
     await service.put()
     await service.delete("1.1", "1.2", "1.3")
@@ -158,7 +159,7 @@ async def test_a_deleted_instance_that_is_stored_again_is_found() -> None:
 
 
 async def test_a_crash_after_the_commit_of_an_instance_that_was_deleted_before_is_made_good_by_the_sequencer() -> None:
-    service = Service()
+    service = IndexService()
     await service.put("1.1", "1.2", "1.4")
     await service.put()
     await service.delete("1.1", "1.2", "1.3")
@@ -171,15 +172,15 @@ async def test_a_crash_after_the_commit_of_an_instance_that_was_deleted_before_i
     service.stores.once_after(commits, crash)
     with pytest.raises(Crashed):
         await service.store(entry)
-    await Service(service.stores).settle()
+    await IndexService(service.stores).settle()
     assert found(service, entry) == []
 
 
 async def test_an_instance_posted_for_a_former_incarnation_of_its_study_is_posted_again() -> None:
     """Another process has deleted, cleaned up and stored the study again while this one remembers its sort key."""
-    service = Service()
+    service = IndexService()
     await service.put()
-    other = Service(service.stores)
+    other = IndexService(service.stores)
     await other.delete("1.1")
     await other.settle()
     service.stores.time.seconds += 200
@@ -190,9 +191,9 @@ async def test_an_instance_posted_for_a_former_incarnation_of_its_study_is_poste
 
 
 async def test_the_same_when_the_process_dies_after_the_commit() -> None:
-    service = Service()
+    service = IndexService()
     await service.put()
-    other = Service(service.stores)
+    other = IndexService(service.stores)
     await other.delete("1.1")
     await other.settle()
     await other.put("1.1", "1.2", "1.4")
@@ -209,7 +210,7 @@ async def test_the_same_when_the_process_dies_after_the_commit() -> None:
 
 
 async def test_a_study_that_was_removed_and_stored_again_has_a_new_sort_key() -> None:
-    service = Service()
+    service = IndexService()
     await service.put()
     before = service.stores.facts().rows.sort_key
     await service.delete("1.1")
@@ -220,10 +221,10 @@ async def test_a_study_that_was_removed_and_stored_again_has_a_new_sort_key() ->
 
 
 async def test_a_study_is_not_removed_when_something_is_stored_meanwhile() -> None:
-    service = Service()
+    service = IndexService()
     await service.put()
     await service.delete("1.1")
-    other = Service(service.stores)
+    other = IndexService(service.stores)
     entry = other.entry("1.1", "1.2", "1.9")
     service.stores.once(reaps, lambda: other.store(entry))
     await service.settle()
@@ -231,7 +232,7 @@ async def test_a_study_is_not_removed_when_something_is_stored_meanwhile() -> No
     assert (await service.lookup.study(PARTITION, "1.1")).instances == 1
 
 
-async def emptied_study(service: Service) -> keys.StudyPlace:
+async def emptied_study(service: IndexService) -> keys.StudyPlace:
     """A study that waits for its removal, all changes folded and cleaned up."""
     await service.put()
     await service.delete("1.1")
@@ -248,7 +249,7 @@ async def emptied_study(service: Service) -> keys.StudyPlace:
 
 async def test_a_study_is_not_removed_when_something_is_committed_meanwhile() -> None:
     """It is not folded yet: the anchor alone tells."""
-    service = Service()
+    service = IndexService()
     place = await emptied_study(service)
 
     async def commit_and_die() -> None:
@@ -257,15 +258,15 @@ async def test_a_study_is_not_removed_when_something_is_committed_meanwhile() ->
 
         service.stores.once_after(commits, crash)
         with pytest.raises(Crashed):
-            await Service(service.stores).put("1.1", "1.2", "1.9")
+            await IndexService(service.stores).put("1.1", "1.2", "1.9")
 
     service.stores.once(reaps, commit_and_die)
-    await service.remover.reap(place)
+    await service.cleanup.reap(place)
     assert list(at_every_moment(service.stores.facts())) == []
 
 
 async def test_an_emptied_study_is_not_removed_while_a_new_instance_waits_to_be_folded() -> None:
-    service = Service()
+    service = IndexService()
     place = await emptied_study(service)
 
     async def crash() -> None:
@@ -273,15 +274,15 @@ async def test_an_emptied_study_is_not_removed_while_a_new_instance_waits_to_be_
 
     service.stores.once_after(commits, crash)
     with pytest.raises(Crashed):
-        await Service(service.stores).put("1.1", "1.2", "1.9")
-    assert not await service.remover.reap(place)
+        await IndexService(service.stores).put("1.1", "1.2", "1.9")
+    assert not await service.cleanup.reap(place)
     assert list(at_every_moment(service.stores.facts())) == []
     assert (await service.lookup.study(PARTITION, "1.1")).instances == 1
 
 
 @pytest.mark.parametrize("applied", [True, False], ids=["answer lost", "request lost"])
 async def test_a_commit_without_answer_is_resolved_by_reading(applied: bool) -> None:
-    service = Service()
+    service = IndexService()
     entry = service.entry()
 
     async def lose() -> None:
@@ -311,7 +312,7 @@ def out_of_order(study: str, which: Callable[[str, Sequence[RowWrite]], bool] = 
 async def test_a_study_that_cannot_be_committed_does_not_hide_that_others_were(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    service = Service()
+    service = IndexService()
     entries = [service.entry(study, "1.2", "1.3") for study in ("1.1", "1.9", "1.5")]
     service.stores.before = out_of_order("1.9")
     assert await service.store(*entries) == [STORED, UNAVAILABLE, STORED]
@@ -327,7 +328,7 @@ async def test_a_study_that_cannot_be_committed_does_not_hide_that_others_were(
 async def test_a_store_that_is_busy_for_a_moment_is_tried_again(
     which: Callable[[str, Sequence[RowWrite]], bool],
 ) -> None:
-    service = Service()
+    service = IndexService()
     entry = service.entry()
     refusals = 2
 
@@ -344,7 +345,7 @@ async def test_a_store_that_is_busy_for_a_moment_is_tried_again(
 
 
 async def test_of_many_studies_of_one_request_a_few_are_committed_at_a_time() -> None:
-    service = Service()
+    service = IndexService()
     entries = [service.entry(f"1.1.{number}", "1.2", "1.3") for number in range(40)]
     under_way, most = 0, 0
 
@@ -367,7 +368,7 @@ async def test_of_many_studies_of_one_request_a_few_are_committed_at_a_time() ->
 async def test_once_it_is_late_and_something_was_given_up_nothing_else_is_begun(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    service = Service()
+    service = IndexService()
     entries = [service.entry(f"1.1.{number}", "1.2", "1.3") for number in range(40)]
     tried = 0
 
@@ -387,7 +388,7 @@ async def test_once_it_is_late_and_something_was_given_up_nothing_else_is_begun(
 
 
 async def test_of_a_batch_that_fails_on_its_way_what_was_decided_is_told() -> None:
-    service = Service()
+    service = IndexService()
     await service.put()
     present, new = service.entry(), service.entry("1.1", "1.2", "1.4")
     alone = [keys.instance_row("1.2", "1.4")]
@@ -398,7 +399,7 @@ async def test_of_a_batch_that_fails_on_its_way_what_was_decided_is_told() -> No
 
 
 async def test_what_is_committed_but_not_folded_is_not_answered_as_stored() -> None:
-    service = Service()
+    service = IndexService()
     entries = [service.entry("1.1", "1.2", f"1.3.{number}") for number in range(60)]
     other = service.entry("1.9", "1.2", "1.3")
     service.stores.before = out_of_order("1.1", folds)
@@ -411,7 +412,7 @@ async def test_what_is_committed_but_not_folded_is_not_answered_as_stored() -> N
 
 
 async def test_one_batch_of_a_study_that_fails_does_not_hide_the_others() -> None:
-    service = Service()
+    service = IndexService()
     await service.put("1.1", "1.2", "1.4")
     entries = [service.entry("1.1", "1.2", f"1.3.{number:02}") for number in range(60)]
     last = keys.instance_row("1.2", "1.3.59")
@@ -421,18 +422,18 @@ async def test_one_batch_of_a_study_that_fails_does_not_hide_the_others() -> Non
 
 
 async def test_an_instance_that_occurs_twice_is_unavailable_with_its_first() -> None:
-    service = Service()
+    service = IndexService()
     service.stores.before = out_of_order("1.1")
     assert await service.store(service.entry(), service.entry()) == [UNAVAILABLE] * 2
 
 
 async def test_a_slow_commit_gives_its_hint_again() -> None:
     """A sequencer may have dropped the hint of a commit that starts more than a minute after it."""
-    service = Service()
+    service = IndexService()
 
     async def dawdle() -> None:
         service.stores.time.seconds += 130
-        await Service(service.stores).sequencer.catch_up()
+        await IndexService(service.stores).sequencer.catch_up()
 
     service.stores.once(posts, dawdle)
     await service.put()
@@ -443,13 +444,13 @@ async def test_a_slow_commit_gives_its_hint_again() -> None:
 
 async def test_sixteen_writers_into_one_study_lose_nothing() -> None:
     stores = Stores()
-    services = [Service(stores) for _ in range(16)]
+    services = [IndexService(stores) for _ in range(16)]
     batches = [
         [service.entry("1.1", f"1.2.{number % 3}", f"1.3.{number}.{each}", name=f"N^{each}") for each in range(5)]
         for number, service in enumerate(services)
     ]
 
-    async def write(service: Service, entries) -> None:
+    async def write(service: IndexService, entries) -> None:
         for entry in entries:
             assert await service.store(entry) == [STORED]
             assert found(service, entry) == []
@@ -465,7 +466,7 @@ async def test_sixteen_writers_into_one_study_lose_nothing() -> None:
 
 async def test_stores_that_make_a_study_at_once_leave_no_posting_but_their_own() -> None:
     stores = Stores()
-    services = [Service(stores) for _ in range(4)]
+    services = [IndexService(stores) for _ in range(4)]
 
     async def yielding(kind: str, operation: str) -> None:
         await asyncio.sleep(0)
@@ -479,7 +480,7 @@ async def test_stores_that_make_a_study_at_once_leave_no_posting_but_their_own()
 
 
 async def test_many_pending_changes_are_folded_by_stores_that_need_no_fold_themselves() -> None:
-    service = Service()
+    service = IndexService()
     await service.put()
     for number in range(100):
         await service.put("1.1", "1.2", f"1.3.{number}")
@@ -487,7 +488,7 @@ async def test_many_pending_changes_are_folded_by_stores_that_need_no_fold_thems
 
 
 async def test_a_large_batch_is_cut_into_transactions_and_found_whole() -> None:
-    service = Service()
+    service = IndexService()
     entries = [service.entry("1.1", "1.2", f"1.3.{number}") for number in range(100)]
     assert await service.store(*entries) == [STORED] * 100
     assert all(found(service, entry) == [] for entry in entries)

@@ -8,7 +8,8 @@ from shared.index import documents
 from shared.index_schema import keys
 from tests.builders.files import file
 from tests.builders.images import JPEG, image, new_uid
-from tests.builders.store import PARTITION, Service
+from tests.builders.service import PARTITION
+from tests.builders.store import StoreService
 
 
 class Crash(BaseException):
@@ -90,7 +91,7 @@ async def test_a_store_that_is_killed_anywhere_leaves_each_instance_whole_or_abs
     finished = False
     at = 0
     while not finished:
-        service = Service(metadata_inline=inline)
+        service = StoreService(metadata_inline=inline)
         Killer(service, at, answered=answered)
         finished = await survives(service, service.store(*(one.data for one in files)))
         durable = {name for name in service.blobs.names() if name.endswith(".dcm")}
@@ -115,7 +116,7 @@ async def test_a_put_that_is_killed_anywhere_leaves_the_old_or_the_new_version(a
     finished = False
     at = 0
     while not finished:
-        service = Service()
+        service = StoreService()
         await service.store(old.data)
         service.time.seconds += 1
         Killer(service, at, answered=answered)
@@ -139,7 +140,7 @@ async def test_a_refused_duplicate_that_was_not_removed_is_removed_by_its_event(
     finished = False
     at = 0
     while not finished:
-        service = Service(metadata_inline=False)
+        service = StoreService(metadata_inline=False)
         await service.store(one.data)
         kept = set(service.blobs.names())
         Killer(service, at, answered=False)
@@ -159,7 +160,7 @@ async def test_a_trigger_that_is_killed_anywhere_is_finished_by_its_next_event(a
     finished = False
     at = 0
     while not finished:
-        service = Service(metadata_inline=False)
+        service = StoreService(metadata_inline=False)
         service.blobs.drop("in/box.dcm", one.data)
         Killer(service, at, answered=answered)
         finished = await survives(service, service.ingest.ensure("in/box.dcm"))

@@ -10,7 +10,8 @@ from shared.index import documents
 from shared.index.model import NewInstance
 from shared.index.preset_dictionary import PRESET_DICTIONARIES
 from shared.storage import large_values
-from tests.unit.index.service import PARTITION, Service
+from tests.builders.service import PARTITION
+from tests.unit.index.service import IndexService
 
 
 @given(st.binary(max_size=5000))
@@ -42,14 +43,14 @@ def test_bytes_are_cut_into_properties_and_joined(data: bytes) -> None:
     assert large_values.join("md", properties) == data
 
 
-def entry(service: Service, metadata: bytes, frames: FrameTable | None = None) -> NewInstance:
+def entry(service: IndexService, metadata: bytes, frames: FrameTable | None = None) -> NewInstance:
     made = service.entry()
     return NewInstance(
         made.identifier, "1.2", "1.2.4", made.blob, 4, False, made.study, made.series, {}, metadata, frames
     )
 
 
-async def round_trip(service: Service, new: NewInstance, *, inline: bool = True):
+async def round_trip(service: IndexService, new: NewInstance, *, inline: bool = True):
     moved = await documents.move_to_blobs(new, service.blobs, metadata_inline=inline)
     moved = await documents.move_to_blobs(moved, service.blobs, metadata_inline=inline)
     await service.store(moved)
@@ -60,7 +61,7 @@ async def round_trip(service: Service, new: NewInstance, *, inline: bool = True)
 
 
 async def test_small_metadata_and_frame_tables_are_in_the_row() -> None:
-    service = Service()
+    service = IndexService()
     table = FrameTable(3, offsets=(100, 300, 450, 900))
     stored = await round_trip(service, entry(service, b'{"a":1}', table))
     assert (stored.metadata, stored.frames, stored.frames_in_blob) == (b'{"a":1}', table, 0)
@@ -69,7 +70,7 @@ async def test_small_metadata_and_frame_tables_are_in_the_row() -> None:
 
 
 async def test_large_metadata_are_beside_the_file() -> None:
-    service = Service()
+    service = IndexService()
     import random
 
     document = random.Random(1).randbytes(400_000)
@@ -79,21 +80,21 @@ async def test_large_metadata_are_beside_the_file() -> None:
 
 
 async def test_long_metadata_that_compress_well_are_in_the_row() -> None:
-    service = Service()
+    service = IndexService()
     document = orjson.dumps({"x": "y" * 600_000})
     stored = await round_trip(service, entry(service, document))
     assert stored.metadata == document
 
 
 async def test_a_setting_keeps_all_metadata_beside_the_file() -> None:
-    service = Service()
+    service = IndexService()
     stored = await round_trip(service, entry(service, b'{"a":1}'), inline=False)
     assert stored.metadata is None
     assert await documents.read_metadata(stored, service.blobs) == b'{"a":1}'
 
 
 async def test_many_frame_offsets_are_beside_the_file_and_can_be_read_in_part() -> None:
-    service = Service()
+    service = IndexService()
     import random
 
     noise = random.Random(1)
@@ -108,7 +109,7 @@ async def test_many_frame_offsets_are_beside_the_file_and_can_be_read_in_part() 
 
 
 async def test_native_frames_of_any_number_are_in_the_row() -> None:
-    service = Service()
+    service = IndexService()
     table = FrameTable(1_000_000, first=2000, bits=16 * 512 * 512)
     stored = await round_trip(service, entry(service, b"{}", table))
     assert stored.frames == table

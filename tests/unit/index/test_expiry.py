@@ -6,17 +6,18 @@ import pytest
 
 from shared.index.store_settings import STORE_ROW
 from shared.storage.ports import RowWrite
-from tests.unit.index.service import PARTITION, Service, commits
+from tests.builders.service import PARTITION
+from tests.unit.index.service import IndexService, commits
 
 
-async def opened() -> Service:
-    service = Service()
+async def opened() -> IndexService:
+    service = IndexService()
     created = {"shards": 4, "spread": 1, "created": service.clock.now_ms()}
     await service.tables.commit("conf", [RowWrite("insert", *STORE_ROW, created)])
     return service
 
 
-def after(service: Service, seconds: float) -> datetime:
+def after(service: IndexService, seconds: float) -> datetime:
     return datetime.fromtimestamp(service.stores.time() + seconds, UTC)
 
 
@@ -97,7 +98,7 @@ async def test_a_store_in_the_moment_of_expiry_saves_the_study() -> None:
     await service.put(expires=after(service, 100))
     await service.settle()
     service.stores.time.seconds += 200
-    other = Service(service.stores)
+    other = IndexService(service.stores)
 
     def deletes(kind: str, batch: list[RowWrite]) -> bool:
         return commits(kind, batch) and any(operation.properties.get("op") == "delete" for operation in batch)

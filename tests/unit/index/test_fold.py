@@ -8,16 +8,17 @@ from shared.index.model import CommitOutcome
 from shared.index_schema import keys
 from shared.storage.ports import Ambiguous, RowWrite
 from tests.builders.sequencing import run_cycle
+from tests.builders.service import PARTITION
 from tests.unit.index.chaos import Crashed
 from tests.unit.index.invariants import at_every_moment, stale_postings, when_acknowledged, when_all_is_done
-from tests.unit.index.service import PARTITION, Service, Stores, commits, folds
+from tests.unit.index.service import IndexService, Stores, commits, folds
 
 
 async def crash() -> None:
     raise Crashed
 
 
-async def crashing_store(service: Service, *uids: str, **options: str) -> None:
+async def crashing_store(service: IndexService, *uids: str, **options: str) -> None:
     """Commit an instance and die before anything else is done for it."""
     service.stores.once_after(commits, crash)
     with pytest.raises(Crashed):
@@ -30,7 +31,7 @@ def healthy(stores: Stores) -> list[str]:
 
 
 async def test_postings_are_written_before_the_summary_that_implies_them() -> None:
-    service = Service()
+    service = IndexService()
     seen = []
 
     async def look() -> None:
@@ -42,9 +43,9 @@ async def test_postings_are_written_before_the_summary_that_implies_them() -> No
 
 
 async def test_two_folds_at_once_count_each_change_once() -> None:
-    service = Service()
+    service = IndexService()
     await crashing_store(service, "1.1", "1.2", "1.3.1")
-    other = Service(service.stores)
+    other = IndexService(service.stores)
 
     async def fold() -> None:
         await crashing_store(other, "1.1", "1.2", "1.3.2")
@@ -58,7 +59,7 @@ async def test_two_folds_at_once_count_each_change_once() -> None:
 
 
 async def test_a_fold_that_gets_no_answer_is_not_repeated_blindly() -> None:
-    service = Service()
+    service = IndexService()
 
     async def lose() -> None:
         raise Ambiguous("no answer")
@@ -71,7 +72,7 @@ async def test_a_fold_that_gets_no_answer_is_not_repeated_blindly() -> None:
 
 
 async def test_a_folded_change_waits_for_the_feed() -> None:
-    service = Service()
+    service = IndexService()
     await service.put()
     facts = service.stores.facts()
     assert (facts.rows.pending, [key[0] for key in facts.unfinished]) == ([], ["E"])
@@ -81,7 +82,7 @@ async def test_a_folded_change_waits_for_the_feed() -> None:
 
 @pytest.mark.spec("IDX-2", "IDX-3")
 async def test_the_latest_value_that_is_not_empty_wins() -> None:
-    service = Service()
+    service = IndexService()
     await service.put("1.1", "1.2", "1.3.1", name="First^Name", _00081030="CHEST")
     await service.put("1.1", "1.2", "1.3.2", name="Second^Name")
     view = await service.lookup.study(PARTITION, "1.1")
@@ -91,7 +92,7 @@ async def test_the_latest_value_that_is_not_empty_wins() -> None:
 
 @pytest.mark.spec("STOW-22", "QIDO-31")
 async def test_an_empty_patient_id_stands_only_while_there_is_no_other() -> None:
-    service = Service()
+    service = IndexService()
     await service.put("1.1", "1.2", "1.3.1", name="", _00100020="")
     view = await service.lookup.study(PARTITION, "1.1")
     assert view is not None
@@ -106,9 +107,9 @@ async def test_an_empty_patient_id_stands_only_while_there_is_no_other() -> None
 
 
 async def test_a_value_of_an_older_version_loses_even_if_it_is_committed_later() -> None:
-    service, behind = Service(), None
+    service, behind = IndexService(), None
     await service.put("1.1", "1.2", "1.3.1", name="Newer^Version")
-    behind = Service(service.stores, skew=-3600)
+    behind = IndexService(service.stores, skew=-3600)
     await behind.put("1.1", "1.2", "1.3.2", name="Older^Version")
     await service.settle()
     assert await service.name() == "Newer^Version"
@@ -117,13 +118,13 @@ async def test_a_value_of_an_older_version_loses_even_if_it_is_committed_later()
 
 async def test_a_value_that_is_hidden_by_a_source_about_to_be_taken_back_is_folded_before_the_answer() -> None:
     """The study shows a later value of an instance whose deletion is pending: what was stored meanwhile will show."""
-    service = Service()
+    service = IndexService()
     await service.put("1.1", "1.2", "1.3.1", name="Newer^Version")
 
     service.stores.once_after(commits, crash)
     with pytest.raises(Crashed):
         await service.delete("1.1", "1.2", "1.3.1")
-    behind = Service(service.stores, skew=-3600)
+    behind = IndexService(service.stores, skew=-3600)
     await behind.put("1.1", "1.2", "1.3.2", name="Older^Version")
     assert any(row_key.startswith("pn!older^version!") for row_key in service.stores.facts().postings)
     assert await service.name() == "Older^Version"
@@ -131,9 +132,9 @@ async def test_a_value_that_is_hidden_by_a_source_about_to_be_taken_back_is_fold
 
 async def test_a_fold_of_other_changes_in_between_is_not_overwritten() -> None:
     """The two have no change in common: only the summary tells them of each other."""
-    service = Service()
+    service = IndexService()
     await service.put("1.1", "1.2", "1.3.1")
-    other = Service(service.stores, skew=-3600, page_entries=1)
+    other = IndexService(service.stores, skew=-3600, page_entries=1)
 
     async def fold_an_older_change() -> None:
         await crashing_store(other, "1.1", "1.2", "1.3.2")
@@ -149,21 +150,21 @@ async def test_a_fold_of_other_changes_in_between_is_not_overwritten() -> None:
 
 async def test_what_a_lost_fold_has_posted_in_vain_is_removed() -> None:
     """The fold that came to its end took the later change, too, so that the value never stood in the summary."""
-    service = Service()
+    service = IndexService()
     service.stores.once(folds, crash)
     with pytest.raises(Crashed):
         await service.put("1.1", "1.2", "1.3.1", name="Passed^Over")
     assert any("passed" in row_key for row_key in service.stores.facts().postings)
     service.stores.time.seconds += 1
-    other = Service(service.stores)
+    other = IndexService(service.stores)
     await crashing_store(other, "1.1", "1.2", "1.3.2", name="Winning^Name")
-    await Service(service.stores).settle()
+    await IndexService(service.stores).settle()
     assert not any("passed" in row_key for row_key in service.stores.facts().postings)
     assert healthy(service.stores) == []
 
 
 async def test_a_series_that_came_and_went_in_one_fold_leaves_no_posting_of_a_lost_one() -> None:
-    service = Service()
+    service = IndexService()
     await service.put("1.1", "1.2.2", "1.4")
     service.stores.once(folds, crash)
     with pytest.raises(Crashed):
@@ -171,14 +172,14 @@ async def test_a_series_that_came_and_went_in_one_fold_leaves_no_posting_of_a_lo
     assert any(row_key.startswith("su!1.2.1!") for row_key in service.stores.facts().postings)
     service.stores.once_after(commits, crash)
     with pytest.raises(Crashed):
-        await Service(service.stores).delete("1.1", "1.2.1")
-    await Service(service.stores).settle()
+        await IndexService(service.stores).delete("1.1", "1.2.1")
+    await IndexService(service.stores).settle()
     assert stale_postings([service.stores.facts()]) == set()
     assert healthy(service.stores) == []
 
 
 async def test_an_emptied_series_goes_with_its_postings_and_comes_back_new() -> None:
-    service = Service()
+    service = IndexService()
     await service.put("1.1", "1.2.1", "1.3", modality="MR")
     await service.put("1.1", "1.2.2", "1.4")
     first = (await service.lookup.study(PARTITION, "1.1")).series["1.2.1"]
@@ -200,12 +201,12 @@ async def test_an_emptied_series_goes_with_its_postings_and_comes_back_new() -> 
 
 async def test_an_instance_is_found_while_its_series_is_emptied_before_it_is_folded() -> None:
     """It was answered because the series showed its values; then the instance goes that they came from."""
-    service = Service()
+    service = IndexService()
     await service.put("1.1", "1.2.2", "1.4")
     await service.put("1.1", "1.2.1", "1.3", modality="MR")
     service.stores.time.seconds += 1
     entry = await service.put("1.1", "1.2.1", "1.5", modality="MR")
-    behind = Service(service.stores, skew=-3600, page_entries=1, most_pages=1)
+    behind = IndexService(service.stores, skew=-3600, page_entries=1, most_pages=1)
     service.stores.once_after(commits, crash)
     with pytest.raises(Crashed):
         await behind.delete("1.1", "1.2.1", "1.3")
@@ -223,7 +224,7 @@ async def test_an_instance_is_found_while_its_series_is_emptied_before_it_is_fol
 async def test_a_summary_in_several_pages_is_read_as_of_one_moment() -> None:
     """Between the pages another process folds: counted twice or not at all, the study would be wrong or gone."""
     stores = Stores()
-    service = Service(stores)
+    service = IndexService(stores)
     for number in range(6):
         await service.put("1.1", f"1.2.{number}", "1.3")
     await crashing_store(service, "1.1", "1.2.0", "1.4")
@@ -236,7 +237,7 @@ async def test_a_summary_in_several_pages_is_read_as_of_one_moment() -> None:
         if pages == 2:
             pages += 1
             stores.tables.before = None
-            await Service(stores).sequencer.catch_up()
+            await IndexService(stores).sequencer.catch_up()
 
     stores.tables.before = fold_in_between
     view = await service.lookup.study(PARTITION, "1.1")
@@ -248,7 +249,7 @@ async def test_a_summary_in_several_pages_is_read_as_of_one_moment() -> None:
 async def test_a_store_does_not_take_for_shown_what_is_taken_back_between_the_pages_of_its_look() -> None:
     """The summary is read before the deletion of its source is folded, the pending changes after it."""
     stores = Stores()
-    service, other = Service(stores), Service(stores)
+    service, other = IndexService(stores), IndexService(stores)
     await service.put("1.1", "1.2.1", "1.3", name="")
     await service.put("1.1", "1.2.0", "1.3")
     stores.once_after(commits, crash)
@@ -291,7 +292,7 @@ async def test_a_store_does_not_take_for_shown_what_is_taken_back_between_the_pa
 
 
 async def test_no_instance_is_lost_when_a_study_is_stored_deleted_and_stored_in_turns() -> None:
-    service = Service()
+    service = IndexService()
     for round_number in range(5):
         entry = service.entry("1.1", "1.2", "1.3", name=f"Round^{round_number}")
         assert await service.store(entry) == [CommitOutcome.STORED]
@@ -304,7 +305,7 @@ async def test_no_instance_is_lost_when_a_study_is_stored_deleted_and_stored_in_
 
 
 async def test_an_instance_that_is_deleted_twice_before_a_fold_is_cleaned_up_once() -> None:
-    service = Service()
+    service = IndexService()
     await service.put("1.1", "1.2", "1.4")
     for _ in range(2):
         await crashing_store(service)
@@ -314,7 +315,7 @@ async def test_an_instance_that_is_deleted_twice_before_a_fold_is_cleaned_up_onc
 
 
 async def test_the_first_instance_of_a_study_is_folded_from_one_look_at_it() -> None:
-    service = Service()
+    service = IndexService()
     before = service.tables.requests
     await service.put("1.1", "1.2", "1.3")
     # The anchor, the hint, the posting, the commit; a look; the postings of the study and its series, the fold.
@@ -323,7 +324,7 @@ async def test_the_first_instance_of_a_study_is_folded_from_one_look_at_it() -> 
 
 
 async def test_what_is_not_folded_yet_is_seen_by_readers() -> None:
-    service = Service()
+    service = IndexService()
 
     async def crash() -> None:
         raise Crashed
@@ -337,11 +338,11 @@ async def test_what_is_not_folded_yet_is_seen_by_readers() -> None:
 
 async def test_changes_without_an_anchor_get_one() -> None:
     """No history of this code leads there: it mends a store that was damaged otherwise (storage invariant 1)."""
-    service = Service()
+    service = IndexService()
     await service.put()
     entry = await service.put("1.1", "1.2", "1.4")
     place = keys.study_place("0", "1.1", 4)
     await service.tables.commit("dicom", [RowWrite("delete", place.partition_key, keys.ANCHOR)])
-    await Service(service.stores).settle()
+    await IndexService(service.stores).settle()
     assert service.stores.facts().rows.anchor is not None
     assert entry.identifier.sop_instance_uid in {instance for _, instance in service.stores.facts().live}

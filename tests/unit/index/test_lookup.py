@@ -2,11 +2,12 @@
 
 from shared.dicom.identifiers import InstanceIdentifier, ResourceIdentifier
 from shared.index.lookup import InstanceLookup
-from tests.unit.index.service import PARTITION, SHARDS, Service, Stores
+from tests.builders.service import PARTITION, SHARDS
+from tests.unit.index.service import IndexService, Stores
 
 
 async def test_an_instance_is_found_under_its_three_uids_only() -> None:
-    service = Service()
+    service = IndexService()
     entry = await service.put("1.1", "1.2", "1.3")
     found = await service.lookup.instance(PARTITION, entry.identifier, metadata=True)
     assert found is not None
@@ -23,7 +24,7 @@ async def test_an_instance_is_found_under_its_three_uids_only() -> None:
 
 
 async def test_metadata_are_read_only_when_asked_for() -> None:
-    service = Service()
+    service = IndexService()
     entry = await service.put()
     without = await service.lookup.instance(PARTITION, entry.identifier, metadata=False)
     assert without is not None
@@ -34,7 +35,7 @@ async def test_metadata_are_read_only_when_asked_for() -> None:
 
 
 async def test_the_instances_of_a_scope_come_newest_first() -> None:
-    service = Service()
+    service = IndexService()
     for uids in (("1.1", "1.2", "1.9"), ("1.1", "1.22", "1.3"), ("1.1", "1.2", "1.1")):
         await service.put(*uids)
 
@@ -51,7 +52,7 @@ async def test_the_instances_of_a_scope_come_newest_first() -> None:
 
 async def test_many_instances_are_looked_up_by_series_and_the_same_is_found_as_one_by_one() -> None:
     stores = Stores()
-    service = Service(stores)
+    service = IndexService(stores)
     stored = [service.entry("1.1", f"1.2.{n % 3}", f"1.3.{n}") for n in range(120)]
     await service.store(*stored, service.entry("1.7", "1.7.1", "1.7.2"))
     await service.settle()
@@ -80,7 +81,7 @@ async def test_many_instances_are_looked_up_by_series_and_the_same_is_found_as_o
 
 async def test_neighbours_far_apart_are_not_read_with_all_that_lies_between() -> None:
     stores = Stores()
-    service = Service(stores)
+    service = IndexService(stores)
     entries = [service.entry("1.1", "1.2", f"1.3.{n:03}") for n in range(100)]
     await service.store(*entries)
     wanted = [entries[n].identifier for n in (0, 1, 50, 98, 99)]
@@ -92,7 +93,7 @@ async def test_neighbours_far_apart_are_not_read_with_all_that_lies_between() ->
 
 async def test_a_study_of_many_pages_is_read_whole() -> None:
     stores = Stores()
-    service = Service(stores)
+    service = IndexService(stores)
     await service.store(*(service.entry("1.1", f"1.2.{n % 7}", f"1.3.{n}") for n in range(60)))
     await service.settle()
     for page_limit, empty in ((3, 0), (10, 3)):
@@ -107,7 +108,7 @@ async def test_a_study_of_many_pages_is_read_whole() -> None:
 
 
 async def test_series_come_newest_first() -> None:
-    service = Service()
+    service = IndexService()
     for series in ("1.5", "1.3", "1.4"):
         service.stores.time.seconds += 1
         await service.put("1.1", series, "1.3")
@@ -121,7 +122,7 @@ async def test_series_come_newest_first() -> None:
 
 
 async def test_data_partitions_do_not_see_each_other() -> None:
-    service = Service()
+    service = IndexService()
     await service.put()
     from dataclasses import replace
 

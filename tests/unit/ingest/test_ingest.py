@@ -14,13 +14,14 @@ from shared.ingest.store_options import StoreOptions
 from shared.storage.ports import Ambiguous
 from tests.builders.files import MODALITY, PATIENT_ID, STUDY_DATE, file
 from tests.builders.images import JPEG, image, new_uid
-from tests.builders.store import PARTITION, Service, Time
+from tests.builders.service import PARTITION, Time
+from tests.builders.store import StoreService
 
 ALREADY_STORED = FailureReason.ALREADY_STORED
 
 
 async def test_a_write_without_an_answer_is_found_out():
-    service = Service()
+    service = StoreService()
     lost = iter([True, False] * 100)
 
     async def lose(*_):
@@ -50,7 +51,7 @@ async def uncommitted(service, one, **terms):
 
 @pytest.mark.spec("P-2")
 async def test_an_event_of_an_indexed_instance_costs_one_read():
-    service = Service()
+    service = StoreService()
     await service.store_one(file().data)
     [name] = service.blobs.names()
     other = service.again()
@@ -65,7 +66,7 @@ async def test_an_event_of_an_indexed_instance_costs_one_read():
 
 @pytest.mark.spec("P-2")
 async def test_events_of_files_that_this_process_stored_or_refused_cost_nothing():
-    service, stored = Service(), file()
+    service, stored = StoreService(), file()
     await service.store_one(stored.data)
     [name] = service.blobs.names()
     written: list[str] = [name]
@@ -88,7 +89,7 @@ async def test_events_of_files_that_this_process_stored_or_refused_cost_nothing(
 
 @pytest.mark.spec("P-2", "PUT-1", "EXP-1")
 async def test_the_terms_of_the_request_outlive_the_process():
-    service, when = Service(), datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
+    service, when = StoreService(), datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
     one = file({MODALITY: "ct"})
     await service.ingest.ensure(await uncommitted(service, one, version=ApiVersion.V1, expires=when))
 
@@ -106,7 +107,7 @@ async def test_the_terms_of_the_request_outlive_the_process():
 
 @pytest.mark.spec("P-2")
 async def test_a_young_blob_is_left_to_its_transaction_for_a_moment():
-    service = Service()
+    service = StoreService()
     one = file()
     name = await uncommitted(service, one)
     committed = []
@@ -130,7 +131,7 @@ async def test_a_young_blob_is_left_to_its_transaction_for_a_moment():
 
 @pytest.mark.spec("P-2")
 async def test_a_late_event_of_a_deleted_instance_changes_nothing():
-    service = Service()
+    service = StoreService()
     one = file()
     await service.store_one(one.data)
     [name] = service.blobs.names()
@@ -146,7 +147,7 @@ async def test_a_late_event_of_a_deleted_instance_changes_nothing():
 
 @pytest.mark.spec("P-2", "PUT-2")
 async def test_a_late_event_of_a_replaced_version_changes_nothing():
-    service = Service()
+    service = StoreService()
     one = file()
     await service.store_one(one.data)
     [old] = service.blobs.names()
@@ -161,7 +162,7 @@ async def test_a_late_event_of_a_replaced_version_changes_nothing():
 
 @pytest.mark.spec("P-2")
 async def test_a_blob_that_is_gone_is_no_failure():
-    service = Service()
+    service = StoreService()
 
     await service.ingest.ensure(keys.blob_name("0", file().identifier, keys.new_upload_id(1)))
     await service.ingest.ensure("dropped.dcm")
@@ -172,7 +173,7 @@ async def test_a_blob_that_is_gone_is_no_failure():
 @pytest.mark.spec("P-2")
 @pytest.mark.parametrize("name", ["box/one.dcm", "one", "ä b/%2F.dcm"])
 async def test_a_dropped_file_is_indexed_where_it_lies(name):
-    service = Service()
+    service = StoreService()
     one = image(frames=3, syntax=JPEG)
     service.blobs.drop(name, one.data)
 
@@ -187,7 +188,7 @@ async def test_a_dropped_file_is_indexed_where_it_lies(name):
 
 @pytest.mark.spec("P-2")
 async def test_the_second_event_of_a_dropped_file_does_not_read_it_all():
-    service = Service()
+    service = StoreService()
     one = image(frames=40, size=(500, 500))
     service.blobs.drop("one.dcm", one.data)
     await service.ingest.ensure("one.dcm")
@@ -200,7 +201,7 @@ async def test_the_second_event_of_a_dropped_file_does_not_read_it_all():
 
 @pytest.mark.spec("P-2", "CON-1")
 async def test_a_dropped_file_that_is_stored_already_is_left_alone(caplog):
-    service = Service()
+    service = StoreService()
     one = file()
     await service.store_one(one.data)
     before = await service.instance(one.identifier)
@@ -226,7 +227,7 @@ async def test_a_dropped_file_that_is_stored_already_is_left_alone(caplog):
     ],
 )
 async def test_a_dropped_file_that_cannot_be_stored_is_reported_and_left_alone(caplog, data, reason):
-    service = Service()
+    service = StoreService()
     service.blobs.drop("patient-name.dcm", data)
 
     with caplog.at_level(logging.WARNING):
@@ -240,7 +241,7 @@ async def test_a_dropped_file_that_cannot_be_stored_is_reported_and_left_alone(c
 
 @pytest.mark.spec("P-2", "VAL-6")
 async def test_a_dropped_file_is_judged_by_the_rules_of_v2():
-    service = Service()
+    service = StoreService()
     one = file({STUDY_DATE: "NotADate"})
     service.blobs.drop("one.dcm", one.data)
 
@@ -251,7 +252,7 @@ async def test_a_dropped_file_is_judged_by_the_rules_of_v2():
 
 @pytest.mark.spec("P-2")
 async def test_a_file_under_the_name_of_another_instance_is_never_removed():
-    service = Service()
+    service = StoreService()
     one, other = file(), file()
     await service.store_one(one.data)
     name = keys.blob_name("0", other.identifier, keys.new_upload_id(1))
@@ -265,7 +266,7 @@ async def test_a_file_under_the_name_of_another_instance_is_never_removed():
 
 @pytest.mark.spec("P-2")
 async def test_what_lies_beside_a_file_and_blobs_of_unknown_partitions_are_no_instances(caplog):
-    service = Service(metadata_inline=False)
+    service = StoreService(metadata_inline=False)
     one = file()
     await service.store_one(one.data)
     [_, beside] = service.blobs.names()
@@ -286,7 +287,7 @@ async def test_what_lies_beside_a_file_and_blobs_of_unknown_partitions_are_no_in
 @pytest.mark.spec("P-2")
 @pytest.mark.parametrize("outcome", [CommitOutcome.BUSY, CommitOutcome.UNAVAILABLE])
 async def test_an_instance_that_cannot_be_committed_now_is_tried_again(outcome):
-    service = Service()
+    service = StoreService()
     service.blobs.drop("one.dcm", file().data)
 
     async def busy(partition, entries, **_):
@@ -312,7 +313,7 @@ async def test_an_instance_that_cannot_be_committed_now_is_tried_again(outcome):
     ],
 )
 async def test_what_the_index_says_is_the_answer(outcome, failure, blobs):
-    service = Service()
+    service = StoreService()
 
     async def commit(partition, entries, **options):
         return [outcome for _ in entries]
@@ -324,7 +325,7 @@ async def test_what_the_index_says_is_the_answer(outcome, failure, blobs):
 
 
 async def test_an_index_that_does_not_answer_leaves_the_file_to_the_trigger():
-    service = Service()
+    service = StoreService()
 
     async def unavailable(kind, operation):
         raise Unavailable("away")
@@ -346,7 +347,7 @@ async def test_metadata_beyond_the_budget_wait_beside_their_files(monkeypatch):
     monkeypatch.setattr(store_batch, "_PLAIN_DOCUMENTS", 3000)
     monkeypatch.setattr(store_batch, "_HELD_DOCUMENTS", 5000)
     monkeypatch.setattr(store_batch, "HELD_BYTES", 5000)
-    service = Service()
+    service = StoreService()
     study = new_uid()
     files = [file(study=study) for _ in range(30)]
 
@@ -361,7 +362,7 @@ async def test_metadata_beyond_the_budget_wait_beside_their_files(monkeypatch):
 
 
 async def test_a_store_takes_few_requests_and_a_batch_fewer_for_each_instance():
-    service = Service()
+    service = StoreService()
     known = new_uid()
     await service.store(file(study=known).data)
 
@@ -377,7 +378,7 @@ async def test_a_store_takes_few_requests_and_a_batch_fewer_for_each_instance():
 
 
 def test_upload_ids_of_one_process_ascend():
-    service = Service(time=Time())
+    service = StoreService(time=Time())
 
     ids = [service.ingest._new_upload_id() for _ in range(100)]
     service.time.seconds -= 10

@@ -10,7 +10,7 @@ from shared.ingest import parsing, part10_upload
 from shared.memory_budget import MemoryBudget
 from shared.store.request import Multipart
 from tests.builders.part10_bytes import explicit, item, part10
-from tests.builders.store import Service
+from tests.builders.store import StoreService
 
 KIB = 1024
 
@@ -58,7 +58,7 @@ async def test_hostile_odd_files_at_once_do_not_multiply_and_an_honest_one_is_st
     files = [odd(n, 4000) for n in range(8)]
     one_at_a_time = MemoryBudget(parsing._most_needed(len(files[0])), "busy")
     monkeypatch.setattr(parsing, "ODD", one_at_a_time)
-    watch, service = Watch(monkeypatch), Service()
+    watch, service = Watch(monkeypatch), StoreService()
     outcomes = await asyncio.gather(*(service.store(data) for data in [*files, odd(99, 1)]))
     assert [outcome.failure for [outcome] in outcomes] == [None] * 9
     assert watch.all == 9
@@ -70,14 +70,14 @@ async def test_hostile_odd_files_at_once_do_not_multiply_and_an_honest_one_is_st
 async def test_second_opinions_wait_for_one_another_when_what_they_found_is_large(monkeypatch):
     files = [odd(n, 4000) for n in range(4)]
     monkeypatch.setattr(parsing, "ODD", MemoryBudget(1000, "busy"))
-    watch, service = Watch(monkeypatch), Service()
+    watch, service = Watch(monkeypatch), StoreService()
     await asyncio.gather(*(service.store(data) for data in files))
     assert (watch.all, watch.most) == (4, 1)
 
 
 async def test_one_request_with_many_odd_files_does_not_wait_for_itself(monkeypatch):
     monkeypatch.setattr(parsing, "ODD", MemoryBudget(1000, "busy"))
-    outcomes = await Service().store(*(odd(n, 400) for n in range(6)))
+    outcomes = await StoreService().store(*(odd(n, 400) for n in range(6)))
     assert [outcome.failure for outcome in outcomes] == [None] * 6
 
 
@@ -87,7 +87,7 @@ async def test_large_files_that_arrive_at_once_are_bounded_and_some_of_them_are_
     monkeypatch.setattr(memory_budget, "_PATIENCE_SECONDS", 0.2)
     budget = MemoryBudget(12 * 1024 * KIB, "busy")
     monkeypatch.setattr(parsing, "ARRIVING", budget)
-    service = Service()
+    service = StoreService()
     found = await asyncio.gather(*(service.store(large(n)) for n in range(8)), return_exceptions=True)
     refused = [one for one in found if isinstance(one, Unavailable)]
     stored = [one for one in found if isinstance(one, list)]
@@ -105,7 +105,7 @@ async def test_the_bytes_of_large_files_that_nobody_can_read_yet_are_bounded(mon
     budget = MemoryBudget(1020 * KIB, "busy")
     monkeypatch.setattr(parsing, "HELD", budget)
     taken = []
-    service = Service()
+    service = StoreService()
 
     async def slowly(data):
         for at in range(0, len(data), 4096):

@@ -10,7 +10,8 @@ from shared.storage import blob_upload
 from shared.store.request import SingleFile
 from tests.builders.files import PATIENT_ID, file
 from tests.builders.images import new_uid
-from tests.builders.store import PARTITION, Service
+from tests.builders.service import PARTITION
+from tests.builders.store import StoreService
 
 ALREADY_STORED = FailureReason.ALREADY_STORED
 
@@ -19,7 +20,7 @@ class Repeated:
     """A service that has stored files of one study, and has refused the first of them since."""
 
     def __init__(self, files) -> None:
-        self.service = Service()
+        self.service = StoreService()
         self.files = files
         self.deleted = False
 

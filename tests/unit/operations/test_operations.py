@@ -14,7 +14,7 @@ from shared.operations.store import Lease, Operations
 from shared.storage.ports import Ambiguous
 from tests.builders.functions import handler_of
 from tests.builders.http import boundary, field
-from tests.builders.store import Time
+from tests.builders.service import Time
 from tests.fakes.tables import MemoryTableStore
 
 EXPORT, REINDEX, UPDATE = OperationType.EXPORT, OperationType.REINDEX, OperationType.UPDATE

@@ -1,8 +1,8 @@
 import pytest
 
-from tests.unit.retrieve.room import Service
+from tests.builders.retrieve import RetrieveService
 
 
 @pytest.fixture
 def service():
-    return Service()
+    return RetrieveService()

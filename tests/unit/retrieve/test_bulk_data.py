@@ -12,7 +12,7 @@ from shared.retrieve import deflated
 from tests.builders import datasets, pictures
 from tests.builders.http import content, field
 from tests.builders.images import DEFL, EBE, ELE, ILE, JPEG, MPEG2, Image, image, new_uid
-from tests.unit.retrieve.room import JSON, OCTETS
+from tests.builders.retrieve import JSON, OCTETS
 
 MULTIPART = 'multipart/related; type="application/octet-stream"'
 DOCUMENT = bytes(range(256)) * 3

@@ -13,7 +13,7 @@ from pydicom.sequence import Sequence
 from shared.dicom.part10.reencoding import data_set_of
 from tests.builders.images import Image, new_uid
 from tests.builders.pictures import EBE, ELE, RLE, data_set, file, identifier_of, ramp
-from tests.unit.retrieve.room import DICOM, OCTETS, parts, several
+from tests.builders.retrieve import DICOM, OCTETS, multipart_of, parts
 
 PAIRS = [
     ("MR_small.dcm", "MR_small_bigendian.dcm"),
@@ -196,7 +196,7 @@ async def test_a_big_endian_object_in_little_endian_is_its_twin(service, name):
 @pytest.mark.spec("REND-13", "WADO-13")
 async def test_frames_of_twins_are_compressed_alike(service):
     pair = await stored(service, TWINS["8 bits in words, frames of odd size"])
-    one, other = [await service.body(f"{each.path}/frames/2,3", several("image/dicom-rle", RLE)) for each in pair]
+    one, other = [await service.body(f"{each.path}/frames/2,3", multipart_of("image/dicom-rle", RLE)) for each in pair]
     assert parts(one) == parts(other)
 
 

@@ -25,7 +25,7 @@ from tests.builders.pictures import (
     file,
     ramp,
 )
-from tests.unit.retrieve.room import DICOM, OCTETS, Service, parts, several
+from tests.builders.retrieve import DICOM, OCTETS, RetrieveService, multipart_of, parts
 
 FRAMES = np.stack([ramp(), ramp()[::-1], ramp() // 2])
 
@@ -67,7 +67,7 @@ async def test_what_cannot_be_converted_is_not_acceptable(service):
     assert await service.status(one.path, DICOM) == 200
     for each in (video, broken):
         assert await service.status(each.path, f"{DICOM}; transfer-syntax={ELE}") == 406
-        for accept in (DICOM, several(DICOM)):
+        for accept in (DICOM, multipart_of(DICOM)):
             response = await service.get(each.path, accept)
             assert each.data in await content(response)
             assert "1 of 1 instances are sent in their stored transfer syntax." in field(response, "Warning")
@@ -81,7 +81,7 @@ async def test_a_study_of_several_syntaxes_is_sent_in_one(service):
     images = [file(data_set(ramp() // n, StudyInstanceUID="1.2.3"), syntax)
               for n, syntax in enumerate((ELE, J2K_LOSSLESS, RLE, ILE, EBE, DEFL), 1)]  # fmt: skip  # one list
     await service.archive.store(*images)
-    for accept in (several(DICOM), several(DICOM, JPEG_LS)):
+    for accept in (multipart_of(DICOM), multipart_of(DICOM, JPEG_LS)):
         found = parts(await service.body("studies/1.2.3", accept))
         read = [pydicom.dcmread(io.BytesIO(data)) for data in found]
         assert {each.file_meta.TransferSyntaxUID for each in read} == {JPEG_LS if JPEG_LS in accept else ELE}
@@ -91,8 +91,8 @@ async def test_a_study_of_several_syntaxes_is_sent_in_one(service):
     await service.archive.store(
         compressed(data_set(ramp(), StudyInstanceUID="1.2.3"), "1.2.840.10008.1.2.4.100", [b"00"])
     )
-    assert await service.status("studies/1.2.3", several(DICOM, ELE)) == 406
-    for accept in (several(DICOM), f"{several(DICOM, ELE)}, {several(DICOM, '*')}; q=0.5"):
+    assert await service.status("studies/1.2.3", multipart_of(DICOM, ELE)) == 406
+    for accept in (multipart_of(DICOM), f"{multipart_of(DICOM, ELE)}, {multipart_of(DICOM, '*')}; q=0.5"):
         response = await service.get("studies/1.2.3", accept)
         body = await content(response)
         found = [pydicom.dcmread(io.BytesIO(data)) for data in parts(body)]
@@ -112,13 +112,13 @@ async def test_pixels_that_nobody_can_decode_are_counted_as_far_as_that_is_known
     stored = pydicom.dcmread(io.BytesIO(good.data))
     damaged = compressed(data_set(ramp(), StudyInstanceUID="1.2.4"), JPEG_LS, [bytes(stored.PixelData[16:60])])
     await service.archive.store(damaged)
-    response = await service.get("studies/1.2.4", several(DICOM))
+    response = await service.get("studies/1.2.4", multipart_of(DICOM))
     assert told(response) == '1 of 1 instances are sent in their stored transfer syntax."'
     assert parts(await content(response)) == [damaged.data]
-    assert await service.status("studies/1.2.4", several(DICOM, ELE)) == 406
+    assert await service.status("studies/1.2.4", multipart_of(DICOM, ELE)) == 406
     await service.archive.store(good)
     with caplog.at_level("INFO"):
-        response = await service.get("studies/1.2.4", several(DICOM))
+        response = await service.get("studies/1.2.4", multipart_of(DICOM))
         body = await content(response)
     found = [pydicom.dcmread(io.BytesIO(data)).file_meta.TransferSyntaxUID for data in parts(body)]
     assert sorted(found) == [ELE, JPEG_LS]
@@ -130,16 +130,16 @@ async def test_pixels_that_nobody_can_decode_are_counted_as_far_as_that_is_known
 @pytest.mark.spec("WADO-12")
 async def test_large_objects_are_not_converted_and_none_when_memory_is_short():
     one = file(data_set(FRAMES, frames=3), RLE)
-    limited, poor = Service(largest_file=len(one.data) - 1), Service(memory=5000)
+    limited, poor = RetrieveService(largest_file=len(one.data) - 1), RetrieveService(memory=5000)
     for service in (limited, poor):
         await service.archive.store(one)
         for path in (one.path, f"studies/{one.identifier.study_instance_uid}"):
-            assert await service.status(path, several(DICOM, ELE)) == 406
-            assert await service.status(path, several(DICOM)) == 200
-            assert await service.status(path, several(DICOM, "*")) == 200
-        assert await service.status(f"{one.path}/frames/1", several(OCTETS)) == 406
+            assert await service.status(path, multipart_of(DICOM, ELE)) == 406
+            assert await service.status(path, multipart_of(DICOM)) == 200
+            assert await service.status(path, multipart_of(DICOM, "*")) == 200
+        assert await service.status(f"{one.path}/frames/1", multipart_of(OCTETS)) == 406
         assert await service.status(f"{one.path}/rendered", "image/png") == 406
-    assert await limited.status(f"{one.path}/frames/1", several(OCTETS, "*")) == 200
+    assert await limited.status(f"{one.path}/frames/1", multipart_of(OCTETS, "*")) == 200
 
 
 async def test_many_clients_share_one_conversion_and_its_memory_is_given_back(service, monkeypatch):
@@ -199,7 +199,7 @@ async def test_frames_are_sent_in_every_form_that_the_table_lists(service, sourc
     one = file(data_set(FRAMES, frames=3), source)
     await service.archive.store(one)
     service.archive.forget()
-    found = parts(await service.body(f"{one.path}/frames/3,1,3", several(media_type, syntax)))
+    found = parts(await service.body(f"{one.path}/frames/3,1,3", multipart_of(media_type, syntax)))
     tolerance = 12 if syntax == JPEG else 0
     for data, frame in zip(found, FRAMES[[2, 0, 2]], strict=True):
         assert np.abs(decode(data).astype(int) - frame).max() <= tolerance
@@ -210,7 +210,7 @@ async def test_transcoding_one_frame_reads_only_its_bytes(service):
     one = file(data_set(np.stack([FRAMES[0]] * 50), frames=50), RLE)
     await service.archive.store(one)
     service.archive.forget()
-    await service.body(f"{one.path}/frames/7", several("image/jls"))
+    await service.body(f"{one.path}/frames/7", multipart_of("image/jls"))
     assert service.archive.blobs.bytes_read < len(one.data) / 20
     assert service.archive.blobs.calls == ["read"]
 
@@ -219,7 +219,7 @@ async def test_transcoding_one_frame_reads_only_its_bytes(service):
 async def test_stored_bytes_come_before_converted_ones_of_equal_quality(service):
     one = file(data_set(ramp()), RLE)
     await service.archive.store(one)
-    accept = f"{several('image/jls')}, {several('image/dicom-rle')}"
+    accept = f"{multipart_of('image/jls')}, {multipart_of('image/dicom-rle')}"
     stored = parts(await service.body(f"{one.path}/frames/1", accept))[0]
     assert one.data.count(stored) == 1
     preferred = parts(await service.body(f"{one.path}/frames/1", f"{accept};q=0.9"))[0]
@@ -230,9 +230,9 @@ async def test_stored_bytes_come_before_converted_ones_of_equal_quality(service)
 async def test_a_form_that_does_not_suit_the_pixels_gives_way_to_the_next_or_is_refused(service):
     one = file(data_set(ramp(bits=16)))
     await service.archive.store(one)
-    jpeg = several("image/jpeg", JPEG)
+    jpeg = multipart_of("image/jpeg", JPEG)
     assert await service.status(f"{one.path}/frames/1", jpeg) == 406
-    (data,) = parts(await service.body(f"{one.path}/frames/1", f"{jpeg}, {several('image/jls')}"))
+    (data,) = parts(await service.body(f"{one.path}/frames/1", f"{jpeg}, {multipart_of('image/jls')}"))
     assert np.array_equal(imagecodecs.jpegls_decode(data), ramp(bits=16))
 
 
@@ -254,9 +254,9 @@ async def test_an_instance_is_shown_by_its_first_frame_and_each_frame_by_itself(
     for number in (1, 2, 3):
         data = await service.body(f"{one.path}/frames/{number}/rendered", "image/png")
         assert np.array_equal(shown(data), FRAMES[number - 1])
-    found = parts(await service.body(f"{one.path}/frames/3,1/rendered", several("image/png")))
+    found = parts(await service.body(f"{one.path}/frames/3,1/rendered", multipart_of("image/png")))
     assert [np.array_equal(shown(data), FRAMES[n]) for data, n in zip(found, (2, 0), strict=True)] == [True, True]
-    assert len(parts(await service.body(f"{one.path}/rendered", several("image/jpeg")))) == 3
+    assert len(parts(await service.body(f"{one.path}/rendered", multipart_of("image/jpeg")))) == 3
 
 
 @pytest.mark.spec("REND-2", "REND-3", "REND-4", "REND-5", "REND-6")
@@ -330,8 +330,8 @@ async def test_a_study_is_shown_by_the_middle_image_of_its_first_series(service)
     assert shown(await service.body("studies/1.2/series/1.2.10/rendered", "image/png"))[0, 0] == 2
     assert await service.status("studies/1.2/series/1.2.1/rendered") == 404
     assert shown(await service.body("studies/1.2/series/1.2.1/thumbnail", "image/png")).shape == (128, 128)
-    assert len(parts(await service.body("studies/1.2/rendered", several("image/png")))) == 8
-    assert len(parts(await service.body("studies/1.2/thumbnail", several("image/png")))) == 1
+    assert len(parts(await service.body("studies/1.2/rendered", multipart_of("image/png")))) == 8
+    assert len(parts(await service.body("studies/1.2/thumbnail", multipart_of("image/png")))) == 1
 
 
 async def test_thumbnails_fit_128_pixels_at_every_level(service):

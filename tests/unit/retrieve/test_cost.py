@@ -5,7 +5,7 @@ import pytest
 from tests.builders.http import content
 from tests.builders.images import ELE, RLE, image
 from tests.builders.pictures import J2K_LOSSLESS, data_set, file, ramp
-from tests.unit.retrieve.room import DICOM, JSON, OCTETS, several
+from tests.builders.retrieve import DICOM, JSON, OCTETS, multipart_of
 from tests.unit.retrieve.test_wado_uri import query
 
 
@@ -18,13 +18,13 @@ from tests.unit.retrieve.test_wado_uri import query
         ("/metadata", JSON),
         ("/frames/1", f"{OCTETS}; transfer-syntax=*"),
         ("/frames/1", OCTETS),
-        ("/frames/1", several("image/jp2")),
+        ("/frames/1", multipart_of("image/jp2")),
         ("/frames/1/rendered", "image/png"),
         ("/rendered", "image/jpeg"),
-        ("/rendered", several("image/png")),
+        ("/rendered", multipart_of("image/png")),
         ("/thumbnail", "image/jpeg"),
         ("/bulkdata/7FE00010", OCTETS),
-        ("/bulkdata/7FE00010", several("image/jp2")),
+        ("/bulkdata/7FE00010", multipart_of("image/jp2")),
     ],
 )
 async def test_a_request_for_one_instance_is_one_look_up(service, path, accept):

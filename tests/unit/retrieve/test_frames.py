@@ -17,7 +17,8 @@ from shared.retrieve.frames.reading import read_frames
 from shared.retrieve.negotiation import RetrievedResource, choices
 from shared.retrieve.snapshot import LostFile, current, find_instance
 from tests.builders.images import DEFL, EBE, ELE, ILE, J2K_LOSSLESS, JPEG, MPEG2, RLE, Image, image
-from tests.unit.retrieve.archive import PARTITION, Archive, collected
+from tests.builders.retrieve import ImageArchive, collected
+from tests.builders.service import PARTITION
 
 PIXELS = 'multipart/related; type="application/octet-stream"'
 AS_STORED = f"{PIXELS}; transfer-syntax=*"
@@ -25,7 +26,7 @@ AS_STORED = f"{PIXELS}; transfer-syntax=*"
 
 @pytest.fixture
 def archive():
-    return Archive()
+    return ImageArchive()
 
 
 async def opened(archive, identifier, numbers, accept=AS_STORED, *, held=False):
@@ -254,7 +255,7 @@ async def test_a_table_that_is_too_large_for_the_index_is_read_only_where_it_is_
     monkeypatch.setattr(documents, "INLINE_FRAMES", 10)
     one = image(syntax=JPEG, frames=300)
     await archive.store(one)
-    stored = await archive.backend.lookup.instance(PARTITION, one.identifier, metadata=False)
+    stored = await archive.lookup.instance(PARTITION, one.identifier, metadata=False)
     assert (stored.frames, stored.frames_in_blob) == (None, 300)
     archive.forget()
     _, bodies = await retrieved(archive, one, 300, 17)

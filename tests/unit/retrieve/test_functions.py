@@ -7,7 +7,7 @@ import pytest
 from shared.dicomweb.resources import RESOURCES
 from tests.builders.http import content, field
 from tests.builders.images import ELE, JPEG, image, new_uid
-from tests.unit.retrieve.room import DICOM, JSON, OCTETS
+from tests.builders.retrieve import DICOM, JSON, OCTETS
 
 AS_STORED = f"{DICOM}; transfer-syntax=*"
 

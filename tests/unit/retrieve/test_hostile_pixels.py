@@ -25,7 +25,7 @@ from tests.builders.pictures import (
     file,
     ramp,
 )
-from tests.unit.retrieve.room import DICOM, OCTETS, Service, several
+from tests.builders.retrieve import DICOM, OCTETS, RetrieveService, multipart_of
 
 WIDE = {"BitsAllocated": 16, "BitsStored": 16, "HighBit": 15}
 LIES = {
@@ -57,22 +57,22 @@ def decoding_requests(one):
     another, image_type = (J2K_LOSSLESS, "image/jp2") if stored == JPEG_LS else (JPEG_LS, "image/jls")
     return [
         (one.path, f"{DICOM}; transfer-syntax={another}"),
-        (study, several(DICOM, another)),
-        (f"{one.path}/frames/1", several(image_type)),
+        (study, multipart_of(DICOM, another)),
+        (f"{one.path}/frames/1", multipart_of(image_type)),
         (f"{one.path}/rendered", "image/png"),
-        (f"{one.path}/rendered", several("image/png")),
+        (f"{one.path}/rendered", multipart_of("image/png")),
         (f"{one.path}/frames/1/rendered", "image/jpeg"),
         (f"{study}/rendered", "image/jpeg"),
-        (f"{study}/rendered", several("image/jpeg")),
+        (f"{study}/rendered", multipart_of("image/jpeg")),
         (f"{one.path}/thumbnail", "*/*"),
         (f"{study}/thumbnail", "*/*"),
-        (f"{one.path}/pixeldata", several(image_type)),
+        (f"{one.path}/pixeldata", multipart_of(image_type)),
     ]
 
 
 async def statuses(one, requests):
     """What each request is answered with, and the most memory that any of them took."""
-    service, found, peak = Service(), [], 0
+    service, found, peak = RetrieveService(), [], 0
     await service.archive.store(one)
     await service.status("studies/1/rendered")  # what is loaded once is loaded
     for path, accept in requests:
@@ -114,12 +114,12 @@ async def test_the_frames_that_are_there_are_served_whatever_is_said_of_their_nu
 @pytest.mark.parametrize("changes", LIES.values(), ids=LIES.keys())
 async def test_what_was_stored_can_still_be_had_as_it_is(changes, syntax):
     one = lying(changes, syntax)
-    requests = [(one.path, several(DICOM, "*")), (f"{one.path}/metadata", "*/*"), (f"{one.path}/pixeldata", "*/*")]
+    requests = [(one.path, multipart_of(DICOM, "*")), (f"{one.path}/metadata", "*/*"), (f"{one.path}/pixeldata", "*/*")]
     found, peak = await statuses(one, requests)
     assert found[:2] == [200, 200]
     assert found[2] in {200, 406}
     assert peak < LARGEST_ANSWER
-    last, _ = await statuses(one, [(f"{one.path}/frames/{2**31 - 1}", several(OCTETS, "*"))])
+    last, _ = await statuses(one, [(f"{one.path}/frames/{2**31 - 1}", multipart_of(OCTETS, "*"))])
     assert last[0] in {404, 406}
 
 
@@ -142,9 +142,9 @@ async def test_very_many_tiny_frames_are_not_blown_up_in_another_syntax():
         one,
         [
             (one.path, f"{DICOM}; transfer-syntax={J2K_LOSSLESS}"),
-            (f"{one.path}/rendered", several("image/png")),
-            (f"{one.path}/pixeldata", several("image/jls")),
-            (f"{one.path}/frames/600000", several("image/jls")),
+            (f"{one.path}/rendered", multipart_of("image/png")),
+            (f"{one.path}/pixeldata", multipart_of("image/jls")),
+            (f"{one.path}/frames/600000", multipart_of("image/jls")),
         ],
     )
     assert found == [406, 406, 406, 200]
@@ -152,7 +152,7 @@ async def test_very_many_tiny_frames_are_not_blown_up_in_another_syntax():
 
 
 async def test_others_are_answered_while_an_object_is_converted(monkeypatch):
-    service, begun, answered = Service(), asyncio.Event(), threading.Event()
+    service, begun, answered = RetrieveService(), asyncio.Event(), threading.Event()
     loop = asyncio.get_running_loop()
     one, other = file(data_set(ramp()), RLE), file(data_set(ramp()), RLE)
     await service.archive.store(one, other)
@@ -167,7 +167,7 @@ async def test_others_are_answered_while_an_object_is_converted(monkeypatch):
     converting = asyncio.create_task(service.status(one.path, DICOM))
     async with asyncio.timeout(60):
         await begun.wait()
-    assert await service.status(other.path, several(DICOM, "*")) == 200
+    assert await service.status(other.path, multipart_of(DICOM, "*")) == 200
     assert await service.status(f"{other.path}/rendered") == 200
     answered.set()
     assert await converting == 200

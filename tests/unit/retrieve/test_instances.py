@@ -9,7 +9,8 @@ from shared.retrieve.instances.transaction import Agreement, agree, open_instanc
 from shared.retrieve.negotiation import RetrievedResource, choices
 from shared.retrieve.snapshot import LostFile, current
 from tests.builders.images import ELE, JPEG, MPEG2, image, new_uid
-from tests.unit.retrieve.archive import PARTITION, Archive, collected
+from tests.builders.retrieve import ImageArchive, collected
+from tests.builders.service import PARTITION
 
 ANY = choices(RetrievedResource.INSTANCES, parse_accept(["*/*"]))
 DEFAULT = choices(RetrievedResource.INSTANCES, parse_accept(['multipart/related; type="application/dicom"']))
@@ -20,7 +21,7 @@ EXPLICIT = choices(
 
 @pytest.fixture
 def archive():
-    return Archive()
+    return ImageArchive()
 
 
 async def files(found):
@@ -103,7 +104,7 @@ async def test_an_instance_that_is_erased_meanwhile_is_left_out(archive, gone):
     study = new_uid()
     images = [image(study) for _ in range(6)]
     await archive.store(*images)
-    listed = await archive.backend.lookup.instances(PARTITION, ResourceIdentifier(study), metadata=False)
+    listed = await archive.lookup.instances(PARTITION, ResourceIdentifier(study), metadata=False)
     lost = listed[gone]
 
     async def erase(_, operation):
@@ -155,7 +156,7 @@ async def test_a_file_that_is_lost_later_ends_the_answer_with_an_error(archive):
     study = new_uid()
     images = [image(study) for _ in range(3)]
     await archive.store(*images)
-    listed = await archive.backend.lookup.instances(PARTITION, ResourceIdentifier(study), metadata=False)
+    listed = await archive.lookup.instances(PARTITION, ResourceIdentifier(study), metadata=False)
     await archive.blobs.delete(listed[2].blob)
     found = await retrieve_instances(archive.view, ResourceIdentifier(study), ANY)
     with pytest.raises(LostFile):

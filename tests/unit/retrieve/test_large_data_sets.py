@@ -10,7 +10,7 @@ from shared.dicom.pixels.presentation import NO_TABLES, Window, presentation
 from shared.dicomweb.json_model import ParsedItems
 from tests.builders.images import ELE, JPEG, image
 from tests.builders.pictures import ILE, data_set, file
-from tests.unit.retrieve.room import DICOM, OCTETS, parts, several
+from tests.builders.retrieve import DICOM, OCTETS, multipart_of, parts
 
 
 @pytest.mark.spec("STOW-46", "FRM-2")
@@ -34,8 +34,8 @@ async def test_a_large_metadata_document_is_read_item_by_item(service):
     assert presentation(attributes, frames, NO_TABLES).window == Window(float((frames - 1) % 200 + 1), 2.0)
     assert presentation(attributes, frames + 1, NO_TABLES).window is None
     assert await service.status(f"{one.path}/frames/{frames}/rendered", "image/png") == 200
-    assert len(parts(await service.body(f"{one.path}/frames/1,{frames}", several(OCTETS)))) == 2
-    assert await service.status(f"{one.path}/metadata", several("application/dicom+xml")) == 200
+    assert len(parts(await service.body(f"{one.path}/frames/1,{frames}", multipart_of(OCTETS)))) == 2
+    assert await service.status(f"{one.path}/metadata", multipart_of("application/dicom+xml")) == 200
 
 
 @pytest.mark.spec("STOW-46")
@@ -44,7 +44,7 @@ async def test_frames_without_number_are_fetched_in_batches_of_bounded_size(serv
     await service.archive.store(one)
     service.archive.forget()
     numbers = ",".join(map(str, range(1, 5001)))
-    assert parts(await service.body(f"{one.path}/frames/{numbers}", several(OCTETS))) == list(one.frames)
+    assert parts(await service.body(f"{one.path}/frames/{numbers}", multipart_of(OCTETS))) == list(one.frames)
     assert len(service.archive.blobs.calls) == 5
 
 

@@ -9,7 +9,7 @@ from tests.builders import datasets
 from tests.builders.http import content, field
 from tests.builders.images import ELE, Image, image, new_uid
 from tests.builders.pictures import compressed, data_set, file, ramp
-from tests.unit.retrieve.room import DICOM, OCTETS, parts, several
+from tests.builders.retrieve import DICOM, OCTETS, multipart_of, parts
 from tests.unit.retrieve.test_wado_uri import query
 
 MP4 = "1.2.840.10008.1.2.4.102"
@@ -67,7 +67,7 @@ async def test_a_video_is_one_part_of_a_multipart(service, media_type):
     one = video()
     await service.archive.store(one)
     for path in ("bulkdata/7FE00010", "pixeldata"):
-        body = await service.body(f"{one.path}/{path}", several(media_type))
+        body = await service.body(f"{one.path}/{path}", multipart_of(media_type))
         assert parts(body) == [STREAM]
         assert f"Content-Type: {media_type}; transfer-syntax={MP4}\r\n".encode() in body
 
@@ -171,7 +171,7 @@ async def test_a_study_with_a_video_comes_by_default(service):
     study = new_uid()
     images = [video(StudyInstanceUID=study), file(data_set(ramp(), StudyInstanceUID=study))]
     await service.archive.store(*images)
-    body = await service.body(f"studies/{study}", several(DICOM))
+    body = await service.body(f"studies/{study}", multipart_of(DICOM))
     assert sorted(parts(body)) == sorted(one.data for one in images)
-    assert await service.status(f"studies/{study}", several(DICOM, ELE)) == 406
+    assert await service.status(f"studies/{study}", multipart_of(DICOM, ELE)) == 406
     assert (await got(service, f"wado?{query(images[0], contentType=DICOM)}"))[2] == images[0].data

@@ -14,7 +14,8 @@ from shared.retrieve.metadata import transaction as metadata_module
 from shared.retrieve.metadata.transaction import MetadataRules, retrieve_metadata
 from shared.retrieve.snapshot import LostFile
 from tests.builders.images import JPEG, image, new_uid
-from tests.unit.retrieve.archive import PARTITION, Archive, collected
+from tests.builders.retrieve import ImageArchive, collected
+from tests.builders.service import PARTITION
 
 URLS = Urls("https://example.org", "v2", None)
 V2 = MetadataRules(DocumentRules(), ApiVersion.V2, URLS)
@@ -23,7 +24,7 @@ V1 = MetadataRules(DocumentRules(), ApiVersion.V1, URLS)
 
 @pytest.fixture
 def archive():
-    return Archive()
+    return ImageArchive()
 
 
 async def datasets(archive, scope, rules=V2):
@@ -114,7 +115,7 @@ async def test_what_the_client_holds_is_not_read(archive, level):
     await archive.store(one)
     identifier = one.identifier
     parts = (identifier.study_instance_uid, identifier.series_instance_uid, identifier.sop_instance_uid)
-    stored = await archive.backend.lookup.instance(PARTITION, identifier, metadata=False)
+    stored = await archive.lookup.instance(PARTITION, identifier, metadata=False)
     archive.forget()
     seen = []
     found = await retrieve_metadata(

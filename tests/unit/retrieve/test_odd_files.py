@@ -8,13 +8,13 @@ from PIL import Image as Picture
 
 from tests.builders.odd_files import PIXELS, odd_image
 from tests.builders.part10_bytes import ELE, ILE, encapsulated, explicit, item
-from tests.unit.retrieve.room import DICOM, OCTETS, Service, parts, several
+from tests.builders.retrieve import DICOM, OCTETS, RetrieveService, multipart_of, parts
 
 J2K_LOSSLESS = "1.2.840.10008.1.2.4.90"
 
 
 async def service_with(*images):
-    service = Service()
+    service = RetrieveService()
     for one in images:
         await service.archive.store(one)
     return service
@@ -35,8 +35,8 @@ async def test_fragments_under_a_native_syntax_are_never_given_out_as_pixels(syn
     assert await service.status(f"{one.path}/metadata") == 200
     for path, accept in (
         ("frames/1", f"{OCTETS}; transfer-syntax=*"),
-        ("frames/1", several(OCTETS)),
-        ("frames/1", several("image/jls")),
+        ("frames/1", multipart_of(OCTETS)),
+        ("frames/1", multipart_of("image/jls")),
         ("rendered", "image/png"),
         ("frames/1/rendered", "image/png"),
         ("pixeldata", "*/*"),
@@ -77,7 +77,7 @@ async def test_a_frame_that_is_cut_hides_itself_only():
     assert [await service.status(f"{one.path}/frames/{number}", OCTETS) for number in (1, 2, 3)] == [200, 200, 404]
     assert await service.status(f"{one.path}/frames/2/rendered", "image/png") == 200
     assert await service.status(f"{one.path}/frames/3/rendered", "image/png") == 404
-    assert await service.status(f"{one.path}/frames/1,3", several(OCTETS)) == 404
+    assert await service.status(f"{one.path}/frames/1,3", multipart_of(OCTETS)) == 404
 
 
 @pytest.mark.spec("JSON-11")
@@ -107,7 +107,7 @@ async def test_the_bulk_values_of_an_odd_file_have_addresses():
     service = await service_with(one)
     assert await service.body(f"{one.path}/bulkdata/00091001", OCTETS) == b"abcdef"
     assert await service.body(f"{one.path}/bulkdata/00400440/1/00091001", OCTETS) == b"inside"
-    assert parts(await service.body(f"{one.path}/bulkdata/7FE00010", several(OCTETS))) == [PIXELS[:4]]
+    assert parts(await service.body(f"{one.path}/bulkdata/7FE00010", multipart_of(OCTETS))) == [PIXELS[:4]]
 
 
 @pytest.mark.spec("BULK-5", "META-4")

@@ -5,7 +5,7 @@ import pytest
 from tests.builders.http import content, field
 from tests.builders.images import ELE, ILE, JPEG, RLE, image
 from tests.builders.pictures import data_set, file, ramp
-from tests.unit.retrieve.room import DICOM, OCTETS
+from tests.builders.retrieve import DICOM, OCTETS
 
 STORED = f"{OCTETS}; transfer-syntax=*"
 

@@ -12,7 +12,7 @@ from shared.retrieve.metadata.selection import parse_selection, selected
 from tests.builders.http import content, field
 from tests.builders.images import image
 from tests.builders.pictures import data_set, file, ramp
-from tests.unit.retrieve.room import JSON
+from tests.builders.retrieve import JSON
 
 pytestmark = pytest.mark.spec("META-11")
 

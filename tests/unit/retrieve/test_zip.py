@@ -12,8 +12,8 @@ from shared.retrieve.instances.zip_names import entry_names
 from shared.retrieve.instances.zip_stream import Entry, zipped, zipped_length
 from tests.builders.http import content, field
 from tests.builders.images import ELE, ILE, JPEG, MPEG2, image, new_uid
-from tests.unit.retrieve.archive import PARTITION
-from tests.unit.retrieve.room import Service
+from tests.builders.retrieve import RetrieveService
+from tests.builders.service import PARTITION
 from tests.unit.retrieve.test_instances import scope
 
 ZIP = "application/zip"
@@ -175,7 +175,7 @@ async def test_names_are_safe_and_unique_whatever_the_attributes_say(service):
 
 @pytest.mark.spec("ZIP-2")
 async def test_names_of_uids_hold_no_value_of_an_attribute():
-    service = Service(zip_names="uid")
+    service = RetrieveService(zip_names="uid")
     one = image(PatientID="SECRET-7", Modality="CT", SeriesNumber="5", InstanceNumber="9")
     await stored(service, one)
     [name] = (await archive_of(service, one.path)).namelist()

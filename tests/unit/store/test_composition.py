@@ -10,7 +10,7 @@ from shared.errors import InvalidRequest, TooLarge, UnsupportedMedia
 from shared.store import bulk_spool, composition
 from shared.store.request import MetadataAndBulkData
 from tests.builders.images import ELE, JPEG, image
-from tests.builders.store import BOUNDARY, Service
+from tests.builders.store import BOUNDARY, StoreService
 
 JSON, XML, OCTETS = "application/dicom+json", "application/dicom+xml", "application/octet-stream"
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.spec("STOW-16")
 
 @pytest.fixture
 def service():
-    return Service()
+    return StoreService()
 
 
 def part(data, media_type=None, location=None):
@@ -156,7 +156,7 @@ async def test_memory_is_bounded_and_large_values_wait_on_disk(service, monkeypa
 
 
 async def test_a_value_or_a_file_beyond_the_limit_is_refused():
-    service = Service(max_file_bytes=3000)
+    service = StoreService(max_file_bytes=3000)
     one = image(size=(100, 30))
     dataset = part(orjson.dumps(metadata_of(one)), JSON)
     for size in (2900, 3001):

@@ -9,7 +9,7 @@ from shared.dicom.reasons import FailureReason, WarningReason
 from shared.dicomweb.versions import ApiVersion
 from tests.builders.odd_files import odd_image
 from tests.builders.part10_bytes import explicit, item
-from tests.builders.store import Service
+from tests.builders.store import StoreService
 
 
 def unknown(code: bytes, tag: int = 0x00291010) -> bytes:
@@ -30,7 +30,7 @@ WARNED = {
 @pytest.mark.spec("STOW-17", "STOW-18")
 @pytest.mark.parametrize(("elements", "named"), WARNED.values(), ids=WARNED.keys())
 async def test_what_was_read_as_something_else_is_warned_of(elements, named):
-    service, one = Service(), odd_image(elements)
+    service, one = StoreService(), odd_image(elements)
     outcome = await service.store_one(one.data)
     assert outcome.failure is None
     assert outcome.warning is WarningReason.ATTRIBUTES_INVALID
@@ -41,7 +41,7 @@ async def test_what_was_read_as_something_else_is_warned_of(elements, named):
     [tag] = elements
     assert f"{tag:08X}" in orjson.loads(stored.metadata)
 
-    old = await Service().store_one(one.data, version=ApiVersion.V1)
+    old = await StoreService().store_one(one.data, version=ApiVersion.V1)
     assert (old.failure, old.odd, old.comments) == (None, True, ())
 
 
@@ -74,7 +74,7 @@ REFUSED = {
 @pytest.mark.parametrize(("elements", "explanation"), REFUSED.values(), ids=REFUSED.keys())
 async def test_what_cannot_be_read_is_refused_by_its_tag(elements, explanation, version):
     one = odd_image(elements)
-    outcome = await Service().store_one(one.data, version=version)
+    outcome = await StoreService().store_one(one.data, version=version)
     assert outcome.failure is FailureReason.VALIDATION_FAILURE
     assert outcome.explanation == explanation
     assert outcome.sop_instance_uid == one.identifier.sop_instance_uid
@@ -83,6 +83,6 @@ async def test_what_cannot_be_read_is_refused_by_its_tag(elements, explanation, 
 @pytest.mark.spec("STOW-37")
 async def test_a_file_that_is_cut_says_so():
     one = odd_image()
-    outcome = await Service().store_one(one.data[:-3])
+    outcome = await StoreService().store_one(one.data[:-3])
     assert outcome.explanation == "The file ends in the middle of a data element."
-    assert (await Service().store_one(b"no DICOM" * 50)).explanation
+    assert (await StoreService().store_one(b"no DICOM" * 50)).explanation

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image as Picture
 
 from tests.builders.images import ELE, JPEG, image
-from tests.builders.store import Service
+from tests.builders.store import StoreService
 from tests.unit.store.test_composition import JSON, OCTETS, metadata_of, part, send
 
 pytestmark = pytest.mark.spec("W-15", "STOW-16")
@@ -72,7 +72,7 @@ def metadata(**changes):
 
 
 async def stored(media_type, data, **changes):
-    service = Service()
+    service = StoreService()
     one, found = metadata(**changes)
     [outcome] = await send(service, part(orjson.dumps([found]), JSON), part(data, media_type, "bulk/1"))
     if outcome.failure is not None:
@@ -160,7 +160,7 @@ async def test_octets_of_the_length_of_the_frames_are_uncompressed():
 
 
 async def test_frames_of_different_syntaxes_are_refused():
-    service = Service()
+    service = StoreService()
     _, found = metadata()
     parts = [part(STREAMS["jpeg"], "image/jpeg", "bulk/1"), part(STREAMS["lossless"], "image/jpeg", "bulk/1")]
     [outcome] = await send(service, part(orjson.dumps([found]), JSON), *parts)

@@ -17,7 +17,7 @@ from shared.ingest import part10_upload as receiver
 from shared.store.request import SingleFile
 from tests.builders.files import PATIENT_ID, STUDY_DATE, file
 from tests.builders.images import JPEG, RLE, image
-from tests.builders.store import Service
+from tests.builders.store import StoreService
 
 _TEST_FILES = Path(pydicom_data.__file__).parent / "test_files"
 SAMPLES = sorted(path for path in _TEST_FILES.rglob("*") if path.is_file() and path.suffix in {".dcm", ""})
@@ -30,7 +30,7 @@ def is_part10(data):
 @pytest.mark.spec("STOW-12", "STOW-13", "STOW-14")
 @pytest.mark.parametrize("version", ApiVersion)
 async def test_every_sample_is_kept_byte_for_byte_or_gets_a_reason(version):
-    service = Service()
+    service = StoreService()
     stored = 0
     for path in SAMPLES:
         data = path.read_bytes()
@@ -81,7 +81,7 @@ def test_a_damaged_file_is_stored_or_gets_a_reason(which, seed, changes, cut):
     damaged = bytes(data if cut is None else data[:cut])
 
     async def run():
-        service = Service()
+        service = StoreService()
         outcome = await service.store_one(damaged)
         if outcome.failure is None:
             kept = damaged if damaged[:128] == bytes(128) else bytes(128) + damaged[128:]
@@ -100,7 +100,7 @@ async def test_a_file_that_only_a_tolerant_reader_understands_is_stored_as_it_is
     odd = one.data + b"\n"
     with pytest.raises(InvalidPart10):
         read(odd)
-    service = Service()
+    service = StoreService()
 
     [outcome] = await service.send(odd, SingleFile(), chunk=chunk)
 
@@ -111,7 +111,7 @@ async def test_a_file_that_only_a_tolerant_reader_understands_is_stored_as_it_is
 
 @pytest.mark.spec("STOW-13", "STOW-15")
 async def test_what_a_tolerant_reader_finds_is_judged_like_anything_else():
-    service = Service()
+    service = StoreService()
 
     outcome = await service.store_one(file({STUDY_DATE: "NotADate"}).data + b"\n")
 
@@ -123,7 +123,7 @@ async def test_what_a_tolerant_reader_finds_is_judged_like_anything_else():
 async def test_the_tolerant_reader_is_asked_about_files_up_to_a_limit(monkeypatch):
     monkeypatch.setattr(receiver, "HELD_BYTES_UNREADABLE", 2000)
     monkeypatch.setattr(receiver, "HELD_BYTES", 2000)
-    service = Service()
+    service = StoreService()
 
     small = await service.store_one(file().data + b"\n")
     large = await service.store_one(image(size=(60, 60)).data + b"\n")

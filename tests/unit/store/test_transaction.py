@@ -14,7 +14,7 @@ from shared.store.response import store_response
 from tests.builders.files import PATIENT_ID, file
 from tests.builders.http import context
 from tests.builders.images import image, multipart, new_uid
-from tests.builders.store import BOUNDARY, Service
+from tests.builders.store import BOUNDARY, StoreService
 
 B = BOUNDARY.decode()
 FILES = Multipart(BOUNDARY, "application/dicom")
@@ -32,7 +32,7 @@ def parts(*each):
 
 @pytest.fixture
 def service():
-    return Service()
+    return StoreService()
 
 
 def failures(outcomes):
@@ -103,7 +103,7 @@ async def test_a_client_that_goes_away_leaves_nothing_behind(service):
 
 @pytest.mark.spec("STOW-8", "D-9", "P-4")
 async def test_a_file_that_is_too_large_fails_the_whole_request():
-    service = Service(max_file_bytes=5000)
+    service = StoreService(max_file_bytes=5000)
 
     with pytest.raises(TooLarge):
         await service.store(file().data, image(size=(100, 100)).data, file().data)
@@ -169,7 +169,7 @@ def test_it_does_not_matter_where_the_body_is_cut(cuts):
     chunks = [BODY[start:end] for start, end in itertools.pairwise(ends)]
 
     async def run():
-        service = Service()
+        service = StoreService()
         outcomes = await service.send(chunks, FILES)
         assert failures(outcomes) == [None, None, INVALID, INVALID, INVALID]
         assert {service.blobs.content(name) for name in service.blobs.names()} == set(BODY_FILES[:2])
@@ -190,7 +190,7 @@ async def test_it_does_not_matter_if_every_byte_comes_alone(service):
 async def test_the_preamble_is_cleared_unless_the_setting_keeps_it(chunk):
     one = file(preamble=bytes(range(128)))
 
-    clearing, keeping = Service(), Service(clear_preamble=False)
+    clearing, keeping = StoreService(), StoreService(clear_preamble=False)
     for service in (clearing, keeping):
         await service.send(one.data, SingleFile(), chunk=chunk)
 
@@ -254,7 +254,7 @@ async def test_a_study_expires_as_the_last_store_says(service):
 
     study = new_uid()
     when = datetime(2030, 1, 1, tzinfo=UTC)
-    from tests.builders.store import PARTITION
+    from tests.builders.service import PARTITION
 
     await service.store_one(file(study=study).data, expires=when)
     assert (await service.lookup.study(PARTITION, study)).expires == when

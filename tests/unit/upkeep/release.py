@@ -3,7 +3,6 @@
 from itertools import count
 
 from shared.change_log.log import ChangeLog
-from shared.change_log.sequencer import Sequencer
 from shared.index.changes import schema_in
 from shared.index.clock import HybridClock
 from shared.index.hints import Hints
@@ -12,13 +11,12 @@ from shared.index_schema.indexed_attributes import IndexedAttribute
 from shared.operations.model import OperationType
 from shared.operations.runner import Runner
 from shared.operations.store import Operations
-from shared.upkeep.cleanup import StudyCleanup
 from shared.upkeep.erasure import Erasure
 from shared.upkeep.reindex import Reindex, start_reindex
 from shared.upkeep.study_reindex import StudyReindex
 from tests.builders.archive import Archive
 from tests.builders.http import DEFAULT_PARTITION
-from tests.fakes.lists import covering
+from tests.builders.service import sequencer, study_cleanup
 
 DEPARTMENT = IndexedAttribute("00081040", "LO", "study", ("dn",))
 BODY_PART = IndexedAttribute("00180015", "CS", "series", ("bp",))
@@ -80,13 +78,8 @@ class Release(Archive):
 
     async def clean_up(self) -> None:
         trash = Erasure(self.tables, self.clock, shards=self.shards, retention_hours=0)
-        cleanup = StudyCleanup(self.tables, trash, self.schemas, covering(self.tables))
-        log = ChangeLog(self.tables)
         for _ in range(2):
-            sequencer = Sequencer(
-                self.tables, self.clock, cleanup, self.schemas, hints=self.index.hints, shards=self.shards, log=log
-            )
-            await sequencer.catch_up()
+            await sequencer(self, study_cleanup(self, trash), ChangeLog(self.tables)).catch_up()
 
 
 async def old_store(studies: int = 3, added=()) -> Release:

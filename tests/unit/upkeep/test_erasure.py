@@ -8,17 +8,17 @@ from shared.index.store_settings import STORE_ROW
 from shared.storage.ports import RowWrite
 from shared.upkeep.erasure import TOMBSTONE_MS
 from tests.unit.index.chaos import Crashed
-from tests.unit.index.service import Service, Stores
+from tests.unit.index.service import IndexService, Stores
 
 
-async def opened(retention_hours: float) -> Service:
-    service = Service(retention_hours=retention_hours)
+async def opened(retention_hours: float) -> IndexService:
+    service = IndexService(retention_hours=retention_hours)
     created = {"shards": 4, "spread": 1, "created": service.clock.now_ms()}
     await service.tables.commit("conf", [RowWrite("insert", *STORE_ROW, created)])
     return service
 
 
-async def erase(service: Service, **options: int) -> int:
+async def erase(service: IndexService, **options: int) -> int:
     """A second later: versions may run ahead of the clock by milliseconds."""
     service.stores.time.seconds += 1
     return await service.trash.erase_due(service.blobs, **options)
@@ -137,7 +137,7 @@ async def test_an_instance_that_is_stored_while_its_tombstone_is_purged_stays() 
     await service.delete("1.1")
     await service.settle()
     pass_hours(service.stores, 60)
-    other = Service(service.stores)
+    other = IndexService(service.stores)
 
     def purges(kind: str, batch: list[RowWrite]) -> bool:
         return kind == "dicom" and batch[0].verb == "delete" and batch[0].row_key.startswith("I!")
@@ -179,7 +179,7 @@ async def test_the_work_of_a_writer_whose_clock_is_behind_is_found() -> None:
     service = await opened(0)
     pass_hours(service.stores, 5)
     await erase(service)
-    behind = Service(service.stores, skew=-3600)
+    behind = IndexService(service.stores, skew=-3600)
     await behind.put()
     await behind.delete("1.1")
     await behind.settle()

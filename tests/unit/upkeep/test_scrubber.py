@@ -7,15 +7,16 @@ from shared.index.summary import Summary
 from shared.index_schema import keys
 from shared.storage.ports import RowWrite
 from shared.upkeep.scrubber import Scrubbed, Scrubber
+from tests.builders.service import PARTITION, SHARDS
 from tests.fakes.schemas import FixedSchemas
 from tests.unit.index.chaos import Crashed
 from tests.unit.index.invariants import stale_postings, when_all_is_done
-from tests.unit.index.service import PARTITION, SHARDS, Service, commits, folds
+from tests.unit.index.service import IndexService, commits, folds
 
 HOUR = 3600
 
 
-class Scrubbing(Service):
+class Scrubbing(IndexService):
     """A service whose ingest commits what it is told of."""
 
     def __init__(self) -> None:

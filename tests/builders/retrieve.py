@@ -1,27 +1,25 @@
-"""A small archive in memory: real files, read by the real reader, in the real index, on the fakes of the stores."""
+"""The transactions that retrieve, on an archive in memory: files in the real index, on fakes of the stores."""
 
 import itertools
 from dataclasses import replace
-from datetime import UTC, datetime
 
 from shared.dicom.part10.file_reader import read_whole
 from shared.dicomweb import json_model
-from shared.dicomweb.partitions import DEFAULT_KEY, DEFAULT_NAME, Partition
-from shared.index.clock import HybridClock
+from shared.dicomweb.document_rules import DocumentRules
 from shared.index.documents import move_to_blobs
-from shared.index.instances import InstanceIndex
-from shared.index.lookup import InstanceLookup
 from shared.index.model import CommitOutcome, NewInstance
 from shared.index_schema import keys
 from shared.index_schema.schema import BUILT_IN
+from shared.retrieve.functions import transactions
+from shared.retrieve.pixel_pool import PixelPool
 from shared.retrieve.snapshot import Backend
+from tests.builders.http import ALL, boundary, content, routed
 from tests.builders.images import SECONDARY_CAPTURE, Image
+from tests.builders.service import PARTITION, Process
 from tests.fakes.blobs import MemoryBlobStore
-from tests.fakes.schemas import FixedSchemas
 from tests.fakes.tables import MemoryTableStore
 
-PARTITION = Partition(DEFAULT_KEY, DEFAULT_NAME, keys.DEFAULT_NAMESPACE, datetime(2024, 1, 1, tzinfo=UTC))
-SHARDS = 4
+DICOM, OCTETS, JSON = "application/dicom", "application/octet-stream", "application/dicom+json"
 
 
 class CountingBlobStore(MemoryBlobStore):
@@ -60,16 +58,13 @@ class CountingBlobStore(MemoryBlobStore):
         self.calls.clear()
 
 
-class Archive:
-    """What tests store into and retrieve from."""
+class ImageArchive(Process):
+    """Files of images, to be stored and retrieved. The clock goes on by a second whenever it is read."""
 
     def __init__(self) -> None:
-        self.tables = MemoryTableStore()
-        self.blobs = CountingBlobStore()
         self._time = itertools.count(1_700_000_000)
-        clock = HybridClock(lambda: next(self._time))
-        self.index = InstanceIndex(self.tables, clock, FixedSchemas(), shards=SHARDS)
-        self.backend = Backend(InstanceLookup(self.tables, shards=SHARDS), self.blobs)
+        super().__init__(MemoryTableStore(), CountingBlobStore(), lambda: next(self._time))
+        self.backend = Backend(self.lookup, self.blobs)
         self.view = self.backend.archive(PARTITION)
 
     async def store(self, *images: Image, replace_existing: bool = False, metadata_inline: bool = True) -> None:
@@ -105,7 +100,7 @@ class Archive:
         assert await self.index.commit(PARTITION, [replace(entry, frames=None)]) == [CommitOutcome.STORED]
 
     async def blob_of(self, one: Image) -> str:
-        found = await self.backend.lookup.instance(PARTITION, one.identifier, metadata=False)
+        found = await self.lookup.instance(PARTITION, one.identifier, metadata=False)
         assert found is not None
         return found.blob
 
@@ -120,3 +115,46 @@ async def collected(chunks) -> bytes:
     if isinstance(chunks, bytes):
         return chunks
     return b"".join([chunk async for chunk in chunks])
+
+
+class RetrieveService:
+    """The transactions of an archive behind a boundary."""
+
+    def __init__(self, zip_names="attributes", **limits) -> None:
+        self.archive = ImageArchive()
+        self.boundary = boundary()
+        self.pool = PixelPool(**limits)
+        self.transactions = transactions(
+            Backend(self.archive.lookup, self.archive.blobs, self.pool),
+            DocumentRules(),
+            zip_names=zip_names,
+        )
+
+    async def get(self, path, accept="*/*", query="", method="GET", credentials=ALL, **headers):
+        fields = [*credentials, *(() if accept is None else [("Accept", accept)])]
+        fields += [(name.replace("_", "-"), value) for name, value in headers.items()]
+        resource, request = routed(method, f"/v2/{path}?{query}" if query else f"/v2/{path}", fields)
+        return await self.boundary.run(resource, request, self.transactions[resource.name])
+
+    async def body(self, path, accept="*/*", query=""):
+        response = await self.get(path, accept, query)
+        data = await content(response)
+        assert response.status == 200, data
+        return data
+
+    async def status(self, path, accept="*/*", query="", **options):
+        response = await self.get(path, accept, query, **options)
+        await content(response)
+        return response.status
+
+
+def parts(body):
+    """The contents of the parts of a multipart body."""
+    boundary_line = body.split(b"\r\n", 1)[0]
+    pieces = body.split(boundary_line)[1:-1]
+    return [piece.split(b"\r\n\r\n", 1)[1].removesuffix(b"\r\n") for piece in pieces]
+
+
+def multipart_of(media_type, syntax=""):
+    """The media type of a multipart answer, for Accept."""
+    return f'multipart/related; type="{media_type}"' + (f"; transfer-syntax={syntax}" if syntax else "")
