@@ -26,6 +26,8 @@ from shared.errors import NotAcceptable, UnsupportedMedia
 _WORD = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 _MEDIA_RANGE = re.compile(rf"\s*({_WORD}/{_WORD}|\*)\s*")
 _PARAMETER = re.compile(rf'\s*;\s*(?:({_WORD})\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s";,]*))\s*)?')
+_BLANKS = re.compile(r"(;|,|%3B|%2C)\++", re.IGNORECASE)
+"""Behind a separator a plus sign in a query is a blank, as forms write it: no name begins with one."""
 _EMPTY = re.compile(r"[\s,]*")
 _QUALITY = re.compile(r"[0-9]?(?:\.[0-9]*)?")
 _CACHED_LENGTH = 1024
@@ -131,11 +133,12 @@ class Accept:
 
 
 def _accept_parameters(query: str) -> list[str]:
-    """Percent-decoded only: in a media type `+` is a plus sign."""
+    """Percent-decoded only: within a media type `+` is a plus sign."""
     if "accept" not in query.lower():
         return []
     pairs = (pair.partition("=") for pair in query.split("&"))
-    return [unquote(value) for name, _, value in pairs if unquote(name).lower() == "accept" and value]
+    found = (value for name, _, value in pairs if unquote(name).lower() == "accept" and value)
+    return [unquote(_BLANKS.sub(r"\1%20", value)) for value in found]
 
 
 def parse_content_type(text: str | None) -> MediaType:

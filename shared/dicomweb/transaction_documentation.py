@@ -317,18 +317,24 @@ PARTITION_LIST: Final = Documentation(
 CAPABILITIES: Final = Documentation(
     "WADL, or the facts of `conformance` for a client that prefers JSON (PS3.18 §8.9).",
     produces=(WADL, DICOM_JSON),
-    failures=(406,),
+    failures=(400, 406),
     parameters=(_accept(WADL, DICOM_JSON),),
 )
 CONFORMANCE: Final = Documentation(
-    "Features, limits, resources, transfer syntaxes and search keys of this deployment.", produces=(JSON,)
+    "Features, limits, resources, transfer syntaxes and search keys of this deployment.",
+    produces=(JSON,),
+    failures=(400,),
 )
 HEALTH_REPORT: Final = Documentation(
     "The state of each part of the service; 503 when one of them is unhealthy.",
     produces=(JSON,),
-    failures=(503,),
+    failures=(400, 503),
     failure_bodies=((503, JSON, HEALTH),),
     schema=HEALTH,
 )
-DESCRIPTION_YAML: Final = Documentation("The OpenAPI 3.1 description of this version.", produces=(YAML,))
-DESCRIPTION_JSON: Final = Documentation("The OpenAPI 3.1 description of this version.", produces=(JSON,))
+DESCRIPTION_YAML: Final = Documentation(
+    "The OpenAPI 3.1 description of this version.", produces=(YAML,), failures=(400,)
+)
+DESCRIPTION_JSON: Final = Documentation(
+    "The OpenAPI 3.1 description of this version.", produces=(JSON,), failures=(400,)
+)

@@ -159,6 +159,16 @@ def test_the_accept_parameter_takes_precedence_over_the_header(query, expected):
     assert Accept(("text/html",), query).types()[0].type == expected
 
 
+@pytest.mark.spec("ACC-6")
+@pytest.mark.parametrize("separator", ["%3B+", "%3b++", ";+", "%3B%20"])
+def test_a_blank_behind_a_separator_may_be_written_as_a_form_writes_it(separator):
+    query = f'accept=multipart%2Frelated{separator}type="application/dicom+xml",+application/dicom+json'
+    assert Accept((), query).types() == [
+        MediaType("multipart/related", {"type": "application/dicom+xml"}),
+        MediaType("application/dicom+json"),
+    ]
+
+
 @pytest.mark.spec("ACC-6", "ACC-4")
 def test_an_accept_parameter_that_cannot_be_read_is_not_acceptable():
     with pytest.raises(NotAcceptable):
