@@ -77,6 +77,10 @@ class NotInRelease(DicomServiceError):
     """An API of the standard, or of the server that this one succeeds, which this release does not have (501)."""
 
 
+class ShareUsedUp(DicomServiceError):
+    """The caller uses all of the service that one caller may use at a time (429)."""
+
+
 class Unavailable(DicomServiceError):
     """A data store is unavailable or busy; the same request may succeed later (503)."""
 

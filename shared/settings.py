@@ -126,6 +126,10 @@ class Settings(BaseModel):
     """The longest wait of a connection of the Functions host for its next request."""
     http_connections: int = Field(1000, gt=0, alias="HTTP_CONNECTIONS")
     """Connections of one worker process."""
+    caller_requests: int = Field(0, ge=0, alias="CALLER_REQUESTS")
+    """Requests that one caller may have in progress in one worker process (THR-2); 0: any number."""
+    caller_bytes: int = Field(0, ge=0, alias="CALLER_BYTES")
+    """Bytes of the bodies of those requests, as far as they say their length; 0: any number."""
     cors_origins: Words = Field((), alias="CORS_ALLOWED_ORIGINS")
     cors_methods: Words = Field(("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"), alias="CORS_ALLOWED_METHODS")
     cors_headers: Words = Field(

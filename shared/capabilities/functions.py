@@ -18,6 +18,7 @@ from shared.http.boundary import Boundary
 from shared.http.messages import Response
 from shared.http.transaction import Context, Transaction, accepted, nothing
 from shared.index.store_settings import StoreSettings
+from shared.problem_details import RETRY_SECONDS
 from shared.settings import Settings
 from shared.version import running_version
 
@@ -70,7 +71,8 @@ def blueprint(
         ]
         status = 503 if report.overall is Status.UNHEALTHY else 200
         body = orjson.dumps({"overallStatus": report.overall, "details": details, **running_version()})
-        return Response(status, (("Content-Type", _JSON_TYPE), ("Cache-Control", "no-store")), body)
+        retry = (("Retry-After", str(RETRY_SECONDS)),) if status == 503 else ()
+        return Response(status, (("Content-Type", _JSON_TYPE), ("Cache-Control", "no-store"), *retry), body)
 
     async def fallback(_parsed: None, _accepted: None, _context: Context) -> Response:
         # The boundary has already refused what it could name; what comes here has a function that is switched off.

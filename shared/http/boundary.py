@@ -19,6 +19,7 @@ from shared.dicomweb.resources import Resource
 from shared.dicomweb.urls import Urls, base_url, forwarded_prefix
 from shared.errors import Forbidden, InvalidRequest, InvalidUid, NotInRelease
 from shared.http.caller import ANONYMOUS, Authenticator
+from shared.http.caller_shares import CallerShares
 from shared.http.compression import encoded
 from shared.http.cors import Cors
 from shared.http.entity_tags import EntityTags
@@ -74,6 +75,7 @@ class Boundary:
             audience=settings.audiences[0] if settings.audiences else "",
             query_values=settings.audit_query_values,
         )
+        self._shares = CallerShares(requests=settings.caller_requests, body_bytes=settings.caller_bytes)
         self._cors = Cors(
             origins=settings.cors_origins,
             methods=settings.cors_methods,
@@ -137,7 +139,7 @@ class Boundary:
                 remedy="Leave out the character 'less than' (%3C), which no search may hold.",
             )
         caller = ANONYMOUS if resource.action is None else await self._authenticator.authenticate(request)
-        exchange.begin(caller)
+        exchange.begin(caller, self._shares)
         if request.method in _WITH_BODY or found.route is not request.route:  # a copy of a request costs time
             request = exchange.request = replace(request, route=found.route, body=exchange.metered_body())
         parsed = transaction.parse(request, version)

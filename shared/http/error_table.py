@@ -23,6 +23,7 @@ from shared.errors import (
     NotFound,
     NotInRelease,
     RangeUnsatisfiable,
+    ShareUsedUp,
     TooLarge,
     Unavailable,
     UnsupportedMedia,
@@ -89,6 +90,9 @@ TABLE: Mapping[type[BaseException], _Row] = {
         "Ask the administrator of the service whether its identity may use the storage account.",
         "The storage that the service depends on has refused the operation.",
     ),
+    ShareUsedUp: _Row(
+        429, "caller", f"Wait for your other requests to end, or send this one again after {RETRY_SECONDS} seconds."
+    ),
     NotInRelease: _Row(501, "path", "Look into /v2/conformance for what this release has."),
     Unavailable: _Row(503, "service", f"Send the request again after {RETRY_SECONDS} seconds.", _BUSY),
     Ambiguous: _Row(503, "service", f"Send the request again after {RETRY_SECONDS} seconds.", _BUSY),
@@ -122,7 +126,7 @@ def error_response(
     headers = list(error.fields) if isinstance(error, DicomServiceError) else []
     if details.status == 401:
         headers.append(("WWW-Authenticate", challenge))
-    elif details.status == 503:
+    elif details.status in (429, 503) and not any(name == "Retry-After" for name, _ in headers):
         headers.append(_RETRY)
     if isinstance(error, UnsupportedVersion):  # the member that clients of the reference look for
         body = {"error": {"code": "UnsupportedApiVersion", "message": details.what}, **details.document()}

@@ -14,6 +14,7 @@ from shared.dicomweb.resources import Resource
 from shared.dicomweb.versions import ApiVersion
 from shared.errors import InvalidRequest, TooLarge
 from shared.http.caller import Caller
+from shared.http.caller_shares import CallerShares, Share, name_of
 from shared.http.content_coding import content_coding, decoded
 from shared.http.messages import Request, close
 from shared.settings import Settings
@@ -61,12 +62,20 @@ class Exchange:
         self._claims: Mapping[str, str] = {}
         self._audited: telemetry.AuditedRequest | None = None
         self._started = time.perf_counter()
+        self._share: Share | None = None
         self._answered = False
         self._closed = False
 
-    def begin(self, caller: Caller) -> None:
-        """The caller is known: write the first audit record (AUD-1). Raises InvalidRequest (HDR-3)."""
+    def begin(self, caller: Caller, shares: CallerShares) -> None:
+        """The caller is known: write the first audit record (AUD-1). Raises InvalidRequest (HDR-3), ShareUsedUp."""
         telemetry.take_along()
+        self._audit_begin(caller)
+        if shares.limited and self.resource.action is not None:
+            declared = self.request.headers.get("content-length") or ""
+            length = int(declared) if declared.isdecimal() else 0
+            self._share = shares.begin(name_of(caller.claims, self.request.client), length)
+
+    def _audit_begin(self, caller: Caller) -> None:
         if self.resource.audit is None:
             return
         self._claims = caller.claims
@@ -100,7 +109,9 @@ class Exchange:
             telemetry.afterwards("response-sent", **self._report(), sent=sent, aborted=aborted or None)
 
     def _measure(self) -> None:
-        """Count the request, whose answer is out (TEL-1)."""
+        """Count the request, whose answer is out (TEL-1), and give its share back (THR-2)."""
+        if self._share is not None:
+            self._share.end()
         if not metrics.is_collected():
             return
         seconds = time.perf_counter() - self._started

@@ -26,6 +26,8 @@ from shared.storage.transport import StorageRequest, StorageTransport
 
 _KINDS: tuple[Kind, ...] = get_args(Kind.__value__)
 _SPREAD_KINDS = frozenset({"dicom", "idx", "idxi"})
+_LONGEST_RETRY_AFTER = 300
+"""Seconds: what a client is told at most."""
 _HEADERS = {
     "Accept": table_entities.JSON,
     "DataServiceVersion": "3.0",
@@ -194,6 +196,11 @@ class AzureTableStore:
             raise Ambiguous(f"Table Storage did not answer a write ({error})") from None
         if response.status_code >= 500 and not read and not was_turned_away(response):
             raise Ambiguous(f"Table Storage failed in a write ({_reason(response.status_code, response.body)})")
+        if response.status_code in (429, 503) and (seconds := retry_after(response)):
+            raise Unavailable(
+                f"Table Storage is busy ({_reason(response.status_code, response.body)})",
+                fields=(("Retry-After", str(seconds)),),
+            )
         return response
 
     async def _query(self, table: str, query: str, continuation: str) -> tuple[list[Entity], str]:
@@ -254,6 +261,12 @@ def _code(body: bytes) -> str:
     except (ValueError, KeyError, TypeError):
         return ""
     return code if isinstance(code, str) and code.isalnum() else ""
+
+
+def retry_after(response: StorageResponse) -> int:
+    """When to come back, in seconds, as the storage service says it (THR-1); 0 if it does not."""
+    value = response.headers.get("retry-after", "")
+    return min(int(value), _LONGEST_RETRY_AFTER) if value.isdecimal() else 0
 
 
 def _reason(status: int, body: bytes) -> str:

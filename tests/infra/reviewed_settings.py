@@ -13,6 +13,8 @@ PLATFORM = {
 }
 """Settings that host and SDKs read."""
 DEFAULT_IS_RIGHT = {
+    "CALLER_BYTES",
+    "CALLER_REQUESTS",
     "TELEMETRY_SPANS_SAMPLED",
     *(
         "AUDIT_CLAIMS",
