@@ -8,14 +8,17 @@ nothing is written any more by somebody who has not heard of it.
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Sequence
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from enum import IntEnum
+from typing import Any
 
 import orjson
 
 from shared.errors import Unavailable
 from shared.index_schema import keys
-from shared.index_schema.indexed_attributes import ADDED, SCHEMA_1, IndexedAttribute
+from shared.index_schema.indexed_attributes import ADDED, SCHEMA_1, IndexedAttribute, QueryTag, tag_codes
 from shared.index_schema.schema import BUILT_IN, IndexSchema
 from shared.storage.optimistic import Rounds, best_effort_commit
 from shared.storage.ports import Entity, RowWrite, TableStore, Value
@@ -96,6 +99,49 @@ class SchemaRegistry:
             # Somebody else may announce, too: look again.
             await best_effort_commit(self._tables, "conf", [_announcement(schema.latest + 1, missing)])
 
+    async def add_tags(
+        self, choose: Callable[[IndexSchema], Sequence[IndexedAttribute]]
+    ) -> tuple[IndexedAttribute, ...]:
+        """Announce extended query tags as one schema. `choose` names them, each with its QueryTag, by the schema as it
+        is; what it raises is raised. They come back with keys and codes of their own. Raises Unavailable.
+        """
+        rounds = Rounds("The extended query tags cannot be added")
+        written = uuid.uuid4().hex
+        while True:
+            await rounds.next()
+            schema = await self.refresh()
+            number = schema.latest + 1
+            tags = tuple(_numbered(each, number, at) for at, each in enumerate(choose(schema)))
+            row = _announcement(number, tags, written=written)
+            done = await best_effort_commit(self._tables, "conf", [row])
+            if not done:  # an answer may be lost, not the request
+                present = await self._tables.get("conf", _PARTITION, row.row_key)
+                done = present is not None and present.properties.get("written") == written
+            if done:
+                await self.refresh()
+                return tags
+
+    async def change_tag(
+        self, key: str, *, enabled: bool | None = None, deleted: float | None = None, purged: bool | None = None
+    ) -> IndexSchema:
+        """Change the state of an extended query tag; what is not named stays. Idempotent. Raises Unavailable."""
+        wanted = {"enabled": enabled, "deleted": deleted, "purged": purged}
+        changed = {name: value for name, value in wanted.items() if value is not None}
+        rounds = Rounds("The extended query tag cannot be changed")
+        while True:
+            await rounds.next()
+            schema = await self.refresh()
+            row = await self._tables.get("conf", _PARTITION, f"{schema.attributes[key].since:08}")
+            if row is None:
+                raise Unavailable("The schema of the index has lost a row")
+            states = _tag_states(row)
+            state = {**states.get(key, {}), **changed}
+            if state == states.get(key, {}):
+                return await self.refresh()
+            written = orjson.dumps({**states, key: state}).decode()
+            move = RowWrite("merge", _PARTITION, row.row_key, {"tags": written}, row.etag)
+            await best_effort_commit(self._tables, "conf", [move])
+
     async def advance(self, number: int, state: State) -> None:
         """Let every schema up to that number be at least in that state. Idempotent. Raises Unavailable."""
         await self._move(lambda row, now: state if _number(row) <= number and now < state else now)
@@ -136,12 +182,21 @@ class SchemaRegistry:
             await best_effort_commit(self._tables, "conf", moves)
 
 
-def _announcement(number: int, attributes: Iterable[IndexedAttribute]) -> RowWrite:
+def _numbered(attribute: IndexedAttribute, number: int, at: int) -> IndexedAttribute:
+    """An extended query tag of the schema of that number, which is never given again."""
+    key = f"t{number}x{at}"
+    return replace(attribute, key=key, codes=tag_codes(key, attribute.vr), since=number)
+
+
+def _announcement(number: int, attributes: Iterable[IndexedAttribute], *, written: str = "") -> RowWrite:
     fields = [
         {"key": each.key, "vr": each.vr, "level": each.level, "codes": each.codes, "searchable": each.searchable}
+        | ({"path": each.tag.path, "creator": each.tag.creator} if each.tag else {})
         for each in attributes
     ]
     properties: dict[str, Value] = {"attributes": orjson.dumps(fields).decode(), "state": int(State.ANNOUNCED)}
+    if written:
+        properties["written"] = written
     return RowWrite("insert", _PARTITION, f"{number:08}", properties)
 
 
@@ -153,10 +208,23 @@ def _state(row: Entity) -> State:
     return State(int(row.properties["state"]))
 
 
+def _tag_states(row: Entity) -> dict[str, dict[str, Any]]:
+    """The states of extended query tags, by key."""
+    states: dict[str, dict[str, Any]] = orjson.loads(str(row.properties.get("tags", "{}")))
+    return states
+
+
 def _attributes(row: Entity) -> list[IndexedAttribute]:
+    states = _tag_states(row)
     return [
-        IndexedAttribute(
-            each["key"], each["vr"], each["level"], tuple(each["codes"]), each["searchable"], since=_number(row)
-        )
+        _attribute(each, _number(row), states.get(each["key"], {}))
         for each in orjson.loads(str(row.properties["attributes"]))
     ]
+
+
+def _attribute(each: Mapping[str, Any], number: int, state: Mapping[str, Any]) -> IndexedAttribute:
+    tag = QueryTag(each["path"], each["creator"], **state) if "path" in each else None
+    # What is deleted is in no list any more, so that its postings are stale. Rows in the list of all studies are not:
+    # what they carry of it stays part of them.
+    codes = () if tag and tag.deleted else tuple(each["codes"])
+    return IndexedAttribute(each["key"], each["vr"], each["level"], codes, each["searchable"], since=number, tag=tag)

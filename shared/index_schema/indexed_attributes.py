@@ -30,11 +30,31 @@ UNREGISTERED = 2**31
 
 
 @dataclass(frozen=True, slots=True)
+class QueryTag:
+    """What makes an attribute an extended query tag (azure-apis §3)."""
+
+    path: str
+    """Tag, or tags joined by a dot, as in `AttributePath.key`. Of a private element the block does not count."""
+    creator: str = ""
+    """The private creator; '' for elements of the standard."""
+    enabled: bool = True
+    """Whether searches may use it."""
+    deleted: float = 0.0
+    """When it was deleted, in seconds since 1970; 0: it was not. Rows may still carry values of a deleted one, and its
+    postings are there until it is `purged`.
+    """
+    purged: bool = False
+    """Whether the postings of a deleted one have been removed."""
+
+
+@dataclass(frozen=True, slots=True)
 class IndexedAttribute:
     """An attribute that the rows of the index carry."""
 
     key: str
-    """Tag, or tags joined by a dot, as in `AttributePath.key`."""
+    """Under which rows carry it: tag, or tags joined by a dot, as in `AttributePath.key`. An extended query tag has a
+    key of its own, because another one of the same path may follow it.
+    """
     vr: str
     level: Level
     codes: tuple[str, ...] = ()
@@ -43,6 +63,18 @@ class IndexedAttribute:
     """False: carried because searches return it."""
     since: int = field(default=UNREGISTERED, kw_only=True)
     """The number of the first schema that has it: rows of a lower number do not carry it."""
+    tag: QueryTag | None = field(default=None, kw_only=True)
+    """Of an extended query tag."""
+
+    @property
+    def path(self) -> str:
+        """Where a data set has it: tag, or tags joined by a dot."""
+        return self.tag.path if self.tag else self.key
+
+
+def tag_codes(key: str, vr: str) -> tuple[str, ...]:
+    """The lists of an extended query tag. No key is ever given again, so neither are they."""
+    return (f"{key}n", f"{key}w", f"{key}p") if vr == "PN" else (key,)
 
 
 SCHEMA_1 = (

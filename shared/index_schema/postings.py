@@ -8,6 +8,7 @@ sort key, so one list is newest study first; `s16` and `i16` stand for the serie
 | text, UI | `keys.encode(text)` |
 | IS DS and binary numbers | `keys.encode_number(number)` |
 | DA | `dYYYYMMDD`, `mYYYYMM`, `yYYYY`, `xYYY` (day, month, year, decade) |
+| DT | those of its day, and `tYYYYMMDDHHMMSSFFFFFF` (its first moment; the offset from UTC does not count) |
 | TM | `tHHMMSSFFFFFF` (shorter times padded with 0), `hHH` |
 | PN | first code: each component group of the folded name; second: its words; third: their first 1 to 3 letters |
 
@@ -25,6 +26,7 @@ from hashlib import sha1
 import orjson
 
 from shared.dicom import person_names
+from shared.dicom.date_times import period
 from shared.index_schema import keys
 from shared.index_schema.indexed_attributes import IndexedAttribute, IndexedValues
 from shared.storage.ports import Entity, Value
@@ -147,12 +149,19 @@ def _values(vr: str, text: str) -> Iterable[str]:
         return (f"d{text}", f"m{text[:6]}", f"y{text[:4]}", f"x{text[:3]}") if is_date(text) else ()
     if vr == "TM":
         return time_values(text)
+    if vr == "DT":
+        return _moment_values(text)
     if vr in NUMBERS:
         try:
             return (keys.encode_number(float(text)),)
         except ValueError:
             return ()
     return (keys.encode(text),)
+
+
+def _moment_values(text: str) -> Iterable[str]:
+    moments = period("DT", text, stored=True)
+    return () if moments is None else (f"t{moments[0]}", *_values("DA", moments[0][:8]))
 
 
 def is_date(text: str) -> bool:

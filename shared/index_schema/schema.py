@@ -13,7 +13,7 @@ no value. A schema goes through three states:
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from shared.index_schema import attribute_extraction as extraction
 from shared.index_schema import postings
@@ -32,6 +32,8 @@ from shared.index_schema.postings import Postings
 
 _SERIES_UID_CODE, _SOP_UID_CODE = "su", "iu"
 _REMEMBERED = 256
+
+type TagStatus = Literal["adding", "ready"]
 
 type Taken = tuple[IndexedValues, IndexedValues, IndexedValues]
 """The study, series and instance attributes of an instance."""
@@ -82,6 +84,20 @@ class IndexSchema:
         """The attributes that can be matching keys, by key."""
         return {key: attribute for key, attribute in self.attributes.items() if attribute.searchable}
 
+    @cached_property
+    def tags(self) -> Mapping[str, IndexedAttribute]:
+        """The extended query tags that there are, the oldest first, by path."""
+        return {each.path: each for each in self.attributes.values() if each.tag and not each.tag.deleted}
+
+    @cached_property
+    def unsettled(self) -> bool:
+        """Whether there is a tag that searches may not use yet, or not at present."""
+        return any(self.status(each) != "ready" or not (each.tag and each.tag.enabled) for each in self.tags.values())
+
+    def status(self, attribute: IndexedAttribute) -> TagStatus:
+        """The state of an extended query tag that is not deleted (EQT-31)."""
+        return "ready" if attribute.since in self.complete else "adding"
+
     def carried(self, level: Level) -> tuple[str, ...]:
         """The keys that the attributes of a row of that level may hold."""
         return _carried(self, level)
@@ -129,8 +145,13 @@ class IndexSchema:
         """The attributes `tags` of a data set, those of them that have a usable value."""
         found = {}
         for key in tags:
-            text = extraction.indexed_text(data_set, key)
             attribute = self.attributes.get(key)
+            if attribute and (tag := attribute.tag):
+                text = None if tag.deleted else extraction.tag_text(data_set, tag, attribute.vr)
+                if text is not None:
+                    found[key] = text
+                continue
+            text = extraction.indexed_text(data_set, key)
             if text is not None and extraction.is_usable(attribute.vr if attribute else "", text):
                 found[key] = text
         return found
@@ -206,6 +227,10 @@ class Schemas(Protocol):
 
     async def current(self) -> IndexSchema:
         """The schema as it was a few seconds ago. Raises Unavailable."""
+        ...
+
+    async def refresh(self) -> IndexSchema:
+        """The schema as it is now. Raises Unavailable."""
         ...
 
     async def at_least(self, number: int) -> IndexSchema:

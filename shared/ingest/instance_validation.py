@@ -13,12 +13,13 @@ from shared import metrics
 from shared.dicom import validation
 from shared.dicom.attributes import Attributes, remove
 from shared.dicom.dictionary import keyword_of, vm_of
-from shared.dicom.elements import enclosing, first_text, values
+from shared.dicom.elements import enclosing, first, first_text, values
 from shared.dicom.identifiers import InstanceIdentifier, trim_uid
 from shared.dicom.part10.file_reader import Part10, Violation
 from shared.dicom.reasons import WarningReason
 from shared.dicomweb.versions import ApiVersion
 from shared.index.model import NewInstance
+from shared.index_schema.attribute_extraction import located
 from shared.index_schema.indexed_attributes import IndexedValues
 from shared.index_schema.schema import IndexSchema, Taken
 
@@ -134,6 +135,9 @@ def validate(
     for tag in REQUIRED if version.checks_strictly else SEARCHABLE:
         if tag not in errors and (explanation := _minimum_error(part10, tag, trim_nul=version.accepts_nul_padding)):
             errors[tag] = explanation
+    if not version.checks_strictly:
+        for tag, explanation in _tag_errors(attributes, schema).items():
+            errors.setdefault(tag, explanation)
     if full_item_validation:
         for violation in violations:
             if "/" not in violation.path and (violation.tag in REQUIRED or not version.warns_instead_of_failing):
@@ -201,6 +205,20 @@ def _minimum_error(part10: Part10, tag: int, *, trim_nul: bool) -> str | None:
     if error is None and trim_nul and first.endswith("\0"):
         metrics.add(metrics.NUL_PADDED_VALUES)
     return error
+
+
+def _tag_errors(attributes: Attributes, schema: IndexSchema) -> dict[int, str]:
+    """The objections of the minimum checker to the first values of extended query tags (VAL-1)."""
+    errors: dict[int, str] = {}
+    for attribute in schema.tags.values():
+        path = located(attributes, attribute.tag) if attribute.tag else None
+        value = first(attributes, path) if path and "." not in path else None
+        if path is None or not isinstance(value, str | Mapping):
+            continue
+        vr, text = attributes[path]["vr"], _text(value)
+        if text.strip(" \0") and (explanation := validation.minimum(int(path, 16), vr, text, trim_nul=True)):
+            errors[int(path, 16)] = explanation
+    return errors
 
 
 def _leave_out(part10: Part10, violations: Iterable[Violation], schema: IndexSchema) -> Taken:

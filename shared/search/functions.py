@@ -8,15 +8,16 @@ import azure.functions as func
 
 from shared.dicomweb.query_parameters import QueryParameters, parse_query
 from shared.dicomweb.versions import ApiVersion
+from shared.errors import InvalidRequest
 from shared.http.azure_functions import mount
 from shared.http.boundary import Boundary
 from shared.http.messages import Request, Response
 from shared.http.transaction import Context, Transaction, accepted_data_sets
 from shared.index.lookup import InstanceLookup
-from shared.index_schema.schema import Schemas
+from shared.index_schema.schema import IndexSchema, Schemas
 from shared.index_schema.study_lists import StudyOrder
 from shared.search.attributes import SEARCH_LEVELS
-from shared.search.request import parse_search
+from shared.search.request import SearchQuery, parse_search
 from shared.search.response import render
 from shared.search.transaction import SearchPorts, search
 from shared.storage.ports import BlobStore, TableStore
@@ -51,8 +52,7 @@ def _transaction(
     resource: str, ports: SearchPorts, schemas: Schemas, character_set_as_stored: bool, study_order: StudyOrder
 ) -> Transaction[QueryParameters, str]:
     async def answer(parameters: QueryParameters, media_type: str, context: Context) -> Response:
-        schema = await schemas.current()
-        query = parse_search(resource, context.uids, parameters, context.version, schema, study_order=study_order)
+        query = await _query(resource, parameters, context, schemas, study_order)
         page = await search(ports, context.partition, query, character_set_as_stored=character_set_as_stored)
         return await asyncio.to_thread(
             render,
@@ -65,6 +65,22 @@ def _transaction(
         )
 
     return Transaction(_parameters, accepted_data_sets, answer)
+
+
+async def _query(
+    resource: str, parameters: QueryParameters, context: Context, schemas: Schemas, study_order: StudyOrder
+) -> SearchQuery:
+    def parsed(schema: IndexSchema) -> SearchQuery:
+        return parse_search(resource, context.uids, parameters, context.version, schema, study_order=study_order)
+
+    schema = await schemas.current()
+    try:
+        return parsed(schema)
+    except InvalidRequest:
+        if not schema.unsettled:
+            raise
+    # An extended query tag may have got ready, or been enabled, since this process has last looked (QIDO-17).
+    return parsed(await schemas.refresh())
 
 
 def _parameters(request: Request, _version: ApiVersion) -> QueryParameters:

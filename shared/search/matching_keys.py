@@ -32,13 +32,29 @@ def is_foreign(name: str) -> bool:
 def searchable_attribute(name: str, levels: tuple[Level, ...], schema: IndexSchema) -> IndexedAttribute:
     """The attribute that the parameter `name` names. Raises InvalidRequest (QIDO-11, QIDO-12)."""
     try:
-        key = parse_attribute_id(name).key
+        key = attribute_key(name, schema)
     except InvalidRequest as error:
         raise invalid_parameter(shown(name), unknown_attribute(name)) from error
     attribute = schema.searchable.get(key)
-    if attribute is None or attribute.level not in levels:
+    if attribute is not None and attribute.level in levels:
+        return attribute
+    tag = schema.tags.get(key)
+    if tag is None or tag.tag is None or tag.level not in levels or schema.status(tag) != "ready":
         raise invalid_parameter(shown(name), _not_queryable(key, levels, schema))
-    return attribute
+    if not tag.tag.enabled:
+        raise invalid_parameter(
+            shown(name),
+            f"Query is disabled on specified attribute '{shown(name)}'.",
+            "Enable it with PATCH on its extended query tag, or leave the parameter out.",
+        )
+    return tag
+
+
+def attribute_key(name: str, schema: IndexSchema) -> str:
+    """The attribute that a client names, as in `AttributePath.key`; an extended query tag may be one that the standard
+    does not have. Raises InvalidRequest (QIDO-10).
+    """
+    return key if (key := name.upper()) in schema.tags else parse_attribute_id(name).key
 
 
 def unknown_attribute(name: str) -> str:
@@ -64,8 +80,13 @@ def _not_queryable(key: str, levels: tuple[Level, ...], schema: IndexSchema) -> 
 
 
 def _queryable(levels: tuple[Level, ...], schema: IndexSchema) -> str:
-    names = (_keyword(key) for key, each in schema.searchable.items() if each.level in levels)
+    names = {_keyword(each.path) for each in schema.searchable.values() if _is_shown(each, levels, schema)}
     return f"Queryable here: {', '.join(sorted(names))}."
+
+
+def _is_shown(attribute: IndexedAttribute, levels: tuple[Level, ...], schema: IndexSchema) -> bool:
+    tag = attribute.tag
+    return attribute.level in levels and (tag is None or (tag.enabled and schema.status(attribute) == "ready"))
 
 
 def _keyword(key: str) -> str:

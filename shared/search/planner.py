@@ -5,6 +5,7 @@ of them are candidates; every candidate is then verified against its own rows, b
 not wrong, as long as no source misses a study that its key selects.
 """
 
+from calendar import monthrange
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -186,6 +187,8 @@ def _parts(vr: str, codes: tuple[str, ...], match: AttributeMatch) -> list[tuple
             return [_dates(codes[0], low, high)]
         case Between("TM", low, high):
             return [_times(codes[0], low, high)]
+        case Between("DT", low, high):
+            return [_moments(codes[0], low, high)]
         case NameEqual(groups):
             return [(PostingList(codes[0], keys.escape(group)),) for group in groups if group]
         case NameLike(groups):
@@ -225,14 +228,24 @@ def _times(code: str, low: str, high: str) -> tuple[Part, ...]:
 def _dates(code: str, low: str, high: str) -> tuple[Part, ...]:
     if low == high:
         return (PostingList(code, f"d{low}"),)
+    return (Span(*values_range(code, f"d{low}", f"d{high}"), _cover(code, low, high)),)
+
+
+def _moments(code: str, low: str, high: str) -> tuple[Part, ...]:
+    days = _cover(code, low if low == FIRST else low[:8], high if high == LAST else high[:8])
+    return (Span(*values_range(code, f"t{low}", f"t{high}"), days),)
+
+
+def _cover(code: str, low: str, high: str) -> tuple[PostingList | DistinctValues, ...]:
     first = date.min if low == FIRST else _date(low)
     last = date.max if high == LAST else _date(high)
-    cover = tuple(_bucket_lists(code, date_cover(first, last, MAX_COVER)))
-    return (Span(*values_range(code, f"d{low}", f"d{high}"), cover),)
+    return tuple(_bucket_lists(code, date_cover(first, last, MAX_COVER)))
 
 
 def _date(text: str) -> date:
-    return date(int(text[:4]), int(text[4:6]), int(text[6:]))
+    """A day; the last one of its month for one that the month does not have, as periods of months end with."""
+    year, month = int(text[:4]), int(text[4:6])
+    return date(year, month, min(int(text[6:]), monthrange(year, month)[1]))
 
 
 def _bucket_lists(code: str, cover: Iterable[tuple[str, str]]) -> Iterator[PostingList | DistinctValues]:

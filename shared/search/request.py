@@ -1,10 +1,9 @@
 """PS3.18 §10.6.1 Search request: the resource and its query parameters become a SearchQuery."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from shared.dicom.attributes import parse_attribute_id
 from shared.dicom.matching import AttributeMatch, attribute_match
 from shared.dicomweb.query_parameters import QueryParameters, invalid_parameter
 from shared.dicomweb.versions import ApiVersion
@@ -29,7 +28,7 @@ from shared.search.attributes import (
     all_attributes,
     default_attributes,
 )
-from shared.search.matching_keys import is_foreign, searchable_attribute, shown, unknown_attribute
+from shared.search.matching_keys import attribute_key, is_foreign, searchable_attribute, shown, unknown_attribute
 
 _MAX_IGNORED: Final = 50
 """Parameters of other services in one query string: each is compared with the keywords, which takes its time."""
@@ -122,7 +121,9 @@ def parse_search(
             study_order = StudyOrder(parameters.order)
         else:
             ignored.append("orderby")
-    stored, computed = _returned(parameters, levels, version, filters)
+    paths = (each.attribute.path for each in filters.values())
+    asked = {_included(name, schema) for name in parameters.include_fields}.union(paths)
+    stored, computed = _returned(parameters, levels, version, asked)
     path = {STUDY_INSTANCE_UID: study, SERIES_INSTANCE_UID: series}
     return SearchQuery(
         levels=levels,
@@ -156,10 +157,9 @@ def _match(name: str, value: str, attribute: IndexedAttribute, parameters: Query
 
 
 def _returned(
-    parameters: QueryParameters, levels: tuple[Level, ...], version: ApiVersion, filters: Iterable[str]
+    parameters: QueryParameters, levels: tuple[Level, ...], version: ApiVersion, asked: set[str]
 ) -> tuple[frozenset[str], frozenset[str]]:
     """The attributes to return as stored, and as computed (QIDO-30, dicomweb §8.5)."""
-    asked = {_included(name) for name in parameters.include_fields}.union(filters)
     if parameters.include_all:
         asked |= all_attributes(levels)
     if levels[-1] == "study" and MODALITY in asked:
@@ -175,9 +175,9 @@ def _returned(
     return frozenset((asked | default_attributes(version, levels)) - computed), frozenset(computed)
 
 
-def _included(name: str) -> str:
+def _included(name: str, schema: IndexSchema) -> str:
     try:
-        return parse_attribute_id(name).key
+        return attribute_key(name, schema)
     except InvalidRequest as error:
         raise invalid_parameter(
             "IncludeField", f"'{shown(name)}' names no attribute. {unknown_attribute(name)}"

@@ -17,6 +17,7 @@ from shared.dicomweb.urls import Urls
 from shared.http.messages import Response
 from shared.http.transaction import Context
 from shared.index.model import SeriesView, StoredInstance, StudyView
+from shared.index_schema.attribute_extraction import located
 from shared.index_schema.indexed_attributes import (
     MODALITIES_IN_STUDY,
     MODALITY,
@@ -24,8 +25,10 @@ from shared.index_schema.indexed_attributes import (
     SOP_CLASS_UID,
     SOP_INSTANCE_UID,
     STUDY_INSTANCE_UID,
+    IndexedAttribute,
     Level,
 )
+from shared.index_schema.postings import NUMBERS
 from shared.index_schema.schema import IndexSchema
 from shared.search.attributes import (
     AVAILABLE_TRANSFER_SYNTAX_UID,
@@ -77,13 +80,32 @@ def _whole(*keys: str) -> frozenset[str]:
 @lru_cache(256)
 def _said_by(schema: IndexSchema, study: int, series: int) -> frozenset[str]:
     """The content of the rows of a study and a series, written under the schemas of these numbers."""
-    return _UIDS | _whole(*schema.upto(study).carried("study"), *schema.upto(series).carried("series"))
+    carried = (*schema.upto(study).carried("study"), *schema.upto(series).carried("series"))
+    return _UIDS | _whole(*(key for key in carried if not _is_tag(schema, key)))
 
 
 @lru_cache(256)
 def _said_by_instance(schema: IndexSchema, instance: int) -> frozenset[str]:
     """The same of an instance, which speaks for itself (D-44)."""
-    return _UIDS | {SOP_CLASS_UID} | _whole(*schema.upto(instance).carried("instance"))
+    carried = schema.upto(instance).carried("instance")
+    return _UIDS | {SOP_CLASS_UID} | _whole(*(key for key in carried if not _is_tag(schema, key)))
+
+
+def _is_tag(schema: IndexSchema, key: str) -> bool:
+    attribute = schema.attributes.get(key)
+    return attribute is not None and attribute.tag is not None
+
+
+@lru_cache(256)
+def _returned_tags(schema: IndexSchema, levels: tuple[Level, ...]) -> tuple[IndexedAttribute, ...]:
+    """The extended query tags that rows carry whole where they have a value: not that there is none, for rows have no
+    value that is not valid in its VR. A private element may stand anywhere in its data set, and have many values.
+    """
+    return tuple(
+        each
+        for each in schema.tags.values()
+        if each.level in levels and each.tag and not each.tag.creator and _whole(each.path)
+    )
 
 
 @lru_cache(256)
@@ -107,7 +129,7 @@ def _series_of(result: SearchResult) -> SeriesView | None:
 
 def needs_metadata(query: SearchQuery, result: SearchResult, *, character_set_as_stored: bool) -> bool:
     """Whether the metadata document of a result (of its newest instance) must be read."""
-    said = _said(result, query)
+    said = _said(result, query).union(_tag_elements(result, query))
     if not query.stored <= (said if character_set_as_stored else said | {SPECIFIC_CHARACTER_SET}):
         return True
     times = query.stored & _times(said) if query.level != "instance" else frozenset[str]()
@@ -169,7 +191,8 @@ def dataset(result: SearchResult, query: SearchQuery, urls: Urls) -> dict[str, d
     if result.metadata is None:
         found = rows
     else:
-        document = pick(orjson.loads(result.metadata), query.stored)
+        whole = orjson.loads(result.metadata)
+        document = pick(whole, query.stored | _private_elements(whole, query))
         found = document | rows if query.level != "instance" else rows | document
     found |= {
         tag: _element(tag, values)
@@ -177,6 +200,15 @@ def dataset(result: SearchResult, query: SearchQuery, urls: Urls) -> dict[str, d
         if values and tag in query.computed  # QIDO-39
     }
     return dict(sorted(found.items()))
+
+
+def _private_elements(document: Mapping[str, Any], query: SearchQuery) -> frozenset[str]:
+    """Where a data set has the private extended query tags that are asked for, and their creators: without the element
+    of its creator a private one means nothing (PS3.5 §7.8.1).
+    """
+    tags = [each.tag for each in query.schema.tags.values() if each.path in query.stored and each.tag]
+    found = [path for tag in tags if tag.creator and (path := located(document, tag))]
+    return frozenset(found) | {f"{path[:4]}00{path[4:6]}" for path in found}
 
 
 def pick(document: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]:
@@ -199,7 +231,8 @@ def pick(document: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]:
 
 def _row_elements(result: SearchResult, query: SearchQuery) -> dict[str, dict[str, Any]]:
     """The elements of a result that come from its index rows, by tag."""
-    found = {key: _element_of_text(key, text) for key, text in _row_attributes(result, query).items()}
+    found = _tag_elements(result, query)
+    found |= {key: _element_of_text(_vr(key), text) for key, text in _row_attributes(result, query).items()}
     identifier = result.identifier
     found[STUDY_INSTANCE_UID] = _element(STUDY_INSTANCE_UID, [identifier.study_instance_uid])
     found[SERIES_INSTANCE_UID] = _element(SERIES_INSTANCE_UID, [identifier.series_instance_uid])
@@ -209,17 +242,30 @@ def _row_elements(result: SearchResult, query: SearchQuery) -> dict[str, dict[st
     return found
 
 
+def _tag_elements(result: SearchResult, query: SearchQuery) -> dict[str, dict[str, Any]]:
+    """The elements of a result that are extended query tags with values in its index rows, by tag."""
+    levels: tuple[Level, ...] = ("instance",) if query.level == "instance" else ("study", "series")
+    tags = [each for each in _returned_tags(query.schema, levels) if each.path in query.stored]
+    if not tags:
+        return {}
+    carried = _carried(result, query)
+    return {each.path: _element_of_text(each.vr, carried[each.key]) for each in tags if each.key in carried}
+
+
 def _row_attributes(result: SearchResult, query: SearchQuery) -> dict[str, str]:
     """The text of the attributes that rows carry whole."""
-    if query.level == "instance":
-        carried = dict(result.instance.attributes) if result.instance else {}
-    else:
-        study = result.study.attributes
-        series_view = _series_of(result)
-        series = series_view.attributes if series_view else {}
-        carried = {**series, **study} if query.level == "study" else {**study, **series}
     said = _said(result, query)
-    return {key: text for key, text in carried.items() if key in said}
+    return {key: text for key, text in _carried(result, query).items() if key in said}
+
+
+def _carried(result: SearchResult, query: SearchQuery) -> Mapping[str, str]:
+    """What the rows of a result carry, by the keys of the schema."""
+    if query.level == "instance":
+        return result.instance.attributes if result.instance else {}
+    study = result.study.attributes
+    series_view = _series_of(result)
+    series = series_view.attributes if series_view else {}
+    return {**series, **study} if query.level == "study" else {**study, **series}
 
 
 def _computed(result: SearchResult, urls: Urls, level: Level) -> Iterator[tuple[str, list[Any]]]:
@@ -242,16 +288,15 @@ def _computed(result: SearchResult, urls: Urls, level: Level) -> Iterator[tuple[
         yield RETRIEVE_URL, [urls.instance(identifier)]
 
 
-def _element_of_text(key: str, text: str) -> dict[str, Any]:
+def _element_of_text(vr: str, text: str) -> dict[str, Any]:
     """An attribute of an index row: the first value as DICOM text, padding kept (JSON-3 to JSON-6)."""
-    vr = _vr(key)
     text = text.rstrip(" ")
     if not text:
         return {"vr": vr}  # an empty PatientID (QIDO-31)
     if vr == "PN":
         groups = zip(("Alphabetic", "Ideographic", "Phonetic"), text.split("="), strict=False)
         return {"vr": vr, "Value": [{name: group for name, group in groups if group}]}
-    return {"vr": vr, "Value": [_number(text) if vr in {"IS", "DS"} else text]}
+    return {"vr": vr, "Value": [_number(text) if vr in NUMBERS else text]}
 
 
 def _number(text: str) -> int | float | str:

@@ -12,6 +12,9 @@ class FixedSchemas:
     async def current(self) -> IndexSchema:
         return self.known
 
+    async def refresh(self) -> IndexSchema:
+        return self.known
+
     async def at_least(self, number: int) -> IndexSchema:
         assert number <= self.known.latest
         return self.known

@@ -4,7 +4,8 @@ from shared.dicom.identifiers import InstanceIdentifier
 from shared.dicom.part10.file_reader import Part10Reader
 from shared.dicom.reasons import WarningReason
 from shared.dicomweb.versions import ApiVersion
-from shared.index_schema.schema import BUILT_IN
+from shared.index_schema.indexed_attributes import SCHEMA_1, IndexedAttribute, QueryTag
+from shared.index_schema.schema import BUILT_IN, IndexSchema
 from shared.ingest.instance_validation import KEPT_TEXT, Invalid, Valid, needs_strict_reading, validate
 from tests.builders.files import (
     CT,
@@ -25,11 +26,11 @@ INVALID, IMPLICIT = WarningReason.ATTRIBUTES_INVALID, WarningReason.DATA_SET_MIS
 INSTITUTION, REQUESTS, STEP_ID = 0x00080080, 0x00400275, 0x00400009
 
 
-def judge(changes=None, *, version=V2, path=None, full=False, **file_options):
+def judge(changes=None, *, version=V2, path=None, full=False, schema=BUILT_IN, **file_options):
     one = file(changes, **file_options)
     reader = Part10Reader(strict=needs_strict_reading(version, full_item_validation=full), keep_text=KEPT_TEXT)
     reader.feed(one.data)
-    return validate(reader.finish(), version=version, schema=BUILT_IN, study=path, full_item_validation=full)
+    return validate(reader.finish(), version=version, schema=schema, study=path, full_item_validation=full)
 
 
 def tags(verdict):
@@ -308,3 +309,25 @@ def test_a_refusal_quotes_the_uids_as_they_are():
     verdict = judge({SOP_INSTANCE: "not a uid"})
 
     assert verdict.sop_instance_uid == "not a uid"
+
+
+AGE = 0x00101010
+WITH_AGE = IndexSchema.of(
+    2, (*SCHEMA_1, IndexedAttribute("t2x0", "AS", "study", ("t2x0",), since=2, tag=QueryTag("00101010")))
+)
+
+
+@pytest.mark.spec("VAL-1", "EQT-58")
+def test_an_extended_query_tag_that_is_not_valid_fails_in_v1_and_is_left_out_in_v2():
+    assert isinstance(judge({AGE: ("AS", "42 years")}, version=V1), Valid)
+    refused = judge({AGE: ("AS", "42 years")}, version=V1, schema=WITH_AGE)
+    assert isinstance(refused, Invalid)
+    assert tags(refused) == ["0010,1010"]
+
+    accepted = judge({AGE: ("AS", "42 years")}, version=V2, schema=WITH_AGE)
+    assert isinstance(accepted, Valid)
+    assert tags(accepted) == ["0010,1010"]
+    assert "t2x0" not in accepted.study
+    assert "00101010" not in accepted.metadata
+    for version in (V1, V2):
+        assert judge({AGE: ("AS", "042Y")}, version=version, schema=WITH_AGE).study["t2x0"].strip() == "042Y"
