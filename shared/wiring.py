@@ -32,6 +32,8 @@ from shared.errors import DependencyRefused, Unavailable
 from shared.events.dicom_events import changes_pending
 from shared.events.event_grid import EventGridPublisher
 from shared.events.publisher import Announcer, CloudEventData
+from shared.extended_query_tags import functions as extended_query_tags
+from shared.extended_query_tags.transaction import ExtendedQueryTags
 from shared.housekeeping import chores
 from shared.housekeeping import functions as housekeeping
 from shared.housekeeping.chores import Housekeeping
@@ -71,6 +73,7 @@ from shared.upkeep.erasure import Erasure
 from shared.upkeep.reindex import Reindex, start_reindex
 from shared.upkeep.scrubber import Scrubber
 from shared.upkeep.study_reindex import StudyReindex
+from shared.upkeep.tag_removal import TagRemoval
 
 _START_SECONDS = 15.0
 """The longest wait of the start for a store that does not answer: the host gives it two minutes."""
@@ -291,6 +294,7 @@ def blueprints(settings: Settings) -> list[func.Blueprint]:
             Runner(operations, {OperationType.REINDEX: reindex}).run, partial(start_reindex, operations, schemas)
         ),
         chores.purge_operations(operations.purge),
+        chores.purge_tags(TagRemoval(tables, schemas, directory, clock.now, shards=settings.index_shards).run),
         chores.scrub_store(scrubber.run),
     ]
     imports = [_bulk_import(settings, identity, base, ingest, lookup)] if settings.bulk_import else []
@@ -324,6 +328,7 @@ def blueprints(settings: Settings) -> list[func.Blueprint]:
         ingest_functions.blueprint(ingest, settings.container),
         change_feed.blueprint(boundary, reader, feed.sequencer, feed.publication, shards=settings.index_shards),
         operation_functions.blueprint(boundary, operations),
+        extended_query_tags.blueprint(boundary, ExtendedQueryTags(schemas, operations, clock.now)),
         housekeeping.blueprint(Housekeeping([*due, *(chore for _, chore in imports)], tables, clock.now)),
         *(functions for functions, _ in imports),
     ]

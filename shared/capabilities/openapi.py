@@ -34,7 +34,7 @@ def document(version: ApiVersion, urls: Urls, *, data_partitions: bool, sign_in:
             if sign_in and row.action is None:
                 described["security"] = []
             item[method.lower()] = described
-        bodies = (told.schema, *(schema for _, _, schema in told.failure_bodies))
+        bodies = (told.schema, told.body, *(schema for _, _, schema in told.failure_bodies))
         _collect(schemas, [UID, PROBLEM, *(schema for schema in bodies if schema is not None)])
     bearer = {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}}
     return {
@@ -85,9 +85,13 @@ def _operation(row: Resource, told: Documentation, version: ApiVersion, method: 
     if told.consumes:
         described["requestBody"] = {
             "required": True,
-            "content": {media_type: {"schema": _BINARY} for media_type in told.consumes},
+            "content": {media_type: _sent(media_type, told.body) for media_type in told.consumes},
         }
     return described
+
+
+def _sent(media_type: str, schema: Schema | None) -> Mapping[str, Any]:
+    return {"schema": _BINARY} if schema is None else _body(media_type, schema)
 
 
 def _parameter(parameter: Parameter) -> dict[str, Any]:

@@ -56,6 +56,8 @@ class Documentation:
     """Media types of successful answers."""
     consumes: tuple[str, ...] = ()
     """Media types of request bodies."""
+    body: Schema | None = None
+    """Of JSON request bodies; None: bytes."""
     successes: tuple[int, ...] = (200,)
     failures: tuple[int, ...] = ()
     failure_bodies: tuple[tuple[int, str, Schema], ...] = ()
@@ -248,4 +250,68 @@ PARTITIONS = Schema(
         },
     },
     [{"partitionKey": 1, "partitionName": "Microsoft.Default", "createdDate": "2026-01-31T12:00:00Z"}],
+)
+
+_TAG_PATH = {"type": "string", "pattern": "^[0-9A-F]{8}(\\.[0-9A-F]{8})?$"}
+_VR = {"type": "string", "pattern": "^[A-Z]{2}$"}
+_QUERY_STATUS = {"enum": ["enabled", "disabled"]}
+_REFERENCE = {
+    "type": "object",
+    "required": ["id", "href"],
+    "properties": {"id": {"type": "string", "pattern": "^[0-9a-f]{32}$"}, "href": {"type": "string", "format": "uri"}},
+}
+OPERATION_REFERENCE = Schema(
+    "OperationReference",
+    _REFERENCE,
+    {
+        "id": "9b1c0d5e8f2a4b6c8d0e1f2a3b4c5d6e",
+        "href": "https://dicom.example.org/v2/operations/9b1c0d5e8f2a4b6c8d0e1f2a3b4c5d6e",
+    },
+)
+TAG_ENTRY = Schema(
+    "ExtendedQueryTag",
+    {
+        "type": "object",
+        "required": ["path", "vr", "level", "status", "queryStatus"],
+        "properties": {
+            "path": _TAG_PATH,
+            "vr": _VR,
+            "privateCreator": {"type": "string"},
+            "level": {"enum": ["study", "series", "instance"]},
+            "status": {"enum": ["adding", "ready"]},
+            "queryStatus": _QUERY_STATUS,
+            "operation": _REFERENCE,
+        },
+    },
+    {"path": "00101010", "vr": "AS", "level": "study", "status": "ready", "queryStatus": "enabled"},
+)
+TAGS = Schema("ExtendedQueryTags", {"type": "array", "items": TAG_ENTRY.reference}, [TAG_ENTRY.example], (TAG_ENTRY,))
+NEW_TAGS = Schema(
+    "NewExtendedQueryTags",
+    {
+        "type": "array",
+        "minItems": 1,
+        "maxItems": 128,
+        "items": {
+            "type": "object",
+            "required": ["path", "level"],
+            "properties": {
+                "path": {"type": "string"},
+                "vr": _VR,
+                "privateCreator": {"type": "string", "maxLength": 64},
+                "level": {"enum": ["Study", "Series", "Instance"]},
+            },
+        },
+    },
+    [{"path": "PatientAge", "level": "Study"}],
+)
+TAG_CHANGE = Schema(
+    "ExtendedQueryTagChange",
+    {
+        "type": "object",
+        "required": ["queryStatus"],
+        "properties": {"queryStatus": {"enum": ["Enabled", "Disabled"]}},
+        "additionalProperties": False,
+    },
+    {"queryStatus": "Disabled"},
 )

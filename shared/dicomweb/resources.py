@@ -30,6 +30,11 @@ PATH_PARAMETERS: Mapping[str, PathParameter] = {
         {"type": "string", "pattern": "^[0-9A-F]{8}(/[1-9][0-9]*/[0-9A-F]{8})*$"},
         "7FE00010",
     ),
+    "tag": PathParameter(
+        "Extended query tag: a keyword, or 8 hexadecimal digits, or two of them joined by a dot",
+        {"type": "string", "pattern": "^[A-Za-z0-9]{1,64}(\\.[A-Za-z0-9]{1,64})?$"},
+        "00101010",
+    ),
     "operation": PathParameter(
         "Operation id, a GUID",
         {"type": "string", "pattern": "^([0-9A-Fa-f]{32}|[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12})$"},
@@ -139,6 +144,16 @@ def _global(name: str, template: str, audit: str, summary: str, documentation: D
     )
 
 
+def _tags(name: str, method: str, audit: str, summary: str, documentation: Documentation) -> Resource:
+    """The resources of extended query tags (azure-apis §3): all of them, or the one that the path names."""
+    methods = _READ if method == "GET" else (method,)
+    action = "read" if method == "GET" else "manageExtendedQueryTags"
+    path = "extendedquerytags" if name.endswith("tags") else "extendedquerytags/{tag}"
+    return Resource(
+        name, methods, path, action, f"{audit}-extended-query-tag", summary, documentation, partitioned=False
+    )
+
+
 def _public(name: str, template: str, summary: str, documentation: Documentation) -> Resource:
     return Resource(name, _READ, template, None, None, summary, documentation, partitioned=False)
 
@@ -245,6 +260,17 @@ RESOURCES: Mapping[str, Resource] = {
             "The state of a long-running operation",
             told.OPERATION_STATE,
         ),
+        _tags("add_extended_query_tags", "POST", "add", "Add extended query tags", told.ADD_TAGS),
+        _tags("list_extended_query_tags", "GET", "get-all", "List the extended query tags", told.TAG_LIST),
+        _tags("retrieve_extended_query_tag", "GET", "get", "Retrieve an extended query tag", told.TAG),
+        _tags(
+            "update_extended_query_tag",
+            "PATCH",
+            "update",
+            "Let searches use an extended query tag, or not",
+            told.UPDATE_TAG,
+        ),
+        _tags("delete_extended_query_tag", "DELETE", "remove", "Delete an extended query tag", told.DELETE_TAG),
         LIST_PARTITIONS,
         Resource(
             "capabilities",

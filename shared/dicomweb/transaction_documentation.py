@@ -22,9 +22,14 @@ from shared.dicomweb.documentation import (
     CHANGES,
     DATA_SETS,
     HEALTH,
+    NEW_TAGS,
     OPERATION,
+    OPERATION_REFERENCE,
     PARTITIONS,
     STORED,
+    TAG_CHANGE,
+    TAG_ENTRY,
+    TAGS,
     UID,
     Documentation,
     Parameter,
@@ -307,6 +312,49 @@ OPERATION_STATE: Final = Documentation(
     failures=_failures(404, 406),
     parameters=(_accept(JSON),),
     schema=OPERATION,
+)
+ADD_TAGS: Final = Documentation(
+    "Attributes that searches may use once all that is stored has been indexed by them, which the operation does. All "
+    "or none are added.",
+    produces=(JSON,),
+    consumes=(JSON,),
+    body=NEW_TAGS,
+    successes=(202,),
+    failures=_failures(406, 409, 413, 415),
+    parameters=(_accept(JSON),),
+    schema=OPERATION_REFERENCE,
+)
+TAG_LIST: Final = Documentation(
+    "The oldest first.",
+    produces=(JSON,),
+    failures=_failures(406),
+    parameters=(
+        _query("limit", "The most that are returned", {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT}, 100),
+        _query("offset", "The number that are skipped", _WHOLE, 0),
+        _accept(JSON),
+    ),
+    schema=TAGS,
+)
+TAG: Final = Documentation(
+    "What it is and whether searches may use it.",
+    produces=(JSON,),
+    failures=_failures(404, 406),
+    parameters=(_accept(JSON),),
+    schema=TAG_ENTRY,
+)
+UPDATE_TAG: Final = Documentation(
+    "Searches by a disabled tag are refused.",
+    produces=(JSON,),
+    consumes=(JSON,),
+    body=TAG_CHANGE,
+    failures=_failures(404, 406, 413, 415),
+    parameters=(_accept(JSON),),
+    schema=TAG_ENTRY,
+)
+DELETE_TAG: Final = Documentation(
+    "The tag is gone at once; what the index holds of it is removed in the background.",
+    successes=(204,),
+    failures=_failures(404),
 )
 PARTITION_LIST: Final = Documentation(
     "Every partition that a store has created, and Microsoft.Default.",

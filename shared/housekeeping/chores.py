@@ -158,6 +158,11 @@ def purge_operations(purge: Callable[[], Awaitable[Any]]) -> Chore:
     return Chore("purge_operations", purge, _DAY)
 
 
+def purge_tags(purge: Callable[[], Awaitable[Any]]) -> Chore:
+    """The lists of deleted extended query tags are removed (EQT-55)."""
+    return Chore("purge_tags", purge, _TEN_MINUTES)
+
+
 def scrub_store(scrub: Callable[..., Awaitable[Any]]) -> Chore:
     """Damage that no event and no hint leads to is mended."""
     return Chore("scrub_store", lambda: scrub(limit=_SCRUBBED), _TEN_MINUTES)

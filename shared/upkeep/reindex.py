@@ -20,7 +20,8 @@ from shared.index.schema_registry import SETTLED_SECONDS, SchemaRegistry, State
 from shared.index_schema import keys
 from shared.index_schema.keys import StudyPlace
 from shared.index_schema.postings import ALL_STUDIES, after, seek, sort_key_of, value_range
-from shared.operations.model import Document, OperationActive, OperationType
+from shared.index_schema.schema import IndexSchema
+from shared.operations.model import Document, Operation, OperationActive, OperationType
 from shared.operations.store import Lease, Operations
 from shared.storage.ports import TableStore
 from shared.upkeep.study_reindex import Reindexed, StudyReindex
@@ -127,4 +128,14 @@ async def start_reindex(operations: Operations, schemas: SchemaRegistry) -> None
     missing = (await schemas.current()).missing
     if missing:
         with suppress(OperationActive):
-            await operations.create(OperationType.REINDEX, {"schema": max(missing)})
+            await create_reindex(operations, await schemas.at_least(max(missing)))
+
+
+async def create_reindex(operations: Operations, schema: IndexSchema) -> Operation:
+    """A re-index to what the schema has and is not complete. Raises OperationActive, Unavailable."""
+    tags = [each.path for each in schema.tags.values() if each.since in schema.missing]
+    return await operations.create(
+        OperationType.REINDEX,
+        {"schema": max(schema.missing)},
+        resources=[f"extendedquerytags/{path}" for path in tags],
+    )

@@ -52,8 +52,8 @@ def test_a_row_is_named_by_the_table_and_its_package_alone(row):
     assert packages <= packages_of_transactions()
 
 
-WORK_OF_OPERATIONS = {"shared.operations.store", "shared.operations.model"}
-"""What an operation does is written elsewhere, against the lease that it works under."""
+WORK_OF_OPERATIONS = {"shared.operations.store", "shared.operations.model", "shared.operations.start"}
+"""What starts an operation, and what it does against the lease that it works under, is written elsewhere."""
 
 
 def test_a_package_of_a_transaction_is_imported_by_the_wiring_alone():

@@ -21,11 +21,15 @@ class Function:
         """Send a GET request."""
         return await self.request("GET", target, headers)
 
-    async def request(self, method: str, target: str, headers: Iterable[tuple[str, str]] = ()) -> Response:
-        """Send a request without a body, in the way of the streaming model."""
+    async def request(
+        self, method: str, target: str, headers: Iterable[tuple[str, str]] = (), body: bytes = b""
+    ) -> Response:
+        """Send a request in the way of the streaming model."""
         path = target.partition("?")[0]
         found = match(method, path, data_partitions=True) or match(method, path, data_partitions=False)
         sent = ServerRequest(RequestBody(lambda: None), "192.0.2.7")
+        if body:
+            sent.body.feed(body)
         sent.body.end()
         sent.method, sent.target = method, target.encode()
         fields = [(name.lower(), value) for name, value in headers]

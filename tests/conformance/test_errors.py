@@ -36,7 +36,6 @@ REFUSED = [
     ("PROPFIND", "studies", 405, "GET, HEAD, POST, PUT"),
     ("POST", "workitems", 501, "worklist"),
     ("GET", f"workitems/{UID}", 501, "worklist"),
-    ("GET", "extendedquerytags", 501, "Extended query tags"),
     ("POST", "export", 501, "Export"),
     ("POST", f"studies/{UID}/export", 501, "Export"),
     ("POST", "studies/$bulkUpdate", 501, "Bulk update"),

@@ -74,7 +74,7 @@ async def test_the_openapi_document_is_consistent():
                 continue
             identifiers.append(described["operationId"])
             assert described["responses"]
-            assert ("requestBody" in described) == (method in {"post", "put"})
+            assert ("requestBody" in described) == (method in {"patch", "post", "put"})
     assert len(identifiers) == len(set(identifiers))
     for reference in re.findall(r'"\$ref": ?"#/components/schemas/(\w+)"', json.dumps(document)):
         assert reference in document["components"]["schemas"]

@@ -127,6 +127,10 @@ async def test_a_401_says_where_to_get_a_token_and_nothing_of_the_one_that_was_s
         ("HEAD", f"{INSTANCE}/metadata", "read"),
         ("DELETE", INSTANCE, "delete"),
         ("GET", "/v2/partitions", "read"),
+        ("GET", "/v2/extendedquerytags", "read"),
+        ("POST", "/v2/extendedquerytags", "manageExtendedQueryTags"),
+        ("PATCH", "/v2/extendedquerytags/00101010", "manageExtendedQueryTags"),
+        ("DELETE", "/v2/extendedquerytags/00101010", "manageExtendedQueryTags"),
     ],
 )
 async def test_each_resource_needs_its_data_action(method, target, action):

@@ -1,0 +1,1 @@
+"""azure-apis §3 Extended query tags: attributes that an operator makes searchable."""

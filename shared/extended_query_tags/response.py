@@ -1,0 +1,38 @@
+"""azure-apis §3.1 Extended query tags as clients see them. Pure."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import orjson
+
+from shared.dicom.media_types import JSON_UTF_8
+from shared.dicomweb.urls import Urls
+from shared.extended_query_tags.transaction import TagView
+from shared.http.messages import Response
+
+_HEADERS: Final = (("Content-Type", JSON_UTF_8), ("Cache-Control", "no-store"))
+
+
+def tag_list(views: Sequence[TagView], urls: Urls) -> Response:
+    """A list of tags."""
+    return Response(200, _HEADERS, orjson.dumps([_document(view, urls) for view in views]))
+
+
+def tag_entry(view: TagView, urls: Urls) -> Response:
+    """One tag."""
+    return Response(200, _HEADERS, orjson.dumps(_document(view, urls)))
+
+
+def _document(view: TagView, urls: Urls) -> dict[str, Any]:
+    attribute, tag = view.attribute, view.attribute.tag
+    operation = view.operation_id and {"id": view.operation_id, "href": urls.operation(view.operation_id)}
+    document = {
+        "path": attribute.path,
+        "vr": attribute.vr,
+        "privateCreator": (tag and tag.creator) or None,
+        "level": attribute.level,
+        "status": view.status,
+        "queryStatus": "enabled" if tag and tag.enabled else "disabled",
+        "operation": operation or None,
+    }
+    return {name: value for name, value in document.items() if value is not None}

@@ -1,0 +1,148 @@
+"""azure-apis §3 What is done with extended query tags: rows of the schema of the index, and its re-index."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from shared.dicomweb.urls import Urls
+from shared.errors import Conflict, InvalidRequest, NotFound
+from shared.extended_query_tags.request import NewTag
+from shared.extended_query_tags.validation import indexed_attributes
+from shared.index.schema_registry import SchemaRegistry
+from shared.index_schema.indexed_attributes import IndexedAttribute
+from shared.index_schema.schema import IndexSchema, TagStatus
+from shared.operations.model import Operation, OperationActive, OperationType
+from shared.operations.store import Operations
+from shared.upkeep.reindex import create_reindex
+
+MOST_TAGS = 128
+"""What rows of studies have place for (EQT-20)."""
+
+
+@dataclass(frozen=True, slots=True)
+class TagView:
+    """An extended query tag as clients see it."""
+
+    attribute: IndexedAttribute
+    status: TagStatus
+    operation_id: str | None = None
+    """Of the re-index that will make it ready."""
+
+
+class ExtendedQueryTags:
+    """One per process. `now`: seconds since 1970. Everything raises Unavailable."""
+
+    def __init__(self, schemas: SchemaRegistry, operations: Operations, now: Callable[[], float]) -> None:
+        self._schemas = schemas
+        self._operations = operations
+        self._now = now
+
+    async def add(self, entries: Sequence[NewTag], urls: Urls) -> Operation:
+        """Add tags, all or none, and start the re-index that makes them ready (EQT-6 to EQT-24).
+
+        Raises InvalidRequest; Conflict while a re-index is under way, and for tags that exist.
+        """
+        active = await self._reindex()
+        if active is not None:
+            raise _busy(OperationActive(OperationType.REINDEX, active.id), urls)
+        wanted = indexed_attributes(entries)
+        schema = await self._schemas.refresh()
+        if not _is_left_over(schema, wanted):
+            added = await self._schemas.add_tags(lambda known: _addable(known, wanted))
+        else:
+            added = ()
+        schema = await self._schemas.refresh()
+        try:
+            return await create_reindex(self._operations, schema)
+        except OperationActive as error:  # somebody else was faster: the timer, or a request for other tags
+            other = await self._operations.get(error.operation_id)
+            if other is not None and int(other.input["schema"]) >= max(schema.tags[each.path].since for each in wanted):
+                return other
+            for each in added:
+                await self._schemas.change_tag(each.key, deleted=self._now())
+            raise _busy(error, urls) from error
+
+    async def all(self) -> list[TagView]:
+        """All of them, the oldest first (EQT-50)."""
+        schema = await self._schemas.refresh()
+        return await self._views(schema, list(schema.tags.values()))
+
+    async def get(self, path: str) -> TagView:
+        """One of them. Raises NotFound (EQT-51)."""
+        schema = await self._schemas.refresh()
+        return (await self._views(schema, [_tag(schema, path)]))[0]
+
+    async def update(self, path: str, *, enabled: bool) -> TagView:
+        """Let searches use a tag, or not (EQT-52). Raises NotFound."""
+        attribute = _tag(await self._schemas.refresh(), path)
+        schema = await self._schemas.change_tag(attribute.key, enabled=enabled)
+        return (await self._views(schema, [schema.attributes[attribute.key]]))[0]
+
+    async def delete(self, path: str) -> None:
+        """Delete a tag, whatever its status is (EQT-55). Raises NotFound."""
+        attribute = _tag(await self._schemas.refresh(), path)
+        await self._schemas.change_tag(attribute.key, deleted=self._now())
+
+    async def _views(self, schema: IndexSchema, attributes: Sequence[IndexedAttribute]) -> list[TagView]:
+        adding = any(schema.status(each) == "adding" for each in attributes)
+        operation = await self._reindex() if adding else None
+        views = [TagView(each, schema.status(each)) for each in attributes]
+        if operation is None:
+            return views
+        number = int(operation.input["schema"])
+        return [
+            replace(view, operation_id=operation.id)
+            if view.status == "adding" and view.attribute.since <= number
+            else view
+            for view in views
+        ]
+
+    async def _reindex(self) -> Operation | None:
+        """The re-index that is under way."""
+        for operation_id, kind in await self._operations.active():
+            if kind is OperationType.REINDEX:
+                return await self._operations.get(operation_id)
+        return None
+
+
+def _tag(schema: IndexSchema, path: str) -> IndexedAttribute:
+    attribute = schema.tags.get(path)
+    if attribute is None:
+        raise NotFound(
+            f"The specified extended query tag with tag path {path} cannot be found.",
+            remedy="GET /v2/extendedquerytags lists those that there are.",
+        )
+    return attribute
+
+
+def _is_left_over(schema: IndexSchema, wanted: Sequence[IndexedAttribute]) -> bool:
+    """Whether the same tags are being added, and no operation is (EQT-23): the request before died in between."""
+    present = [schema.tags.get(each.path) for each in wanted]
+    return all(
+        known is not None
+        and known.tag is not None
+        and new.tag is not None
+        and schema.status(known) == "adding"
+        and (known.vr, known.level, known.tag.creator) == (new.vr, new.level, new.tag.creator)
+        for known, new in zip(present, wanted, strict=True)
+    )
+
+
+def _addable(schema: IndexSchema, wanted: Sequence[IndexedAttribute]) -> Sequence[IndexedAttribute]:
+    paths = {each.path for each in wanted}
+    if len(schema.tags.keys() | paths) > MOST_TAGS:
+        raise InvalidRequest(
+            f"Extended query tags exceeds max allowed count '{MOST_TAGS}'.",
+            where="request body",
+            remedy="Delete those that nobody searches by.",
+        )
+    if schema.tags.keys() & paths:
+        raise Conflict("One or more extended query tags already exist.", where="request body")
+    return wanted
+
+
+def _busy(error: OperationActive, urls: Urls) -> Conflict:
+    return Conflict(
+        str(error),
+        remedy="Add the tags when it has ended; tags that belong together can be added in one request.",
+        fields=(("Location", urls.operation(error.operation_id)),),
+    )
