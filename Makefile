@@ -38,7 +38,7 @@ unit: setup ## unit and architecture tests only: a minute or two, no sockets
 	@$(PY) -m pytest tests/unit tests/architecture -m "not nightly" -n $(TEST_PROCESSES)
 
 integration: setup ## adapters, triggers and index on Azurite
-	@$(PY) -m pytest tests/integration
+	@$(PY) -m pytest tests/integration -m "not nightly"
 
 conformance: setup ## the specification over HTTP; DICOMWEB_URL=https://... tests a service elsewhere
 	@$(PY) -m pytest tests/conformance
