@@ -162,12 +162,14 @@ BULK_VALUE: Final = Documentation(
     ),
 )
 
+_PIXELS: Final = "([1-9][0-9]{0,3}|1[0-5][0-9]{3}|16[0-2][0-9]{2}|163[0-7][0-9]|1638[0-4])"
+"""A width or height up to 16,384."""
 _VIEWPORT: Final = _query(
     "viewport",
     "Width and height of the picture, and the region of the image that it shows: left, top, width, height",
     {
         "type": "string",
-        "pattern": "^[1-9][0-9]{0,4},[1-9][0-9]{0,4}(,[0-9]{0,5},[0-9]{0,5},-?[1-9][0-9]{0,4},-?[1-9][0-9]{0,4})?$",
+        "pattern": f"^{_PIXELS},{_PIXELS}(,[0-9]{{0,5}},[0-9]{{0,5}},-?[1-9][0-9]{{0,4}},-?[1-9][0-9]{{0,4}})?$",
     },
     "512,512",
 )

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 
 import pytest
 
@@ -17,20 +18,75 @@ CHECKS = (
     "content_type_conformance",
     "response_headers_conformance",
     "response_schema_conformance",
-    "unsupported_method",
-    "allow_header_conformance",
 )
-"""Not `positive_data_acceptance`, nor its opposite: a schema cannot say that startTime is before endTime, that a view
-is small enough, which keywords are attributes, or that `Accept: */*` beside `?accept=,` is still an acceptable request.
+READING = (*CHECKS, "unsupported_method", "allow_header_conformance", "positive_data_acceptance")
+"""Not `negative_data_rejection`: `Accept: */*` beside `?accept=,` is still an acceptable request, and parameters that
+are not named are matching keys or ignored.
 """
+EVERY_PHASE = "coverage,fuzzing"
 _SECONDS = 240
 """Most time for one document; each operation has some requests long before."""
+_SECONDS_OF_CHANGES = 30
+"""The same, of requests that store and delete."""
 _TOO_LITTLE = 500
 """Requests of a run that looked at nothing."""
+_TOO_FEW_CHANGES = 20
+"""The same, of requests that store and delete."""
 EXAMPLES = [f"1.2.826.0.1.3680043.8.498.{number}" for number in (1, 2, 3)]
 """The study, series and instance of the documents' examples: there is one, so that they answer with something."""
-KNOWN: dict[tuple[str, str], str] = {}
-"""Failures that are no fault of the service, by operation and check, each with its reason."""
+REJECTED = "Schema-valid request rejected"
+KNOWN = {
+    "names no attribute": "a schema does not list the keywords of the dictionary",
+    "Unknown attribute": "the same, of metadata",
+    "can only be retrieved as multipart/related": "that several frames need it stands in two parameters",
+    "An instance is retrieved whole": "contentType decides which other parameters WADO-URI takes",
+}
+"""What answers say that refuse requests which fit the document, each with the reason why it cannot tell. All of it is
+said in each run: what is not any more is to be taken out.
+"""
+BY_CHANCE = {
+    "It must be later than the start time": "two parameters are compared",
+    "The viewport shows no part of the image": "it depends on the image",
+    "Its width and height are whole numbers of pixels": "their product is limited, too",
+    "The requested range begins behind the end": "it depends on the value",
+    "The query string included invalid characters": "parameters that are not named are written at random",
+    "curl -X HEAD": "an answer without a body does not say why: GET does, and takes the same",
+    "curl -I": "the same",
+}
+"""The same, met in some runs only."""
+_FAILURE = re.compile(r"^\d+\. Test Case ID: ", re.MULTILINE)
+_TITLE = re.compile(r"^- ST\d+ (.+)$", re.MULTILINE)
+
+
+def findings(text: str) -> tuple[list[str], set[str]]:
+    """The failures in an output of schemathesis that nothing excuses, and the excuses that were needed."""
+    told = text.partition("= FAILURES =")[2].partition("= WARNINGS =")[0].partition("= SUMMARY =")[0]
+    found, needed = [], set()
+    for failure in _FAILURE.split(told)[1:]:
+        excuses = {piece for piece in (*KNOWN, *BY_CHANCE) if piece in failure}
+        if set(_TITLE.findall(failure)) == {REJECTED} and excuses:
+            needed |= excuses
+        else:
+            found.append(failure)
+    return found, needed
+
+
+async def requests_of(base, folder, *, checks, methods, phases, seconds):
+    """What schemathesis finds with requests of these methods, as text and as its report."""
+    process = await asyncio.create_subprocess_exec(
+        ROOT / ".cache/openapi/bin/st", "run", f"{base}/api.json", "--url", base,
+        "--checks", ",".join(checks), "--phases", phases, "--max-examples", "10",
+        "--max-time", str(seconds), "--continue-on-failure", "--suppress-health-check", "all",
+        "--request-timeout", "60", *(word for method in methods for word in ("--include-method", method)),
+        "--report", "json", "--report-json-path", str(folder / "report.json"), "--no-color",
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT, cwd=folder,
+    )  # fmt: skip
+    output, _ = await process.communicate()
+    text = output.decode()
+    report = json.loads((folder / "report.json").read_text())
+    assert process.returncode in {0, 1}, text
+    assert report["errors"] == [], text
+    return text, report
 
 
 @pytest.mark.parametrize("version", ["v1", "v2"])
@@ -39,22 +95,19 @@ async def test_the_service_does_what_its_openapi_document_says(fresh_service, tm
     assert Client(service.url, version).post(*multipart([image(*EXAMPLES, frames=2).data])).status_code == 200
     base = f"{service.url}/{version}"
 
-    process = await asyncio.create_subprocess_exec(
-        ROOT / ".cache/openapi/bin/st", "run", f"{base}/api.json", "--url", base,
-        "--checks", ",".join(CHECKS), "--phases", "coverage,fuzzing", "--max-examples", "10",
-        "--max-time", str(_SECONDS), "--continue-on-failure", "--suppress-health-check", "all",
-        "--request-timeout", "60",
-        "--include-method", "GET", "--include-method", "HEAD", "--include-method", "OPTIONS",
-        "--report", "json", "--report-json-path", str(tmp_path / "report.json"), "--no-color",
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT, cwd=tmp_path,
-    )  # fmt: skip
-    output, _ = await process.communicate()
-    text = output.decode()
-
-    report = json.loads((tmp_path / "report.json").read_text())
-    found = {(operation, failure["type"]) for failure in report["failures"] for operation in failure["operations"]}
-
-    assert process.returncode in {0, 1}, text
-    assert report["errors"] == [], text
-    assert found - set(KNOWN) == set(), text
+    text, report = await requests_of(
+        base, tmp_path, checks=READING, methods=("GET", "HEAD", "OPTIONS"), phases=EVERY_PHASE, seconds=_SECONDS
+    )
+    found, needed = findings(text)
+    assert bool(report["failures"]) == bool(found or needed), text
+    assert found == [], text
+    assert set(KNOWN) <= needed, text
     assert report["test_cases"]["generated"] > _TOO_LITTLE, text
+
+    # Last, for they delete what the requests above ask for. Bodies of DICOM cannot be made up at random.
+    for methods, phases in ((("DELETE",), EVERY_PHASE), (("POST", "PUT"), "coverage")):
+        text, report = await requests_of(
+            base, tmp_path, checks=CHECKS, methods=methods, phases=phases, seconds=_SECONDS_OF_CHANGES
+        )
+        assert report["failures"] == [], text
+        assert report["test_cases"]["generated"] > _TOO_FEW_CHANGES, text
