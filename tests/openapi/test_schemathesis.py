@@ -45,6 +45,7 @@ KNOWN = {
 said in each run: what is not any more is to be taken out.
 """
 BY_CHANCE = {
+    "cannot be parsed into a valid Dicom Tag": "the same, of extended query tags",
     "It must be later than the start time": "two parameters are compared",
     "The viewport shows no part of the image": "it depends on the image",
     "Its width and height are whole numbers of pixels": "their product is limited, too",
