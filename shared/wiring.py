@@ -109,7 +109,7 @@ def stores(settings: Settings, identity: Identity) -> Stores:
     blobs = AzureBlobStore(connection.blob_endpoint, settings.container, connection.credential)
     clock = HybridClock(time.time)
     row = StoreSettingsRow(tables, clock, shards=settings.index_shards, spread=settings.table_spread)
-    return Stores(tables, blobs, DataPartitions(tables, clock), row, SchemaRegistry(tables), clock)
+    return Stores(tables, blobs, DataPartitions(tables, clock, blobs), row, SchemaRegistry(tables), clock)
 
 
 def _connection(settings: Settings, identity: Identity) -> StorageConnection:
@@ -231,7 +231,11 @@ def _feed(settings: Settings, base: Stores, trash: Erasure, events: EventGridPub
 
 def _trash(settings: Settings, base: Stores) -> Erasure:
     return Erasure(
-        base.tables, base.clock, shards=settings.index_shards, retention_hours=settings.deleted_retention_hours
+        base.tables,
+        base.clock,
+        shards=settings.index_shards,
+        retention_hours=settings.deleted_retention_hours,
+        marks=base.blobs,
     )
 
 

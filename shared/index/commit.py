@@ -162,7 +162,7 @@ class Committer:
         """One transaction. False if it conflicted or its outcome is unknown."""
         partition_key = place.partition_key
         if sort_key is None:
-            properties = anchor_properties(self._clock)
+            properties = anchor_properties(self._clock, min(entry.uploaded_ms for entry in entries))
             sort_key = str(properties["sk"])
             anchor = RowWrite("insert", partition_key, keys.ANCHOR, properties)
         else:

@@ -1,17 +1,18 @@
 """The data partitions of a store (storage §2, dicomweb §3)."""
 
 from base64 import b32encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 
 from shared.dicomweb.partitions import DEFAULT_KEY, DEFAULT_NAME, Partition, is_partition_name
 from shared.errors import InvalidRequest, Misconfigured
+from shared.index import partition_documents
 from shared.index.clock import HybridClock
 from shared.index_schema import keys
 from shared.storage.optimistic import Rounds, best_effort_commit
-from shared.storage.ports import Entity, RowWrite, TableStore, Value
+from shared.storage.ports import BlobStore, Entity, RowWrite, TableStore, Value
 
 _NAMES = "ns"
 _COUNTER = "!next"
@@ -27,8 +28,10 @@ def namespace_of(name: str) -> str:
 class DataPartitions:
     """The data partitions of the store, and a cache of them: they are never renamed or removed (PART-9)."""
 
-    def __init__(self, tables: TableStore, clock: HybridClock) -> None:
+    def __init__(self, tables: TableStore, clock: HybridClock, blobs: BlobStore | None = None) -> None:
+        """With `blobs`, names are kept with the files, too."""
         self._tables = tables
+        self._blobs = blobs
         self._clock = clock
         self._known: dict[str, Partition] = {}
 
@@ -38,7 +41,13 @@ class DataPartitions:
         Raises Misconfigured when there are others, which would be out of reach (PART-8): the service must not start.
         """
         await self._default()
-        if not enabled and len(await self.partitions()) > 1:
+        present = await self.partitions()
+        if len(present) == 1 and await self.restore():  # the tables are new, the files are not
+            present = await self.partitions()
+        if self._blobs is not None:
+            written = {name async for name in partition_documents.names(self._blobs)}
+            await self._keep([each for each in present if each.namespace not in written])
+        if not enabled and len(present) > 1:
             raise Misconfigured("The store holds several data partitions: DATA_PARTITIONS_ENABLED must be on")
 
     async def resolve(self, name: str, *, create: bool) -> Partition:
@@ -58,6 +67,8 @@ class DataPartitions:
                     remedy="GET /v2/partitions lists the partitions.",
                 )
             partition = await self._insert(name, namespace)
+            # Before anything is stored in it: its files alone do not tell what it is called.
+            await self._keep([partition])
         if partition.name.lower() != name.lower():  # two names of one digest must never share data
             raise InvalidRequest("The specified PartitionName is invalid.", where="path")
         return partition
@@ -79,7 +90,35 @@ class DataPartitions:
             found.append(await self._default())
         return sorted(found, key=lambda partition: partition.key)
 
+    async def restore(self) -> int:
+        """Make the rows of the data partitions that have a document but no row; how many. Raises Unavailable.
+
+        Idempotent. Keys are those of before, and new data partitions get keys above them.
+        """
+        restored = 0
+        if self._blobs is None:
+            return 0
+        async for partition in partition_documents.kept(self._blobs):
+            rounds = Rounds("The data partition cannot be restored")
+            while not await self._tables.get("conf", _NAMES, partition.namespace):
+                await rounds.next()
+                counter = await self._tables.get("conf", _NAMES, _COUNTER)
+                following = max(partition.key + 1, int(counter.properties["key"]) if counter else 0)
+                created = int(partition.created.timestamp() * 1000)
+                row: dict[str, Value] = {"key": partition.key, "name": partition.name, "created": created}
+                operations = [
+                    _counted(counter, following),
+                    RowWrite("insert", _NAMES, partition.namespace, row),
+                ]
+                restored += await best_effort_commit(self._tables, "conf", operations)
+        return restored
+
     # ----------------------------------------------------------------------------------------------------- inside
+
+    async def _keep(self, partitions: Sequence[Partition]) -> None:
+        if self._blobs is not None:
+            for partition in partitions:
+                await partition_documents.keep(self._blobs, partition)
 
     async def _default(self) -> Partition:
         return await self._insert(DEFAULT_NAME, keys.DEFAULT_NAMESPACE)

@@ -159,9 +159,9 @@ class Folder:
         return done
 
 
-def anchor_properties(clock: HybridClock) -> dict[str, Value]:
-    """The properties of the anchor of a new incarnation of a study."""
-    now_ms = clock.now_ms()
+def anchor_properties(clock: HybridClock, uploaded_ms: int = 0) -> dict[str, Value]:
+    """The properties of the anchor of a new incarnation of a study. `uploaded_ms`: when, if that is not now."""
+    now_ms = min(uploaded_ms or clock.now_ms(), clock.now_ms())
     # rule: a study that is stored again gets another sort key
     return {"sk": keys.new_sort_key(now_ms), "created": now_ms, "lv": 0}
 

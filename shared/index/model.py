@@ -42,6 +42,10 @@ class NewInstance:
     """For a file dropped under a name of its own: an id in the form of ours, made of its creation time (storage §4).
     Empty: the blob's name holds it.
     """
+    uploaded_ms: int = 0
+    """When the file was uploaded, of one that is committed late; 0: now. A study that comes into the index long after
+    its files has the place among the others that it had before (DAT-5).
+    """
 
 
 class CommitOutcome(Enum):

@@ -256,6 +256,9 @@ def encode_number(value: float) -> str:
 # ----------------------------------------------------------------------------------------------------------- blobs
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_OBSOLETE = ".obsolete"
+PARTITION_DOCUMENTS = "_partitions/"
+"""What the names of the documents of data partitions begin with."""
 _BLOB = re.compile(r"([0-9a-f]{3})/([0-9a-z]+)/([0-9.]+)/([0-9.]+)/([0-9.]+)/([0-9A-HJKMNP-TV-Z]{26})\.dcm")
 
 
@@ -300,8 +303,27 @@ def frames_blob(blob: str) -> str:
     return f"{blob.removesuffix('.dcm')}.off"
 
 
+def obsolete_mark(blob: str) -> str:
+    """The blob beside `blob` that says that no live instance names it any more (DAT-52)."""
+    return f"{blob}{_OBSOLETE}"
+
+
+def partition_document(namespace: str) -> str:
+    """The blob that holds what a data partition is called: keys and names of files have a digest of that only."""
+    return f"{PARTITION_DOCUMENTS}{namespace}.json"
+
+
+def is_partition_document(name: str) -> bool:
+    """Whether a blob says what a data partition is called."""
+    return name.startswith(PARTITION_DOCUMENTS)
+
+
 def file_beside(name: str) -> str | None:
-    """The file beside which a blob of that name lies, by `metadata_blob` or `frames_blob`; None for any other name."""
+    """The file beside which a blob of that name lies, by `metadata_blob`, `frames_blob` or `obsolete_mark`; None for
+    any other name.
+    """
+    if name.endswith(_OBSOLETE):
+        return name.removesuffix(_OBSOLETE)
     stem, dot, suffix = name.rpartition(".")
     file = f"{stem}.dcm"
     return file if dot and suffix in ("json", "off") and parse_blob_name(file) else None

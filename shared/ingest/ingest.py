@@ -8,20 +8,23 @@ every blob that appears, finds nothing to do, or finishes what a crash left, or 
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum, auto
 from typing import Final
 
 from shared import telemetry
 from shared.bounded import RecentValues
+from shared.concurrency import together
 from shared.dicom.identifiers import InstanceIdentifier
 from shared.dicom.part10.file_reader import InvalidPart10, Part10, Part10Reader
 from shared.dicomweb.json_model import dumps_in_slices
 from shared.dicomweb.partitions import Partition, PartitionDirectory
 from shared.errors import Unavailable
-from shared.index import documents
+from shared.index import documents, obsolete_marks
 from shared.index.instances import InstanceIndex
 from shared.index.lookup import InstanceLookup
-from shared.index.model import CommitOutcome
+from shared.index.model import CommitOutcome, NewInstance
 from shared.index_schema import keys
 from shared.ingest import parsing
 from shared.ingest.batch_entries import discard
@@ -38,8 +41,36 @@ from shared.storage.ports import BlobNotFound, BlobProperties, BlobStore
 _YOUNG_SECONDS: Final = 10
 """A blob of this age is most likely being committed by the transaction that wrote it."""
 _GRACE_SECONDS: Final = 3.0
+_FILES_AT_ONCE: Final = 8
+"""Of one study, that are read at a time: each holds its header."""
 _REMEMBERED: Final = 20_000
 """Blobs: those of some minutes at the highest rate, and their events come within seconds."""
+
+
+class Ensured(Enum):
+    """What `Ingest.ensure` found or did."""
+
+    INDEXED = auto()
+    """It is in the index, and was not before."""
+    KNOWN = auto()
+    """It was in the index, or is no file of an instance."""
+    GONE = auto()
+    """It has been refused or erased meanwhile."""
+    OBSOLETE = auto()
+    """It has been deleted or replaced (DAT-52)."""
+    ALREADY_STORED = auto()
+    """Another file is the instance."""
+    NOT_READABLE = auto()
+    INVALID = auto()
+    UNKNOWN_PARTITION = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """An instance that is to be committed."""
+
+    partition: Partition
+    instance: NewInstance
 
 
 class Ingest:
@@ -96,7 +127,7 @@ class Ingest:
 
     # ---- the blob trigger
 
-    async def ensure(self, blob: str) -> None:
+    async def ensure(self, blob: str) -> Ensured:
         """The instance in `blob` is in the index when this returns, unless it must not be.
 
         Idempotent: events come late, twice and in any order. A blob that this process wrote and committed, or removed
@@ -106,41 +137,84 @@ class Ingest:
 
         Raises Unavailable when it should be tried again.
         """
-        if keys.file_beside(blob) or self._finished.get(blob):
-            return
+        prepared = await self._prepare(blob)
+        if isinstance(prepared, Ensured):
+            return prepared
+        instance = prepared.instance
+        [outcome] = await commit_instances(self._index, self._blobs, prepared.partition, [instance], late=True)
+        ensured = _ensured(outcome)
+        if ensured is Ensured.ALREADY_STORED:
+            name = keys.parse_blob_name(blob)
+            if name is not None and name.identifier == instance.identifier:
+                await discard(self._blobs, instance)
+            else:
+                _report(blob, "already-stored")
+        return ensured
+
+    async def ensure_study(self, blobs: Sequence[str]) -> list[Ensured]:
+        """The same of several files of one study, in the order of their uploads, which becomes that of their versions.
+
+        A file that is not to be the instance is left where it is. Raises Unavailable when all should be tried again.
+        """
+        slots = asyncio.Semaphore(_FILES_AT_ONCE)
+
+        async def prepare(blob: str) -> _Prepared | Ensured:
+            async with slots:
+                return await self._prepare(blob)
+
+        found = await together(*map(prepare, blobs))
+        prepared = [each for each in found if isinstance(each, _Prepared)]
+        outcomes: list[CommitOutcome] = []
+        if prepared:
+            instances = [each.instance for each in prepared]
+            outcomes = await commit_instances(self._index, self._blobs, prepared[0].partition, instances, late=True)
+        following = map(_ensured, outcomes)
+        return [each if isinstance(each, Ensured) else next(following) for each in found]
+
+    async def _prepare(self, blob: str) -> _Prepared | Ensured:
+        """The instance of a file that is not in the index; or why there is nothing to commit."""
+        if keys.file_beside(blob) or keys.is_partition_document(blob) or self._finished.get(blob):
+            return Ensured.KNOWN
         name = keys.parse_blob_name(blob)
         partition = await self._partitions.by_namespace(name.namespace if name else keys.DEFAULT_NAMESPACE)
         if partition is None:
             _report(blob, "unknown-partition")
-            return
+            return Ensured.UNKNOWN_PARTITION
         if name is not None and await self._is_indexed(partition, name.identifier, blob):
-            return
+            return Ensured.KNOWN
+        # rule: a file that is marked as obsolete is not indexed
+        if await obsolete_marks.marked(self._blobs, blob) is not None:
+            return Ensured.OBSOLETE
         try:
             properties = await self._blobs.properties(blob)
             if name is not None and self.now() - properties.created.timestamp() < _YOUNG_SECONDS:
                 await self._pause(_GRACE_SECONDS)
                 if await self._is_indexed(partition, name.identifier, blob):
-                    return
-            await self._take_in(partition, properties, name)
+                    return Ensured.KNOWN
+            return await self._take_in(partition, properties, name)
         except BlobNotFound:
-            return  # it has been refused or erased meanwhile
+            return Ensured.GONE
 
-    async def _take_in(self, partition: Partition, properties: BlobProperties, name: keys.BlobName | None) -> None:
+    async def _take_in(
+        self, partition: Partition, properties: BlobProperties, name: keys.BlobName | None
+    ) -> _Prepared | Ensured:
         blob = properties.name
         terms = StoreOptions.of_blob(properties.metadata)
         arriving, odd = Lease(parsing.ARRIVING), Lease(parsing.ODD)
         try:
             part10 = await self._read(partition, properties, terms, arriving, odd)
-            judged = None if part10 is None else await self._judge(part10, terms)
+            judged = None if isinstance(part10, Ensured) else await self._judge(part10, terms)
         finally:
             arriving.shrink()
             odd.shrink()
-        if part10 is None or judged is None:
-            return
+        if isinstance(part10, Ensured):
+            return part10
+        if judged is None:
+            return Ensured.NOT_READABLE
         verdict, document = judged
         if isinstance(verdict, Invalid):
             _report(blob, "validation")
-            return
+            return Ensured.INVALID
         created = int(properties.created.timestamp() * 1000)
         instance = verdict.new_instance(
             part10,
@@ -152,16 +226,8 @@ class Ingest:
             upload_id="" if name else keys.dropped_upload_id(blob, created),
         )
         instance = await documents.move_to_blobs(instance, self._blobs, metadata_inline=self._rules.metadata_inline)
-        [outcome] = await commit_instances(self._index, self._blobs, partition, [instance], late=True)
-        if outcome is CommitOutcome.BUSY:
-            raise Unavailable("The instance is being stored by somebody else.")
-        if outcome is CommitOutcome.UNAVAILABLE:
-            raise Unavailable("The data stores did not answer.")
-        if outcome is CommitOutcome.ALREADY_STORED:
-            if name is not None and name.identifier == instance.identifier:
-                await discard(self._blobs, instance)
-            else:
-                _report(blob, "already-stored")
+        uploaded = int(keys.upload_time(name.upload_id) * 1000) if name else created
+        return _Prepared(partition, replace(instance, uploaded_ms=uploaded))
 
     async def _judge(self, part10: Part10, terms: StoreOptions) -> tuple[Valid | Invalid, bytes]:
         full, schema = self._rules.full_item_validation, self._index.schema
@@ -176,8 +242,8 @@ class Ingest:
 
     async def _read(
         self, partition: Partition, properties: BlobProperties, terms: StoreOptions, arriving: Lease, odd: Lease
-    ) -> Part10 | None:
-        """The instance in a blob; None if it is not DICOM, which is reported, or in the index already."""
+    ) -> Part10 | Ensured:
+        """The instance in a blob; NOT_READABLE if it is not DICOM, which is reported, KNOWN if it is in the index."""
         strict = needs_strict_reading(terms.version, full_item_validation=self._rules.full_item_validation)
         reader = Part10Reader(strict=strict, keep_text=KEPT_TEXT)
         source = await self._blobs.open(properties.name)
@@ -188,7 +254,7 @@ class Ingest:
                 if not known and reader.identifier is not None:
                     known = True
                     if await self._is_indexed(partition, reader.identifier, properties.name):
-                        return None
+                        return Ensured.KNOWN
             return await parsing.finish(reader)
         except InvalidPart10 as error:
             await parsing.discard(reader)
@@ -197,11 +263,26 @@ class Ingest:
                 with contextlib.suppress(InvalidPart10):
                     return await parsing.read_tolerantly([await self._blobs.read(properties.name)], odd, strict=strict)
             _report(properties.name, "not-readable")
-            return None
+            return Ensured.NOT_READABLE
 
     async def _is_indexed(self, partition: Partition, identifier: InstanceIdentifier, blob: str) -> bool:
         stored = await self._lookup.instance(partition, identifier, metadata=False)
         return stored is not None and stored.blob == blob
+
+
+def _ensured(outcome: CommitOutcome) -> Ensured:
+    """What a commit means for its file. Raises Unavailable if it should be tried again."""
+    match outcome:
+        case CommitOutcome.STORED:
+            return Ensured.INDEXED
+        case CommitOutcome.ALREADY_STORED:
+            return Ensured.ALREADY_STORED
+        case CommitOutcome.DELETED:
+            return Ensured.OBSOLETE
+        case CommitOutcome.BUSY:
+            raise Unavailable("The instance is being stored by somebody else.")
+        case _:
+            raise Unavailable("The data stores did not answer.")
 
 
 def _report(blob: str, reason: str) -> None:

@@ -9,6 +9,7 @@ import orjson
 
 from shared import metrics
 from shared.errors import DicomServiceError
+from shared.index import obsolete_marks
 from shared.index.changes import ObsoleteBlob, cleanup_in
 from shared.index.clock import HybridClock, milliseconds
 from shared.index.due_work import HOUR_MS, DueWork
@@ -27,8 +28,18 @@ _BUCKETS = 16
 class Erasure:
     """The files and tombstones to erase. `retention_hours`: how long an obsolete file can be restored, 0 or more."""
 
-    def __init__(self, tables: TableStore, clock: HybridClock, *, shards: int, retention_hours: float) -> None:
+    def __init__(
+        self,
+        tables: TableStore,
+        clock: HybridClock,
+        *,
+        shards: int,
+        retention_hours: float,
+        marks: BlobStore | None = None,
+    ) -> None:
+        """`marks`: where obsolete files are marked, their container; None: nowhere."""
         self._tables = tables
+        self._marks = marks
         self._clock = clock
         self._shards = shards
         self._retention_ms = int(retention_hours * HOUR_MS)
@@ -36,6 +47,9 @@ class Erasure:
 
     async def put(self, place: StudyPlace, obsolete: ObsoleteBlob) -> None:
         """Note a file that no live instance names any more. Idempotent. Raises Unavailable."""
+        if self._marks is not None:
+            # rule: an obsolete file is marked before it is in the trash
+            await obsolete_marks.mark(self._marks, obsolete)
         work = orjson.dumps((place.namespace, place.study_instance_uid, *obsolete.fields()))
         digest = sha1(work, usedforsecurity=False)
         # rule: files are kept for their retention
@@ -76,7 +90,9 @@ class Erasure:
         if instance and instance.properties["live"] and instance.properties["blob"] == obsolete.blob:
             return True  # in use: a file is erased only when no instance names it
         if not row.properties.get("erased"):
-            for name in (keys.metadata_blob(obsolete.blob), keys.frames_blob(obsolete.blob), obsolete.blob):
+            beside = (keys.metadata_blob(obsolete.blob), keys.frames_blob(obsolete.blob))
+            # The mark goes last: a file without one would come back with a rebuild.
+            for name in (*beside, obsolete.blob, keys.obsolete_mark(obsolete.blob)):
                 await blobs.delete(name)
         if not (obsolete.deleted and instance) or instance.properties["v"] != obsolete.version:
             return True

@@ -1,0 +1,27 @@
+"""Marks of obsolete files: what keeps a rebuild of the index from bringing back the dead (DAT-52).
+
+A mark is a small blob beside the file. The file itself is never written again: a mark in its metadata would change its
+etag, make a version of it where the account keeps versions, and is refused in the archive tier.
+"""
+
+import orjson
+
+from shared.index.changes import ObsoleteBlob
+from shared.index_schema import keys
+from shared.storage.ports import BlobExists, BlobNotFound, BlobStore
+
+
+async def mark(blobs: BlobStore, obsolete: ObsoleteBlob) -> None:
+    """Mark a file. Idempotent. Raises Unavailable."""
+    try:
+        await blobs.put(keys.obsolete_mark(obsolete.blob), orjson.dumps(obsolete.fields()), {})
+    except BlobExists:
+        return  # of an earlier attempt: the first one knows best when the file became obsolete
+
+
+async def marked(blobs: BlobStore, blob: str) -> ObsoleteBlob | None:
+    """What the mark of a file says; None if it has none. Raises Unavailable."""
+    try:
+        return ObsoleteBlob(*orjson.loads(await blobs.read(keys.obsolete_mark(blob))))
+    except BlobNotFound:
+        return None
