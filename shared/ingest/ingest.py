@@ -182,7 +182,7 @@ class Ingest:
             return Ensured.UNKNOWN_PARTITION
         if name is not None and await self._is_indexed(partition, name.identifier, blob):
             return Ensured.KNOWN
-        # rule: a file that is marked as obsolete is not indexed
+        # Deleted or replaced: it must not come back when the tables are lost.
         if await obsolete_marks.marked(self._blobs, blob) is not None:
             return Ensured.OBSOLETE
         try:

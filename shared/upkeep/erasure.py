@@ -48,7 +48,7 @@ class Erasure:
     async def put(self, place: StudyPlace, obsolete: ObsoleteBlob) -> None:
         """Note a file that no live instance names any more. Idempotent. Raises Unavailable."""
         if self._marks is not None:
-            # rule: an obsolete file is marked before it is in the trash
+            # Before it is in the trash: without the tables the mark alone tells that it is obsolete.
             await obsolete_marks.mark(self._marks, obsolete)
         work = orjson.dumps((place.namespace, place.study_instance_uid, *obsolete.fields()))
         digest = sha1(work, usedforsecurity=False)

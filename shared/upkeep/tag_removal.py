@@ -40,7 +40,7 @@ class TagRemoval:
         schema = await self._schemas.refresh()
         for attribute in schema.attributes.values():
             tag = attribute.tag
-            # rule: the postings of a deleted tag stay until nobody reads or writes them
+            # Until then a process that has not heard of the deletion may read or write its postings.
             if tag and tag.deleted and not tag.purged and self._now() - tag.deleted > SETTLED_SECONDS:
                 await self._remove(attribute)
                 await self._schemas.change_tag(attribute.key, purged=True)

@@ -91,8 +91,12 @@ class LosableService(FeedService):
         return handler_of(blueprint, name)
 
     async def answer(self, function: str, target: str) -> Any:
-        """The answer of a function: status, and its JSON or its bytes without the boundary of its parts."""
+        """The answer of a function: status, and its JSON or its bytes without the boundary of its parts; of an error,
+        which names its request, the status alone.
+        """
         response = await self._function(function).get(target, READER)
+        if response.status >= 400:
+            return response.status, b""
         fields = {name.lower(): value for name, value in response.headers}
         body = response.body
         if "json" in fields.get("content-type", ""):

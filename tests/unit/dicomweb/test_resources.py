@@ -30,7 +30,7 @@ def host(method: str, path: str, data_partitions: bool) -> str:
 
 def example(template: str) -> str:
     values = {"version": "v2", "study": "1.2", "series": "1.2.3", "instance": "1.2.3.4", "frames": "1,2"}
-    values["operation"] = "0" * 32
+    values |= {"operation": "0" * 32, "tag": "00101010"}
     return "/" + template.replace("{*path}", "54000100/1/54001010").format(**values, partition="ward")
 
 
@@ -116,6 +116,11 @@ def test_exactly_the_data_resources_take_a_partition():
         "change_feed",
         "change_feed_latest",
         "retrieve_operation",
+        "add_extended_query_tags",
+        "list_extended_query_tags",
+        "retrieve_extended_query_tag",
+        "update_extended_query_tag",
+        "delete_extended_query_tag",
         "health_check",
         "health_check_of_version",
         "zz_fallback",
@@ -134,6 +139,11 @@ def test_actions_and_audit_names_go_together():
     rows = [row for row in RESOURCES.values() if row.action is not None]
 
     assert {(row.action, row.audit) for row in rows} == {
+        ("read", "get-all-extended-query-tag"),
+        ("read", "get-extended-query-tag"),
+        ("manageExtendedQueryTags", "add-extended-query-tag"),
+        ("manageExtendedQueryTags", "update-extended-query-tag"),
+        ("manageExtendedQueryTags", "remove-extended-query-tag"),
         ("write", "store"),
         ("read", "retrieve"),
         ("read", "retrieve-metadata"),
