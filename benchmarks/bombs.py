@@ -10,6 +10,7 @@ import uuid
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from tests.builders.codestream_headers import coding_style, jpeg_2000, progressive_jpeg, segment
@@ -193,6 +194,17 @@ def _profile(size: int) -> dict[int, bytes]:
     return image | {0x00282000: explicit(0x00282000, "OB", head + bytes(size - len(head)))}
 
 
+def _honest(megabytes: int) -> Bomb:
+    """A file of one value that is passed over, as that of an image is."""
+    return file({0x00420011: explicit(0x00420011, "OB", bytes(megabytes * 1_000_000))}, *OBJECT)
+
+
+def _many(vr: str, value: bytes, count: int) -> Bomb:
+    """So many private elements with this value."""
+    elements = b"".join(explicit(0x00311000 + number, vr, value) for number in range(count))
+    return file({0x00310010: explicit(0x00310010, "LO", "A")}, *METADATA, tail=elements)
+
+
 def _text(size: int, unit: bytes, vr: str = "UC", tag: int = 0x00189367, sets: str = "") -> dict[int, bytes]:
     found = {tag: explicit(tag, vr, unit * (size // len(unit)))}
     return found | ({0x00080005: explicit(0x00080005, "CS", sets)} if sets else {})
@@ -349,18 +361,36 @@ BOMBS: Final[dict[str, Callable[[], Bomb]]] = {
             explicit(0x00310000 + (n // 50000 << 17) + 0x1000 + n % 50000, "LO", "a") for n in range(400_000)
         ),
     ),
-    "57 MB of backslashes": lambda: file(_text(57_000_000, b"\\")),
-    "57 MB of ones": lambda: file(_text(57_000_000, b"1\\")),
-    "1,000,000 decimals": lambda: file({0x00189367: explicit(0x00189367, "UC", b"1.5\\" * 1_000_000)}),
+    "36 elements of 262,000 backslashes": lambda: _many("UC", b"\\" * 262_000, 36),
+    "36 elements of 262,000 ones": lambda: _many("UC", b"1\\" * 262_000, 36),
+    "1,000,000 decimals": lambda: file(
+        sequence(item(explicit(0x30060050, "UN", b"1.5\\" * 250_000)) * 4, 0x30060040), *METADATA
+    ),
+    "1,000,000 decimals, odd ones": lambda: file(
+        sequence(item(explicit(0x30060050, "UN", b"1.5\\+ -\\" * 125_000)) * 4, 0x30060040), *METADATA
+    ),
+    "a decimal of 16 MB": lambda: file({0x00181130: explicit(0x00181130, "UN", b"1" * 16_000_000)}, *METADATA),
     "a DS of 65,534 backslashes": lambda: file({0x00181130: explicit(0x00181130, "DS", b"\\" * 65534)}, *METADATA),
     "a name of 60,000 components": lambda: file({0x00100010: explicit(0x00100010, "PN", b"a^=" * 20_000)}, *METADATA),
+    "a name of 10,000,000 components": lambda: file(
+        {0x00081048: explicit(0x00081048, "UN", b"a^=" * 5_000_000)}, *METADATA
+    ),
+    "16 MB of quotation marks": lambda: file(_text(16_000_000, b'"', "UT", 0x0040A160), *METADATA),
     "16 MB of escapes": lambda: file(
         _text(16_000_000, b"\x1b$B0!\x1b(B", "UT", 0x0040A160, r"ISO 2022 IR 6\ISO 2022 IR 87"), *METADATA
     ),
     "16 MB that no character set has": lambda: file(
         _text(16_000_000, b"\xff", "UT", 0x0040A160, "ISO_IR 166"), *METADATA
     ),
-    "deflated: UT of 100 MB": lambda: file(_text(100_000_000, b"x", "UT", 0x0040A160), *METADATA, syntax=DEFL),
+    "deflated: three UT of 15 MB": lambda: file(
+        {
+            **_text(15_000_000, b"x", "UT", 0x0040A160),
+            **_text(15_000_000, b"x", "UT", 0x00401400),
+            **_text(15_000_000, b"x", "UT", 0x00404032),
+        },
+        *METADATA,
+        syntax=DEFL,
+    ),
     "deflated: OB of 480 MB": lambda: file(
         {0x00420011: explicit(0x00420011, "OB", bytes(480_000_000))}, ("bulkdata/00420011", "*/*"), *OBJECT, syntax=DEFL
     ),
@@ -369,12 +399,21 @@ BOMBS: Final[dict[str, Callable[[], Bomb]]] = {
         syntax=DEFL,
         copies=8,
     ),
+    # ---- honest files, to compare with
+    **{f"honest: {size} MB": partial(_honest, size) for size in (8, 16, 60, 240)},
     # ---- requests
-    "50,000 empty parts": lambda: Bomb(
+    "20,000 empty parts": lambda: Bomb(
+        b"--b\r\nContent-Type: application/dicom\r\n\r\n\r\n" * 20_000 + b"--b--\r\n",
+        content_type='multipart/related; type="application/dicom"; boundary=b',
+    ),
+    "50,000 parts without headers": lambda: Bomb(
         b"--b\r\n\r\n\r\n" * 50_000 + b"--b--\r\n",
         content_type='multipart/related; type="application/dicom"; boundary=b',
     ),
-    "a gzip body of 1 GB": lambda: Bomb(gzip.compress(bytes(1 << 30), 9), headers={"Content-Encoding": "gzip"}),
+    "a gzip body of 240 MB": lambda: Bomb(
+        gzip.compress(instance({0x00420011: explicit(0x00420011, "OB", bytes(240_000_000))})[0], 9),
+        headers={"Content-Encoding": "gzip"},
+    ),
     "JSON: 10,000,000 data sets": lambda: json_store(b"[" + b"{}," * 10_485_760 + b"{}]"),
     "JSON: 3,000,000 elements": lambda: json_store(b"[" + b'{"a":1},' * 3_000_000 + b"{}]"),
     "JSON: a name of 10,000,000 components": lambda: json_store(

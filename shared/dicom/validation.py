@@ -37,6 +37,8 @@ _IS_CODE = re.compile("[A-Z0-9_ ]*")
 _IS_UID = re.compile(rf"{_COMPONENT}(?:\.{_COMPONENT})*")
 _HAS_CONTROL = re.compile(f"[{_CONTROL}]")
 _HAS_CONTROL_BUT_ESC = re.compile(f"[{_CONTROL_BUT_ESC}]")
+_LONGEST = 16 * 1024
+"""Characters of a value that is looked at: none of these VRs allows as many, and looking takes time (STOW-46)."""
 _OVERLAY_ELEMENTS = (0x0050,)  # OverlayOrigin, the only one that must have more than one value
 _NUMBER_BYTES = {"FD": 8, "FL": 4, "SL": 4, "UL": 4, "SS": 2, "US": 2}
 
@@ -65,6 +67,8 @@ def strict(vr: str, values: Sequence[str]) -> str | None:
         return None
     for value in values:
         bare = value.rstrip("\0")
+        if len(bare) > _LONGEST:
+            return explain(vr, f"longer than {_LONGEST} characters")
         if bare and (problem := check(bare)):
             return explain(vr, problem)
     return None
@@ -215,7 +219,7 @@ def _st(value: str) -> str | None:
 
 
 def _pn(value: str) -> str | None:
-    groups = value.rstrip(" ").split("=")
+    groups = value.rstrip(" ").split("=", 3)
     if len(groups) > 3:
         return "more than 3 component groups"
     for group in groups:

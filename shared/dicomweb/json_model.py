@@ -5,7 +5,6 @@ A stored document is what `dumps` made of one data set: compact, UTF-8, `vr` fir
 parsing: inside a JSON string every quotation mark is escaped, so a pattern with bare ones matches structure only.
 """
 
-import json
 import math
 import re
 from array import array
@@ -15,6 +14,7 @@ from typing import Any, overload
 
 import orjson
 
+from shared.dicomweb.json_scanner import scan
 from shared.dicomweb.long_text import TEXT_PIECE, cut_after_commas, decoded, joined, text_pieces
 
 _BULK = re.compile(
@@ -33,7 +33,6 @@ _VALUES = 64
 _LARGE = 1024 * 1024
 _FEW_ITEMS = 256
 """Items of a sequence that are parsed once and kept."""
-_scan = json.JSONDecoder().raw_decode
 
 
 def dumps(document: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> bytes:
@@ -162,11 +161,11 @@ def _data_set(text: str, at: int) -> tuple[dict[str, Any], int]:
         return found, at + 2
     end = ","
     while end == ",":
-        key, at = _scan(text, at + 1)
+        key, at = scan(text, at + 1)
         if text.startswith(_ITEMS_TEXT, at + 1):
             found[key], at = _sequence(text, at + 1 + len(_ITEMS_TEXT))
         else:
-            found[key], at = _scan(text, at + 1)
+            found[key], at = scan(text, at + 1)
         end = text[at]
     return found, at + 1
 
@@ -186,7 +185,7 @@ def _sequence(text: str, at: int) -> tuple[dict[str, Any], int]:
 
 
 def _item(text: str, at: int) -> tuple[Any, int]:
-    return _data_set(text, at) if text[at] == "{" else _scan(text, at)
+    return _data_set(text, at) if text[at] == "{" else scan(text, at)
 
 
 def _has_special_float(dataset: Mapping[str, Any]) -> bool:

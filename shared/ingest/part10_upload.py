@@ -9,7 +9,8 @@ from typing import Final
 
 from shared import telemetry
 from shared.dicom.identifiers import InstanceIdentifier, is_uid
-from shared.dicom.part10.file_reader import InvalidPart10, Part10, Part10Reader
+from shared.dicom.part10.bare_data_set import OPENING_BYTES
+from shared.dicom.part10.file_reader import InvalidPart10, Part10, Part10Reader, bare_references
 from shared.errors import TooLarge, Unavailable
 from shared.ingest import parsing
 from shared.ingest.instance_validation import KEPT_TEXT
@@ -131,7 +132,7 @@ class Part10Upload:
             except Unavailable:
                 raise
             except Exception as error:  # noqa: BLE001 - as above
-                await self._refuse(error)
+                await self._refuse(error, chunk)
         if self._held is not None:
             self._held.append(chunk)
         if self._upload is not None:
@@ -147,10 +148,12 @@ class Part10Upload:
         if self._held is None and not readable:
             await self.abort()  # it will be refused: there is no use in writing the rest
 
-    async def _refuse(self, error: Exception) -> None:
-        """The reader has given the file up. What it holds is of no more use if nobody else could read it, either."""
+    async def _refuse(self, error: Exception, chunk: bytes = b"") -> None:
+        """The reader has given the file up at `chunk`. What it holds is of no more use if nobody else could read it."""
         if self._reader is not None:
             self.references = self._reader.references
+        if self.references == (None, None):
+            self.references = bare_references(b"".join((*(self._held or ())[:1], chunk))[:OPENING_BYTES])
         await self._discard_reader()
         if isinstance(error, InvalidPart10):
             self.fault = _bare(error)

@@ -5,10 +5,12 @@ the whole file to judge it by.
 """
 
 import zlib
+from contextlib import suppress
 
 from shared.dicom.attributes import Attributes
 from shared.dicom.elements import first_text
 from shared.dicom.identifiers import InstanceIdentifier, trim_uid
+from shared.dicom.part10.bare_data_set import completion
 from shared.dicom.part10.data_set_reader import DataSetReader
 from shared.dicom.part10.file_meta import FileMeta
 from shared.dicom.part10.inflating import PIECE, Inflater
@@ -18,7 +20,16 @@ from shared.dicom.part10.pixel_data import frame_table
 from shared.dicom.part10.push_parser import ByteFlow, Reading
 from shared.dicom.part10.strict_checker import StrictChecker
 
-__all__ = ["InvalidPart10", "Part10", "Part10Reader", "PixelData", "Violation", "read_whole", "second_opinion"]
+__all__ = [
+    "InvalidPart10",
+    "Part10",
+    "Part10Reader",
+    "PixelData",
+    "Violation",
+    "bare_references",
+    "read_whole",
+    "second_opinion",
+]
 
 _TRAILER = 9  # bytes after deflated data: a byte of padding, and the checksum and length that gzip writes
 
@@ -186,6 +197,16 @@ def read_whole(data: bytes) -> Part10:
         return reader.finish()
     except InvalidPart10:
         return second_opinion(data)
+
+
+def bare_references(opening: bytes) -> tuple[str | None, str | None]:
+    """SOP class and instance of a file without preamble or file meta information that begins so, if it shows them."""
+    missing = completion(opening)
+    reader = Part10Reader(strict=False)
+    if missing is not None:
+        with suppress(InvalidPart10):
+            reader.feed(missing.prefix + opening)
+    return reader.references
 
 
 def _reference(data_set: Attributes, key: str, meta: FileMeta, meta_key: str) -> str | None:

@@ -7,8 +7,9 @@ Blanks that pad a value are dropped, NULs kept (JSON-6) except those that pad a 
 
 import math
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import batched
 from typing import Any, Literal
 
 from shared.dicom.dictionary import data_element, private_vr
@@ -132,11 +133,18 @@ def _uids(text: str) -> Values:
 def _decimals(text: str) -> Values:
     if "\\" in text:
         texts = text.split("\\")
-        if len(texts) > 16 and PLAIN_DECIMALS(text):  # contours have thousands of values
-            return list(map(float, texts))
-        return [_decimal(value) for value in texts]
+        if len(texts) <= _DECIMALS:
+            return _some_decimals(text, texts)
+        runs = batched(texts, _DECIMALS, strict=False)
+        return [value for some in runs for value in _some_decimals("\\".join(some), some)]
     value = _decimal(text)
     return [] if value is None else [value]
+
+
+def _some_decimals(text: str, texts: Sequence[str]) -> Values:
+    if len(texts) > 16 and PLAIN_DECIMALS(text):  # contours have thousands of values
+        return list(map(float, texts))
+    return [_decimal(value) for value in texts]
 
 
 def _integers(text: str) -> Values:
@@ -146,13 +154,19 @@ def _integers(text: str) -> Values:
     return [] if value is None else [value]
 
 
+_DECIMALS = 4096
+"""Values that are converted at one go, the interpreter's lock held (STOW-46)."""
+_LONGEST_NUMBER = 1024
+"""Characters of a value that is read as a number, far more than the standard allows one: digits take time."""
 _NUMERIC = frozenset("0123456789+-.eE ")
 _INT64 = 2**63
 
 
 def _decimal(text: str) -> float | str | None:
-    if text.isdigit() and text.isascii() and len(text) <= 18:
+    if len(text) <= 18 and text.isdigit() and text.isascii():
         return int(text)
+    if len(text) > _LONGEST_NUMBER:
+        return text.rstrip(" ") or None
     # float() also reads `nan`, `1_000` and digits of other scripts.
     if _NUMERIC.issuperset(text):
         try:
@@ -167,6 +181,8 @@ def _decimal(text: str) -> float | str | None:
 
 def _integer(text: str) -> float | str | None:
     text = text.rstrip(" \0")
+    if len(text) > _LONGEST_NUMBER:
+        return text
     bare = text.lstrip(" ")
     digits = bare[1:] if bare[:1] in {"+", "-"} else bare
     if digits.isdigit() and digits.isascii():
@@ -189,7 +205,7 @@ def _name(text: str) -> dict[str, str] | None:
     text = text.rstrip(" ")
     if "=" not in text:
         return {"Alphabetic": text} if text else None
-    groups = zip(_COMPONENT_GROUPS, text.split("="), strict=False)
+    groups = zip(_COMPONENT_GROUPS, text.split("=", len(_COMPONENT_GROUPS)), strict=False)
     return {name: group for name, group in groups if group} or None
 
 

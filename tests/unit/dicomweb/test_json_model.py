@@ -214,9 +214,9 @@ def test_no_step_over_a_large_document_is_larger_than_an_element(monkeypatch: py
         steps.append(end - at)
         return value, end
 
-    scan = json_model._scan
+    scan = json_model.scan
     monkeypatch.setattr(json_model, "orjson", SimpleNamespace(dumps=encoder))
-    monkeypatch.setattr(json_model, "_scan", scanner)
+    monkeypatch.setattr(json_model, "scan", scanner)
     found = loads_in_slices(dumps_in_slices(dataset))
     items = found["00081140"]["Value"]
     assert list(items) == [item] * 10_000

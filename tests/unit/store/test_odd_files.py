@@ -81,6 +81,18 @@ async def test_what_cannot_be_read_is_refused_by_its_tag(elements, explanation, 
 
 
 @pytest.mark.spec("STOW-37")
+@pytest.mark.parametrize("start", [128, 132, None], ids=["no preamble", "no DICM", "no file meta information"])
+async def test_a_file_without_its_beginning_is_refused_by_its_instance(start):
+    one = odd_image()
+    meta = int.from_bytes(one.data[140:144], "little")
+    outcome = await Service().store_one(one.data[144 + meta if start is None else start :])
+    assert outcome.failure is FailureReason.VALIDATION_FAILURE
+    assert outcome.sop_instance_uid == one.identifier.sop_instance_uid
+    assert outcome.sop_class_uid
+    assert outcome.explanation == "The file does not begin with a preamble and DICM."
+
+
+@pytest.mark.spec("STOW-37")
 async def test_a_file_that_is_cut_says_so():
     one = odd_image()
     outcome = await StoreService().store_one(one.data[:-3])
