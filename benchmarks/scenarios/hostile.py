@@ -12,8 +12,9 @@ from typing import Final
 
 import aiohttp
 
-from benchmarks.bombs import BOMBS, Bomb
+from benchmarks.bombs import BOMBS
 from benchmarks.client import Client
+from benchmarks.hostile_requests import Bomb
 from benchmarks.measure import Bench, Result
 from benchmarks.service import LocalService
 

@@ -51,7 +51,7 @@ def take_apart(attributes: Attributes) -> None:
     while attributes:
         _, element = attributes.popitem()
         items = element.get("Value")
-        if element["vr"] == "SQ":
+        if element["vr"] == "SQ" and isinstance(items, list):
             while items:
                 take_apart(items.pop() or {})
 

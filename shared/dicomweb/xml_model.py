@@ -7,7 +7,7 @@ stay text when they are read from XML, because a number could not keep their dig
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from itertools import chain
 from typing import Any, Final
 from xml.parsers import expat
@@ -55,6 +55,8 @@ _ENTITIES: Final = {
     "\n": "&#10;",
     "\t": "&#9;",
 }
+_TEXTS: Final = 1024
+"""Texts that are encoded at one go."""
 _TAG = re.compile(r"[0-9A-Fa-f]{8}")
 
 
@@ -63,20 +65,36 @@ _TAG = re.compile(r"[0-9A-Fa-f]{8}")
 
 def dumps(dataset: Mapping[str, Any]) -> bytes:
     """The document of one data set."""
-    pieces: list[str] = []
-    _write_attributes(dataset, pieces)
-    return joined(chain((_HEAD,), _encoded(pieces), (_TAIL,)))
+    written = _Written()
+    _write_attributes(dataset, written)
+    return joined(chain((_HEAD,), written.pieces(), (_TAIL,)))
 
 
-def _encoded(pieces: Iterable[str]) -> Iterator[bytes]:
-    for piece in pieces:
-        if len(piece) > TEXT_PIECE:
-            yield from map(str.encode, text_pieces(piece))
-        else:
-            yield piece.encode()
+class _Written:
+    """The text that has been written, encoded by and by: millions of small strings would take memory and, freed all at
+    once, the interpreter's lock (STOW-46).
+    """
+
+    def __init__(self) -> None:
+        self._some: list[str] = []
+        self._encoded: list[bytes] = []
+
+    def append(self, text: str) -> None:
+        """Take the next text."""
+        self._some.append(text)
+        if len(self._some) == _TEXTS or len(text) > TEXT_PIECE:
+            self._encoded += self._pieces()
+
+    def pieces(self) -> list[bytes]:
+        """All of it."""
+        return [*self._encoded, *self._pieces()]
+
+    def _pieces(self) -> list[bytes]:
+        some, self._some = self._some, []
+        return [piece.encode() for piece in text_pieces("".join(some))]
 
 
-def _write_attributes(dataset: Mapping[str, Any], pieces: list[str]) -> None:
+def _write_attributes(dataset: Mapping[str, Any], pieces: "_Written") -> None:
     for key, element in dataset.items():
         vr = element["vr"]
         tag = int(key, 16)
@@ -111,7 +129,7 @@ def _private_creator(dataset: Mapping[str, Any], tag: int) -> str:
     return f' privateCreator="{_escaped(str(creator))}"' if creator else ""
 
 
-def _write_name(groups: Mapping[str, str], pieces: list[str]) -> None:
+def _write_name(groups: Mapping[str, str], pieces: "_Written") -> None:
     for group in _GROUPS:
         if text := groups.get(group):
             pieces.append(f"<{group}>")

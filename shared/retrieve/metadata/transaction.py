@@ -9,11 +9,12 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final
 
+from shared.dicom.attributes import take_apart
 from shared.dicom.identifiers import InstanceIdentifier, ResourceIdentifier
 from shared.dicom.media_types import DICOM_XML
 from shared.dicomweb import multipart, xml_model
 from shared.dicomweb.document_rules import DocumentRules
-from shared.dicomweb.json_model import loads
+from shared.dicomweb.json_model import large, loads
 from shared.dicomweb.urls import Urls
 from shared.dicomweb.versions import ApiVersion
 from shared.errors import NotFound
@@ -53,7 +54,11 @@ class MetadataRules:
         if not self.boundary:
             return document
         headers = (("Content-Type", DICOM_XML), ("Content-Location", f"{url}/metadata"))
-        return multipart.part_head(self.boundary, headers, first=True) + xml_model.dumps(loads(document))
+        attributes = loads(document)
+        written = xml_model.dumps(attributes)
+        if large(document):
+            take_apart(attributes)
+        return b"".join((multipart.part_head(self.boundary, headers, first=True), written))
 
     async def finish_aside(self, document: bytes, identifier: InstanceIdentifier) -> bytes:
         """The same; what takes longer, beside the event loop (STOW-46)."""

@@ -85,7 +85,7 @@ async def test_what_cannot_be_read_is_refused_by_its_tag(elements, explanation, 
 async def test_a_file_without_its_beginning_is_refused_by_its_instance(start):
     one = odd_image()
     meta = int.from_bytes(one.data[140:144], "little")
-    outcome = await Service().store_one(one.data[144 + meta if start is None else start :])
+    outcome = await StoreService().store_one(one.data[144 + meta if start is None else start :])
     assert outcome.failure is FailureReason.VALIDATION_FAILURE
     assert outcome.sop_instance_uid == one.identifier.sop_instance_uid
     assert outcome.sop_class_uid
