@@ -40,7 +40,6 @@ from shared.housekeeping.chores import Housekeeping
 from shared.http import azure_functions
 from shared.http.authentication import authenticator
 from shared.http.boundary import Boundary
-from shared.index.clock import HybridClock
 from shared.index.covering_rows import CoveringRows
 from shared.index.data_partitions import DataPartitions
 from shared.index.hints import Hints
@@ -48,6 +47,7 @@ from shared.index.instances import InstanceIndex
 from shared.index.lookup import InstanceLookup
 from shared.index.schema_registry import SchemaRegistry
 from shared.index.store_settings import StoreSettingsRow
+from shared.index_schema.clock import HybridClock
 from shared.index_schema.study_lists import StudyOrder
 from shared.ingest import functions as ingest_functions
 from shared.ingest.ingest import Ingest

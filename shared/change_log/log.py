@@ -19,9 +19,9 @@ import orjson
 
 from shared.dicom.identifiers import InstanceIdentifier
 from shared.errors import Unavailable
-from shared.index.changes import ChangeOperation
-from shared.index.clock import milliseconds
 from shared.index_schema import keys
+from shared.index_schema.changes import ChangeOperation
+from shared.index_schema.clock import milliseconds
 from shared.storage.large_values import join, split
 from shared.storage.optimistic import ROUNDS, Rounds, best_effort_commit, commit_all, pause
 from shared.storage.ports import Entity, RowWrite, TableStore, Value

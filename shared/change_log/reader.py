@@ -12,10 +12,10 @@ from shared import telemetry
 from shared.change_log.log import ChangeLog, FeedPage
 from shared.change_log.sequencer import Sequencer
 from shared.dicom.identifiers import InstanceIdentifier
-from shared.index.changes import ChangeOperation
-from shared.index.clock import HybridClock
 from shared.index.lookup import InstanceLookup
 from shared.index.model import StoredInstance
+from shared.index_schema.changes import ChangeOperation
+from shared.index_schema.clock import HybridClock
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)

@@ -14,11 +14,11 @@ from shared import telemetry
 from shared.change_log.log import PAGE_ENTRIES, ChangeLog, Head, LoggedChange
 from shared.change_log.look import Look, look_at
 from shared.concurrency import together
-from shared.index.clock import HybridClock
 from shared.index.fold import Folder
 from shared.index.hints import Hint, Hints, Mark
 from shared.index.study_rows import StudyRows
 from shared.index_schema import keys
+from shared.index_schema.clock import HybridClock
 from shared.index_schema.keys import StudyPlace
 from shared.index_schema.schema import Schemas
 from shared.storage.optimistic import pause

@@ -9,8 +9,6 @@ from shared.bounded import RecentValues
 from shared.concurrency import together
 from shared.dicom.identifiers import InstanceIdentifier
 from shared.errors import Unavailable
-from shared.index.changes import Change
-from shared.index.clock import HybridClock
 from shared.index.expiry import schedule_expiry
 from shared.index.fold import anchor_properties, post
 from shared.index.hints import COMMIT_SECONDS, Hints
@@ -19,6 +17,8 @@ from shared.index.model import CommitOutcome, NewInstance
 from shared.index.schema_registry import MOST_AGE_SECONDS
 from shared.index.summary import EXPIRES
 from shared.index_schema import keys
+from shared.index_schema.changes import Change
+from shared.index_schema.clock import HybridClock
 from shared.index_schema.keys import StudyPlace
 from shared.index_schema.postings import Postings
 from shared.index_schema.schema import Schemas

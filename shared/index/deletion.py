@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 
 from shared.errors import Unavailable
-from shared.index.changes import Change
-from shared.index.clock import HybridClock
 from shared.index.fold import Folder
 from shared.index.hints import Hints
 from shared.index.instance_rows import STATE_COLUMNS, state_in, tombstone_properties
@@ -12,6 +10,8 @@ from shared.index.read_your_writes import wait_until_folded
 from shared.index.study_rows import read_study
 from shared.index.summary import EXPIRES
 from shared.index_schema import keys
+from shared.index_schema.changes import Change
+from shared.index_schema.clock import HybridClock
 from shared.index_schema.keys import StudyPlace
 from shared.index_schema.schema import Schemas
 from shared.storage.optimistic import ROUNDS, Rounds, best_effort_commit, pause

@@ -9,8 +9,8 @@ from dataclasses import replace
 from shared.dicom.part10 import frames as frame_tables
 from shared.dicom.part10.frames import FrameTable
 from shared.index.model import NewInstance, StoredInstance
-from shared.index.preset_dictionary import PRESET_DICTIONARIES
 from shared.index_schema import keys
+from shared.index_schema.preset_dictionary import PRESET_DICTIONARIES
 from shared.storage.large_values import join, split
 from shared.storage.ports import BlobExists, BlobStore, Value
 

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 from shared.concurrency import together
-from shared.index.clock import HybridClock
 from shared.index.deletion import Deleter
 from shared.index.due_work import DueWork
 from shared.index.model import NewInstance
 from shared.index_schema import keys
+from shared.index_schema.clock import HybridClock
 from shared.index_schema.keys import StudyPlace
 from shared.storage.ports import Entity, TableStore
 

@@ -10,12 +10,12 @@ from weakref import WeakValueDictionary
 
 from shared.concurrency import together
 from shared.errors import Unavailable
-from shared.index.changes import Change, Cleanup, ObsoleteBlob
-from shared.index.clock import HybridClock
 from shared.index.implied_postings import ImpliedPostings
 from shared.index.study_rows import StudyRows, read_study, restore_lost
 from shared.index.summary import Summary, Tally
 from shared.index_schema import keys
+from shared.index_schema.changes import Change, Cleanup, ObsoleteBlob
+from shared.index_schema.clock import HybridClock
 from shared.index_schema.indexed_attributes import IndexedValues
 from shared.index_schema.keys import StudyPlace
 from shared.index_schema.postings import Postings

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from shared.bounded import RecentValues
 from shared.errors import Unavailable
-from shared.index.clock import HybridClock
 from shared.index_schema import keys
+from shared.index_schema.clock import HybridClock
 from shared.index_schema.keys import StudyPlace
 from shared.storage.optimistic import best_effort_commit, commit_all
 from shared.storage.ports import Entity, RowWrite, TableStore

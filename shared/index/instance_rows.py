@@ -7,11 +7,11 @@ from typing import Any
 import orjson
 
 from shared.dicom.identifiers import InstanceIdentifier
-from shared.index.changes import schema_in, schema_property
 from shared.index.documents import frame_properties, frames_in, metadata_in, metadata_properties
 from shared.index.model import NewInstance, StoredInstance
 from shared.index.summary import LiveInstance
 from shared.index_schema import keys
+from shared.index_schema.changes import schema_in, schema_property
 from shared.index_schema.indexed_attributes import IndexedValues
 from shared.storage.ports import Entity, RowWrite, Value
 

@@ -9,8 +9,6 @@ from shared.concurrency import together
 from shared.dicom.identifiers import InstanceIdentifier, ResourceIdentifier
 from shared.dicomweb.partitions import Partition
 from shared.errors import Unavailable
-from shared.index.changes import Change
-from shared.index.clock import HybridClock
 from shared.index.commit import MOST_INSTANCES, Committed, Committer, SortKeys
 from shared.index.deletion import Deleter
 from shared.index.documents import INLINE_FRAMES
@@ -20,6 +18,8 @@ from shared.index.hints import Hints
 from shared.index.model import CommitOutcome, NewInstance
 from shared.index.read_your_writes import make_visible
 from shared.index_schema import keys
+from shared.index_schema.changes import Change
+from shared.index_schema.clock import HybridClock
 from shared.index_schema.keys import StudyPlace
 from shared.index_schema.schema import IndexSchema, Schemas
 from shared.storage.optimistic import RetryBudget

@@ -6,8 +6,8 @@ etag, make a version of it where the account keeps versions, and is refused in t
 
 import orjson
 
-from shared.index.changes import ObsoleteBlob
 from shared.index_schema import keys
+from shared.index_schema.changes import ObsoleteBlob
 from shared.storage.ports import BlobExists, BlobNotFound, BlobStore
 
 

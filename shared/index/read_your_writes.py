@@ -6,11 +6,11 @@ from itertools import chain
 
 import orjson
 
-from shared.index.changes import Change
 from shared.index.fold import FOLDED_AT_ONCE, Folder, post
 from shared.index.study_rows import StudyRows, read_pages, read_study
 from shared.index.summary import EXPIRES, PSEUDO
 from shared.index_schema import keys
+from shared.index_schema.changes import Change
 from shared.index_schema.indexed_attributes import IndexedValues
 from shared.index_schema.keys import RowKind, StudyPlace
 from shared.index_schema.postings import Postings

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from shared.errors import Misconfigured
-from shared.index.clock import HybridClock
+from shared.index_schema.clock import HybridClock
 from shared.storage.optimistic import Rounds, best_effort_commit
 from shared.storage.ports import Entity, RowWrite, TableStore, Value
 

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from shared.index.changes import Change, change_in
 from shared.index.instance_rows import LIVE_INSTANCE_COLUMNS, live_instance_in
 from shared.index.summary import LiveInstance, Tally, summary_in
 from shared.index_schema import keys
+from shared.index_schema.changes import Change, change_in
 from shared.index_schema.keys import RowKind, StudyPlace
 from shared.storage.ports import Entity, TableStore
 

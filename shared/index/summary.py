@@ -9,8 +9,8 @@ from typing import Any
 
 import orjson
 
-from shared.index.changes import Change, schema_in, schema_property
 from shared.index_schema import keys
+from shared.index_schema.changes import Change, schema_in, schema_property
 from shared.index_schema.indexed_attributes import UNREGISTERED, IndexedValues
 from shared.storage.ports import Entity, Value
 

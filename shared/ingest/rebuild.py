@@ -13,10 +13,10 @@ from itertools import batched
 from shared.dicomweb.partitions import PartitionDirectory
 from shared.errors import Unavailable
 from shared.index import obsolete_marks
-from shared.index.changes import ObsoleteBlob
-from shared.index.clock import HybridClock
 from shared.index.instance_rows import STATE_COLUMNS, InstanceState, state_in
 from shared.index_schema import keys
+from shared.index_schema.changes import ObsoleteBlob
+from shared.index_schema.clock import HybridClock
 from shared.index_schema.keys import StudyPlace
 from shared.ingest.ingest import Ensured, Ingest
 from shared.storage.optimistic import Cursor, RetryBudget

@@ -3,12 +3,12 @@
 import asyncio
 from collections.abc import Sequence
 
-from shared.index.changes import Cleanup, cleanup_in
-from shared.index.clock import milliseconds
 from shared.index.covering_rows import CoveringRows
 from shared.index.implied_postings import ImpliedPostings
 from shared.index.study_rows import StudyRows, read_study
 from shared.index_schema import keys
+from shared.index_schema.changes import Cleanup, cleanup_in
+from shared.index_schema.clock import milliseconds
 from shared.index_schema.keys import RowKind, StudyPlace
 from shared.index_schema.schema import Schemas
 from shared.storage.optimistic import best_effort_commit

@@ -14,12 +14,12 @@ from itertools import groupby
 
 from shared import telemetry
 from shared.dicomweb.partitions import PartitionDirectory
-from shared.index.changes import Cleanup, schema_in
-from shared.index.clock import HybridClock
 from shared.index.hints import Hints
 from shared.index.instance_rows import STATE_COLUMNS, InstanceState, state_in
 from shared.index.study_rows import read_study
 from shared.index_schema import keys
+from shared.index_schema.changes import Cleanup, schema_in
+from shared.index_schema.clock import HybridClock
 from shared.index_schema.keys import StudyPlace
 from shared.index_schema.postings import is_listed
 from shared.index_schema.schema import Schemas

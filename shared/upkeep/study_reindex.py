@@ -19,8 +19,6 @@ from typing import Any
 import orjson
 
 from shared import telemetry
-from shared.index.changes import Cleanup, schema_in
-from shared.index.clock import HybridClock
 from shared.index.documents import metadata_in
 from shared.index.fold import Folder, post
 from shared.index.hints import Hints
@@ -29,6 +27,8 @@ from shared.index.instance_rows import LIVE_INSTANCE_COLUMNS, attribute_properti
 from shared.index.study_rows import StudyRows, read_study
 from shared.index.summary import PSEUDO, LiveInstance, Summary, Tally
 from shared.index_schema import keys
+from shared.index_schema.changes import Cleanup, schema_in
+from shared.index_schema.clock import HybridClock
 from shared.index_schema.indexed_attributes import IndexedValues
 from shared.index_schema.keys import StudyPlace
 from shared.index_schema.postings import Postings

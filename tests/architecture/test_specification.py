@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import get_args
 
 from shared.dicom.identifiers import InstanceIdentifier
-from shared.index.changes import Change
 from shared.index_schema import keys
+from shared.index_schema.changes import Change
 from shared.storage.ports import Kind
 from tests import rules
 

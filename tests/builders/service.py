@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 from shared.change_log.log import ChangeLog
 from shared.change_log.sequencer import Sequencer
-from shared.index.clock import HybridClock
 from shared.index.instances import InstanceIndex
 from shared.index.lookup import InstanceLookup
+from shared.index_schema.clock import HybridClock
 from shared.index_schema.schema import Schemas
 from shared.upkeep.cleanup import StudyCleanup
 from shared.upkeep.erasure import Erasure

@@ -4,10 +4,10 @@ import asyncio
 import os
 import time
 
-from shared.index.clock import HybridClock
 from shared.index.data_partitions import DataPartitions
 from shared.index.hints import Hints
 from shared.index.schema_registry import MOST_AGE_SECONDS, SchemaRegistry
+from shared.index_schema.clock import HybridClock
 from shared.index_schema.indexed_attributes import IndexedAttribute
 from shared.operations.model import OperationType
 from shared.operations.runner import Runner

@@ -16,13 +16,13 @@ from shared.change_log.sequencer import Sequencer
 from shared.dicom.identifiers import ResourceIdentifier
 from shared.dicomweb.partitions import Partition
 from shared.dicomweb.versions import ApiVersion
-from shared.index.clock import HybridClock
 from shared.index.data_partitions import DataPartitions
 from shared.index.instances import InstanceIndex
 from shared.index.lookup import InstanceLookup
 from shared.index.store_settings import StoreSettingsRow
 from shared.index.summary import Summary
 from shared.index_schema import keys
+from shared.index_schema.clock import HybridClock
 from shared.index_schema.schema import BUILT_IN
 from shared.ingest.ingest import Ingest
 from shared.ingest.ingest_settings import IngestSettings

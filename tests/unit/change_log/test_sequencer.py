@@ -6,8 +6,8 @@ import pytest
 
 from shared.change_log.reader import EntryState
 from shared.index import hints
-from shared.index.changes import Change
 from shared.index_schema import keys
+from shared.index_schema.changes import Change
 from shared.storage.ports import Ambiguous, RowWrite
 from tests.builders.sequencing import run_cycle
 from tests.builders.service import SHARDS

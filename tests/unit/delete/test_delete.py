@@ -9,7 +9,7 @@ from shared.delete.transaction import delete_instances
 from shared.dicom.identifiers import ResourceIdentifier
 from shared.errors import NotFound
 from shared.housekeeping.chores import erase_deleted
-from shared.index.clock import HybridClock
+from shared.index_schema.clock import HybridClock
 from shared.upkeep.erasure import Erasure
 from tests.builders.functions import handler_of
 from tests.builders.http import ALL, boundary

@@ -14,7 +14,6 @@ from shared.change_log.sequencer import Sequencer
 from shared.dicom.identifiers import InstanceIdentifier
 from shared.dicomweb.partitions import Partition
 from shared.errors import Unavailable
-from shared.index.clock import HybridClock
 from shared.index.hints import Hints
 from shared.index.instances import InstanceIndex
 from shared.index.lookup import InstanceLookup
@@ -22,6 +21,7 @@ from shared.index.model import CommitOutcome, NewInstance
 from shared.index.schema_registry import SchemaRegistry
 from shared.index.store_settings import STORE_ROW
 from shared.index_schema import keys, study_lists
+from shared.index_schema.clock import HybridClock
 from shared.index_schema.indexed_attributes import IndexedAttribute
 from shared.index_schema.schema import BUILT_IN, IndexSchema
 from shared.ingest.index_commit import commit_instances

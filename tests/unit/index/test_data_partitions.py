@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from shared.errors import InvalidRequest, Misconfigured
-from shared.index.clock import HybridClock
 from shared.index.data_partitions import DataPartitions, namespace_of
+from shared.index_schema.clock import HybridClock
 from shared.storage.ports import Ambiguous
 from tests.fakes.tables import MemoryTableStore
 

@@ -3,7 +3,7 @@
 import pytest
 
 from shared.dicom.identifiers import InstanceIdentifier, ResourceIdentifier
-from shared.index.changes import cleanup_in
+from shared.index_schema.changes import cleanup_in
 from shared.index_schema.postings import value_range
 from shared.storage.ports import Ambiguous
 from tests.builders.service import PARTITION

@@ -8,7 +8,7 @@ from shared.dicom.identifiers import InstanceIdentifier
 from shared.dicom.part10.frames import FrameTable
 from shared.index import documents
 from shared.index.model import NewInstance
-from shared.index.preset_dictionary import PRESET_DICTIONARIES
+from shared.index_schema.preset_dictionary import PRESET_DICTIONARIES
 from shared.storage import large_values
 from tests.builders.service import PARTITION
 from tests.unit.index.service import IndexService

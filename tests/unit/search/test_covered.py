@@ -7,12 +7,12 @@ import pytest
 from shared.change_log.log import ChangeLog
 from shared.change_log.sequencer import Sequencer
 from shared.index import covering_rows
-from shared.index.clock import HybridClock
 from shared.index.covering_rows import packed, unpacked
 from shared.index.hints import STALE_SECONDS, Hints
 from shared.index.model import StudyView
 from shared.index.study_rows import read_study
 from shared.index_schema import keys, study_lists
+from shared.index_schema.clock import HybridClock
 from shared.search.date_order import position_of
 from shared.search.limits import DEFAULT_LIMITS, SearchLimits
 from shared.storage.ports import Kind, RowWrite

@@ -3,10 +3,10 @@
 from itertools import count
 
 from shared.change_log.log import ChangeLog
-from shared.index.changes import schema_in
-from shared.index.clock import HybridClock
 from shared.index.hints import Hints
 from shared.index.schema_registry import SchemaRegistry
+from shared.index_schema.changes import schema_in
+from shared.index_schema.clock import HybridClock
 from shared.index_schema.indexed_attributes import IndexedAttribute
 from shared.operations.model import OperationType
 from shared.operations.runner import Runner

@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 
 from shared.errors import TooLarge, Unavailable
-from shared.index.changes import schema_in
 from shared.index.model import CommitOutcome
 from shared.index.schema_registry import MOST_AGE_SECONDS, SchemaRegistry, State
 from shared.index_schema import keys, study_lists
+from shared.index_schema.changes import schema_in
 from shared.index_schema.postings import value_of
 from shared.index_schema.schema import BUILT_IN
 from shared.ingest.index_commit import commit_instances
