@@ -91,7 +91,11 @@ class Stored:
         ]
         named = {str(row.properties["blob"]) for each in facts for row in each.live.values()}
         beside = {name for blob in named for name in (keys.metadata_blob(blob), keys.frames_blob(blob))}
-        faults += [f"orphan {name.rpartition('.')[2]} file" for name in blobs - named - beside]
+        faults += [
+            f"orphan {name.rpartition('.')[2]} file"
+            for name in blobs - named - beside
+            if not name.startswith("_partitions/")
+        ]
         for each in facts:
             faults += _differences(each, changes)
         return faults

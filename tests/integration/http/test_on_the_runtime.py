@@ -20,6 +20,7 @@ VALUES = {
     "series": "1.2.3",
     "instance": "1.2.3.4",
     "operation": "0a1b",
+    "tag": "00101010",
     "frames": "1,2",
     "partition": "ward",
 }
