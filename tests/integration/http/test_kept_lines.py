@@ -2,13 +2,13 @@
 
 import asyncio
 import json
-import re
 
 import pytest
 import requests
 
 from shared.dicomweb.resources import RESOURCES
 from tests.builders.files import file
+from tests.builders.paths import VALUES, example_path
 
 JSON = "application/dicom+json"
 
@@ -24,13 +24,12 @@ async def test_both_audit_records_of_each_request_are_among_the_lines_that_the_h
     one = file()
     uids = one.identifier
     names = {
-        "version": "v2",
+        **VALUES,
         "study": uids.study_instance_uid,
         "series": uids.series_instance_uid,
         "instance": uids.sop_instance_uid,
         "frames": "1",
         "path": "7FE00010",
-        "operation": "0" * 32,
     }
 
     def ask_everything():
@@ -44,7 +43,7 @@ async def test_both_audit_records_of_each_request_are_among_the_lines_that_the_h
         asked = ["POST v2/studies"]
         rows = [row for row in RESOURCES.values() if row.audit is not None and "POST" not in row.methods]
         for row in sorted(rows, key=lambda row: "DELETE" in row.methods):
-            path = re.sub(r"\{\*?(\w+)\}", lambda part: names.get(part[1], "1"), row.path(data_partitions=False))
+            path = example_path(row.path(data_partitions=False), names)
             method = "DELETE" if "DELETE" in row.methods else "GET"
             requests.request(method, f"{service.url}/{path}", timeout=60)
             asked.append(f"{method} {path}")

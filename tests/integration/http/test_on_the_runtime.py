@@ -11,19 +11,10 @@ from yarl import URL
 
 from devhost.testing import RunningService, running_service
 from shared.dicomweb.resources import FALLBACK, RESOURCES
+from tests.builders.paths import example_path
 
 APP = Path(__file__).parent / "app"
 OFF = {"AUTHENTICATION_MODE": "off", "MAX_REQUEST_BYTES": "1000000", "CORS_ALLOWED_ORIGINS": "https://viewer.example"}
-VALUES = {
-    "version": "v2",
-    "study": "1.2",
-    "series": "1.2.3",
-    "instance": "1.2.3.4",
-    "operation": "0a1b",
-    "tag": "00101010",
-    "frames": "1,2",
-    "partition": "ward",
-}
 ECHOING = sorted(set(RESOURCES) - {FALLBACK.name, "retrieve_study", "store_studies", "health_check"})
 
 
@@ -69,8 +60,7 @@ async def test_the_host_calls_the_function_of_each_row(service, partitioned, cli
     for name, running, data_partitions in [(name, service, False) for name in ECHOING] + [
         (name, partitioned, True) for name in ECHOING
     ]:
-        template = RESOURCES[name].path(data_partitions=data_partitions).replace("{*path}", "54000100/1/54001010")
-        path = template.format(**VALUES)
+        path = example_path(RESOURCES[name].path(data_partitions=data_partitions))
         for method in RESOURCES[name].methods:
             for spelling in (path, path.replace("studies", "Studies").replace("metadata", "METADATA") + "/"):
                 async with client.request(method, URL(f"{running.url}/{spelling}?q=%2F", encoded=True)) as response:

@@ -5,7 +5,6 @@ import base64
 import contextlib
 import itertools
 import json
-
 import statistics
 import struct
 

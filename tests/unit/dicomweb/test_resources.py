@@ -7,6 +7,7 @@ import pytest
 from shared.dicomweb.resources import FALLBACK, RESOURCES
 from shared.dicomweb.routes import allowed_methods, match
 from shared.dicomweb.versions import ApiVersion
+from tests.builders.paths import example_path
 
 BOTH = pytest.mark.parametrize("data_partitions", [False, True])
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS")
@@ -29,9 +30,7 @@ def host(method: str, path: str, data_partitions: bool) -> str:
 
 
 def example(template: str) -> str:
-    values = {"version": "v2", "study": "1.2", "series": "1.2.3", "instance": "1.2.3.4", "frames": "1,2"}
-    values |= {"operation": "0" * 32, "tag": "00101010"}
-    return "/" + template.replace("{*path}", "54000100/1/54001010").format(**values, partition="ward")
+    return "/" + example_path(template)
 
 
 @BOTH
