@@ -19,7 +19,7 @@ index; its `matches` judges a stored value: the first value as DICOM text, paddi
 import math
 import re
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -114,6 +114,17 @@ class Number:
         )
 
 
+def _name_fits(groups: tuple[str, ...], text: str | None, fits: Callable[[str, str], bool]) -> bool:
+    if text is None:
+        return False
+    stored = person_names.component_groups(text)
+    if len(groups) == 1:
+        return any(fits(groups[0], group) for group in stored)
+    return len(stored) >= len(groups) and all(
+        not group or fits(group, stored[position]) for position, group in enumerate(groups)
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class NameEqual:
     """Single value matching of names. `groups` are folded component groups, an empty one is not compared.
@@ -125,14 +136,7 @@ class NameEqual:
 
     def matches(self, text: str | None) -> bool:
         """Whether `text` is this name: case, accents and trailing empty components do not count."""
-        if text is None:
-            return False
-        stored = person_names.component_groups(text)
-        if len(self.groups) == 1:
-            return self.groups[0] in stored
-        return len(stored) >= len(self.groups) and all(
-            not group or group == stored[position] for position, group in enumerate(self.groups)
-        )
+        return _name_fits(self.groups, text, str.__eq__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,14 +147,7 @@ class NameLike:
 
     def matches(self, text: str | None) -> bool:
         """Whether `text` fits the pattern."""
-        if text is None:
-            return False
-        stored = person_names.component_groups(text)
-        if len(self.groups) == 1:
-            return any(_group_fits(self.groups[0], group) for group in stored)
-        return len(stored) >= len(self.groups) and all(
-            not group or _group_fits(group, stored[position]) for position, group in enumerate(self.groups)
-        )
+        return _name_fits(self.groups, text, _group_fits)
 
 
 @dataclass(frozen=True, slots=True)
