@@ -31,8 +31,8 @@ from shared.index_schema import keys
 from shared.index_schema.indexed_attributes import IndexedAttribute, IndexedValues
 from shared.storage.ports import Entity, Value
 
-ALL_STUDIES = "a"
-"""The code of the list of all studies."""
+ALL = "a"
+"""The code of the list of everything: of all studies in `idx`."""
 
 type Postings = dict[str, Mapping[str, Value]]
 """Row key to properties."""
@@ -60,7 +60,7 @@ def values_range(code: str, first: str, last: str) -> Range:
 
 def listed_range(sort_key: str) -> Range:
     """The rows of a study in the list of all studies."""
-    return f"{ALL_STUDIES}!!{sort_key}!", f'{ALL_STUDIES}!!{sort_key}"'
+    return f"{ALL}!!{sort_key}!", f'{ALL}!!{sort_key}"'
 
 
 def seek(code: str, value: str, sort_key: str) -> str:
@@ -86,7 +86,7 @@ def value_of(row_key: str) -> tuple[str, str]:
 
 def is_listed(row_key: str) -> bool:
     """Whether it is a row of the list of all studies."""
-    return row_key.startswith(f"{ALL_STUDIES}!")
+    return row_key.startswith(f"{ALL}!")
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +218,7 @@ def listed_posting(sort_key: str, study: str, attributes: IndexedValues, schema:
     properties: dict[str, Value] = {"study": study, "attributes": carried}
     if schema > 1:
         properties["schema"] = schema
-    return {f"{ALL_STUDIES}!!{sort_key}!{digest}": properties}
+    return {f"{ALL}!!{sort_key}!{digest}": properties}
 
 
 def tail(sort_key: str, uids: Sequence[str] = ()) -> str:

@@ -12,8 +12,8 @@ from shared.index_schema import keys, study_lists
 from shared.index_schema.indexed_attributes import STUDY_DATE
 from shared.index_schema.postings import Range, value_range
 from shared.index_schema.study_lists import StudyOrder
+from shared.index_search.limits import SearchLimits
 from shared.search.date_order import position_of
-from shared.search.limits import SearchLimits
 from shared.search.reads import Reads
 from shared.search.request import Filter, SearchQuery
 from shared.search.verification import is_match

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from shared.index.model import StudyView
 from shared.index_schema.postings import Posting
 from shared.index_schema.study_lists import StudyOrder, position
-from shared.search.scan import AllStudiesCursor, Effort, Shard
+from shared.index_search.scan import Effort, Shard, WholeListCursor
+from shared.storage.ports import Entity
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -24,16 +25,17 @@ def position_of(view: StudyView, order: StudyOrder) -> str:
 
 
 async def dated_rows(
-    shards: Sequence[Shard], order: StudyOrder, effort: Effort, fits: Callable[[Posting], bool] | None
+    shards: Sequence[Shard], order: StudyOrder, effort: Effort, fits: Callable[[Entity], bool] | None
 ) -> list[DatedRow]:
     """The studies whose rows fit, in that order. Raises TooLarge when there are more rows than may be read."""
     effort.bounded = True
     found: set[DatedRow] = set()
 
     async def read(shard: Shard) -> None:
-        cursor = AllStudiesCursor(shard, fits)
+        cursor = WholeListCursor(shard, "idx", fits)
         await cursor.open(shard.limits.largest_page)
-        async for posting in cursor.rest():
+        async for entity in cursor.rest():
+            posting = Posting.parse(entity)
             place = position(order, posting.attributes or {}, posting.sort_key)
             found.add(DatedRow(place, posting.study_instance_uid))
 

@@ -14,9 +14,9 @@ from shared.dicom.identifiers import ResourceIdentifier
 from shared.index.model import SeriesView, StoredInstance, StudyView
 from shared.index_schema import keys
 from shared.index_schema.indexed_attributes import Level
+from shared.index_search.scan import Effort
 from shared.search.reads import Reads
 from shared.search.request import SearchQuery
-from shared.search.scan import Effort
 
 _INLINE_BYTES = 256 * 1024
 """A document up to this size is parsed on the event loop, a longer one in a thread."""

@@ -17,18 +17,20 @@ from shared.index.lookup import InstanceLookup
 from shared.index.model import SeriesView, StoredInstance, StudyView
 from shared.index_schema import keys
 from shared.index_schema.indexed_attributes import SOP_INSTANCE_UID
+from shared.index_schema.postings import Posting
 from shared.index_schema.study_lists import StudyOrder
+from shared.index_search.limits import DEFAULT_LIMITS, SearchLimits
+from shared.index_search.merge import Candidate, Candidates, find_candidates
+from shared.index_search.scan import Effort, Shard
+from shared.index_search.sources import named_uids
 from shared.search.completion import Completion
 from shared.search.covered import covered_studies
 from shared.search.date_order import DatedRow, dated_rows, position_of
-from shared.search.limits import DEFAULT_LIMITS, SearchLimits
-from shared.search.merge import Candidate, Candidates, find_candidates
 from shared.search.older_rows import OlderRows
-from shared.search.planner import named_uids, plan
+from shared.search.planner import plan
 from shared.search.reads import PARALLEL, Reads
 from shared.search.request import SearchQuery
 from shared.search.response import SearchResult
-from shared.search.scan import Effort, Shard
 from shared.search.verification import is_instance_match, is_match, matching_series, row_judge
 from shared.storage.ports import BlobNotFound, BlobStore, TableStore
 
@@ -86,6 +88,28 @@ async def _covered(
 
 
 @dataclass(frozen=True, slots=True)
+class _Named:
+    """A study to look at."""
+
+    study_instance_uid: str
+    sort_key: str = ""
+    """The study that is meant is the one with this sort key; '' for whichever is there now."""
+    instances: frozenset[tuple[str, str]] | None = None
+    """Series and SOP Instance UIDs that may match; None for any."""
+
+    @staticmethod
+    def by(candidate: Candidate) -> "_Named":
+        """The study of a candidate."""
+        postings = [Posting.parse(entity) for entity in candidate.postings]
+        instances = frozenset(
+            (posting.series_instance_uid, posting.sop_instance_uid)
+            for posting in postings
+            if candidate.whole and posting.series_instance_uid and posting.sop_instance_uid
+        )
+        return _Named(postings[0].study_instance_uid, candidate.sort_key, instances or None)
+
+
+@dataclass(frozen=True, slots=True)
 class _Found:
     """A study that matches, as far as study and series can tell, with its matching series, newest first."""
 
@@ -123,13 +147,20 @@ class _Search:
     async def results(self, count: int) -> list[SearchResult]:
         """`count` results from the offset on; fewer at the end."""
         if self._plan.studies is not None:
-            named = await self._verified([Candidate("", study) for study in dict.fromkeys(self._plan.studies)])
+            named = await self._verified([_Named(study) for study in dict.fromkeys(self._plan.studies)])
             self._ready.extend(sorted(named, key=lambda found: found.view.sort_key))
         else:
             names = (keys.posting_partition(number, self._partition.namespace) for number in range(self._ports.shards))
             self._shards = [Shard(self._ports.tables, name, self._effort) for name in names]
             want = self._query.offset + count if self._query.level == "study" else self._most_sorted
-            self._candidates = await find_candidates(self._shards, self._plan, row_judge(self._query), want)
+            self._candidates = await find_candidates(
+                self._shards,
+                self._plan.sources,
+                "idx",
+                fits=row_judge(self._query),
+                unserved=self._plan.bounded,
+                want=want,
+            )
         if self._query.level == "study":
             by_date = self._query.order is not StudyOrder.STORED
             return await (self._studies_by_date(count) if by_date else self._studies(count))
@@ -180,9 +211,9 @@ class _Search:
         if self._ready:
             return [self._ready.popleft() for _ in range(min(count, len(self._ready)))]
         candidates = await self._candidates.take(count)
-        return await self._verified(candidates) if candidates else None
+        return await self._verified([*map(_Named.by, candidates)]) if candidates else None
 
-    async def _verified(self, candidates: Sequence[Candidate]) -> list[_Found]:
+    async def _verified(self, candidates: Sequence[_Named]) -> list[_Found]:
         self._effort.allow()
         views = await asyncio.gather(*(self._view(candidate.study_instance_uid) for candidate in candidates))
         self._effort.rows += len(candidates)
@@ -206,7 +237,7 @@ class _Search:
                 continue
         raise Unavailable("The study changes too fast to be searched")
 
-    def _found(self, candidate: Candidate, view: StudyView) -> _Found | None:
+    def _found(self, candidate: _Named, view: StudyView) -> _Found | None:
         if candidate.sort_key not in ("", view.sort_key) or not is_match(view, self._query):
             return None
         series = matching_series(view, self._query)

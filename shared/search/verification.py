@@ -14,6 +14,7 @@ from shared.index_schema.indexed_attributes import (
 )
 from shared.index_schema.postings import Posting
 from shared.search.request import SearchQuery
+from shared.storage.ports import Entity
 
 
 def is_match(view: StudyView, query: SearchQuery) -> bool:
@@ -54,7 +55,7 @@ def is_instance_match(instance: StoredInstance, query: SearchQuery) -> bool:
     )
 
 
-def row_judge(query: SearchQuery) -> Callable[[Posting], bool] | None:
+def row_judge(query: SearchQuery) -> Callable[[Entity], bool] | None:
     """Judges a row of the list of all studies by those study-level keys whose values it carries; None if it has none.
 
     A study whose rows it all refuses does not match.
@@ -67,7 +68,8 @@ def row_judge(query: SearchQuery) -> Callable[[Posting], bool] | None:
     if not filters:
         return None
 
-    def fits(posting: Posting) -> bool:
+    def fits(entity: Entity) -> bool:
+        posting = Posting.parse(entity)
         carried = posting.attributes or {}
         # Of what came later than the schema that the row was written under, it says nothing.
         return all(

@@ -19,7 +19,7 @@ from shared.index.hints import Hints
 from shared.index.schema_registry import SETTLED_SECONDS, SchemaRegistry, State
 from shared.index_schema import keys
 from shared.index_schema.keys import StudyPlace
-from shared.index_schema.postings import ALL_STUDIES, after, seek, sort_key_of, value_range
+from shared.index_schema.postings import ALL, after, seek, sort_key_of, value_range
 from shared.index_schema.schema import IndexSchema
 from shared.operations.model import Document, Operation, OperationActive, OperationType
 from shared.operations.store import Lease, Operations
@@ -99,7 +99,7 @@ class Reindex:
                 return
             namespace = partitions[position // self._shards].namespace
             partition_key = keys.posting_partition(position % self._shards, namespace)
-            start, end = value_range(ALL_STUDIES, "")
+            start, end = value_range(ALL, "")
             page = await self._tables.page(
                 "idx", partition_key, str(state["row"]) or start, end, top=_STUDIES_IN_A_PAGE, select=("study",)
             )
@@ -110,7 +110,7 @@ class Reindex:
                 state |= {"list": position + 1, "row": ""}
             elif page.entities:
                 # Both rows of a study, if it has two, stand side by side: what is new of it comes with any of them.
-                state["row"] = seek(ALL_STUDIES, "", after(sort_key_of(page.entities[-1].row_key)))
+                state["row"] = seek(ALL, "", after(sort_key_of(page.entities[-1].row_key)))
             else:
                 state["row"] = page.next_row_key
 

@@ -10,10 +10,10 @@ from shared.dicomweb.partitions import PartitionDirectory
 from shared.index.instance_rows import BLOB_COLUMNS
 from shared.index_schema import keys
 from shared.index_schema.keys import StudyPlace
-from shared.index_schema.postings import ALL_STUDIES
+from shared.index_schema.postings import ALL
 from shared.storage.ports import BlobNotFound, BlobStore, TableStore
 
-_STUDIES = (f"{ALL_STUDIES}!", f'{ALL_STUDIES}"')
+_STUDIES = (f"{ALL}!", f'{ALL}"')
 """The list of all studies."""
 
 

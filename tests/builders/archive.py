@@ -17,7 +17,7 @@ from shared.index.documents import move_to_blobs
 from shared.index.model import CommitOutcome, NewInstance
 from shared.index_schema import keys
 from shared.index_schema.schema import Schemas
-from shared.search.limits import DEFAULT_LIMITS, SearchLimits
+from shared.index_search.limits import DEFAULT_LIMITS, SearchLimits
 from shared.search.request import SearchQuery, parse_search
 from shared.search.response import render
 from shared.search.transaction import SearchPage, SearchPorts, search

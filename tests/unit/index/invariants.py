@@ -13,7 +13,7 @@ from shared.index.summary import EXPIRES, NEWEST, Summary
 from shared.index_schema import keys, study_lists
 from shared.index_schema.changes import schema_in
 from shared.index_schema.keys import StudyPlace
-from shared.index_schema.postings import ALL_STUDIES, sort_key_of
+from shared.index_schema.postings import ALL, sort_key_of
 from shared.index_schema.schema import BUILT_IN, IndexSchema
 from shared.storage.ports import Entity
 
@@ -132,7 +132,7 @@ def when_acknowledged(facts: StudyFacts, series: str, instance: str, blob: str) 
     listed = [
         orjson.loads(posting.properties["attributes"])
         for row_key, posting in facts.postings.items()
-        if row_key.startswith(f"{ALL_STUDIES}!!{sort_key}!")
+        if row_key.startswith(f"{ALL}!!{sort_key}!")
     ]
     searchable = {key: text for key, text in own_study.items() if key in by_study.searchable}
     if not any(searchable.items() <= attributes.items() for attributes in listed):

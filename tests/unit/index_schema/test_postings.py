@@ -7,7 +7,7 @@ import pytest
 from shared.dicom.dictionary import vr_of
 from shared.index_schema.indexed_attributes import ADDED, SCHEMA_1
 from shared.index_schema.postings import (
-    ALL_STUDIES,
+    ALL,
     Posting,
     after,
     posting_values,
@@ -43,7 +43,7 @@ def test_each_attribute_has_the_vr_of_the_dictionary_and_codes_of_its_own() -> N
         assert attribute.vr == vr_of(int(key[-8:], 16)), key
     codes = [code for key, attribute in BUILT_IN.attributes.items() if key != "00080061" for code in attribute.codes]
     assert len(codes) == len(set(codes))
-    assert ALL_STUDIES not in codes
+    assert ALL not in codes
 
 
 def test_the_rows_carry_what_default_results_need() -> None:

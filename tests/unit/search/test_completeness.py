@@ -8,8 +8,8 @@ from shared.dicom.identifiers import ResourceIdentifier
 from shared.dicomweb.query_parameters import parse_query
 from shared.dicomweb.versions import ApiVersion
 from shared.index_schema.schema import BUILT_IN
+from shared.index_search.limits import DEFAULT_LIMITS
 from shared.search.attributes import SEARCH_LEVELS
-from shared.search.limits import DEFAULT_LIMITS
 from shared.search.request import SearchQuery, parse_search
 from shared.search.response import SearchResult
 from shared.search.verification import is_instance_match, is_match, matching_series

@@ -13,8 +13,8 @@ from shared.index.model import StudyView
 from shared.index.study_rows import read_study
 from shared.index_schema import keys, study_lists
 from shared.index_schema.clock import HybridClock
+from shared.index_search.limits import DEFAULT_LIMITS, SearchLimits
 from shared.search.date_order import position_of
-from shared.search.limits import DEFAULT_LIMITS, SearchLimits
 from shared.storage.ports import Kind, RowWrite
 from shared.upkeep.cleanup import StudyCleanup
 from shared.upkeep.erasure import Erasure

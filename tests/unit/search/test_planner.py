@@ -3,19 +3,10 @@ import pytest
 from shared.dicomweb.query_parameters import parse_query
 from shared.dicomweb.versions import ApiVersion
 from shared.index_schema.schema import BUILT_IN
-from shared.search.limits import DEFAULT_LIMITS as LIMITS
-from shared.search.planner import (
-    DistinctValues,
-    Extent,
-    ListUnion,
-    Plan,
-    PostingList,
-    Span,
-    judges_by_list,
-    plan,
-    smallest,
-    to_merge,
-)
+from shared.index_search.extents import Extent, judges_by_list, smallest, to_merge
+from shared.index_search.limits import DEFAULT_LIMITS as LIMITS
+from shared.index_search.sources import DistinctValues, ListUnion, PostingList, Span
+from shared.search.planner import Plan, plan
 from shared.search.request import parse_search
 
 

@@ -7,8 +7,8 @@ import pytest
 from shared.errors import TooLarge
 from shared.index.model import StudyView
 from shared.index_schema.study_lists import StudyOrder
+from shared.index_search.limits import SearchLimits
 from shared.search.date_order import position_of
-from shared.search.limits import SearchLimits
 from shared.storage.ports import Kind
 from tests.builders.archive import SMALL_LIMITS, Archive, archive_of
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.search.date_cover import date_cover
+from shared.index_search.date_cover import date_cover
 
 
 def is_inside(day: date, cover: list[tuple[str, str]]) -> bool:

@@ -1,4 +1,4 @@
-"""The candidates of a plan: studies that are on all lists, newest first, over all shards (storage §6.3)."""
+"""The candidates of a query: what is on all lists of its sources, newest first, over all shards (storage §6.3)."""
 
 import asyncio
 from collections import deque
@@ -6,33 +6,34 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
-from shared.index_schema.postings import Posting, after
-from shared.search import planner
-from shared.search.planner import Extent, ListUnion, Plan
-from shared.search.scan import AllStudiesCursor, Cursor, Shard, TooManyValues, open_source, study_key
-from shared.storage.ports import Entity
+from shared.index_schema.postings import after
+from shared.index_search import extents as sizes
+from shared.index_search.extents import Extent
+from shared.index_search.scan import Cursor, Shard, TooManyValues, WholeListCursor, entry_key, open_source
+from shared.index_search.sources import ListUnion
+from shared.storage.ports import Entity, Kind
 
 _DROPPED_AT_ONCE = 5000
 _FIRST_RANKS = 1
-"""Sources of these ranks mostly have few studies: they are asked alone first."""
+"""Sources of these ranks mostly have few rows: they are asked alone first."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Candidate:
-    """A study that may be what is searched for."""
+    """A study or workitem that may be what is searched for."""
 
     sort_key: str
-    """The study that is meant is the one with this sort key; '' for whichever is there now."""
-    study_instance_uid: str = field(compare=False)
-    instances: frozenset[tuple[str, str]] | None = field(default=None, compare=False)
-    """Series and SOP Instance UIDs that may match; None for any."""
+    postings: tuple[Entity, ...] = field(compare=False)
+    """Of one source: at least one."""
+    whole: bool = field(default=False, compare=False)
+    """Whether these are all that the source has."""
 
 
 class ShardStream:
-    """The candidates of one shard: what its cursors agree on, and the list of all studies does not refuse."""
+    """The candidates of one shard: what its cursors agree on, and the list of everything does not refuse."""
 
     def __init__(
-        self, cursors: Sequence[Cursor], judge: AllStudiesCursor | None, reserve: Sequence[Cursor] = ()
+        self, cursors: Sequence[Cursor], judge: WholeListCursor | None, reserve: Sequence[Cursor] = ()
     ) -> None:
         self.cursors = list(cursors)
         self.judge = judge
@@ -48,18 +49,17 @@ class ShardStream:
             agreed = await self._agree()
             if agreed is None:
                 self.done = True
-            elif self.judge is None or await self.judge.judge(study_key(agreed)):
-                posting = Posting.parse(agreed)
-                self.buffer.append(Candidate(posting.sort_key, posting.study_instance_uid))
+            elif self.judge is None or await self.judge.judge(entry_key(agreed)):
+                self.buffer.append(Candidate(entry_key(agreed), (agreed,)))
 
     async def _agree(self) -> Entity | None:
-        """A posting of the next study that is on all lists: each list in turn skips to where the last one stands."""
+        """A posting of the next one that is on all lists: each list in turn skips to where the last one stands."""
         target, agreeing, turn = self._from, 0, 0
         while True:
             entity = await self.cursors[turn].seek(target)
             if entity is None:
                 return None
-            sort_key = study_key(entity)
+            sort_key = entry_key(entity)
             agreeing = agreeing + 1 if sort_key == target else 1
             target = sort_key
             if agreeing >= len(self.cursors):
@@ -118,32 +118,38 @@ class Candidates:
 
 
 async def find_candidates(
-    shards: Sequence[Shard], plan: Plan, fits: Callable[[Posting], bool] | None, want: int
+    shards: Sequence[Shard],
+    sources: Sequence[ListUnion],
+    kind: Kind,
+    *,
+    fits: Callable[[Entity], bool] | None,
+    unserved: bool,
+    want: int,
 ) -> Candidates:
-    """The candidates of `plan`, of which about `want` will be taken.
+    """The candidates of a query, of which about `want` will be taken.
 
-    `fits` judges a row of the list of all studies by the study-level matching keys; None if there are none that it can.
-    Raises TooLarge.
+    `kind`: the tables that hold the list of everything. `fits` judges a row of it by the matching keys; None if there
+    are none that it can. `unserved`: there are keys for which no source stands. Raises TooLarge.
     """
     effort, limits = shards[0].effort, shards[0].limits
     top = max(limits.smallest_page, limits.few // len(shards) + 1, 3 * want // (2 * len(shards)) + 1)
     opened: list[_Opened[Cursor]] = []
-    for group in _by_haste(plan.sources):
+    for group in _by_haste(sources):
         found = await asyncio.gather(*(_open(shards, source, top) for source in group))
         opened += [source for source in found if source]
-        few = planner.smallest([source.extent for source in opened], limits)
+        few = sizes.smallest([source.extent for source in opened], limits)
         if few is not None:
             effort.bounded = False
             return Candidates.of(_candidates_in(opened[few]))
-    unserved = bool(plan.unserved) or len(opened) < len(plan.sources)
+    unserved = unserved or len(opened) < len(sources)
     effort.bounded = unserved
     if not opened:
-        walk = await _open_all_studies(shards, fits, top)
+        walk = await _open_whole_list(shards, kind, fits, top)
         return Candidates([ShardStream([cursor], None) for cursor in walk.cursors])
     extents = [source.extent for source in opened]
-    merged = planner.to_merge(extents, want, len(shards), limits)
-    judge = await _open_all_studies(shards, fits, limits.smallest_page) if unserved and fits else None
-    if judge and not planner.judges_by_list(extents[merged[0]], judge.extent, limits):
+    merged = sizes.to_merge(extents, want, len(shards), limits)
+    judge = await _open_whole_list(shards, kind, fits, limits.smallest_page) if unserved and fits else None
+    if judge and not sizes.judges_by_list(extents[merged[0]], judge.extent, limits):
         judge = None
     left_out = [position for position in range(len(opened)) if position not in merged]
     streams = [
@@ -179,24 +185,19 @@ async def _open(shards: Sequence[Shard], source: ListUnion, top: int) -> _Opened
     return _Opened(cursors, Extent.of_all([cursor.extent for cursor in cursors]))
 
 
-async def _open_all_studies(
-    shards: Sequence[Shard], fits: Callable[[Posting], bool] | None, top: int
-) -> _Opened[AllStudiesCursor]:
-    cursors = [AllStudiesCursor(shard, fits) for shard in shards]
+async def _open_whole_list(
+    shards: Sequence[Shard], kind: Kind, fits: Callable[[Entity], bool] | None, top: int
+) -> _Opened[WholeListCursor]:
+    cursors = [WholeListCursor(shard, kind, fits) for shard in shards]
     await asyncio.gather(*(cursor.open(top) for cursor in cursors))
     return _Opened(cursors, Extent.of_all([cursor.extent for cursor in cursors]))
 
 
 def _candidates_in(source: _Opened[Cursor]) -> Iterator[Candidate]:
-    """The studies of a source that is wholly at hand, with the instances that it names, if it names instances."""
-    by_study: dict[str, list[Posting]] = {}
+    """What is on a source that is wholly at hand."""
+    by_key: dict[str, list[Entity]] = {}
     for cursor in source.cursors:
         for entity in cursor.postings:
-            by_study.setdefault(study_key(entity), []).append(Posting.parse(entity))
-    for sort_key, postings in by_study.items():
-        instances = frozenset(
-            (posting.series_instance_uid, posting.sop_instance_uid)
-            for posting in postings
-            if posting.series_instance_uid and posting.sop_instance_uid
-        )
-        yield Candidate(sort_key, postings[0].study_instance_uid, instances or None)
+            by_key.setdefault(entry_key(entity), []).append(entity)
+    for sort_key, postings in by_key.items():
+        yield Candidate(sort_key, tuple(postings), whole=True)

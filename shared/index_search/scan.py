@@ -1,6 +1,6 @@
-"""Reading sorted lists of the search index in one shard, a page at a time (storage §6.3).
+"""Reading sorted lists of an index in one shard, a page at a time (storage §6.3).
 
-A cursor walks the studies of a list by sort key, newest first, and only forwards. `seek` skips: what lies between is
+A cursor walks a list by sort key, newest first, and only forwards. `seek` skips: what lies between is
 not read, unless it is on the page at hand. Pages double, so an easy query reads little and a hard one in few requests.
 """
 
@@ -10,9 +10,10 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from shared.errors import TooLarge
-from shared.index_schema.postings import ALL_STUDIES, Posting, seek, sort_key_of, value_of, value_range
-from shared.search.limits import SearchLimits
-from shared.search.planner import DistinctValues, Extent, ListUnion, Part, PostingList
+from shared.index_schema.postings import ALL, seek, sort_key_of, value_of, value_range
+from shared.index_search.extents import Extent
+from shared.index_search.limits import SearchLimits
+from shared.index_search.sources import DistinctValues, ListUnion, Part, PostingList
 from shared.storage.ports import Entity, Kind, Page, TableStore
 
 
@@ -40,15 +41,15 @@ class Effort:
             self.rows >= self.limits.bounded_rows or self.clock() - self.started > self.limits.bounded_seconds
         ):
             raise TooLarge(
-                "No index serves one of the matching keys, and the search has looked at as many studies as it may.",
+                "No index serves one of the matching keys, and the search has looked at as many entries as it may.",
                 where="query string",
-                remedy="Add a key that an index serves, such as a range of study dates; leave out leading wildcards.",
+                remedy="Add a key that an index serves, such as a range of dates; leave out leading wildcards.",
             )
 
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """The search index of one shard of a data partition."""
+    """The index of one shard of a data partition."""
 
     tables: TableStore
     partition_key: str
@@ -67,17 +68,17 @@ class Shard:
         return page
 
 
-def study_key(entity: Entity) -> str:
-    """The sort key of the study of a posting."""
+def entry_key(entity: Entity) -> str:
+    """The sort key of what a posting is about."""
     return sort_key_of(entity.row_key)
 
 
 class Cursor:
-    """A sorted list of studies. This one is wholly at hand."""
+    """A sorted list of studies, or of workitems. This one is wholly at hand."""
 
     def __init__(self, entities: Iterable[Entity] = ()) -> None:
-        self._entities: Sequence[Entity] = sorted(entities, key=study_key)
-        self._keys = [study_key(entity) for entity in self._entities]
+        self._entities: Sequence[Entity] = sorted(entities, key=entry_key)
+        self._keys = [entry_key(entity) for entity in self._entities]
         self._position = 0
 
     @property
@@ -141,7 +142,7 @@ class ListCursor(Cursor):
         low = max(self._next, seek(self._code, self._value, sort_key))
         page = await self._shard.page(self._kind, low, self._end, self._top)
         self._entities = page.entities
-        self._keys = [study_key(entity) for entity in page.entities]
+        self._keys = [entry_key(entity) for entity in page.entities]
         self._position = 0
         self._next = page.next_row_key
         self._top = min(2 * self._top, self._shard.limits.largest_page)
@@ -149,45 +150,44 @@ class ListCursor(Cursor):
         return True
 
 
-class AllStudiesCursor(ListCursor):
-    """The list of all studies, by whose rows study-level matching keys are judged without reading the studies.
+class WholeListCursor(ListCursor):
+    """The list of everything, by whose rows matching keys are judged without reading what they are about.
 
     While the attributes of a study change it has two rows; it fits if one of them does.
     """
 
-    def __init__(self, shard: Shard, fits: Callable[[Posting], bool] | None) -> None:
-        super().__init__(shard, "idx", ALL_STUDIES, "")
+    def __init__(self, shard: Shard, kind: Kind, fits: Callable[[Entity], bool] | None) -> None:
+        super().__init__(shard, kind, ALL, "")
         self._fits = fits
 
     async def seek(self, sort_key: str) -> Entity | None:
-        """The first study that fits, at or after `sort_key`."""
+        """The first row that fits, at or after `sort_key`."""
         while (entity := await super().seek(sort_key)) is not None:
-            if self._fits is None or self._fits(Posting.parse(entity)):
+            if self._fits is None or self._fits(entity):
                 return entity
             self._position += 1
         return None
 
-    async def rest(self) -> AsyncGenerator[Posting]:
+    async def rest(self) -> AsyncGenerator[Entity]:
         """All rows that fit, from the first on. Raises TooLarge."""
         more = True
         while more:
             for entity in self._entities:
-                posting = Posting.parse(entity)
-                if self._fits is None or self._fits(posting):
-                    yield posting
+                if self._fits is None or self._fits(entity):
+                    yield entity
             more = await self._read("")
 
     async def judge(self, sort_key: str) -> bool:
-        """Whether the study with that sort key fits."""
-        while (entity := await super().seek(sort_key)) is not None and study_key(entity) == sort_key:
-            if self._fits is None or self._fits(Posting.parse(entity)):
+        """Whether what has that sort key fits."""
+        while (entity := await super().seek(sort_key)) is not None and entry_key(entity) == sort_key:
+            if self._fits is None or self._fits(entity):
                 return True
             self._position += 1
         return False
 
 
 class UnionCursor(Cursor):
-    """Studies that are on one of several lists."""
+    """What is on one of several lists."""
 
     def __init__(self, cursors: Sequence[Cursor]) -> None:
         super().__init__()
@@ -218,7 +218,7 @@ class UnionCursor(Cursor):
         if len(waiting) > 1:
             await asyncio.gather(*(cursor.seek(sort_key) for cursor in waiting))
         found = [entity for cursor in self._cursors if (entity := await cursor.seek(sort_key)) is not None]
-        return min(found, key=study_key, default=None)
+        return min(found, key=entry_key, default=None)
 
 
 async def open_source(shard: Shard, source: ListUnion, top: int) -> Cursor:

@@ -3,20 +3,20 @@ from dataclasses import replace
 import pytest
 
 from shared.index_schema.postings import after
-from shared.search.limits import DEFAULT_LIMITS
-from shared.search.merge import Candidates, ShardStream, find_candidates
-from shared.search.planner import DistinctValues, ListUnion, Plan, PostingList, Span
-from shared.search.scan import (
-    AllStudiesCursor,
+from shared.index_search.limits import DEFAULT_LIMITS
+from shared.index_search.merge import Candidate, Candidates, ShardStream, find_candidates
+from shared.index_search.scan import (
     Cursor,
     Effort,
     ListCursor,
     Shard,
     TooManyValues,
     UnionCursor,
+    WholeListCursor,
+    entry_key,
     open_source,
-    study_key,
 )
+from shared.index_search.sources import DistinctValues, ListUnion, PostingList, Span
 from shared.storage.ports import RowWrite
 from tests.fakes.tables import MemoryTableStore
 
@@ -41,8 +41,8 @@ async def index_of(lists: dict[str, list[int]], limits=SMALL, **options) -> Shar
 async def walk(cursor: Cursor) -> list[int]:
     found, at = [], ""
     while (entity := await cursor.seek(at)) is not None:
-        found.append(int(study_key(entity)[:12], 16))
-        at = after(study_key(entity))
+        found.append(int(entry_key(entity)[:12], 16))
+        at = after(entry_key(entity))
     return found
 
 
@@ -155,19 +155,27 @@ async def all_studies(rows: list[tuple[int, str]]) -> Shard:
 async def test_a_study_with_two_rows_fits_if_one_of_them_does():
     shard = await all_studies([(1, "x"), (1, "P"), (2, "x"), (3, "P"), (3, "x"), (4, "x")])
 
-    def fits(posting):
-        return posting.attributes["00100020"] == "P"
+    def fits(entity):
+        return entity.properties["attributes"] == b'{"00100020":"P"}'
 
-    cursor = AllStudiesCursor(shard, fits)
+    cursor = WholeListCursor(shard, "idx", fits)
     await cursor.open(2)
     assert await walk(cursor) == [1, 3]
 
-    judge = AllStudiesCursor(shard, fits)
+    judge = WholeListCursor(shard, "idx", fits)
     await judge.open(2)
     assert [await judge.judge(key(number)) for number in (0, 1, 2, 3, 4, 5)] == [False, True, False, True, False, False]
 
 
 # ------------------------------------------------------------------------------------------------------------- merge
+
+
+async def candidates_of(shards: list[Shard], sources: list[ListUnion], want: int) -> Candidates:
+    return await find_candidates(shards, sources, "idx", fits=None, unserved=False, want=want)
+
+
+def study_of(candidate: Candidate) -> str:
+    return candidate.postings[0].properties["study"]
 
 
 async def merged(shard: Shard, *values: str) -> list[int]:
@@ -196,13 +204,13 @@ async def test_candidates_of_all_shards_come_newest_first_and_once():
         await index_of({}),
     ]
     shards = [Shard(shard.tables, "00!0", shards[0].effort) for shard in shards]
-    plan = Plan(sources=(ListUnion((PostingList("mo", "ct"), PostingList("mo", "mr")), 4),))
+    sources = [ListUnion((PostingList("mo", "ct"), PostingList("mo", "mr")), 4)]
 
-    candidates = await find_candidates(shards, plan, None, 3)
+    candidates = await candidates_of(shards, sources, 3)
 
     first = await candidates.take(4)
     rest = await candidates.take(100)
-    assert [candidate.study_instance_uid for candidate in first + rest] == [f"1.{n}" for n in (0, 1, 4, 5, 6, 8, 9)]
+    assert [study_of(candidate) for candidate in first + rest] == [f"1.{n}" for n in (0, 1, 4, 5, 6, 8, 9)]
     assert await candidates.take(1) == []
 
 
@@ -210,21 +218,21 @@ async def test_a_source_that_cannot_be_used_leaves_the_others_and_bounds_the_sea
     shard = await index_of({**{f"ds!c{number}": [number] for number in range(9)}, "pi!p": [3, 4, 5]})
     low, high = "ds!c", "ds!c\ud7ff"
     unusable = ListUnion((Span(low, high, (DistinctValues(low, high),)),), 3)
-    plan = Plan(sources=(unusable, ListUnion((PostingList("pi", "p"),), 3)))
+    sources = [unusable, ListUnion((PostingList("pi", "p"),), 3)]
 
-    candidates = await find_candidates([shard], plan, None, 10)
+    candidates = await candidates_of([shard], sources, 10)
 
-    assert [candidate.study_instance_uid for candidate in await candidates.take(9)] == ["1.3", "1.4", "1.5"]
+    assert [study_of(candidate) for candidate in await candidates.take(9)] == ["1.3", "1.4", "1.5"]
     assert shard.effort.bounded
 
 
 async def test_identifying_keys_are_asked_alone_first():
     shard = await index_of({"pi!p": [3], "mo!ct": list(range(50))}, replace(SMALL, few=2))
-    plan = Plan(sources=(ListUnion((PostingList("pi", "p"),), 1), ListUnion((PostingList("mo", "ct"),), 4)))
+    sources = [ListUnion((PostingList("pi", "p"),), 1), ListUnion((PostingList("mo", "ct"),), 4)]
 
-    candidates = await find_candidates([shard], plan, None, 10)
+    candidates = await candidates_of([shard], sources, 10)
 
-    assert [candidate.study_instance_uid for candidate in await candidates.take(9)] == ["1.3"]
+    assert [study_of(candidate) for candidate in await candidates.take(9)] == ["1.3"]
     assert shard.tables.requests == 1
 
 
@@ -238,6 +246,15 @@ async def test_lists_that_were_left_out_join_when_too_many_candidates_fail():
     assert len(await candidates.take(30)) == 30
     candidates.narrow()
 
-    found = [candidate.study_instance_uid for candidate in await candidates.take(100)]
+    found = [study_of(candidate) for candidate in await candidates.take(100)]
     assert found[-2:] == ["1.60", "1.90"]
     assert len(found) < 30
+
+
+async def test_a_candidate_says_whether_its_postings_are_all_of_them():
+    lists = {"pi!p": [*range(30)]}
+    short = await candidates_of([await index_of(lists, DEFAULT_LIMITS)], [ListUnion((PostingList("pi", "p"),), 1)], 5)
+    long = await candidates_of([await index_of(lists)], [ListUnion((PostingList("pi", "p"),), 1)], 5)
+
+    assert [candidate.whole for candidate in await short.take(30)] == [True] * 30
+    assert [candidate.whole for candidate in await long.take(30)] == [False] * 30
