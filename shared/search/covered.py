@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from shared.dicom.matching import FIRST, LAST, Between, Equal, Universal
+from shared.dicom.matching import FIRST, LAST, Between, Universal
 from shared.index.covering_rows import unpacked
 from shared.index.hints import hinted_studies
 from shared.index.model import StudyView
-from shared.index_schema import keys, study_lists
+from shared.index_schema import study_lists
 from shared.index_schema.indexed_attributes import STUDY_DATE
-from shared.index_schema.postings import Range, value_range
+from shared.index_schema.postings import Range
 from shared.index_schema.study_lists import StudyOrder
 from shared.index_search.limits import SearchLimits
 from shared.search.date_order import position_of
@@ -28,11 +28,11 @@ _KEYS_ALONE = ("study",)
 
 @dataclass(frozen=True, slots=True)
 class _List:
-    """A range of a list."""
+    """Ranges of a list."""
 
-    bounds: Range
+    bounds: Sequence[Range]
     ordered: bool
-    """Whether its rows are the results, in their order. If not, it is read whole."""
+    """Whether it is one range whose rows are the results, in their order. If not, they are read whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ async def covered_studies(
     reader = _Reader(tables, study_lists.partition_key(namespace), limits, hinted)
     end = query.offset + query.limit + 1
     if source.ordered:
-        listing = reader.first(source.bounds, end, query.offset - len(hinted))
+        listing = reader.first(source.bounds[0], end, query.offset - len(hinted))
     else:
         listing = reader.whole(source.bounds)
     changing, rows = await asyncio.gather(asyncio.gather(*map(reads.study, hinted)), listing)
@@ -72,7 +72,8 @@ async def covered_studies(
     found = [(position_of(view, query.order), view) for view in changing if view and is_match(view, query)]
     try:
         if not source.ordered:
-            views = await asyncio.gather(*(_view(reads, row) for row in rows))
+            studies = {row.study_instance_uid: row for row in rows}  # one name may have several rows of a study
+            views = await asyncio.gather(*(_view(reads, row) for row in studies.values()))
             found += [(position_of(view, query.order), view) for view in views if is_match(view, query)]
             found.sort(key=lambda each: each[0])
             return [view for _, view in found[query.offset : end]]
@@ -122,8 +123,12 @@ class _Reader:
             start = await self._page((start, bounds[1]), top, rows, select)
         return rows[:count]
 
-    async def whole(self, bounds: Range) -> Sequence[_Row] | None:
-        """All rows of a range; None if they are many."""
+    async def whole(self, ranges: Sequence[Range]) -> Sequence[_Row] | None:
+        """All rows of the ranges; None if they are many."""
+        found = await asyncio.gather(*map(self._whole, ranges))
+        return None if None in found else [row for rows in found if rows for row in rows]
+
+    async def _whole(self, bounds: Range) -> Sequence[_Row] | None:
         rows: list[_Row] = []
         start: str | None = bounds[0]
         while start is not None:
@@ -150,15 +155,14 @@ def _list_for(query: SearchQuery) -> _List | None:
     if any(item.attribute.since > 1 for item in filters):  # rows of an older schema may not say it
         return None
     for item in filters:
-        code = study_lists.VALUE_CODES.get(item.key)
-        if code and isinstance(item.match, Equal):
-            return _List(value_range(code, keys.encode(item.match.value)), ordered=False)
+        if ranges := study_lists.matching_ranges(item.key, item.match):
+            return _List(ranges, ordered=False)
     dates = [bounds for item in filters if (bounds := _dates(item, query.order))]
     if query.order is StudyOrder.STORED and dates:
-        return _List(dates[0], ordered=False)
+        return _List(dates[:1], ordered=False)
     if len(filters) > len(dates):
         return None
-    return _List(dates[0] if dates else study_lists.order_range(query.order), ordered=True)
+    return _List(dates[:1] or (study_lists.order_range(query.order),), ordered=True)
 
 
 def _dates(item: Filter, order: StudyOrder) -> Range | None:

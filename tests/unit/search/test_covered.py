@@ -2,6 +2,7 @@
 
 import random
 
+import orjson
 import pytest
 
 from shared.change_log.log import ChangeLog
@@ -65,18 +66,37 @@ async def views(archive: Archive, query: str = "limit=200") -> list[StudyView]:
 
 @pytest.mark.spec("QIDO-40", "QIDO-53")
 @pytest.mark.parametrize("shards", [1, 16])
-@pytest.mark.parametrize("order", ["", "&orderby=-StudyDate", "&orderby=StudyDate", "&PatientID=P", "&StudyDate=2026"])
+@pytest.mark.parametrize(
+    "order",
+    [
+        "",
+        "&orderby=-StudyDate",
+        "&orderby=StudyDate",
+        "&PatientID=P",
+        "&StudyDate=2026",
+        "&PatientName=jan*",
+        "&PatientName=doe^jané",
+        "&PatientName=Yamada*=山田^花*",
+        "&PatientName=many03",
+    ],
+)
 async def test_studies_at_rest_cost_one_request_beside_the_hints(shards: int, order: str) -> None:
     order = order.replace("=2026", "=20260101-20261231")
-    values = ({"PatientID": "P", "StudyDate": f"202601{number % 28 + 1:02}"} for number in range(120))
+    many = " ".join(f"many{number:02}" for number in range(20))
+    names = ["DOE^Jane", "Doe^Jané", "Yamada^Hanako=山田^花子=do^re", "Roe^Jane janet", many]
+    values = (
+        {"PatientID": "P", "StudyDate": f"202601{number % 28 + 1:02}", "PatientName": names[number % 5]}
+        for number in range(120)
+    )
     archive = await settled(*values, shards=shards)
     archive.lists = False
     expected = (await archive.response(OHIF_LIST + order)).body
     archive.lists = True
     archive.requests.clear()
 
+    assert orjson.loads(expected)
     assert (await archive.response(OHIF_LIST + order)).body == expected
-    assert archive.requests == {"hint": 1, "idx": 1}
+    assert archive.requests == {"hint": 1, "idx": 2 if "PatientName" in order else 1}
     assert archive.blobs.requests == 0
 
 
@@ -187,7 +207,7 @@ async def test_a_study_that_is_changing_is_not_listed() -> None:
 
 async def test_a_deleted_study_leaves_nothing_that_names_it() -> None:
     archive = await settled({"PatientName": "A", "PatientID": "P", "AccessionNumber": "1"}, shards=1)
-    assert len(listed(archive)) == 5
+    assert len(listed(archive)) == 6
     await archive.delete("1.1")
     assert await views(archive) == []
     await rest(archive)
@@ -230,7 +250,13 @@ async def test_pages_of_all_offsets_are_parts_of_the_whole(limits: SearchLimits)
 QUERIES = (
     *("", "PatientID=P1", "PatientID=p2", "AccessionNumber=A", "StudyDate=20260101-20260103", "StudyDate=-20260102"),
     *("StudyDate=20260102-", "StudyDate=20260102", "PatientID=P1&StudyDate=20260101-", "PatientName=B"),
-    *("PatientID=P1&ModalitiesInStudy=X", "StudyDate=20260101-&PatientName=B"),
+    *(
+        "PatientID=P1&ModalitiesInStudy=X",
+        "StudyDate=20260101-&PatientName=B",
+        "PatientName=äpf*",
+        "PatientName=apfel^a",
+    ),
+    *("PatientName=ap*&fuzzymatching=true", "PatientName=*l&fuzzymatching=true", "PatientName=b?"),
 )
 
 
@@ -246,7 +272,7 @@ async def test_after_any_history_the_lists_say_what_the_studies_say() -> None:
                 case "store":
                     await archive.store(
                         *uids,
-                        PatientName=chance.choice(("Äpfel^Ä", "B", "")),
+                        PatientName=chance.choice(("Äpfel^Ä", "B", "", "bo Apfelbaum")),
                         PatientID=chance.choice(("P1", " P2 ", "")),
                         AccessionNumber=chance.choice(("a", "")),
                         StudyDate=chance.choice(("20260101", "20260102", "20260103", "")),
