@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
 from shared.errors import Misconfigured
+from shared.sections import Sections
 
 _LOCAL = re.compile(r".*:[0-9]*|localhost|[0-9.]+|\[.*\]")
 """A name with a port, or an address: Azure's is a name alone."""
@@ -164,6 +165,7 @@ class Settings(BaseModel):
     """Set by the deployment; the host uses it too."""
     log_uids: bool = Field(False, alias="LOG_UIDS")
     """Log UIDs as they are instead of hashed."""
+    _sections: Sections = PrivateAttr(default_factory=lambda: Sections({}))
 
     @model_validator(mode="before")
     @classmethod
@@ -221,6 +223,11 @@ class Settings(BaseModel):
         return self
 
     @property
+    def sections(self) -> Sections:
+        """The settings that stand in sections, such as `Fhir__Endpoint`: each package reads those that are its own."""
+        return self._sections
+
+    @property
     def host(self) -> str:
         """The host name, with its port if it has one, under which clients know the service (azure-apis §9.2)."""
         return urlsplit(self.public_base_url).netloc or self.website_hostname or "localhost"
@@ -234,8 +241,10 @@ class Settings(BaseModel):
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
         """Read the settings from `environment`. Empty values count as not set. Raises Misconfigured."""
         try:
-            return cls.model_validate({key: value for key, value in environment.items() if value})
+            settings = cls.model_validate({key: value for key, value in environment.items() if value})
         except ValidationError as error:
             # Not the error's own text: it quotes the input, and with it keys.
             faults = (f"{'.'.join(map(str, fault['loc'])) or 'settings'}: {fault['msg']}" for fault in error.errors())
             raise Misconfigured("; ".join(faults)) from None
+        settings._sections = Sections.of(environment)  # noqa: SLF001 - it is of this class
+        return settings

@@ -24,7 +24,7 @@ PLACES = {
     "obstore": ("storage/azure_*.py",),
     "azure.eventgrid": ("events/event_grid.py",),
     "azure.identity": ("storage/identity.py", "telemetry_export.py"),
-    "jwt": ("http/openid.py",),
+    "jwt": ("http/openid.py", "outgoing/client_assertion.py"),
     "opentelemetry": ("telemetry_export.py",),
     "azure.monitor": ("telemetry_export.py",),
 }

@@ -12,8 +12,8 @@ _MEDIA_TYPE = re.compile(
     r"(?:application|audio|image|message|model|multipart|text|video)/[\w.+*-]+(?:\s*;.*)?|\*/\*", re.DOTALL
 )
 _TRANSFER_SYNTAX = re.compile(r"1\.2\.840\.10008\.1\.2(?:\.\d+)*|1\.2\.840\.113619\.5\.2")
-_OTHER_PROTOCOLS = ("shared/storage/", "shared/web_extension/")
-"""Adapters of the Table service's wire format and of HTTP itself: they know nothing of DICOM, nor import it."""
+_OTHER_PROTOCOLS = ("shared/storage/", "shared/web_extension/", "shared/fhir/")
+"""Adapters of the wire formats of the Table service and of FHIR, and of HTTP itself: they import nothing of DICOM."""
 
 
 def _literals(path: Path) -> Iterator[tuple[int, str]]:
