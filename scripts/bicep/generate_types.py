@@ -162,10 +162,18 @@ class _Models:
                     _merge(found, key, value)
         return found
 
+    def _subtype(self, name: str, value: Any) -> str:
+        """The model that `value` says it is, of those that the model `name` may be; else `name`."""
+        model = getattr(self.module, name)
+        tables = [*getattr(model, "_subtype_map", {}).values(), getattr(model, "__mapping__", {})]
+        said = [each for each in value.values() if isinstance(each, str)] if isinstance(value, dict) else []
+        kinds = [table[each] for table in tables for each in said if each in table]
+        return next((kind if isinstance(kind, str) else kind.__name__ for kind in kinds), name)
+
     def record(self, shape: Any, value: Any, path: str, problems: list[str]) -> Any:
         """The part of a type that `value` uses."""
         if isinstance(shape, tuple):
-            shape = self.fields(shape[1])
+            shape = self.fields(self._subtype(shape[1], value))
         if isinstance(shape, dict) and "[]" in shape:
             made: Any = {}
             for item in value if isinstance(value, list) else []:

@@ -17,6 +17,11 @@ from shared.http.messages import Request, Response
 from shared.http.transaction import Context, Transaction, accepted_plain_json
 from shared.index_schema import keys
 
+_PUBLISHING_SECONDS = 5
+"""After that a run begins nothing new. Event Grid takes a function of more than 30 s for one that failed, and its last
+call may take 15 s more.
+"""
+
 
 def blueprint(
     boundary: Boundary, reader: ChangeFeedReader, sequencer: Sequencer, publication: Follower, *, shards: int
@@ -39,7 +44,7 @@ def blueprint(
         names = data.get("places", []) if isinstance(data, dict) else []
         with telemetry.trigger("append_changes"):
             await sequencer.catch_up([keys.named_place(name, shards) for name in names if isinstance(name, str)])
-            await publication.run()
+            await publication.run(_PUBLISHING_SECONDS)
 
     mount(functions, boundary, "change_feed", Transaction(_window, accepted_plain_json, change_feed))
     mount(

@@ -11,7 +11,7 @@ from shared.dicomweb.partitions import PartitionDirectory
 from shared.events.dicom_events import ImageEvent, image_event
 from shared.events.publisher import CloudEventData, EventPublisher
 
-PUBLICATION = Following("events", failed="events-not-published")
+PUBLICATION = Following("events", failed="events-not-published", seconds=15)
 """Changes that are committed while events are off are never published (EVT-3)."""
 
 _KINDS = {"create": ImageEvent.CREATED, "update": ImageEvent.UPDATED, "delete": ImageEvent.DELETED}

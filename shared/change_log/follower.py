@@ -7,6 +7,7 @@ cursor keeps processes from handling the same changes side by side; it saves wor
 
 import asyncio
 import logging
+import math
 import random
 import time
 import uuid
@@ -154,8 +155,9 @@ class Follower:
         elif self._handle is None and position is not None and self._now() - position.moved > _FORGOTTEN_SECONDS:
             await self._cursor.remove(position.etag)
 
-    async def run(self) -> int:
-        """Handle what is acknowledged in the log; how many changes were.
+    async def run(self, seconds: float = math.inf) -> int:
+        """Handle what is acknowledged in the log; how many changes were. After so many seconds the handler is not
+        called again: the rest waits for the next run.
 
         Never raises because of what the handler depends on: what it could not handle stays, and the next run tries
         again, after growing pauses. Raises Unavailable if the tables do not answer.
@@ -176,7 +178,7 @@ class Follower:
             recent = self._log.recent
             if self._known and not (recent and recent.first <= self._known.next < recent.end):
                 self._known = None  # it may have been moved or reset since
-            return await self._run(self._handle)
+            return await self._run(self._handle, self._loop_time() + seconds)
         finally:
             self._running.release()
 
@@ -203,7 +205,7 @@ class Follower:
     def _age(self, timestamp: int) -> float:
         return max(0.0, self._now() - timestamp / 1_000_000)
 
-    async def _run(self, handle: Handler) -> int:
+    async def _run(self, handle: Handler, until: float) -> int:
         handled = 0
         looks = iter(_LOOKS)
         held_since = self._loop_time()
@@ -244,11 +246,11 @@ class Follower:
                 return handled
             handled += len(changes)
             done = replace(lease.position, next=changes[-1].sequence + 1, failures=0)
-            if more:
+            if more and self._loop_time() < until:
                 self._known = await self._move(replace(done, until=self._now() + _LEASE_SECONDS))
                 continue
             self._known = await self._move(replace(done, holder="", until=0.0))
-            if self._known and self._loop_time() - held_since < _LONG_SECONDS:
+            if more or (self._known and self._loop_time() - held_since < _LONG_SECONDS):
                 return handled
         return handled
 

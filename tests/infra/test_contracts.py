@@ -9,6 +9,7 @@ import pytest
 from scripts.bicep.syntax import BicepError
 from scripts.bicep.variants import VARIANTS, deployments, main_deployment
 from shared.http.roles import ACTIONS, Roles
+from shared.index_schema import keys
 from tests.infra import contract
 
 ROOT = Path(__file__).parents[2]
@@ -26,6 +27,17 @@ def test_the_app_loads_with_the_settings_of_every_variant(rendered):
 
 async def test_every_subscription_goes_to_a_function_of_the_app_with_that_trigger(rendered):
     assert list(contract.subscriptions(rendered["events"], contract.app_functions())) == []
+
+
+def test_files_are_announced_and_not_what_the_service_writes_beside_them(rendered):
+    subscription = next(each for each in rendered["events"].resources if each.content.get("name") == "index-instance")
+    [unwanted] = subscription.content["properties"]["filter"]["advancedFilters"]
+    file = "000/0/1.2/1.3/1.4/01ARZ3NDEKTSV4RRFFQ69G5FAV.dcm"
+
+    assert (unwanted["operatorType"], unwanted["key"]) == ("StringNotEndsWith", "subject")
+    for beside in (keys.metadata_blob(file), keys.frames_blob(file), keys.obsolete_mark(file)):
+        assert beside.endswith(tuple(unwanted["values"]))
+    assert not file.endswith(tuple(unwanted["values"]))
 
 
 def test_containers_and_queues_are_those_that_the_app_uses(rendered):

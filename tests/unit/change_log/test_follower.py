@@ -50,6 +50,16 @@ async def test_each_follower_goes_its_own_way() -> None:
     assert quick.calls == [[4, 5]]
 
 
+async def test_a_run_of_limited_time_leaves_the_rest_to_the_next() -> None:
+    service, sink = IndexService(), Sink()
+    await fill(service, 5)
+    cast = following(service, sink.take)
+    assert await cast.run(seconds=0) == 2
+    assert await following(service, sink.take).run(seconds=0) == 2  # another process need not wait for the lease
+    assert await cast.run() == 1
+    assert sink.calls == [[1, 2], [3, 4], [5]]
+
+
 async def test_a_failure_keeps_the_place_and_another_follower_goes_on() -> None:
     service, down, up = IndexService(), Sink(), Sink()
     await fill(service, 3)
