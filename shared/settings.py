@@ -73,6 +73,10 @@ class Settings(BaseModel):
     study_order: Literal["stored", "StudyDate", "-StudyDate"] = Field("stored", alias="STUDY_ORDER")
     """The order of studies in a search that names none: as they were first stored, newest first, or by StudyDate
     (B-23)."""
+    extended_query_tags: int = Field(128, ge=0, le=128, alias="EXTENDED_QUERY_TAGS_MAXIMUM")
+    """The greatest number of extended query tags (EQT-20)."""
+    asynchronous_operations: bool = Field(True, alias="ASYNCHRONOUS_OPERATIONS_ENABLED")
+    """Let clients start operations; off: adding extended query tags is refused (EQT-1)."""
     metadata_inline: bool = Field(True, alias="METADATA_INLINE")
     max_transcode_bytes: int = Field(104_857_600, gt=0, alias="MAX_TRANSCODE_BYTES")
     """Largest object whose pixels are converted: transcoded, or rendered (WADO-12, REND-6)."""

@@ -47,6 +47,7 @@ from shared.index.instances import InstanceIndex
 from shared.index.lookup import InstanceLookup
 from shared.index.schema_registry import SchemaRegistry
 from shared.index.store_settings import StoreSettingsRow
+from shared.index.tag_errors import TagErrors
 from shared.index_schema.clock import HybridClock
 from shared.index_schema.study_lists import StudyOrder
 from shared.ingest import functions as ingest_functions
@@ -332,7 +333,18 @@ def blueprints(settings: Settings) -> list[func.Blueprint]:
         ingest_functions.blueprint(ingest, settings.container),
         change_feed.blueprint(boundary, reader, feed.sequencer, feed.publication, shards=settings.index_shards),
         operation_functions.blueprint(boundary, operations),
-        extended_query_tags.blueprint(boundary, ExtendedQueryTags(schemas, operations, clock.now)),
+        extended_query_tags.blueprint(
+            boundary,
+            ExtendedQueryTags(
+                schemas,
+                operations,
+                TagErrors(tables),
+                directory,
+                clock.now,
+                most_tags=settings.extended_query_tags,
+                operations_enabled=settings.asynchronous_operations,
+            ),
+        ),
         housekeeping.blueprint(Housekeeping([*due, *(chore for _, chore in imports)], tables, clock.now)),
         *(functions for functions, _ in imports),
     ]

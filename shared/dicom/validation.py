@@ -52,9 +52,9 @@ def minimum(tag: int, vr: str, text: str, *, trim_nul: bool) -> str | None:
     return f"{keyword_of(tag) or f'{tag:08X}'} does not validate VR {vr}: {problem}" if problem else None
 
 
-def well_formed(vr: str, text: str) -> bool:
-    """Whether the minimum checker has no objection to a text of that VR, padding aside."""
-    return _minimum(vr, text, trim_nul=True) is None
+def malformed(vr: str, text: str) -> str | None:
+    """The objection of the minimum checker to a text of that VR, padding aside, or None. It does not quote the text."""
+    return _minimum(vr, text, trim_nul=True)
 
 
 def strict(vr: str, values: Sequence[str]) -> str | None:

@@ -280,12 +280,47 @@ TAG_ENTRY = Schema(
             "level": {"enum": ["study", "series", "instance"]},
             "status": {"enum": ["adding", "ready"]},
             "queryStatus": _QUERY_STATUS,
+            "errors": {
+                "type": "object",
+                "required": ["count", "href"],
+                "properties": {
+                    "count": {"type": "integer", "minimum": 1},
+                    "href": {"type": "string", "format": "uri"},
+                },
+            },
             "operation": _REFERENCE,
         },
     },
     {"path": "00101010", "vr": "AS", "level": "study", "status": "ready", "queryStatus": "enabled"},
 )
 TAGS = Schema("ExtendedQueryTags", {"type": "array", "items": TAG_ENTRY.reference}, [TAG_ENTRY.example], (TAG_ENTRY,))
+TAG_ERROR = Schema(
+    "ExtendedQueryTagError",
+    {
+        "type": "object",
+        "required": ["studyInstanceUid", "seriesInstanceUid", "sopInstanceUid", "createdTime", "errorMessage"],
+        "properties": {
+            "partitionName": {"type": "string"},
+            "studyInstanceUid": UID.reference,
+            "seriesInstanceUid": UID.reference,
+            "sopInstanceUid": UID.reference,
+            "createdTime": {"type": "string", "format": "date-time"},
+            "errorMessage": {"type": "string", "description": "What is wrong, without the value"},
+        },
+    },
+    {
+        "partitionName": "Microsoft.Default",
+        "studyInstanceUid": "1.2.826.0.1.3680043.8.498.1",
+        "seriesInstanceUid": "1.2.826.0.1.3680043.8.498.2",
+        "sopInstanceUid": "1.2.826.0.1.3680043.8.498.3",
+        "createdTime": "2026-01-31T09:15:00.123Z",
+        "errorMessage": "Not 4 characters long.",
+    },
+    (UID,),
+)
+TAG_ERROR_LIST = Schema(
+    "ExtendedQueryTagErrors", {"type": "array", "items": TAG_ERROR.reference}, [TAG_ERROR.example], (TAG_ERROR,)
+)
 NEW_TAGS = Schema(
     "NewExtendedQueryTags",
     {

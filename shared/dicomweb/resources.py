@@ -149,9 +149,10 @@ def _tags(name: str, method: str, audit: str, summary: str, documentation: Docum
     methods = _READ if method == "GET" else (method,)
     action = "read" if method == "GET" else "manageExtendedQueryTags"
     path = "extendedquerytags" if name.endswith("tags") else "extendedquerytags/{tag}"
-    return Resource(
-        name, methods, path, action, f"{audit}-extended-query-tag", summary, documentation, partitioned=False
-    )
+    operation = f"{audit}-extended-query-tag"
+    if name.endswith("errors"):
+        path, operation = f"{path}/errors", f"{operation}-errors"
+    return Resource(name, methods, path, action, operation, summary, documentation, partitioned=False)
 
 
 def _public(name: str, template: str, summary: str, documentation: Documentation) -> Resource:
@@ -269,6 +270,13 @@ RESOURCES: Mapping[str, Resource] = {
             "update",
             "Let searches use an extended query tag, or not",
             told.UPDATE_TAG,
+        ),
+        _tags(
+            "list_extended_query_tag_errors",
+            "GET",
+            "get",
+            "The values that could not be indexed for an extended query tag",
+            told.TAG_ERRORS,
         ),
         _tags("delete_extended_query_tag", "DELETE", "remove", "Delete an extended query tag", told.DELETE_TAG),
         LIST_PARTITIONS,

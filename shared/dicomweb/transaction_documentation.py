@@ -29,6 +29,7 @@ from shared.dicomweb.documentation import (
     STORED,
     TAG_CHANGE,
     TAG_ENTRY,
+    TAG_ERROR_LIST,
     TAGS,
     UID,
     Documentation,
@@ -315,6 +316,11 @@ OPERATION_STATE: Final = Documentation(
     parameters=(_accept(JSON),),
     schema=OPERATION,
 )
+_JSON_WINDOW: Final = (
+    _query("limit", "The most that are returned", {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT}, 100),
+    _query("offset", "The number that are skipped", _WHOLE, 0),
+    _accept(JSON),
+)
 ADD_TAGS: Final = Documentation(
     "Attributes that searches may use once all that is stored has been indexed by them, which the operation does. All "
     "or none are added.",
@@ -330,12 +336,15 @@ TAG_LIST: Final = Documentation(
     "The oldest first.",
     produces=(JSON,),
     failures=_failures(406),
-    parameters=(
-        _query("limit", "The most that are returned", {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT}, 100),
-        _query("offset", "The number that are skipped", _WHOLE, 0),
-        _accept(JSON),
-    ),
+    parameters=_JSON_WINDOW,
     schema=TAGS,
+)
+TAG_ERRORS: Final = Documentation(
+    "In the order in which they were found, of instances that are still there. The message does not quote the value.",
+    produces=(JSON,),
+    failures=_failures(404, 406, 413),
+    parameters=_JSON_WINDOW,
+    schema=TAG_ERROR_LIST,
 )
 TAG: Final = Documentation(
     "What it is and whether searches may use it.",

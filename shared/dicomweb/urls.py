@@ -39,6 +39,10 @@ class Urls:
         """URL of an operation, which belongs to no partition (OP-10)."""
         return f"{self.within(None).root}/operations/{operation_id}"
 
+    def tag_errors(self, path: str) -> str:
+        """URL of the errors of an extended query tag, which belongs to no partition (EQT-46)."""
+        return f"{self.within(None).root}/extendedquerytags/{path}/errors"
+
     def study(self, uid: str) -> str:
         """URL of a study."""
         return f"{self.root}/studies/{trim_uid(uid)}"

@@ -8,11 +8,12 @@ from shared.extended_query_tags.request import (
     new_tags,
     parse_body,
     parse_change,
+    parse_errors,
     parse_path,
     parse_window,
     query_status,
 )
-from shared.extended_query_tags.response import tag_entry, tag_list
+from shared.extended_query_tags.response import error_list, tag_entry, tag_list
 from shared.extended_query_tags.transaction import ExtendedQueryTags
 from shared.http.azure_functions import mount
 from shared.http.boundary import Boundary
@@ -43,11 +44,16 @@ def blueprint(boundary: Boundary, tags: ExtendedQueryTags) -> func.Blueprint:
         await tags.delete(path)
         return Response(204)
 
+    async def errors(asked: tuple[str, Window], _accepted: str, _context: Context) -> Response:
+        path, window = asked
+        return error_list(await tags.errors(path, window.limit, window.offset))
+
     functions = func.Blueprint()
     json = accepted_plain_json
     mount(functions, boundary, "add_extended_query_tags", Transaction(parse_body, json, add))
     mount(functions, boundary, "list_extended_query_tags", Transaction(parse_window, json, list_all))
     mount(functions, boundary, "retrieve_extended_query_tag", Transaction(parse_path, json, retrieve))
     mount(functions, boundary, "update_extended_query_tag", Transaction(parse_change, json, update))
+    mount(functions, boundary, "list_extended_query_tag_errors", Transaction(parse_errors, json, errors))
     mount(functions, boundary, "delete_extended_query_tag", Transaction(parse_path, nothing, delete))
     return functions

@@ -87,6 +87,11 @@ def parse_path(request: Request, _version: ApiVersion) -> str:
     return tag_path(request.route["tag"])
 
 
+def parse_errors(request: Request, version: ApiVersion) -> tuple[str, Window]:
+    """The tag that the path names, and the part of its errors that is asked for. Raises InvalidRequest."""
+    return parse_path(request, version), parse_window(request, version)
+
+
 def parse_change(request: Request, version: ApiVersion) -> tuple[str, JsonBody]:
     """The tag that the path names, and the body. Raises InvalidRequest, UnsupportedMedia."""
     return parse_path(request, version), parse_body(request, version)

@@ -3,11 +3,13 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from shared.dicomweb.partitions import PartitionDirectory
 from shared.dicomweb.urls import Urls
 from shared.errors import Conflict, InvalidRequest, NotFound
 from shared.extended_query_tags.request import NewTag
 from shared.extended_query_tags.validation import indexed_attributes
 from shared.index.schema_registry import SchemaRegistry
+from shared.index.tag_errors import TagError, TagErrors
 from shared.index_schema.indexed_attributes import IndexedAttribute
 from shared.index_schema.schema import IndexSchema, TagStatus
 from shared.operations.model import Operation, OperationActive, OperationType
@@ -15,7 +17,7 @@ from shared.operations.store import Operations
 from shared.upkeep.reindex import create_reindex
 
 MOST_TAGS = 128
-"""What rows of studies have place for (EQT-20)."""
+"""The greatest number of tags that can be set: what rows of studies have place for (EQT-20)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,28 +28,58 @@ class TagView:
     status: TagStatus
     operation_id: str | None = None
     """Of the re-index that will make it ready."""
+    errors: int = 0
+    """The number of values that its re-index could not take, of instances that are still there."""
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorView:
+    """An error of an extended query tag as clients see it (EQT-45)."""
+
+    error: TagError
+    partition: str
+    """The name of its data partition."""
 
 
 class ExtendedQueryTags:
-    """One per process. `now`: seconds since 1970. Everything raises Unavailable."""
+    """One per process. Everything raises Unavailable."""
 
-    def __init__(self, schemas: SchemaRegistry, operations: Operations, now: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        schemas: SchemaRegistry,
+        operations: Operations,
+        errors: TagErrors,
+        partitions: PartitionDirectory,
+        now: Callable[[], float],
+        *,
+        most_tags: int = MOST_TAGS,
+        operations_enabled: bool = True,
+    ) -> None:
+        """`now`: seconds since 1970; `most_tags`: how many there may be; `operations_enabled`: whether any may be added
+        (EQT-1).
+        """
         self._schemas = schemas
         self._operations = operations
+        self._errors = errors
+        self._partitions = partitions
         self._now = now
+        self._most_tags = most_tags
+        self._operations_enabled = operations_enabled
 
     async def add(self, entries: Sequence[NewTag], urls: Urls) -> Operation:
         """Add tags, all or none, and start the re-index that makes them ready (EQT-6 to EQT-24).
 
         Raises InvalidRequest; Conflict while a re-index is under way, and for tags that exist.
         """
+        if not self._operations_enabled:
+            raise InvalidRequest("Asynchronous operations are temporarily disabled. Please try again later.")
         active = await self._reindex()
         if active is not None:
             raise _busy(OperationActive(OperationType.REINDEX, active.id), urls)
         wanted = indexed_attributes(entries)
         schema = await self._schemas.refresh()
         if not _is_left_over(schema, wanted):
-            added = await self._schemas.add_tags(lambda known: _addable(known, wanted))
+            added = await self._schemas.add_tags(lambda known: _addable(known, wanted, self._most_tags))
         else:
             added = ()
         schema = await self._schemas.refresh()
@@ -82,10 +114,21 @@ class ExtendedQueryTags:
         attribute = _tag(await self._schemas.refresh(), path)
         await self._schemas.change_tag(attribute.key, deleted=self._now())
 
+    async def errors(self, path: str, limit: int, offset: int) -> list[ErrorView]:
+        """At most `limit` errors of a tag behind the first `offset`, in the order in which they were found (EQT-45).
+
+        Raises NotFound, TooLarge.
+        """
+        attribute = _tag(await self._schemas.refresh(), path)
+        found = await self._errors.window(attribute.key, limit, offset)
+        partitions = {each.namespace: each.name for each in await self._partitions.partitions()} if found else {}
+        return [ErrorView(error, partitions.get(error.namespace, "")) for error in found]
+
     async def _views(self, schema: IndexSchema, attributes: Sequence[IndexedAttribute]) -> list[TagView]:
         adding = any(schema.status(each) == "adding" for each in attributes)
         operation = await self._reindex() if adding else None
-        views = [TagView(each, schema.status(each)) for each in attributes]
+        counts = await self._errors.counts([each.key for each in attributes if each.tag and each.tag.erroneous])
+        views = [TagView(each, schema.status(each), errors=counts.get(each.key, 0)) for each in attributes]
         if operation is None:
             return views
         number = int(operation.input["schema"])
@@ -127,11 +170,11 @@ def _is_left_over(schema: IndexSchema, wanted: Sequence[IndexedAttribute]) -> bo
     )
 
 
-def _addable(schema: IndexSchema, wanted: Sequence[IndexedAttribute]) -> Sequence[IndexedAttribute]:
+def _addable(schema: IndexSchema, wanted: Sequence[IndexedAttribute], most: int) -> Sequence[IndexedAttribute]:
     paths = {each.path for each in wanted}
-    if len(schema.tags.keys() | paths) > MOST_TAGS:
+    if len(schema.tags.keys() | paths) > most:
         raise InvalidRequest(
-            f"Extended query tags exceeds max allowed count '{MOST_TAGS}'.",
+            f"Extended query tags exceeds max allowed count '{most}'.",
             where="request body",
             remedy="Delete those that nobody searches by.",
         )

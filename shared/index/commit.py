@@ -16,6 +16,7 @@ from shared.index.instance_rows import STATE_COLUMNS, InstanceState, live_proper
 from shared.index.model import CommitOutcome, NewInstance
 from shared.index.schema_registry import MOST_AGE_SECONDS
 from shared.index.summary import EXPIRES
+from shared.index.tag_errors import error_rows_of
 from shared.index_schema import keys
 from shared.index_schema.changes import Change
 from shared.index_schema.clock import HybridClock
@@ -176,7 +177,7 @@ class Committer:
         changes = []
         for entry in entries:
             state = states.get(entry.identifier)
-            change = self._change(entry, state, sort_key)
+            change = self._change(place, entry, state, sort_key)
             changes.append(change)
             row_key = keys.instance_row(change.series, change.instance)
             properties = live_properties(entry, change.version, state)
@@ -211,7 +212,7 @@ class Committer:
     def _are_outdated(self, entries: Sequence[NewInstance]) -> bool:
         return any(entry.schema < self._schemas.known.number for entry in entries)
 
-    def _change(self, entry: NewInstance, state: InstanceState | None, sort_key: str) -> Change:
+    def _change(self, place: StudyPlace, entry: NewInstance, state: InstanceState | None, sort_key: str) -> Change:
         # rule: versions of an instance increase
         version = self._clock.next(state.version if state else 0)
         series, instance = entry.identifier.series_instance_uid, entry.identifier.sop_instance_uid
@@ -232,6 +233,8 @@ class Committer:
             self._schemas.known.listed(entry.instance),
             self._schemas.known.listed(state.attributes) if state else {},
             "" if state else sort_key,
+            # rule: the errors of a replaced instance go
+            errors=error_rows_of(place, (series, instance), state.version, state.failures) if state else (),
         )
 
     # ----------------------------------------------------------------------------------------- what it needs first

@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from shared.errors import Unavailable
 from shared.index.fold import Folder
 from shared.index.hints import Hints
-from shared.index.instance_rows import STATE_COLUMNS, state_in, tombstone_properties
+from shared.index.instance_rows import STATE_COLUMNS, failures_in, state_in, tombstone_properties
 from shared.index.read_your_writes import wait_until_folded
 from shared.index.study_rows import read_study
 from shared.index.summary import EXPIRES
+from shared.index.tag_errors import TagErrors, error_rows_of
 from shared.index_schema import keys
-from shared.index_schema.changes import Change
+from shared.index_schema.changes import Change, ErrorRow
 from shared.index_schema.clock import HybridClock
 from shared.index_schema.keys import StudyPlace
 from shared.index_schema.schema import Schemas
@@ -30,6 +31,7 @@ class Deleter:
         self._clock = clock
         self._hints = hints
         self._folder = folder
+        self._errors = TagErrors(tables)
 
     async def delete(self, place: StudyPlace, series: str | None = None, instance: str | None = None) -> int:
         """Delete the instances that are there now of a study, a series or an instance; how many this call deleted.
@@ -39,11 +41,13 @@ class Deleter:
         deleted = 0
         await self._schemas.current()
         rows = await self._live(place, keys.instance_range(series, instance))
+        errors = [error for row in rows for error in _errors(place, row)]
         for at in range(0, len(rows), _AT_ONCE):
             deleted += await self._delete(place, rows[at : at + _AT_ONCE])
         if deleted:
             # rule: a delete answers when what it took back is found as before
             await wait_until_folded(self._tables, self._folder, place)
+        await self._errors.remove(errors)
         return deleted
 
     async def delete_expired(self, place: StudyPlace) -> int:
@@ -64,7 +68,7 @@ class Deleter:
                 return deleted
             with self._hints.committing(place):
                 await self._hints.give(place)
-                changes = self._changes(live)
+                changes = self._changes(place, live)
                 # rule: an expired study is deleted only as it was read
                 if await self._commit(place, live, changes, rows.anchor.etag):
                     deleted += len(changes)
@@ -89,12 +93,12 @@ class Deleter:
                 return ours
             with self._hints.committing(place):
                 await self._hints.give(place)
-                changes = self._changes(live)
+                changes = self._changes(place, live)
                 tried |= {change.id for change in changes}
                 if await self._commit(place, live, changes, "*"):
                     return ours + len(changes)
 
-    def _changes(self, live: Sequence[Entity]) -> list[Change]:
+    def _changes(self, place: StudyPlace, live: Sequence[Entity]) -> list[Change]:
         changes = []
         for row in live:
             state = state_in(row)
@@ -104,7 +108,18 @@ class Deleter:
             change_id = keys.change_id(version, series, instance)
             old = self._schemas.known.listed(state.attributes)
             changes.append(
-                Change(change_id, "delete", series, instance, version, -1, blob=state.blob, old_attributes=old)
+                Change(
+                    change_id,
+                    "delete",
+                    series,
+                    instance,
+                    version,
+                    -1,
+                    blob=state.blob,
+                    old_attributes=old,
+                    # rule: the errors of a deleted instance go, whoever dies meanwhile
+                    errors=_errors(place, row),
+                )
             )
         return changes
 
@@ -136,6 +151,12 @@ class Deleter:
         low, high = min(row_keys), keys.after_instance(max(row_keys))
         found = await self._tables.range("dicom", place.partition_key, low, high, select=STATE_COLUMNS)
         return [row for row in found if row.row_key in row_keys]
+
+
+def _errors(place: StudyPlace, row: Entity) -> tuple[ErrorRow, ...]:
+    """The rows of the errors of a live instance (DEL-10)."""
+    version = int(row.properties["v"])
+    return error_rows_of(place, keys.instance_of(row.row_key), version, failures_in(row))
 
 
 def _change_id(row: Entity, version: int) -> str:

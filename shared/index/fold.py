@@ -263,6 +263,7 @@ class _Fold:
             list(dict.fromkeys(deleted)),
             list(listed),
             [blob for change in self._changes if (blob := _obsolete_blob(change))],
+            [row for change in self._changes for row in change.errors],
         )
 
     def operations(self) -> list[RowWrite]:

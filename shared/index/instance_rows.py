@@ -15,7 +15,7 @@ from shared.index_schema.changes import schema_in, schema_property
 from shared.index_schema.indexed_attributes import IndexedValues
 from shared.storage.ports import Entity, RowWrite, Value
 
-STATE_COLUMNS = ("live", "v", "blob", "bid", "dead", "refused", "attrs", "schema")
+STATE_COLUMNS = ("live", "v", "blob", "bid", "dead", "refused", "attrs", "schema", "failed")
 LIVE_INSTANCE_COLUMNS = ("live", "v", "index")
 BLOB_COLUMNS = ("live", "v", "blob")
 DESCRIPTION_COLUMNS = ("live", "v", "blob", "length", "syntax", "sop_class", "frames", "frame_count", "attrs", "schema")
@@ -24,6 +24,12 @@ _REMEMBERED = 400
 """Obsolete uploads that a row remembers; their events come within two days."""
 _REFUSED = 100
 """Refused uploads that a row remembers: while one is in flight, its event may be, too."""
+
+
+type Failures = Mapping[str, tuple[str, int]]
+"""Extended query tags whose value an instance has that cannot be indexed, by key: what is wrong with it, and when that
+was found, in milliseconds since 1970. Their errors are rows of their own; these say that they are there.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +47,7 @@ class InstanceState:
     """Uploads that were answered ALREADY_STORED: they never become the instance, and their blobs may be removed."""
     attributes: IndexedValues = field(default_factory=dict)
     """The instance-level attributes of the index, if it is live."""
+    failures: Failures = field(default_factory=dict)
 
     def remembers(self, blob: str) -> bool:
         """Whether `blob` was this instance and is no longer."""
@@ -80,7 +87,19 @@ def state_in(entity: Entity) -> InstanceState:
         orjson.loads(properties["dead"]),
         orjson.loads(properties["refused"]),
         orjson.loads(properties["attrs"]) if properties["live"] else {},
+        failures_in(entity),
     )
+
+
+def failures_in(entity: Entity) -> Failures:
+    """The failures in the row of an instance."""
+    found: Mapping[str, Any] = orjson.loads(str(entity.properties.get("failed", "{}")))
+    return {key: (fault, created) for key, (fault, created) in found.items()}
+
+
+def failure_property(failures: Failures) -> dict[str, Value]:
+    """The property of the row that holds them: none where there are none."""
+    return {"failed": orjson.dumps(failures).decode()} if failures else {}
 
 
 def live_properties(entry: NewInstance, version: int, before: InstanceState | None) -> dict[str, Value]:

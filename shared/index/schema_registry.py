@@ -121,12 +121,16 @@ class SchemaRegistry:
                 await self.refresh()
                 return tags
 
-    async def change_tag(
-        self, key: str, *, enabled: bool | None = None, deleted: float | None = None, purged: bool | None = None
-    ) -> IndexSchema:
-        """Change the state of an extended query tag; what is not named stays. Idempotent. Raises Unavailable."""
-        wanted = {"enabled": enabled, "deleted": deleted, "purged": purged}
-        changed = {name: value for name, value in wanted.items() if value is not None}
+    async def disable(self, keys: Iterable[str]) -> None:
+        """As in Schemas."""
+        for key in keys:
+            await self.change_tag(key, enabled=False, erroneous=True)
+
+    async def change_tag(self, key: str, **changed: bool | float) -> IndexSchema:
+        """Change the state of an extended query tag: fields of QueryTag; what is not named stays. Idempotent.
+
+        Raises Unavailable.
+        """
         rounds = Rounds("The extended query tag cannot be changed")
         while True:
             await rounds.next()

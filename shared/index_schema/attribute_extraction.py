@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from shared.dicom import validation
@@ -36,22 +37,48 @@ def indexed_text(attributes: Mapping[str, Mapping[str, Any]], key: str) -> str |
     return _text(first(attributes, tag))
 
 
-def tag_text(attributes: Mapping[str, Mapping[str, Any]], tag: QueryTag, vr: str) -> str | None:
-    """The first value of an extended query tag as DICOM text; None if there is none, or none that is valid in its VR
-    (EQT-33, EQT-40). The element must have that VR.
+@dataclass(frozen=True, slots=True)
+class TagValue:
+    """The value that a data set has of an extended query tag. One of the two is there, or neither."""
+
+    text: str | None = None
+    """As DICOM text."""
+    fault: str | None = None
+    """What keeps it out of the index; without the value."""
+
+
+def tag_value(attributes: Mapping[str, Mapping[str, Any]], tag: QueryTag, vr: str) -> TagValue:
+    """The first value of an extended query tag, which must be valid in its VR, as must be the VR of the element
+    (EQT-33, EQT-40). None, and an empty one, are no fault.
     """
     path = located(attributes, tag)
     if path is None:
-        return None
+        return TagValue()
     sequence, _, nested = path.rpartition(".")
+    fault: str | None = None
     for data_set in items(attributes, sequence) if sequence else (attributes,):
         element = data_set.get(nested)
-        if not isinstance(element, Mapping) or element.get("vr") != vr:
+        if not isinstance(element, Mapping):
             continue
         text = _text(first(data_set, nested))
-        if text is not None:
-            return text if _is_valid(vr, text) else None
-    return None
+        if text is None:
+            fault = fault or (_TOO_LONG if "BulkDataURI" in element else None)
+        elif element.get("vr") != vr:
+            fault = fault or (_NO_VR if element.get("vr") == "UN" else _OTHER_VR)
+        else:
+            found = _fault(vr, text)
+            return TagValue(fault=found) if found else TagValue(text)
+    return TagValue(fault=fault)
+
+
+_TOO_LONG = "longer than what is indexed"
+_OTHER_VR = "the element has another VR than the tag"
+_NO_VR = "the VR of the element is not known"
+_NO_INTEGER = "not an integer, or not one of that VR"
+_NO_NUMBER = "not a finite number"
+_NO_DATE_TIME = "not a date and time YYYYMMDDHHMMSS.FFFFFF&ZZXX"
+_NO_DATE = "not a date YYYYMMDD"
+_NO_TIME = "not a time HHMMSS.FFFFFF"
 
 
 def located(attributes: Mapping[str, Any], tag: QueryTag) -> str | None:
@@ -68,20 +95,23 @@ def located(attributes: Mapping[str, Any], tag: QueryTag) -> str | None:
     return None
 
 
-def _is_valid(vr: str, text: str) -> bool:
-    """Whether a value can be matched by its VR (azure-apis §3.3)."""
+def _fault(vr: str, text: str) -> str | None:
+    """What keeps a value from being matched by its VR (azure-apis §3.3, §3.5), or None."""
     stripped = text.strip(" \0")
     if vr in _INTEGERS:
         low, high = _INTEGERS[vr]
-        return validation.strict("IS", [stripped]) is None and low <= int(stripped) <= high
+        fits = validation.strict("IS", [stripped]) is None and low <= int(stripped) <= high
+        return None if fits else _NO_INTEGER
     if vr in NUMBERS:
         try:
-            return math.isfinite(float(stripped))
+            return None if math.isfinite(float(stripped)) else _NO_NUMBER
         except ValueError:
-            return False
+            return _NO_NUMBER
     if vr == "DT":
-        return period(vr, stripped, stored=True) is not None
-    return is_usable(vr, text) and validation.well_formed(vr, text)
+        return None if period(vr, stripped, stored=True) is not None else _NO_DATE_TIME
+    if not is_usable(vr, text):
+        return {"DA": _NO_DATE, "TM": _NO_TIME}.get(vr, _TOO_LONG)
+    return validation.malformed(vr, text)
 
 
 def _text(value: object) -> str | None:

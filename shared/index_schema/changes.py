@@ -1,6 +1,6 @@
 """The rows that record a change until it is folded, logged and cleaned up (storage §3: D, E and G rows)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -17,6 +17,10 @@ LOGGED_COLUMNS = ("op", "series", "instance", "v")
 """The properties that the change feed takes from a D or E row."""
 
 _NONE = orjson.dumps({})
+_NO_ROWS = orjson.dumps([])
+
+type ErrorRow = tuple[str, str]
+"""Key of an extended query tag, and key of the row of an error of it."""
 
 
 def schema_property(number: int) -> dict[str, Value]:
@@ -54,6 +58,8 @@ class Change:
     """The same, of the version of the instance that it ends."""
     posted: str = ""
     """The sort key under which the instance was posted before the commit; '' if that has to follow it."""
+    errors: Sequence[ErrorRow] = ()
+    """Errors of extended query tags that the version of the instance which it ends has had."""
 
     @property
     def digest(self) -> str:
@@ -76,6 +82,7 @@ class Change:
             **schema_property(self.schema),
             **({"ia": orjson.dumps(self.instance_attributes)} if self.instance_attributes else {}),
             **({"oa": orjson.dumps(self.old_attributes)} if self.old_attributes else {}),
+            **({"er": orjson.dumps(self.errors)} if self.errors else {}),
         }
 
     def logged_properties(self) -> dict[str, Value]:
@@ -106,6 +113,7 @@ def change_in(entity: Entity) -> Change:
         orjson.loads(properties.get("ia", _NONE)),
         orjson.loads(properties.get("oa", _NONE)),
         properties["posted"],
+        _error_rows(orjson.loads(properties.get("er", _NO_ROWS))),
     )
 
 
@@ -140,15 +148,23 @@ class Cleanup:
     listed: Sequence[str] = ()
     """Row keys of instance-level postings that deleted and replaced instances have had."""
     blobs: Sequence[ObsoleteBlob] = ()
+    errors: Sequence[ErrorRow] = ()
+    """Of deleted and replaced instances."""
 
     def __bool__(self) -> bool:
-        return bool(self.postings or self.instances or self.listed or self.blobs)
+        return bool(self.postings or self.instances or self.listed or self.blobs or self.errors)
 
     def properties(self) -> dict[str, Value]:
         """The properties of its G row."""
         blobs = [blob.fields() for blob in self.blobs]
         document = orjson.dumps(
-            {"postings": self.postings, "instances": self.instances, "listed": self.listed, "blobs": blobs}
+            {
+                "postings": self.postings,
+                "instances": self.instances,
+                "listed": self.listed,
+                "blobs": blobs,
+                "errors": self.errors,
+            }
         )
         return {"sk": self.sort_key, **split("g", document)}
 
@@ -163,4 +179,9 @@ def cleanup_in(entity: Entity) -> Cleanup:
         [(series, instance) for series, instance in document["instances"]],
         document.get("listed", ()),
         [ObsoleteBlob(*blob) for blob in document["blobs"]],
+        _error_rows(document.get("errors", ())),
     )
+
+
+def _error_rows(fields: Iterable[Sequence[str]]) -> tuple[ErrorRow, ...]:
+    return tuple((tag, row_key) for tag, row_key in fields)

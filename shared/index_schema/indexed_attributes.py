@@ -46,6 +46,8 @@ class QueryTag:
     """
     purged: bool = False
     """Whether the postings of a deleted one have been removed."""
+    erroneous: bool = False
+    """Whether its re-index has met a value that is not valid: there may be errors of it (EQT-40)."""
 
 
 @dataclass(frozen=True, slots=True)

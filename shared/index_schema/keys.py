@@ -70,6 +70,11 @@ def posting_partition(shard: int, namespace: str) -> str:
     return f"{shard:02x}!{namespace}"
 
 
+def error_partition(tag: str) -> str:
+    """The partition key, in `idxi`, of the errors of an extended query tag, named by its key in the schema."""
+    return f"e!{tag}"
+
+
 def namespace_of(posting_partition: str) -> str:
     """The data partition in the partition key of postings."""
     return posting_partition.partition("!")[2]

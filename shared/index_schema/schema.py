@@ -98,6 +98,11 @@ class IndexSchema:
         """The state of an extended query tag that is not deleted (EQT-31)."""
         return "ready" if attribute.since in self.complete else "adding"
 
+    def is_adding(self, key: str, number: int) -> bool:
+        """Whether an extended query tag, which is not deleted, is new to rows of that number (EQT-42)."""
+        attribute = self.attributes.get(key)
+        return bool(attribute and attribute.tag and not attribute.tag.deleted and attribute.since > number)
+
     def carried(self, level: Level) -> tuple[str, ...]:
         """The keys that the attributes of a row of that level may hold."""
         return _carried(self, level)
@@ -147,7 +152,7 @@ class IndexSchema:
         for key in tags:
             attribute = self.attributes.get(key)
             if attribute and (tag := attribute.tag):
-                text = None if tag.deleted else extraction.tag_text(data_set, tag, attribute.vr)
+                text = None if tag.deleted else extraction.tag_value(data_set, tag, attribute.vr).text
                 if text is not None:
                     found[key] = text
                 continue
@@ -155,6 +160,18 @@ class IndexSchema:
             if text is not None and extraction.is_usable(attribute.vr if attribute else "", text):
                 found[key] = text
         return found
+
+    def faults(self, data_set: Mapping[str, Mapping[str, Any]], number: int, upto: int) -> dict[str, str]:
+        """The extended query tags that have come since the schema of that number, `upto` another one, and of which a
+        data set has a value that cannot be indexed: by key, what is wrong with it (EQT-40).
+        """
+        return {
+            each.key: fault
+            for each in self.tags.values()
+            if number < each.since <= upto
+            and each.tag
+            and (fault := extraction.tag_value(data_set, each.tag, each.vr).fault)
+        }
 
     # ------------------------------------------------------------------------------------------------------- its lists
 
@@ -243,4 +260,10 @@ class Schemas(Protocol):
 
     async def reopen(self, number: int) -> None:
         """Rows of a lower number were found: that schema is not complete. Raises Unavailable."""
+        ...
+
+    async def disable(self, keys: Iterable[str]) -> None:
+        """Values of these extended query tags were found that cannot be indexed: no search uses them until somebody
+        says so (EQT-41). Idempotent. Raises Unavailable.
+        """
         ...

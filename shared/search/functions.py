@@ -14,6 +14,7 @@ from shared.http.boundary import Boundary
 from shared.http.messages import Request, Response
 from shared.http.transaction import Context, Transaction, accepted_data_sets
 from shared.index.lookup import InstanceLookup
+from shared.index.tag_errors import TagErrors
 from shared.index_schema.schema import IndexSchema, Schemas
 from shared.index_schema.study_lists import StudyOrder
 from shared.search.attributes import SEARCH_LEVELS
@@ -54,12 +55,14 @@ def _transaction(
     async def answer(parameters: QueryParameters, media_type: str, context: Context) -> Response:
         query = await _query(resource, parameters, context, schemas, study_order)
         page = await search(ports, context.partition, query, character_set_as_stored=character_set_as_stored)
+        erroneous = await _erroneous(ports, query)
         return await asyncio.to_thread(
             render,
             page.results,
             query,
             context,
             more=page.more,
+            erroneous=erroneous,
             character_set_as_stored=character_set_as_stored,
             media_type=media_type,
         )
@@ -81,6 +84,13 @@ async def _query(
             raise
     # An extended query tag may have got ready, or been enabled, since this process has last looked (QIDO-17).
     return parsed(await schemas.refresh())
+
+
+async def _erroneous(ports: SearchPorts, query: SearchQuery) -> list[str]:
+    """The matching keys that are extended query tags with errors, as the request spells them (QIDO-17)."""
+    suspects = {each.key: each.name for each in query.filters if each.attribute.tag and each.attribute.tag.erroneous}
+    counts = await TagErrors(ports.tables).counts(list(suspects))
+    return [suspects[key] for key, count in counts.items() if count]
 
 
 def _parameters(request: Request, _version: ApiVersion) -> QueryParameters:

@@ -42,6 +42,8 @@ class Filter:
 
     attribute: IndexedAttribute
     match: AttributeMatch = field(repr=False)
+    name: str = ""
+    """As the request spells it."""
 
     @property
     def key(self) -> str:
@@ -115,7 +117,7 @@ def parse_search(
         attribute = searchable_attribute(name, levels, schema)
         if attribute.key in filters:
             raise invalid_parameter(shown(name), "The attribute is given more than once.")
-        filters[attribute.key] = Filter(attribute, _match(name, value, attribute, parameters))
+        filters[attribute.key] = Filter(attribute, _match(name, value, attribute, parameters), name)
     if parameters.order is not None:
         if levels[-1] == "study" and parameters.order in _ORDERS:
             study_order = StudyOrder(parameters.order)

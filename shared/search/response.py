@@ -148,10 +148,12 @@ def render(
     *,
     more: bool,
     character_set_as_stored: bool,
+    erroneous: Sequence[str] = (),
     media_type: str = DICOM_JSON,
 ) -> Response:
     """The response of a search; `more` results exist beyond them (QIDO-2, QIDO-44).
 
+    `erroneous`: the matching keys by which instances may be missing (QIDO-17).
     `media_type` is that of the data sets: DICOM_JSON, or DICOM_XML as multipart/related with a part for each result.
     """
     headers: list[tuple[str, str]] = []
@@ -159,6 +161,8 @@ def render(
         headers.append(context.warning("There are additional results that can be requested"))
     if query.ignored:
         headers.append(context.warning(_ignored(query.ignored)))
+    if erroneous:
+        headers.append(("erroneous-dicom-attributes", ",".join(erroneous)))
     if not results:
         return Response(204, tuple(headers))
     documents: list[bytes] = []

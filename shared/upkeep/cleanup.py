@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from shared.index.covering_rows import CoveringRows
 from shared.index.implied_postings import ImpliedPostings
 from shared.index.study_rows import StudyRows, read_study
+from shared.index.tag_errors import TagErrors
 from shared.index_schema import keys
 from shared.index_schema.changes import Cleanup, cleanup_in
 from shared.index_schema.clock import milliseconds
@@ -31,6 +32,7 @@ class StudyCleanup:
         self._schemas = schemas
         self._lists = lists
         self._unposter = StalePostings(tables, schemas)
+        self._errors = TagErrors(tables)
 
     async def tidy(self, place: StudyPlace) -> None:
         """Do the clean-up of a study, unless changes of it are still to be logged. Raises Unavailable."""
@@ -104,6 +106,7 @@ class StudyCleanup:
         if not await self._unpost(place, "idxi", await self._unposter.read(place, "idxi", of_instances)):
             return False
         await asyncio.gather(*(self._trash.put(place, blob) for blob in cleanup.blobs))
+        await self._errors.remove(cleanup.errors)
         gone = RowWrite("delete", place.partition_key, cleanup.row_key)
         await best_effort_commit(self._tables, "dicom", [gone])
         return True

@@ -11,12 +11,15 @@ Then no row of a lower schema is left, and none can come: the lists are complete
 import asyncio
 from collections.abc import Iterable
 from contextlib import suppress
+from functools import partial
 from itertools import batched
 
 from shared import telemetry
 from shared.dicomweb.partitions import PartitionDirectory
 from shared.index.hints import Hints
+from shared.index.instance_rows import failures_in
 from shared.index.schema_registry import SETTLED_SECONDS, SchemaRegistry, State
+from shared.index.tag_errors import TagError, TagErrors
 from shared.index_schema import keys
 from shared.index_schema.keys import StudyPlace
 from shared.index_schema.postings import ALL, after, seek, sort_key_of, value_range
@@ -52,6 +55,7 @@ class Reindex:
         self._partitions = partitions
         self._studies = studies
         self._hints = hints
+        self._errors = TagErrors(tables)
         self._shards = shards
         self._settled_seconds = settled_seconds
 
@@ -73,6 +77,7 @@ class Reindex:
             await self._bring(list(places), number, done)
             state["stage"] = "walking"
         await self._walk(lease, state, number, done)
+        await self._check_errors()
         await self._schemas.advance(number, State.COMPLETE)
         results = {"schema": number, **{name: getattr(done, name) for name in Reindexed.__slots__}}
         telemetry.event("reindexed", **results)
@@ -113,6 +118,25 @@ class Reindex:
                 state["row"] = seek(ALL, "", after(sort_key_of(page.entities[-1].row_key)))
             else:
                 state["row"] = page.next_row_key
+
+    async def _check_errors(self) -> None:
+        """Remove the errors of instances that were deleted or replaced while their errors were written: whoever did it
+        found none to remove. Until the schema is complete nobody else writes errors, and afterwards nobody (EQT-42).
+        """
+        schema = await self._schemas.refresh()
+        for attribute in schema.tags.values():
+            if attribute.tag and attribute.tag.erroneous and schema.status(attribute) == "adding":
+                # rule: errors that were written too late are removed
+                await self._errors.check(attribute.key, partial(self._is_so, attribute.key))
+
+    async def _is_so(self, key: str, error: TagError) -> bool:
+        uid = error.identifier
+        place = keys.study_place(error.namespace, uid.study_instance_uid, self._shards)
+        bounds = keys.instance_range(uid.series_instance_uid, uid.sop_instance_uid)
+        rows = await self._tables.range("dicom", place.partition_key, *bounds, select=("live", "v", "failed"))
+        return any(
+            row.properties["live"] and row.properties["v"] == error.version and key in failures_in(row) for row in rows
+        )
 
     async def _bring(self, places: Iterable[StudyPlace], number: int, done: Reindexed) -> None:
         """Bring studies on, some at a time, and leave the data stores as much time as that takes."""

@@ -18,14 +18,22 @@ from typing import Any
 
 import orjson
 
-from shared import telemetry
+from shared import metrics, telemetry
 from shared.index.documents import metadata_in
 from shared.index.fold import Folder, post
 from shared.index.hints import Hints
 from shared.index.implied_postings import ImpliedPostings
-from shared.index.instance_rows import LIVE_INSTANCE_COLUMNS, attribute_properties, live_instance_in
+from shared.index.instance_rows import (
+    LIVE_INSTANCE_COLUMNS,
+    Failures,
+    attribute_properties,
+    failure_property,
+    failures_in,
+    live_instance_in,
+)
 from shared.index.study_rows import StudyRows, read_study
 from shared.index.summary import PSEUDO, LiveInstance, Summary, Tally
+from shared.index.tag_errors import TagError, TagErrors, errors_of
 from shared.index_schema import keys
 from shared.index_schema.changes import Cleanup, schema_in
 from shared.index_schema.clock import HybridClock
@@ -63,6 +71,8 @@ class StudyReindex:
         self._tables = tables
         self._blobs = blobs
         self._schemas = schemas
+        self._clock = clock
+        self._errors = TagErrors(tables)
         self._folder = Folder(tables, clock, schemas)
         self._hints = Hints(tables, clock, shards=shards)
 
@@ -123,21 +133,40 @@ class StudyReindex:
         schema, number = target
         operations: list[RowWrite] = []
         posted: Postings = {}
+        errors: list[tuple[str, TagError]] = []
         for row in rows:
+            data_set = await self._data_set(row, done)
             taken = _taken(row)
-            study, series, own = schema.extend(taken, schema_in(row), await self._data_set(row, done))
-            if schema.listed(own) == schema.listed(taken[2]):
+            study, series, own = schema.extend(taken, schema_in(row), data_set)
+            known = failures_in(row)
+            failures = self._failures(known, schema.faults(data_set, schema_in(row), number))
+            if schema.listed(own) == schema.listed(taken[2]) and failures == known:
                 uids = keys.instance_of(row.row_key)
                 posted |= schema.instance_postings(sort_key, place.study_instance_uid, uids, own)
+                found = errors_of(place, uids, int(row.properties["v"]), failures)
+                errors += [(key, found[key]) for key in found if schema.is_adding(key, schema_in(row))]
                 written = number
             else:  # the number follows when the values are there, and posted
                 # rule: values of an instance are written before they are posted
                 written = schema_in(row)
-            properties = attribute_properties(study, series, own, written)
+            properties = attribute_properties(study, series, own, written) | failure_property(failures)
             operations.append(RowWrite("merge", place.partition_key, row.row_key, properties, row.etag))
             done.instances += written == number
         await post(self._tables, place, "idxi", posted)
+        await self._report(errors)
         return not operations or await best_effort_commit(self._tables, "dicom", operations)
+
+    def _failures(self, known: Failures, faults: Mapping[str, str]) -> Failures:
+        """What is known of an instance, and what is found now: an error keeps its time when a step is repeated."""
+        now_ms = self._clock.now_ms()
+        return {**{key: (fault, now_ms) for key, fault in faults.items()}, **known}
+
+    async def _report(self, errors: Sequence[tuple[str, TagError]]) -> None:
+        """Record errors, and let no search use their tags until somebody says so (EQT-40, EQT-41)."""
+        # rule: errors are there before the number says that the instance is done
+        await self._errors.record(errors)
+        metrics.add(metrics.TAG_ERRORS, len(errors))
+        await self._schemas.disable(sorted({key for key, _ in errors}))
 
     async def _data_set(self, row: Entity, done: Reindexed) -> dict[str, dict[str, object]]:
         document = metadata_in(row.properties)

@@ -51,10 +51,10 @@ class TagRemoval:
             for shard in range(self._shards):
                 partition_key = keys.posting_partition(shard, partition.namespace)
                 for code in tag_codes(attribute.key, attribute.vr):
-                    await self._empty(kind, partition_key, code)
+                    await self._empty(kind, partition_key, f"{code}!", f'{code}"')
+        await self._empty("idxi", keys.error_partition(attribute.key), "", keys.LAST)
 
-    async def _empty(self, kind: Kind, partition_key: str, code: str) -> None:
-        low, end = f"{code}!", f'{code}"'
+    async def _empty(self, kind: Kind, partition_key: str, low: str, end: str) -> None:
         rounds = Rounds("The postings of an extended query tag change while they are removed")
         next_row: str | None = low
         while next_row is not None:

@@ -22,5 +22,8 @@ class FixedSchemas:
     def age(self) -> float:
         return 0.0
 
+    async def disable(self, keys: object) -> None:
+        raise AssertionError(f"A fixed schema has no tags: {keys}")
+
     async def reopen(self, number: int) -> None:
         raise AssertionError(f"Rows of a lower schema than {number} were found")

@@ -35,6 +35,8 @@ DEFAULT_IS_RIGHT = {
         "PUBLIC_BASE_URL",
         "TRUST_FORWARDED_HEADERS",
         "ZIP_NAMES",
+        "EXTENDED_QUERY_TAGS_MAXIMUM",
+        "ASYNCHRONOUS_OPERATIONS_ENABLED",
     ),
 }
 """Reviewed: what a deployment leaves out because the default is what it needs."""

@@ -117,6 +117,7 @@ def test_exactly_the_data_resources_take_a_partition():
         "retrieve_operation",
         "add_extended_query_tags",
         "list_extended_query_tags",
+        "list_extended_query_tag_errors",
         "retrieve_extended_query_tag",
         "update_extended_query_tag",
         "delete_extended_query_tag",
@@ -140,6 +141,7 @@ def test_actions_and_audit_names_go_together():
     assert {(row.action, row.audit) for row in rows} == {
         ("read", "get-all-extended-query-tag"),
         ("read", "get-extended-query-tag"),
+        ("read", "get-extended-query-tag-errors"),
         ("manageExtendedQueryTags", "add-extended-query-tag"),
         ("manageExtendedQueryTags", "update-extended-query-tag"),
         ("manageExtendedQueryTags", "remove-extended-query-tag"),

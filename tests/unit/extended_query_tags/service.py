@@ -7,6 +7,7 @@ import orjson
 
 from shared.extended_query_tags.functions import blueprint
 from shared.extended_query_tags.transaction import ExtendedQueryTags
+from shared.index.tag_errors import TagErrors
 from shared.search import functions as search_functions
 from shared.upkeep.tag_removal import TagRemoval
 from tests.builders.functions import handler_of
@@ -20,9 +21,11 @@ PATH = "/v2/extendedquerytags"
 class TagService(Release):
     """An archive of schema 1 with the functions of tags and of searches."""
 
-    def __init__(self, beside=None) -> None:
+    def __init__(self, beside=None, **settings) -> None:
         super().__init__(beside=beside, added=())
-        self.tags = ExtendedQueryTags(self.schemas, self.operations, lambda: self.time)
+        self.tags = ExtendedQueryTags(
+            self.schemas, self.operations, TagErrors(self.tables), Partitions(), lambda: self.time, **settings
+        )
         self._functions = blueprint(boundary(), self.tags)
         self._searches = search_functions.blueprint(
             boundary(),
@@ -49,6 +52,10 @@ class TagService(Release):
 
     async def all(self, query="", headers=ALL):
         return await self._ask("list_extended_query_tags", "GET", PATH + query, headers=headers)
+
+    async def errors(self, path, query="", headers=ALL):
+        target = f"{PATH}/{path}/errors{query}"
+        return await self._ask("list_extended_query_tag_errors", "GET", target, headers=headers)
 
     async def retrieve(self, path, headers=ALL):
         return await self._ask("retrieve_extended_query_tag", "GET", f"{PATH}/{path}", headers=headers)

@@ -155,6 +155,8 @@ async def test_names_are_matched_fuzzily():
 )
 async def test_a_value_that_is_not_valid_or_empty_is_not_indexed_and_stops_nothing(keyword, value):
     service = await service_of(tag(keyword), value, value)
+    assert len(read(await service.errors(keyword))) == (1 if value else 0)
+    await service.patch(keyword, {"queryStatus": "Enabled"})
     assert await service.studies(f"{keyword}=*") == ["1.2", "1.1"]
     assert [row for row in service.tables.rows("idx") if row.row_key.startswith("t2x0")] == []
 

@@ -50,6 +50,10 @@ OMISSIONS = (
         "an instance row is replaced only as it was read",
         'return RowWrite("replace", partition_key, row_key, properties)',
     ),
+    Omission("the errors of a replaced instance go", "errors=(),"),
+    Omission("the errors of a deleted instance go, whoever dies meanwhile", "errors=(),"),
+    Omission("errors are there before the number says that the instance is done"),
+    Omission("errors that were written too late are removed"),
     Omission(
         "an instance is deleted only as it was read", 'RowWrite("replace", partition_key, row.row_key, tombstone),'
     ),

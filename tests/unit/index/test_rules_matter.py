@@ -15,6 +15,7 @@ _TESTS = (
     *(f"index/test_{name}" for name in ("commit", "fold", "deletion", "expiry", "lookup", "histories")),
     *(f"change_log/test_{name}" for name in ("sequencer", "reader", "passing_over")),
     "search/test_covered",
+    "extended_query_tags/test_errors",
     *(f"upkeep/test_{name}" for name in ("erasure", "reindex", "reindex_rules", "scrubber")),
 )
 _FAILED = 1
