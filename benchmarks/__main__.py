@@ -21,6 +21,7 @@ from benchmarks.scenarios import (
     retrieve,
     search,
     store,
+    tags,
     transcode,
 )
 from benchmarks.service import LocalService, local_service
@@ -38,9 +39,10 @@ GROUPS: dict[str, Group] = {
     "bulk_import": bulk_import.run,
     "change_feed": change_feed.run,
     "long_feed": long_feed.run,
+    "tags": tags.run,
     "hostile": hostile.run,
 }
-_LOCAL = {"aftermath", "bulk_import", "change_feed"}
+_LOCAL = {"aftermath", "bulk_import", "change_feed", "tags"}
 """Groups that look at what follows a transaction, and so need a service of their own with everything on."""
 
 

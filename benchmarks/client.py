@@ -53,6 +53,12 @@ class Client:
         received = await self.get(path, _MULTIPART if self._multipart else single)
         assert received >= length if self._multipart or not length else received == length, received
 
+    async def post_json(self, path: str, document: object, *, expect: int) -> None:
+        """POST a JSON document."""
+        async with self._session.post(f"{self._url}/{path}", json=document) as response:
+            await response.read()
+            assert response.status == expect, response.status
+
     async def search(self, query: str, *, at_least: int = 0) -> int:
         """GET studies?query; returns the number of results, which is checked."""
         async with self._session.get(

@@ -72,6 +72,7 @@ class Reindex:
         if state["stage"] == "active":
             # rule: nobody writes an older schema when the walk begins
             await self._settle(lease, state)
+            telemetry.event("reindexing", schema=number)
             # rule: changes that are not folded are looked for where they are
             places = dict.fromkeys(hint.place for hint in await self._hints.all())
             await self._bring(list(places), number, done)
