@@ -28,6 +28,8 @@ class SharedKey:
     key: str = field(repr=False)
 
 
+EMULATOR = SharedKey(_EMULATOR_ACCOUNT, _EMULATOR_KEY)
+
 type Credential = SharedKey | AsyncTokenCredential
 """An account key, or anything that hands out Entra ID tokens."""
 
@@ -55,7 +57,7 @@ class StorageConnection:
         if fields.get("usedevelopmentstorage", "").lower() == "true":
             proxy = fields.get("developmentstorageproxyuri", "http://127.0.0.1").rstrip("/")
             blob, queue, table = (f"{proxy}:{port}/{_EMULATOR_ACCOUNT}" for port in (10000, 10001, 10002))
-            return cls(blob, table, queue, SharedKey(_EMULATOR_ACCOUNT, _EMULATOR_KEY))
+            return cls(blob, table, queue, EMULATOR)
         account, key = fields.get("accountname", ""), fields.get("accountkey", "")
         if not account or not key:
             raise Misconfigured("The storage connection string needs AccountName and AccountKey")

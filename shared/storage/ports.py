@@ -1,4 +1,4 @@
-"""The ports of the data stores: what the service needs of blobs, tables and queues, and how they fail.
+"""The ports of the data stores: what the service needs of blobs, tables, queues and secrets, and how they fail.
 
 Adapters translate every SDK exception into one of the errors below or into `shared.errors.Unavailable`.
 """
@@ -27,6 +27,10 @@ class PreconditionFailed(StorageError):
 
 class QueueNotFound(StorageError):
     """No queue of that name."""
+
+
+class ContainerRefused(StorageError):
+    """A container of another account refuses what is asked of it: it is gone, or the permission is."""
 
 
 class Ambiguous(StorageError):
@@ -154,6 +158,33 @@ class BlobStore(Protocol):
         ...
 
 
+class ForeignContainer(Protocol):
+    """A container of another account, which the service writes to and never reads.
+
+    Blobs that are there are overwritten. Every method raises ContainerRefused, and Unavailable when no answer comes.
+    """
+
+    async def create_log(self, name: str) -> None:
+        """Make an empty blob that grows."""
+        ...
+
+    async def append(self, name: str, data: bytes) -> None:
+        """Append to such a blob: once, or twice when an answer is lost."""
+        ...
+
+    async def copy(self, name: str, source_url: str) -> bool:
+        """Let the storage service copy what is at `source_url`; False where it does not. No bytes pass through here."""
+        ...
+
+    async def write(self, name: str, chunks: AsyncIterator[bytes]) -> None:
+        """Write a blob of any length, in bounded memory; what `chunks` raises leaves no blob."""
+        ...
+
+    async def close(self) -> None:
+        """Close the connections."""
+        ...
+
+
 # --------------------------------------------------------------------------------------------------------- tables
 
 type Value = str | int | float | bool | bytes
@@ -247,4 +278,29 @@ class QueueStore(Protocol):
 
     async def length(self, queue: str) -> int:
         """About how many messages there are, those included that are being handled. Raises QueueNotFound."""
+        ...
+
+
+# -------------------------------------------------------------------------------------------------------- secrets
+
+
+class SecretStore(Protocol):
+    """Keeps what opens somebody else's account, encrypted or where nobody else reads. Methods raise Unavailable, and
+    DependencyRefused.
+    """
+
+    async def put(self, name: str, value: str) -> None:
+        """Keep `value` under `name` (`[0-9a-z-]{1,127}`), in place of what is there."""
+        ...
+
+    async def get(self, name: str) -> str | None:
+        """What is kept under `name`; None if nothing is."""
+        ...
+
+    async def delete(self, name: str) -> None:
+        """Forget it, for good where the store allows that. Idempotent."""
+        ...
+
+    async def close(self) -> None:
+        """Close the connections."""
         ...
