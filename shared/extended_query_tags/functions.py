@@ -3,7 +3,6 @@
 import azure.functions as func
 
 from shared.extended_query_tags.request import (
-    JsonBody,
     Window,
     new_tags,
     parse_body,
@@ -17,6 +16,7 @@ from shared.extended_query_tags.response import error_list, tag_entry, tag_list
 from shared.extended_query_tags.transaction import ExtendedQueryTags
 from shared.http.azure_functions import mount
 from shared.http.boundary import Boundary
+from shared.http.json_body import JsonBody
 from shared.http.messages import Response
 from shared.http.transaction import Context, Transaction, accepted_plain_json, nothing
 from shared.operations.start import operation_started

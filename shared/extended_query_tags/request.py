@@ -1,24 +1,20 @@
-"""azure-apis §3.2, §3.6 Requests about extended query tags. Pure, but for the body that is received."""
+"""azure-apis §3.2, §3.6 Requests about extended query tags. Pure."""
 
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final, get_args
 
-from shared.dicom.media_types import JSON
-from shared.dicomweb.content_negotiation import parse_content_type
-from shared.dicomweb.json_input import read_json
 from shared.dicomweb.query_parameters import DEFAULT_LIMIT, MAX_LIMIT, integer, invalid_parameter, pairs
 from shared.dicomweb.versions import ApiVersion
-from shared.errors import InvalidRequest, TooLarge, UnsupportedMedia
+from shared.errors import InvalidRequest
 from shared.extended_query_tags.paths import tag_path
+from shared.http.json_body import MALFORMED, WHERE, JsonBody, invalid_field, json_body
 from shared.http.messages import Request
 from shared.index_schema.indexed_attributes import Level
 
 _LARGEST_BODY: Final = 256 * 1024
 """Bytes; 128 entries with every character escaped are well below it."""
 _MAX_OFFSET: Final = 2**31 - 1
-_WHERE: Final = "request body"
-_SYNTAX: Final = "The syntax of the request body is invalid."
 _LEVELS: Final[Mapping[str, Level]] = {level: level for level in get_args(Level.__value__)}
 _STATUSES: Final = {"enabled": True, "disabled": False}
 
@@ -34,25 +30,6 @@ class NewTag:
 
 
 @dataclass(frozen=True, slots=True)
-class JsonBody:
-    """A body of JSON that has not been received yet."""
-
-    chunks: AsyncIterator[bytes] = field(repr=False)
-
-    async def read(self) -> Any:
-        """Its value. Raises InvalidRequest (EQT-2), TooLarge."""
-        received = bytearray()
-        async for chunk in self.chunks:
-            received += chunk
-            if len(received) > _LARGEST_BODY:
-                raise TooLarge(f"The body is larger than {_LARGEST_BODY} bytes.", where=_WHERE)
-        try:
-            return read_json(bytes(received))
-        except InvalidRequest:
-            raise InvalidRequest(_SYNTAX, where=_WHERE) from None
-
-
-@dataclass(frozen=True, slots=True)
 class Window:
     """A part of a list (GEN-30)."""
 
@@ -62,10 +39,7 @@ class Window:
 
 def parse_body(request: Request, _version: ApiVersion) -> JsonBody:
     """The body of a request that has one. Raises UnsupportedMedia for one that is no JSON."""
-    content_type = request.headers.get("content-type")
-    if content_type is not None and parse_content_type(content_type).type != JSON:
-        raise UnsupportedMedia("The body must have the Content-Type application/json.")
-    return JsonBody(request.body)
+    return json_body(request, most=_LARGEST_BODY)
 
 
 def parse_window(request: Request, _version: ApiVersion) -> Window:
@@ -100,29 +74,29 @@ def parse_change(request: Request, version: ApiVersion) -> tuple[str, JsonBody]:
 def new_tags(document: Any) -> list[NewTag]:
     """The entries of a body. Raises InvalidRequest (EQT-2 to EQT-5, EQT-19)."""
     if not isinstance(document, list) or not all(isinstance(each, dict) for each in document):
-        raise InvalidRequest(_SYNTAX, where=_WHERE, remedy="Send a JSON array of objects with path and level.")
+        raise InvalidRequest(MALFORMED, where=WHERE, remedy="Send a JSON array of objects with path and level.")
     entries = [{str(name).lower(): value for name, value in each.items()} for each in document]
     for name in ("path", "level", "vr", "privatecreator"):
         for at, each in enumerate(entries):
             if not isinstance(each.get(name), str | None):
-                raise _invalid_field(f"$[{at}].{_FIELDS[name]}", "It must be a string.")
+                raise invalid_field(f"$[{at}].{_FIELDS[name]}", "It must be a string.")
     for name in ("path", "level"):
         for at, each in enumerate(entries):
             if not (each.get(name) or "").strip():
                 field_name = _FIELDS[name]
-                raise _invalid_field(
+                raise invalid_field(
                     f"[{at}].{field_name}",
                     f"The Dicom Tag Property {field_name} must be specified and must not be null, empty or whitespace.",
                 )
     for at, each in enumerate(entries):
         if each["level"].strip().lower() not in _LEVELS:
-            raise _invalid_field(
+            raise invalid_field(
                 f"$[{at}].Level",
                 f"Expected value '{each['level'][:64]}' to be one of the following values: "
                 "['Instance', 'Series', 'Study']",
             )
     if not entries:
-        raise InvalidRequest("The extended query tag(s) is missing.", where=_WHERE)
+        raise InvalidRequest("The extended query tag(s) is missing.", where=WHERE)
     return [
         NewTag(
             each["path"].strip(),
@@ -140,16 +114,11 @@ _FIELDS: Final = {"path": "Path", "level": "Level", "vr": "VR", "privatecreator"
 def query_status(document: Any) -> bool:
     """Whether searches may use a tag, by the body of a PATCH. Raises InvalidRequest (EQT-52 to EQT-54)."""
     if not isinstance(document, dict):
-        raise InvalidRequest(_SYNTAX, where=_WHERE, remedy='Send {"queryStatus": "Enabled"} or "Disabled".')
+        raise InvalidRequest(MALFORMED, where=WHERE, remedy='Send {"queryStatus": "Enabled"} or "Disabled".')
     for name in document:
         if name.lower() != "querystatus":
-            raise InvalidRequest(f'The field is not supported: "{name[:64]}".', where=_WHERE)
+            raise InvalidRequest(f'The field is not supported: "{name[:64]}".', where=WHERE)
     value = next(iter(document.values()), None)
     if not isinstance(value, str) or value.strip().lower() not in _STATUSES:
-        raise _invalid_field("QueryStatus", "It must be one of the following values: ['Enabled', 'Disabled']")
+        raise invalid_field("QueryStatus", "It must be one of the following values: ['Enabled', 'Disabled']")
     return _STATUSES[value.strip().lower()]
-
-
-def _invalid_field(path: str, reason: str) -> InvalidRequest:
-    """AERR-3."""
-    return InvalidRequest(f"The field '{path}' in request body is invalid: {reason}", where=_WHERE)
