@@ -60,6 +60,9 @@ param dataPartitions bool = false
 @description('Store files that are dropped into the import container.')
 param bulkImport bool = true
 
+@description('Accounts and containers that exports may be sent to, by URL, separated by commas (docs/api/export.md). Empty: none.')
+param exportDestinations string = ''
+
 @description('Web PubSub for the notifications of the worklist. Off: nothing of the service uses it yet.')
 param worklist bool = false
 
@@ -316,6 +319,7 @@ var serviceSettings = {
   DicomStorage__credential: 'managedidentity'
   DicomStorage__queueServiceUri: dicomStorage.outputs.queueEndpoint
   DicomStorage__tableServiceUri: dicomStorage.outputs.tableEndpoint
+  EXPORT_DESTINATIONS: exportDestinations
   HTTP_CONCURRENCY: string(httpConcurrency)
   // Frozen when the store is first used; another number later keeps the app from starting.
   INDEX_SHARDS: '16'

@@ -98,6 +98,22 @@ class Settings(BaseModel):
     """Where Event Grid announces new files of the import container."""
     import_error_queue: str = Field("error-queue", alias="IMPORT_ERROR_QUEUE")
 
+    # --- export
+    export: bool = Field(True, alias="EXPORT_ENABLED")
+    """Answer `POST /export` (XPT-1)."""
+    export_destinations: Words = Field((), alias="EXPORT_DESTINATIONS")
+    """Accounts and containers that exports may be sent to, by URL: `https://account.blob.core.windows.net/container`,
+    an account without a container for all of them, `https://*.blob.core.windows.net` for any account. Empty: none."""
+    export_signatures: bool = Field(False, alias="EXPORT_SAS_ALLOWED")
+    """A client may name a container by a shared access signature (XPT-8); it needs SECRET_STORE."""
+    export_public: bool = Field(False, alias="EXPORT_PUBLIC_ALLOWED")
+    """A client may name a container without any credentials (XPT-9)."""
+    secret_store: str = Field("", alias="SECRET_STORE")
+    """Where secrets of clients rest while they are needed: the https URI of a key vault; for development the file URI
+    of a folder. Empty: what has secrets is refused (XPT-12)."""
+    host_storage_uri: str = Field("", alias="AzureWebJobsStorage__blobServiceUri")
+    """The blobs of the Functions host, set by the deployment: no destination of exports unless it is listed by name."""
+
     # --- who may do what
     authentication: Literal["openid", "platform", "off"] = Field("openid", alias="AUTHENTICATION_MODE")
     authority: str = Field("", alias="AUTHENTICATION_AUTHORITY")
@@ -188,6 +204,8 @@ class Settings(BaseModel):
             raise ValueError("TABLE_SPREAD is for the emulator: on Azure it is 1")
         if self.on_platform and self.authentication == "off":
             raise ValueError("AUTHENTICATION_MODE=off is for development: it is refused on Azure")
+        if self.on_platform and self.secret_store and not self.secret_store.startswith("https://"):
+            raise ValueError("SECRET_STORE must be a key vault: files are for development")
         if self.on_platform and self.host_body_bytes < self.max_request_bytes + _MIB:
             raise ValueError(
                 "FUNCTIONS_REQUEST_BODY_SIZE_LIMIT must be at least 1 MiB (1048576) more than MAX_REQUEST_BYTES: the "

@@ -15,7 +15,7 @@ import azure.functions as func
 
 from shared import telemetry
 from shared.bulk_import import functions as bulk_import
-from shared.bulk_import.transaction import Archive, BulkImport, ImportPlaces, ImportRules, Inbox
+from shared.bulk_import.transaction import Archive, BulkImport, ImportRules, Inbox
 from shared.capabilities import functions as capabilities
 from shared.change_feed import functions as change_feed
 from shared.change_feed.health import events_in_time
@@ -32,6 +32,7 @@ from shared.errors import DependencyRefused, Unavailable
 from shared.events.dicom_events import changes_pending
 from shared.events.event_grid import EventGridPublisher
 from shared.events.publisher import Announcer, CloudEventData
+from shared.export_wiring import export
 from shared.extended_query_tags import functions as extended_query_tags
 from shared.extended_query_tags.transaction import ExtendedQueryTags
 from shared.housekeeping import chores
@@ -41,12 +42,9 @@ from shared.http import azure_functions
 from shared.http.authentication import authenticator
 from shared.http.boundary import Boundary
 from shared.index.covering_rows import CoveringRows
-from shared.index.data_partitions import DataPartitions
 from shared.index.hints import Hints
 from shared.index.instances import InstanceIndex
 from shared.index.lookup import InstanceLookup
-from shared.index.schema_registry import SchemaRegistry
-from shared.index.store_settings import StoreSettingsRow
 from shared.index.tag_errors import TagErrors
 from shared.index_schema.clock import HybridClock
 from shared.index_schema.study_lists import StudyOrder
@@ -63,12 +61,10 @@ from shared.retrieve.pixel_pool import PixelPool
 from shared.retrieve.snapshot import Backend
 from shared.search import functions as search
 from shared.settings import Settings
-from shared.storage.azure_blobs import AzureBlobStore
-from shared.storage.azure_queues import AzureQueueStore
-from shared.storage.azure_tables import AzureTableStore
-from shared.storage.connection import StorageConnection, quiet_sdk_logs
+from shared.storage.connection import quiet_sdk_logs
 from shared.storage.identity import Identity
 from shared.store import functions as store
+from shared.store_wiring import Stores, import_stores, stores
 from shared.upkeep.cleanup import StudyCleanup
 from shared.upkeep.erasure import Erasure
 from shared.upkeep.reindex import Reindex, start_reindex
@@ -78,97 +74,6 @@ from shared.upkeep.tag_removal import TagRemoval
 
 _START_SECONDS = 15.0
 """The longest wait of the start for a store that does not answer: the host gives it two minutes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stores:
-    """The data stores, connected to nothing yet: connections open with the first request on the worker's loop."""
-
-    tables: AzureTableStore
-    blobs: AzureBlobStore
-    partitions: DataPartitions
-    row: StoreSettingsRow
-    schemas: SchemaRegistry
-    clock: HybridClock
-
-    async def prepare(self, *, data_partitions: bool) -> None:
-        """Create what a new store needs. Raises Misconfigured when settings and store contradict each other."""
-        await asyncio.gather(self.blobs.ensure_container(), self.tables.ensure_tables())
-        await self.row.settings()
-        await self.schemas.refresh()
-        await self.partitions.check_at_start(enabled=data_partitions)
-
-    async def close(self) -> None:
-        """Close the connections."""
-        await asyncio.gather(self.tables.close(), self.blobs.close())
-
-
-def stores(settings: Settings, identity: Identity) -> Stores:
-    """The stores that the settings name. Raises Misconfigured."""
-    connection = _connection(settings, identity)
-    tables = AzureTableStore(connection.table_endpoint, connection.credential, spread=settings.table_spread)
-    blobs = AzureBlobStore(connection.blob_endpoint, settings.container, connection.credential)
-    clock = HybridClock(time.time)
-    row = StoreSettingsRow(tables, clock, shards=settings.index_shards, spread=settings.table_spread)
-    return Stores(tables, blobs, DataPartitions(tables, clock, blobs), row, SchemaRegistry(tables), clock)
-
-
-def _connection(settings: Settings, identity: Identity) -> StorageConnection:
-    if settings.storage_connection:
-        return StorageConnection.from_connection_string(settings.storage_connection)
-    return StorageConnection.from_uris(
-        settings.blob_service_uri, settings.table_service_uri, settings.queue_service_uri, identity.credential()
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class ImportStores:
-    """The containers and queues of bulk import (IMP-3)."""
-
-    files: AzureBlobStore
-    errors: AzureBlobStore
-    queues: AzureQueueStore
-    places: ImportPlaces
-    connection_setting: str
-    """The setting that tells the host of the functions which account it is."""
-
-    async def prepare(self, store_id: str) -> None:
-        """Create what is missing. The container names the store, for programs that remember what they have sent."""
-        await asyncio.gather(
-            self.files.ensure_container({"storeid": store_id}),
-            self.errors.ensure_container(),
-            *map(self.queues.ensure_queue, (self.places.queue, self.places.error_queue)),
-        )
-
-    async def close(self) -> None:
-        """Close the connections."""
-        await asyncio.gather(self.files.close(), self.errors.close(), self.queues.close())
-
-
-def import_stores(settings: Settings, identity: Identity) -> ImportStores:
-    """Those that the settings name: in the account of the data unless they name another. Raises Misconfigured."""
-    if settings.import_connection:
-        connection = StorageConnection.from_connection_string(settings.import_connection)
-    elif settings.import_blob_service_uri:
-        blobs, queues = settings.import_blob_service_uri, settings.import_queue_service_uri
-        connection = StorageConnection.from_uris(blobs, blobs, queues, identity.credential())  # it needs no tables
-    else:
-        connection = _connection(settings, identity)
-    own = settings.import_connection or settings.import_blob_service_uri
-    endpoint, credential = connection.blob_endpoint, connection.credential
-    return ImportStores(
-        AzureBlobStore(endpoint, settings.import_container, credential),
-        AzureBlobStore(endpoint, settings.import_error_container, credential),
-        AzureQueueStore(connection.queue_endpoint, credential),
-        ImportPlaces(
-            endpoint,
-            settings.import_container,
-            settings.import_error_container,
-            settings.import_queue,
-            settings.import_error_queue,
-        ),
-        "ImportStorage" if own else "DicomStorage",
-    )
 
 
 def _bulk_import(
@@ -291,14 +196,19 @@ def blueprints(settings: Settings) -> list[func.Blueprint]:
         Hints(tables, clock, shards=settings.index_shards),
         shards=settings.index_shards,
     )
+    exports = export(
+        settings, identity, base.connection, tables=tables, blobs=blobs, lookup=lookup, operations=operations
+    )
     due = [
         chores.sweep_changes(feed.sequencer, feed.publication),
         chores.expire_studies(index.expire),
         chores.erase_deleted(partial(trash.erase_due, blobs)),
         chores.run_operations(
-            Runner(operations, {OperationType.REINDEX: reindex}).run, partial(start_reindex, operations, schemas)
+            Runner(operations, {OperationType.REINDEX: reindex, OperationType.EXPORT: exports.work}).run,
+            partial(start_reindex, operations, schemas),
         ),
         chores.purge_operations(operations.purge),
+        chores.sweep_exports(exports.records.sweep),
         chores.purge_tags(TagRemoval(tables, schemas, directory, clock.now, shards=settings.index_shards).run),
         chores.scrub_store(scrubber.run),
     ]
@@ -347,6 +257,7 @@ def blueprints(settings: Settings) -> list[func.Blueprint]:
         ),
         housekeeping.blueprint(Housekeeping([*due, *(chore for _, chore in imports)], tables, clock.now)),
         *(functions for functions, _ in imports),
+        *([exports.blueprint(boundary)] if settings.export and settings.asynchronous_operations else []),
     ]
 
 

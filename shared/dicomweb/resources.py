@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from shared.dicomweb import transaction_documentation as told
 from shared.dicomweb.documentation import UID, Documentation, PathParameter
+from shared.dicomweb.export_documentation import EXPORT
 from shared.dicomweb.versions import ApiVersion
 
 _READ = ("GET", "HEAD")
@@ -72,6 +73,8 @@ class Resource:
     """It exists for deployments with data partitions (PART-1)."""
     since: Mapping[str, ApiVersion] | None = None
     """Methods that only exist from a version on (PUT-5)."""
+    in_prerelease: bool = True
+    """It exists in `v1.0-prerelease`, too (GEN-5)."""
     uids: Mapping[str, str] = field(init=False)
     """The path parameters that are UIDs, to their keywords."""
 
@@ -279,6 +282,16 @@ RESOURCES: Mapping[str, Resource] = {
             told.TAG_ERRORS,
         ),
         _tags("delete_extended_query_tag", "DELETE", "remove", "Delete an extended query tag", told.DELETE_TAG),
+        Resource(
+            "export_instances",
+            ("POST",),
+            "export",
+            "export",
+            "export",
+            "Copy instances into a container of Blob Storage",
+            EXPORT,
+            in_prerelease=False,
+        ),
         LIST_PARTITIONS,
         Resource(
             "capabilities",

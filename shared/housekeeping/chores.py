@@ -158,6 +158,11 @@ def purge_operations(purge: Callable[[], Awaitable[Any]]) -> Chore:
     return Chore("purge_operations", purge, _DAY)
 
 
+def sweep_exports(sweep: Callable[[], Awaitable[Any]]) -> Chore:
+    """What is kept for exports that have ended, secrets above all, is removed (XPT-28)."""
+    return Chore("sweep_exports", sweep, _TEN_MINUTES)
+
+
 def purge_tags(purge: Callable[[], Awaitable[Any]]) -> Chore:
     """The lists of deleted extended query tags are removed (EQT-55)."""
     return Chore("purge_tags", purge, _TEN_MINUTES)

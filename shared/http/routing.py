@@ -22,7 +22,6 @@ _UNKNOWN = "The resource does not exist."
 _VERSIONED: Final = "Begin the path with a version, such as /v2/studies; /v2/api.yaml lists every resource."
 _EMPTY_SEGMENTS: Final = re.compile("/{2,}")
 _ABSENT: Final = {
-    "export": "Export",
     "workitems": "The worklist service (UPS-RS)",
     "workitem-instances": "The worklist service (UPS-RS)",
     "commitment-requests": "Storage commitment",
@@ -34,6 +33,7 @@ _ABSENT: Final = {
 }
 """What PS3.18, or the server that this one succeeds, has behind the version under these names (URL-16)."""
 _BULK_UPDATE: Final = "$bulkupdate"
+_PRERELEASE: Final = "prerelease"
 _SHOWN: Final = 64
 """Characters of a segment that is compared with the names of resources."""
 
@@ -90,6 +90,8 @@ def routed(resource: Resource, request: Request, *, data_partitions: bool) -> Ro
         return Routed(resource, request.route, ApiVersion.V2, "")
     segment = request.route.get("version", "")
     version = _version(segment)
+    if not resource.in_prerelease and _PRERELEASE in segment.lower():
+        raise NotFound(_UNKNOWN)
     if request.route.get("study", "").lower() == _BULK_UPDATE:  # URL-7: never a study
         raise NotFound(_UNKNOWN) if version is ApiVersion.V1 else _not_in_release("Bulk update")
     if not resource.exists_in(version, request.method):
@@ -127,7 +129,7 @@ def _unrouted(request: Request, *, data_partitions: bool) -> Routed:
     if not data_partitions and len(segments) > 2 and segments[1].lower() == "partitions":
         return Routed(LIST_PARTITIONS, {"partition": segments[2]}, version, segments[0])
     first = _after_partition(segments)
-    if name := _ABSENT.get(first) or (_ABSENT["export"] if segments[-1].lower() == "export" else None):
+    if name := _ABSENT.get(first):
         raise _not_in_release(name)
     raise NotFound(_UNKNOWN, remedy=_nearest(first, segments[0]))
 

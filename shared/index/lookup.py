@@ -130,6 +130,20 @@ class InstanceLookup:
         found = [instance for entity in entities if (instance := stored_instance_in(study, entity))]
         return sorted(found, key=lambda instance: instance.sort_key)
 
+    async def page(
+        self, namespace: str, scope: ResourceIdentifier, start: str = "", *, top: int
+    ) -> tuple[list[StoredInstance], str]:
+        """At most `top` instances of a scope with one request, by their keys, and where the next page starts ('': at
+        its end). A page may be empty and not the last.
+        """
+        study = scope.study_instance_uid
+        low, high = keys.instance_range(scope.series_instance_uid, scope.sop_instance_uid)
+        page = await self._tables.page(
+            "dicom", keys.study_partition(namespace, study), start or low, high, top=top, select=DESCRIPTION_COLUMNS
+        )
+        found = [instance for entity in page.entities if (instance := stored_instance_in(study, entity))]
+        return found, page.next_row_key or ""
+
     async def stream(self, partition: Partition, scope: ResourceIdentifier) -> AsyncGenerator[StoredInstance]:
         """The instances of a scope with their metadata, in no particular order, in bounded memory.
 

@@ -91,10 +91,14 @@ class Lease:
         self._holder = holder
         self._writing = asyncio.Lock()
 
-    async def checkpoint(self, state: Document, *, percent: int | None = None) -> None:
-        """Note how far the work is: from here another worker goes on. Raises Paused if it is to end here."""
+    async def checkpoint(self, state: Document, *, percent: int | None = None, results: Document | None = None) -> None:
+        """Note how far the work is: from here another worker goes on. Raises Paused if it is to end here.
+
+        `results`: those so far, where clients may see them.
+        """
         shown = self.operation.percent if percent is None else percent
-        await self._write(attempts=0, checkpoint=state, percent=shown)
+        found = self.operation.results if results is None else results
+        await self._write(attempts=0, checkpoint=state, percent=shown, results=found)
         self.attempts = 0
         if self.stopping.is_set():
             raise Paused
@@ -146,17 +150,26 @@ class Operations:
         self._now = now
 
     async def create(
-        self, kind: OperationType, task: Document, *, resources: Sequence[str] = (), partition: str | None = None
+        self,
+        kind: OperationType,
+        task: Document,
+        *,
+        operation_id: str = "",
+        resources: Sequence[str] = (),
+        results: Document | None = None,
+        partition: str | None = None,
     ) -> Operation:
         """A new operation that is to do `task`; it exists when this returns, whatever happens to the caller.
 
-        `resources`: paths of what is worked on, below the version segment; `partition`: name of the data partition that
-        it acts in, None for the whole service. Raises OperationActive (OP-8), Unavailable.
+        `operation_id`: from `new_operation_id`, where something had to be named by it before; `resources`: paths of
+        what is worked on, below the version segment; `results`: what clients see of them until there are others;
+        `partition`: name of the data partition that it acts in, None for the whole service. Raises OperationActive
+        (OP-8), Unavailable.
         """
         now = self._time()
         percent = None if kind is OperationType.EXPORT else 0
         operation = Operation(
-            uuid.uuid4().hex,
+            operation_id or new_operation_id(),
             kind,
             OperationStatus.NOT_STARTED,
             now,
@@ -165,7 +178,8 @@ class Operations:
             {},
             percent,
             tuple(resources),
-            partition=partition,
+            results,
+            partition,
         )
         rows = [
             RowWrite("insert", _PARTITION, f"o!{operation.id}", _Row(operation).properties()),
@@ -255,6 +269,11 @@ class Operations:
             if operation.type.exclusive:
                 rows.append(RowWrite("delete", _PARTITION, f"x!{operation.type.value}"))
         await best_effort_commit(self._tables, "ops", rows)
+
+
+def new_operation_id() -> str:
+    """An id that no other operation has (GEN-21)."""
+    return uuid.uuid4().hex
 
 
 def _is_active(row: Entity) -> bool:

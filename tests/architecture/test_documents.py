@@ -25,12 +25,13 @@ PLATFORM = {
     "AzureWebJobsStorage",
     "AzureWebJobsDisableHomepage",
 }
-SET_BY_THE_PLATFORM = {"WEBSITE_AUTH_ENABLED", "WEBSITE_HOSTNAME"}
+SET_BY_THE_PLATFORM = {"AzureWebJobsStorage__blobServiceUri", "WEBSITE_AUTH_ENABLED", "WEBSITE_HOSTNAME"}
 """Who copies the sample must not set them: what they say would be believed."""
 # What the sample sets differently from the defaults, because it is for a laptop.
 LOCAL = {
     "BULK_IMPORT_ENABLED",
     "DicomStorage",
+    "EXPORT_DESTINATIONS",
     "AUTHENTICATION_MODE",
     "MAX_REQUEST_BYTES",
     "FUNCTIONS_REQUEST_BODY_SIZE_LIMIT",

@@ -36,8 +36,7 @@ REFUSED = [
     ("PROPFIND", "studies", 405, "GET, HEAD, POST, PUT"),
     ("POST", "workitems", 501, "worklist"),
     ("GET", f"workitems/{UID}", 501, "worklist"),
-    ("POST", "export", 501, "Export"),
-    ("POST", f"studies/{UID}/export", 501, "Export"),
+    ("POST", f"studies/{UID}/export", 404, "/v2/api.yaml"),
     ("POST", "studies/$bulkUpdate", 501, "Bulk update"),
 ]
 

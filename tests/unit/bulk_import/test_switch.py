@@ -7,6 +7,7 @@ from shared import wiring
 from shared.errors import Misconfigured
 from shared.settings import Settings
 from shared.storage.identity import Identity
+from shared.store_wiring import import_stores
 from tests.builders.http import settings
 
 FUNCTIONS = {"import_instance", "import_given_up"}
@@ -45,7 +46,7 @@ async def test_the_queue_is_in_the_account_of_the_import_container():
 
 @pytest.mark.spec("IMP-3")
 async def test_an_account_of_its_own_may_be_named_by_its_addresses():
-    places = wiring.import_stores(Settings.from_environment({**EMULATOR, **URIS}), Identity("")).places
+    places = import_stores(Settings.from_environment({**EMULATOR, **URIS}), Identity("")).places
     assert places.url("error-container", "a b.dcm") == "https://inbox.blob.core.windows.net/error-container/a%20b.dcm"
 
 

@@ -151,6 +151,7 @@ def test_actions_and_audit_names_go_together():
         ("read", "retrieve-rendered"),
         ("read", "query"),
         ("delete", "delete"),
+        ("export", "export"),
         ("read", "partition"),
         ("read", "retrieve-rendered"),
         ("read", "change-feed"),

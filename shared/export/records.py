@@ -1,0 +1,99 @@
+"""What an export needs besides its operation: its identifiers and its secret, from before it begins until it has ended.
+
+Rows of `ops`: `exports` has one row for each export that something is kept for, written before anything else, so that
+nothing is left over by a crash; `export!{operation id}` has the identifiers, a hundred in a row. The secret is in the
+secret store, under a name made of the operation's id (XPT-28).
+"""
+
+from collections.abc import Callable, Sequence
+from itertools import batched
+from typing import Final
+
+import orjson
+
+from shared.index_schema import keys
+from shared.operations.store import Operations
+from shared.storage.large_values import join, split
+from shared.storage.optimistic import Rounds, best_effort_commit, commit_all
+from shared.storage.ports import Entity, RowWrite, SecretStore, TableStore
+
+_EXPORTS: Final = "exports"
+_TOGETHER: Final = 100
+"""Identifiers in a row, and rows in a transaction: 20 KB and 2 MB."""
+_START_SECONDS: Final = 3600
+"""An export whose operation does not exist after that time never will."""
+
+
+class ExportRecords:
+    """The rows and secrets of exports. `secrets` None: none can be kept. `now`: seconds since 1970."""
+
+    def __init__(
+        self, tables: TableStore, operations: Operations, secrets: SecretStore | None, now: Callable[[], float]
+    ) -> None:
+        self._tables = tables
+        self._operations = operations
+        self._secrets = secrets
+        self._now = now
+
+    async def keep(self, operation_id: str, identifiers: Sequence[str], secret: str) -> None:
+        """Keep what an export that is about to begin needs. Raises Unavailable, DependencyRefused."""
+        row = RowWrite("upsert", _EXPORTS, operation_id, {"created": self._now(), "secret": bool(secret)})
+        await commit_all(self._tables, "ops", [row])
+        rows = [
+            RowWrite("upsert", _list_of(operation_id), f"{number:08}", split("d", orjson.dumps(chunk)))
+            for number, chunk in enumerate(batched(identifiers, _TOGETHER, strict=False))
+        ]
+        await commit_all(self._tables, "ops", rows)
+        if secret:
+            if self._secrets is None:
+                raise ValueError("There is no place for secrets")
+            await self._secrets.put(_secret_of(operation_id), secret)
+
+    async def identifiers(self, operation_id: str, number: int) -> list[str] | None:
+        """The identifiers in the row of that number; None behind the last. Raises Unavailable."""
+        row = await self._tables.get("ops", _list_of(operation_id), f"{number:08}")
+        return None if row is None else list(orjson.loads(join("d", row.properties)))
+
+    async def secret(self, operation_id: str) -> str | None:
+        """The secret of an export; None if it has none, or none any more. Raises Unavailable, DependencyRefused."""
+        return None if self._secrets is None else await self._secrets.get(_secret_of(operation_id))
+
+    async def forget(self, operation_id: str) -> None:
+        """Remove all of it; idempotent. Raises Unavailable, DependencyRefused."""
+        row = await self._tables.get("ops", _EXPORTS, operation_id)
+        if row is not None:
+            await self._forget(row)
+
+    async def sweep(self) -> int:
+        """Remove what is kept for exports that have ended, or never began; for how many. Raises Unavailable."""
+        swept = 0
+        for row in await self._tables.range("ops", _EXPORTS, "", keys.LAST):
+            operation = await self._operations.get(row.row_key)
+            old = self._now() - float(row.properties["created"]) > _START_SECONDS
+            if old if operation is None else not operation.status.active:
+                await self._forget(row)
+                swept += 1
+        return swept
+
+    # ----------------------------------------------------------------------------------------------------- inside
+
+    async def _forget(self, row: Entity) -> None:
+        """The secret first, and last of all the row that leads to it."""
+        if row.properties["secret"] and self._secrets is not None:
+            await self._secrets.delete(_secret_of(row.row_key))
+        rounds = Rounds("The identifiers of an export cannot be removed")
+        partition = _list_of(row.row_key)
+        while left := await self._tables.range("ops", partition, "", keys.LAST, select=("n",)):
+            await rounds.next()
+            for rows in batched(left, _TOGETHER, strict=False):
+                gone = [RowWrite("delete", partition, each.row_key) for each in rows]
+                await best_effort_commit(self._tables, "ops", gone)  # or somebody else removes them: reading tells
+        await best_effort_commit(self._tables, "ops", [RowWrite("delete", _EXPORTS, row.row_key)])
+
+
+def _list_of(operation_id: str) -> str:
+    return f"export!{operation_id}"
+
+
+def _secret_of(operation_id: str) -> str:
+    return f"export-{operation_id}"

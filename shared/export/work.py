@@ -1,0 +1,147 @@
+"""azure-apis §7.2 The work of an export: instances are copied, a page of the source after the other.
+
+Every step may run twice: a file is overwritten with the same bytes (XPT-26), what is counted is counted with the
+position of the source in one checkpoint, and a line of the error log may come again (XPT-24).
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import orjson
+
+from shared import telemetry
+from shared.export.copying import Copied, FileCopies
+from shared.export.model import Access, Destination, InstanceSource, SourceOf, SourcePage, error_log
+from shared.export.records import ExportRecords
+from shared.index.model import StoredInstance
+from shared.operations.model import Document, Operation, OperationFailed
+from shared.operations.store import Lease
+from shared.storage.ports import ForeignContainer
+
+NO_MATCH: Final = "The identifier matches nothing that is stored."
+_AT_ONCE: Final = 16
+"""Files that one export copies side by side."""
+_DONE: Final = "done"
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What the export of one operation needs."""
+
+    source: InstanceSource
+    copies: FileCopies
+    container: ForeignContainer
+
+
+class ExportWork:
+    """The work of operations of the type export. `sources`: by the type of the source that a task names."""
+
+    def __init__(
+        self,
+        sources: Mapping[str, SourceOf],
+        records: ExportRecords,
+        connect: Callable[[Destination], ForeignContainer],
+        copies: Callable[[Operation, ForeignContainer], FileCopies],
+    ) -> None:
+        self._sources = sources
+        self._records = records
+        self._connect = connect
+        self._copies = copies
+
+    async def __call__(self, lease: Lease) -> Document | None:
+        """Do the work to its end. Raises OperationFailed; ContainerRefused and Unavailable, to be tried again."""
+        operation = lease.operation
+        state = operation.checkpoint
+        if not state.get(_DONE):
+            container = self._connect(await self._destination(operation))
+            try:
+                work = Work(
+                    self._sources[operation.input["source"]](operation), self._copies(operation, container), container
+                )
+                state = await _export(lease, work, state)
+            finally:
+                await container.close()
+        await self._records.forget(operation.id)
+        telemetry.event("exported", operation=operation.id, exported=state["exported"], skipped=state["skipped"])
+        return _results(operation, state)
+
+    async def _destination(self, operation: Operation) -> Destination:
+        """The destination with its signature, which is nowhere but in the secret store. Raises OperationFailed."""
+        url, access = str(operation.input["destination"]), Access(operation.input["access"])
+        if access is not Access.SIGNATURE:
+            return Destination(url, access)
+        signature = await self._records.secret(operation.id)
+        if signature is None:
+            raise OperationFailed(operation.results)
+        return Destination(url, access, signature)
+
+
+async def _export(lease: Lease, work: Work, state: Document) -> Document:
+    """Copy page after page, the next one being read meanwhile; the last checkpoint."""
+    reading = asyncio.create_task(_read(work.source, state.get("position", {})))
+    try:
+        while True:
+            page = await reading
+            if page.following is not None:
+                reading = asyncio.create_task(_read(work.source, page.following))
+            state = await _copy_page(lease.operation, work, page, state)
+            # rule: a page is counted with the position behind it
+            await lease.checkpoint(state, results=_results(lease.operation, state))
+            if page.following is None:
+                return state
+    finally:
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+
+
+async def _read(source: InstanceSource, position: Mapping[str, Any]) -> SourcePage:
+    return await source.page(position)
+
+
+async def _copy_page(operation: Operation, work: Work, page: SourcePage, before: Document) -> Document:
+    """The files of a page, and its part of the error log."""
+    slots = asyncio.Semaphore(_AT_ONCE)
+    copied: list[Copied] = []
+
+    async def copy(instance: StoredInstance) -> None:
+        async with slots:
+            copied.append(await work.copies.copy(instance))
+
+    copying = [asyncio.create_task(copy(instance)) for instance in page.instances]
+    try:
+        await asyncio.gather(*copying)
+    finally:
+        for task in copying:
+            task.cancel()
+        await asyncio.gather(*copying, return_exceptions=True)
+    failed = [(each.identifier, each.fault) for each in copied if each.fault]
+    faults = [*failed, *((each, NO_MATCH) for each in page.unknown)]
+    if faults:
+        await work.container.append(error_log(operation.id), _lines(faults))
+    return {
+        "position": page.following,
+        "exported": before.get("exported", 0) + len(copied) - len(failed),
+        "skipped": before.get("skipped", 0) + len(faults),
+        _DONE: page.following is None,
+    }
+
+
+def _lines(faults: Sequence[tuple[str, str]]) -> bytes:
+    """Lines of the error log (XPT-22)."""
+    now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+    return b"".join(
+        orjson.dumps({"timestamp": now, "identifier": identifier, "error": fault}, option=orjson.OPT_APPEND_NEWLINE)
+        for identifier, fault in faults
+    )
+
+
+def first_results(destination: Destination, operation_id: str) -> Document:
+    """The results of an export that has not begun."""
+    return {"exported": 0, "skipped": 0, "errorHref": destination.error_log(operation_id)}
+
+
+def _results(operation: Operation, state: Document) -> Document:
+    return {**(operation.results or {}), "exported": state["exported"], "skipped": state["skipped"]}
