@@ -56,8 +56,6 @@ _MOST_WORDS = 16
 """A name of more words is listed once, under `~`: what is written of a study fits one transaction."""
 _MANY_WORDS = "~"
 _MANY_WORDS_RANGE = value_range(_WORD_CODE, _MANY_WORDS)
-_SHORTEST_BEGINNING = 2
-"""A shorter one is that of too many names to be read whole."""
 _HEAD = "h"
 
 
@@ -104,9 +102,7 @@ def _beginning(words: Iterable[str]) -> Sequence[Range]:
     match of the whole name too: what follows a separator there follows one in the name.
     """
     beginning = _longest(map(literal_prefix, words))
-    if len(beginning) < _SHORTEST_BEGINNING:
-        return ()
-    return prefix_range(_WORD_CODE, keys.escape(beginning)), _MANY_WORDS_RANGE
+    return (prefix_range(_WORD_CODE, keys.escape(beginning)), _MANY_WORDS_RANGE) if beginning else ()
 
 
 def _longest(words: Iterable[str]) -> str:

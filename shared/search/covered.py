@@ -20,7 +20,9 @@ from shared.search.verification import is_match
 from shared.storage.ports import TableStore
 
 _MOST_HINTED = {StudyOrder.STORED: 100, StudyOrder.LATEST_FIRST: 1000, StudyOrder.EARLIEST_FIRST: 1000}
-"""So many studies that may be changing are read. More cost more than the postings, which have no order of dates."""
+"""So many studies that may be changing are read for a page of many. More cost more than the postings, which have no
+order of dates; those of one value cost little more than a request for each shard.
+"""
 _MOST_OFFSET = 50_000
 """The rows before the page are read, their keys alone."""
 _KEYS_ALONE = ("study",)
@@ -33,6 +35,8 @@ class _List:
     bounds: Sequence[Range]
     ordered: bool
     """Whether it is one range whose rows are the results, in their order. If not, they are read whole."""
+    of_value: bool = False
+    """Whether it is that of one value: few studies, as a rule."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +54,15 @@ class _Moved(Exception):
 
 
 async def covered_studies(
-    tables: TableStore, reads: Reads, namespace: str, query: SearchQuery, *, limits: SearchLimits
+    tables: TableStore, reads: Reads, namespace: str, query: SearchQuery, *, shards: int, limits: SearchLimits
 ) -> list[StudyView] | None:
     """The studies of the page that `query` asks for and one more if there is one; None if the lists cannot tell."""
     source = _list_for(query)
     if source is None or query.offset > _MOST_OFFSET:
         return None
     # rule: hints are read before the lists that they make doubtful
-    hinted = await hinted_studies(tables, namespace, most=_MOST_HINTED[query.order])
+    most = shards if source.of_value and query.order is StudyOrder.STORED else _MOST_HINTED[query.order]
+    hinted = await hinted_studies(tables, namespace, most=most)
     if hinted is None:
         return None
     reader = _Reader(tables, study_lists.partition_key(namespace), limits, hinted)
@@ -156,7 +161,7 @@ def _list_for(query: SearchQuery) -> _List | None:
         return None
     for item in filters:
         if ranges := study_lists.matching_ranges(item.key, item.match):
-            return _List(ranges, ordered=False)
+            return _List(ranges, ordered=False, of_value=True)
     dates = [bounds for item in filters if (bounds := _dates(item, query.order))]
     if query.order is StudyOrder.STORED and dates:
         return _List(dates[:1], ordered=False)

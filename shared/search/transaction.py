@@ -83,7 +83,9 @@ async def _covered(
     """The studies of the page and one more, from the study lists; None if these cannot tell."""
     if query.level != "study" or plan(query).studies is not None or not await ports.study_lists():
         return None
-    views = await covered_studies(ports.tables, reads, partition.namespace, query, limits=ports.limits)
+    views = await covered_studies(
+        ports.tables, reads, partition.namespace, query, shards=ports.shards, limits=ports.limits
+    )
     return None if views is None else [SearchResult(view) for view in views]
 
 

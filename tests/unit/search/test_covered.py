@@ -127,6 +127,15 @@ async def test_more_changing_studies_than_are_read_leave_it_to_the_postings() ->
     assert archive.requests == {"hint": 1, "idx": 1, "dicom": 1}
 
 
+async def test_a_value_is_looked_up_in_the_postings_while_many_studies_are_changing() -> None:
+    archive = await settled({"PatientID": "P"}, shards=2)
+    for number in range(3):
+        await archive.store(f"2.{number}", f"2.{number}.1", f"2.{number}.1.1", PatientID="Q")
+    archive.requests.clear()
+    assert len(await views(archive, "PatientID=P")) == 1
+    assert archive.requests == {"hint": 1, "idx": 2, "dicom": 1}
+
+
 @pytest.mark.parametrize("query", ["limit=200", "orderby=-StudyDate", "PatientID=P"])
 async def test_a_hint_that_is_dropped_while_the_list_is_read_misleads_nobody(query: str) -> None:
     archive = await settled({"PatientID": "P"}, shards=1)
