@@ -55,7 +55,7 @@ corpora: setup ## some 330 files of other projects, compared with what other dec
 	@scripts/setup-corpora
 	@$(PY) -m pytest tests/corpora -n $(TEST_PROCESSES)
 
-browser: setup ## OHIF Viewer in a real browser against the service (sets up Chromium and the viewer first)
+browser: setup ## the pages and OHIF Viewer in a real browser (sets up Chromium and the viewer first)
 	@scripts/setup-browser
 	@$(PY) -m pytest tests/browser
 

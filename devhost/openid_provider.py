@@ -23,6 +23,8 @@ from jwt.algorithms import RSAAlgorithm
 from devhost.arguments import is_loopback
 
 AUDIENCE: Final = "api://dicom-local"
+CLIENT: Final = "pages"
+"""The client that the pages of the service are; the provider takes any."""
 USERS: Final[Mapping[str, tuple[str, ...]]] = {
     "reader": ("DICOM.Data.Reader",),
     "writer": ("local.writer",),
@@ -87,6 +89,7 @@ class OpenIdProvider:
             "AUTHENTICATION_AUTHORITY": self.url,
             "AUTHENTICATION_AUDIENCES": AUDIENCE,
             "AUTHENTICATION_ROLES": ROLES,
+            "UI_CLIENT_ID": CLIENT,
         }
 
     def tokens(self) -> dict[str, str]:
@@ -171,10 +174,10 @@ class OpenIdProvider:
         while len(self._refreshing) >= _MOST_CODES:
             self._refreshing.pop(next(iter(self._refreshing)))
         self._refreshing[refresh] = user
-        token = self.token(user, **({"nonce": nonce} if nonce else {}))
+        client = given.get("client_id", "") or AUDIENCE
         body = {
-            "access_token": token,
-            "id_token": token,
+            "access_token": self.token(user),
+            "id_token": self.token(user, aud=client, **({"nonce": nonce} if nonce else {})),
             "token_type": "Bearer",
             "expires_in": _TOKEN_SECONDS,
             "refresh_token": refresh,

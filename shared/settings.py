@@ -160,6 +160,16 @@ class Settings(BaseModel):
     cors_max_age: int = Field(3600, ge=0, alias="CORS_MAX_AGE")
     cors_credentials: bool = Field(False, alias="CORS_ALLOW_CREDENTIALS")
 
+    # --- pages for browsers
+    ui: bool = Field(True, alias="UI_ENABLED")
+    """Serve the pages below /ui/ (VIEW-1)."""
+    ui_client_id: str = Field("", alias="UI_CLIENT_ID")
+    """The client that the authority knows the pages by; a public one, without a secret (VIEW-9)."""
+    ui_scopes: str = Field("openid profile offline_access", alias="UI_SCOPES")
+    """What the pages ask the authority for, separated by spaces; most authorities want a scope of this API, too."""
+    ui_private_urls: bool = Field(True, alias="UI_PRIVATE_URLS")
+    """Keep what somebody searches for by name or number of a patient out of the address bar (VIEW-2)."""
+
     # --- events and telemetry
     events_topic: str = Field("", alias="DICOM_EVENTS_TOPIC")
     """Endpoint of the Event Grid custom topic; empty: no events, the timer sweep alone sequences changes."""

@@ -55,6 +55,7 @@ from shared.operations import functions as operation_functions
 from shared.operations.model import OperationType
 from shared.operations.runner import Runner
 from shared.operations.store import Operations
+from shared.pages import functions as pages
 from shared.partitions import functions as partitions
 from shared.retrieve import functions as retrieve
 from shared.retrieve.pixel_pool import PixelPool
@@ -256,6 +257,7 @@ def blueprints(settings: Settings) -> list[func.Blueprint]:
             ),
         ),
         housekeeping.blueprint(Housekeeping([*due, *(chore for _, chore in imports)], tables, clock.now)),
+        *([pages.blueprint(boundary, settings)] if settings.ui else []),
         *(functions for functions, _ in imports),
         *([exports.blueprint(boundary)] if settings.export and settings.asynchronous_operations else []),
     ]

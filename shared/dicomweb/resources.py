@@ -31,6 +31,7 @@ PATH_PARAMETERS: Mapping[str, PathParameter] = {
         {"type": "string", "pattern": "^[0-9A-F]{8}(/[1-9][0-9]*/[0-9A-F]{8})*$"},
         "7FE00010",
     ),
+    "file": PathParameter("File of the pages for browsers", {"type": "string"}, "configuration.json"),
     "tag": PathParameter(
         "Extended query tag: a keyword, or 8 hexadecimal digits, or two of them joined by a dot",
         {"type": "string", "pattern": "^[A-Za-z0-9]{1,64}(\\.[A-Za-z0-9]{1,64})?$"},
@@ -176,6 +177,17 @@ LIST_PARTITIONS = Resource(
     shows_own_part=True,
     lists_partitions=True,
 )
+PAGES = Resource(
+    "browser_pages",  # in front of the rows that would take `ui` for a version
+    _READ,
+    "ui/{*file}",
+    None,
+    None,
+    "The pages for browsers",
+    None,  # no part of the API
+    versioned=False,
+    partitioned=False,
+)
 FALLBACK = Resource(
     "zz_fallback",
     (),
@@ -293,6 +305,7 @@ RESOURCES: Mapping[str, Resource] = {
             in_prerelease=False,
         ),
         LIST_PARTITIONS,
+        PAGES,
         Resource(
             "capabilities",
             ("OPTIONS",),

@@ -47,6 +47,8 @@ async def encoded(request: Request, answer: Response, first: bytes | None) -> tu
     if answer.status == 304:
         return _with_known_tag(request, answer), first
     types = [value for name, value in answer.headers if name.lower() == "content-type"]
+    if any(name.lower() == "content-encoding" for name, _ in answer.headers):  # encoded where it was made
+        return answer, first
     if not types or not _TYPE.match(types[0].lower()):
         return answer, first
     answer = replace(answer, headers=(*answer.headers, ("Vary", "Accept-Encoding")))

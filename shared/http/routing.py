@@ -9,7 +9,8 @@ from difflib import get_close_matches
 from typing import Final
 from urllib.parse import unquote
 
-from shared.dicomweb.resources import FALLBACK, LIST_PARTITIONS, RESOURCES, Resource
+from shared.dicom.media_types import HTML
+from shared.dicomweb.resources import FALLBACK, LIST_PARTITIONS, PAGES, RESOURCES, Resource
 from shared.dicomweb.routes import allowed_methods, match
 from shared.dicomweb.versions import ApiVersion, Unsupported, parse_version
 from shared.errors import DicomServiceError, InvalidRequest, NotFound, NotInRelease
@@ -99,6 +100,11 @@ def routed(resource: Resource, request: Request, *, data_partitions: bool) -> Ro
     return Routed(resource, request.route, version, segment)
 
 
+def _wants_page(request: Request) -> bool:
+    """Whether a browser asks, for somebody to look at: programs accept anything, and name no text/html."""
+    return any(HTML in value.lower() for value in request.headers.all("accept"))
+
+
 def _version(segment: str) -> ApiVersion:
     version = parse_version(segment)
     if version is None:
@@ -114,7 +120,11 @@ def _version(segment: str) -> ApiVersion:
 
 def _unrouted(request: Request, *, data_partitions: bool) -> Routed:
     segments = [unquote(segment) for segment in request.path.strip("/").split("/")]
+    if not segments[0] and request.method in PAGES.methods and _wants_page(request):
+        return Routed(PAGES, {}, ApiVersion.V2, "")
     if allowed := allowed_methods(request.path, data_partitions=data_partitions, version=None):
+        if request.method in allowed:  # the host has its function switched off
+            raise NotFound(_UNKNOWN)
         raise MethodNotAllowed(allowed)
     version = _version(segments[0])
     if allowed := allowed_methods(request.path, data_partitions=data_partitions, version=version):

@@ -14,6 +14,8 @@ from tests.builders.images import multipart
 from tests.conftest import ROOT
 
 HERE = ROOT / "tests/browser"
+REFUSED = "Failed to load resource: the server responded with a status of 4"
+"""What a browser says of each answer that is an error: some tests ask for one."""
 GIVEN_UP = "net::ERR_ABORTED"
 """How a request ends that the page itself does not want any more, as when it goes elsewhere."""
 
@@ -65,6 +67,25 @@ class Ohif:
         return [one for one in await self.page.exchanges(self.archive.url) if one.method == method and part in one.url]
 
 
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """The service's own pages."""
+
+    page: Page
+    url: str
+
+    async def show(self, place: str = "", heading: str = "main h1") -> None:
+        """Open a place of the pages anew, and wait for its heading."""
+        await self.page("goto", "about:blank")
+        await self.page("goto", f"{self.url}/ui/{place and f'#/{place}'}")
+        await self.page("visible", heading)
+
+    async def text(self, selector: str) -> str:
+        """What an element says, once it is there."""
+        await self.page("visible", selector)
+        return str((await self.page("texts", selector))[0])
+
+
 @pytest.fixture(scope="session")
 async def browser():
     """One browser for all tests."""
@@ -106,11 +127,11 @@ async def archive(azurite, viewer):
             archive.ct, archive.earlier, archive.ultrasound, archive.codecs, archive.documents, archive.slide,
             archive.video, archive.bare,
         ):  # fmt: skip
-            await _store(service.url, study)
+            await store(service.url, study)
         yield archive
 
 
-async def _store(url: str, study: samples.Sample) -> None:
+async def store(url: str, study: samples.Sample) -> None:
     body, content_type = multipart(study.files)
     headers = {"Content-Type": content_type, "Accept": "application/dicom+json"}
     async with (
@@ -122,6 +143,13 @@ async def _store(url: str, study: samples.Sample) -> None:
         assert "00081198" not in answer, answer
 
 
+async def keep(request, browser):
+    """Keep what a test saw last."""
+    pictures = CACHE / "shown"
+    pictures.mkdir(exist_ok=True)
+    (pictures / f"{request.node.name.partition('[')[0]}.png").write_bytes(await browser.picture())
+
+
 @pytest.fixture
 async def ohif(request, browser, viewer, archive):
     """The viewer on a page that is new; nothing that it asks of the service may fail, and no script of it either.
@@ -131,9 +159,7 @@ async def ohif(request, browser, viewer, archive):
     await browser("open")
     shown = Ohif(browser, viewer, archive)
     yield shown
-    pictures = CACHE / "shown"
-    pictures.mkdir(exist_ok=True)
-    (pictures / f"{request.node.name}.png").write_bytes(await browser.picture())
+    await keep(request, browser)
     failed = [
         (one.method, urlsplit(one.url).path, one.status, one.failure)
         for one in await browser.exchanges(archive.url)
@@ -141,3 +167,14 @@ async def ohif(request, browser, viewer, archive):
     ]
     assert failed == []
     assert await browser("complaints") == []
+
+
+@pytest.fixture
+async def pages(request, browser, archive):
+    """The pages on a page that is new; no script of them may fail, and nothing may be asked elsewhere (VIEW-11)."""
+    await browser("open")
+    yield Pages(browser, archive.url)
+    await keep(request, browser)
+    elsewhere = [one["url"] for one in await browser("exchanges") if not one["url"].startswith((archive.url, "blob:"))]
+    assert elsewhere == []
+    assert [text for text in await browser("complaints") if not text.startswith(REFUSED)] == []

@@ -1,11 +1,14 @@
 // Drives one page of a real browser for the tests: a request a line on stdin, {number, call, arguments}, an answer a line
 // on stdout, {number, value} or {number, error}. What the page exchanged with servers is recorded, CORS preflights
 // included.
+import { readFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import { createRequire } from 'node:module';
 
 const [cache, executablePath] = process.argv.slice(2);
 const { chromium } = createRequire(`${cache}/`)('playwright-core');
+
+const axe = await readFile(`${cache}/node_modules/axe-core/axe.min.js`, 'utf-8');
 
 const browser = await chromium.launch({
   executablePath,
@@ -68,6 +71,33 @@ const calls = {
     await page.mouse.wheel(0, deltaY);
   },
   visible: (selector) => page.locator(selector).first().waitFor(),
+  hidden: (selector) => page.locator(selector).first().waitFor({ state: 'hidden' }),
+  select: (selector, value) => page.locator(selector).first().selectOption(value),
+  value: (selector) => page.locator(selector).first().inputValue(),
+  count: (selector) => page.locator(selector).count(),
+  address: () => page.url(),
+  back: () => page.goBack(),
+  choosePath: (selector, path) => page.locator(selector).first().setInputFiles(path),
+  // Lets files fall on an element: [name, base64] each.
+  drop: (selector, files) => page.locator(selector).first().evaluate((target, dropped) => {
+    const dataTransfer = new DataTransfer();
+    for (const [name, base64] of dropped) {
+      dataTransfer.items.add(new File([Uint8Array.from(atob(base64), (one) => one.charCodeAt(0))], name));
+    }
+    target.dispatchEvent(new DragEvent('drop', { dataTransfer, bubbles: true, cancelable: true }));
+  }, files),
+  colours: (scheme) => page.emulateMedia({ colorScheme: scheme }),
+  size: (width, height) => page.setViewportSize({ width, height }),
+  evaluate: (text) => page.evaluate(text),
+  violations: async () => {
+    await page.evaluate(axe);
+    return page.evaluate(async () => (await globalThis.axe.run(document, { resultTypes: ['violations'] })).violations
+      .map(({ id, impact, nodes }) => ({ id, impact, nodes: nodes.map(({ target, failureSummary }) => `${target}: ${failureSummary}`) })));
+  },
+  download: async (selector) => {
+    const [download] = await Promise.all([page.waitForEvent('download'), page.locator(selector).first().click()]);
+    return (await readFile(await download.path())).toString('base64');
+  },
   texts: (selector) => page.locator(selector).allInnerTexts(),
   picture: async (selector) => (await (selector ? page.locator(selector).first() : page).screenshot()).toString('base64'),
   exchanges: () => exchanges,

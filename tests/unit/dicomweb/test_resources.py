@@ -43,6 +43,14 @@ def test_no_template_swallows_another(name, data_partitions):
 
 
 @BOTH
+@pytest.mark.parametrize(
+    "path", ["/ui/studies", "/ui/", "/ui/0123456789abcdef/scripts/main.js", "/UI/changefeed/latest"]
+)
+def test_a_file_of_the_pages_is_no_resource_of_a_version(path, data_partitions):
+    assert host("GET", path, data_partitions) == "browser_pages"
+
+
+@BOTH
 def test_the_fallback_takes_what_is_left_and_nothing_else(data_partitions):
     assert max(RESOURCES, key=str.upper) == FALLBACK.name
     for path in ("/", "/v2/nothing", "/studies", "/v2/studies/1/2", "/favicon.ico", "/v2/studies/1/series/2/instances"):
@@ -123,6 +131,7 @@ def test_exactly_the_data_resources_take_a_partition():
         "delete_extended_query_tag",
         "health_check",
         "health_check_of_version",
+        "browser_pages",
         "zz_fallback",
     }
     assert not any("{partition}" in template for template, _ in templates(False).values())

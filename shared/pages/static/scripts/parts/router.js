@@ -1,0 +1,40 @@
+// Which view the address names. Places are in the fragment, so that no server and no log ever sees one.
+
+const routes = [];
+
+/** Makes a custom element the view of a path such as `studies/:study`; `title` names a text. */
+export function route(path, tag, title) {
+  routes.push({ parts: path.split('/'), tag, title });
+}
+
+/** The place that the address names: path, parameters, view. */
+export function place() {
+  const [path, query = ''] = location.hash.replace(/^#\/?/, '').split('?');
+  const parts = path.split('/').map(decodeURIComponent);
+  for (const each of routes) {
+    const names = {};
+    const fits = each.parts.length === parts.length && each.parts.every((part, at) => {
+      if (part.startsWith(':')) names[part.slice(1)] = parts[at];
+      return part.startsWith(':') ? parts[at] !== '' : part === parts[at];
+    });
+    if (fits) return { path, names, query: new URLSearchParams(query), tag: each.tag, title: each.title };
+  }
+  return { path, names: {}, query: new URLSearchParams(query), tag: 'unknown-view', title: 'unknown.title' };
+}
+
+/** The address of a path, to be linked. */
+export function link(path, query = {}) {
+  const text = new URLSearchParams(Object.entries(query).filter(([, value]) => value !== '' && value !== null && value !== undefined));
+  return `#/${path}${text.size ? `?${text}` : ''}`;
+}
+
+/** Goes to a path. `state` is kept with the entry of the history and is not part of the address. */
+export function go(path, query = {}, { state = null, replace = false, quietly = false } = {}) {
+  history[replace ? 'replaceState' : 'pushState'](state, '', link(path, query));
+  if (!quietly) dispatchEvent(new PopStateEvent('popstate', { state }));
+}
+
+/** What is kept with the present entry of the history; an object. */
+export function kept() {
+  return history.state ?? {};
+}
