@@ -46,14 +46,20 @@ def parse_attribute_id(text: str, *, deepest: int = 2) -> AttributePath:
     return AttributePath(tags)
 
 
+_FREED_AT_ONCE = 1024
+"""Values: some microseconds."""
+
+
 def take_apart(attributes: Attributes) -> None:
     """Empties a large data set little by little: freed at once, it would hold the interpreter's lock for long."""
     while attributes:
         _, element = attributes.popitem()
-        items = element.get("Value")
-        if element["vr"] == "SQ" and isinstance(items, list):
-            while items:
-                take_apart(items.pop() or {})
+        values = element.get("Value") if isinstance(element, dict) else None
+        while isinstance(values, list) and values:
+            if isinstance(values[-1], dict):
+                take_apart(values.pop())
+            else:
+                del values[-_FREED_AT_ONCE:]
 
 
 def remove(attributes: Attributes, path: str) -> bool:

@@ -7,6 +7,8 @@ import orjson
 
 from shared.dicom.attributes import Attributes
 from shared.dicom.dictionary import tag_of
+from shared.dicomweb import json_scanner
+from shared.dicomweb.long_text import decoded
 from shared.errors import InvalidRequest, TooLarge
 
 _MAX_DEPTH: Final = 200
@@ -17,6 +19,8 @@ _MOST_DATA_SETS: Final = 20_000
 _MOST_OBJECTS: Final = 1 << 20
 _MOST_VALUES: Final = 1 << 21
 """Of one text, counted before anything is built: a few characters become a hundred bytes of memory and more."""
+_AT_ONE_GO: Final = 128 * 1024
+"""Bytes of a text that are parsed while the interpreter's lock is held: about a millisecond (STOW-46)."""
 _LARGEST_LENIENT: Final = 1024**2
 """Bytes of a text that may have comments and trailing commas: they are taken out with regular expressions."""
 
@@ -33,8 +37,8 @@ def read_json(data: bytes) -> Any:
     if data.count(b"{") > _MOST_OBJECTS or data.count(b",") > _MOST_VALUES:
         raise TooLarge("The JSON body has too many attributes or values.", where="request body")
     try:
-        return orjson.loads(data)
-    except orjson.JSONDecodeError:
+        return orjson.loads(data) if len(data) <= _AT_ONE_GO else json_scanner.read(decoded(data))
+    except (ValueError, IndexError, RecursionError):
         if len(data) > _LARGEST_LENIENT:
             raise InvalidRequest("The JSON body is malformed.", where="request body") from None
     for pattern in (_COMMENT, _TRAILING_COMMA):

@@ -7,7 +7,7 @@ stay text when they are read from XML, because a number could not keep their dig
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Any, Final
 from xml.parsers import expat
@@ -32,6 +32,8 @@ _FLOATS: Final = frozenset({"FD", "FL"})
 _MAX_DEPTH: Final = 64
 _MAX_NUMBER: Final = 1 << 22
 
+_PARSED_AT_ONCE: Final = 64 * 1024
+"""Bytes: a text without elements is no reason for the parser to let others have the interpreter's lock (STOW-46)."""
 _MOST_ELEMENTS: Final = 1 << 20
 """Of a document that is read: some times more than an honest data set has."""
 _ATTRIBUTES: Final = frozenset({"DicomAttribute"})
@@ -65,9 +67,20 @@ _TAG = re.compile(r"[0-9A-Fa-f]{8}")
 
 def dumps(dataset: Mapping[str, Any]) -> bytes:
     """The document of one data set."""
-    written = _Written()
+    return joined(_document(dataset, used_up=False))
+
+
+def dumps_in_pieces(dataset: Mapping[str, Any]) -> list[bytes]:
+    """The same in pieces, of a large data set, which is used up: its values and the texts they become are not in memory
+    at the same time.
+    """
+    return list(_document(dataset, used_up=True))
+
+
+def _document(dataset: Mapping[str, Any], *, used_up: bool) -> Iterable[bytes]:
+    written = _Written(used_up=used_up)
     _write_attributes(dataset, written)
-    return joined(chain((_HEAD,), written.pieces(), (_TAIL,)))
+    return chain((_HEAD,), written.pieces(), (_TAIL,))
 
 
 class _Written:
@@ -75,7 +88,8 @@ class _Written:
     once, the interpreter's lock (STOW-46).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, used_up: bool) -> None:
+        self._used_up = used_up
         self._some: list[str] = []
         self._encoded: list[bytes] = []
 
@@ -84,6 +98,16 @@ class _Written:
         self._some.append(text)
         if len(self._some) == _TEXTS or len(text) > TEXT_PIECE:
             self._encoded += self._pieces()
+
+    def values(self, element: Mapping[str, Any]) -> Iterator[Any]:
+        """The values of an element that are to be written, each no more in it if the data set is used up."""
+        values = element.get("Value", ())
+        if not self._used_up or not isinstance(values, list):
+            yield from values
+            return
+        values.reverse()
+        while values:
+            yield values.pop()
 
     def pieces(self) -> list[bytes]:
         """All of it."""
@@ -105,7 +129,7 @@ def _write_attributes(dataset: Mapping[str, Any], pieces: "_Written") -> None:
             pieces.append(f'<BulkData uri="{_escaped(element["BulkDataURI"])}"/>')
         elif "InlineBinary" in element:
             pieces.append(f"<InlineBinary>{_escaped(element['InlineBinary'])}</InlineBinary>")
-        for number, value in enumerate(element.get("Value", ()), 1):
+        for number, value in enumerate(pieces.values(element), 1):
             if vr == "SQ":
                 pieces.append(f'<Item number="{number}">')
                 _write_attributes(value or {}, pieces)
@@ -164,7 +188,9 @@ def loads(document: bytes) -> Attributes:
     parser.StartDoctypeDeclHandler = _refuse
     parser.EntityDeclHandler = _refuse
     try:
-        parser.Parse(document, True)
+        for at in range(0, len(document), _PARSED_AT_ONCE):
+            parser.Parse(document[at : at + _PARSED_AT_ONCE], False)
+        parser.Parse(b"", True)
     except expat.ExpatError as error:
         raise InvalidRequest(
             f"The XML document is not well-formed (line {error.lineno}).", where="request body"

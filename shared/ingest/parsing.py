@@ -45,6 +45,11 @@ ODD: Final = MemoryBudget(HEADER_BYTES + 2 * ODD_INFLATED_BYTES, _BUSY)
 smaller ones. Nobody who holds something of it waits for more, so it never locks itself up.
 """
 
+DOCUMENTS: Final = MemoryBudget(384 * 1024**2, _BUSY)
+"""For data sets that come as JSON or XML, from the first step of their reading until their files are made."""
+_DOCUMENT_RATIO: Final = 24
+"""Memory that one byte of a document can take, more or less: `"1",` is a text of 50 bytes and a place in a list."""
+
 _READING: Final = ThreadPoolExecutor(1, thread_name_prefix="part10-reader")
 _READING_ODD: Final = ThreadPoolExecutor(1, thread_name_prefix="odd-part10-reader")
 
@@ -100,6 +105,24 @@ def _most_needed(length: int) -> int:
     return length + inflated + min(_VALUE_RATIO * inflated, HEADER_BYTES)
 
 
+async def read_document[T](function: Callable[[bytes], T], document: bytes, lease: Lease) -> T:
+    """What `function` reads in a document; `lease` has what that takes of DOCUMENTS until whoever gives it ends it.
+
+    Raises what `function` does, and Unavailable.
+    """
+    if len(document) <= INLINE_BYTES:
+        return function(document)
+    needed = _DOCUMENT_RATIO * len(document)
+    await lease.grow(lease.size + needed)
+    return await _run(_READING_ODD, lambda: _uncollected(lambda: function(document), lambda _: needed > LARGE))
+
+
+async def free_document(attributes: Attributes, document: bytes) -> None:
+    """Frees what was read in a document and is of no more use, little by little as `release`."""
+    if _DOCUMENT_RATIO * len(document) > LARGE:
+        await _run(_READING_ODD, lambda: release(attributes))
+
+
 async def discard(reader: Part10Reader) -> None:
     """Frees what a reader holds that is of no more use, little by little as `release`."""
     large = reader.header_bytes > LARGE
@@ -109,12 +132,20 @@ async def discard(reader: Part10Reader) -> None:
 
 
 def _read_tolerantly(pieces: Sequence[bytes], *, strict: bool) -> Part10:
+    def read() -> Part10:
+        return second_opinion(b"".join(pieces), strict=strict, keep_text=KEPT_TEXT)
+
+    return _uncollected(read, lambda part10: part10.header_bytes > LARGE)
+
+
+def _uncollected[T](read: Callable[[], T], is_large: Callable[[T], bool]) -> T:
+    """What is read while the collector is switched off; it leaves what is large alone until the lease ends."""
     gc.disable()
     try:
-        part10 = second_opinion(b"".join(pieces), strict=strict, keep_text=KEPT_TEXT)
-        if part10.header_bytes > LARGE:
+        found = read()
+        if is_large(found):
             collector.keep_away()
-        return part10
+        return found
     finally:
         gc.enable()
 

@@ -6,6 +6,7 @@ A BulkDataURI only ever names a part of the request: nothing is fetched from any
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Final
 
 from shared.dicom.attributes import Attributes
@@ -19,8 +20,10 @@ from shared.dicomweb.json_input import read_data_sets
 from shared.dicomweb.multipart import Event as PartEvent
 from shared.dicomweb.multipart import PartData, PartEnd, PartHeaders
 from shared.errors import InvalidRequest, TooLarge, UnsupportedMedia
+from shared.ingest import parsing
 from shared.ingest.store_batch import StoreBatch
 from shared.ingest.store_outcome import StoreOutcome
+from shared.memory_budget import Lease
 from shared.store.bulk_spool import BulkSpool
 from shared.store.parts import PartLimits, read_parts
 from shared.store.pixel_parts import with_transfer_syntax
@@ -38,9 +41,16 @@ async def receive_composed(content: MetadataAndBulkData, body: AsyncIterator[byt
     with BulkSpool(batch.max_file_bytes) as spool:
         parts = _ComposedParts(content, spool)
         await read_parts(content.boundary, body, parts.take)
-        for document in parts.documents:
-            for dataset in await asyncio.to_thread(_data_sets, content.media_type, document):
-                await _add(dataset, spool, batch)
+        lease = Lease(parsing.DOCUMENTS)
+        try:
+            for document in parts.documents:
+                read = partial(_data_sets, content.media_type)
+                for dataset in await parsing.read_document(read, document, lease):
+                    await _add(dataset, spool, batch)
+                    await parsing.free_document(dataset, document)
+                lease.shrink()
+        finally:
+            lease.shrink()
 
 
 def _data_sets(media_type: str, document: bytes) -> list[Attributes]:

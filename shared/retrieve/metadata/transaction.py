@@ -18,6 +18,7 @@ from shared.dicomweb.json_model import large, loads
 from shared.dicomweb.urls import Urls
 from shared.dicomweb.versions import ApiVersion
 from shared.errors import NotFound
+from shared.memory_budget import Lease, MemoryBudget
 from shared.retrieve.metadata.selection import Selection, selected
 from shared.retrieve.snapshot import NO_INSTANCE, Archive, Snapshot, current
 
@@ -29,6 +30,10 @@ _INLINE: Final = 1024 * 1024
 """Bytes of a document that is finished on the event loop: some replacements in its bytes."""
 _INLINE_PARSED: Final = 32 * 1024
 """Likewise where it has to be taken apart and put together."""
+_CONVERTED: Final = MemoryBudget(384 * 1024**2, "Too many large data sets are being converted; try again later.")
+"""For large documents that are taken apart and put together, until they are sent."""
+_RATIO: Final = 24
+"""Memory that one byte of such a document can take, more or less: `"1",` is a value of 50 bytes, then 40 of XML."""
 _PARALLEL: Final = 16
 """Documents too large for the index that are read from blobs at a time."""
 
@@ -45,26 +50,38 @@ class MetadataRules:
     selection: Selection | None = None
     """The attributes that are sent (META-11); None: all."""
 
-    def finish(self, document: bytes, identifier: InstanceIdentifier) -> bytes:
-        """The data set as it is sent; of XML the whole part."""
+    def finish(self, document: bytes, identifier: InstanceIdentifier) -> list[bytes]:
+        """The pieces of the data set as it is sent; of XML the whole part."""
         url = self.urls.instance(identifier)
         document = self.documents.finished(document, url, self.version)
         if self.selection is not None:
             document = selected(document, self.selection)
         if not self.boundary:
-            return document
+            return [document]
         headers = (("Content-Type", DICOM_XML), ("Content-Location", f"{url}/metadata"))
+        head = multipart.part_head(self.boundary, headers, first=True)
         attributes = loads(document)
-        written = xml_model.dumps(attributes)
-        if large(document):
-            take_apart(attributes)
-        return b"".join((multipart.part_head(self.boundary, headers, first=True), written))
+        if not large(document):
+            return [head, xml_model.dumps(attributes)]
+        pieces = xml_model.dumps_in_pieces(attributes)
+        take_apart(attributes)
+        return [head, *pieces]
 
-    async def finish_aside(self, document: bytes, identifier: InstanceIdentifier) -> bytes:
-        """The same; what takes longer, beside the event loop (STOW-46)."""
-        if len(document) <= (_INLINE_PARSED if self.boundary or self.selection is not None else _INLINE):
-            return self.finish(document, identifier)
-        return await asyncio.to_thread(self.finish, document, identifier)
+    async def finished(self, document: bytes, identifier: InstanceIdentifier) -> AsyncGenerator[list[bytes]]:
+        """The same, once; what takes longer beside the event loop (STOW-46), what takes memory by a budget, until the
+        next one is asked for. Raises Unavailable.
+        """
+        is_parsed = bool(self.boundary) or self.selection is not None
+        if len(document) <= (_INLINE_PARSED if is_parsed else _INLINE):
+            yield self.finish(document, identifier)
+            return
+        lease = Lease(_CONVERTED)
+        try:
+            if is_parsed and large(document):
+                await lease.grow(_RATIO * len(document))
+            yield await asyncio.to_thread(self.finish, document, identifier)
+        finally:
+            lease.shrink()
 
     @property
     def framing(self) -> tuple[bytes, bytes, bytes]:
@@ -113,33 +130,41 @@ async def _of_one(
     document = await _document(snapshot)
     if document is None:
         raise NotFound(NO_INSTANCE)
+    finished = rules.finished(document, snapshot.identifier)
+    if rules.boundary and large(document):
+        return RetrievedMetadata(versions, _framed(finished, rules))
     before, _, after = rules.framing
     return RetrievedMetadata(
-        versions, b"".join((before, await rules.finish_aside(document, snapshot.identifier), after))
+        versions, b"".join((before, *[piece async for pieces in finished for piece in pieces], after))
     )
 
 
-async def _documents(archive: Archive, scope: ResourceIdentifier, rules: MetadataRules) -> AsyncGenerator[bytes]:
+async def _documents(archive: Archive, scope: ResourceIdentifier, rules: MetadataRules) -> AsyncGenerator[list[bytes]]:
     async with aclosing(archive.stream(scope)) as snapshots:
         apart: list[Snapshot] = []
         async for snapshot in snapshots:
-            if snapshot.instance.metadata is not None:
-                yield await rules.finish_aside(snapshot.instance.metadata, snapshot.identifier)
-                continue
-            apart.append(snapshot)
-            if len(apart) == _PARALLEL:
-                for document in await _read(apart, rules):
-                    yield document
-                apart.clear()
-        for document in await _read(apart, rules):
-            yield document
+            if snapshot.instance.metadata is None:
+                apart.append(snapshot)
+                if len(apart) < _PARALLEL:
+                    continue
+                found, apart = await _read(apart), []
+            else:
+                found = [(snapshot.instance.metadata, snapshot.identifier)]
+            for document, identifier in found:
+                async with aclosing(rules.finished(document, identifier)) as finished:
+                    async for pieces in finished:
+                        yield pieces
+        for document, identifier in await _read(apart):
+            async with aclosing(rules.finished(document, identifier)) as finished:
+                async for pieces in finished:
+                    yield pieces
 
 
-async def _read(snapshots: Sequence[Snapshot], rules: MetadataRules) -> list[bytes]:
-    """The documents that are too large for the index, finished."""
+async def _read(snapshots: Sequence[Snapshot]) -> list[tuple[bytes, InstanceIdentifier]]:
+    """The documents that are too large for the index."""
     found = await asyncio.gather(*map(_document, snapshots))
     return [
-        await rules.finish_aside(document, snapshot.identifier)
+        (document, snapshot.identifier)
         for snapshot, document in zip(snapshots, found, strict=True)
         if document is not None
     ]
@@ -150,22 +175,24 @@ async def _document(snapshot: Snapshot) -> bytes | None:
     return await current(snapshot, Snapshot.document)
 
 
-async def _framed(documents: AsyncGenerator[bytes], rules: MetadataRules) -> AsyncGenerator[bytes]:
+async def _framed(documents: AsyncGenerator[list[bytes]], rules: MetadataRules) -> AsyncGenerator[bytes]:
     """The documents as one body, in pieces."""
     separator, between, after = rules.framing
     most = _XML_CHUNK if rules.boundary else _CHUNK
-    pieces: list[bytes] = []
+    waiting: list[bytes] = []
     size = 0
     async with aclosing(documents):
-        async for document in documents:
-            pieces += (separator, document)
+        async for pieces in documents:
+            waiting.append(separator)
             separator = between
-            size += len(document)
-            if size >= most:
-                yield b"".join(pieces)
-                pieces.clear()
-                size = 0
-                await asyncio.sleep(0)  # documents of one page come without waiting: let others have their turn
+            for piece in pieces:
+                waiting.append(piece)
+                size += len(piece)
+                if size >= most:
+                    yield b"".join(waiting)
+                    waiting.clear()
+                    size = 0
+                    await asyncio.sleep(0)  # documents of one page come without waiting: let others have their turn
     if separator != between:
-        pieces.append(separator)
-    yield b"".join([*pieces, after])
+        waiting.append(separator)
+    yield b"".join([*waiting, after])

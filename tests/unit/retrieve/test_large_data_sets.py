@@ -1,5 +1,6 @@
 """Data sets of many items: read for a picture without holding up anybody else."""
 
+import asyncio
 import gc
 
 import numpy as np
@@ -7,7 +8,10 @@ import pytest
 from pydicom.dataset import Dataset
 
 from shared.dicom.pixels.presentation import NO_TABLES, Window, presentation
+from shared.dicomweb import xml_model
 from shared.dicomweb.json_model import ParsedItems
+from shared.memory_budget import MemoryBudget
+from shared.retrieve.metadata import transaction
 from tests.builders.images import ELE, JPEG, image
 from tests.builders.pictures import ILE, data_set, file
 from tests.builders.retrieve import DICOM, OCTETS, multipart_of, parts
@@ -56,3 +60,35 @@ async def test_the_collector_is_as_before_after_a_conversion(service, syntax):
     await service.get(one.path, f"{DICOM}; transfer-syntax={ELE}")
     assert gc.isenabled()
     assert gc.get_freeze_count() == 0
+
+
+@pytest.mark.spec("STOW-46", "ACC-5")
+async def test_large_documents_become_xml_within_a_budget_that_is_given_back(service, monkeypatch):
+    budget = MemoryBudget(1 << 20, "busy")
+    monkeypatch.setattr(transaction, "_CONVERTED", budget)
+    dataset = data_set(np.zeros((4, 4), "u1"))
+    items = [Dataset() for _ in range(20)]
+    for item in items:
+        item.add_new(0x00080119, "UC", ["x" * 60] * 4000)
+    dataset.ReferencedImageSequence = items
+    one = file(dataset)
+    await service.archive.store(one)
+    free = []
+    dumps = xml_model.dumps_in_pieces
+
+    def watched(attributes):
+        free.append(budget.free)
+        return dumps(attributes)
+
+    monkeypatch.setattr(xml_model, "dumps_in_pieces", watched)
+    accept = multipart_of("application/dicom+xml")
+    bodies = await asyncio.gather(*(service.body(f"{one.path}/metadata", accept) for _ in range(3)))
+    assert len({len(body) for body in bodies}) == 1
+    [part] = parts(bodies[0])
+    assert part.count(b'<Value number="4000">' + b"x" * 60) == 20
+    assert free == [0, 0, 0]
+    assert budget.free == budget.size
+    response = await service.get(f"{one.path}/metadata", accept)
+    await anext(aiter(response.body))
+    await response.body.aclose()
+    assert budget.free == budget.size
