@@ -20,6 +20,7 @@ from devhost.host.admin import Admin, topic_path
 from devhost.host.http_front import Front
 from devhost.host.http_server import HttpServer
 from devhost.host.listeners import Listeners
+from devhost.host.refusals import not_running
 from devhost.host.routes import InvalidTemplate, Route, Router
 from devhost.settings import DEFAULT_BODY_LIMIT, Unusable, read_host_json, resolved
 from devhost.worker.invoker import Invoker
@@ -218,7 +219,7 @@ class _Site:
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         if self._front is None:
-            return web.Response(status=503, text="Function host is not running.")
+            return not_running()
         return await self._front.handle(request)
 
 

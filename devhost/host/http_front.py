@@ -18,6 +18,7 @@ from yarl import URL
 
 from devhost.functions import Function
 from devhost.host.http_server import LONGEST_FIELD, LONGEST_URL, READ_BUFFER, url_too_long
+from devhost.host.refusals import body_too_large, failed, not_running, refusal
 from devhost.host.routes import Match, Router, forwarded_target
 from devhost.log import described
 from devhost.worker.channel import Invocation, Outcome
@@ -121,16 +122,16 @@ class Front:
             if request.method == hdrs.METH_CONNECT:
                 return _no_proxy()
             if not target.startswith("/"):
-                return web.Response(status=400, text="The target of the request is no path.")
+                return refusal(400, "The target of the request is no path.", "request line", "Ask for a path.")
             own = await self._inner(request, target)
             if own is not None:
                 return own
             match = self._router.match(request.method, target)
             if match is None:
-                return web.Response(status=404)
+                return refusal(404, "No function is at this path.", "path", "Correct the path or the method.")
             if (request.content_length or 0) > self._body_limit:
                 log.error("A request body is over FUNCTIONS_REQUEST_BODY_SIZE_LIMIT")
-                return web.Response(status=500)
+                return body_too_large()
             return await self._run(request, match)
         finally:
             self.under_way -= 1
@@ -147,7 +148,7 @@ class Front:
             try:
                 worker = await self._pool.available()
             except NoWorker:
-                return web.Response(status=503, text="Function host is not running.")
+                return not_running()
         invocation = Invocation(str(uuid.uuid4()), function.id, {function.trigger["name"]: ("http", match.values)}, {})
         started = log_start(function, invocation.id, "This function was programmatically called via the host APIs.")
         outcome = worker.invoke(invocation)
@@ -160,7 +161,7 @@ class Front:
         if response is None:
             worker.abandon(invocation.id)
             log_end(function, invocation.id, started, "the exchange with the worker failed")
-            return web.Response(status=500)
+            return failed()
         _when_done(outcome, lambda error: log_end(function, invocation.id, started, error))
         if not outcome.done():
             worker.end(invocation.id)
@@ -206,7 +207,7 @@ def _send_continue(request: web.BaseRequest) -> None:
 
 def _no_proxy() -> web.Response:
     """The answer to CONNECT, after which nothing that follows would be HTTP."""
-    response = web.Response(status=405)
+    response = refusal(405, "The host is no proxy.", "request line", "Ask for a path of the service itself.")
     response.force_close()
     return response
 

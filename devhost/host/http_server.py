@@ -8,6 +8,7 @@ from typing import Any, Final
 from aiohttp import hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 
+from devhost.host.refusals import failed, refusal
 from devhost.log import described
 
 log = logging.getLogger("devhost")
@@ -31,7 +32,8 @@ _OPTIONS: Final[dict[str, Any]] = {
 
 def url_too_long() -> web.Response:
     """The answer to a URL of more than 8,192 bytes. The rest of the connection is not read."""
-    response = web.Response(status=414, text=f"The URL is longer than {LONGEST_URL:,} bytes.")
+    what = f"The URL is longer than {LONGEST_URL:,} bytes."
+    response = refusal(414, what, "request line", "Send a shorter URL, with fewer or shorter query parameters.")
     response.force_close()
     return response
 
@@ -51,18 +53,17 @@ class _Protocol(web.RequestHandler):
         """Answer what the library could not read, or the handler has failed at."""
         if not isinstance(exc, HttpProcessingError):
             log.error("A request failed in the host: %s", described(exc) if exc else status)
-            text = "The host has failed at the request."
+            response = failed()
         elif isinstance(exc, LineTooLong):
             log.warning("A request was refused: its line or one of its headers is too long")
             if str(exc.args[1]) == str(_LONGEST_READ):
                 return url_too_long()
-            status, text = 431, "A header of the request is too long."
+            response = refusal(431, "A header of the request is too long.", "headers", "Send a shorter header.")
         else:
             log.warning("A request was refused: it is not HTTP (%s)", type(exc).__name__)
-            text = "The request is not HTTP."
+            response = refusal(status, "The request is not HTTP.", "request", "Send a request of HTTP/1.1.")
         if request.writer.output_size > 0:
             raise ConnectionError("the response has begun")
-        response = web.Response(status=status, text=text)
         response.force_close()
         return response
 

@@ -1,7 +1,7 @@
 """The OpenAPI 3.1 description of the service, generated from the resource table (URL-8)."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from shared.capabilities.descriptions import documented, reason
 from shared.dicom.media_types import DICOM_JSON, JSON, PROBLEM_JSON, TEXT
@@ -55,6 +55,11 @@ def _collect(schemas: dict[str, Any], named: Iterable[Schema]) -> None:
     for schema in named:
         schemas[schema.name] = schema.definition
         _collect(schemas, schema.parts)
+
+
+_RETRY_AFTER: Final = {
+    "Retry-After": {"description": "Seconds (THR-1)", "schema": {"type": "integer", "minimum": 1, "maximum": 300}}
+}
 
 
 def _path_parameter(name: str) -> dict[str, Any]:
@@ -117,6 +122,8 @@ def _success(told: Documentation, status: int, method: str) -> dict[str, Any]:
 
 def _failure(told: Documentation, status: int, method: str) -> dict[str, Any]:
     described: dict[str, Any] = {"description": reason(status)}
+    if status in {429, 503}:
+        described["headers"] = _RETRY_AFTER
     if method == "HEAD":
         return described
     own = {media_type: _body(media_type, schema) for code, media_type, schema in told.failure_bodies if code == status}

@@ -58,7 +58,7 @@ def _accept(*media_types: str) -> Parameter:
 
 def _failures(*own: int) -> tuple[int, ...]:
     """Those of a transaction that needs a data action, with its own."""
-    return tuple(sorted({400, 401, 403, 503, *own}))
+    return tuple(sorted({400, 401, 403, 429, 503, *own}))
 
 
 _PRINTABLE: Final = "^[^\\x00-\\x1f\\x7f<]*$"

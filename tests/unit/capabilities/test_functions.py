@@ -199,6 +199,20 @@ async def test_parameters_say_which_values_are_valid():
 
 
 @pytest.mark.spec("ERR-2")
+@pytest.mark.spec("THR-1", "THR-2")
+async def test_every_transaction_that_needs_an_action_may_be_refused_for_a_while():
+    protected = {row.name for row in RESOURCES.values() if row.action is not None}
+    seen = set()
+    for item in (await openapi(data_partitions=True))["paths"].values():
+        for method, described in item.items():
+            name = described["operationId"].removesuffix(f"_{method}") if method != "parameters" else ""
+            if name in protected:
+                seen.add(name)
+                for status in ("429", "503"):
+                    assert described["responses"][status]["headers"].keys() == {"Retry-After"}
+    assert seen == protected
+
+
 async def test_a_failure_is_described_as_text_and_as_problem_details():
     document = await openapi()
     paths = document["paths"]

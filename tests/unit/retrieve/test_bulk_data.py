@@ -8,6 +8,7 @@ import pydicom
 import pytest
 from pydicom.dataset import Dataset
 
+from shared.http.exchange import ResponseAborted
 from shared.retrieve import deflated
 from tests.builders import datasets, pictures
 from tests.builders.http import content, field
@@ -309,6 +310,44 @@ async def test_damaged_pixel_data_are_refused_before_any_other_value_is_sent(ser
         response = await service.get(path, f"{MULTIPART}; transfer-syntax=*")
         values = [value for _, _, value in parts_of(response, await content(response))]
         assert values == ([DOCUMENT, codestream] if path.endswith("bulkdata") else [codestream])
+
+
+async def until_broken_off(body):
+    """What has come of a body that is broken off."""
+    received = bytearray()
+    while True:
+        try:
+            received += await anext(body)
+        except ResponseAborted:
+            return bytes(received)
+
+
+@pytest.mark.spec("BULK-3", "BULK-4", "WADO-28")
+@pytest.mark.parametrize("resource", ["bulkdata", "pixeldata"])
+async def test_what_a_later_instance_shows_beforehand_refuses_the_study_and_late_damage_breaks_it_off(
+    service, resource
+):
+    ramp = pictures.data_set(pictures.ramp(), SOPInstanceUID="1.2.3.1")
+    good = pictures.file(ramp, pictures.JPEG_LS)
+    codestream = bytes(pydicom.dcmread(io.BytesIO(good.data)).PixelData[16:60])
+    same = {"StudyInstanceUID": ramp.StudyInstanceUID, "SeriesInstanceUID": ramp.SeriesInstanceUID}
+    later = pictures.data_set(pictures.ramp(), SOPInstanceUID="1.2.3.2", **same)
+    path = f"studies/{ramp.StudyInstanceUID}/{resource}"
+    for one in (good, pictures.compressed(later, pictures.JPEG_LS, [codestream])):
+        await service.archive.store(one)
+    response = await service.get(path, MULTIPART)
+    received = await until_broken_off(response.body)
+    assert response.status == 200
+    boundary = field(response, "Content-Type").rpartition("boundary=")[2].encode()
+    assert ramp.PixelData in received
+    assert b"--" + boundary + b"--" not in received
+    response = await service.get(path, f"{MULTIPART}; transfer-syntax=*")
+    assert len(parts_of(response, await content(response))) == 2
+
+    del later.BitsAllocated
+    later.SOPInstanceUID = "1.2.3.3"
+    await service.archive.store(pictures.compressed(later, pictures.JPEG_LS, [codestream]))
+    assert await service.status(path, MULTIPART) == 406
 
 
 @pytest.mark.spec("BULK-3", "META-10")

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import hashlib
 import json
+import re
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -99,9 +100,17 @@ async def test_headers_of_the_connection_stay_on_the_connection(app: HttpApp) ->
     assert not _header(answer, "te")
 
 
+def assert_shape(text: str, request_id: str = "") -> None:
+    """An error of the host looks as those of the app do: what, where, what to do, and an id."""
+    _, where, remedy, last = text.splitlines()
+    assert (where.partition(": ")[0], remedy.partition(": ")[0]) == ("Where", "What to do")
+    assert re.fullmatch(f"Request id: {request_id or '[0-9a-f]{32}'}", last)
+
+
 async def test_a_method_that_no_function_lists_is_not_found(app: HttpApp) -> None:
     async with app.client.delete(app.url("/ping")) as response:
-        assert (response.status, await response.read()) == (404, b"")
+        assert response.status == 404
+        assert_shape(await response.text(), response.headers["X-Request-Id"])
 
 
 async def test_the_fallback_answers_what_no_other_function_matches(app: HttpApp) -> None:
@@ -344,6 +353,7 @@ async def test_a_url_that_is_too_long_is_refused_without_a_word_of_it(app: HttpA
     answer = await _raw(app, b"GET " + target + b" HTTP/1.1\r\nHost: x\r\n\r\n")
 
     assert answer.split()[1] == b"414"
+    assert_shape(answer.partition(b"\r\n\r\n")[2].decode())
     assert b"QQ" not in answer
     assert "QQ" not in _since(app, before)
     assert "Traceback" not in _since(app, before)
@@ -392,6 +402,7 @@ async def test_what_is_not_http_is_refused_without_a_word_of_it(
     answer = await _raw(app, request_bytes)
 
     assert answer.split()[1] == b"%d" % status
+    assert_shape(answer.partition(b"\r\n\r\n")[2].decode())
     assert b"Secret" not in answer
     assert "Secret" not in _since(app, before)
     assert "Traceback" not in _since(app, before)
