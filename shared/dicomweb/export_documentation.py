@@ -71,7 +71,7 @@ EXPORT: Final = Documentation(
     consumes=(JSON,),
     body=NEW_EXPORT,
     successes=(202,),
-    failures=(400, 401, 403, 404, 406, 413, 415, 424, 503),
+    failures=(400, 401, 403, 404, 406, 413, 415, 424, 429, 503),
     parameters=(
         Parameter(
             "accept",
