@@ -9,7 +9,8 @@ import azure.functions as func
 from azure.core.credentials import AzureSasCredential
 
 from shared.export import functions
-from shared.export.copying import CopiesAsStored, FileCopies, Files
+from shared.export.copying import Files
+from shared.export.deidentified import copies_of
 from shared.export.destinations import DestinationRules
 from shared.export.model import Access, Destination, SourceOf
 from shared.export.records import ExportRecords
@@ -18,7 +19,6 @@ from shared.export.transaction import IDENTIFIERS, PARTITION, Exports
 from shared.export.work import ExportWork
 from shared.http.boundary import Boundary
 from shared.index.lookup import InstanceLookup
-from shared.operations.model import Operation
 from shared.operations.store import Operations
 from shared.settings import Settings
 from shared.storage.azure_foreign_container import AzureForeignContainer
@@ -64,13 +64,10 @@ def export(
         PARTITION: partial(PartitionSource, tables, lookup, shards=settings.index_shards),
     }
 
-    def copies(operation: Operation, container: ForeignContainer) -> FileCopies:
-        return CopiesAsStored(operation.id, str(operation.input["namespace"]), files, container)
-
     return Export(
         Exports(operations, records, connect),
         destination_rules(settings, connection),
-        ExportWork(sources, records, connect, copies),
+        ExportWork(sources, records, connect, partial(copies_of, files, records)),
         records,
     )
 

@@ -5,6 +5,15 @@ from typing import Final
 from shared.dicom.media_types import ANY, JSON
 from shared.dicomweb.documentation import OPERATION_REFERENCE, Documentation, Parameter, Schema
 
+_OPTIONS: Final = [
+    "retainLongitudinalModified",
+    "retainPatientCharacteristics",
+    "retainDevice",
+    "retainSafePrivate",
+    "cleanDescriptors",
+    "cleanGraphics",
+    "cleanStructuredContent",
+]
 NEW_EXPORT: Final = Schema(
     "NewExport",
     {
@@ -30,6 +39,17 @@ NEW_EXPORT: Final = Schema(
                             }
                         },
                     },
+                },
+            },
+            "deidentify": {
+                "type": "object",
+                "required": ["profile"],
+                "additionalProperties": False,
+                "properties": {
+                    "profile": {"enum": ["basic"]},
+                    "options": {"type": "array", "items": {"enum": _OPTIONS}},
+                    "subjects": {"enum": ["map", "drop"], "default": "map"},
+                    "burnedIn": {"enum": ["refuse", "report"], "default": "refuse"},
                 },
             },
             "destination": {
@@ -66,7 +86,8 @@ NEW_EXPORT: Final = Schema(
 EXPORT: Final = Documentation(
     "Studies, series and instances, or without `source` the whole partition, are copied into a container that the "
     "service is allowed to write to; the operation tells how far it is. Only one credential may be given: a managed "
-    "identity, a shared access signature in the URL, or a connection string with one.",
+    "identity, a shared access signature in the URL, or a connection string with one. With `deidentify` files are made "
+    "that name nobody (PS3.15 Annex E).",
     produces=(JSON,),
     consumes=(JSON,),
     body=NEW_EXPORT,

@@ -1,12 +1,16 @@
 """azure-apis §7.2 The copy of one file (XPT-20, XPT-21, XPT-27)."""
 
 import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
+from shared.deidentification.report import Report
+from shared.dicom.identifiers import InstanceIdentifier
 from shared.export.model import file_name
 from shared.index.lookup import InstanceLookup
 from shared.index.model import StoredInstance
+from shared.operations.model import Document
 from shared.storage.ports import BlobNotFound, BlobStore, ForeignContainer
 
 DELETED: Final = "The instance was deleted while it was exported."
@@ -29,6 +33,8 @@ class Copied:
     """As the error log names it: the path of the instance, or what tells nothing of it where its names are secret."""
     fault: str = ""
     """Why there is no file; '' if there is one."""
+    report: Report | None = None
+    """What was done to it, of one that is de-identified."""
 
 
 class FileCopies(Protocol):
@@ -36,6 +42,18 @@ class FileCopies(Protocol):
 
     async def copy(self, instance: StoredInstance) -> Copied:
         """Write the file of an instance. Raises ContainerRefused, Unavailable."""
+        ...
+
+    def named(self, identifier: str) -> str:
+        """The name of an identifier in the error log."""
+        ...
+
+    def tally(self, before: Document, copied: Sequence[Copied]) -> Document:
+        """What a report has to tell of all files so far: a JSON object of bounded size."""
+        ...
+
+    async def finish(self, tally: Document) -> None:
+        """Write what is written when all files are. Raises ContainerRefused, Unavailable."""
         ...
 
 
@@ -47,6 +65,11 @@ class SourceUrls(Protocol):
         ...
 
 
+def path_of(identifier: InstanceIdentifier) -> str:
+    """The path of an instance, as identifiers of requests are written."""
+    return f"{identifier.study_instance_uid}/{identifier.series_instance_uid}/{identifier.sop_instance_uid}"
+
+
 @dataclass(slots=True)
 class Files:
     """The stored files, for one process."""
@@ -55,6 +78,28 @@ class Files:
     lookup: InstanceLookup
     urls: SourceUrls
     large: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_LARGE_AT_ONCE))
+
+
+async def of_latest(
+    files: Files,
+    namespace: str,
+    instance: StoredInstance,
+    copy: Callable[[StoredInstance], Awaitable[Copied]],
+    name: str,
+) -> Copied:
+    """What `copy` makes of an instance, or of the version that has replaced it meanwhile; a fault, under `name`, if
+    there is none any more. `copy` raises BlobNotFound for a file that is not there.
+    """
+    while True:
+        try:
+            return await copy(instance)
+        except BlobNotFound:
+            found = await files.lookup.instance_in(namespace, instance.identifier, metadata=False)
+            if found is None:
+                return Copied(name, DELETED)
+            if found.blob == instance.blob:
+                return Copied(name, LOST)
+            instance = found
 
 
 class CopiesAsStored:
@@ -70,21 +115,25 @@ class CopiesAsStored:
 
     async def copy(self, instance: StoredInstance) -> Copied:
         """Write the file of an instance, or of the version that has replaced it meanwhile."""
-        name = file_name(self._operation_id, instance)
-        uids = instance.identifier
-        identifier = f"{uids.study_instance_uid}/{uids.series_instance_uid}/{uids.sop_instance_uid}"
-        while True:
-            try:
-                await self._copy(instance, name)
-            except BlobNotFound:
-                found = await self._files.lookup.instance_in(self._namespace, uids, metadata=False)
-                if found is None:
-                    return Copied(identifier, DELETED)
-                if found.blob == instance.blob:
-                    return Copied(identifier, LOST)
-                instance = found
-            else:
-                return Copied(identifier)
+        name = file_name(self._operation_id, instance.identifier)
+        path = path_of(instance.identifier)
+
+        async def copy(version: StoredInstance) -> Copied:
+            await self._copy(version, name)
+            return Copied(path)
+
+        return await of_latest(self._files, self._namespace, instance, copy, path)
+
+    def named(self, identifier: str) -> str:
+        """As it was given."""
+        return identifier
+
+    def tally(self, before: Document, copied: Sequence[Copied]) -> Document:  # noqa: ARG002 - there is nothing to tell
+        """Nothing."""
+        return before
+
+    async def finish(self, tally: Document) -> None:
+        """Nothing is left to write."""
 
     async def _copy(self, instance: StoredInstance, name: str) -> None:
         """Raises BlobNotFound when the file is not there any more."""

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final, Protocol
 
+from shared.deidentification.profile import Profile
+from shared.dicom.identifiers import InstanceIdentifier
 from shared.index.model import StoredInstance
 from shared.operations.model import Operation
 
@@ -12,6 +14,7 @@ type Position = Mapping[str, Any]
 """How far a source has been read: a JSON object of its own, empty at the beginning."""
 
 ERROR_LOG: Final = "errors.log"
+REPORT: Final = "report.json"
 
 
 class Access(StrEnum):
@@ -57,6 +60,8 @@ class NewExport:
     destination: Destination
     identifiers: Sequence[str] | None
     """Studies, series and instances as the client named them; None: the whole partition."""
+    profile: Profile | None = None
+    """How files are de-identified; None: they are not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +98,6 @@ def error_log(operation_id: str) -> str:
     return f"{operation_id}/{ERROR_LOG}"
 
 
-def file_name(operation_id: str, instance: StoredInstance) -> str:
+def file_name(operation_id: str, uids: InstanceIdentifier) -> str:
     """The name of the file of an instance (XPT-20)."""
-    uids = instance.identifier
     return f"{operation_id}/results/{uids.study_instance_uid}/{uids.series_instance_uid}/{uids.sop_instance_uid}.dcm"

@@ -1,8 +1,9 @@
 """What an export needs besides its operation: its identifiers and its secret, from before it begins until it has ended.
 
 Rows of `ops`: `exports` has one row for each export that something is kept for, written before anything else, so that
-nothing is left over by a crash; `export!{operation id}` has the identifiers, a hundred in a row. The secret is in the
-secret store, under a name made of the operation's id (XPT-28).
+nothing is left over by a crash; `export!{operation id}` has the identifiers, a hundred in a row. Secrets are in the
+secret store, under names made of the operation's id: the signature of the destination (XPT-28), and the key of a
+de-identified export, which stays when the export has ended (DEID-8).
 """
 
 from collections.abc import Callable, Sequence
@@ -11,6 +12,8 @@ from typing import Final
 
 import orjson
 
+from shared.deidentification.key import Key
+from shared.errors import Unavailable
 from shared.index_schema import keys
 from shared.operations.store import Operations
 from shared.storage.large_values import join, split
@@ -35,34 +38,39 @@ class ExportRecords:
         self._secrets = secrets
         self._now = now
 
-    async def keep(self, operation_id: str, identifiers: Sequence[str], secret: str) -> None:
+    async def keep(self, operation_id: str, identifiers: Sequence[str], signature: str, key: Key | None = None) -> None:
         """Keep what an export that is about to begin needs. Raises Unavailable, DependencyRefused."""
-        row = RowWrite("upsert", _EXPORTS, operation_id, {"created": self._now(), "secret": bool(secret)})
+        secrets = {_signature_of(operation_id): signature, _key_of(operation_id): key.secret.hex() if key else ""}
+        row = RowWrite("upsert", _EXPORTS, operation_id, {"created": self._now(), "secret": any(secrets.values())})
         await commit_all(self._tables, "ops", [row])
         rows = [
             RowWrite("upsert", _list_of(operation_id), f"{number:08}", split("d", orjson.dumps(chunk)))
             for number, chunk in enumerate(batched(identifiers, _TOGETHER, strict=False))
         ]
         await commit_all(self._tables, "ops", rows)
-        if secret:
-            if self._secrets is None:
-                raise ValueError("There is no place for secrets")
-            await self._secrets.put(_secret_of(operation_id), secret)
+        for name, secret in secrets.items():
+            if secret:
+                await self._required().put(name, secret)
 
     async def identifiers(self, operation_id: str, number: int) -> list[str] | None:
         """The identifiers in the row of that number; None behind the last. Raises Unavailable."""
         row = await self._tables.get("ops", _list_of(operation_id), f"{number:08}")
         return None if row is None else list(orjson.loads(join("d", row.properties)))
 
-    async def secret(self, operation_id: str) -> str | None:
-        """The secret of an export; None if it has none, or none any more. Raises Unavailable, DependencyRefused."""
-        return None if self._secrets is None else await self._secrets.get(_secret_of(operation_id))
+    async def signature(self, operation_id: str) -> str | None:
+        """The signature for the destination of an export; None if it is gone. Raises Unavailable, DependencyRefused."""
+        return await self._required().get(_signature_of(operation_id))
+
+    async def key(self, operation_id: str) -> Key | None:
+        """The key of a de-identified export; None if it is gone. Raises Unavailable, DependencyRefused."""
+        secret = await self._required().get(_key_of(operation_id))
+        return None if secret is None else Key(bytes.fromhex(secret))
 
     async def forget(self, operation_id: str) -> None:
         """Remove all of it; idempotent. Raises Unavailable, DependencyRefused."""
         row = await self._tables.get("ops", _EXPORTS, operation_id)
         if row is not None:
-            await self._forget(row)
+            await self._forget(row, began=True)
 
     async def sweep(self) -> int:
         """Remove what is kept for exports that have ended, or never began; for how many. Raises Unavailable."""
@@ -71,16 +79,18 @@ class ExportRecords:
             operation = await self._operations.get(row.row_key)
             old = self._now() - float(row.properties["created"]) > _START_SECONDS
             if old if operation is None else not operation.status.active:
-                await self._forget(row)
+                await self._forget(row, began=operation is not None)
                 swept += 1
         return swept
 
     # ----------------------------------------------------------------------------------------------------- inside
 
-    async def _forget(self, row: Entity) -> None:
-        """The secret first, and last of all the row that leads to it."""
-        if row.properties["secret"] and self._secrets is not None:
-            await self._secrets.delete(_secret_of(row.row_key))
+    async def _forget(self, row: Entity, *, began: bool) -> None:
+        """The secrets first, and last of all the row that leads to them. Of an export that has begun the key stays."""
+        if row.properties["secret"]:
+            await self._required().delete(_signature_of(row.row_key))
+            if not began:
+                await self._required().delete(_key_of(row.row_key))
         rounds = Rounds("The identifiers of an export cannot be removed")
         partition = _list_of(row.row_key)
         while left := await self._tables.range("ops", partition, "", keys.LAST, select=("n",)):
@@ -90,10 +100,20 @@ class ExportRecords:
                 await best_effort_commit(self._tables, "ops", gone)  # or somebody else removes them: reading tells
         await best_effort_commit(self._tables, "ops", [RowWrite("delete", _EXPORTS, row.row_key)])
 
+    def _required(self) -> SecretStore:
+        """Raises Unavailable where the store of secrets has been taken out of the settings."""
+        if self._secrets is None:
+            raise Unavailable("There is no store of secrets")
+        return self._secrets
+
 
 def _list_of(operation_id: str) -> str:
     return f"export!{operation_id}"
 
 
-def _secret_of(operation_id: str) -> str:
+def _signature_of(operation_id: str) -> str:
     return f"export-{operation_id}"
+
+
+def _key_of(operation_id: str) -> str:
+    return f"deidentification-{operation_id}"

@@ -1,8 +1,10 @@
 """azure-apis §7.1 Requests to export. Pure."""
 
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Any, Final
 
+from shared.deidentification.profile import BurnedIn, Option, Profile, Subjects
 from shared.dicom.identifiers import ResourceIdentifier, is_uid, trim_uid
 from shared.dicomweb.versions import ApiVersion
 from shared.errors import InvalidRequest
@@ -17,6 +19,7 @@ _SHOWN: Final = 200
 """Characters of a text that a message repeats: longer than any identifier."""
 _IDENTIFIERS: Final = "identifiers"
 _AZURE_BLOB: Final = "azureblob"
+_BASIC: Final = "basic"
 _TEXTS: Final = ("blobContainerUri", "connectionString", "blobContainerName")
 
 
@@ -30,7 +33,7 @@ def new_export(document: Any, rules: DestinationRules) -> NewExport:
 
     Members that are not known are refused: one that is misspelt would change what leaves the service.
     """
-    members = _members(document, "$", ("source", "destination"))
+    members = _members(document, "$", ("source", "destination", "deidentify"))
     identifiers = None
     if members.get("source") is not None:
         settings = _settings(members["source"], "source", _IDENTIFIERS, ("values",))
@@ -39,7 +42,36 @@ def new_export(document: Any, rules: DestinationRules) -> NewExport:
         raise invalid_field("destination", "It is required.")
     allowed = (*_TEXTS, "useManagedIdentity")
     settings = _settings(members["destination"], "destination", _AZURE_BLOB, allowed)
-    return NewExport(_destination(settings, rules), identifiers)
+    destination = _destination(settings, rules)
+    if members.get("deidentify") is None:
+        return NewExport(destination, identifiers)
+    profile = read_profile(members["deidentify"])
+    if not rules.secrets:
+        raise InvalidRequest("De-identification needs a secret store, and none is configured.", where=WHERE)
+    return NewExport(destination, identifiers, profile)
+
+
+def read_profile(value: Any) -> Profile:
+    """The profile that the member `deidentify` of a request asks for (DEID-1). Raises InvalidRequest."""
+    members = _members(value, "deidentify", ("profile", "options", "subjects", "burnedIn"))
+    if members.get("profile") != _BASIC:
+        raise invalid_field("deidentify.profile", f"It must be one of the following values: ['{_BASIC}']")
+    options = members.get("options") or []
+    if not isinstance(options, list):
+        raise invalid_field("deidentify.options", "It must be an array of options.")
+    return Profile(
+        frozenset(_choice(each, "deidentify.options", Option) for each in options),
+        _choice(members.get("subjects") or Subjects.MAP, "deidentify.subjects", Subjects),
+        _choice(members.get("burnedin") or BurnedIn.REFUSE, "deidentify.burnedIn", BurnedIn),
+    )
+
+
+def _choice[T: StrEnum](value: Any, name: str, choices: type[T]) -> T:
+    """GEN-12: in any case of letters."""
+    for each in choices:
+        if isinstance(value, str) and value.lower() == each.lower():
+            return each
+    raise invalid_field(name, f"It must be one of the following values: {[str(each) for each in choices]}")
 
 
 def resource_of(identifier: str) -> ResourceIdentifier | None:

@@ -4,8 +4,11 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+from shared.deidentification.key import Key
+from shared.deidentification.profile import Profile
 from shared.dicomweb.partitions import Partition
 from shared.errors import InvalidRequest, Unavailable
+from shared.export.deidentified import profile_document
 from shared.export.model import Destination, NewExport, error_log
 from shared.export.records import ExportRecords
 from shared.export.work import first_results
@@ -33,8 +36,10 @@ class Exports:
     async def start(self, request: NewExport, partition: Partition) -> Operation:
         """The operation that exports what a request asks for. Raises InvalidRequest (XPT-13), Unavailable."""
         if request.identifiers is None:
-            return await self.start_from(PARTITION, request.destination, partition)
-        return await self.start_from(IDENTIFIERS, request.destination, partition, identifiers=request.identifiers)
+            return await self.start_from(PARTITION, request.destination, partition, profile=request.profile)
+        return await self.start_from(
+            IDENTIFIERS, request.destination, partition, identifiers=request.identifiers, profile=request.profile
+        )
 
     async def start_from(
         self,
@@ -44,13 +49,16 @@ class Exports:
         *,
         identifiers: Sequence[str] = (),
         settings: Mapping[str, Any] | None = None,
+        profile: Profile | None = None,
+        key: Key | None = None,
     ) -> Operation:
         """The operation that exports a source of a type. `settings`: what the source finds in the task, under its own
-        names; a few KB at most.
+        names; a few KB at most. `profile`: how files are de-identified, under `key` or else under a new one.
         """
         operation_id = new_operation_id()
         await self._try(destination, operation_id)
-        await self._records.keep(operation_id, identifiers, destination.signature)
+        key = (key or Key.new()) if profile else None
+        await self._records.keep(operation_id, identifiers, destination.signature, key)
         return await self._operations.create(
             OperationType.EXPORT,
             {
@@ -59,6 +67,7 @@ class Exports:
                 "namespace": partition.namespace,
                 "destination": destination.url,
                 "access": destination.access.value,
+                "deidentify": None if profile is None else profile_document(profile),
             },
             operation_id=operation_id,
             results=first_results(destination, operation_id),

@@ -5,7 +5,7 @@ position of the source in one checkpoint, and a line of the error log may come a
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -44,7 +44,7 @@ class ExportWork:
         sources: Mapping[str, SourceOf],
         records: ExportRecords,
         connect: Callable[[Destination], ForeignContainer],
-        copies: Callable[[Operation, ForeignContainer], FileCopies],
+        copies: Callable[[Operation, ForeignContainer], Awaitable[FileCopies]],
     ) -> None:
         self._sources = sources
         self._records = records
@@ -59,7 +59,9 @@ class ExportWork:
             container = self._connect(await self._destination(operation))
             try:
                 work = Work(
-                    self._sources[operation.input["source"]](operation), self._copies(operation, container), container
+                    self._sources[operation.input["source"]](operation),
+                    await self._copies(operation, container),
+                    container,
                 )
                 state = await _export(lease, work, state)
             finally:
@@ -73,7 +75,7 @@ class ExportWork:
         url, access = str(operation.input["destination"]), Access(operation.input["access"])
         if access is not Access.SIGNATURE:
             return Destination(url, access)
-        signature = await self._records.secret(operation.id)
+        signature = await self._records.signature(operation.id)
         if signature is None:
             raise OperationFailed(operation.results)
         return Destination(url, access, signature)
@@ -118,10 +120,14 @@ async def _copy_page(operation: Operation, work: Work, page: SourcePage, before:
             task.cancel()
         await asyncio.gather(*copying, return_exceptions=True)
     failed = [(each.identifier, each.fault) for each in copied if each.fault]
-    faults = [*failed, *((each, NO_MATCH) for each in page.unknown)]
+    faults = [*failed, *((work.copies.named(each), NO_MATCH) for each in page.unknown)]
     if faults:
         await work.container.append(error_log(operation.id), _lines(faults))
+    tally = work.copies.tally(before.get("tally", {}), copied)
+    if page.following is None:
+        await work.copies.finish(tally)
     return {
+        "tally": tally,
         "position": page.following,
         "exported": before.get("exported", 0) + len(copied) - len(failed),
         "skipped": before.get("skipped", 0) + len(faults),

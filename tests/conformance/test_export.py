@@ -13,8 +13,11 @@ import pytest
 import requests
 from azure.core.exceptions import ResourceExistsError
 from azure.storage.blob import BlobServiceClient, ContainerSasPermissions, generate_container_sas
+from pydicom import dcmread
+from pydicom.filebase import DicomBytesIO
 
 from devhost.testing import RunningService, running_azurite, running_service
+from tests.builders.deidentifying import leaked
 from tests.builders.images import image, new_uid
 from tests.conformance.exchange import Exchange, refusal
 from tests.integration.devhost.waiting import eventually
@@ -137,7 +140,7 @@ async def test_files_arrive_byte_for_byte_with_a_signature_that_only_writes(expo
     assert files(container, operation_id) == dict(zip(names(*images), [one.data for one in images], strict=True))
     [line] = map(json.loads, log.download_blob().readall().splitlines())
     assert (line["identifier"], line.keys()) == (unknown, {"timestamp", "identifier", "error"})
-    assert list(exporting.secrets.iterdir()) == []
+    assert not [each for each in exporting.secrets.iterdir() if each.name.startswith("export-")]
     assert signed.partition("sig=")[2] not in exporting.log_text
 
 
@@ -159,6 +162,33 @@ async def test_a_partition_is_exported_with_the_key_of_the_emulator(exporting, c
     assert {name: found[name] for name in names(*images)} == {
         name: one.data for name, one in zip(names(*images), images, strict=True)
     }
+
+
+@pytest.mark.spec("DEID-1", "DEID-3", "DEID-8", "DEID-9", "XPT-20")
+@pytest.mark.parametrize("account", ["other"], indirect=True)
+async def test_a_deidentified_export_has_new_names_everywhere_and_keeps_its_key(exporting, container):
+    study = new_uid()
+    name = {"PatientName": "Zquxmorf^Wendelgard", "PatientID": "83719264"}
+    images = [image(study, **name), image(study, BurnedInAnnotation="YES", **name)]
+    Exchange(exporting.url).store(*images)
+    uids = [uid for one in images for uid in names(one)[0].removesuffix(".dcm").split("/")]
+    body = {
+        "source": source(study),
+        "destination": to(f"{container.url}?{signature(container, 'cw')}"),
+        "deidentify": {"profile": "basic"},
+    }
+
+    operation_id, state = await finished(exporting, ask(exporting, body))
+
+    blobs = {blob.name: container.download_blob(blob.name).readall() for blob in container.list_blobs(operation_id)}
+    written = repr(sorted(blobs)).encode() + b"".join(blobs.values())
+    report = json.loads(blobs[f"{operation_id}/report.json"])
+    assert (state["results"]["exported"], state["results"]["skipped"]) == (1, 1)
+    assert (report["files"], report["refused"]) == (1, {"burnedInAnnotation": 1})
+    assert leaked(written, ["Zquxmorf", "Wendelgard", "83719264", *uids]) == []
+    [made] = files(container, operation_id).values()
+    assert dcmread(DicomBytesIO(made)).PatientIdentityRemoved == "YES"
+    assert [secret.name for secret in exporting.secrets.iterdir()] == [f"deidentification-{operation_id}"]
 
 
 @pytest.mark.spec("XPT-13", "XPT-31")

@@ -5,7 +5,8 @@ from functools import partial
 
 import orjson
 
-from shared.export.copying import CopiesAsStored, Files
+from shared.export.copying import Files
+from shared.export.deidentified import copies_of
 from shared.export.destinations import DestinationRules
 from shared.export.functions import blueprint
 from shared.export.records import ExportRecords
@@ -66,16 +67,13 @@ class ExportService(Archive):
             PARTITION: partial(PartitionSource, self.tables, self.lookup, shards=self.shards),
         }
         self.files = Files(self.blobs, self.lookup, Urls())
-        self.work = ExportWork(sources, self.records, self.connect, self.copies)
+        self.work = ExportWork(sources, self.records, self.connect, partial(copies_of, self.files, self.records))
         self.runner = Runner(self.operations, {OperationType.EXPORT: self.work}, look_seconds=0.01)
         self.exports = Exports(self.operations, self.records, self.connect)
 
     def connect(self, destination):
         self.connected.append(destination)
         return self.container
-
-    def copies(self, operation, container):
-        return CopiesAsStored(operation.id, str(operation.input["namespace"]), self.files, container)
 
     async def add(self, study="1.1", series="1.1.1", instance="1.1.1.1", *, content=None, length=1000, **values):
         """Store an instance together with its file."""

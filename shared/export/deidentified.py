@@ -1,0 +1,314 @@
+"""azure-apis §7.3 The copy of one file that names nobody (DEID-1 to DEID-9).
+
+Files up to some MiB are read whole. Of larger ones the elements are read as the file streams by, and what stays of it,
+pixel data above all, is copied range by range: the whole is never held. Only what has no ranges (a deflated data set,
+an odd structure) is held whole, one file at a time, and refused beyond a limit.
+"""
+
+import asyncio
+import zlib
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+import orjson
+
+from shared.deidentification.file import Piece, SourceRange, pieces, wanted_values
+from shared.deidentification.instance import Deidentified, Refused, deidentify
+from shared.deidentification.key import Key
+from shared.deidentification.profile import BurnedIn, Option, Profile, Subjects
+from shared.deidentification.report import Finding, Report
+from shared.dicom.elements import first
+from shared.dicom.part10.bulk_data import PIXEL_DATA, BulkValue, find_values
+from shared.dicom.part10.byte_order import pixel_word_size, swapped
+from shared.dicom.part10.composer import CannotCompose
+from shared.dicom.part10.file_meta import FileMeta, read_file_meta
+from shared.dicom.part10.file_reader import InvalidPart10, Part10, Part10Reader, read_whole
+from shared.dicom.part10.inflating import inflated
+from shared.dicom.part10.tolerant_reader import locate
+from shared.dicom.transfer_syntaxes import EXPLICIT_BIG_ENDIAN
+from shared.export.copying import Copied, CopiesAsStored, FileCopies, Files, of_latest
+from shared.export.model import REPORT, file_name
+from shared.export.records import ExportRecords
+from shared.index.model import StoredInstance
+from shared.operations.model import Document, Operation, OperationFailed
+from shared.storage.ports import ForeignContainer
+
+UNREADABLE: Final = "The file cannot be read well enough to be de-identified."
+_SMALL: Final = 4 * 1024**2
+"""Bytes of a file that is read whole at once."""
+_SMALL_AT_ONCE: Final = 4
+_LARGEST_WHOLE: Final = 100 * 1024**2
+"""Bytes of a file, and of what it is inflated to, that is held whole because nothing in it has a range."""
+_HEAD: Final = 64 * 1024
+_WINDOW: Final = 1024**2
+_MOST_WINDOWS: Final = 512
+"""Reads of a file that look for its bulk values."""
+_MOST_TAGS: Final = 4096
+"""Tags in a report: more than files have, unless somebody makes them up."""
+_OTHERS: Final = "others"
+
+
+class _Unreadable(Exception):
+    """Nothing can be said of the file."""
+
+
+class _Source(Protocol):
+    """The bytes that the values of a file are found in."""
+
+    def chunks(self, piece: SourceRange) -> AsyncIterator[bytes]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A file, or the data set that was deflated in it, in memory."""
+
+    data: bytes
+
+    async def chunks(self, piece: SourceRange) -> AsyncIterator[bytes]:
+        """A range of it."""
+        end = piece.offset + piece.length
+        for start in range(piece.offset, end, _WINDOW):
+            yield self.data[start : min(start + _WINDOW, end)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """A stored file, read by ranges."""
+
+    files: Files
+    blob: str
+
+    async def chunks(self, piece: SourceRange) -> AsyncIterator[bytes]:
+        """A range of it."""
+        if not piece.length:
+            return
+        reader = await self.files.blobs.open(self.blob, piece.offset, piece.length)
+        async for chunk in reader.chunks():
+            yield chunk
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """What is made of a file."""
+
+    result: Deidentified | Refused
+    pieces: Sequence[Piece] = ()
+    source: _Source = field(default_factory=lambda: _Held(b""))
+    words: Mapping[int, int] = field(default_factory=dict)
+    """Bytes of the words of the ranges whose byte order the file has reversed, by their offsets."""
+
+
+class DeidentifiedCopies:
+    """The files of one de-identified export. Names of files, of the log and of the report are made of new UIDs."""
+
+    def __init__(  # noqa: PLR0917 - what one export is made of
+        self, operation_id: str, namespace: str, files: Files, container: ForeignContainer, profile: Profile, key: Key
+    ) -> None:
+        self._operation_id = operation_id
+        self._namespace = namespace
+        self._files = files
+        self._container = container
+        self._profile = profile
+        self._key = key
+        self._small, self._large = asyncio.Semaphore(_SMALL_AT_ONCE), asyncio.Semaphore(1)
+
+    async def copy(self, instance: StoredInstance) -> Copied:
+        """Write the file that is made of an instance, or say why there is none."""
+        uids = instance.identifier
+        path = self.named(f"{uids.study_instance_uid}/{uids.series_instance_uid}/{uids.sop_instance_uid}")
+
+        async def copy(version: StoredInstance) -> Copied:
+            async with self._small if version.length <= _SMALL else self._large:
+                return await self._copy(version, path)
+
+        return await of_latest(self._files, self._namespace, instance, copy, path)
+
+    def named(self, identifier: str) -> str:
+        """The same with new UIDs (DEID-9)."""
+        return "/".join(self._key.uid(uid) for uid in identifier.split("/"))
+
+    def tally(self, before: Document, copied: Sequence[Copied]) -> Document:
+        """The counts of the report: never a value (DEID-9)."""
+        tags: dict[str, dict[str, int]] = {tag: dict(deeds) for tag, deeds in before.get("elements", {}).items()}
+        findings: dict[str, int] = dict(before.get("findings", {}))
+        refused: dict[str, int] = dict(before.get("refused", {}))
+        files = int(before.get("files", 0))
+        for each in copied:
+            if each.report is None:
+                continue
+            files += not each.fault
+            for finding, count in each.report.findings.items():
+                counts = refused if each.fault else findings
+                counts[finding.value] = counts.get(finding.value, 0) + count
+            for (tag, deed), count in each.report.deeds.items():
+                deeds = tags.setdefault(tag if tag in tags or len(tags) < _MOST_TAGS else _OTHERS, {})
+                deeds[deed.value] = deeds.get(deed.value, 0) + count
+        return {"files": files, "refused": refused, "findings": findings, "elements": tags}
+
+    async def finish(self, tally: Document) -> None:
+        """Write the report."""
+        document = {"deidentify": profile_document(self._profile), **tally}
+        data = orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
+        await self._container.write(f"{self._operation_id}/{REPORT}", _only(data))
+
+    # ----------------------------------------------------------------------------------------------------- inside
+
+    async def _copy(self, instance: StoredInstance, path: str) -> Copied:
+        try:
+            made = await self._made(instance)
+            if isinstance(made.result, Refused):
+                return Copied(path, f"Refused: {made.result.reason.value}.", made.result.report)
+            name = file_name(self._operation_id, made.result.identifier)
+            await self._container.write(name, _written(made))
+        except (_Unreadable, InvalidPart10, CannotCompose, zlib.error):
+            report = Report()
+            report.findings[Finding.UNREADABLE] = 1
+            return Copied(path, UNREADABLE, report)
+        return Copied(path, "", made.result.report)
+
+    async def _made(self, instance: StoredInstance) -> _Made:
+        """Raises _Unreadable, InvalidPart10, CannotCompose, BlobNotFound, Unavailable."""
+        if instance.length > _SMALL:
+            try:
+                made = await self._streamed(instance)
+            except InvalidPart10:
+                made = None
+            if made is not None:
+                return made
+            if instance.length > _LARGEST_WHOLE:
+                raise _Unreadable
+        data = await self._files.blobs.read(instance.blob)
+        return await asyncio.to_thread(self._whole, data)
+
+    def _whole(self, data: bytes) -> _Made:
+        part10 = read_whole(data)
+        result = deidentify(part10.attributes, self._profile, self._key)
+        if isinstance(result, Refused):
+            return _Made(result)
+        meta, start = read_file_meta(data)
+        if meta.deflated:
+            data, _ = inflated(memoryview(data)[start:], _LARGEST_WHOLE + 1)
+            start = 0
+            if len(data) > _LARGEST_WHOLE:
+                raise _Unreadable
+        values = _in_memory(wanted_values(result), data, meta, start)
+        return _made(result, part10, values, _Held(data))
+
+    async def _streamed(self, instance: StoredInstance) -> _Made | None:
+        """What is made of a file that is not held; None where it has no ranges. Raises InvalidPart10, CannotCompose."""
+        blob = instance.blob
+        meta, start = read_file_meta(await self._files.blobs.read(blob, 0, _HEAD))
+        if meta.deflated:
+            return None
+        reader = Part10Reader(strict=False)
+        opened = await self._files.blobs.open(blob)
+        async for chunk in opened.chunks():
+            await asyncio.to_thread(reader.feed, chunk)
+        part10 = await asyncio.to_thread(reader.finish)
+        if part10.odd:
+            return None
+        result = await asyncio.to_thread(deidentify, part10.attributes, self._profile, self._key)
+        if isinstance(result, Refused):
+            return _Made(result)
+        values = await self._located(instance, part10, wanted_values(result), meta, start)
+        return await asyncio.to_thread(_made, result, part10, values, _Stored(self._files, blob))
+
+    async def _located(
+        self, instance: StoredInstance, part10: Part10, paths: Sequence[str], meta: FileMeta, start: int
+    ) -> Mapping[str, BulkValue]:
+        """Where values are in a stored file. Raises _Unreadable, InvalidPart10."""
+        frames = part10.frames
+        end = frames.offsets[-1] if frames is not None and frames.encapsulated else None
+        walk = find_values(paths, meta.coding, instance.length, start=start, pixel_data_end=end)
+        try:
+            offset, need = next(walk)
+            window = _HEAD
+            for _ in range(_MOST_WINDOWS):
+                data = await self._files.blobs.read(instance.blob, offset, max(need, window))
+                window = min(2 * window, _WINDOW)
+                offset, need = walk.send(data)
+        except StopIteration as stop:
+            found: Mapping[str, BulkValue] = stop.value
+            return found
+        walk.close()
+        raise _Unreadable
+
+
+async def copies_of(
+    files: Files, records: ExportRecords, operation: Operation, container: ForeignContainer
+) -> FileCopies:
+    """What makes the files of the export of an operation. Raises OperationFailed where its key is gone, Unavailable."""
+    namespace = str(operation.input["namespace"])
+    if operation.input.get("deidentify") is None:
+        return CopiesAsStored(operation.id, namespace, files, container)
+    key = await records.key(operation.id)
+    if key is None:
+        raise OperationFailed(operation.results)
+    profile = profile_in(operation.input["deidentify"])
+    return DeidentifiedCopies(operation.id, namespace, files, container, profile, key)
+
+
+def profile_document(profile: Profile) -> Document:
+    """A profile as requests and reports name it."""
+    return {
+        "profile": "basic",
+        "options": sorted(profile.options),
+        "subjects": profile.subjects.value,
+        "burnedIn": profile.burned_in.value,
+    }
+
+
+def profile_in(document: Mapping[str, Any]) -> Profile:
+    """The profile that `profile_document` has told."""
+    return Profile(
+        frozenset(map(Option, document["options"])), Subjects(document["subjects"]), BurnedIn(document["burnedIn"])
+    )
+
+
+def _made(result: Deidentified, part10: Part10, values: Mapping[str, BulkValue], source: _Source) -> _Made:
+    """Raises CannotCompose."""
+    pixels = part10.pixel_data
+    first_fragment = pixels.offset if pixels is not None and pixels.length is None else None
+    found = pieces(result, part10.transfer_syntax_uid, values, first_fragment)
+    words = {value.offset: value.word for value in values.values() if value.word > 1}
+    if part10.transfer_syntax_uid == EXPLICIT_BIG_ENDIAN and pixels is not None and PIXEL_DATA in values:
+        bits = first(result.attributes, "00280100")
+        words[values[PIXEL_DATA].offset] = pixel_word_size(pixels.vr, bits if isinstance(bits, int) else 0)
+    return _Made(result, found, source, words)
+
+
+def _in_memory(paths: list[str], data: bytes, meta: FileMeta, start: int) -> Mapping[str, BulkValue]:
+    """Where values are. Raises InvalidPart10."""
+    found: dict[str, BulkValue] = {}
+    walk = find_values(paths, meta.coding, len(data), start=start)
+    try:
+        offset, need = next(walk)
+        while True:
+            offset, need = walk.send(data[offset : offset + max(need, _HEAD)])
+    except StopIteration as stop:
+        found = stop.value
+    except InvalidPart10:
+        walk.close()  # the structure is odd: another reader finds them
+    missing = [path for path in paths if path not in found]
+    return found | locate(data, missing, coding=meta.coding if meta.deflated else None) if missing else found
+
+
+async def _written(made: _Made) -> AsyncIterator[bytes]:
+    """The bytes of a file, a piece at a time. Raises _Unreadable when it ends before its elements say it does."""
+    for piece in made.pieces:
+        if isinstance(piece, bytes):
+            yield piece
+            continue
+        left, word, held = piece.length, made.words.get(piece.offset, 1), b""
+        async for chunk in made.source.chunks(piece):
+            left -= len(chunk)
+            whole = held + chunk
+            held = whole[len(whole) - len(whole) % word :]
+            yield swapped(whole[: len(whole) - len(held)], word) if word > 1 else whole
+        if left or held:
+            raise _Unreadable
+
+
+async def _only(data: bytes) -> AsyncIterator[bytes]:
+    yield data
