@@ -169,7 +169,7 @@ async def test_a_partition_is_exported_with_the_key_of_the_emulator(exporting, c
 async def test_a_deidentified_export_has_new_names_everywhere_and_keeps_its_key(exporting, container):
     study = new_uid()
     name = {"PatientName": "Zquxmorf^Wendelgard", "PatientID": "83719264"}
-    images = [image(study, **name), image(study, BurnedInAnnotation="YES", **name)]
+    images = [image(study, BurnedInAnnotation="NO", **name), image(study, BurnedInAnnotation="YES", **name)]
     Exchange(exporting.url).store(*images)
     uids = [uid for one in images for uid in names(one)[0].removesuffix(".dcm").split("/")]
     body = {
