@@ -1,0 +1,1 @@
+"""Cohorts: patients found by what clinical data and images say of them together (cohorts §8)."""

@@ -1,0 +1,126 @@
+"""The phrases of a reading that are no events: ages, counts, times, statuses, negations. Pure."""
+
+from shared.cohorts.language.ages import countable, number_at
+from shared.cohorts.language.dictionary import TermKind
+from shared.cohorts.language.parts import (
+    DrugsPart,
+    ReportPart,
+    StudyPart,
+)
+from shared.cohorts.language.statuses import status_at
+from shared.cohorts.language.verbs import VerbReading
+
+
+class PhraseReading(VerbReading):
+    """Reads phrases that narrow events."""
+
+    def _read_as_of(self) -> bool:
+        found = self._times.as_of()
+        if found is None:
+            return False
+        if self.as_of is not None and self.as_of[0] != found[0]:
+            self.cursor.refuse(found[1], "notSupported")
+            return True
+        self.as_of = found
+        self.cursor.cover(found[1])
+        return True
+
+    def _read_status(self) -> bool:
+        phrase = status_at(self.cursor)
+        if phrase is None:
+            return False
+        self.statuses.append((phrase, min(phrase.words)))
+        self.cursor.cover(phrase.words)
+        return True
+
+    def _read_age(self) -> bool:
+        before = self.cursor.at
+        part = self._ages.read()
+        if part is None:
+            return False
+        if part.at == "asOf":
+            part.at = self._stage_before(before)
+        if self._negation >= 0:
+            self.cursor.refuse({self._negation}, "negation")
+            self._negation = -1
+        self._add(part)
+        return True
+
+    def _stage_before(self, at: int) -> str:
+        """The moment that an age is about, where the phrase stands behind the verb: `diagnosed at age 50`."""
+        cursor = self.cursor
+        before = cursor.back(at, "at", "age_word", "with", "being")
+        if cursor.has(before, "diagnosis_verb") or (cursor.has(before, "diagnosis_noun") and before == at - 1):
+            return "diagnosis"
+        if cursor.has(before, "study_verb"):
+            return "study"
+        if cursor.has(at, "before", "after") and before >= 0 and cursor.lexemes[before].means(TermKind.CONDITION):
+            return "diagnosis"
+        if cursor.has(at, "age_word") and cursor.lexemes[at].text.casefold().startswith("at") and before >= 0:
+            if cursor.lexemes[before].means(TermKind.CONDITION):
+                return "diagnosis"
+            if cursor.has(before, "modality", "study_noun"):
+                return "study"
+        found = self._ages.stage(at - 2) if at >= 2 else None
+        return found[0] if found and found[2] >= at else "asOf"
+
+    def _read_count(self) -> bool:
+        """A number of things: one or more is existence, any other is refused with its number (NL-16)."""
+        cursor = self.cursor
+        at = cursor.at
+        compared = cursor.has(at, "compare")
+        number, end = number_at(cursor, at + 1 if compared else at)
+        if number is None:
+            return False
+        behind = cursor.has(end, "compare_after")
+        words = range(at, end + 1 if behind else end)
+        comparison = cursor.value(at, "compare") if compared else cursor.value(end, "compare_after") if behind else "ge"
+        if (number, comparison) in ((1, "ge"), (0, "gt")) and countable(cursor, words.stop):
+            cursor.cover(words)
+        else:
+            cursor.refuse(words, "notSupported")
+            if self._negation >= 0 and cursor.back(at) == self._negation:
+                cursor.refuse({self._negation}, "notSupported")
+                self._negation = -1
+        cursor.at = words.stop
+        return True
+
+    def _read_optional(self) -> bool:
+        cursor = self.cursor
+        if cursor.has(cursor.at, "optional"):
+            self._optional = cursor.at
+        elif cursor.has(cursor.at, "optional_after"):
+            last = next((each for each in reversed(self.events) if isinstance(each, StudyPart)), None)
+            if last is not None and self._last is last and not last.negated:
+                last.required = False
+                last.words.add(cursor.at)
+            elif not isinstance(self._last, ReportPart | DrugsPart):
+                return False
+        else:
+            return False
+        cursor.cover({cursor.at})
+        cursor.at += 1
+        return True
+
+    def _read_time(self) -> bool:
+        cursor = self.cursor
+        before = cursor.at
+        part = self._times.read()
+        if part is None:
+            return False
+        part.words = {each for each in part.words if not cursor.has(each, "comma", "sign")}
+        cursor.cover(part.words)
+        if self._verb is not None:
+            self._verb[2].append(part)
+        else:
+            self.times.append((part, self._event_of_verb(cursor.back(before, "comma"))))
+        return True
+
+    def _read_negation(self) -> bool:
+        cursor = self.cursor
+        if not cursor.has(cursor.at, "not", "neither"):
+            return False
+        self._drop_negation()
+        self._negation = cursor.at
+        cursor.at += 1
+        return True
