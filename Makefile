@@ -7,6 +7,7 @@ export AZURITE_PORT ?= 10000
 export DATA_DIR ?= $(CURDIR)/.data
 export EPHEMERAL ?=
 export AUTH ?=
+export FHIR ?=
 export TOKEN ?=
 export READER_TOKEN ?=
 export WORKERS ?= 1
@@ -23,7 +24,7 @@ setup: ## all packages and the storage emulator (the other targets do it themsel
 doctor: ## what keeps the service from running on this machine, and the remedy
 	@scripts/doctor
 
-run: ## the service on http://localhost:7071, on Azurite (PORT= AZURITE_PORT= DATA_DIR= EPHEMERAL=1 AUTH=1 HOST=func)
+run: ## the service on http://localhost:7071, on Azurite (PORT= AZURITE_PORT= DATA_DIR= EPHEMERAL=1 AUTH=1 FHIR=1 HOST=func)
 	@scripts/setup run
 	@scripts/run
 

@@ -19,6 +19,7 @@ from devhost.arguments import Parser, is_loopback
 from devhost.azurite.emulator import Azurite, Ports
 from devhost.data_folder import SERVICE_FILE, DataFolder, ServiceFile
 from devhost.event_grid.topics import RetryPolicy
+from devhost.fhir_server import running_fhir_server
 from devhost.host.functions_host import DevHost, HostArguments
 from devhost.log import set_up
 from devhost.openid_provider import OpenIdProvider
@@ -42,6 +43,7 @@ def _arguments() -> argparse.Namespace:
     add("--service-file", type=types.folder, help="file that says where the service is (default: in the data folder)")
     add("--webhooks", type=Path, help="event subscriptions of your own (default: devhost.webhooks.json of the app)")
     add("--sign-in", action="store_true", help="callers need tokens, of an OpenID provider on this machine")
+    add("--fhir", action="store_true", help="a FHIR server beside the service, and DICOMcast that writes into it")
     add("--event-retry-scale", type=float, default=0.1, help="factor on Event Grid's pauses between attempts")
     add("--buffer-bodies", action="store_true", help="read a body with a length whole before the function starts")
     add("--no-blob-events", action="store_true", help="do not watch containers for new blobs")
@@ -161,6 +163,10 @@ async def _run(arguments: argparse.Namespace) -> None:
             await provider.start()
             stack.push_async_callback(provider.stop)
             settings = {**settings, **provider.settings()}
+        if arguments.fhir:
+            fhir = await stack.enter_async_context(running_fhir_server())
+            settings = {**settings, **fhir.settings(f"http://localhost:{arguments.port}/v2")}
+            print(f"FHIR server: {fhir.url}")
         emulator = _Emulator(arguments)
         connection = settings.get("DicomStorage", "")
         if needs_emulator(settings) and not arguments.once:

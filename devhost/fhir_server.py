@@ -33,6 +33,15 @@ class FhirServer:
         """Its base."""
         return f"http://127.0.0.1:{self._port}/fhir"
 
+    def settings(self, service: str) -> dict[str, str]:
+        """Settings of an app that writes into it; `service`: the address of that app."""
+        return {
+            "DicomCast__Enabled": "true",
+            "DicomWeb__Endpoint": service,
+            "Fhir__Endpoint": self.url,
+            "Fhir__Authentication__Enabled": "false",
+        }
+
     async def start(self) -> None:
         """Start it, with the data that are there; returns when it answers. Raises Unusable."""
         if not _PROGRAM.exists():

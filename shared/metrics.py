@@ -30,6 +30,16 @@ TRANSACTIONS: Final = "dicom.transactions"
 TRANSACTION_MILLISECONDS: Final = "dicom.transaction.milliseconds"
 FEED_LAG_SECONDS: Final = "dicom.change_feed.lag_seconds"
 """How long the oldest change has been waiting for its event."""
+CAST_STUDIES: Final = "dicom.cast.studies"
+"""Studies that were reconciled with FHIR; dimension `outcome`: `written` or `unchanged`."""
+CAST_RESOURCES: Final = "dicom.cast.resources"
+"""Requests inside its transactions; dimension `request`: method and type."""
+CAST_SECONDS: Final = "dicom.cast.seconds"
+"""From the mark of the oldest change of a study until it was in FHIR."""
+CAST_PARKED: Final = "dicom.cast.parked"
+"""Studies that were parked; dimension `failureClass`."""
+CAST_DIFFERENCES: Final = "dicom.cast.differences"
+"""Differences between DICOM and FHIR that the last verification found."""
 
 type Dimension = str | bool | int
 

@@ -260,6 +260,11 @@ class Settings(BaseModel):
         return self._sections
 
     @property
+    def dicomcast(self) -> bool:
+        """Whether DICOMcast is on (`DicomCast__Enabled`). Raises Misconfigured."""
+        return self._sections.below("DicomCast").flag("Enabled", default=False)
+
+    @property
     def host(self) -> str:
         """The host name, with its port if it has one, under which clients know the service (azure-apis §9.2)."""
         return urlsplit(self.public_base_url).netloc or self.website_hostname or "localhost"

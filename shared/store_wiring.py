@@ -43,7 +43,7 @@ class Stores:
 
 def stores(settings: Settings, identity: Identity) -> Stores:
     """The stores that the settings name. Raises Misconfigured."""
-    connection = _connection(settings, identity)
+    connection = storage_connection(settings, identity)
     tables = AzureTableStore(connection.table_endpoint, connection.credential, spread=settings.table_spread)
     blobs = AzureBlobStore(connection.blob_endpoint, settings.container, connection.credential)
     clock = HybridClock(time.time)
@@ -51,7 +51,8 @@ def stores(settings: Settings, identity: Identity) -> Stores:
     return Stores(connection, tables, blobs, DataPartitions(tables, clock, blobs), row, SchemaRegistry(tables), clock)
 
 
-def _connection(settings: Settings, identity: Identity) -> StorageConnection:
+def storage_connection(settings: Settings, identity: Identity) -> StorageConnection:
+    """The account that holds the data. Raises Misconfigured."""
     if settings.storage_connection:
         return StorageConnection.from_connection_string(settings.storage_connection)
     return StorageConnection.from_uris(
@@ -91,7 +92,7 @@ def import_stores(settings: Settings, identity: Identity) -> ImportStores:
         blobs, queues = settings.import_blob_service_uri, settings.import_queue_service_uri
         connection = StorageConnection.from_uris(blobs, blobs, queues, identity.credential())  # it needs no tables
     else:
-        connection = _connection(settings, identity)
+        connection = storage_connection(settings, identity)
     own = settings.import_connection or settings.import_blob_service_uri
     endpoint, credential = connection.blob_endpoint, connection.credential
     return ImportStores(

@@ -9,7 +9,7 @@ from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import azure.functions as func
 
@@ -72,6 +72,9 @@ from shared.upkeep.reindex import Reindex, start_reindex
 from shared.upkeep.scrubber import Scrubber
 from shared.upkeep.study_reindex import StudyReindex
 from shared.upkeep.tag_removal import TagRemoval
+
+if TYPE_CHECKING:
+    from shared import cast_wiring
 
 _START_SECONDS = 15.0
 """The longest wait of the start for a store that does not answer: the host gives it two minutes."""
@@ -146,6 +149,17 @@ def _trash(settings: Settings, base: Stores) -> Erasure:
     )
 
 
+def _cast(
+    settings: Settings, identity: Identity, base: Stores, lookup: InstanceLookup, feed: _Feed
+) -> "cast_wiring.Cast | None":
+    """DICOMcast; None where it is switched off, which then costs nothing."""
+    if not settings.dicomcast:
+        return None
+    from shared import cast_wiring
+
+    return cast_wiring.build(settings, identity, base, lookup, (feed.log, feed.sequencer))
+
+
 def blueprints(settings: Settings) -> list[func.Blueprint]:
     """The functions of the whole app. Raises Misconfigured."""
     quiet_sdk_logs()
@@ -188,6 +202,7 @@ def blueprints(settings: Settings) -> list[func.Blueprint]:
         documents,
         data_partitions=settings.data_partitions,
     )
+    caster = _cast(settings, identity, base, lookup, feed)
     operations = Operations(tables, clock.now)
     reindex = Reindex(
         tables,
@@ -213,6 +228,7 @@ def blueprints(settings: Settings) -> list[func.Blueprint]:
         chores.purge_tags(TagRemoval(tables, schemas, directory, clock.now, shards=settings.index_shards).run),
         chores.scrub_store(scrubber.run),
     ]
+    due += [caster.chore] if caster else []
     imports = [_bulk_import(settings, identity, base, ingest, lookup)] if settings.bulk_import else []
     return [
         store.blueprint(boundary, ingest),
@@ -242,7 +258,14 @@ def blueprints(settings: Settings) -> list[func.Blueprint]:
             {"files": blobs.ping, "index": tables.ping, "events": events_in_time(feed.publication)},
         ),
         ingest_functions.blueprint(ingest, settings.container),
-        change_feed.blueprint(boundary, reader, feed.sequencer, feed.publication, shards=settings.index_shards),
+        change_feed.blueprint(
+            boundary,
+            reader,
+            feed.sequencer,
+            feed.publication,
+            shards=settings.index_shards,
+            also=caster.changed if caster else None,
+        ),
         operation_functions.blueprint(boundary, operations),
         extended_query_tags.blueprint(
             boundary,
@@ -260,6 +283,7 @@ def blueprints(settings: Settings) -> list[func.Blueprint]:
         *([pages.blueprint(boundary, settings)] if settings.ui else []),
         *(functions for functions, _ in imports),
         *([exports.blueprint(boundary)] if settings.export and settings.asynchronous_operations else []),
+        *((caster.functions,) if caster else ()),
     ]
 
 
@@ -281,6 +305,10 @@ def check_store(settings: Settings) -> None:
                 hints = Hints(base.tables, base.clock, shards=settings.index_shards)
                 feed = _feed(settings, base, _trash(settings, base), _events(settings, identity), hints)
                 await feed.publication.prepare()
+                if settings.dicomcast:
+                    from shared import cast_wiring
+
+                    await cast_wiring.prepare(settings, identity)
                 if inbox is not None:
                     await inbox.prepare((await base.row.settings()).store_id)
         except (Unavailable, DependencyRefused, TimeoutError) as error:

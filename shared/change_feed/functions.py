@@ -2,6 +2,8 @@
 woken (S-6, storage §7). The guarantee is a chore of `housekeeping`.
 """
 
+from collections.abc import Awaitable, Callable
+
 import azure.functions as func
 
 from shared import telemetry
@@ -24,9 +26,15 @@ call may take 15 s more.
 
 
 def blueprint(
-    boundary: Boundary, reader: ChangeFeedReader, sequencer: Sequencer, publication: Follower, *, shards: int
+    boundary: Boundary,
+    reader: ChangeFeedReader,
+    sequencer: Sequencer,
+    publication: Follower,
+    *,
+    shards: int,
+    also: Callable[[], Awaitable[None]] | None = None,
 ) -> func.Blueprint:
-    """The functions of the change feed. `shards` is the number of shards of the store."""
+    """The functions of the change feed. `shards` is the number of shards of the store; `also` is told of changes."""
     functions = func.Blueprint()
 
     async def change_feed(window: SequenceWindow | TimeWindow, _accepted: str, context: Context) -> Response:
@@ -45,6 +53,8 @@ def blueprint(
         with telemetry.trigger("append_changes"):
             await sequencer.catch_up([keys.named_place(name, shards) for name in names if isinstance(name, str)])
             await publication.run(_PUBLISHING_SECONDS)
+            if also is not None:
+                await also()
 
     mount(functions, boundary, "change_feed", Transaction(_window, accepted_plain_json, change_feed))
     mount(

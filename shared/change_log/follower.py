@@ -182,6 +182,11 @@ class Follower:
         finally:
             self._running.release()
 
+    async def position(self) -> tuple[int, int]:
+        """The sequence up to which every change has been handled, and the newest one of the log. Raises Unavailable."""
+        position = await self._position()
+        return (position.next - 1 if position else 0), (await self._log.head()).next - 1
+
     async def lag(self) -> float:
         """Age of the oldest change that has not been handled, in seconds since its commit; 0 if there is none.
 

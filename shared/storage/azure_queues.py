@@ -44,15 +44,17 @@ class AzureQueueStore:
         self._credential = credential
         self._client: QueueServiceClient | None = None
 
-    async def send(self, queue: str, message: str, *, delay_seconds: int = 0) -> None:
-        """Append one message, visible after `delay_seconds`.
+    async def send(
+        self, queue: str, message: str, *, delay_seconds: int = 0, seconds_to_live: int | None = None
+    ) -> None:
+        """Append one message, visible after `delay_seconds`, gone after `seconds_to_live` if nobody takes it.
 
         Raises QueueNotFound, and ValueError when it is too large or too late.
         """
         check_message(message, delay_seconds)
         try:
             await self._queue(queue).send_message(
-                message, visibility_timeout=delay_seconds, time_to_live=_NEVER_EXPIRES
+                message, visibility_timeout=delay_seconds, time_to_live=seconds_to_live or _NEVER_EXPIRES
             )
         except AzureError as error:
             raise _failure(error) from None

@@ -43,7 +43,8 @@ class AzureTableStore:
 
     `spread` physical tables stand for each kind that is read by ranges, chosen by hash of the partition key: 1 on
     Azure, more on an emulator that scans a whole table for each query. It must never change for stored data. `prefix`
-    (letters and digits) goes before the table names. `requests` counts the requests sent.
+    (letters and digits) goes before the table names. `kinds` are the tables of a feature that has its own. `requests`
+    counts the requests sent.
     """
 
     def __init__(
@@ -53,11 +54,13 @@ class AzureTableStore:
         *,
         spread: int = 1,
         prefix: str = "",
+        kinds: Sequence[str] = _KINDS,
         backoff: Backoff = DEFAULT_BACKOFF,
     ) -> None:
         self._endpoint = endpoint.rstrip("/")
         self._spread = spread
         self._prefix = prefix
+        self._kinds = tuple(kinds)
         self._base = urlsplit(self._endpoint).path
         self._backoff = backoff
         self._transport = StorageTransport(self._endpoint)
@@ -68,7 +71,7 @@ class AzureTableStore:
         """Requests sent so far, repeats included."""
         return self._transport.requests
 
-    def table(self, kind: Kind, partition_key: str) -> str:
+    def table(self, kind: str, partition_key: str) -> str:
         """The physical table of a partition."""
         if self._spread == 1 or kind not in _SPREAD_KINDS:
             return f"{self._prefix}{kind}"
@@ -77,7 +80,7 @@ class AzureTableStore:
     def tables(self) -> list[str]:
         """All physical tables."""
         names: list[str] = []
-        for kind in _KINDS:
+        for kind in self._kinds:
             if self._spread == 1 or kind not in _SPREAD_KINDS:
                 names.append(f"{self._prefix}{kind}")
             else:
@@ -86,7 +89,7 @@ class AzureTableStore:
 
     # ------------------------------------------------------------------------------------------------- TableStore
 
-    async def get(self, kind: Kind, partition_key: str, row_key: str) -> Entity | None:
+    async def get(self, kind: str, partition_key: str, row_key: str) -> Entity | None:
         """One row, or None."""
         path = table_entities.row_path(self.table(kind, partition_key), partition_key, row_key)
         response = await self._send("GET", path)
@@ -97,7 +100,7 @@ class AzureTableStore:
 
     async def page(
         self,
-        kind: Kind,
+        kind: str,
         partition_key: str,
         low: str,
         high: str,
@@ -117,7 +120,7 @@ class AzureTableStore:
         return Page(entities, entities[-1].row_key + " " if more else None)
 
     async def range(
-        self, kind: Kind, partition_key: str, low: str, high: str, *, select: Sequence[str] | None = None
+        self, kind: str, partition_key: str, low: str, high: str, *, select: Sequence[str] | None = None
     ) -> list[Entity]:
         """All rows with low ≤ RowKey < high, in key order."""
         query = table_entities.range_query(partition_key, low, high, None, select)
@@ -128,7 +131,7 @@ class AzureTableStore:
             entities += following
         return entities
 
-    async def commit(self, kind: Kind, operations: Sequence[RowWrite]) -> str:
+    async def commit(self, kind: str, operations: Sequence[RowWrite]) -> str:
         """One entity group transaction, or one plain request for a single operation."""
         table_entities.check(operations)
         table = self.table(kind, operations[0].partition_key)
@@ -164,7 +167,7 @@ class AzureTableStore:
 
     async def ping(self) -> None:
         """Raise Unavailable or DependencyRefused unless the tables answer."""
-        _expect(await self._send("GET", f"Tables?$filter={quote(f"TableName eq '{self._prefix}conf'")}"), 200)
+        _expect(await self._send("GET", f"Tables?$filter={quote(f"TableName eq '{self.tables()[0]}'")}"), 200)
 
     async def close(self) -> None:
         """Close the connections."""

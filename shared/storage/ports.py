@@ -272,8 +272,10 @@ class TableStore(Protocol):
 class QueueStore(Protocol):
     """Queues for work that must be paced (S-6)."""
 
-    async def send(self, queue: str, message: str, *, delay_seconds: int = 0) -> None:
-        """Append one message (≤ 48 KiB of text). Raises QueueNotFound."""
+    async def send(
+        self, queue: str, message: str, *, delay_seconds: int = 0, seconds_to_live: int | None = None
+    ) -> None:
+        """Append one message (≤ 48 KiB of text), for ever unless it is told how long. Raises QueueNotFound."""
         ...
 
     async def length(self, queue: str) -> int:

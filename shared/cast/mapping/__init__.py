@@ -1,0 +1,1 @@
+"""What a FHIR resource says of a study (dicomcast §4). Pure."""

@@ -1,0 +1,216 @@
+"""dicomcast §4.7 Observations from dose SRs (PS3.16 TID 10001, 10011, 10021). Pure."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from shared.cast.mapping.codes import DCM, DICOM_UID, LOINC, SNOMED_CT, UCUM, coding, concept, plain_concept
+from shared.cast.mapping.date_times import combine, read_date_time
+from shared.cast.mapping.imaging_study import accession, study_identifier
+from shared.cast.settings import CastSettings
+from shared.cast.values import DataSet, item, items, text, values
+
+SUMMARY = (LOINC, "73569-6")
+EVENT = (DCM, "113852")
+EVENT_UID = "113769"
+STUDY_UID = "110180"
+_CATEGORY = "http://terminology.hl7.org/CodeSystem/observation-category"
+_DOSE_CLASSES = frozenset(f"1.2.840.10008.5.1.4.1.1.88.{number}" for number in (67, 68, 76))
+_CONTENT = "0040A730"
+_CONCEPT_NAME = "0040A043"
+_REPORTS = frozenset({(DCM, "113701"), (DCM, "113500")})
+_RADIOPHARMACEUTICAL = (DCM, "113502")
+_EVENTS = frozenset({(DCM, "113706"), (DCM, "113819"), _RADIOPHARMACEUTICAL})
+_ACCUMULATED = frozenset({(DCM, "113702"), (DCM, "113811"), _RADIOPHARMACEUTICAL})
+"""Containers that sum up. The administration of a radiopharmaceutical is the only place of its values."""
+_OF_SUMMARY = frozenset(
+    (
+        *(
+            (DCM, code)
+            for code in [
+                "111636",
+                "111637",
+                "113507",
+                "113722",
+                "113725",
+                "113726",
+                "113727",
+                "113730",
+                "113813",
+                "113830",
+            ]
+        ),
+        *((DCM, code) for code in ["113731", "113812", "121058", "123005"]),
+        *((SNOMED_CT, code) for code in ["349358000", "89457008", "410675002"]),
+    )
+)
+_OF_EVENT = frozenset((DCM, code) for code in ["113722", "113738", "113830", "113835", "113838", "122130"])
+_WHOLE = frozenset({(DCM, "113731"), (DCM, "113812")})
+_DEPTH = 32
+"""Deepest level of a content tree that is looked at."""
+
+type Code = tuple[str, str]
+
+
+def may_hold_dose(sop_class: str, data_set: DataSet) -> bool:
+    """Whether an instance is worth looking through: a dose SR by its class, or any other SR."""
+    return sop_class in _DOSE_CLASSES or _CONTENT in data_set
+
+
+def dose_observations(data_set: DataSet, settings: CastSettings) -> list[dict[str, Any]]:
+    """The Observations that an SR asks for, without references: summaries first, then events."""
+    summaries, events = [], []
+    for container, _depth in _walk(data_set, 0):
+        name = _name(container)
+        if name in _REPORTS:
+            summaries.append(_summary(container, data_set, settings))
+        elif name in _EVENTS and (uid := _event_uid(container)):
+            events.append(_event(container, uid, data_set, settings))
+    return [*summaries[:1], *events]
+
+
+def _walk(container: DataSet, depth: int) -> Iterator[tuple[DataSet, int]]:
+    yield container, depth
+    if depth < _DEPTH:
+        for child in items(container, _CONTENT):
+            yield from _walk(child, depth + 1)
+
+
+def _name(container: DataSet) -> Code:
+    found = coding(item(container, _CONCEPT_NAME))
+    return found.get("system", ""), found.get("code", "")
+
+
+def _child(containers: Sequence[DataSet], code: Code) -> DataSet:
+    children = (child for container in containers for child in items(container, _CONTENT))
+    return next((child for child in children if _name(child) == code), {})
+
+
+def _event_uid(container: DataSet) -> str:
+    return text(_child([container], (DCM, EVENT_UID)), "0040A124")
+
+
+def _summary(root: DataSet, data_set: DataSet, settings: CastSettings) -> dict[str, Any]:
+    sources = [root, *(each for each in items(root, _CONTENT) if _name(each) in _ACCUMULATED)]
+    number = accession(data_set, settings)
+    told = text(_child([root], (DCM, "121022")), "0040A160")
+    if told:
+        number = accession({**data_set, "00080050": {"Value": [told]}}, settings)
+    begun = _moment(_child(sources, (DCM, "113809")), data_set, settings)
+    begun = begun or _content_date(data_set, settings)
+    identifiers = [_uid(text(data_set, "00080018")), _study(data_set), *([number] if number else [])]
+    within = [child for source in sources for child in _below(source)]
+    components = _components(within, _OF_SUMMARY)
+    return _observation(
+        SUMMARY, data_set, settings, identifier=identifiers, effectiveDateTime=begun, component=components
+    )
+
+
+def _below(source: DataSet) -> Iterator[DataSet]:
+    """What hangs on a container, in depth-first order, without the containers of events and those that sum up."""
+    for child in items(source, _CONTENT):
+        if _name(child) in _EVENTS | _ACCUMULATED:
+            continue
+        yield from (found for found, _ in _walk(child, 1))
+
+
+def _event(container: DataSet, uid: str, data_set: DataSet, settings: CastSettings) -> dict[str, Any]:
+    identifiers = [_uid(uid, EVENT_UID), _study(data_set), _uid(text(data_set, "00080018"))]
+    begun = _moment(_child([container], (DCM, "111526")), data_set, settings)
+    within = [found for found, _ in _walk(container, 0)][1:]
+    site = concept(item(_child([container], (DCM, "123014")), "0040A168"))
+    return _observation(
+        EVENT,
+        data_set,
+        settings,
+        identifier=identifiers,
+        effectiveDateTime=begun,
+        bodySite=site,
+        component=_components(within, _OF_EVENT),
+    )
+
+
+def _observation(
+    code: Code, data_set: DataSet, settings: CastSettings, **elements: dict[str, Any] | list[dict[str, Any]] | str
+) -> dict[str, Any]:
+    done = text(data_set, "0040A491") == "COMPLETE" or text(data_set, "0040A493") == "VERIFIED"
+    observation = {
+        "resourceType": "Observation",
+        "meta": {"source": settings.base},
+        "identifier": elements.pop("identifier"),
+        "status": "final" if done and settings.observation_status == "auto" else "preliminary",
+        "category": [plain_concept(_CATEGORY, "imaging")],
+        "code": plain_concept(*code),
+        **elements,
+    }
+    return {name: value for name, value in observation.items() if value}
+
+
+def _uid(uid: str, kind: str = "") -> dict[str, Any]:
+    typed = {"type": {"coding": [{"system": DCM, "code": kind}]}} if kind else {}
+    return {**typed, "system": DICOM_UID, "value": f"urn:oid:{uid}"}
+
+
+def _study(data_set: DataSet) -> dict[str, Any]:
+    typed = {"type": {"coding": [{"system": DCM, "code": STUDY_UID}]}}
+    return {**typed, **study_identifier(text(data_set, "0020000D"))}
+
+
+def _moment(child: DataSet, data_set: DataSet, settings: CastSettings) -> str:
+    written = text(child, "0040A120")
+    return read_date_time(written, text(data_set, "00080201"), settings.zone).text if written else ""
+
+
+def _content_date(data_set: DataSet, settings: CastSettings) -> str:
+    day = text(data_set, "00080023")
+    if not day:
+        return ""
+    return combine(day, text(data_set, "00080033"), text(data_set, "00080201"), settings.zone).text
+
+
+def _components(within: Sequence[DataSet], wanted: frozenset[Code]) -> list[dict[str, Any]]:
+    """A component for each code, the first in depth-first order."""
+    found: dict[Code, dict[str, Any]] = {}
+    for child in within:
+        name = _name(child)
+        if name in wanted and name not in found and (value := _value(child, whole=name in _WHOLE)):
+            display = coding(item(child, _CONCEPT_NAME)).get("display", "")
+            found[name] = {"code": plain_concept(*name, display), **value}
+    return list(found.values())
+
+
+def _value(child: DataSet, *, whole: bool) -> dict[str, Any]:
+    measured = item(child, "0040A300")
+    if measured:
+        return _quantity(measured, whole=whole)
+    if code := concept(item(child, "0040A168")):
+        return {"valueCodeableConcept": code}
+    words = text(child, "0040A160")
+    return {"valueString": words} if words else {}
+
+
+def _quantity(measured: DataSet, *, whole: bool) -> dict[str, Any]:
+    number = _number(measured)
+    if number is None:
+        return {}
+    if whole:
+        return {"valueInteger": int(number)}
+    unit = coding(item(measured, "004008EA"))
+    quantity: dict[str, Any] = {"value": number}
+    if unit.get("system") == UCUM:
+        quantity |= {"unit": unit.get("display") or unit["code"], "system": UCUM, "code": unit["code"]}
+    elif unit.get("display"):
+        quantity["unit"] = unit["display"]
+    return {"valueQuantity": quantity}
+
+
+def _number(measured: DataSet) -> float | int | None:
+    """The first numeric value, as a number that JSON can write."""
+    for value in values(measured, "0040A30A")[:1]:
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            return None
+        if number != number or number in (float("inf"), float("-inf")):  # noqa: PLR0124 - not a number
+            return None
+        return int(number) if number.is_integer() and abs(number) < 2**53 else number
+    return None
