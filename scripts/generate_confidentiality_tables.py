@@ -129,15 +129,18 @@ def _defined_terms() -> set[str]:
 def _words(terms: Iterable[str]) -> set[str]:
     """The words of the meanings of codes (PS3.16), of the names of attributes and of defined terms, in lower case.
 
-    A word of meanings that has a capital also where no phrase begins is the name of somebody, and left out.
+    DICOM itself writes its meanings with capitals. In others a word that has one where no phrase begins is the name of
+    somebody, and left out.
     """
     schemes: Any = concepts
     plain: set[str] = set()
     first: set[str] = set()
     capital: set[str] = set()
-    for meaning in (meaning for codes in schemes.values() for known in codes.values() for meaning, _ in known.values()):
-        for number, word in enumerate(_WORD.findall(meaning)):
-            (capital if number and word.istitle() else first if word.istitle() else plain).add(word.lower())
+    for scheme, codes in schemes.items():
+        for meaning in (meaning for known in codes.values() for meaning, _ in known.values()):
+            for number, word in enumerate(_WORD.findall(meaning)):
+                title = scheme != "DCM" and word.istitle()
+                (capital if number and title else first if title else plain).add(word.lower())
     names = (attribute[2] for attribute in DicomDictionary.values())
     others = {word.lower() for text in (*names, *terms) for word in _WORD.findall(text)}
     return {word for word in plain | (first - capital) | others if len(word) > 1}

@@ -19,6 +19,7 @@ from shared.deidentification.temporal import capped_age, shifted
 from shared.deidentification.words import Cleaned, Texts
 from shared.dicom.attributes import Attributes
 from shared.dicom.dictionary import vr_of
+from shared.dicom.identifiers import is_uid
 
 _TEMPORAL: Final = frozenset({"DA", "TM", "DT"})
 _TEXT: Final = frozenset({"LO", "LT", "SH", "ST", "UC", "UT"})
@@ -33,8 +34,6 @@ _GRAPHICS: Final = frozenset({"00700001"})
 _DRAWN: Final = ("00700008", "00700009", "00700209")
 """TextObjectSequence, GraphicObjectSequence, CompoundGraphicSequence: what a graphic annotation draws."""
 _CHARACTER_SET: Final = "00080005"
-_IDENTIFYING_NUMBER: Final = 4
-"""Digits from which a number is compared with the identifiers of the subject."""
 
 
 class DataSetCleaner:
@@ -107,15 +106,15 @@ class DataSetCleaner:
         if vr == "SQ":
             return self._contents.tree(element) if key == CONTENT_SEQUENCE else self.sequence(key, values)
         if vr == "UI":
-            named_nobody = todo is Action.RETAIN and not any(self._texts.names(str(value)) for value in values)
-            return element if named_nobody else self._uids(key, element)
+            retained = todo is Action.RETAIN and all(self._is_of_nobody(str(value)) for value in values)
+            return _copy(element) if retained else self._uids(key, element)
         if vr in _TEMPORAL:
             moved = self.temporal(vr, values)
             if moved is not None:
                 self._report.note(key, Deed.REPLACED)
                 return {"vr": vr, "Value": moved}
         elif vr in _NUMBERS:
-            return element
+            return _copy(element)
         elif vr in {"DS", "IS"}:
             return self._numbers(key, vr, values, named)
         elif vr == "CS":
@@ -127,7 +126,7 @@ class DataSetCleaner:
         elif key == _ICC_PROFILE:
             return None
         elif vr in _WORDS or key in _BYTES_THAT_STAY:
-            return element
+            return _copy(element)
         elif vr == "AE" and todo is Action.RETAIN:
             return self._text(key, vr, values, level, named, todo)
         return self._reduced(required(named), key, vr)
@@ -138,7 +137,8 @@ class DataSetCleaner:
         if creator is not None and element["vr"] in private_elements.SAFE_VRS and element.get("Value"):
             result = self._valued(key, element["vr"], element, level, None, Action.JUDGE)
             if result is not None:
-                kept[creator], kept[key] = level[creator], result
+                kept[creator] = {"vr": "LO", "Value": list(level[creator]["Value"][:1])}
+                kept[key] = result
                 return
         if tag & 0xFF00:
             self._report.note(key, Deed.REMOVED)
@@ -149,6 +149,9 @@ class DataSetCleaner:
         self._report.note(key, Deed.EMPTIED if todo is Action.EMPTY else Deed.REPLACED)
         return {"vr": vr} if todo is Action.EMPTY else dummy(key, vr)
 
+    def _is_of_nobody(self, uid: str) -> bool:
+        return is_uid(uid) and not self._texts.names(uid)
+
     def _uids(self, key: str, element: Element) -> Element:
         values = [None if value is None else self._key.uid(str(value)) for value in element["Value"]]
         if values != element["Value"]:
@@ -156,15 +159,12 @@ class DataSetCleaner:
         return {"vr": "UI", "Value": values}
 
     def _numbers(self, key: str, vr: str, values: Sequence[Any], named: Type | None) -> Element | None:
-        kept = [None if self._is_no_number(value) else value for value in values]
-        if kept == list(values):
-            return {"vr": vr, "Value": kept}
+        texts = any(isinstance(value, str) for value in values)
+        if not texts and self._texts.numbers.isdisjoint(values):
+            return {"vr": vr, "Value": list(values)}
+        kept = [None if isinstance(value, str) or value in self._texts.numbers else value for value in values]
         self._report.note(key, Deed.IDENTIFIED)
         return {"vr": vr, "Value": kept} if any(each is not None for each in kept) else self.least(key, vr, named)
-
-    def _is_no_number(self, value: Any) -> bool:
-        text = str(value)
-        return isinstance(value, str) or (len(text) >= _IDENTIFYING_NUMBER and self._texts.is_identifier(text))
 
     def _coded(self, key: str, values: Sequence[Any], named: Type | None) -> Element | None:
         cleaned = [Cleaned("", identified=False) if value is None else self._texts.code(str(value)) for value in values]
@@ -210,3 +210,8 @@ class DataSetCleaner:
         ]
         self._report.note(key, Deed.REPLACED)
         return {"vr": "SQ", "Value": items}
+
+
+def _copy(element: Element) -> Element:
+    """An element of its own, so that the source can be freed, or changed, without it."""
+    return {name: list(value) if isinstance(value, list) else value for name, value in element.items()}

@@ -32,8 +32,8 @@ _IDENTIFIERS: Final = frozenset(
 )
 _SHORTEST: Final = 2
 """Letters of a part of a name that is looked for: initials are everywhere."""
-_MOST: Final = 4096
-"""Values that are looked for: a data set of millions of names must not cost their product."""
+_MOST: Final = 512
+"""Values of a kind that are looked for. A data set of more is not looked through: none of its texts stays."""
 
 
 @dataclass(slots=True)
@@ -46,6 +46,8 @@ class KnownValues:
     """In lower case."""
     dates: set[str] = field(default_factory=set)
     """Eight digits."""
+    too_many: bool = False
+    """Whether there are more than can be looked for."""
 
     @classmethod
     def of(cls, attributes: Attributes) -> "KnownValues":
@@ -68,10 +70,11 @@ class KnownValues:
             if len(digits) == 8 and digits.isdigit():
                 self._put(self.dates, (digits,))
 
-    @staticmethod
-    def _put(into: set[str], values: Iterator[str] | tuple[str, ...]) -> None:
+    def _put(self, into: set[str], values: Iterator[str] | tuple[str, ...]) -> None:
         if len(into) < _MOST:
             into.update(values)
+        else:
+            self.too_many = self.too_many or not into.issuperset(values)
 
 
 def _values(attributes: Attributes) -> Iterator[tuple[str, str, Any]]:

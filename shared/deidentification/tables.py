@@ -69,8 +69,8 @@ def standard_uids() -> frozenset[str]:
 
 @cache
 def defined_terms() -> frozenset[str]:
-    """The defined terms and enumerated values of coded strings (PS3.3)."""
-    return frozenset(_lines("defined_terms.txt"))
+    """The defined terms and enumerated values of coded strings (PS3.3), also those that it lists outside of tables."""
+    return frozenset(_lines("defined_terms.txt")) | frozenset(_lines("our_terms.txt"))
 
 
 @cache

@@ -22,10 +22,17 @@ _PARTS_OF_DATE = re.compile(r"\d+([-./:])\d+\1\d+")
 _MONTHS: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _MONTH = re.compile("|".join(_MONTHS))
 _CODE = re.compile(r"[A-Z0-9_ ]{0,16}", re.ASCII)
+_CAMEL_CASE = re.compile("[A-Z][a-z]+")
 _COMPARED = re.compile(r"[\W_]+")
 _MOST_DIGITS, _LONGEST_RUN, _SHORT = 6, 3, 3
 _SHORTEST_WORD: Final = 2
 """Letters: one alone is the initial of nobody in particular."""
+_MOST_TEXT: Final = 4 * 1024**2
+"""Characters of the texts of one data set that are looked at, each of them a few hundred times at most."""
+_REPEATED, _MOST_SEEN = 64, 4096
+"""Characters of a text, and texts, that are remembered: codes come again in every frame."""
+_LONGEST_NUMBER: Final = 15
+"""Digits of a number that is exact as a float."""
 _LONG_NAME: Final = 4
 """Letters from which a name is also found inside of a word: `SMITHJ`."""
 
@@ -44,10 +51,17 @@ class Texts:
 
     def __init__(self, known: KnownValues) -> None:
         self._known = known
+        self._left = 0 if known.too_many else _MOST_TEXT
+        self._seen: dict[tuple[str, bool], Cleaned] = {}
+        self._chunks: dict[str, tuple[bool, bool]] = {}
         self._long_names = tuple(name for name in known.names if len(name) >= _LONG_NAME)
         self._identifiers = frozenset(_bare(each) for each in known.identifiers)
         self._long_identifiers = tuple(each for each in self._identifiers if len(each) >= _LONG_NAME)
         self._dates = frozenset(form for date in known.dates for form in _forms(date))
+
+        digits = {each for each in self._identifiers | known.dates if each.isdigit() and len(each) >= _LONG_NAME}
+        self.numbers = frozenset(float(each) for each in digits if len(each) <= _LONGEST_NUMBER)
+        """The identifiers and dates that are numbers."""
 
     def clean(self, text: str) -> Cleaned:
         """A text of which only harmless words stay."""
@@ -57,19 +71,30 @@ class Texts:
         """A text that may say anything but who the subject is."""
         return self._cleaned(text, all_words=False)
 
+    def _cleaned(self, text: str, *, all_words: bool) -> Cleaned:
+        """Of very much text nothing stays: the work on one data set is bounded."""
+        key = (text, all_words)
+        if len(text) <= _REPEATED and key in self._seen:
+            return self._seen[key]
+        self._left -= len(text)
+        result = self._without(text, all_words=all_words) if self._left >= 0 else Cleaned("", identified=False)
+        if len(text) <= _REPEATED and len(self._seen) < _MOST_SEEN:
+            self._seen[key] = result
+        return result
+
     def code(self, text: str) -> Cleaned:
         """A CS value: a defined term, or made of harmless words; else nothing."""
         text = text.strip(" ")
         if text in defined_terms():
             return Cleaned(text, identified=False)
+        self._left -= len(text)
+        if self._left < 0:
+            return Cleaned("", identified=False)
         if self.names(text):
             return Cleaned("", identified=True)
-        harmless = _CODE.fullmatch(text) and all(_is_harmless(part) for part in re.split("[ _]", text))
+        parts = re.split("[ _]", text)
+        harmless = _CODE.fullmatch(text) and all(_is_harmless(part) or _is_short(part) for part in parts)
         return Cleaned(text if harmless else "", identified=False)
-
-    def is_identifier(self, text: str) -> bool:
-        """Whether a whole number is an identifier or a date of the subject or study."""
-        return _bare(text) in self._identifiers or text in self._dates
 
     def names(self, text: str) -> bool:
         """Whether a text, as a whole or with one of its words, names the subject or the study."""
@@ -85,10 +110,20 @@ class Texts:
             return True
         return any(name in word for word in found for name in self._long_names if len(word) > len(name))
 
-    def _cleaned(self, text: str, *, all_words: bool) -> Cleaned:
+    def _judged(self, chunk: str) -> tuple[bool, bool]:
+        """Whether a chunk names somebody, and whether it is harmless."""
+        known = self._chunks.get(chunk)
+        if known is None:
+            known = self.names(chunk), _is_harmless(chunk)
+            if len(chunk) <= _REPEATED and len(self._chunks) < _MOST_SEEN:
+                self._chunks[chunk] = known
+        return known
+
+    def _without(self, text: str, *, all_words: bool) -> Cleaned:
         chunks = _CHUNK.findall(text)
-        named = [self.names(chunk) for chunk in chunks]
-        gone = [one or (all_words and not _is_harmless(chunk)) for one, chunk in zip(named, chunks, strict=True)]
+        judged = [self._judged(chunk) for chunk in chunks]
+        named = [one for one, _ in judged]
+        gone = [one or (all_words and not harmless) for one, harmless in judged]
         if all_words:
             _take_numbers_along(chunks, gone)
         identified = any(named)
@@ -106,7 +141,15 @@ class Texts:
 
 def is_word(text: str) -> bool:
     """Whether letters without digits between them are a word that names nobody."""
-    return len(text) < _SHORTEST_WORD or text.lower() in words()
+    if len(text) < _SHORTEST_WORD or text.lower() in words():
+        return True
+    joined = _CAMEL_CASE.findall(text)
+    return len(joined) > 1 and "".join(joined) == text and all(part.lower() in words() for part in joined)
+
+
+def _is_short(part: str) -> bool:
+    """Whether a part of a CS value is too short for a name: `HFS`, `OM`."""
+    return len(part) <= _SHORT and part.isalpha()
 
 
 def _is_harmless(chunk: str) -> bool:

@@ -7,8 +7,10 @@ an odd structure) is held whole, one file at a time, and refused beyond a limit.
 
 import asyncio
 import zlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final, Protocol
 
 import orjson
@@ -18,19 +20,22 @@ from shared.deidentification.instance import Deidentified, Refused, deidentify
 from shared.deidentification.key import Key
 from shared.deidentification.profile import BurnedIn, Option, Profile, Subjects
 from shared.deidentification.report import Finding, Report
+from shared.deidentification.tables import standard_uids
 from shared.dicom.elements import first
 from shared.dicom.part10.bulk_data import PIXEL_DATA, BulkValue, find_values
 from shared.dicom.part10.byte_order import pixel_word_size, swapped
 from shared.dicom.part10.composer import CannotCompose
 from shared.dicom.part10.file_meta import FileMeta, read_file_meta
-from shared.dicom.part10.file_reader import InvalidPart10, Part10, Part10Reader, read_whole
+from shared.dicom.part10.file_reader import InvalidPart10, Part10, Part10Reader
 from shared.dicom.part10.inflating import inflated
 from shared.dicom.part10.tolerant_reader import locate
-from shared.dicom.transfer_syntaxes import EXPLICIT_BIG_ENDIAN
+from shared.dicom.transfer_syntaxes import DEFLATED, EXPLICIT_BIG_ENDIAN
 from shared.export.copying import Copied, CopiesAsStored, FileCopies, Files, of_latest
 from shared.export.model import REPORT, file_name
 from shared.export.records import ExportRecords
 from shared.index.model import StoredInstance
+from shared.ingest import parsing
+from shared.memory_budget import Lease
 from shared.operations.model import Document, Operation, OperationFailed
 from shared.storage.ports import ForeignContainer
 
@@ -44,6 +49,10 @@ _HEAD: Final = 64 * 1024
 _WINDOW: Final = 1024**2
 _MOST_WINDOWS: Final = 512
 """Reads of a file that look for its bulk values."""
+_DATA_SETS: Final = 3
+"""What is held of the values of a file: the source, what is made of it, and that in bytes."""
+_WORKING: Final = ThreadPoolExecutor(1, thread_name_prefix="deidentification")
+"""One thread: more would win nothing, and the thread that reads what is being stored is not held up."""
 _MOST_TAGS: Final = 4096
 """Tags in a report: more than files have, unless somebody makes them up."""
 _OTHERS: Final = "others"
@@ -119,8 +128,13 @@ class DeidentifiedCopies:
         path = self.named(f"{uids.study_instance_uid}/{uids.series_instance_uid}/{uids.sop_instance_uid}")
 
         async def copy(version: StoredInstance) -> Copied:
-            async with self._small if version.length <= _SMALL else self._large:
-                return await self._copy(version, path)
+            arriving, odd = Lease(parsing.ARRIVING), Lease(parsing.ODD)
+            try:
+                async with self._small if version.length <= _SMALL else self._large:
+                    return await self._copy(version, path, arriving, odd)
+            finally:
+                arriving.shrink()
+                odd.shrink()
 
         return await of_latest(self._files, self._namespace, instance, copy, path)
 
@@ -154,9 +168,9 @@ class DeidentifiedCopies:
 
     # ----------------------------------------------------------------------------------------------------- inside
 
-    async def _copy(self, instance: StoredInstance, path: str) -> Copied:
+    async def _copy(self, instance: StoredInstance, path: str, arriving: Lease, odd: Lease) -> Copied:
         try:
-            made = await self._made(instance)
+            made = await self._made(instance, arriving, odd)
             if isinstance(made.result, Refused):
                 return Copied(path, f"Refused: {made.result.reason.value}.", made.result.report)
             name = file_name(self._operation_id, made.result.identifier)
@@ -167,23 +181,35 @@ class DeidentifiedCopies:
             return Copied(path, UNREADABLE, report)
         return Copied(path, "", made.result.report)
 
-    async def _made(self, instance: StoredInstance) -> _Made:
+    async def _made(self, instance: StoredInstance, arriving: Lease, odd: Lease) -> _Made:
         """Raises _Unreadable, InvalidPart10, CannotCompose, BlobNotFound, Unavailable."""
         if instance.length > _SMALL:
             try:
-                made = await self._streamed(instance)
+                made = await self._streamed(instance, arriving)
             except InvalidPart10:
                 made = None
             if made is not None:
                 return made
             if instance.length > _LARGEST_WHOLE:
                 raise _Unreadable
+        arriving.shrink()
         data = await self._files.blobs.read(instance.blob)
-        return await asyncio.to_thread(self._whole, data)
+        part10 = await _read(data, arriving, odd)
+        if part10.transfer_syntax_uid == DEFLATED:
+            await odd.grow(_LARGEST_WHOLE)
+        return await _beside(partial(self._whole, data, part10), part10, arriving)
 
-    def _whole(self, data: bytes) -> _Made:
-        part10 = read_whole(data)
-        result = deidentify(part10.attributes, self._profile, self._key)
+    def _deidentified(self, part10: Part10) -> Deidentified | Refused:
+        """Frees the values of the source. Raises _Unreadable."""
+        try:
+            if part10.transfer_syntax_uid not in standard_uids():
+                raise _Unreadable  # it would be told as it is, and nobody knows how pixels are written in it
+            return deidentify(part10.attributes, self._profile, self._key)
+        finally:
+            parsing.release(part10.attributes)
+
+    def _whole(self, data: bytes, part10: Part10) -> _Made:
+        result = self._deidentified(part10)
         if isinstance(result, Refused):
             return _Made(result)
         meta, start = read_file_meta(data)
@@ -195,7 +221,7 @@ class DeidentifiedCopies:
         values = _in_memory(wanted_values(result), data, meta, start)
         return _made(result, part10, values, _Held(data))
 
-    async def _streamed(self, instance: StoredInstance) -> _Made | None:
+    async def _streamed(self, instance: StoredInstance, arriving: Lease) -> _Made | None:
         """What is made of a file that is not held; None where it has no ranges. Raises InvalidPart10, CannotCompose."""
         blob = instance.blob
         meta, start = read_file_meta(await self._files.blobs.read(blob, 0, _HEAD))
@@ -204,15 +230,15 @@ class DeidentifiedCopies:
         reader = Part10Reader(strict=False)
         opened = await self._files.blobs.open(blob)
         async for chunk in opened.chunks():
-            await asyncio.to_thread(reader.feed, chunk)
-        part10 = await asyncio.to_thread(reader.finish)
+            await parsing.feed(reader, chunk, arriving)
+        part10 = await parsing.finish(reader)
         if part10.odd:
             return None
-        result = await asyncio.to_thread(deidentify, part10.attributes, self._profile, self._key)
+        result = await _beside(partial(self._deidentified, part10), part10, arriving)
         if isinstance(result, Refused):
             return _Made(result)
         values = await self._located(instance, part10, wanted_values(result), meta, start)
-        return await asyncio.to_thread(_made, result, part10, values, _Stored(self._files, blob))
+        return await _beside(partial(_made, result, part10, values, _Stored(self._files, blob)), part10, arriving)
 
     async def _located(
         self, instance: StoredInstance, part10: Part10, paths: Sequence[str], meta: FileMeta, start: int
@@ -233,6 +259,25 @@ class DeidentifiedCopies:
             return found
         walk.close()
         raise _Unreadable
+
+
+async def _read(data: bytes, arriving: Lease, odd: Lease) -> Part10:
+    """The values of a file that is held; what they take is in a lease. Raises InvalidPart10, Unavailable."""
+    reader = Part10Reader(strict=False)
+    try:
+        await parsing.feed(reader, data, arriving)
+        return await parsing.finish(reader)
+    except InvalidPart10:
+        await parsing.discard(reader)
+        arriving.shrink()
+        return await parsing.read_tolerantly([data], odd, strict=False)
+
+
+async def _beside[T](function: Callable[[], T], part10: Part10, arriving: Lease) -> T:
+    """The result of work on the values of a file, in a thread. Raises what it raises, and Unavailable."""
+    if part10.header_bytes > parsing.LARGE:
+        await arriving.grow(_DATA_SETS * part10.header_bytes)
+    return await asyncio.get_running_loop().run_in_executor(_WORKING, function)
 
 
 async def copies_of(

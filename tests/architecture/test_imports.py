@@ -29,7 +29,7 @@ PLACES = {
     "opentelemetry": ("telemetry_export.py",),
     "azure.monitor": ("telemetry_export.py",),
 }
-PURE = ("dicom", "dicomweb")
+PURE = ("deidentification", "dicom", "dicomweb")
 IMPURE_MODULES = ("azure", "azurefunctions", "obstore", "aiohttp", "asyncio", "socket", "threading", "time")
 
 LATE = {

@@ -1,5 +1,6 @@
 import copy
 import datetime as dt
+import json
 
 import pytest
 from hypothesis import given, settings
@@ -7,12 +8,14 @@ from hypothesis import strategies as st
 from pydicom import Dataset, dcmread
 from pydicom.filebase import DicomBytesIO
 
-from shared.deidentification.instance import Refused
+from shared.deidentification.instance import Deidentified, Refused, deidentify
 from shared.deidentification.key import KEY_BYTES, Key
 from shared.deidentification.profile import BurnedIn, Option, Profile, Subjects
 from shared.deidentification.report import Deed, Finding
 from shared.deidentification.tables import named
+from shared.dicom.attributes import take_apart
 from shared.dicom.dictionary import vr_of
+from shared.dicom.part10.file_reader import read_whole
 from tests.builders import datasets
 from tests.builders.deidentifying import ALL_OPTIONS, KEY, deidentified, with_report
 
@@ -22,6 +25,19 @@ OTHER_KEY = Key(b"o" * KEY_BYTES)
 
 def result_of(dataset: Dataset, profile: Profile = Profile(), key: Key = KEY) -> Dataset:  # noqa: B008 - a value
     return dcmread(DicomBytesIO(deidentified(datasets.part10(dataset), profile, key)))
+
+
+def test_a_result_has_nothing_in_common_with_its_source() -> None:
+    source = read_whole(datasets.part10(datasets.ct()))
+    before = json.dumps(source.attributes)
+    made = deidentify(source.attributes, ALL_OPTIONS, KEY)
+    assert isinstance(made, Deidentified)
+    assert json.dumps(source.attributes) == before
+
+    after = json.dumps(made.attributes)
+    take_apart(source.attributes)
+
+    assert json.dumps(made.attributes) == after
 
 
 @pytest.mark.spec("DEID-1")
@@ -231,6 +247,7 @@ def test_only_safe_private_elements_stay_and_only_by_their_option() -> None:
     source.private_block(0x0029, "Zquxmorf", create=True).add_new(1, "LO", "Zquxmorf")
 
     assert [one for one in result_of(source) if one.tag.is_private] == []
+    source[0x00190010].value = ["SIEMENS MR HEADER", "Zquxmorf"]
     kept = [one for one in result_of(source, Profile(frozenset({Option.PRIVATE}))) if one.tag.is_private]
     assert [int(one.tag) for one in kept] == [0x00190010, 0x0019100C, 0x0019100D, 0x0019100E]
     assert [one.value for one in kept] == ["SIEMENS MR HEADER", 1000, "DIRECTIONAL", [0.5, 0.25, 0.125]]

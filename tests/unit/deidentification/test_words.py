@@ -82,7 +82,18 @@ def test_a_coded_string_is_a_term_or_made_of_words(text: str, left: str) -> None
 
 
 @pytest.mark.spec("DEID-5")
-def test_the_values_that_are_looked_for_are_bounded() -> None:
+def test_of_a_data_set_with_more_names_than_can_be_looked_for_no_text_stays() -> None:
     crowd = [{"Alphabetic": f"Name{number:x}^{number}"} for number in range(20_000)]
     known = KnownValues.of({"00100010": {"vr": "PN", "Value": crowd}})
-    assert 4096 <= len(known.names) <= 4100
+    assert len(known.names) < 600
+    assert Texts(known).clean("CT ABDOMEN").text == Texts(known).without_known("CT-7").text == ""
+    assert Texts(known).code("ZZ").text == ""
+    assert not KnownValues.of({"00100010": {"vr": "PN", "Value": crowd[:200]}}).too_many
+
+
+@pytest.mark.spec("DEID-5")
+def test_of_very_much_text_nothing_stays() -> None:
+    texts = Texts(KnownValues())
+    assert texts.clean("lung " * 1000).text
+    assert texts.clean("lung " * 1_000_000).text == ""
+    assert texts.clean("liver").text == ""

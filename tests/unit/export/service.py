@@ -113,6 +113,6 @@ class ExportService(Archive):
     def exported(self, operation_id):
         """The files of an export, by `study/series/instance`."""
         prefix = f"{operation_id}/results/"
-        files = self.container.files()
+        files = {name: data for name, data in self.container.files().items() if not name.endswith("/report.json")}
         assert all(name.startswith(prefix) and name.endswith(".dcm") for name in files)
         return {name.removeprefix(prefix).removesuffix(".dcm"): data for name, data in files.items()}

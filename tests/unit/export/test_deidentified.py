@@ -130,6 +130,18 @@ async def test_log_and_report_name_new_uids_and_count_what_was_refused():
     assert report["deidentify"] == {"profile": "basic", "options": [], "subjects": "map", "burnedIn": "refuse"}
 
 
+@pytest.mark.spec("DEID-2")
+async def test_an_odd_file_arrives_as_what_it_is_and_one_of_a_syntax_of_its_own_is_refused():
+    service = ExportService()
+    await stored(service, FILES["no pixels"] + bytes(64))
+    own = FILES["no pixels"].replace(b"1.2.840.10008.1.2.1\0", b"1.2.3.4.19630817.01\0")
+    await stored(service, own, ("1.4.19630817", "1.5", "1.6"))
+
+    _, files, report, _ = await exported(service)
+
+    assert (len(files), report["refused"]) == (1, {"unreadable": 1})
+
+
 @pytest.mark.spec("DEID-8", "XPT-28")
 async def test_the_key_is_in_the_secret_store_alone_and_stays_there_when_the_export_has_ended():
     service = ExportService()
