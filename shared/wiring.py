@@ -72,6 +72,11 @@ from shared.upkeep.reindex import Reindex, start_reindex
 from shared.upkeep.scrubber import Scrubber
 from shared.upkeep.study_reindex import StudyReindex
 from shared.upkeep.tag_removal import TagRemoval
+from shared.workitems.outbox import Outbox
+from shared.workitems.store import Workitems
+from shared.worklist import functions as worklist
+from shared.worklist.request_cancellation.transaction import nobody_listens
+from shared.worklist.search.transaction import WorklistSearch
 
 if TYPE_CHECKING:
     from shared import cast_wiring
@@ -215,6 +220,7 @@ def blueprints(settings: Settings) -> list[func.Blueprint]:
     exports = export(
         settings, identity, base.connection, tables=tables, blobs=blobs, lookup=lookup, operations=operations
     )
+    workitems = Workitems(tables, clock.now)
     due = [
         chores.sweep_changes(feed.sequencer, feed.publication),
         chores.expire_studies(index.expire),
@@ -227,6 +233,7 @@ def blueprints(settings: Settings) -> list[func.Blueprint]:
         chores.sweep_exports(exports.records.sweep),
         chores.purge_tags(TagRemoval(tables, schemas, directory, clock.now, shards=settings.index_shards).run),
         chores.scrub_store(scrubber.run),
+        chores.forget_workitem_events(Outbox(tables), directory, clock.now),
     ]
     due += [caster.chore] if caster else []
     imports = [_bulk_import(settings, identity, base, ingest, lookup)] if settings.bulk_import else []
@@ -279,6 +286,7 @@ def blueprints(settings: Settings) -> list[func.Blueprint]:
                 operations_enabled=settings.asynchronous_operations,
             ),
         ),
+        worklist.blueprint(boundary, workitems, WorklistSearch(tables, workitems, time.monotonic), nobody_listens),
         housekeeping.blueprint(Housekeeping([*due, *(chore for _, chore in imports)], tables, clock.now)),
         *([pages.blueprint(boundary, settings)] if settings.ui else []),
         *(functions for functions, _ in imports),

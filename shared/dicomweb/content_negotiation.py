@@ -186,6 +186,14 @@ def _names_xml(value: MediaType) -> bool:
     return value.type == DICOM_XML
 
 
+def negotiate_dicom_json(accept: Sequence[MediaType]) -> str:
+    """The media type of data sets that there are as DICOM JSON alone. Raises NotAcceptable."""
+    ranges = (_weight(accept, (name,)) for name in (DICOM_JSON, ANY_APPLICATION, ANY))
+    if next((weight for weight in ranges if weight is not None), 0.0) <= 0.0:
+        raise NotAcceptable(_NOT_ACCEPTED)
+    return DICOM_JSON
+
+
 def negotiate_plain_json(accept: Iterable[MediaType]) -> str:
     """The media type of JSON that is no data set. Who asks for DICOM JSON gets it, too. Raises NotAcceptable."""
     accepted = {JSON, DICOM_JSON, ANY_APPLICATION, ANY}

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from shared.dicom.media_types import ANY
 from shared.dicomweb.versions import ApiVersion
 
 
@@ -69,6 +70,30 @@ class Documentation:
     def parameters_in(self, version: ApiVersion) -> tuple[Parameter, ...]:
         """The parameters that `version` has."""
         return tuple(each for each in self.parameters if each.only in {None, version})
+
+
+# -------------------------------------------------------------------------------------------------------- parameters
+
+
+def query(name: str, text: str, schema: Mapping[str, Any], example: Any = None, **more: Any) -> Parameter:
+    """A query parameter."""
+    return Parameter(name, "query", text, schema, example, **more)
+
+
+def accept(*media_types: str) -> Parameter:
+    """The query parameter that stands for the Accept header (ACC-6)."""
+    schema = {"type": "string", "enum": [*media_types, ANY]}
+    return query("accept", "The media type of the answer, instead of the Accept header", schema, media_types[0])
+
+
+def failures(*own: int) -> tuple[int, ...]:
+    """The failures of a transaction that needs a data action, with its own."""
+    return tuple(sorted({400, 401, 403, 429, 503, *own}))
+
+
+PRINTABLE = "^[^\\x00-\\x1f\\x7f<]*$"
+WHOLE = {"type": "integer", "minimum": 0, "default": 0}
+FLAG = {"type": "boolean", "default": False}
 
 
 # ----------------------------------------------------------------------------------------------------------- schemas

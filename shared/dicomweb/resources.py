@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from shared.dicomweb import transaction_documentation as told
+from shared.dicomweb import worklist_documentation as worklist
 from shared.dicomweb.documentation import UID, Documentation, PathParameter
 from shared.dicomweb.export_documentation import EXPORT
 from shared.dicomweb.versions import ApiVersion
@@ -21,6 +22,14 @@ PATH_PARAMETERS: Mapping[str, PathParameter] = {
     "study": PathParameter("StudyInstanceUID", UID.reference, "1.2.826.0.1.3680043.8.498.1", "StudyInstanceUID"),
     "series": PathParameter("SeriesInstanceUID", UID.reference, "1.2.826.0.1.3680043.8.498.2", "SeriesInstanceUID"),
     "instance": PathParameter("SOPInstanceUID", UID.reference, "1.2.826.0.1.3680043.8.498.3", "SOPInstanceUID"),
+    "workitem": PathParameter(
+        "SOPInstanceUID of a workitem", UID.reference, "1.2.826.0.1.3680043.8.498.4", "SOPInstanceUID"
+    ),
+    "requester": PathParameter(
+        "AE title of who asks, which says nothing here",
+        {"type": "string", "pattern": "^[^/\\\\\\x00-\\x1f]{1,64}$"},
+        "PERFORMER",
+    ),
     "frames": PathParameter(
         "Frame numbers, separated by commas; the first one is 1",
         {"type": "string", "pattern": "^[1-9][0-9]{0,8}(,[1-9][0-9]{0,8})*$"},
@@ -157,6 +166,14 @@ def _tags(name: str, method: str, audit: str, summary: str, documentation: Docum
     if name.endswith("errors"):
         path, operation = f"{path}/errors", f"{operation}-errors"
     return Resource(name, methods, path, action, operation, summary, documentation, partitioned=False)
+
+
+def _worklist(name: str, request: str, audit: str, summary: str, documentation: Documentation) -> Resource:
+    """The resources of the Worklist Service (PS3.18 Table 11.1.1-1); `request` is method and path."""
+    method, _, path = request.partition(" ")
+    methods, action = (_READ, "read") if method == "GET" else ((method,), "write")
+    creates = name == "create_workitem"
+    return Resource(name, methods, path, action, f"{audit}-workitem", summary, documentation, create_partition=creates)
 
 
 def _public(name: str, template: str, summary: str, documentation: Documentation) -> Resource:
@@ -303,6 +320,46 @@ RESOURCES: Mapping[str, Resource] = {
             "Copy instances into a container of Blob Storage",
             EXPORT,
             in_prerelease=False,
+        ),
+        _worklist("create_workitem", "POST workitems", "add", "Create a workitem (UPS-RS)", worklist.CREATE_WORKITEM),
+        _worklist("search_workitems", "GET workitems", "query", "Search for workitems", worklist.SEARCH_WORKITEMS),
+        _worklist(
+            "retrieve_workitem",
+            "GET workitems/{workitem}",
+            "retrieve",
+            "Retrieve a workitem",
+            worklist.RETRIEVE_WORKITEM,
+        ),
+        _worklist(
+            "update_workitem", "POST workitems/{workitem}", "update", "Update a workitem", worklist.UPDATE_WORKITEM
+        ),
+        _worklist(
+            "change_workitem_state",
+            "PUT workitems/{workitem}/state",
+            "change-state",
+            "Change the state of a workitem",
+            worklist.CHANGE_WORKITEM_STATE,
+        ),
+        _worklist(
+            "change_workitem_state_by",
+            "PUT workitems/{workitem}/state/{requester}",
+            "change-state",
+            "Change the state of a workitem",
+            worklist.CHANGE_WORKITEM_STATE,
+        ),
+        _worklist(
+            "request_workitem_cancellation",
+            "POST workitems/{workitem}/cancelrequest",
+            "cancel",
+            "Request the cancellation of a workitem",
+            worklist.CANCEL_WORKITEM,
+        ),
+        _worklist(
+            "request_workitem_cancellation_by",
+            "POST workitems/{workitem}/cancelrequest/{requester}",
+            "cancel",
+            "Request the cancellation of a workitem",
+            worklist.CANCEL_WORKITEM,
         ),
         LIST_PARTITIONS,
         PAGES,

@@ -3,7 +3,6 @@
 from typing import Any, Final
 
 from shared.dicom.media_types import (
-    ANY,
     AS_STORED_TYPES,
     DICOM,
     DICOM_JSON,
@@ -21,19 +20,25 @@ from shared.dicomweb.documentation import (
     CHANGE,
     CHANGES,
     DATA_SETS,
+    FLAG,
     HEALTH,
     NEW_TAGS,
     OPERATION,
     OPERATION_REFERENCE,
     PARTITIONS,
+    PRINTABLE,
     STORED,
     TAG_CHANGE,
     TAG_ENTRY,
     TAG_ERROR_LIST,
     TAGS,
     UID,
+    WHOLE,
     Documentation,
     Parameter,
+    accept,
+    failures,
+    query,
 )
 from shared.dicomweb.query_parameters import DEFAULT_LIMIT, MAX_LIMIT
 from shared.dicomweb.versions import ApiVersion
@@ -43,26 +48,10 @@ def _multipart(media_type: str) -> str:
     return f'{MULTIPART_RELATED}; type="{media_type}"'
 
 
-def _query(name: str, text: str, schema: dict[str, Any], example: Any = None, **more: Any) -> Parameter:
-    return Parameter(name, "query", text, schema, example, **more)
-
-
 def _header(name: str, text: str, schema: dict[str, Any], example: Any = None) -> Parameter:
     return Parameter(name, "header", text, schema, example)
 
 
-def _accept(*media_types: str) -> Parameter:
-    schema = {"type": "string", "enum": [*media_types, ANY]}
-    return _query("accept", "The media type of the answer, instead of the Accept header", schema, media_types[0])
-
-
-def _failures(*own: int) -> tuple[int, ...]:
-    """Those of a transaction that needs a data action, with its own."""
-    return tuple(sorted({400, 401, 403, 429, 503, *own}))
-
-
-_PRINTABLE: Final = "^[^\\x00-\\x1f\\x7f<]*$"
-_WHOLE: Final = {"type": "integer", "minimum": 0, "default": 0}
 _TIME: Final = {"type": "string", "format": "date-time"}
 _IF_NONE_MATCH: Final = _header("If-None-Match", "Entity tags that the client holds", {"type": "string"}, '"63-2"')
 _DATA_SET_TYPES: Final = (DICOM_JSON, _multipart(DICOM_XML))
@@ -79,7 +68,7 @@ STORE: Final = Documentation(
     produces=(DICOM_JSON, DICOM_XML),
     consumes=(DICOM, _multipart(DICOM), _multipart(DICOM_JSON), _multipart(DICOM_XML)),
     successes=(200, 202, 204),
-    failures=_failures(406, 409, 413, 415),
+    failures=failures(406, 409, 413, 415),
     failure_bodies=((409, DICOM_JSON, STORED),),
     parameters=(
         _header(
@@ -90,14 +79,14 @@ STORE: Final = Documentation(
         ),
         _header("msdicom-expiry-option", "How the expiry time is meant", {"enum": ["RelativeToNow"]}),
         _header("msdicom-expiry-level", "What expires", {"enum": ["Study"]}),
-        _accept(DICOM_JSON, DICOM_XML),
+        accept(DICOM_JSON, DICOM_XML),
     ),
     schema=STORED,
 )
 DELETE: Final = Documentation(
     "What is deleted is gone for every reader at once; its files are erased when their retention is over.",
     successes=(204,),
-    failures=_failures(404),
+    failures=failures(404),
 )
 
 # ---------------------------------------------------------------------------------------------------------- retrieve
@@ -108,38 +97,38 @@ INSTANCES: Final = Documentation(
     "another transfer syntax; `transfer-syntax=*` retrieves the files as they were stored. As application/zip they are "
     "files of one archive, as stored unless a transfer syntax is named.",
     produces=(_multipart(DICOM), ZIP),
-    failures=_failures(404, 406),
-    parameters=(_accept(_multipart(DICOM), ZIP),),
+    failures=failures(404, 406),
+    parameters=(accept(_multipart(DICOM), ZIP),),
 )
 INSTANCE: Final = Documentation(
     "The file, alone or as the only part of a multipart answer, in Explicit VR Little Endian unless the accepted media "
     "type names another transfer syntax; `transfer-syntax=*` retrieves it as it was stored.",
     produces=(_multipart(DICOM), DICOM, ZIP),
     successes=(200, 206, 304),
-    failures=_failures(404, 406, 416),
-    parameters=(_accept(DICOM, _multipart(DICOM), ZIP), _IF_NONE_MATCH, _RANGE),
+    failures=failures(404, 406, 416),
+    parameters=(accept(DICOM, _multipart(DICOM), ZIP), _IF_NONE_MATCH, _RANGE),
 )
 FRAMES: Final = Documentation(
     "Frames are parts in the order of the request; one frame can be retrieved alone. Uncompressed frames are octets, "
     "compressed ones have the media type of their transfer syntax.",
     produces=(*_FRAMES, *_COMPRESSED),
     successes=(200, 206, 304),
-    failures=_failures(404, 406, 416),
-    parameters=(_accept(*_FRAMES, *_COMPRESSED), _IF_NONE_MATCH, _RANGE),
+    failures=failures(404, 406, 416),
+    parameters=(accept(*_FRAMES, *_COMPRESSED), _IF_NONE_MATCH, _RANGE),
 )
 METADATA: Final = Documentation(
     "The attributes of every instance. Long binary values are left out (v1) or replaced by a BulkDataURI (v2).",
     produces=_DATA_SET_TYPES,
     successes=(200, 304),
-    failures=_failures(404, 406),
+    failures=failures(404, 406),
     parameters=(
-        _query(
+        query(
             "includefield",
             "The only attributes to return, with the four UIDs: keywords, tags or paths of them; repeated or by commas",
-            {"type": "array", "items": {"type": "string", "minLength": 1, "pattern": _PRINTABLE}},
+            {"type": "array", "items": {"type": "string", "minLength": 1, "pattern": PRINTABLE}},
             ["Modality"],
         ),
-        _accept(*_DATA_SET_TYPES),
+        accept(*_DATA_SET_TYPES),
         _IF_NONE_MATCH,
     ),
     schema=DATA_SETS,
@@ -148,16 +137,16 @@ BULK_DATA: Final = Documentation(
     "Every value is a part of a multipart answer, with its URL as Content-Location.",
     produces=(_multipart(OCTET_STREAM),),
     successes=(200, 304),
-    failures=_failures(404, 406),
-    parameters=(_accept(_multipart(OCTET_STREAM)), _IF_NONE_MATCH),
+    failures=failures(404, 406),
+    parameters=(accept(_multipart(OCTET_STREAM)), _IF_NONE_MATCH),
 )
 BULK_VALUE: Final = Documentation(
     "The value that a BulkDataURI names, whole or a range of its bytes.",
     produces=(OCTET_STREAM, _multipart(OCTET_STREAM)),
     successes=(200, 206, 304),
-    failures=_failures(404, 406, 416),
+    failures=failures(404, 406, 416),
     parameters=(
-        _accept(OCTET_STREAM, _multipart(OCTET_STREAM)),
+        accept(OCTET_STREAM, _multipart(OCTET_STREAM)),
         _IF_NONE_MATCH,
         _RANGE,
     ),
@@ -165,7 +154,7 @@ BULK_VALUE: Final = Documentation(
 
 _PIXELS: Final = "([1-9][0-9]{0,3}|1[0-5][0-9]{3}|16[0-2][0-9]{2}|163[0-7][0-9]|1638[0-4])"
 """A width or height up to 16,384."""
-_VIEWPORT: Final = _query(
+_VIEWPORT: Final = query(
     "viewport",
     "Width and height of the picture, and the region of the image that it shows: left, top, width, height",
     {
@@ -175,10 +164,10 @@ _VIEWPORT: Final = _query(
     "512,512",
 )
 _RENDERING: Final = (
-    _accept(*_PICTURES),
+    accept(*_PICTURES),
     _VIEWPORT,
-    _query("quality", "The quality of a JPEG", {"type": "integer", "minimum": 1, "maximum": 100, "default": 100}, 90),
-    _query(
+    query("quality", "The quality of a JPEG", {"type": "integer", "minimum": 1, "maximum": 100, "default": 100}, 90),
+    query(
         "window",
         "Center, width and function of the window",
         {
@@ -187,93 +176,90 @@ _RENDERING: Final = (
         },
         "40,400,linear",
     ),
-    _query("iccprofile", "The colour profile of the picture", {"enum": ["no", "yes", "srgb"], "default": "no"}),
+    query("iccprofile", "The colour profile of the picture", {"enum": ["no", "yes", "srgb"], "default": "no"}),
 )
 RENDERED: Final = Documentation(
     "A picture with the window of the instance unless another one is given; a study or series is represented by one "
     "picture. Every frame is a part when a multipart is accepted. A video or a PDF is sent as stored.",
     produces=(*_PICTURES, *AS_STORED_TYPES),
     successes=(200, 206, 304),
-    failures=_failures(404, 406, 416),
+    failures=failures(404, 406, 416),
     parameters=(*_RENDERING, _IF_NONE_MATCH, _RANGE),
 )
 THUMBNAIL: Final = Documentation(
     "A picture of at most 128 by 128 pixels unless a viewport is given.",
     produces=_PICTURES,
     successes=(200, 304),
-    failures=_failures(404, 406),
-    parameters=(_accept(*_PICTURES), _VIEWPORT, _IF_NONE_MATCH),
+    failures=failures(404, 406),
+    parameters=(accept(*_PICTURES), _VIEWPORT, _IF_NONE_MATCH),
 )
 _SIDE: Final = {"type": "integer", "minimum": 1, "maximum": 16_384}
 WADO_URI: Final = Documentation(
     "WADO-URI (PS3.18 §9): the file of an instance, or a picture of it or of one of its frames.",
     produces=(DICOM, *IMAGE_TYPES),
     successes=(200, 304),
-    failures=_failures(404, 406),
+    failures=failures(404, 406),
     parameters=(
-        _query("requestType", "The kind of the request", {"enum": ["WADO"]}, "WADO", required=True),
-        _query("studyUID", "StudyInstanceUID", UID.reference, "1.2.826.0.1.3680043.8.498.1", required=True),
-        _query("seriesUID", "SeriesInstanceUID", UID.reference, "1.2.826.0.1.3680043.8.498.2", required=True),
-        _query("objectUID", "SOPInstanceUID", UID.reference, "1.2.826.0.1.3680043.8.498.3", required=True),
-        _query("contentType", "The media type of the answer", {"enum": [DICOM, *IMAGE_TYPES], "default": JPEG}),
-        _query(
+        query("requestType", "The kind of the request", {"enum": ["WADO"]}, "WADO", required=True),
+        query("studyUID", "StudyInstanceUID", UID.reference, "1.2.826.0.1.3680043.8.498.1", required=True),
+        query("seriesUID", "SeriesInstanceUID", UID.reference, "1.2.826.0.1.3680043.8.498.2", required=True),
+        query("objectUID", "SOPInstanceUID", UID.reference, "1.2.826.0.1.3680043.8.498.3", required=True),
+        query("contentType", "The media type of the answer", {"enum": [DICOM, *IMAGE_TYPES], "default": JPEG}),
+        query(
             "transferSyntax",
             "The transfer syntax of a file, * for the stored one",
             {"type": "string", "pattern": "^(\\*|[0-9.]{0,63}[0-9])$"},
         ),
-        _query("frameNumber", "The frame that is pictured", {"type": "integer", "minimum": 1, "maximum": 2**31 - 1}, 1),
-        _query("rows", "The height into which the picture fits", {"type": "integer", "minimum": 1, "maximum": 16_384}),
-        _query(
-            "columns", "The width into which the picture fits", {"type": "integer", "minimum": 1, "maximum": 16_384}
-        ),
-        _query(
+        query("frameNumber", "The frame that is pictured", {"type": "integer", "minimum": 1, "maximum": 2**31 - 1}, 1),
+        query("rows", "The height into which the picture fits", {"type": "integer", "minimum": 1, "maximum": 16_384}),
+        query("columns", "The width into which the picture fits", {"type": "integer", "minimum": 1, "maximum": 16_384}),
+        query(
             "region",
             "The left, top, right and bottom edge as fractions of the image",
             {"type": "string", "pattern": "^0?\\.[0-9]{1,6},0?\\.[0-9]{1,6},(1|0?\\.[0-9]{1,6}),(1|0?\\.[0-9]{1,6})$"},
             "0.25,0.25,0.75,0.75",
         ),
-        _query("windowCenter", "The center of the window; it needs windowWidth", {"type": "number"}, 40),
-        _query("windowWidth", "The width of the window; it needs windowCenter", {"type": "number", "minimum": 1}, 400),
-        _query("imageQuality", "The quality of a JPEG", {"type": "integer", "minimum": 1, "maximum": 100}),
+        query("windowCenter", "The center of the window; it needs windowWidth", {"type": "number"}, 40),
+        query("windowWidth", "The width of the window; it needs windowCenter", {"type": "number", "minimum": 1}, 400),
+        query("imageQuality", "The quality of a JPEG", {"type": "integer", "minimum": 1, "maximum": 100}),
         _IF_NONE_MATCH,
     ),
 )
 
 # ------------------------------------------------------------------------------------------------------------ search
 
-_FLAG: Final = {"type": "boolean", "default": False}
 SEARCH: Final = Documentation(
     "Every parameter that is not named here is a matching key: keyword or tag of a searchable attribute, which "
     "`conformance` lists. `*` and `?` are wildcards, `20260101-20260131` is a range. Results are ordered by the time "
     "at which they were stored, newest first; a Warning header tells that there are more than `limit`.",
     produces=_DATA_SET_TYPES,
     successes=(200, 204),
-    failures=_failures(406, 413),
+    failures=failures(406, 413),
     parameters=(
-        _query(
+        query(
             "limit",
             "The number of results",
             {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
             25,
         ),
-        _query("offset", "The number of results to skip", _WHOLE),
-        _query("fuzzymatching", "Person names are matched by the beginnings of their words", _FLAG),
-        _query("emptyvaluematching", 'A key with the value "" matches what has no value', _FLAG),
-        _query("multiplevaluematching", "A key may list values, of which one has to match", _FLAG),
-        _query(
+        query("offset", "The number of results to skip", WHOLE),
+        query("fuzzymatching", "Person names are matched by the beginnings of their words", FLAG),
+        query("emptyvaluematching", 'A key with the value "" matches what has no value', FLAG),
+        query("multiplevaluematching", "A key may list values, of which one has to match", FLAG),
+        query(
             "includefield",
             "Attributes to return besides the default ones: keywords, tags or `all`; repeated or separated by commas",
-            {"type": "array", "items": {"type": "string", "minLength": 1, "pattern": _PRINTABLE}},
+            {"type": "array", "items": {"type": "string", "minLength": 1, "pattern": PRINTABLE}},
             ["StudyDescription"],
         ),
-        _accept(*_DATA_SET_TYPES),
+        accept(*_DATA_SET_TYPES),
     ),
     schema=DATA_SETS,
 )
 
 # ------------------------------------------------------------------------------------------- the service as a whole
 
-_INCLUDE_METADATA: Final = _query(
+_INCLUDE_METADATA: Final = query(
     "includeMetadata", "The present metadata of each instance are returned", {"type": "boolean", "default": True}
 )
 
@@ -281,22 +267,22 @@ _INCLUDE_METADATA: Final = _query(
 def _limit(version: ApiVersion, text: str) -> Parameter:
     default, most = version.feed_limits
     schema = {"type": "integer", "minimum": 1, "maximum": most, "default": default}
-    return _query("limit", text, schema, only=version)
+    return query("limit", text, schema, only=version)
 
 
 CHANGE_FEED: Final = Documentation(
     "The changes of all partitions in their order: v1 by windows of sequences, v2 by windows of time.",
     produces=(JSON,),
-    failures=_failures(406),
+    failures=failures(406),
     parameters=(
-        _query("offset", "The sequence after which the window begins", _WHOLE, only=ApiVersion.V1),
+        query("offset", "The sequence after which the window begins", WHOLE, only=ApiVersion.V1),
         _limit(ApiVersion.V1, "The number of sequences in the window"),
-        _query("startTime", "The earliest timestamp", _TIME, "2026-01-31T12:00:00Z", only=ApiVersion.V2),
-        _query("endTime", "The time that follows all timestamps", _TIME, "2026-02-01T00:00:00Z", only=ApiVersion.V2),
-        _query("offset", "The number of entries to skip", _WHOLE, only=ApiVersion.V2),
+        query("startTime", "The earliest timestamp", _TIME, "2026-01-31T12:00:00Z", only=ApiVersion.V2),
+        query("endTime", "The time that follows all timestamps", _TIME, "2026-02-01T00:00:00Z", only=ApiVersion.V2),
+        query("offset", "The number of entries to skip", WHOLE, only=ApiVersion.V2),
         _limit(ApiVersion.V2, "The number of entries"),
         _INCLUDE_METADATA,
-        _accept(JSON),
+        accept(JSON),
     ),
     schema=CHANGES,
 )
@@ -304,22 +290,22 @@ LATEST_CHANGE: Final = Documentation(
     "The entry of the change feed with the highest sequence.",
     produces=(JSON,),
     successes=(200, 204),
-    failures=_failures(406),
-    parameters=(_INCLUDE_METADATA, _accept(JSON)),
+    failures=failures(406),
+    parameters=(_INCLUDE_METADATA, accept(JSON)),
     schema=CHANGE,
 )
 OPERATION_STATE: Final = Documentation(
     "202 while the operation is active, 200 when it has ended.",
     produces=(JSON,),
     successes=(200, 202),
-    failures=_failures(404, 406),
-    parameters=(_accept(JSON),),
+    failures=failures(404, 406),
+    parameters=(accept(JSON),),
     schema=OPERATION,
 )
 _JSON_WINDOW: Final = (
-    _query("limit", "The most that are returned", {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT}, 100),
-    _query("offset", "The number that are skipped", _WHOLE, 0),
-    _accept(JSON),
+    query("limit", "The most that are returned", {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT}, 100),
+    query("offset", "The number that are skipped", WHOLE, 0),
+    accept(JSON),
 )
 ADD_TAGS: Final = Documentation(
     "Attributes that searches may use once all that is stored has been indexed by them, which the operation does. All "
@@ -328,29 +314,29 @@ ADD_TAGS: Final = Documentation(
     consumes=(JSON,),
     body=NEW_TAGS,
     successes=(202,),
-    failures=_failures(406, 409, 413, 415),
-    parameters=(_accept(JSON),),
+    failures=failures(406, 409, 413, 415),
+    parameters=(accept(JSON),),
     schema=OPERATION_REFERENCE,
 )
 TAG_LIST: Final = Documentation(
     "The oldest first.",
     produces=(JSON,),
-    failures=_failures(406),
+    failures=failures(406),
     parameters=_JSON_WINDOW,
     schema=TAGS,
 )
 TAG_ERRORS: Final = Documentation(
     "In the order in which they were found, of instances that are still there. The message does not quote the value.",
     produces=(JSON,),
-    failures=_failures(404, 406, 413),
+    failures=failures(404, 406, 413),
     parameters=_JSON_WINDOW,
     schema=TAG_ERROR_LIST,
 )
 TAG: Final = Documentation(
     "What it is and whether searches may use it.",
     produces=(JSON,),
-    failures=_failures(404, 406),
-    parameters=(_accept(JSON),),
+    failures=failures(404, 406),
+    parameters=(accept(JSON),),
     schema=TAG_ENTRY,
 )
 UPDATE_TAG: Final = Documentation(
@@ -358,26 +344,26 @@ UPDATE_TAG: Final = Documentation(
     produces=(JSON,),
     consumes=(JSON,),
     body=TAG_CHANGE,
-    failures=_failures(404, 406, 413, 415),
-    parameters=(_accept(JSON),),
+    failures=failures(404, 406, 413, 415),
+    parameters=(accept(JSON),),
     schema=TAG_ENTRY,
 )
 DELETE_TAG: Final = Documentation(
     "The tag is gone at once; what the index holds of it is removed in the background.",
     successes=(204,),
-    failures=_failures(404),
+    failures=failures(404),
 )
 PARTITION_LIST: Final = Documentation(
     "Every partition that a store has created, and Microsoft.Default.",
     produces=(JSON,),
-    failures=_failures(),
+    failures=failures(),
     schema=PARTITIONS,
 )
 CAPABILITIES: Final = Documentation(
     "WADL, or the facts of `conformance` for a client that prefers JSON (PS3.18 §8.9).",
     produces=(WADL, DICOM_JSON),
     failures=(400, 406),
-    parameters=(_accept(WADL, DICOM_JSON),),
+    parameters=(accept(WADL, DICOM_JSON),),
 )
 CONFORMANCE: Final = Documentation(
     "Features, limits, resources, transfer syntaxes and search keys of this deployment.",

@@ -43,6 +43,10 @@ class Urls:
         """URL of the errors of an extended query tag, which belongs to no partition (EQT-46)."""
         return f"{self.within(None).root}/extendedquerytags/{path}/errors"
 
+    def workitem(self, uid: str) -> str:
+        """URL of a workitem (WC-6)."""
+        return f"{self.root}/workitems/{uid}"
+
     def study(self, uid: str) -> str:
         """URL of a study."""
         return f"{self.root}/studies/{trim_uid(uid)}"

@@ -12,9 +12,11 @@ from typing import Any, Final
 from shared import telemetry
 from shared.change_log.follower import Follower
 from shared.change_log.sequencer import Sequencer
+from shared.dicomweb.partitions import PartitionDirectory
 from shared.errors import DicomServiceError
 from shared.storage.optimistic import best_effort_commit
 from shared.storage.ports import RowWrite, TableStore
+from shared.workitems.outbox import Outbox
 
 EVERY_RUN: Final = 60.0
 """Seconds between two runs of the timer: what is no more seldom than that is not written down."""
@@ -166,6 +168,16 @@ def sweep_exports(sweep: Callable[[], Awaitable[Any]]) -> Chore:
 def purge_tags(purge: Callable[[], Awaitable[Any]]) -> Chore:
     """The lists of deleted extended query tags are removed (EQT-55)."""
     return Chore("purge_tags", purge, _TEN_MINUTES)
+
+
+def forget_workitem_events(outbox: Outbox, directory: PartitionDirectory, now: Callable[[], float]) -> Chore:
+    """Events of the worklist that nobody has told of for a day are removed (storage §11)."""
+
+    async def forget() -> int:
+        before_ms = int((now() - _DAY) * 1000)
+        return sum([await outbox.forget(each.namespace, before_ms) for each in await directory.partitions()])
+
+    return Chore("forget_workitem_events", lambda: _work_off(forget), _TEN_MINUTES)
 
 
 def scrub_store(scrub: Callable[..., Awaitable[Any]]) -> Chore:

@@ -28,16 +28,21 @@ class JsonBody:
 
     async def read(self) -> Any:
         """Its value. Raises InvalidRequest (AERR-2), TooLarge."""
-        received = bytearray()
-        async for chunk in self.chunks:
-            received += chunk
-            if len(received) > self.most:
-                raise TooLarge(f"The body is larger than {self.most} bytes.", where=WHERE)
-        data = bytes(received)
+        data = await received(self.chunks, self.most)
         try:
             return await asyncio.to_thread(read_json, data) if len(data) > _AT_ONCE else read_json(data)
         except InvalidRequest:
             raise InvalidRequest(MALFORMED, where=WHERE) from None
+
+
+async def received(chunks: AsyncIterator[bytes], most: int) -> bytes:
+    """The whole of a body that is held in memory. Raises TooLarge for one of more than `most` bytes."""
+    held = bytearray()
+    async for chunk in chunks:
+        held += chunk
+        if len(held) > most:
+            raise TooLarge(f"The body is larger than {most} bytes.", where=WHERE)
+    return bytes(held)
 
 
 def json_body(request: Request, *, most: int) -> JsonBody:

@@ -23,7 +23,6 @@ _UNKNOWN = "The resource does not exist."
 _VERSIONED: Final = "Begin the path with a version, such as /v2/studies; /v2/api.yaml lists every resource."
 _EMPTY_SEGMENTS: Final = re.compile("/{2,}")
 _ABSENT: Final = {
-    "workitems": "The worklist service (UPS-RS)",
     "workitem-instances": "The worklist service (UPS-RS)",
     "commitment-requests": "Storage commitment",
     "color-palettes": "The non-patient instance service",

@@ -8,7 +8,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from shared.dicom.identifiers import InstanceIdentifier, ResourceIdentifier
-from shared.dicomweb.content_negotiation import Accept, negotiate_data_sets, negotiate_plain_json
+from shared.dicomweb.content_negotiation import (
+    Accept,
+    negotiate_data_sets,
+    negotiate_dicom_json,
+    negotiate_plain_json,
+)
 from shared.dicomweb.partitions import Partition
 from shared.dicomweb.urls import Urls
 from shared.dicomweb.versions import ApiVersion
@@ -82,6 +87,11 @@ def accepted_data_sets(request: Request, version: ApiVersion) -> str:
     Raises NotAcceptable.
     """
     return negotiate_data_sets(accepted(request, version).types())
+
+
+def accepted_dicom_json(request: Request, version: ApiVersion) -> str:
+    """The `accept` of data sets that there are as DICOM JSON alone (WL-3). Raises NotAcceptable."""
+    return negotiate_dicom_json(accepted(request, version).types())
 
 
 def accepted_plain_json(request: Request, version: ApiVersion) -> str:

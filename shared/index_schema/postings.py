@@ -22,6 +22,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from hashlib import sha1
+from typing import Protocol
 
 import orjson
 
@@ -129,12 +130,27 @@ class Posting:
 
 # ------------------------------------------------------------------------------------------------------------- values
 
+
+class Listed(Protocol):
+    """An attribute that has lists."""
+
+    @property
+    def vr(self) -> str:
+        """Its VR."""
+        ...
+
+    @property
+    def codes(self) -> tuple[str, ...]:
+        """Its lists: three of a PN."""
+        ...
+
+
 _TIME = re.compile(r"(\d\d)(\d\d)?(\d\d)?(?:\.(\d{1,6}))?", re.ASCII)
 NUMBERS = frozenset({"DS", "FD", "FL", "IS", "SL", "SS", "UL", "US"})
 """The VRs whose values are numbers."""
 
 
-def posting_values(attribute: IndexedAttribute, text: str) -> list[str]:
+def posting_values(attribute: Listed, text: str) -> list[str]:
     """`code!value` of every posting that `text`, a value of `attribute`, has."""
     if not attribute.codes or not text.strip(" \0"):
         return []

@@ -82,18 +82,14 @@ def named_uids(match: AttributeMatch) -> tuple[str, ...] | None:
     return tuple(uids) if len(uids) == len(alternatives) else None
 
 
-_RANKS = {"iu": 0, "su": 0, "an": 1, "pi": 1, "ps": 1, "rp": 1, "pn": 2, "si": 2, "mo": 4, "mm": 4, "sn": 4}
-_USUAL_RANK = 3
-
-
-def sources(vr: str, codes: tuple[str, ...], match: AttributeMatch, kind: Kind) -> list[ListUnion]:
+def sources(vr: str, codes: tuple[str, ...], match: AttributeMatch, kind: Kind, rank: int) -> list[ListUnion]:
     """The sources that stand for a matching key of an attribute of that VR: all of them hold; none if no list can.
 
-    `codes`: the lists of its attribute that are complete, in the tables of that kind.
+    `codes`: the lists of its attribute that are complete, in the tables of that kind. `rank` as in
+    ListUnion.
     """
     if not codes:
         return []
-    rank = _RANKS.get(codes[0], _USUAL_RANK)
     if not isinstance(match, AnyOf):
         return [ListUnion(parts, rank, kind) for parts in _parts(vr, codes, match)]
     if len(match.alternatives) > MAX_UNION:

@@ -5,14 +5,31 @@ of them are candidates; every candidate is then verified against its own rows, b
 not wrong, as long as no source misses a study that its key selects.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from shared.dicom.matching import NOTHING, Between, Empty, Equal, Number, Universal
 from shared.index_schema.indexed_attributes import SERIES_INSTANCE_UID, SOP_INSTANCE_UID, STUDY_INSTANCE_UID
 from shared.index_search.sources import ListUnion, PostingList, named_uids, sources
 from shared.search.request import Filter, SearchQuery
 from shared.storage.ports import Kind
+
+_RANKS: Final[Mapping[str, int]] = {
+    "iu": 0,
+    "su": 0,
+    "an": 1,
+    "pi": 1,
+    "ps": 1,
+    "rp": 1,
+    "pn": 2,
+    "si": 2,
+    "mo": 4,
+    "mm": 4,
+    "sn": 4,
+}
+"""The selectivity of lists, by their codes."""
+_USUAL_RANK: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +65,9 @@ def plan(query: SearchQuery) -> Plan:
     unserved: list[Filter] = []
     for item in filters:
         kind: Kind = "idxi" if item.attribute.level == "instance" else "idx"
-        found = sources(item.attribute.vr, query.schema.lists(item.key), item.match, kind)
+        codes = query.schema.lists(item.key)
+        rank = _RANKS.get(codes[0], _USUAL_RANK) if codes else _USUAL_RANK
+        found = sources(item.attribute.vr, codes, item.match, kind, rank)
         served += found
         if not found:
             unserved.append(item)

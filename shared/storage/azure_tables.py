@@ -25,7 +25,7 @@ from shared.storage.retry import DEFAULT_BACKOFF, Backoff, send_patiently, was_t
 from shared.storage.transport import StorageRequest, StorageTransport
 
 _KINDS: tuple[Kind, ...] = get_args(Kind.__value__)
-_SPREAD_KINDS = frozenset({"dicom", "idx", "idxi"})
+_SPREAD_KINDS = frozenset({"dicom", "idx", "idxi", "worklist"})
 _LONGEST_RETRY_AFTER = 300
 """Seconds: what a client is told at most."""
 _HEADERS = {

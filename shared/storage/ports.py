@@ -190,7 +190,7 @@ class ForeignContainer(Protocol):
 type Value = str | int | float | bool | bytes
 """int is Edm.Int64, bytes is Edm.Binary (at most 64 KiB), str at most 32 Ki UTF-16 units."""
 
-type Kind = Literal["dicom", "idx", "idxi", "hint", "feed", "conf", "trash", "ops"]
+type Kind = Literal["dicom", "idx", "idxi", "hint", "feed", "conf", "trash", "ops", "worklist"]
 """The tables of storage §2; an adapter maps (kind, partition key) to a physical table."""
 
 

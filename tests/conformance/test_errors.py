@@ -34,8 +34,9 @@ REFUSED = [
     ("DELETE", "studies", 405, "GET, HEAD, POST, PUT"),
     ("PATCH", f"studies/{UID}", 405, "DELETE, GET, HEAD, POST, PUT"),
     ("PROPFIND", "studies", 405, "GET, HEAD, POST, PUT"),
-    ("POST", "workitems", 501, "worklist"),
-    ("GET", f"workitems/{UID}", 501, "worklist"),
+    ("POST", "workitems", 415, "application/dicom+json"),
+    ("GET", f"workitems/{SECRET}", 400, "1.2.840.1"),
+    ("GET", "color-palettes", 501, "non-patient"),
     ("POST", f"studies/{UID}/export", 404, "/v2/api.yaml"),
     ("POST", "studies/$bulkUpdate", 501, "Bulk update"),
 ]

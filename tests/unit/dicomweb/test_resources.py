@@ -140,10 +140,11 @@ def test_exactly_the_data_resources_take_a_partition():
 
 @pytest.mark.spec("PART-4")
 def test_only_stores_create_partitions():
-    assert {name for name, row in RESOURCES.items() if row.create_partition} == {"store_studies", "store_study"}
+    creating = {"store_studies", "store_study", "create_workitem"}
+    assert {name for name, row in RESOURCES.items() if row.create_partition} == creating
 
 
-@pytest.mark.spec("HDR-9")
+@pytest.mark.spec("HDR-9", "WK-6")
 def test_actions_and_audit_names_go_together():
     rows = [row for row in RESOURCES.values() if row.action is not None]
 
@@ -155,6 +156,12 @@ def test_actions_and_audit_names_go_together():
         ("manageExtendedQueryTags", "update-extended-query-tag"),
         ("manageExtendedQueryTags", "remove-extended-query-tag"),
         ("write", "store"),
+        ("write", "add-workitem"),
+        ("read", "query-workitem"),
+        ("read", "retrieve-workitem"),
+        ("write", "update-workitem"),
+        ("write", "change-state-workitem"),
+        ("write", "cancel-workitem"),
         ("read", "retrieve"),
         ("read", "retrieve-metadata"),
         ("read", "retrieve-rendered"),

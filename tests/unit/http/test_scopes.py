@@ -7,15 +7,8 @@ import pytest
 from shared.dicomweb.resources import RESOURCES
 from shared.http.roles import Roles
 from tests.builders.http import INSTANCE, KnownPartitions, ask, boundary
+from tests.builders.paths import example_path
 
-UIDS = {
-    "study": "1.2",
-    "series": "1.2.3",
-    "instance": "1.2.3.4",
-    "frames": "1",
-    "path": "7FE00010",
-    "operation": "0" * 32,
-}
 PARTITIONED = [row for row in RESOURCES.values() if row.partitioned and row.versioned]
 OF_THE_SERVICE = [row for row in RESOURCES.values() if not row.partitioned and row.action is not None]
 
@@ -27,10 +20,7 @@ def bearer(token):
 
 
 def path(row, partition):
-    filled = row.template
-    for name, value in UIDS.items():
-        filled = filled.replace(f"{{{name}}}", value).replace(f"{{*{name}}}", value)
-    return f"/v2/partitions/{partition}/{filled}"
+    return f"/v2/partitions/{partition}/{example_path(row.template)}"
 
 
 # ----------------------------------------------------------------------------------------------------- the document

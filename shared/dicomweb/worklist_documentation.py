@@ -1,0 +1,154 @@
+"""The documentation of the worklist (PS3.18 §11)."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from shared.dicom.media_types import DICOM_JSON
+from shared.dicomweb.documentation import (
+    DATA_SET,
+    DATA_SETS,
+    FLAG,
+    PRINTABLE,
+    UID,
+    WHOLE,
+    Documentation,
+    Schema,
+    accept,
+    failures,
+    query,
+)
+from shared.dicomweb.query_parameters import DEFAULT_LIMIT, MAX_LIMIT
+
+_TEXTS = {
+    "00741200": ("CS", "MEDIUM"),
+    "00741204": ("LO", "Nodule detection"),
+    "00404005": ("DT", "20260131120000"),
+    "00404041": ("CS", "READY"),
+}
+_EMPTY = {
+    "00741210": "SQ",
+    "00404025": "SQ",
+    "00404026": "SQ",
+    "00404027": "SQ",
+    "00404018": "SQ",
+    "00400400": "LT",
+    "00404021": "SQ",
+    "00100010": "PN",
+    "00100021": "LO",
+    "00100024": "SQ",
+    "00101002": "SQ",
+    "00100030": "DA",
+    "00100040": "CS",
+    "00380010": "LO",
+    "00380014": "SQ",
+    "00081080": "LO",
+    "00081084": "SQ",
+    "0040A370": "SQ",
+    "00741002": "SQ",
+    "00741216": "SQ",
+}
+
+
+def _one_data_set(name: str, text: str, example: Mapping[str, Any]) -> Schema:
+    definition = {"oneOf": [DATA_SET.reference, DATA_SETS.reference], "description": text}
+    return Schema(name, definition, dict(sorted(example.items())), (DATA_SET, DATA_SETS))
+
+
+def _text(vr: str, value: str) -> dict[str, Any]:
+    return {"vr": vr, "Value": [value]}
+
+
+RESULT_TEXT = Schema("WorklistResult", {"type": "string"}, "The workitem instance is not found.")
+NEW_WORKITEM = _one_data_set(
+    "NewWorkitem",
+    "The attributes of a workitem (PS3.4 Table CC.2.5-3): these, at the least",
+    {tag: _text(*value) for tag, value in _TEXTS.items()} | {tag: {"vr": vr} for tag, vr in _EMPTY.items()},
+)
+WORKITEM_CHANGES = _one_data_set(
+    "WorkitemChanges", "The attributes that change", {"00404041": _text("CS", "INCOMPLETE")}
+)
+STATE_CHANGE = _one_data_set(
+    "WorkitemStateChange",
+    "Transaction UID and Procedure Step State",
+    {"00081195": _text("UI", "1.2.826.0.1.3680043.8.498.5"), "00741000": _text("CS", "IN PROGRESS")},
+)
+CANCELLATION = _one_data_set(
+    "CancellationRequest", "Reasons and a contact", {"00741238": _text("LT", "The patient has left.")}
+)
+
+_UID_IN_QUERY: Final = {"type": "string", "pattern": UID.definition["pattern"]}
+CREATE_WORKITEM: Final = Documentation(
+    "The body has one data set, alone or in an array. Its UID may be in the query string, by itself (`?1.2.3`) or as "
+    "the value of `workitem`, or in the data set; without one the service assigns it. The header Location has the URL.",
+    produces=(DICOM_JSON,),
+    consumes=(DICOM_JSON,),
+    body=NEW_WORKITEM,
+    successes=(201,),
+    failures=failures(406, 409, 413, 415),
+    failure_bodies=((409, DICOM_JSON, RESULT_TEXT),),
+    parameters=(
+        query("workitem", "SOPInstanceUID of the new workitem", _UID_IN_QUERY, "1.2.826.0.1.3680043.8.498.4"),
+        accept(DICOM_JSON),
+    ),
+)
+RETRIEVE_WORKITEM: Final = Documentation(
+    "One data set, without the Transaction UID.",
+    produces=(DICOM_JSON,),
+    failures=failures(404, 406),
+    failure_bodies=((404, DICOM_JSON, RESULT_TEXT),),
+    parameters=(accept(DICOM_JSON),),
+    schema=DATA_SET,
+)
+UPDATE_WORKITEM: Final = Documentation(
+    "Every attribute of the body replaces the stored one. Of a workitem that is in progress the performer alone may "
+    "change something: the query string has its Transaction UID, by itself or as the value of `transaction-uid`.",
+    consumes=(DICOM_JSON,),
+    body=WORKITEM_CHANGES,
+    failures=failures(404, 409, 413, 415),
+    parameters=(
+        query("transaction-uid", "Transaction UID of the performer", _UID_IN_QUERY, "1.2.826.0.1.3680043.8.498.5"),
+    ),
+)
+CHANGE_WORKITEM_STATE: Final = Documentation(
+    "`IN PROGRESS` claims a scheduled workitem: the Transaction UID of the request becomes its key, which `COMPLETED` "
+    "and `CANCELED` need. Exactly one of several claims succeeds. A Warning header tells why a request fails.",
+    consumes=(DICOM_JSON,),
+    body=STATE_CHANGE,
+    failures=failures(404, 409, 413, 415),
+)
+CANCEL_WORKITEM: Final = Documentation(
+    "A scheduled workitem is canceled at once; one that is in progress can only be canceled by its performer. The body "
+    "may give reasons and a contact.",
+    produces=(DICOM_JSON,),
+    consumes=(DICOM_JSON,),
+    body=CANCELLATION,
+    successes=(202,),
+    failures=failures(404, 409, 413, 415),
+    failure_bodies=((404, DICOM_JSON, RESULT_TEXT), (409, DICOM_JSON, RESULT_TEXT)),
+    schema=RESULT_TEXT,
+)
+SEARCH_WORKITEMS: Final = Documentation(
+    "Every parameter that is not named here is a matching key: keyword or tag, or a path of them with dots. `*` and "
+    "`?` are wildcards, `20260101-20260131` is a range. Newest creation first.",
+    produces=(DICOM_JSON,),
+    successes=(200, 204, 206),
+    failures=failures(406, 413),
+    parameters=(
+        query(
+            "limit",
+            "The number of results",
+            {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
+            25,
+        ),
+        query("offset", "The number of results to skip", WHOLE),
+        query("fuzzymatching", "Person names are matched by the beginnings of their words", FLAG),
+        query(
+            "includefield",
+            "Attributes to return besides the default ones: keywords or tags, or `all` alone; repeated or by commas",
+            {"type": "array", "items": {"type": "string", "minLength": 1, "pattern": PRINTABLE}},
+            ["CommentsOnTheScheduledProcedureStep"],
+        ),
+        accept(DICOM_JSON),
+    ),
+    schema=DATA_SETS,
+)

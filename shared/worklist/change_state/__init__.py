@@ -1,0 +1,1 @@
+"""PS3.18 §11.7 Change Workitem State."""

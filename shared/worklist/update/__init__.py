@@ -1,0 +1,1 @@
+"""PS3.18 §11.6 Update Workitem."""
