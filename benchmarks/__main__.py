@@ -15,6 +15,7 @@ from benchmarks.scenarios import (
     aftermath,
     bulk_import,
     change_feed,
+    export,
     hostile,
     large,
     long_feed,
@@ -40,9 +41,10 @@ GROUPS: dict[str, Group] = {
     "change_feed": change_feed.run,
     "long_feed": long_feed.run,
     "tags": tags.run,
+    "export": export.run,
     "hostile": hostile.run,
 }
-_LOCAL = {"aftermath", "bulk_import", "change_feed", "tags"}
+_LOCAL = {"aftermath", "bulk_import", "change_feed", "export", "tags"}
 """Groups that look at what follows a transaction, and so need a service of their own with everything on."""
 
 

@@ -1,5 +1,6 @@
 """The service under test, started for a group of scenarios: the local host, one worker process, no data kept."""
 
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -8,8 +9,11 @@ from pathlib import Path
 import aiohttp
 
 from benchmarks.measure import Telemetry
-from devhost.testing import running_service
+from devhost.testing import running_azurite, running_service
+from shared.storage.connection import StorageConnection
 
+EXPORTED = "exported"
+"""The container that exports may be sent to."""
 _SETTLE_SECONDS = 600
 _ROOT = Path(__file__).resolve().parent.parent
 
@@ -44,6 +48,19 @@ async def local_service(*, background: bool) -> AsyncIterator[LocalService]:
     Without `background`, requests alone start functions: the CPU time of the worker is that of the transactions. With
     it, blob events, announcements of changes and timers have their part as they have on Azure.
     """
-    settings = {"TELEMETRY_LEVEL": "INFO", "AUTHENTICATION_MODE": "off"}
-    async with running_service(_ROOT, settings, options=() if background else ("--http-only",)) as service:
-        yield LocalService(service.url, service.connection_string, await service.worker_pids(), service.log_path)
+    options = () if background else ("--http-only",)
+    async with running_azurite() as azurite:
+        blobs = StorageConnection.from_connection_string(azurite.connection_string).blob_endpoint
+        settings = {
+            "TELEMETRY_LEVEL": "INFO",
+            "AUTHENTICATION_MODE": "off",
+            "AzureWebJobsStorage": azurite.connection_string,
+            "DicomStorage": azurite.connection_string,
+            "EXPORT_DESTINATIONS": f"{blobs}/{EXPORTED}",
+        }
+        with tempfile.TemporaryDirectory() as secrets:
+            settings["SECRET_STORE"] = Path(secrets).as_uri()
+            async with running_service(_ROOT, settings, options=options) as service:
+                yield LocalService(
+                    service.url, service.connection_string, await service.worker_pids(), service.log_path
+                )

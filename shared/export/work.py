@@ -56,6 +56,7 @@ class ExportWork:
         operation = lease.operation
         state = operation.checkpoint
         if not state.get(_DONE):
+            telemetry.event("exporting", operation=operation.id)
             container = self._connect(await self._destination(operation))
             try:
                 work = Work(

@@ -14,7 +14,7 @@ from shared.retrieve.functions import transactions
 from shared.retrieve.pixel_pool import PixelPool
 from shared.retrieve.snapshot import Backend
 from tests.builders.http import ALL, boundary, content, routed
-from tests.builders.images import SECONDARY_CAPTURE, Image
+from tests.builders.images import Image
 from tests.builders.service import PARTITION, Process
 from tests.fakes.blobs import MemoryBlobStore
 from tests.fakes.tables import MemoryTableStore
@@ -81,7 +81,7 @@ class ImageArchive(Process):
         study, series, instance = BUILT_IN.extract(file.attributes)
         entry = NewInstance(
             one.identifier,
-            SECONDARY_CAPTURE,
+            file.attributes["00080016"]["Value"][0],
             file.transfer_syntax_uid,
             name,
             len(one.data),

@@ -100,6 +100,25 @@ def compose(metadata: Attributes, find: FindParts) -> list[Piece]:
     return _merged_bytes([_file_meta(meta, dataset, syntax), *composer.pieces])
 
 
+def encoded_data_set(dataset: Attributes) -> bytes:
+    """The elements of a data set without bulk values; its text is in UTF-8, and says so where that matters.
+
+    Raises:
+        CannotCompose: it cannot be encoded.
+    """
+    if not _is_ascii(dataset):
+        dataset = {**_without_character_set(dataset), _CHARACTER_SET: _UTF_8}
+    composer = _Composer(lambda _: (), encapsulated=False)
+    composer.data_set(dataset, depth=0)
+    return b"".join(piece for piece in composer.pieces if isinstance(piece, bytes))
+
+
+def file_head(sop_class_uid: str, sop_instance_uid: str) -> bytes:
+    """What stands in front of the data set of a file in Explicit VR Little Endian."""
+    uids = (("00080016", sop_class_uid), ("00080018", sop_instance_uid))
+    return _file_meta({}, {key: {"vr": "UI", "Value": [uid]} for key, uid in uids}, EXPLICIT_LITTLE_ENDIAN)
+
+
 def _transfer_syntax(meta: Attributes, *, has_pixels: bool) -> str:
     """The syntax of the file. Values come in little endian, so of the uncompressed ones there is but one (W-15)."""
     syntax = trim_uid(first_text(meta, "00020010") or "")

@@ -37,6 +37,7 @@ class InstanceTransactions:
         """All instances of a study or series."""
         if wanted := zip_choices(accept):
             return await self._zip(asked, wanted, context)
+        asked.check_no_archive()
         accepted = choices(RetrievedResource.INSTANCES, accept.types())
         found = await retrieve_instances(self.backend.archive(context.partition), context.scope, accepted)
         answer = response.several_parts(found.media_type, _parts(found.files, context.urls))
@@ -46,13 +47,14 @@ class InstanceTransactions:
         """One instance."""
         if wanted := zip_choices(accept):
             return await self._zip(asked, wanted, context)
+        asked.check_no_archive()
         return await self.instance(
             context.instance, asked.other, choices(RetrievedResource.INSTANCE, accept.types()), context
         )
 
     async def _zip[P](self, asked: Asked[P], wanted: Sequence[TransferSyntaxChoice], context: Context) -> Response:
         answer, found = await ZipTransaction(self.backend, self.zip_names).archive(
-            wanted, context, head_only=asked.head_only
+            wanted, context, head_only=asked.head_only, dicomdir=asked.dicomdir
         )
         return _warned(answer, found.kept, len(found.snapshots), context)
 

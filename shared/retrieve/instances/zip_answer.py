@@ -12,11 +12,12 @@ from shared.dicom.media_types import ZIP
 from shared.http.messages import Response
 from shared.http.transaction import Context
 from shared.retrieve.instances.transaction import RetrievedInstances, retrieve_instances
+from shared.retrieve.instances.zip_directory import Directory, file_ids
 from shared.retrieve.instances.zip_names import EntryNames, entry_names
 from shared.retrieve.instances.zip_stream import Entry, zipped, zipped_length
 from shared.retrieve.negotiation import TransferSyntaxChoice
 from shared.retrieve.response import CACHING
-from shared.retrieve.snapshot import Backend
+from shared.retrieve.snapshot import Backend, Snapshot
 
 type ZipNames = Literal["attributes", "uid"]
 """What files in an archive are named by: patient, series, modality and numbers, or UIDs alone (ZIP-2)."""
@@ -32,14 +33,16 @@ class ZipTransaction:
     names: ZipNames = "attributes"
 
     async def archive(
-        self, accepted: Sequence[TransferSyntaxChoice], context: Context, *, head_only: bool
+        self, accepted: Sequence[TransferSyntaxChoice], context: Context, *, head_only: bool, dicomdir: bool
     ) -> tuple[Response, RetrievedInstances]:
         """The answer, and what is in it. Raises NotFound, NotAcceptable, LostFile before its first byte (ZIP-5)."""
         archive = self.backend.archive(context.partition)
         found = await retrieve_instances(archive, context.scope, accepted)
-        study = None if self.names == "uid" else await archive.study(context.scope.study_instance_uid)
+        named = dicomdir or self.names == "attributes"
+        study = await archive.study(context.scope.study_instance_uid) if named else None
         instances = [each.instance for each in found.snapshots]
-        names = entry_names(study, instances, uids_only=self.names == "uid")
+        names = file_ids(instances) if dicomdir else entry_names(study, instances, uids_only=self.names == "uid")
+        directory = Directory(study, names) if dicomdir else None
         headers = [
             ("Content-Type", ZIP),
             ("Content-Disposition", f'attachment; filename="{_file_name(context.scope)}"'),
@@ -47,9 +50,11 @@ class ZipTransaction:
         ]
         agreement = found.agreement
         if head_only and all(agreement.encoding(each) is not None for each in found.snapshots):
-            length = zipped_length((names[each.identifier], each.length) for each in found.snapshots)
-            headers.append(("Content-Length", str(length)))
-        body = zipped(_entries(found, names), datetime.now(UTC))
+            lengths = [(names[each.identifier], each.length) for each in found.snapshots]
+            if directory is not None:
+                lengths.append(await _directory_length(directory, found.snapshots))
+            headers.append(("Content-Length", str(zipped_length(lengths))))
+        body = zipped(_entries(found, names, directory), datetime.now(UTC))
         return Response(200, tuple(headers), body), found
 
 
@@ -58,8 +63,16 @@ def _file_name(scope: ResourceIdentifier) -> str:
     return f"{scope.sop_instance_uid or scope.series_instance_uid or scope.study_instance_uid}.zip"
 
 
-async def _entries(found: RetrievedInstances, names: EntryNames) -> AsyncGenerator[Entry]:
-    """The files, and the names of those that were deleted meanwhile (ZIP-6)."""
+async def _directory_length(directory: Directory, snapshots: Sequence[Snapshot]) -> tuple[str, int]:
+    """The name and the length of a directory of all files as they are stored."""
+    for snapshot in snapshots:
+        await directory.add(snapshot, snapshot.syntax)
+    entry = await directory.entry()
+    return entry.name, entry.length
+
+
+async def _entries(found: RetrievedInstances, names: EntryNames, directory: Directory | None) -> AsyncGenerator[Entry]:
+    """The files, their directory, and the names of those that were deleted meanwhile (ZIP-6)."""
     missing = set(names)
     async with aclosing(found.files) as files:
         async for opened in files:
@@ -67,6 +80,10 @@ async def _entries(found: RetrievedInstances, names: EntryNames) -> AsyncGenerat
             identifier = opened.snapshot.identifier
             missing.discard(identifier)
             yield Entry(names[identifier], opened.length, opened.content())
+            if directory is not None:
+                await directory.add(opened.snapshot, opened.encoding.transfer_syntax_uid)
+    if directory is not None:
+        yield await directory.entry()
     if missing:
         lines = sorted(
             f"{each.study_instance_uid} {each.series_instance_uid} {each.sop_instance_uid}\n" for each in missing

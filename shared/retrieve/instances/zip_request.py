@@ -22,6 +22,13 @@ class Asked[P]:
     """Of an answer that is no archive."""
     head_only: bool
     """HEAD: its answer tells the length of an archive."""
+    dicomdir: bool
+    """The archive is to have a DICOMDIR."""
+
+    def check_no_archive(self) -> None:
+        """Raise InvalidRequest for what only an archive can have, now that the answer is none (ZIP-4)."""
+        if self.dicomdir:
+            raise invalid_parameter(_DICOMDIR, "Only archives, of the type application/zip, have a DICOMDIR.")
 
 
 def also_zip[P](parse: Callable[[Request, ApiVersion], P]) -> Callable[[Request, ApiVersion], Asked[P]]:
@@ -29,9 +36,8 @@ def also_zip[P](parse: Callable[[Request, ApiVersion], P]) -> Callable[[Request,
 
     def parsed(request: Request, version: ApiVersion) -> Asked[P]:
         given = {name.lower(): value for name, value in pairs(request.query)} if request.query else {}
-        if boolean(given.get(_DICOMDIR), _DICOMDIR, default=False):
-            raise invalid_parameter(_DICOMDIR, "Archives have no DICOMDIR.")
-        return Asked(parse(request, version), request.method == "HEAD")
+        dicomdir = boolean(given.get(_DICOMDIR), _DICOMDIR, default=False)
+        return Asked(parse(request, version), request.method == "HEAD", dicomdir)
 
     return parsed
 

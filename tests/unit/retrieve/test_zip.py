@@ -109,9 +109,11 @@ async def test_what_is_not_there_is_404_and_what_cannot_be_is_406(service):
 
 
 @pytest.mark.spec("ZIP-4")
-async def test_a_dicomdir_that_cannot_be_made_is_refused(service):
+async def test_a_dicomdir_is_a_part_of_archives_alone(service):
     path = await stored(service, image())
-    assert await service.status(path, ZIP, "dicomdir=true") == 400
+    assert await service.status(path, ZIP, "dicomdir=TRUE") == 200
+    for accept in ("multipart/related; type=application/dicom", "*/*"):
+        assert await service.status(path, accept, "dicomdir=true") == 400
     assert await service.status(path, ZIP, "dicomdir=perhaps") == 400
     assert await service.status(path, ZIP, "dicomdir=false") == 200
 

@@ -1,0 +1,71 @@
+"""Export: small instances copied into a container of the emulator, as stored and de-identified, until all are there."""
+
+import asyncio
+import json
+import time
+from typing import Any
+
+from azure.storage.blob.aio import BlobServiceClient
+
+from benchmarks import instances
+from benchmarks.client import Client
+from benchmarks.measure import Bench, Result
+from benchmarks.service import EXPORTED, LocalService
+
+_STUDY = 8_700_000
+_IN_A_STUDY = 20
+_CLIENTS = 4
+_SECONDS = 3600
+
+
+async def run(bench: Bench, client: Client, service: LocalService | None) -> None:
+    """Needs a service of its own with everything on. CPU time is that of the worker; the one sample is a whole export,
+    the wait for the timer left out.
+    """
+    assert service is not None, "only of a service that is started here"
+    studies = bench.times(250)
+    small = instances.small()
+    numbers = iter(range(studies))
+
+    async def store() -> None:
+        for study in numbers:
+            await client.store([small.instance(_STUDY + study, 0, number) for number in range(_IN_A_STUDY)])
+
+    await asyncio.gather(*(store() for _ in range(_CLIENTS)))
+    async with BlobServiceClient.from_connection_string(service.connection_string) as account:
+        await account.create_container(EXPORTED)
+    values = [instances.path(_STUDY + number, 0, 0).split("/")[1] for number in range(studies)]
+    body: dict[str, Any] = {
+        "source": {"type": "identifiers", "settings": {"values": values}},
+        "destination": {
+            "type": "azureBlob",
+            "settings": {"connectionString": service.connection_string, "blobContainerName": EXPORTED},
+        },
+    }
+    count = studies * _IN_A_STUDY
+    await _measure(bench, client, f"export of {count} instances, as stored", count, body)
+    body["deidentify"] = {"profile": "basic"}
+    await _measure(bench, client, f"export of {count} instances, de-identified", count, body)
+
+
+async def _measure(bench: Bench, client: Client, name: str, count: int, body: dict[str, Any]) -> None:
+    await bench.until_quiet()
+    bench.telemetry.skip()
+    await client.post_json("export", body, expect=202)
+    await bench.telemetry.entries("exporting", at_least=1, seconds=_SECONDS)
+    cpu, begin = bench.processes.cpu_seconds(), time.perf_counter()
+    with bench.processes:
+        [done] = await bench.telemetry.entries("exported", at_least=1, seconds=_SECONDS)
+    elapsed, cpu = time.perf_counter() - begin, bench.processes.cpu_seconds() - cpu
+    assert done["exported"] == count, json.dumps(done)
+    bench.results.append(
+        Result.of(
+            name,
+            [elapsed * 1000],
+            elapsed,
+            per=count,
+            cpu_rounds_ms=(cpu * 1000 / count,),
+            memory=bench.memory(),
+            entries=await bench.telemetry.entries("trigger", at_least=1, function="run_operations", seconds=120),
+        )
+    )

@@ -1,0 +1,146 @@
+"""The DICOMDIR of an archive, for import into workstations (ZIP-4): names of files, records, and their stream.
+
+Records are made twice, first for their lengths and then to be sent, so that no more is held than the archive holds
+anyway. Keys that the index does not carry are read from the metadata of their objects and kept: those of what is no
+image, a few in a study.
+"""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Iterable, Mapping
+from typing import Final
+from uuid import UUID
+
+from shared.dicom.attributes import Attributes
+from shared.dicom.identifiers import InstanceIdentifier
+from shared.dicom.part10.composer import CannotCompose
+from shared.dicom.part10.media_directory import (
+    FILE_NAME,
+    IMAGE,
+    KEYS,
+    VRS,
+    FileReference,
+    directory_head,
+    keys_of,
+    linked,
+    record,
+    record_type,
+)
+from shared.index.model import StoredInstance, StudyView
+from shared.index_schema.indexed_attributes import IndexedValues
+from shared.retrieve.instances.zip_names import EntryNames
+from shared.retrieve.instances.zip_stream import Entry
+from shared.retrieve.snapshot import Snapshot
+from shared.storage.ports import BlobNotFound
+
+_FOLDER: Final = "IMAGES"
+_TOGETHER: Final = 256
+"""Records that are made at one go: some milliseconds."""
+_PERSON: Final = "00100010"
+
+
+def file_ids(instances: Iterable[StoredInstance]) -> EntryNames:
+    """Names that a File ID can have: `IMAGES/S0000001/I0000001`."""
+    series: dict[str, int] = {}
+    counts: dict[str, int] = {}
+    names: dict[InstanceIdentifier, str] = {}
+    for instance in instances:
+        uid = instance.identifier.series_instance_uid
+        number = series.setdefault(uid, len(series) + 1)
+        counts[uid] = counts.get(uid, 0) + 1
+        names[instance.identifier] = f"{_FOLDER}/S{number:07}/I{counts[uid]:07}"
+    return names
+
+
+class Directory:
+    """The directory of the files that an archive has. `study`: its attributes, None if they are not known any more."""
+
+    def __init__(self, study: StudyView | None, names: EntryNames) -> None:
+        self._study = study
+        self._names = names
+        self._series: dict[str, list[tuple[StoredInstance, str]]] = {}
+        self._keys: dict[InstanceIdentifier, Attributes] = {}
+        self._uid = f"2.25.{UUID(bytes=secrets.token_bytes(16), version=4).int:039}"
+        self._any: InstanceIdentifier | None = None
+
+    async def add(self, snapshot: Snapshot, transfer_syntax_uid: str) -> None:
+        """Note a file as it is in the archive."""
+        instance = snapshot.instance
+        self._any = instance.identifier
+        files = self._series.setdefault(instance.identifier.series_instance_uid, [])
+        files.append((instance, transfer_syntax_uid))
+        kind = record_type(instance.sop_class_uid)
+        if kind != IMAGE:
+            try:
+                attributes = await snapshot.attributes()
+            except BlobNotFound:  # deleted this moment: its file is in the archive, its metadata are gone
+                attributes = {}
+            self._keys[instance.identifier] = keys_of(kind, attributes)
+
+    async def entry(self) -> Entry:
+        """The file, its length known and its records still to be made. At least one file has been added."""
+        patient, study = self._top()
+        lengths: dict[str, int] = {}
+        for uid, files in self._series.items():
+            lengths[uid] = len(self._series_record(uid))
+            for place, (instance, syntax) in enumerate(files):
+                lengths[uid] += len(self._file_record(instance, syntax))
+                if place % _TOGETHER == 0:
+                    await asyncio.sleep(0)
+        records = len(patient) + len(study) + sum(lengths.values())
+        head = directory_head(self._uid, records)
+        return Entry(FILE_NAME, len(head) + records, self._content(head, lengths))
+
+    # ----------------------------------------------------------------------------------------------------- inside
+
+    async def _content(self, head: bytes, lengths: Mapping[str, int]) -> AsyncIterator[bytes]:
+        patient, study = self._top()
+        at = len(head) + len(patient)
+        yield head + linked(patient, 0, at) + linked(study, 0, at + len(study))
+        at += len(study)
+        last = next(reversed(self._series))
+        for uid, files in self._series.items():
+            series = self._series_record(uid)
+            following = 0 if uid == last else at + lengths[uid]
+            at += len(series)
+            made = [linked(series, following, at)]
+            for place, (instance, syntax) in enumerate(files, start=1):
+                item = self._file_record(instance, syntax)
+                at += len(item)
+                made.append(linked(item, at if place < len(files) else 0, 0))
+                if len(made) >= _TOGETHER:
+                    yield b"".join(made)
+                    made.clear()
+                    await asyncio.sleep(0)
+            yield b"".join(made)
+
+    def _top(self) -> tuple[bytes, bytes]:
+        values: IndexedValues = self._study.attributes if self._study else {}
+        uid = self._any.study_instance_uid if self._any else ""
+        return _of_values("PATIENT", values), _of_values("STUDY", {**values, "0020000D": uid})
+
+    def _series_record(self, uid: str) -> bytes:
+        series = self._study.series.get(uid) if self._study else None
+        return _of_values("SERIES", {**(series.attributes if series else {}), "0020000E": uid})
+
+    def _file_record(self, instance: StoredInstance, syntax: str) -> bytes:
+        components = tuple(self._names[instance.identifier].split("/"))
+        file = FileReference(components, instance.sop_class_uid, instance.identifier.sop_instance_uid, syntax)
+        keys = self._keys.get(instance.identifier)
+        if keys is not None:
+            try:
+                return record(record_type(instance.sop_class_uid), keys, file)
+            except CannotCompose:  # of values that nobody can encode, what the index has must do
+                pass
+        return _of_values(IMAGE, instance.attributes, file)
+
+
+def _of_values(kind: str, values: IndexedValues, file: FileReference | None = None) -> bytes:
+    """A record of what the index carries."""
+    texts = {key: values.get(key, "").strip(" \0") for key in KEYS[kind]}
+    attributes: Attributes = {key: _element(key, text) for key, text in texts.items() if text}
+    return record(kind, keys_of(kind, attributes), file)
+
+
+def _element(key: str, text: str) -> dict[str, object]:
+    return {"vr": VRS[key], "Value": [{"Alphabetic": text} if key == _PERSON else text]}
