@@ -18,7 +18,7 @@ _ELEMENTS_OF_FILES = "shared/ingest/instance_validation.py"
 """It names the attributes that `validation` judges."""
 _MAKERS_OF_MODELS = {
     f"shared/dicom/part10/{name}.py"
-    for name in ("bulk_data", "composer", "data_set_levels", "file_reader", "pixel_data")
+    for name in ("bulk_data", "composer", "data_set_levels", "file_reader", "media_directory", "pixel_data")
 }
 """They read the DICOM JSON model of a data set beside its bytes."""
 
