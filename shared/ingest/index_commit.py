@@ -1,12 +1,10 @@
 """Committing instances whose attributes were taken by a schema that the index has left meanwhile."""
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
-import orjson
-
 from shared.dicomweb.partitions import Partition
+from shared.index.documents import data_set_in
 from shared.index.instances import InstanceIndex
 from shared.index.model import CommitOutcome, NewInstance
 from shared.index_schema import keys
@@ -15,8 +13,6 @@ from shared.storage.ports import BlobNotFound, BlobStore
 
 _ROUNDS = 3
 """Schemas that may follow one another while instances are being committed."""
-_INLINE_BYTES = 256 * 1024
-"""A document up to this size is parsed on the event loop, a longer one in a thread."""
 
 
 async def commit_instances(
@@ -48,7 +44,6 @@ async def _renewed(instance: NewInstance, schema: IndexSchema, blobs: BlobStore)
     except BlobNotFound:
         return replace(instance, schema=schema.number)
     taken = (instance.study, instance.series, instance.instance)
-    read = orjson.loads
-    data_set = await asyncio.to_thread(read, document) if len(document) > _INLINE_BYTES else read(document)
+    data_set = await data_set_in(document)
     study, series, own = schema.extend(taken, instance.schema, data_set)
     return replace(instance, study=study, series=series, instance=own, schema=schema.number)

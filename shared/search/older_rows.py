@@ -3,23 +3,18 @@
 So a search is right, if slow, while a re-index is under way (storage §8).
 """
 
-import asyncio
 from collections.abc import Collection, Mapping
 from contextlib import aclosing
 from dataclasses import replace
 
-import orjson
-
 from shared.dicom.identifiers import ResourceIdentifier
+from shared.index.documents import data_set_in
 from shared.index.model import SeriesView, StoredInstance, StudyView
 from shared.index_schema import keys
 from shared.index_schema.indexed_attributes import Level
 from shared.index_search.scan import Effort
 from shared.search.reads import Reads
 from shared.search.request import SearchQuery
-
-_INLINE_BYTES = 256 * 1024
-"""A document up to this size is parsed on the event loop, a longer one in a thread."""
 
 
 class OlderRows:
@@ -76,8 +71,7 @@ class OlderRows:
         self._effort.allow()
         self._effort.rows += 1
         document = await self._reads.document(instance)
-        read = orjson.loads
-        data_set = await asyncio.to_thread(read, document) if len(document) > _INLINE_BYTES else read(document)
+        data_set = await data_set_in(document)
         return self._query.schema.values(data_set, wanted)
 
 

@@ -10,7 +10,6 @@ Nothing is taken for done before it is: rows get the number of the schema last, 
 A row is written only as it was read; whoever was faster is read again.
 """
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import batched
@@ -19,7 +18,7 @@ from typing import Any
 import orjson
 
 from shared import metrics, telemetry
-from shared.index.documents import metadata_in
+from shared.index.documents import data_set_in, metadata_in
 from shared.index.fold import Folder, post
 from shared.index.hints import Hints
 from shared.index.implied_postings import ImpliedPostings
@@ -46,8 +45,6 @@ from shared.storage.ports import BlobNotFound, BlobStore, Entity, RowWrite, Tabl
 
 _INSTANCES_AT_ONCE = 32
 """Rows with metadata in memory; a page of them is at most 4 MiB."""
-_INLINE_BYTES = 256 * 1024
-"""A document up to this size is parsed on the event loop, a longer one in a thread."""
 _SERIES_AT_ONCE = 90
 """They fit a transaction, with the summary and a clean-up."""
 
@@ -177,10 +174,7 @@ class StudyReindex:
             done.unreadable += 1
             telemetry.event("metadata-missing", level=40, blob=telemetry.pseudonym(str(row.properties["blob"])))
             return {}
-        read = orjson.loads
-        data_set: dict[str, dict[str, object]]
-        data_set = await asyncio.to_thread(read, document) if len(document) > _INLINE_BYTES else read(document)
-        return data_set
+        return await data_set_in(document)
 
     # ----------------------------------------------------------------------------------------- summary and series
 

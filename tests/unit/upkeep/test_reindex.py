@@ -327,3 +327,14 @@ async def test_rows_without_a_number_are_of_schema_1():
     assert all("schema" not in row.properties for row in archive.tables.rows("dicom"))
     assert schema_in(archive.tables.rows("dicom")[0]) == 1
     assert BUILT_IN.number == 1
+
+
+@pytest.mark.spec("STOW-46", "EQT-30")
+async def test_a_long_document_is_read_in_steps_to_the_same_values():
+    old = Release(added=())
+    items = [{"ReferencedSOPInstanceUID": f"1.2.{number}"} for number in range(40_000)]
+    await old.store("1.1", "1.1.1", "1.1.1.1", inline=False, **VALUES, ReferencedImageSequence=items)
+    new = Release(old)
+    await new.reindex()
+    assert new.numbers() == {2}
+    assert await new.answers() == everything(1)
