@@ -6,6 +6,7 @@ import pytest
 
 from shared.index import hints
 from shared.index_schema import keys
+from shared.index_schema.clock import HybridClock
 from tests.builders.sequencing import run_cycle
 from tests.builders.service import SHARDS
 from tests.unit.index.chaos import Crashed
@@ -221,3 +222,20 @@ async def test_who_only_reads_does_not_wait_until_changes_are_folded() -> None:
     folding.set()
     assert await service.sequencer.catch_up()
     assert service.stores.facts().unfinished == []
+
+
+@pytest.mark.spec("B-22")
+async def test_a_hint_that_was_given_again_since_it_was_read_stays() -> None:
+    service = IndexService()
+    place = keys.study_place("0", "1.1", SHARDS)
+    clock = HybridClock(service.stores.time)
+    writer, other = (hints.Hints(service.tables, clock, shards=SHARDS) for _ in range(2))
+    await writer.give(place)
+    [read] = await other.all()
+    service.stores.time.seconds += hints.STALE_SECONDS + 1
+    await writer.give(place)
+
+    await other.drop({read: None})
+
+    [kept] = await other.all()
+    assert kept.written > read.written
