@@ -4,7 +4,9 @@ It is an allow-list: what neither Table E.1-1 nor a module of the SOP class name
 value stays only if its VR and form cannot name anybody, or an option says so.
 """
 
+import math
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any, Final
 
 from shared.deidentification import codes, private_elements
@@ -18,7 +20,7 @@ from shared.deidentification.tables import Type, named_in
 from shared.deidentification.temporal import capped_age, shifted
 from shared.deidentification.words import Cleaned, Texts
 from shared.dicom.attributes import Attributes
-from shared.dicom.dictionary import vr_of
+from shared.dicom.dictionary import vm_of, vr_of
 from shared.dicom.identifiers import is_uid
 
 _TEMPORAL: Final = frozenset({"DA", "TM", "DT"})
@@ -113,9 +115,7 @@ class DataSetCleaner:
             if moved is not None:
                 self._report.note(key, Deed.REPLACED)
                 return {"vr": vr, "Value": moved}
-        elif vr in _NUMBERS:
-            return _copy(element)
-        elif vr in {"DS", "IS"}:
+        elif vr in _NUMBERS or vr in {"DS", "IS"}:
             return self._numbers(key, vr, values, named)
         elif vr == "CS":
             return self._coded(key, values, named)
@@ -159,9 +159,14 @@ class DataSetCleaner:
         return {"vr": "UI", "Value": values}
 
     def _numbers(self, key: str, vr: str, values: Sequence[Any], named: Type | None) -> Element | None:
-        texts = any(isinstance(value, str) for value in values)
+        if vr in _NUMBERS and len(values) > _most_values(int(key, 16)):
+            return self.least(key, vr, named)  # whoever has more of them than there may be wrote a text with them
+        texts = vr in {"DS", "IS"} and any(isinstance(value, str) for value in values)
         if not texts and self._texts.numbers.isdisjoint(values):
             return {"vr": vr, "Value": list(values)}
+        if vr in _NUMBERS:
+            self._report.note(key, Deed.IDENTIFIED)
+            return self.least(key, vr, named)
         kept = [None if isinstance(value, str) or value in self._texts.numbers else value for value in values]
         self._report.note(key, Deed.IDENTIFIED)
         return {"vr": vr, "Value": kept} if any(each is not None for each in kept) else self.least(key, vr, named)
@@ -210,6 +215,13 @@ class DataSetCleaner:
         ]
         self._report.note(key, Deed.REPLACED)
         return {"vr": "SQ", "Value": items}
+
+
+@cache
+def _most_values(tag: int) -> float:
+    """The values that an element of numbers may have at most (PS3.6)."""
+    most = (vm_of(tag) or "n").rpartition("-")[2]
+    return int(most) if most.isdecimal() else math.inf
 
 
 def _copy(element: Element) -> Element:

@@ -31,6 +31,8 @@ _MOST_TEXT: Final = 4 * 1024**2
 """Characters of the texts of one data set that are looked at, each of them a few hundred times at most."""
 _REPEATED, _MOST_SEEN = 64, 4096
 """Characters of a text, and texts, that are remembered: codes come again in every frame."""
+_SHORTEST_NUMBER: Final = 6
+"""Digits from which a number is compared with identifiers: a PatientID may well be 512, and so may Rows."""
 _LONGEST_NUMBER: Final = 15
 """Digits of a number that is exact as a float."""
 _LONG_NAME: Final = 4
@@ -59,7 +61,9 @@ class Texts:
         self._long_identifiers = tuple(each for each in self._identifiers if len(each) >= _LONG_NAME)
         self._dates = frozenset(form for date in known.dates for form in _forms(date))
 
-        digits = {each for each in self._identifiers | known.dates if each.isdigit() and len(each) >= _LONG_NAME}
+        digits = {
+            each for each in self._identifiers | known.dates if each.isdecimal() and len(each) >= _SHORTEST_NUMBER
+        }
         self.numbers = frozenset(float(each) for each in digits if len(each) <= _LONGEST_NUMBER)
         """The identifiers and dates that are numbers."""
 

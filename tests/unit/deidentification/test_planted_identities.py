@@ -11,6 +11,7 @@ from pydicom.filebase import DicomBytesIO
 
 from shared.deidentification.profile import BurnedIn, Option, Profile
 from shared.dicom.dictionary import data_elements
+from tests.builders import datasets
 from tests.builders.deidentifying import ALL_OPTIONS, deidentified, leaked
 from tests.builders.files import Element, File, file
 
@@ -146,6 +147,37 @@ def _with_meta(hidden: File, start: int, text: str) -> bytes:
     head = bytearray(hidden.data[:end])
     struct.pack_into("<L", head, start + 8, group_length + len(more))
     return bytes(head) + more + hidden.data[end:]
+
+
+@pytest.mark.spec("DEID-2", "DEID-5")
+def test_numbers_that_spell_a_name_or_are_an_identifier_do_not_stay() -> None:
+    number = int(NUMBER)
+    elements: dict[int, Element] = {
+        0x00280106: ("US", WORD.encode()),
+        0x00281101: ("US", WORD.encode()),
+        0x00289001: ("UL", struct.pack("<L", number)),
+        0x00189087: ("FD", struct.pack("<d", number)),
+        0x00201209: ("IS", NUMBER),
+        0x00180050: ("DS", f"{NUMBER}.0"),
+        0x00280120: ("US", struct.pack("<H", 63)),
+    }
+
+    result = deidentified(file({**elements, **IDENTITY}).data, ALL_OPTIONS)
+
+    read = dcmread(DicomBytesIO(result))
+    assert leaked(result, PLANTED) == []
+    assert struct.pack("<L", number) not in result
+    assert struct.pack("<d", number) not in result
+    assert read.PixelPaddingValue == 63
+
+
+@pytest.mark.spec("DEID-5")
+def test_a_short_identifier_takes_no_size_of_the_image_along() -> None:
+    source = datasets.ct(PatientID="8", AccessionNumber="1024", RescaleIntercept="1024", NumberOfFrames="1")
+
+    read = dcmread(DicomBytesIO(deidentified(datasets.part10(source), ALL_OPTIONS)))
+
+    assert (read.Rows, read.RescaleIntercept, read.NumberOfFrames) == (8, 1024, 1)
 
 
 @pytest.mark.spec("DEID-5")
