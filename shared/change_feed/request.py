@@ -5,10 +5,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 
-from shared.dicomweb.query_parameters import boolean, integer, invalid_parameter, pairs
+from shared.dicomweb.query_parameters import MAX_OFFSET, boolean, integer, invalid_parameter, pairs
 from shared.dicomweb.versions import ApiVersion
-
-MAX_OFFSET = 2**63 - 1
 
 _NAMES = {
     "offset": "Offset",

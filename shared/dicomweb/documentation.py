@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from shared.dicom.media_types import ANY
+from shared.dicomweb.query_parameters import MAX_OFFSET
 from shared.dicomweb.versions import ApiVersion
 
 
@@ -92,7 +93,7 @@ def failures(*own: int) -> tuple[int, ...]:
 
 
 PRINTABLE = "^[^\\x00-\\x1f\\x7f<]*$"
-WHOLE = {"type": "integer", "minimum": 0, "default": 0}
+WHOLE = {"type": "integer", "minimum": 0, "maximum": MAX_OFFSET, "default": 0}
 FLAG = {"type": "boolean", "default": False}
 
 

@@ -9,7 +9,8 @@ from shared.errors import InvalidRequest
 
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 200
-_MAX_OFFSET = 2**63 - 1
+MAX_OFFSET = 2**63 - 1
+"""What other servers hold in 64 bits."""
 _MAX_PARAMETERS = 500
 
 _CORRECT: Final = "Correct the parameter or leave it out."
@@ -97,7 +98,7 @@ def parse_query(query: str) -> QueryParameters:
         raise invalid_parameter("IncludeField", "It names no attribute.")
     return QueryParameters(
         limit=integer(controls.get("limit"), "Limit", DEFAULT_LIMIT, 1, MAX_LIMIT),
-        offset=integer(controls.get("offset"), "Offset", 0, 0, _MAX_OFFSET),
+        offset=integer(controls.get("offset"), "Offset", 0, 0, MAX_OFFSET),
         fuzzy_matching=boolean(controls.get("fuzzymatching"), "FuzzyMatching", default=False),
         empty_value_matching=boolean(controls.get("emptyvaluematching"), "EmptyValueMatching", default=False),
         multiple_value_matching=boolean(controls.get("multiplevaluematching"), "MultipleValueMatching", default=False),

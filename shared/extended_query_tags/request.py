@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, get_args
 
-from shared.dicomweb.query_parameters import DEFAULT_LIMIT, MAX_LIMIT, integer, invalid_parameter, pairs
+from shared.dicomweb.query_parameters import DEFAULT_LIMIT, MAX_LIMIT, MAX_OFFSET, integer, invalid_parameter, pairs
 from shared.dicomweb.versions import ApiVersion
 from shared.errors import InvalidRequest
 from shared.extended_query_tags.paths import tag_path
@@ -14,7 +14,6 @@ from shared.index_schema.indexed_attributes import Level
 
 _LARGEST_BODY: Final = 256 * 1024
 """Bytes; 128 entries with every character escaped are well below it."""
-_MAX_OFFSET: Final = 2**31 - 1
 _LEVELS: Final[Mapping[str, Level]] = {level: level for level in get_args(Level.__value__)}
 _STATUSES: Final = {"enabled": True, "disabled": False}
 
@@ -52,7 +51,7 @@ def parse_window(request: Request, _version: ApiVersion) -> Window:
             given[name.lower()] = value
     return Window(
         integer(given.get("limit"), "Limit", DEFAULT_LIMIT, 1, MAX_LIMIT),
-        integer(given.get("offset"), "Offset", 0, 0, _MAX_OFFSET),
+        integer(given.get("offset"), "Offset", 0, 0, MAX_OFFSET),
     )
 
 

@@ -39,13 +39,15 @@ KNOWN = {
     "names no attribute": "a schema does not list the keywords of the dictionary",
     "Unknown attribute": "the same, of metadata",
     "can only be retrieved as multipart/related": "that several frames need it stands in two parameters",
-    "An instance is retrieved whole": "contentType decides which other parameters WADO-URI takes",
 }
 """What answers say that refuse requests which fit the document, each with the reason why it cannot tell. All of it is
 said in each run: what is not any more is to be taken out.
 """
 BY_CHANCE = {
     "cannot be parsed into a valid Dicom Tag": "the same, of extended query tags",
+    "An instance is retrieved whole": "contentType decides which other parameters WADO-URI takes",
+    "It is for application/dicom only": "the same",
+    "too large to be converted": "the numbers of a viewport are limited together",
     "It must be later than the start time": "two parameters are compared",
     "The viewport shows no part of the image": "it depends on the image",
     "Its width and height are whole numbers of pixels": "their product is limited, too",
