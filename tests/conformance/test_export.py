@@ -17,6 +17,7 @@ from pydicom import dcmread
 from pydicom.filebase import DicomBytesIO
 
 from devhost.testing import RunningService, running_azurite, running_service
+from tests.builders import datasets
 from tests.builders.deidentifying import leaked
 from tests.builders.images import image, new_uid
 from tests.conformance.exchange import Exchange, refusal
@@ -188,7 +189,46 @@ async def test_a_deidentified_export_has_new_names_everywhere_and_keeps_its_key(
     assert leaked(written, ["Zquxmorf", "Wendelgard", "83719264", *uids]) == []
     [made] = files(container, operation_id).values()
     assert dcmread(DicomBytesIO(made)).PatientIdentityRemoved == "YES"
-    assert [secret.name for secret in exporting.secrets.iterdir()] == [f"deidentification-{operation_id}"]
+    kept = [secret.name for secret in exporting.secrets.iterdir()]
+    assert [name for name in kept if operation_id in name] == [f"deidentification-{operation_id}"]
+
+
+@pytest.mark.spec("DEID-1", "DEID-2", "DEID-4", "DEID-5", "DEID-7", "DEID-8")
+@pytest.mark.parametrize("account", ["other"], indirect=True)
+async def test_options_keep_what_they_name_and_no_text_tells_who_it_is(exporting, container):
+    dataset = datasets.ct(
+        PatientName="Zquxmorf^Wendelgard",
+        PatientID="MRN-83719264",
+        PatientBirthDate="19630817",
+        PatientAge="099Y",
+        InstitutionName="Saint Elsewhere",
+        ProtocolName="Chest Zquxmorf 17.08.1963",
+    )
+    dataset.private_block(0x0029, "Zquxmorf", create=True).add_new(1, "LO", "Wendelgard")
+    stored = Exchange(exporting.url).send(
+        "POST", "studies", None, datasets.part10(dataset), Content_Type="application/dicom"
+    )
+    assert stored.status_code == 200, stored.text
+    options = ["retainLongitudinalModified", "retainPatientCharacteristics", "cleanDescriptors"]
+    body = {
+        "source": source(str(dataset.StudyInstanceUID)),
+        "destination": to(f"{container.url}?{signature(container, 'cw')}"),
+        "deidentify": {"profile": "basic", "options": options, "subjects": "drop"},
+    }
+
+    operation_id, _ = await finished(exporting, ask(exporting, body))
+
+    [made] = files(container, operation_id).values()
+    read = dcmread(DicomBytesIO(made))
+    planted = ("Zquxmorf", "Wendelgard", "83719264", "19630817", "17.08.1963", "Elsewhere")
+    assert leaked(made, (*planted, str(dataset.SOPInstanceUID))) == []
+    assert (read.PatientID, read.PatientAge, read.ProtocolName) == ("", "090Y", "Chest ***")
+    assert read.LongitudinalTemporalInformationModified == "MODIFIED"
+    assert read.StudyDate not in {"", dataset.StudyDate}
+    assert read.PixelData == dataset.PixelData
+    [key] = [secret for secret in exporting.secrets.iterdir() if operation_id in secret.name]
+    assert key.stat().st_mode & 0o777 == 0o600
+    assert key.read_text() not in exporting.log_text
 
 
 @pytest.mark.spec("XPT-13", "XPT-31")
