@@ -15,7 +15,7 @@ from typing import Any, overload
 import orjson
 
 from shared.dicomweb.json_scanner import scan
-from shared.dicomweb.long_text import TEXT_PIECE, cut_after_commas, decoded, joined, text_pieces
+from shared.dicomweb.long_text import TEXT_PIECE, cut, decoded, joined, text_pieces
 
 _BULK = re.compile(
     rb'":\{"vr":"(?:O[BDFLVW]|UN)"(?:,"(?:BulkDataURI":"[^"\\]*"|InlineBinary":"[^"\\]*"|Value":\[\]))?\}'
@@ -223,7 +223,7 @@ def rebase_bulk_data(document: bytes, instance_url: str) -> bytes:
     url = _URI + instance_url.encode("ascii") + b"/bulkdata/"
     if not large(document):
         return document.replace(_URI, url)
-    return joined(piece.replace(_URI, url) for piece in cut_after_commas(document))
+    return joined(piece.replace(_URI, url) for piece in cut(document, _URI))
 
 
 def without_bulk_data(document: bytes) -> bytes:
@@ -253,7 +253,7 @@ def with_character_set(document: bytes, as_stored: bool) -> bytes:
     """
     if as_stored:
         return document
-    first, *rest = list(cut_after_commas(document)) if large(document) else [document]
+    first, *rest = list(cut(document, _CHARACTER_SET)) if large(document) else [document]
     ascii_only = first.isascii() and all(map(bytes.isascii, rest))
     occurrences = first.count(_CHARACTER_SET) + sum(piece.count(_CHARACTER_SET) for piece in rest)
     leading = _LEADING_CHARACTER_SET.match(first) if occurrences == 1 else None

@@ -12,12 +12,15 @@ TEXT_PIECE: Final = 16 * 1024
 """Characters of a piece of text, with which more is done."""
 
 
-def cut_after_commas(document: bytes) -> Iterator[bytes]:
-    """`document` in pieces that end with a comma, the last one with the document: what has none in it is not cut."""
+def cut(document: bytes, *tokens: bytes) -> Iterator[bytes]:
+    """`document` in pieces of bounded length, which end with a comma if one is near. None of `tokens` is cut."""
     at = 0
     while at < len(document):
-        comma = document.find(b",", at + _PIECE)
-        end = comma + 1 or len(document)
+        comma = document.find(b",", at + _PIECE, at + 2 * _PIECE)
+        end = comma + 1 or min(len(document), at + 2 * _PIECE)
+        for token in tokens:
+            found = document.find(token, end - len(token) + 1, end + len(token) - 1)
+            end = found if found >= 0 else end
         yield document[at:end]
         at = end
 

@@ -91,13 +91,25 @@ class _Written:
     def __init__(self, *, used_up: bool) -> None:
         self._used_up = used_up
         self._some: list[str] = []
+        self._size = 0
         self._encoded: list[bytes] = []
 
     def append(self, text: str) -> None:
         """Take the next text."""
         self._some.append(text)
-        if len(self._some) == _TEXTS or len(text) > TEXT_PIECE:
+        self._size += len(text)
+        if len(self._some) == _TEXTS or self._size > TEXT_PIECE:
             self._encoded += self._pieces()
+
+    def append_text(self, start: str, text: str, end: str) -> None:
+        """Take a text of any length, escaped, and the tags around it."""
+        if len(text) <= TEXT_PIECE:
+            self.append(f"{start}{_escaped(text)}{end}")
+            return
+        self.append(start)
+        for piece in text_pieces(text.rstrip("\0")):
+            self.append(_escaped(piece))
+        self.append(end)
 
     def values(self, element: Mapping[str, Any]) -> Iterator[Any]:
         """The values of an element that are to be written, each no more in it if the data set is used up."""
@@ -114,7 +126,7 @@ class _Written:
         return [*self._encoded, *self._pieces()]
 
     def _pieces(self) -> list[bytes]:
-        some, self._some = self._some, []
+        some, self._some, self._size = self._some, [], 0
         return [piece.encode() for piece in text_pieces("".join(some))]
 
 
@@ -128,7 +140,7 @@ def _write_attributes(dataset: Mapping[str, Any], pieces: "_Written") -> None:
         if "BulkDataURI" in element:
             pieces.append(f'<BulkData uri="{_escaped(element["BulkDataURI"])}"/>')
         elif "InlineBinary" in element:
-            pieces.append(f"<InlineBinary>{_escaped(element['InlineBinary'])}</InlineBinary>")
+            pieces.append_text("<InlineBinary>", element["InlineBinary"], "</InlineBinary>")
         for number, value in enumerate(pieces.values(element), 1):
             if vr == "SQ":
                 pieces.append(f'<Item number="{number}">')
@@ -139,8 +151,7 @@ def _write_attributes(dataset: Mapping[str, Any], pieces: "_Written") -> None:
                 _write_name(value or {}, pieces)
                 pieces.append("</PersonName>")
             else:
-                text = "" if value is None else _escaped(str(value))
-                pieces.append(f'<Value number="{number}">{text}</Value>')
+                pieces.append_text(f'<Value number="{number}">', "" if value is None else str(value), "</Value>")
         pieces.append("</DicomAttribute>")
 
 
