@@ -19,6 +19,7 @@ from benchmarks.hostile_requests import (
     Bomb,
     file,
     frame,
+    implicit_file,
     instance,
     json_store,
     pixels,
@@ -298,6 +299,13 @@ BOMBS: Final[dict[str, Callable[[], Bomb]]] = {
     "1,000,000 decimals, odd ones": lambda: file(
         sequence(item(explicit(0x30060050, "UN", b"1.5\\+ -\\" * 125_000)) * 4, 0x30060040), *METADATA
     ),
+    "implicit VR: 4,000,000 decimals": lambda: implicit_file(
+        {0x00400000 + 2 * number: b"1.5\\" * 60_000 for number in range(8)}
+        | {0x00181130: b"1.5\\" * 4_000_000, 0x30060050: b"1.5\\" * 60_000},
+        *METADATA,
+    ),
+    "implicit VR: a name of 60,000 components": lambda: implicit_file({0x00100010: b"a^=" * 20_000}, *METADATA),
+    "implicit VR: 16 MB of names": lambda: implicit_file({0x00081048: b"a^b\\" * 4_000_000}, *METADATA),
     "a decimal of 16 MB": lambda: file({0x00181130: explicit(0x00181130, "UN", b"1" * 16_000_000)}, *METADATA),
     "a DS of 65,534 backslashes": lambda: file({0x00181130: explicit(0x00181130, "DS", b"\\" * 65534)}, *METADATA),
     "a name of 60,000 components": lambda: file({0x00100010: explicit(0x00100010, "PN", b"a^=" * 20_000)}, *METADATA),

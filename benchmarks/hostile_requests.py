@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from tests.builders.part10_bytes import ELE, encapsulated, explicit, part10
+from tests.builders.part10_bytes import ELE, ILE, encapsulated, explicit, implicit, part10
 
 PICTURES: Final = (("rendered", "image/png"), ("thumbnail", "image/jpeg"), ("frames/1", "application/octet-stream"))
 OBJECT: Final = (("", "application/dicom"),)
@@ -47,6 +47,15 @@ def instance(
     }
     body = head + b"".join(found[tag] for tag in sorted(found)) + tail
     return part10(body, syntax), f"studies/{study}/series/{series}/instances/{sop}"
+
+
+def implicit_file(elements: Mapping[int, bytes], *reads: tuple[str, str]) -> Bomb:
+    """An instance in implicit VR with these values."""
+    study, series, sop = (f"2.25.{uuid.uuid4().int}" for _ in range(3))
+    uids = {0x00080016: "1.2.840.10008.5.1.4.1.1.7", 0x00080018: sop, 0x0020000D: study, 0x0020000E: series}
+    values: dict[int, bytes | str] = {**uids, 0x00100020: b"P", **elements}
+    body = b"".join(implicit(tag, values[tag], vr="UI" if tag in uids else "LO") for tag in sorted(values))
+    return Bomb(part10(body, ILE), f"studies/{study}/series/{series}/instances/{sop}", reads)
 
 
 def pixels(
