@@ -43,13 +43,39 @@ def implicit(tag: int, value: bytes | str = b"", *, length: int | None = None, v
 def item(content: bytes = b"", *, delimited: bool = False, length: int | None = None, order: str = "<") -> bytes:
     """An item, of a sequence or a fragment of pixel data."""
     size = UNDEFINED if delimited else len(content) if length is None else length
-    end = struct.pack(f"{order}HHL", 0xFFFE, 0xE00D, 0) if delimited else b""
+    end = end_of_item(order) if delimited else b""
     return struct.pack(f"{order}HHL", 0xFFFE, 0xE000, size) + content + end
+
+
+def end_of_item(order: str = "<") -> bytes:
+    """An item delimitation item."""
+    return struct.pack(f"{order}HHL", 0xFFFE, 0xE00D, 0)
 
 
 def end_of_sequence(order: str = "<") -> bytes:
     """A sequence delimitation item."""
     return struct.pack(f"{order}HHL", 0xFFFE, 0xE0DD, 0)
+
+
+def unknown_vr(
+    code: bytes, value: bytes = b"", tag: int = 0x00291010, *, long: bool = False, length: int | None = None
+) -> bytes:
+    """An element of a VR of two bytes that no dictionary has. `long`: its length has 32 bits; `length`: what that says
+    instead of the truth.
+    """
+    size = len(value) if length is None else length
+    written = struct.pack("<HL", 0, size) if long else struct.pack("<H", size)
+    return struct.pack("<HH", tag >> 16, tag & 0xFFFF) + code + written + value
+
+
+def nested(body: bytes, depth: int, *, tag: int = 0x00081140, behind: bytes = b"", delimited: bool = False) -> bytes:
+    """The elements in items of items. `behind`: what follows each sequence; `delimited`: they have no lengths."""
+    if delimited:
+        opened = explicit(tag, "SQ", length=UNDEFINED) + item(delimited=True)[: -len(end_of_item())]
+        return opened * depth + body + (end_of_item() + end_of_sequence() + behind) * depth
+    for _ in range(depth):
+        body = explicit(tag, "SQ", item(body)) + behind
+    return body
 
 
 def encapsulated(*fragments: bytes, offsets: bytes = b"", vr: str = "OB") -> bytes:

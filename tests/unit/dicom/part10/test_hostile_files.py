@@ -1,7 +1,6 @@
 """Files that are cut, truncated, mutated or made to hurt: only ever InvalidPart10, and never much memory."""
 
 import itertools
-import struct
 import tracemalloc
 import zlib
 from collections.abc import Iterator
@@ -22,12 +21,14 @@ from tests.builders.part10_bytes import (
     ILE,
     UNDEFINED,
     encapsulated,
+    end_of_item,
     end_of_sequence,
     explicit,
     file_meta,
     identified,
     implicit,
     item,
+    nested,
     part10,
 )
 
@@ -171,22 +172,16 @@ def test_noise_is_read_or_refused(syntax: str, noise: bytes) -> None:
                 continue
 
 
-def sequences(depth: int) -> bytes:
-    opened = explicit(0x0040A730, "SQ", b"", length=UNDEFINED) + struct.pack("<HHL", 0xFFFE, 0xE000, UNDEFINED)
-    closed = struct.pack("<HHL", 0xFFFE, 0xE00D, 0) + end_of_sequence()
-    return opened * depth + closed * depth
-
-
 def test_sequences_are_read_to_a_depth_that_is_bounded() -> None:
-    attributes = read(part10(sequences(64))).attributes
+    attributes = read(part10(nested(b"", 64, tag=0x0040A730, delimited=True))).attributes
     for _ in range(63):
         (attributes,) = attributes["0040A730"]["Value"]
     assert attributes == {"0040A730": {"vr": "SQ", "Value": [{}]}}
     for depth in (65, 100_000):
         with pytest.raises(InvalidPart10):
-            read(part10(sequences(depth)))
+            read(part10(nested(b"", depth, tag=0x0040A730, delimited=True)))
         with pytest.raises(InvalidPart10):
-            second_opinion(part10(sequences(depth)))
+            second_opinion(part10(nested(b"", depth, tag=0x0040A730, delimited=True)))
 
 
 LONG = 0xFFFFFFFE
@@ -215,7 +210,7 @@ REFUSED = {
     "a sequence of elements": part10(explicit(0x00400275, "SQ", explicit(0x00080060, "CS", "CT"))),
     "a sequence that never ends": part10(explicit(0x00400275, "SQ", item(), length=UNDEFINED)),
     "an item that never ends": part10(explicit(0x00400275, "SQ", item(delimited=True)[:-8])),
-    "a delimiter at the top": part10(struct.pack("<HHL", 0xFFFE, 0xE00D, 0)),
+    "a delimiter at the top": part10(end_of_item()),
     "a sequence delimiter at the top": part10(end_of_sequence()),
     "an item at the top": part10(item()),
     "a delimiter in an item of known length": part10(explicit(0x00400275, "SQ", item(item(delimited=True)[-8:]))),
@@ -345,9 +340,7 @@ def test_floods_are_refused_in_bounded_memory(head: bytes, unit: bytes) -> None:
 def elements(tag: int = 0x00091000) -> Iterator[bytes]:
     yield file_meta(ILE)
     for start in range(tag, tag + 500_000, 5_000):
-        yield b"".join(
-            struct.pack("<HHL", one >> 16, one & 0xFFFF, 0) for one in range(start, start + 5_000) if one & 0xFFFF
-        )
+        yield b"".join(implicit(one) for one in range(start, start + 5_000) if one & 0xFFFF)
 
 
 def test_a_flood_of_elements_is_refused_in_bounded_memory() -> None:

@@ -1,7 +1,6 @@
 """Whatever could be read is written again as a correct file; pydicom, told nothing, is the judge."""
 
 import io
-import struct
 import warnings
 from typing import Any
 
@@ -26,7 +25,9 @@ from tests.builders.part10_bytes import (
     identified,
     implicit,
     item,
+    nested,
     part10,
+    unknown_vr,
 )
 
 LIMIT = 1 << 24
@@ -40,22 +41,16 @@ def rewritten(data: bytes) -> tuple[Part10, Part10, bytes]:
     return before, read_whole(written), written
 
 
-def unknown(code: bytes, value: bytes, tag: int = 0x00291010) -> bytes:
-    return struct.pack("<HH2sH", tag >> 16, tag & 0xFFFF, code, len(value)) + value
-
-
 AFTER = explicit(0x00321060, "LO", "Requested")
 ODD = {
     "zeros behind it": part10(identified(AFTER) + bytes(64)),
     "a newline behind it": part10(identified(AFTER) + b"\n"),
     "deflated, with zeros behind it": part10(identified(AFTER) + bytes(64), DEFL),
     "an element without VR": part10(identified(implicit(0x00280010, b"\1\2") + AFTER)),
-    "an unknown VR of 16 bits": part10(identified(unknown(b"ZZ", b"ab") + AFTER)),
-    "an unknown VR of 32 bits": part10(
-        identified(explicit(0x00291010, "UN", b"abcdefgh").replace(b"UN", b"ZZ") + AFTER)
-    ),
-    "a VR without letters": part10(identified(unknown(b"--", b"G000", 0x001021B0) + AFTER)),
-    "an unknown VR in an item": part10(identified(explicit(0x00321064, "SQ", item(unknown(b"ZZ", b"ab"))))),
+    "an unknown VR of 16 bits": part10(identified(unknown_vr(b"ZZ", b"ab") + AFTER)),
+    "an unknown VR of 32 bits": part10(identified(unknown_vr(b"ZZ", b"abcdefgh", long=True) + AFTER)),
+    "a VR without letters": part10(identified(unknown_vr(b"--", b"G000", 0x001021B0) + AFTER)),
+    "an unknown VR in an item": part10(identified(explicit(0x00321064, "SQ", item(unknown_vr(b"ZZ", b"ab"))))),
     "explicit VR under implicit": part10(identified(AFTER), ILE),
     "implicit VR under explicit": part10(
         implicit(0x00080060, "CT") + implicit(0x00321064, item(implicit(0x00080100, "A")))
@@ -110,7 +105,7 @@ def test_elements_of_commands_and_file_meta_information_are_not_written_again() 
 @pytest.mark.spec("WADO-19")
 def test_encapsulated_values_of_odd_files_are_kept() -> None:
     pixels = encapsulated(b"\xff\xd8one ", b"two ", offsets=b"\0\0\0\0")
-    data = part10(unknown(b"ZZ", b"ab") + pixels + bytes(64), "1.2.840.10008.1.2.4.50")
+    data = part10(unknown_vr(b"ZZ", b"ab") + pixels + bytes(64), "1.2.840.10008.1.2.4.50")
     data_set, start = data_set_of(data, odd=True, limit=LIMIT)
     assert data_set[start:].endswith(pixels)
 
@@ -152,12 +147,10 @@ ELEMENTS = st.dictionaries(
 
 def of(elements: dict[int, tuple[str, Any]], depth: int) -> bytes:
     body = b"".join(
-        explicit(tag, vr, value) if vr in VALUES else unknown(vr.encode(), value, tag)
+        explicit(tag, vr, value) if vr in VALUES else unknown_vr(vr.encode(), value, tag)
         for tag, (vr, value) in sorted(elements.items())
     )
-    for _ in range(depth):
-        body = explicit(0x00081140, "SQ", item(body)) + AFTER
-    return body
+    return nested(body, depth, behind=AFTER)
 
 
 @pytest.mark.spec("WADO-19", "STOW-17")

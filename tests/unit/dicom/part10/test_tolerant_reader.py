@@ -26,6 +26,8 @@ from tests.builders.part10_bytes import (
     identified,
     implicit,
     item,
+    nested,
+    unknown_vr,
 )
 from tests.builders.part10_bytes import part10 as raw_part10
 
@@ -169,24 +171,11 @@ AFTER = explicit(0x00321060, "LO", "Requested")
 NESTED = pytest.mark.parametrize("depth", [0, 1, 3])
 
 
-def nested(body: bytes, depth: int) -> bytes:
-    """The elements in items of items, which are as long as they say."""
-    for _ in range(depth):
-        body = explicit(0x00081140, "SQ", item(body))
-    return body
-
-
 def innermost(read: Part10, depth: int) -> dict[str, Any]:
     attributes: dict[str, Any] = read.attributes
     for _ in range(depth):
         attributes = attributes["00081140"]["Value"][0]
     return attributes
-
-
-def unknown(code: bytes, value: bytes, *, long: bool, tag: int = 0x00291010) -> bytes:
-    """An element of a VR that no dictionary has."""
-    length = struct.pack("<HL", 0, len(value)) if long else struct.pack("<H", len(value))
-    return struct.pack("<HH", tag >> 16, tag & 0xFFFF) + code + length + value
 
 
 @pytest.mark.spec("STOW-17")
@@ -197,7 +186,7 @@ def unknown(code: bytes, value: bytes, *, long: bool, tag: int = 0x00291010) -> 
 def test_an_unknown_vr_of_letters_hides_nothing_that_follows(code: bytes, value: bytes, long: bool, depth: int) -> None:
     if not long and len(value) > 0xFFFF:
         return
-    body = unknown(code, value, long=long) + AFTER
+    body = unknown_vr(code, value, long=long) + AFTER
     read = odd(raw_part10(nested(body, depth) + explicit(0x00400253, "SH", "R")))
     inner = innermost(read, depth)
     path = "00081140/1/" * depth + "00291010"
@@ -211,7 +200,7 @@ def test_an_unknown_vr_of_letters_hides_nothing_that_follows(code: bytes, value:
 @NESTED
 @pytest.mark.parametrize("code", [b"--", b"  ", b"??", b"\0\0", b"1A"])
 def test_a_vr_without_letters_is_that_of_the_dictionary(code: bytes, depth: int) -> None:
-    body = unknown(code, b"G000", long=False, tag=0x001021B0) + unknown(code, b"G000", long=False) + AFTER
+    body = unknown_vr(code, b"G000", 0x001021B0) + unknown_vr(code, b"G000") + AFTER
     inner = innermost(odd(raw_part10(nested(body, depth))), depth)
     assert inner["001021B0"] == {"vr": "LT", "Value": ["G000"]}
     assert inner["00291010"]["vr"] == "UN"
@@ -230,7 +219,7 @@ def test_an_element_without_vr_is_read_as_implicit(depth: int) -> None:
 @pytest.mark.spec("STOW-17")
 @pytest.mark.parametrize("code", [b"ZZ", b"--"])
 def test_an_unknown_vr_whose_length_fits_nothing_is_refused_by_its_tag(code: bytes) -> None:
-    body = struct.pack("<HH", 0x29, 0x1010) + code + struct.pack("<HL", 0, 99) + AFTER
+    body = unknown_vr(code, long=True, length=99) + AFTER
     with pytest.raises(InvalidPart10) as refused:
         odd(raw_part10(body))
     assert refused.value.tag == 0x00291010
@@ -250,7 +239,7 @@ def test_a_file_that_is_cut_in_an_element_numbered_zero_is_refused(cut: int) -> 
 def test_what_follows_an_element_of_any_vr_is_there_or_the_file_is_refused(
     code: bytes, value: bytes, depth: int, long: bool
 ) -> None:
-    body = unknown(code, value, long=long) + AFTER
+    body = unknown_vr(code, value, long=long) + AFTER
     try:
         read = read_whole(raw_part10(nested(body, depth)))
     except InvalidPart10:
