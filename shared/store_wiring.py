@@ -5,10 +5,10 @@ import time
 from dataclasses import dataclass
 
 from shared.bulk_import.transaction import ImportPlaces
-from shared.index.data_partitions import DataPartitions
-from shared.index.schema_registry import SchemaRegistry
-from shared.index.store_settings import StoreSettingsRow
 from shared.index_schema.clock import HybridClock
+from shared.registry.data_partitions import DataPartitions
+from shared.registry.schema_registry import SchemaRegistry
+from shared.registry.store_settings import StoreSettingsRow
 from shared.settings import Settings
 from shared.storage.azure_blobs import AzureBlobStore
 from shared.storage.azure_queues import AzureQueueStore

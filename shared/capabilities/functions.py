@@ -17,8 +17,8 @@ from shared.http.azure_functions import mount
 from shared.http.boundary import Boundary
 from shared.http.messages import Response
 from shared.http.transaction import Context, Transaction, accepted, nothing
-from shared.index.store_settings import StoreSettings
 from shared.problem_details import RETRY_SECONDS
+from shared.registry.store_settings import StoreSettings
 from shared.settings import Settings
 from shared.version import running_version
 

@@ -8,12 +8,12 @@ from shared.dicomweb.urls import Urls
 from shared.errors import Conflict, InvalidRequest, NotFound
 from shared.extended_query_tags.request import NewTag
 from shared.extended_query_tags.validation import indexed_attributes
-from shared.index.schema_registry import SchemaRegistry
 from shared.index.tag_errors import TagError, TagErrors
 from shared.index_schema.indexed_attributes import IndexedAttribute
 from shared.index_schema.schema import IndexSchema, TagStatus
 from shared.operations.model import Operation, OperationActive, OperationType
 from shared.operations.store import Operations
+from shared.registry.schema_registry import SchemaRegistry
 from shared.upkeep.reindex import create_reindex
 
 MOST_TAGS = 128

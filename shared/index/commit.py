@@ -14,7 +14,6 @@ from shared.index.fold import anchor_properties, post
 from shared.index.hints import COMMIT_SECONDS, Hints
 from shared.index.instance_rows import STATE_COLUMNS, InstanceState, live_properties, state_in, write
 from shared.index.model import CommitOutcome, NewInstance
-from shared.index.schema_registry import MOST_AGE_SECONDS
 from shared.index.summary import EXPIRES
 from shared.index.tag_errors import error_rows_of
 from shared.index_schema import keys
@@ -23,6 +22,7 @@ from shared.index_schema.clock import HybridClock
 from shared.index_schema.keys import StudyPlace
 from shared.index_schema.postings import Postings
 from shared.index_schema.schema import Schemas
+from shared.registry.schema_registry import MOST_AGE_SECONDS
 from shared.storage.optimistic import ROUNDS, RetryBudget, best_effort_commit, pause
 from shared.storage.ports import Ambiguous, PreconditionFailed, RowWrite, TableStore
 

@@ -6,8 +6,8 @@ The cursor of a list, in `conf`, is the earliest hour that may still hold work.
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 
-from shared.index.store_settings import STORE_ROW
 from shared.index_schema import keys
+from shared.registry.store_settings import STORE_ROW
 from shared.storage.optimistic import Cursor, best_effort_commit, commit_all
 from shared.storage.ports import Entity, RowWrite, TableStore, Value
 

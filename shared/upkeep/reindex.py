@@ -18,7 +18,6 @@ from shared import telemetry
 from shared.dicomweb.partitions import PartitionDirectory
 from shared.index.hints import Hints
 from shared.index.instance_rows import failures_in
-from shared.index.schema_registry import SETTLED_SECONDS, SchemaRegistry, State
 from shared.index.tag_errors import TagError, TagErrors
 from shared.index_schema import keys
 from shared.index_schema.keys import StudyPlace
@@ -26,6 +25,7 @@ from shared.index_schema.postings import ALL, after, seek, sort_key_of, value_ra
 from shared.index_schema.schema import IndexSchema
 from shared.operations.model import Document, Operation, OperationActive, OperationType
 from shared.operations.store import Lease, Operations
+from shared.registry.schema_registry import SETTLED_SECONDS, SchemaRegistry, State
 from shared.storage.ports import TableStore
 from shared.upkeep.study_reindex import Reindexed, StudyReindex
 

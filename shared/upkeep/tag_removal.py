@@ -7,9 +7,9 @@ still search by them, and would miss what is removed already.
 from collections.abc import Callable
 
 from shared.dicomweb.partitions import PartitionDirectory
-from shared.index.schema_registry import SETTLED_SECONDS, SchemaRegistry
 from shared.index_schema import keys
 from shared.index_schema.indexed_attributes import IndexedAttribute, tag_codes
+from shared.registry.schema_registry import SETTLED_SECONDS, SchemaRegistry
 from shared.storage.optimistic import Rounds, best_effort_commit
 from shared.storage.ports import Kind, RowWrite, TableStore
 

@@ -12,9 +12,9 @@ from shared.change_log.reader import ChangeFeed
 from shared.dicom.identifiers import InstanceIdentifier, ResourceIdentifier
 from shared.dicomweb.document_rules import DocumentRules
 from shared.http.boundary import Boundary
-from shared.index.data_partitions import DataPartitions
 from shared.index_schema import keys
 from shared.index_schema.changes import ChangeOperation
+from shared.registry.data_partitions import DataPartitions
 from shared.upkeep.erasure import Erasure
 from tests.builders.functions import Function, handler_of
 from tests.builders.http import TokenAuthenticator, settings

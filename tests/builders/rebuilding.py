@@ -6,9 +6,9 @@ from typing import Any
 
 from shared.dicomweb.document_rules import DocumentRules
 from shared.http.boundary import Boundary
-from shared.index.data_partitions import DataPartitions
 from shared.index_schema import keys
 from shared.ingest.rebuild import Rebuild, Rebuilt
+from shared.registry.data_partitions import DataPartitions
 from shared.retrieve import functions as retrieve
 from shared.retrieve.pixel_pool import PixelPool
 from shared.retrieve.snapshot import Backend

@@ -5,12 +5,12 @@ from datetime import UTC, datetime
 
 from shared.dicom.identifiers import InstanceIdentifier
 from shared.dicomweb.versions import ApiVersion
-from shared.index.data_partitions import DataPartitions
 from shared.index.model import StoredInstance
 from shared.ingest.ingest import Ingest
 from shared.ingest.ingest_settings import IngestSettings
 from shared.ingest.store_options import StoreOptions
 from shared.ingest.store_outcome import StoreOutcome
+from shared.registry.data_partitions import DataPartitions
 from shared.store.request import Multipart, SingleFile
 from shared.store.transaction import store_instances
 from tests.builders.images import multipart

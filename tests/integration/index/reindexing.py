@@ -4,14 +4,14 @@ import asyncio
 import os
 import time
 
-from shared.index.data_partitions import DataPartitions
 from shared.index.hints import Hints
-from shared.index.schema_registry import MOST_AGE_SECONDS, SchemaRegistry
 from shared.index_schema.clock import HybridClock
 from shared.index_schema.indexed_attributes import IndexedAttribute
 from shared.operations.model import OperationType
 from shared.operations.runner import Runner
 from shared.operations.store import Operations
+from shared.registry.data_partitions import DataPartitions
+from shared.registry.schema_registry import MOST_AGE_SECONDS, SchemaRegistry
 from shared.storage.azure_blobs import AzureBlobStore
 from shared.storage.azure_tables import AzureTableStore
 from shared.storage.connection import StorageConnection

@@ -16,10 +16,8 @@ from shared.change_log.sequencer import Sequencer
 from shared.dicom.identifiers import ResourceIdentifier
 from shared.dicomweb.partitions import Partition
 from shared.dicomweb.versions import ApiVersion
-from shared.index.data_partitions import DataPartitions
 from shared.index.instances import InstanceIndex
 from shared.index.lookup import InstanceLookup
-from shared.index.store_settings import StoreSettingsRow
 from shared.index.summary import Summary
 from shared.index_schema import keys
 from shared.index_schema.clock import HybridClock
@@ -27,6 +25,8 @@ from shared.index_schema.schema import BUILT_IN
 from shared.ingest.ingest import Ingest
 from shared.ingest.ingest_settings import IngestSettings
 from shared.ingest.store_options import StoreOptions
+from shared.registry.data_partitions import DataPartitions
+from shared.registry.store_settings import StoreSettingsRow
 from shared.storage.azure_blobs import AzureBlobStore
 from shared.storage.azure_tables import AzureTableStore
 from shared.storage.blob_upload import BLOCK_BYTES

@@ -14,13 +14,13 @@ from shared.change_log.log import ChangeLog
 from shared.change_log.sequencer import Sequencer
 from shared.dicom.identifiers import InstanceIdentifier, ResourceIdentifier
 from shared.dicomweb.partitions import Partition
-from shared.index.data_partitions import DataPartitions
 from shared.index.instances import InstanceIndex
 from shared.index.lookup import InstanceLookup
 from shared.index.model import CommitOutcome, NewInstance
-from shared.index.store_settings import StoreSettingsRow
 from shared.index_schema import keys
 from shared.index_schema.clock import HybridClock
+from shared.registry.data_partitions import DataPartitions
+from shared.registry.store_settings import StoreSettingsRow
 from shared.storage.azure_tables import AzureTableStore
 from shared.storage.connection import StorageConnection
 from shared.upkeep.cleanup import StudyCleanup

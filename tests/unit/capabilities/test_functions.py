@@ -9,7 +9,7 @@ from shared.capabilities import functions, prepared, yaml
 from shared.capabilities.descriptions import matching_keys, search_keys
 from shared.dicomweb.resources import RESOURCES
 from shared.errors import Unavailable
-from shared.index.store_settings import StoreSettings
+from shared.registry.store_settings import StoreSettings
 from shared.version import running_version
 from tests.builders.functions import handler_of
 from tests.builders.http import boundary, field, settings

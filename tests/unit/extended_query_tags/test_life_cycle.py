@@ -2,10 +2,10 @@ import asyncio
 
 import pytest
 
-from shared.index.schema_registry import SETTLED_SECONDS
 from shared.index_schema.postings import value_of
 from shared.operations.model import OperationStatus
 from shared.operations.store import LEASE_SECONDS
+from shared.registry.schema_registry import SETTLED_SECONDS
 from tests.builders.http import error
 from tests.unit.extended_query_tags.service import TagService, read, tag
 from tests.unit.index.chaos import Crashed

@@ -11,8 +11,9 @@ from unittest.mock import patch
 from shared.change_log.log import FeedPage, LoggedChange
 from shared.dicom.identifiers import InstanceIdentifier, ResourceIdentifier
 from shared.errors import DicomServiceError
-from shared.index import commit, fold, hints, read_your_writes, schema_registry
+from shared.index import commit, fold, hints, read_your_writes
 from shared.index_schema import keys
+from shared.registry import schema_registry
 from shared.upkeep.reindex import start_reindex
 from tests.builders.sequencing import run_cycle
 from tests.unit.index.chaos import Crashed

@@ -18,8 +18,6 @@ from shared.index.hints import Hints
 from shared.index.instances import InstanceIndex
 from shared.index.lookup import InstanceLookup
 from shared.index.model import CommitOutcome, NewInstance
-from shared.index.schema_registry import SchemaRegistry
-from shared.index.store_settings import STORE_ROW
 from shared.index_schema import keys, study_lists
 from shared.index_schema.clock import HybridClock
 from shared.index_schema.indexed_attributes import IndexedAttribute
@@ -28,6 +26,8 @@ from shared.ingest.index_commit import commit_instances
 from shared.operations.model import OperationType
 from shared.operations.runner import Runner
 from shared.operations.store import Operations
+from shared.registry.schema_registry import SchemaRegistry
+from shared.registry.store_settings import STORE_ROW
 from shared.storage.ports import Kind, RowWrite
 from shared.upkeep.cleanup import StudyCleanup
 from shared.upkeep.erasure import Erasure

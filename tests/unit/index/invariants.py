@@ -8,13 +8,13 @@ import orjson
 from shared.index import study_rows
 from shared.index.covering_rows import packed
 from shared.index.lookup import view_of
-from shared.index.schema_registry import State
 from shared.index.summary import EXPIRES, NEWEST, Summary
 from shared.index_schema import keys, study_lists
 from shared.index_schema.changes import schema_in
 from shared.index_schema.keys import StudyPlace
 from shared.index_schema.postings import ALL, sort_key_of
 from shared.index_schema.schema import BUILT_IN, IndexSchema
+from shared.registry.schema_registry import State
 from shared.storage.ports import Entity
 
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from shared.index.store_settings import STORE_ROW
+from shared.registry.store_settings import STORE_ROW
 from shared.storage.ports import RowWrite
 from tests.builders.service import PARTITION
 from tests.unit.index.service import IndexService, commits

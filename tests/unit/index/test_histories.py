@@ -6,7 +6,7 @@ its windows of time, the files, and that nothing is left over. `run_history(seed
 
 import pytest
 
-from shared.index.schema_registry import State
+from shared.registry.schema_registry import State
 from tests.unit.index.actors import run_history
 from tests.unit.index.history import Plan
 

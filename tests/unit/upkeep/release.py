@@ -4,13 +4,13 @@ from itertools import count
 
 from shared.change_log.log import ChangeLog
 from shared.index.hints import Hints
-from shared.index.schema_registry import SchemaRegistry
 from shared.index_schema.changes import schema_in
 from shared.index_schema.clock import HybridClock
 from shared.index_schema.indexed_attributes import IndexedAttribute
 from shared.operations.model import OperationType
 from shared.operations.runner import Runner
 from shared.operations.store import Operations
+from shared.registry.schema_registry import SchemaRegistry
 from shared.upkeep.erasure import Erasure
 from shared.upkeep.reindex import Reindex, start_reindex
 from shared.upkeep.study_reindex import StudyReindex

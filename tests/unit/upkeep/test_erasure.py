@@ -3,8 +3,8 @@
 import pytest
 
 from shared.index.due_work import HOUR_MS
-from shared.index.store_settings import STORE_ROW
 from shared.index_schema.changes import ObsoleteBlob, cleanup_in
+from shared.registry.store_settings import STORE_ROW
 from shared.storage.ports import RowWrite
 from shared.upkeep.erasure import TOMBSTONE_MS
 from tests.unit.index.chaos import Crashed

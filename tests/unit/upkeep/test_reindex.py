@@ -7,7 +7,6 @@ import pytest
 
 from shared.errors import TooLarge, Unavailable
 from shared.index.model import CommitOutcome
-from shared.index.schema_registry import MOST_AGE_SECONDS, SchemaRegistry, State
 from shared.index_schema import keys, study_lists
 from shared.index_schema.changes import schema_in
 from shared.index_schema.postings import value_of
@@ -15,6 +14,7 @@ from shared.index_schema.schema import BUILT_IN
 from shared.ingest.index_commit import commit_instances
 from shared.operations.model import OperationStatus, OperationType
 from shared.operations.store import LEASE_SECONDS
+from shared.registry.schema_registry import MOST_AGE_SECONDS, SchemaRegistry, State
 from shared.upkeep.scrubber import Scrubber
 from tests.builders.archive import Archive
 from tests.builders.http import DEFAULT_PARTITION

@@ -4,9 +4,9 @@ import pytest
 
 from shared.change_log.log import ChangeLog
 from shared.change_log.sequencer import Sequencer
-from shared.index.schema_registry import State
 from shared.index_schema import keys
 from shared.index_schema.postings import value_of
+from shared.registry.schema_registry import State
 from shared.upkeep.cleanup import StudyCleanup
 from shared.upkeep.erasure import Erasure
 from tests.fakes.lists import covering

@@ -8,9 +8,9 @@ from typing import Any
 
 from shared.dicomweb.partitions import DEFAULT_KEY, DEFAULT_NAME, Partition, is_partition_name
 from shared.errors import InvalidRequest, Misconfigured
-from shared.index import partition_documents
 from shared.index_schema import keys
 from shared.index_schema.clock import HybridClock
+from shared.registry import partition_documents
 from shared.storage.optimistic import Rounds, best_effort_commit
 from shared.storage.ports import BlobStore, Entity, RowWrite, TableStore, Value
 

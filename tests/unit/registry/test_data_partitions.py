@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from shared.errors import InvalidRequest, Misconfigured
-from shared.index.data_partitions import DataPartitions, namespace_of
 from shared.index_schema.clock import HybridClock
+from shared.registry.data_partitions import DataPartitions, namespace_of
 from shared.storage.ports import Ambiguous
 from tests.fakes.tables import MemoryTableStore
 
@@ -92,7 +92,7 @@ async def test_the_service_does_not_start_without_partitions_when_there_are_seve
 
 
 async def test_two_names_of_one_digest_never_share_data(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shared.index.data_partitions.namespace_of", lambda name: "aaaaaaaaaaaa")
+    monkeypatch.setattr("shared.registry.data_partitions.namespace_of", lambda name: "aaaaaaaaaaaa")
     tables = MemoryTableStore()
     await directory(tables).resolve("one", create=True)
     with pytest.raises(InvalidRequest):

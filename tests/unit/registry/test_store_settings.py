@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from shared.errors import Misconfigured, Unavailable
-from shared.index.store_settings import FORMAT, STORE_ROW, StoreSettingsRow
 from shared.index_schema.clock import HybridClock
+from shared.registry.store_settings import FORMAT, STORE_ROW, StoreSettingsRow
 from shared.storage.ports import Ambiguous, RowWrite
 from tests.fakes.tables import MemoryTableStore
 

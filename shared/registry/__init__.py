@@ -1,0 +1,1 @@
+"""The registry of a store, table `conf`: its shape and identity, schemas, data partitions (storage §2, §8)."""
