@@ -169,6 +169,24 @@ async def ohif(request, browser, viewer, archive):
     assert await browser("complaints") == []
 
 
+@pytest.fixture(scope="session")
+async def guarded(azurite):
+    """A service that asks its callers who they are, and the provider that knows them; it holds what `archive` does."""
+    connection = azurite.connection_string
+    settings = {"AzureWebJobsStorage": connection, "DicomStorage": connection}
+    async with running_service(ROOT, settings, options=("--sign-in",)) as service:
+        yield service
+
+
+@pytest.fixture
+async def guarded_pages(request, browser, archive, guarded):
+    """The pages of that service."""
+    await browser("open")
+    yield Pages(browser, guarded.url)
+    await keep(request, browser)
+    assert [text for text in await browser("complaints") if not text.startswith(REFUSED)] == []
+
+
 @pytest.fixture
 async def pages(request, browser, archive):
     """The pages on a page that is new; no script of them may fail, and nothing may be asked elsewhere (VIEW-11)."""

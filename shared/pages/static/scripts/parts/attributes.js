@@ -10,7 +10,7 @@ const MOST_CHARACTERS = 400;
 let names = null;
 
 /** Keywords by tag, from the dictionary of the service. Fetched when attributes are first looked at. */
-async function dictionary() {
+export async function dictionary() {
   if (!names) {
     const answer = await fetch(new URL('../../data_elements.tsv', import.meta.url));
     const lines = (await answer.text()).trimEnd().split('\n').map((line) => line.split('\t'));

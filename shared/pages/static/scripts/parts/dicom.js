@@ -23,6 +23,7 @@ export function shown(attribute, value) {
   if (attribute.vr === 'PN') return personName(value);
   if (attribute.vr === 'DA') return date(value);
   if (attribute.vr === 'TM') return time(value);
+  if (attribute.vr === 'DT') return `${date(String(value).slice(0, 8))} ${String(value).length >= 10 ? time(String(value).slice(8)) : ''}`.trim();
   return typeof value === 'object' ? '' : String(value);
 }
 

@@ -28,7 +28,7 @@ let navigation;
 let shown = null;
 
 /** Builds the frame and shows the place that the address names, now and whenever it changes. */
-export async function openShell(configuration) {
+export function openShell(configuration) {
   main = element('main', { id: 'main', tabindex: -1 });
   build(configuration);
   addEventListener('popstate', show);
@@ -123,7 +123,8 @@ async function choosePartitions(box) {
 export function show() {
   const now = place();
   if (now.query.has('partition')) choosePartition(now.query.get('partition'));
-  const view = document.createElement(now.tag);
+  const known = !signIn.needed() || signIn.signedIn();
+  const view = document.createElement(known ? now.tag : 'sign-in-view');
   view.place = now;
   document.title = `${t(now.title)} · ${t('product')}`;
   fill(main, view);
