@@ -275,12 +275,15 @@ module worklistNotifications './modules/worklist-notifications.bicep' = if (work
   }
 }
 
+var appName = 'func-dicom-${token}'
+
 module entraApplication './modules/entra-application.bicep' = if (createEntraApplication) {
   name: 'entra-application'
   scope: group
   params: {
     uniqueName: 'dicom-${token}'
     displayName: 'DICOM service (${environmentName})'
+    pagesUrl: 'https://${appName}.azurewebsites.net/ui/'
     dataOwnerId: dataOwnerId
   }
 }
@@ -328,6 +331,8 @@ var serviceSettings = {
   TELEMETRY_LEVEL: telemetryLevel
   TELEMETRY_EXPORT: exportCounters ? 'applicationinsights' : 'off'
   TRANSCODE_MEMORY_BYTES: string(pixelMemoryMB * 1048576)
+  UI_CLIENT_ID: clientId
+  UI_SCOPES: empty(clientId) ? 'openid profile offline_access' : 'openid profile offline_access ${clientId}/.default'
 }
 
 var platformSettings = {
@@ -349,7 +354,7 @@ module functionApp './modules/function-app.bicep' = {
   scope: group
   dependsOn: [roleAssignments]
   params: {
-    name: 'func-dicom-${token}'
+    name: appName
     location: location
     tags: tags
     identityId: identity.outputs.id

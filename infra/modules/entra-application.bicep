@@ -3,6 +3,7 @@ extension microsoftGraphV1
 
 param uniqueName string
 param displayName string
+param pagesUrl string
 param dataOwnerId string
 
 // Azure CLI, so that a token for a first request needs no application of one's own.
@@ -15,6 +16,8 @@ resource application 'Microsoft.Graph/applications@v1.0' = {
   uniqueName: uniqueName
   displayName: displayName
   signInAudience: 'AzureADMyOrg'
+  // The pages sign in as the application itself: a public client that may come back to this place alone.
+  spa: { redirectUris: [pagesUrl] }
   api: {
     // The issuer of version 1 tokens is another than the authority that the service checks.
     requestedAccessTokenVersion: 2

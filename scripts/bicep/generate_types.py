@@ -71,6 +71,7 @@ BY_HAND: Final = {
         "displayName": "string",
         "signInAudience": "string",
         "appId": "string",
+        "spa": {"redirectUris": {"[]": "string"}},
         "api": {
             "requestedAccessTokenVersion": "integer",
             "oauth2PermissionScopes": {
