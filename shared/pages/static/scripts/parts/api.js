@@ -116,6 +116,12 @@ export async function json(path, options = {}) {
   return answer.status === 204 ? null : answer.json();
 }
 
+/** A request whose answer has nothing to be read. */
+export async function tell(path, options) {
+  const answer = await ask(path, options);
+  await answer.arrayBuffer();
+}
+
 /** The results of a search (QIDO-RS); empty if there are none. */
 export async function search(path, query, options = {}) {
   return (await json(path, { accept: 'application/dicom+json', query, ...options })) ?? [];

@@ -23,7 +23,7 @@ export function codes(dataset, tag) {
 const EMPTY = {
   '00081080': 'LO', '00081084': 'SQ', '00100021': 'LO', '00100024': 'SQ', '00100030': 'DA', '00100040': 'CS', '00101002': 'SQ',
   '00380010': 'LO', '00380014': 'SQ', '00400400': 'LT', '00404018': 'SQ', '00404021': 'SQ', '00404025': 'SQ', '00404026': 'SQ',
-  '00404027': 'SQ', '0040A370': 'SQ', '00741002': 'SQ', '00741210': 'SQ', '00741216': 'SQ', '00741202': 'LO', '0020000D': 'UI',
+  '00404027': 'SQ', '0040A370': 'SQ', '00741002': 'SQ', '00741210': 'SQ', '00741216': 'SQ', '00741202': 'LO',
 };
 
 /** The data set of a new workitem. `start` is a Date; what is empty stays so. */
@@ -37,8 +37,8 @@ export function newWorkitem({ label, list, priority, start, name, patientId, stu
     [WORKITEM.label]: given('LO', label), [WORKITEM.list]: given('LO', list), [WORKITEM.priority]: given('CS', priority),
     [WORKITEM.readiness]: given('CS', 'READY'),
     [WORKITEM.start]: given('DT', `${day}${digits(start.getHours())}${digits(start.getMinutes())}00`),
-    [WORKITEM.patient]: name ? { vr: 'PN', Value: [{ Alphabetic: name }] } : { vr: 'PN' }, [WORKITEM.patientId]: given('LO', patientId),
-    [WORKITEM.study]: given('UI', study),
+    [WORKITEM.patient]: name ? { vr: 'PN', Value: [{ Alphabetic: name }] } : { vr: 'PN' },
+    ...(patientId && { [WORKITEM.patientId]: given('LO', patientId) }), ...(study && { [WORKITEM.study]: given('UI', study) }), // present: not empty
     [WORKITEM.station]: station ? { vr: 'SQ', Value: [{ [WORKITEM.code]: given('SH', station), [WORKITEM.scheme]: given('SH', '99LOCAL'), [WORKITEM.meaning]: given('LO', station) }] } : { vr: 'SQ' },
   };
 }

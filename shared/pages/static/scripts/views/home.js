@@ -64,9 +64,17 @@ class HomeView extends View {
       return [more ? t('home.more-than', { count: number(MOST_COUNTED - 1) }) : number(found.length), element('a', { href: link('studies') }, t('home.show-list'))];
     });
     told(changes, async () => {
-      const latest = await json('changefeed/latest', { parted: false, query: { includeMetadata: false }, signal: this.signal });
+      const latest = await this.#latest();
       return latest ? [number(latest.sequence), t('home.latest', { time: moment(latest.timestamp) })] : ['0', t('home.no-change')];
     });
+  }
+
+  #asked = null;
+
+  /** The latest change, which two parts of the view show. */
+  #latest() {
+    this.#asked ??= json('changefeed/latest', { parted: false, query: { includeMetadata: false }, signal: this.signal });
+    return this.#asked;
   }
 
   async #health() {
@@ -78,11 +86,10 @@ class HomeView extends View {
   }
 
   async #changes() {
-    const parameters = { parted: false, signal: this.signal };
-    const latest = await json('changefeed/latest', { ...parameters, query: { includeMetadata: false } });
+    const latest = await this.#latest();
     if (!latest) return element('p', { class: 'card muted' }, t('home.no-change'));
     const offset = Math.max(0, latest.sequence - CHANGES_SHOWN);
-    const entries = await json('changefeed', { ...parameters, query: { offset, limit: CHANGES_SHOWN, includeMetadata: false } });
+    const entries = await json('changefeed', { parted: false, signal: this.signal, query: { offset, limit: CHANGES_SHOWN, includeMetadata: false } });
     return table(t('home.changes'), changeHeads(), (entries.length ? entries : [latest]).reverse().map(changeRow));
   }
 }

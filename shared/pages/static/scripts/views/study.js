@@ -1,6 +1,6 @@
 // One study: what it is, its series with thumbnails, its instances and attributes; download, link, delete (VIEW-2).
 
-import { ask, search } from '../parts/api.js';
+import { search, tell } from '../parts/api.js';
 import { showAttributes } from '../parts/attributes.js';
 import { list, TAG, text } from '../parts/dicom.js';
 import { zipButton } from '../parts/download.js';
@@ -109,7 +109,7 @@ class StudyView extends View {
   #remove(title, images) {
     confirm({
       title: t('study.delete-title'), text: t('study.delete-text', { title, count: images || '?' }), word: t('study.delete'),
-      action: () => ask(this.path, { method: 'DELETE' }),
+      action: () => tell(this.path, { method: 'DELETE' }),
       done: () => {
         notify(t('study.deleted'));
         go('studies');

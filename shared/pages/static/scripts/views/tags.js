@@ -1,6 +1,6 @@
 // Extended query tags: which attributes are searchable besides, adding and deleting them.
 
-import { ask, json } from '../parts/api.js';
+import { ask, json, tell } from '../parts/api.js';
 import { dictionary } from '../parts/attributes.js';
 import { button, choice, element, field, fill, table } from '../parts/elements.js';
 import { number } from '../parts/format.js';
@@ -51,7 +51,7 @@ class TagsView extends View {
 
   async #change(path, enabled) {
     try {
-      await ask(path, { parted: false, method: 'PATCH', headers: JSON_BODY, body: JSON.stringify({ queryStatus: enabled ? 'Disabled' : 'Enabled' }) });
+      await tell(path, { parted: false, method: 'PATCH', headers: JSON_BODY, body: JSON.stringify({ queryStatus: enabled ? 'Disabled' : 'Enabled' }) });
       notify(t(enabled ? 'tags.is-disabled' : 'tags.is-enabled'));
     } catch (error) {
       dialog(t('tags.search'), () => failure(error));
@@ -72,7 +72,7 @@ class TagsView extends View {
   #remove(path, name) {
     confirm({
       title: t('tags.delete-title'), text: t('tags.delete-text', { path: name }), word: t('study.delete'),
-      action: () => ask(path, { parted: false, method: 'DELETE' }), done: () => this.#list(),
+      action: () => tell(path, { parted: false, method: 'DELETE' }), done: () => this.#list(),
     });
   }
 

@@ -1,6 +1,6 @@
 // One workitem: what is to be done, how far it is, what has happened; a request to cancel it (VIEW-5).
 
-import { ask, json } from '../parts/api.js';
+import { json, tell } from '../parts/api.js';
 import { text, values } from '../parts/dicom.js';
 import { button, element, field, fill, table, tiles } from '../parts/elements.js';
 import { dialog, failure, notify, waiting } from '../parts/messages.js';
@@ -78,7 +78,7 @@ class WorkitemView extends View {
       event.preventDefault();
       const body = reason.value.trim() ? [{ [WORKITEM.reason]: { vr: 'LT', Value: [reason.value.trim()] } }] : [{}];
       try {
-        await ask(`${this.path}/cancelrequest`, { method: 'POST', accept: 'application/dicom+json', headers: BODY, body: JSON.stringify(body) });
+        await tell(`${this.path}/cancelrequest`, { method: 'POST', accept: 'application/dicom+json', headers: BODY, body: JSON.stringify(body) });
         close();
         notify(t('workitem.cancel-sent'));
         this.#draw();

@@ -1,6 +1,6 @@
 // The worklist: workitems by state, station and date; one with its history; create, request cancellation (VIEW-5).
 
-import { ask, search } from '../parts/api.js';
+import { search, tell } from '../parts/api.js';
 import { text, toDicomDate } from '../parts/dicom.js';
 import { button, choice, element, field, fill, icon, table } from '../parts/elements.js';
 import { dialog, failure, nothing, notify, say } from '../parts/messages.js';
@@ -103,7 +103,7 @@ class WorklistView extends View {
       const uid = newUid();
       const made = newWorkitem({ label: label.value.trim(), list: list.value.trim(), priority: priority.value, start: new Date(start.value), name: name.value.trim(), patientId: patientId.value.trim(), study: study.value.trim(), station: station.value.trim() });
       try {
-        await ask('workitems', { method: 'POST', accept: 'application/dicom+json', headers: BODY, query: { workitem: uid }, body: JSON.stringify([made]) });
+        await tell('workitems', { method: 'POST', accept: 'application/dicom+json', headers: BODY, query: { workitem: uid }, body: JSON.stringify([made]) });
         close();
         notify(t('worklist.created'));
         go(`worklist/${uid}`);
