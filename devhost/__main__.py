@@ -80,6 +80,7 @@ def _greeting(host: DevHost, data: str, provider: OpenIdProvider | None) -> str:
     return f"""
 The service is ready: {host.url}{version}
 
+  look    {host.url}/ in a browser
   store   curl -X POST {host.url}/v2/studies{token} -H 'Content-Type: application/dicom' --data-binary @image.dcm
   search  curl{token} '{host.url}/v2/studies?PatientName=Doe*'
 {_sign_in(provider) if provider else ""}

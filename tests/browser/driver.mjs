@@ -42,7 +42,7 @@ const calls = {
   async open() {
     await page?.close();
     page = await context.newPage();
-    page.setDefaultTimeout(25_000);
+    page.setDefaultTimeout(120_000);
     [exchanges, complaints] = [[], []];
     await record(await context.newCDPSession(page));
     page.on('requestfinished', async (request) => {

@@ -216,6 +216,7 @@ async def test_every_file_of_a_folder_has_its_outcome(pages, archive, tmp_path):
         "disc/empty": "No DICOM file",
     }
     assert len(told["disc/broken.dcm"][1]) > 20
+    await pages.page("hidden", "text=Send the failed again")
     listed = base64.b64decode(await pages.page("download", "text=Save the list")).decode("utf-8-sig")
     assert '"disc/a/known.dcm"' in listed
     assert len(listed.splitlines()) == 1 + len(files)
