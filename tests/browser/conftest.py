@@ -131,12 +131,14 @@ async def archive(azurite, viewer):
         yield archive
 
 
-async def store(url: str, study: samples.Sample) -> None:
+async def store(url: str, study: samples.Sample, partition: str = "") -> None:
+    """Store a study; where the service has data partitions, in one of them."""
+    place = f"/partitions/{partition}" if partition else ""
     body, content_type = multipart(study.files)
     headers = {"Content-Type": content_type, "Accept": "application/dicom+json"}
     async with (
         ClientSession() as session,
-        session.post(f"{url}/v2/studies", data=body, headers=headers) as response,
+        session.post(f"{url}/v2{place}/studies", data=body, headers=headers) as response,
     ):
         answer = await response.json(content_type=None)
         assert response.status in {200, 202}, answer

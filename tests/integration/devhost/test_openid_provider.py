@@ -54,19 +54,20 @@ class Client:
     async def redeemed(self, code: str, /, **changed: str) -> tuple[int, dict[str, str]]:
         grant = {
             "grant_type": "authorization_code",
+            "client_id": "pages",
             "code": code,
             "redirect_uri": PAGE,
             "code_verifier": VERIFIER,
         }
         return await self.tokens(**{**grant, **changed})
 
-    async def claims(self, token: str) -> dict[str, object]:
+    async def claims(self, token: str, audience: str = AUDIENCE) -> dict[str, object]:
         async with self._session.get(f"{self.provider.url}/.well-known/openid-configuration") as response:
             configuration = await response.json()
         async with self._session.get(configuration["jwks_uri"]) as response:
             keys = jwt.PyJWKSet.from_dict(await response.json())
         key = keys[jwt.get_unverified_header(token)["kid"]]
-        claims: dict[str, object] = jwt.decode(token, key, ["RS256"], audience=AUDIENCE, issuer=configuration["issuer"])
+        claims: dict[str, object] = jwt.decode(token, key, ["RS256"], audience=audience, issuer=configuration["issuer"])
         return claims
 
 
@@ -87,7 +88,9 @@ async def test_a_page_signs_a_user_in_and_renews_the_token(client: Client) -> No
     status, given = await client.redeemed(await client.code())
     assert status == 200
     claims = await client.claims(given["access_token"])
-    assert (claims["sub"], claims["nonce"], claims["roles"]) == ("reader", "n1", ["DICOM.Data.Reader"])
+    assert (claims["sub"], claims["roles"]) == ("reader", ["DICOM.Data.Reader"])
+    identity = await client.claims(given["id_token"], "pages")
+    assert (identity["sub"], identity["nonce"]) == ("reader", "n1")
 
     status, renewed = await client.tokens(grant_type="refresh_token", refresh_token=given["refresh_token"])
     assert (status, (await client.claims(renewed["id_token"]))["sub"]) == (200, "reader")

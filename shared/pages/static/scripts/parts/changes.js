@@ -22,6 +22,6 @@ export function changeRow(entry) {
     element('td', {}, element('span', { class: `badge ${KINDS[entry.action] ?? ''}` }, t(`changes.action.${entry.action}`))),
     element('td', {}, t(`changes.state.${entry.state}`)),
     element('td', { class: 'wrap mono' }, entry.state === 'Deleted' ? study
-      : element('a', { href: link(`studies/${study}`, { partition: chosenPartition() ? entry.partitionName : '' }) }, study)),
+      : element('a', { href: link(`studies/${study}`, chosenPartition() ? { partition: entry.partitionName } : {}) }, study)),
     element('td', { class: 'wrap mono' }, entry.sopInstanceUid));
 }

@@ -1,5 +1,7 @@
 // Which view the address names. Places are in the fragment, so that no server and no log ever sees one.
 
+import { chosenPartition } from './api.js';
+
 const routes = [];
 
 /** Makes a custom element the view of a path such as `studies/:study`; `title` names a text. */
@@ -22,9 +24,9 @@ export function place() {
   return { path, names: {}, query: new URLSearchParams(query), tag: 'unknown-view', title: 'unknown.title' };
 }
 
-/** The address of a path, to be linked. */
+/** The address of a path, to be linked; with the data partition that is asked, so that a link leads others to the same. */
 export function link(path, query = {}) {
-  const text = new URLSearchParams(Object.entries(query).filter(([, value]) => value !== '' && value !== null && value !== undefined));
+  const text = new URLSearchParams(Object.entries({ partition: chosenPartition(), ...query }).filter(([, value]) => value !== '' && value !== null && value !== undefined));
   return `#/${path}${text.size ? `?${text}` : ''}`;
 }
 

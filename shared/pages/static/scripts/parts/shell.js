@@ -5,6 +5,7 @@ import { button, choice, element, field, fill, icon } from './elements.js';
 import { dialog, regions } from './messages.js';
 import { applyTheme, prefer, preference } from './preferences.js';
 import { go, link, place } from './router.js';
+import { settings } from './settings.js';
 import * as signIn from './sign_in.js';
 import { LANGUAGES, loadTexts, locale, t } from './texts.js';
 
@@ -25,6 +26,7 @@ const SHORTCUTS = { h: '', s: 'studies', u: 'upload', c: 'changes', o: 'operatio
 
 let main;
 let navigation;
+let partitions = null;
 let shown = null;
 
 /** Builds the frame and shows the place that the address names, now and whenever it changes. */
@@ -42,21 +44,21 @@ export function openShell(configuration) {
 function build(configuration) {
   document.getElementById('skip-link').textContent = t('skip');
   navigation = element('ul', {});
-  const partitions = element('div', {});
+  const box = element('div', {});
   const menu = button('', () => {
     const open = side.classList.toggle('open');
     menu.setAttribute('aria-expanded', String(open));
   }, { kind: 'menu-button icon-only', image: 'menu', 'aria-label': t('menu'), 'aria-expanded': 'false' });
   const side = element('header', { class: 'side' },
     element('div', { class: 'side-top' },
-      element('a', { class: 'brand', href: link('') }, element('img', { src: ICON, alt: '' }), t('product')), menu),
-    partitions,
+      element('a', { class: 'brand', href: link(''), 'data-path': '' }, element('img', { src: ICON, alt: '' }), t('product')), menu),
+    box,
     element('nav', { 'aria-label': t('navigation'), on: { click: () => side.classList.remove('open') } }, navigation),
     element('div', { class: 'side-foot' }, appearance(configuration), account()));
   fill(document.getElementById('shell'), element('div', { class: 'frame' }, side,
     element('div', { class: 'page' }, banner(configuration), main)), regions());
   entries();
-  if (configuration.dataPartitions) choosePartitions(partitions);
+  if (configuration.dataPartitions) choosePartitions(box);
 }
 
 function banner(configuration) {
@@ -97,13 +99,15 @@ async function entries() {
 }
 
 function entry([path, image]) {
-  return element('li', {}, element('a', { href: link(path) }, icon(image), t(`nav.${path || 'home'}`)));
+  return element('li', {}, element('a', { href: link(path), 'data-path': path }, icon(image), t(`nav.${path || 'home'}`)));
 }
 
 function mark() {
   const [first] = place().path.split('/');
-  for (const anchor of navigation.querySelectorAll('a')) {
-    if (anchor.getAttribute('href') === link(first)) anchor.setAttribute('aria-current', 'page');
+  for (const anchor of document.querySelectorAll('a[data-path]')) {
+    const { path } = anchor.dataset;
+    anchor.setAttribute('href', link(path));
+    if (path === first && navigation.contains(anchor)) anchor.setAttribute('aria-current', 'page');
     else anchor.removeAttribute('aria-current');
   }
 }
@@ -112,17 +116,18 @@ async function choosePartitions(box) {
   const listed = await json('partitions', { parted: false }).catch(() => null);
   const names = (listed ?? []).map((each) => each.partitionName);
   if (!names.length) return;
-  const select = choice(names.map((name) => [name, name]), chosenPartition(), { on: { change: () => {
-    choosePartition(select.value);
-    go(place().path.split('/')[0], { partition: select.value });
+  partitions = choice(names.map((name) => [name, name]), chosenPartition(), { 'data-choose': 'partition', on: { change: () => {
+    choosePartition(partitions.value);
+    go(place().path.split('/')[0]);
   } } });
-  fill(box, field(t('partition'), select));
+  fill(box, field(t('partition'), partitions));
 }
 
 /** Shows the place that the address names. */
 export function show() {
   const now = place();
-  if (now.query.has('partition')) choosePartition(now.query.get('partition'));
+  if (settings.dataPartitions && now.query.has('partition')) choosePartition(now.query.get('partition'));
+  if (partitions) partitions.value = chosenPartition();
   const known = !signIn.needed() || signIn.signedIn();
   const view = document.createElement(known ? now.tag : 'sign-in-view');
   view.place = now;

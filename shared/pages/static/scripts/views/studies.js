@@ -104,8 +104,7 @@ class StudiesView extends View {
   #remember(filters) {
     const open = settings.privateUrls ? OPEN : [...PRIVATE, ...OPEN];
     const pick = (names) => Object.fromEntries(names.map((name) => [name, filters[name]]));
-    const query = { ...pick(open), partition: this.place.query.get('partition') };
-    go('studies', query, { state: { filters: pick(PRIVATE) }, replace: true, quietly: true });
+    go('studies', pick(open), { state: { filters: pick(PRIVATE) }, replace: true, quietly: true });
   }
 
   #page(found, offset) {

@@ -54,7 +54,7 @@ class WorklistView extends View {
   #search(offset) {
     clearTimeout(this.#timer);
     const { state, station, patient, from, to } = Object.fromEntries([...this.#form.elements].filter(({ name }) => name).map(({ name, value }) => [name, value.trim()]));
-    go('worklist', { state, station, from, to, partition: this.place.query.get('partition') }, { state: { filters: { patient } }, replace: true, quietly: true });
+    go('worklist', { state, station, from, to }, { state: { filters: { patient } }, replace: true, quietly: true });
     const days = [toDicomDate(from), toDicomDate(to)];
     const query = {
       ProcedureStepState: state, 'ScheduledStationNameCodeSequence.CodeValue': station, PatientID: patient,
@@ -94,7 +94,9 @@ class WorklistView extends View {
   #create() {
     const trouble = element('div', {});
     const input = (attributes = {}) => element('input', { autocomplete: 'off', ...attributes });
-    const [label, list, name, patientId, study, station] = [input({ required: true, autofocus: true, maxlength: 64 }), input({ maxlength: 64 }), input({ placeholder: 'Doe^Jane' }), input({ maxlength: 64 }), input({ spellcheck: 'false' }), input({ maxlength: 16 })];
+    const [label, list, name, patientId, study, station] = [
+      input({ name: 'label', required: true, autofocus: true, maxlength: 64 }), input({ name: 'list', maxlength: 64 }), input({ name: 'name', placeholder: 'Doe^Jane' }),
+      input({ name: 'patient', maxlength: 64 }), input({ name: 'study', spellcheck: 'false' }), input({ name: 'station', maxlength: 16 })];
     const priority = choice(PRIORITIES.map((each) => [each, t(`workitem.priority.${each}`)]), 'MEDIUM');
     const now = new Date();
     const start = input({ type: 'datetime-local', required: true, value: new Date(now.getTime() - now.getTimezoneOffset() * 60_000).toISOString().slice(0, 16) });
