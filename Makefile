@@ -30,7 +30,7 @@ run: ## the service on http://localhost:7071, on Azurite (PORT= AZURITE_PORT= DA
 
 import: ## send a folder of DICOM files: DIR= (URL= over STOW-RS, PARTITION=, ARGS=; docs/operate/import.md)
 	@scripts/setup import
-	@$(PY) -m scripts.import_folder "$(DIR)" $(if $(URL),--url "$(URL)") $(if $(PARTITION),--partition "$(PARTITION)") $(ARGS)
+	@PYTHONPATH=cli $(PY) -m dicom_cli import "$(DIR)" $(if $(URL),--url "$(URL)") $(if $(PARTITION),--partition "$(PARTITION)") $(ARGS)
 
 rebuild: ## the index from the files, with the settings of the app: ARGS="--verify" (docs/operate/backup.md)
 	@scripts/setup import
@@ -71,7 +71,7 @@ format: setup ## let the formatter and the linter mend what they can
 
 smoke: ## whether the service at URL= works, in a minute (TOKEN= READER_TOKEN= ORIGIN= PARTITION= LARGE=1)
 	@scripts/setup import
-	@$(PY) -m scripts.smoke "$(URL)" $(if $(ORIGIN),--origin "$(ORIGIN)") $(if $(PARTITION),--partition "$(PARTITION)") \
+	@PYTHONPATH=cli $(PY) -m dicom_cli smoke "$(URL)" $(if $(ORIGIN),--origin "$(ORIGIN)") $(if $(PARTITION),--partition "$(PARTITION)") \
 		$(if $(LARGE),--large)
 
 bench: setup ## benchmarks against a service started for it; PEER=URL PEER_PID= beside another server (benchmarks/README.md)

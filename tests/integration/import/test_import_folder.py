@@ -1,6 +1,7 @@
 """The import program against a running service, both ways."""
 
 import asyncio
+import os
 import sys
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from tests.builders.files import PATIENT_ID, PATIENT_NAME, file
 from tests.builders.images import image, new_uid
 
 ROOT = Path(__file__).parents[3]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": "cli"}
 
 
 @pytest.fixture(scope="module")
@@ -55,8 +57,8 @@ def without_meta(data):
 
 async def run(folder, *options):
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "scripts.import_folder", str(folder), "--journals", str(folder.parent / "journals"),
-        *options, cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        sys.executable, "-m", "dicom_cli", "import", str(folder), "--journals", str(folder.parent / "journals"),
+        *options, cwd=ROOT, env=ENVIRONMENT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     async with asyncio.timeout(180):
         output, errors = await process.communicate()
@@ -180,7 +182,14 @@ async def test_no_folder_and_a_wrong_token_command_are_said_at_once(importing, f
     code, _, errors = await run(Path("/no/such/folder"), "--url", importing.url)
     assert (code, errors) == (2, "/no/such/folder is no folder.\n")
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "scripts.import_folder", "", cwd=ROOT, stderr=asyncio.subprocess.PIPE
+        sys.executable,
+        "-m",
+        "dicom_cli",
+        "import",
+        "",
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": "cli"},
+        stderr=asyncio.subprocess.PIPE,
     )
     _, errors = await process.communicate()
     assert (process.returncode, b"DIR=" in errors) == (2, True)

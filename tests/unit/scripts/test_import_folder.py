@@ -7,12 +7,12 @@ import zipfile
 
 import pytest
 
-from scripts.import_folder.container import Waiting
-from scripts.import_folder.folder import LocalFile, PassedOver, Verdict, files_of
-from scripts.import_folder.identifiers import identifiers
-from scripts.import_folder.journal import Journal
-from scripts.import_folder.progress import Progress
-from scripts.import_folder.stow import _failures
+from dicom_cli.importing.container import Waiting
+from dicom_cli.importing.folder import LocalFile, PassedOver, Verdict, files_of
+from dicom_cli.importing.identifiers import identifiers
+from dicom_cli.importing.journal import Journal
+from dicom_cli.importing.progress import Progress
+from dicom_cli.importing.stow import _failures
 from tests.builders.files import file
 
 
@@ -225,7 +225,7 @@ async def test_a_report_settles_its_file_once_even_if_it_comes_before_the_upload
 
 
 async def test_where_no_report_comes_the_containers_tell(tmp_path, monkeypatch):
-    monkeypatch.setattr("scripts.import_folder.container._LOOK_SECONDS", 0)
+    monkeypatch.setattr("dicom_cli.importing.container._LOOK_SECONDS", 0)
     sender, settled = Sender(), {}
     waiting = Waiting(sender, lambda one, verdict: settled.__setitem__(one.name, verdict))
     for name in ("pending", "gone", "bad"):

@@ -16,7 +16,7 @@ from azure.storage.blob.aio import BlobServiceClient, ContainerClient
 from azure.storage.queue import TextBase64DecodePolicy
 from azure.storage.queue.aio import QueueClient, QueueServiceClient
 
-from scripts.import_folder.folder import Fatal, LocalFile, Verdict
+from dicom_cli.importing.folder import Fatal, LocalFile, Verdict
 
 _PIECE: Final = 4 * 1024**2
 _PAGE: Final = 32

@@ -7,14 +7,14 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from scripts.import_folder.container import ContainerSender, Waiting
-from scripts.import_folder.folder import Fatal, LocalFile, Verdict
-from scripts.import_folder.identifiers import Identifiers, identifiers
-from scripts.import_folder.journal import Journal
-from scripts.import_folder.progress import Progress
-from scripts.import_folder.report import StudyReport
-from scripts.import_folder.service import Service
-from scripts.import_folder.stow import StowSender
+from dicom_cli.importing.container import ContainerSender, Waiting
+from dicom_cli.importing.folder import Fatal, LocalFile, Verdict
+from dicom_cli.importing.identifiers import Identifiers, identifiers
+from dicom_cli.importing.journal import Journal
+from dicom_cli.importing.progress import Progress
+from dicom_cli.importing.report import StudyReport
+from dicom_cli.importing.service import Service
+from dicom_cli.importing.stow import StowSender
 
 _UPLOADED_AHEAD: Final = 5000
 """Uploaded files of which nothing is known; more wait on this machine."""

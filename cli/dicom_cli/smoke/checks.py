@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
-from scripts.smoke.sample import NAME, Sample, sample
-from scripts.smoke.service import Answer, Failed, Service
+from dicom_cli.smoke.sample import NAME, Sample, sample
+from dicom_cli.smoke.service import Answer, Failed, Service
 
 _HEALTHY_SECONDS: Final = 60.0
 _SOON_SECONDS: Final = 1.0

@@ -1,4 +1,4 @@
-"""`python -m scripts.import_folder FOLDER [--url URL]`: send a folder of DICOM files (docs/operate/import.md)."""
+"""`dicom import FOLDER [--url URL]`: send a folder of DICOM files (docs/operate/import.md)."""
 
 import argparse
 import asyncio
@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from scripts.import_folder.container import ContainerSender
-from scripts.import_folder.folder import Fatal, LocalFile, PassedOver, files_of
-from scripts.import_folder.journal import Journal
-from scripts.import_folder.progress import Progress
-from scripts.import_folder.report import StudyReport, write_report
-from scripts.import_folder.run import (
+from dicom_cli.importing.container import ContainerSender
+from dicom_cli.importing.folder import Fatal, LocalFile, PassedOver, files_of
+from dicom_cli.importing.journal import Journal
+from dicom_cli.importing.progress import Progress
+from dicom_cli.importing.report import StudyReport, write_report
+from dicom_cli.importing.run import (
     Run,
     by_study,
     headers,
@@ -26,18 +26,18 @@ from scripts.import_folder.run import (
     send_through_container,
     states,
 )
-from scripts.import_folder.stow import StowSender
-from scripts.import_folder.target import Target, find_target
+from dicom_cli.importing.stow import StowSender
+from dicom_cli.importing.target import Target, find_target
+from dicom_cli.places import state_folder
 
-_ROOT: Final = Path(__file__).resolve().parent.parent.parent
 _LISTED: Final = 20
 _MANY: Final = 10_000
 """So many files are sent from a terminal only when whoever sits there says so."""
 
 
-def _arguments() -> argparse.Namespace:
+def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m scripts.import_folder",
+        prog="dicom import",
         description="Sends a folder of DICOM files to the service, through its import container or over STOW-RS.",
     )
     add = parser.add_argument
@@ -60,9 +60,9 @@ def _arguments() -> argparse.Namespace:
     add("--verify", action="store_true", help="in the end, ask the service for every instance")
     add("--report", type=Path, help="write what became of each study to this file (CSV)")
     add("--yes", action="store_true", help=f"do not ask before sending more than {_MANY:,} files")
-    add("--journals", type=Path, default=_ROOT / ".cache" / "imports", help="where runs are remembered")
+    add("--journals", type=Path, default=state_folder() / "imports", help="where runs are remembered")
     add("--patience", type=float, default=600, help="seconds without any result after which it ends")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(given)
     if not arguments.folder.strip():
         raise Fatal("Name the folder: make import DIR=/path/to/folder")
     arguments.folder = Path(arguments.folder).expanduser()
@@ -246,10 +246,10 @@ async def _run(arguments: argparse.Namespace) -> int:
         await target.close()
 
 
-def main() -> int:
+def main(given: Sequence[str] | None = None) -> int:
     """Run the program; the answer is the exit code: 0 all stored, 1 some refused or unknown, 2 it cannot be done."""
     try:
-        return asyncio.run(_run(_arguments()))
+        return asyncio.run(_run(_arguments(given)))
     except Fatal as error:
         print(error, file=sys.stderr)
         return 2

@@ -7,16 +7,13 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from devhost.azurite.storage_account import emulator_connection
-from devhost.settings import DEVELOPMENT_STORAGE, Unusable, read_settings, settings_file
-from scripts.import_folder.container import ContainerSender, store_id_of
-from scripts.import_folder.folder import Fatal
-from scripts.import_folder.service import Service, probe
-from scripts.import_folder.token import Token
-
-_ROOT: Final = Path(__file__).resolve().parent.parent.parent
+from dicom_cli.importing.container import ContainerSender, store_id_of
+from dicom_cli.importing.folder import Fatal
+from dicom_cli.importing.service import Service, probe
+from dicom_cli.importing.token import Token
+from dicom_cli.places import checkout, state_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +25,8 @@ class _LocalService:
 
 
 def _local_service() -> _LocalService:
-    folder = Path(os.environ.get("DATA_DIR") or _ROOT / ".data").expanduser()
-    for path in (folder / "service.json", _ROOT / ".cache" / "service.json"):
+    folder = Path(os.environ.get("DATA_DIR") or (checkout() or Path()) / ".data").expanduser()
+    for path in (folder / "service.json", state_folder() / "service.json"):
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             content = json.loads(path.read_bytes())
             return _LocalService(str(content["url"]).rstrip("/"), int(content["azuritePort"]))
@@ -40,8 +37,14 @@ def _connection(arguments: argparse.Namespace, local: _LocalService) -> str:
     """The connection string: given, or from the settings of the service on this machine. Raises Fatal."""
     if arguments.connection:
         return str(arguments.connection)
+    root = checkout()
+    if root is None:
+        raise Fatal("Name the account with the import container: --account or --connection.")
+    from devhost.azurite.storage_account import emulator_connection
+    from devhost.settings import DEVELOPMENT_STORAGE, Unusable, read_settings, settings_file
+
     try:
-        settings = read_settings(settings_file(_ROOT), os.environ)
+        settings = read_settings(settings_file(root), os.environ)
     except Unusable as error:
         raise Fatal(str(error)) from None
     found = settings.get("ImportStorage") or settings.get("DicomStorage") or ""

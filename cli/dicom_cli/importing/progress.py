@@ -15,12 +15,12 @@ _BAR_WIDTH: Final = 30
 class Progress:
     """Counts what has become of the files and shows it on `stream`."""
 
-    def __init__(self, total: int, stream: TextIO = sys.stderr, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, total: int, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self.counts: Counter[str] = Counter()
         self._total = total
-        self._stream = stream
+        self._stream = stream or sys.stderr
         self._clock = clock
-        self._bar = stream.isatty()
+        self._bar = self._stream.isatty()
         self._begun = self._shown = clock()
         self._uploaded = 0
         self._earlier = 0

@@ -11,9 +11,9 @@ from typing import Any, Final
 
 from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, TCPConnector
 
-from scripts.import_folder.folder import Fatal, LocalFile, Verdict
-from scripts.import_folder.identifiers import identifiers
-from scripts.import_folder.token import Token
+from dicom_cli.importing.folder import Fatal, LocalFile, Verdict
+from dicom_cli.importing.identifiers import identifiers
+from dicom_cli.importing.token import Token
 
 _ATTEMPTS: Final = 5
 _AGAIN: Final = frozenset({408, 429, 500, 502, 503, 504})

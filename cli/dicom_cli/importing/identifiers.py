@@ -7,7 +7,7 @@ from typing import Final
 import pydicom
 from pydicom.errors import InvalidDicomError
 
-from scripts.import_folder.folder import LocalFile
+from dicom_cli.importing.folder import LocalFile
 
 _HEADER_BYTES: Final = 16 * 1024**2
 """How much of a file is read whose header has to be put together."""

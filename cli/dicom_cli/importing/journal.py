@@ -10,7 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Self, TextIO
 
-from scripts.import_folder.folder import LocalFile, PassedOver, Verdict
+from dicom_cli.importing.folder import LocalFile, PassedOver, Verdict
 
 _STATES = {"stored", "duplicate", "refused"}
 

@@ -5,7 +5,7 @@ import shlex
 import subprocess
 from collections.abc import Mapping
 
-from scripts.import_folder.folder import Fatal
+from dicom_cli.importing.folder import Fatal
 
 
 class Token:

@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 from aiohttp import ClientError, ClientSession, ClientTimeout
 
-from scripts.import_folder.folder import Fatal
-from scripts.import_folder.token import Token
+from dicom_cli.importing.folder import Fatal
+from dicom_cli.importing.token import Token
 
 PROBE_SECONDS: Final = 3.0
 """How long an address may take to accept a connection before it counts as wrong."""

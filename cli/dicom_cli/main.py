@@ -1,0 +1,151 @@
+"""The command `dicom`: what was asked for, where, and how it ends (exchange §9).
+
+A command is imported when it is asked for, so that `--help` is quick.
+"""
+
+import argparse
+import contextlib
+import importlib
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from dicom_cli import __version__
+from dicom_cli.outcomes import CommandFailed, ExitCode
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command of the service: a module with `add_to` (its options), `run` (its work) and `EXAMPLE`."""
+
+    text: str
+    module: str
+
+
+COMMANDS: Final[Mapping[str, Command]] = {
+    "search": Command("find studies, series and instances", "search"),
+    "get": Command("fetch studies, series, instances, frames, metadata, pictures, zip archives", "get"),
+    "export": Command("copy into a container of Azure Blob Storage", "export"),
+    "tags": Command("make further attributes searchable", "tags"),
+    "doctor": Command("what keeps this machine from using the service", "doctor"),
+}
+PROGRAMS: Final[Mapping[str, tuple[str, str]]] = {
+    "import": ("send files and folders", "dicom_cli.importing.__main__"),
+    "smoke": ("check a deployed service from outside", "dicom_cli.smoke.__main__"),
+}
+"""Commands that read their options themselves."""
+
+
+def main(given: Sequence[str] | None = None) -> int:
+    """Run the program; its exit code."""
+    words = list(sys.argv[1:] if given is None else given)
+    if words and words[0] in PROGRAMS:
+        program: Callable[[Sequence[str]], int] = importlib.import_module(PROGRAMS[words[0]][1]).main
+        return program(words[1:])
+    try:
+        with contextlib.suppress(BrokenPipeError):
+            return _run(words)
+    except CommandFailed as failure:
+        print(failure, file=sys.stderr)
+        return failure.code
+    except KeyboardInterrupt:
+        print("\nInterrupted.", file=sys.stderr)
+        return ExitCode.INTERRUPTED
+    return ExitCode.DONE
+
+
+def _run(words: Sequence[str]) -> int:
+    common = _common()
+    arguments, words = common.parse_known_args(words)
+    name = next((word for word in words if not word.startswith("-")), "")
+    parser = parser_for(name)
+    arguments, rest = parser.parse_known_args(words, arguments)
+    arguments.given = _keywords(rest, parser, allowed=getattr(arguments, "keywords", False))
+    if arguments.command is None:
+        parser.print_help()
+        return ExitCode.WRONG_USE
+    if arguments.command == "completion":
+        from dicom_cli.completion import script
+
+        print(script(arguments.shell))
+        return ExitCode.DONE
+    from dicom_cli.configuration import configured
+    from dicom_cli.output import Output
+
+    output = Output(as_json=arguments.json, quiet=arguments.quiet)
+    options = {each: getattr(arguments, each) for each in ("url", "partition", "scope", "token_command")}
+    configuration = configured(options, arguments.profile)
+    if arguments.command == "config":
+        from dicom_cli.doctor import show
+
+        return show(configuration, output)
+    from dicom_cli.service import Service
+
+    command = COMMANDS[arguments.command]
+    work: Callable[[argparse.Namespace, Service, Output], ExitCode] = _module(command).run
+    return work(arguments, Service(configuration), output)
+
+
+def parser_for(name: str) -> argparse.ArgumentParser:
+    """The parser, with the options of the command `name`; the others are listed only."""
+    parser = argparse.ArgumentParser(
+        prog="dicom", description="One command for a DICOM service.", epilog="`dicom COMMAND --help` has examples."
+    )
+    parser.add_argument("--version", action="version", version=f"dicom {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    for each, (text, _) in PROGRAMS.items():
+        commands.add_parser(each, help=text, add_help=False)
+    for each, command in COMMANDS.items():
+        chosen = each == name
+        module = _module(command) if chosen else None
+        added = commands.add_parser(
+            each,
+            help=command.text,
+            description=command.text[0].upper() + command.text[1:] + ".",
+            epilog=f"{_common().format_help().partition('\n\n')[2]}\nexamples:\n{module.EXAMPLE}" if module else None,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        if module:
+            module.add_to(added)
+    config = commands.add_parser("config", help="where each value comes from")
+    config.add_argument("action", choices=("show",), nargs="?", default="show")
+    completion = commands.add_parser("completion", help="a script that completes commands in a shell")
+    completion.add_argument("shell", choices=("bash", "zsh", "fish"))
+    return parser
+
+
+def _common() -> argparse.ArgumentParser:
+    """The options of every command, which may stand anywhere."""
+    common = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    group = common.add_argument_group("the service")
+    group.add_argument("--url", help="of the service (DICOM_URL)")
+    group.add_argument("--partition", help="data partition (DICOM_PARTITION)")
+    group.add_argument("--scope", help="what to sign in for (DICOM_SCOPE)")
+    group.add_argument(
+        "--token-command", help="prints a bearer token (DICOM_TOKEN_COMMAND; a token itself: DICOM_TOKEN)"
+    )
+    group.add_argument("--profile", default="", help="of the configuration file")
+    group = common.add_argument_group("output")
+    group.add_argument("--json", action="store_true", help="a JSON object a line")
+    group.add_argument("--quiet", action="store_true", help="results only")
+    return common
+
+
+def _module(command: Command) -> Any:
+    return importlib.import_module(f"dicom_cli.{command.module}")
+
+
+def _keywords(rest: Sequence[str], parser: argparse.ArgumentParser, *, allowed: bool) -> list[tuple[str, str]]:
+    """What is left of the words as matching keys: `--Keyword value` or `--Keyword=value`."""
+    found: list[tuple[str, str]] = []
+    words = list(rest)
+    while words:
+        word = words.pop(0)
+        name, equals, value = word[2:].partition("=")
+        is_key = (word.startswith("--") and name[:1].isupper()) or name[:1].isdigit()
+        if not allowed or not is_key or (not equals and not words):
+            parser.error(f"unrecognized arguments: {word}")
+        found.append((name, value if equals else words.pop(0)))
+    return found
