@@ -2,16 +2,16 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import get_args
-from urllib.parse import urlsplit
 
 import azure.functions as func
 
 from shared.cast import functions as cast
 from shared.cast.circuit import Circuit
-from shared.cast.dirty_studies import DirtyStudies
+from shared.cast.dirty_studies import DirtyStudies, StudyKey
 from shared.cast.error_records import ErrorRecords
 from shared.cast.matching import Matching
 from shared.cast.own_studies import OwnStudies
@@ -20,15 +20,20 @@ from shared.cast.ports import CastTable, StudySource
 from shared.cast.queueing import Hints, Message
 from shared.cast.reconcile import Reconciler
 from shared.cast.remote_studies import RemoteStudies
-from shared.cast.settings import CastSettings, cast_settings, dicom_settings, fhir_settings
+from shared.cast.settings import cast_settings, dicom_settings, fhir_settings
+from shared.cast.study_lists import own_studies, remote_studies
 from shared.cast.sweeping import FOLLOWING, Marking, RemoteSweep, SweepRequests
+from shared.cast.verification import Verification
 from shared.cast.worker import Worker, Workplace
+from shared.cast_administration.transaction import Administration, Places
+from shared.cast_administration.verifications import Verifications
 from shared.change_log.follower import Follower
 from shared.change_log.log import ChangeLog
 from shared.change_log.sequencer import Sequencer
 from shared.fhir.client import FhirClient
 from shared.housekeeping.chores import Chore
 from shared.index.lookup import InstanceLookup
+from shared.operations.store import Operations
 from shared.outgoing.server import Server
 from shared.outgoing.sign_in import token_source
 from shared.settings import Settings
@@ -36,6 +41,8 @@ from shared.storage.azure_queues import AzureQueueStore
 from shared.storage.azure_tables import AzureTableStore
 from shared.storage.identity import Identity
 from shared.store_wiring import Stores, storage_connection
+
+_WEEK = 7 * 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +80,11 @@ class Cast:
     """DICOMcast as the app has it."""
 
     functions: func.Blueprint
-    chore: Chore
+    chores: tuple[Chore, ...]
     changed: Callable[[], Awaitable[None]]
     """Called after a change of this service was logged."""
+    administration: Administration
+    verifications: Verifications
 
 
 def build(
@@ -83,7 +92,7 @@ def build(
     identity: Identity,
     base: Stores,
     lookup: InstanceLookup,
-    changes: tuple[ChangeLog, Sequencer],
+    changes: tuple[ChangeLog, Sequencer, Operations],
 ) -> Cast:
     """Put it together. Raises Misconfigured."""
     sections = settings.sections
@@ -91,21 +100,28 @@ def build(
     stores = cast_stores(settings, identity)
     now = base.clock.now
     fhir_server = fhir_settings(sections)
-    fhir = FhirClient(Server(fhir_server, token_source(fhir_server.authentication, identity.credential)))
+    tokens = token_source(fhir_server.authentication, identity.credential)
+    fhir = FhirClient(Server(fhir_server, tokens))
     studies = DirtyStudies(stores.tables, now)
     hints = Hints(stores.queues, cast.QUEUE, rules.message_seconds)
     marking = Marking(studies, hints, base.partitions, rules)
     dicom = dicom_settings(sections)
+    log, sequencer, operations = changes
     source: StudySource
     if dicom is None:
         source = OwnStudies(lookup, base.blobs, base.partitions, rules)
-        log, sequencer = changes
         follower = Follower(FOLLOWING, marking.handle, tables=base.tables, log=log, sequencer=sequencer, now=now)
         sweep: Callable[[], Awaitable[int]] = follower.run
+        position, lag = follower.position, follower.lag
+        listed: Callable[[], AsyncIterator[StudyKey]] = partial(
+            own_studies, base.tables, base.partitions, rules, settings.index_shards
+        )
     else:
         server = Server(dicom, token_source(dicom.authentication, identity.credential))
         source = RemoteStudies(server, rules)
-        sweep = RemoteSweep(server, stores.tables, marking).run
+        remote = RemoteSweep(server, stores.tables, marking)
+        sweep, position, lag = remote.run, remote.position, remote.lag
+        listed = partial(remote_studies, server)
     links = PatientLinks(stores.tables, now)
     place = Workplace(
         studies,
@@ -116,6 +132,8 @@ def build(
         rules,
     )
     worker = Worker(place)
+    verification = Verification(listed, source, place.reconciler.matching, studies, rules)
+    verifications = Verifications(operations, stores.tables, verification)
     requests = SweepRequests(stores.tables, hints, rules.settle_seconds, now)
 
     async def handle(message: Message) -> None:
@@ -130,11 +148,15 @@ def build(
         await sweep()
         await worker.retry()
 
-    triggered = cast.Triggered(handle, requests.ask, _host(rules))
+    async def weekly() -> None:
+        await verifications.start(f"{rules.base}/cast/verify", repair=False)
+
     return Cast(
-        cast.blueprint(triggered, "DicomStorage"),
-        Chore("cast_sweep", timer),
+        cast.blueprint(handle, "DicomStorage"),
+        (Chore("sweep_cast", timer), Chore("verify_cast", weekly, _WEEK)),
         requests.ask,
+        Administration(place, Places(source, position, lag, tokens.token)),
+        verifications,
     )
 
 
@@ -145,7 +167,3 @@ async def prepare(settings: Settings, identity: Identity) -> None:
         await stores.prepare()
     finally:
         await stores.close()
-
-
-def _host(rules: CastSettings) -> str:
-    return urlsplit(rules.base).hostname or ""

@@ -17,6 +17,7 @@ from shared import telemetry
 from shared.bulk_import import functions as bulk_import
 from shared.bulk_import.transaction import Archive, BulkImport, ImportRules, Inbox
 from shared.capabilities import functions as capabilities
+from shared.cast_administration import functions as cast_administration
 from shared.change_feed import functions as change_feed
 from shared.change_feed.health import events_in_time
 from shared.change_feed.publication import PUBLICATION, EventOrigin, Publication
@@ -53,7 +54,7 @@ from shared.ingest.ingest import Ingest
 from shared.ingest.ingest_settings import IngestSettings
 from shared.operations import functions as operation_functions
 from shared.operations.model import OperationType
-from shared.operations.runner import Runner
+from shared.operations.runner import Runner, Work
 from shared.operations.store import Operations
 from shared.pages import functions as pages
 from shared.partitions import functions as partitions
@@ -155,14 +156,18 @@ def _trash(settings: Settings, base: Stores) -> Erasure:
 
 
 def _cast(
-    settings: Settings, identity: Identity, base: Stores, lookup: InstanceLookup, feed: _Feed
+    settings: Settings,
+    identity: Identity,
+    base: Stores,
+    lookup: InstanceLookup,
+    changes: tuple[ChangeLog, Sequencer, Operations],
 ) -> "cast_wiring.Cast | None":
     """DICOMcast; None where it is switched off, which then costs nothing."""
     if not settings.dicomcast:
         return None
     from shared import cast_wiring
 
-    return cast_wiring.build(settings, identity, base, lookup, (feed.log, feed.sequencer))
+    return cast_wiring.build(settings, identity, base, lookup, changes)
 
 
 def blueprints(settings: Settings) -> list[func.Blueprint]:
@@ -207,8 +212,8 @@ def blueprints(settings: Settings) -> list[func.Blueprint]:
         documents,
         data_partitions=settings.data_partitions,
     )
-    caster = _cast(settings, identity, base, lookup, feed)
     operations = Operations(tables, clock.now)
+    caster = _cast(settings, identity, base, lookup, (feed.log, feed.sequencer, operations))
     reindex = Reindex(
         tables,
         schemas,
@@ -221,12 +226,13 @@ def blueprints(settings: Settings) -> list[func.Blueprint]:
         settings, identity, base.connection, tables=tables, blobs=blobs, lookup=lookup, operations=operations
     )
     workitems = Workitems(tables, clock.now)
+    work: dict[OperationType, Work] = {OperationType.REINDEX: reindex, OperationType.EXPORT: exports.work}
     due = [
         chores.sweep_changes(feed.sequencer, feed.publication),
         chores.expire_studies(index.expire),
         chores.erase_deleted(partial(trash.erase_due, blobs)),
         chores.run_operations(
-            Runner(operations, {OperationType.REINDEX: reindex, OperationType.EXPORT: exports.work}).run,
+            Runner(operations, {**work, **({OperationType.CAST_VERIFY: caster.verifications} if caster else {})}).run,
             partial(start_reindex, operations, schemas),
         ),
         chores.purge_operations(operations.purge),
@@ -235,7 +241,7 @@ def blueprints(settings: Settings) -> list[func.Blueprint]:
         chores.scrub_store(scrubber.run),
         chores.forget_workitem_events(Outbox(tables), directory, clock.now),
     ]
-    due += [caster.chore] if caster else []
+    due += caster.chores if caster else ()
     imports = [_bulk_import(settings, identity, base, ingest, lookup)] if settings.bulk_import else []
     return [
         store.blueprint(boundary, ingest),
@@ -291,6 +297,9 @@ def blueprints(settings: Settings) -> list[func.Blueprint]:
         *([pages.blueprint(boundary, settings)] if settings.ui else []),
         *(functions for functions, _ in imports),
         *([exports.blueprint(boundary)] if settings.export and settings.asynchronous_operations else []),
+        cast_administration.blueprint(
+            boundary, caster.administration if caster else None, caster.verifications if caster else None
+        ),
         *((caster.functions,) if caster else ()),
     ]
 

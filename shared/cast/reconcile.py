@@ -84,6 +84,11 @@ class Reconciler:
         self._settings = settings
         self._now = now
 
+    @property
+    def matching(self) -> Matching:
+        """Its searches."""
+        return self._matching
+
     async def run(self, dirty: Dirty, before: Synced | None) -> Outcome:
         """Reconcile one study; what it was when it was last written is `before`."""
         digest = self._settings.mapping_digest

@@ -126,6 +126,14 @@ class RemoteSweep:
         entry = await self._get("changefeed/latest?includeMetadata=false")
         return int(entry["sequence"]) if isinstance(entry, dict) and "sequence" in entry else 0
 
+    async def position(self) -> tuple[int, int]:
+        """The checkpoint and the newest sequence. Raises RequestFailed, Unavailable."""
+        return (await self.checkpoint())[0], await self.latest()
+
+    async def lag(self) -> float:
+        """Nothing: the feed of another server is not asked for times."""
+        return 0.0
+
     async def checkpoint(self) -> tuple[int, str]:
         """Where the sweep is, and the etag of that row; 0 where there is none."""
         row = await self._tables.get(_SYNC_STATE, *_CHECKPOINT)

@@ -216,7 +216,13 @@ class Worker:
 
     async def _no_patient(self, held: Dirty, error: NoPatient) -> None:
         wanted = error.wanted
-        shown = {"patientId": wanted.value, "system": wanted.system, "issuer": wanted.issuer}
+        shown = {
+            "patientId": wanted.value,
+            "system": wanted.system,
+            "issuer": wanted.issuer,
+            "name": dict(wanted.name),
+            "birthDate": wanted.birth_date,
+        }
         await self._park(held, Fault(DICOM_ERROR, str(error)), park=NO_PATIENT, detail=orjson.dumps(shown).decode())
 
     async def _park(self, held: Dirty, fault: Fault, *, park: str = "", detail: str = "") -> None:

@@ -7,6 +7,7 @@ tell. Routing, the boundary, audit records and the documents read the row; `shar
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from shared.dicomweb import cast_documentation as cast
 from shared.dicomweb import transaction_documentation as told
 from shared.dicomweb import worklist_documentation as worklist
 from shared.dicomweb.documentation import UID, Documentation, PathParameter
@@ -46,6 +47,7 @@ PATH_PARAMETERS: Mapping[str, PathParameter] = {
         {"type": "string", "pattern": "^[A-Za-z0-9]{1,64}(\\.[A-Za-z0-9]{1,64})?$"},
         "00101010",
     ),
+    **cast.PATH_PARAMETERS,
     "operation": PathParameter(
         "Operation id, a GUID",
         {"type": "string", "pattern": "^([0-9A-Fa-f]{32}|[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12})$"},
@@ -361,6 +363,7 @@ RESOURCES: Mapping[str, Resource] = {
             "Request the cancellation of a workitem",
             worklist.CANCEL_WORKITEM,
         ),
+        *(Resource(*row, partitioned=False) for row in cast.ROWS),
         LIST_PARTITIONS,
         PAGES,
         Resource(

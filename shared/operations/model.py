@@ -18,11 +18,12 @@ class OperationType(StrEnum):
     REINDEX = "reindex"
     EXPORT = "export"
     UPDATE = "update"
+    CAST_VERIFY = "cast-verify"
 
     @property
     def exclusive(self) -> bool:
         """At most one is active in the whole service (OP-8)."""
-        return self is not OperationType.EXPORT
+        return self not in (OperationType.EXPORT, OperationType.CAST_VERIFY)
 
 
 class OperationStatus(StrEnum):

@@ -167,7 +167,7 @@ class Operations:
         (OP-8), Unavailable.
         """
         now = self._time()
-        percent = None if kind is OperationType.EXPORT else 0
+        percent = None if kind in (OperationType.EXPORT, OperationType.CAST_VERIFY) else 0
         operation = Operation(
             operation_id or new_operation_id(),
             kind,

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import pytest
 from aiohttp import ClientSession
 
 from shared.fhir.client import FhirClient
@@ -86,3 +87,42 @@ async def test_a_study_is_stored_changed_and_deleted_and_fhir_follows(fresh_serv
             assert len(await client.search("Patient", [])) == 1
     finally:
         await client.close()
+
+
+@pytest.mark.spec("CAST-ER-4", "CAST-OK-4")
+async def test_studies_arrive_after_the_fhir_server_was_killed_and_the_log_names_nobody(fresh_service, fhir_server):
+    service = await fresh_service(settings(fhir_server.url, DicomCast__MessageTimeToLiveSeconds="5"))
+    client = FhirClient(Server(ServerSettings("FHIR", fhir_server.url, Anonymous()), NoToken()))
+
+    async def ask(path: str) -> Any:
+        async with session.get(f"{service.url}/v2/cast/{path}") as response:
+            assert response.status == 200
+            return await response.json()
+
+    try:
+        async with ClientSession() as session:
+            await store(session, service.url, files("2.25.1", 1))
+            await eventually(lambda: ask("status"), lambda found: found["lastSuccess"] is not None)
+            await fhir_server.kill()
+            for number in range(2, 6):
+                await store(session, service.url, files(f"2.25.{number}", 2))
+            status = await eventually(lambda: ask("status"), lambda found: found["circuit"]["open"])
+            assert status["studiesParked"] == 0
+            await fhir_server.start()
+            found = await eventually(lambda: client.search("ImagingStudy", []), lambda found: len(found) == 5, 240)
+            assert len({each["identifier"][0]["value"] for each in found}) == 5
+            assert await ask("errors") == []
+            assert (await ask("check"))["well"]
+            async with session.post(f"{service.url}/v2/cast/verify", json={}) as response:
+                assert response.status == 202
+                operation = (await response.json())["id"]
+
+            async def result() -> Any:
+                async with session.get(f"{service.url}/v2/cast/verify/{operation}") as response:
+                    return await response.json() if response.status == 200 else None
+
+            assert await eventually(result, lambda told: told is not None, 240) == {"differences": []}
+    finally:
+        await client.close()
+    assert "COH-001" not in service.kept_log_text
+    assert "Family1" not in service.kept_log_text

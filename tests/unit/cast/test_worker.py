@@ -398,3 +398,36 @@ async def test_each_attempt_has_a_message_and_a_longer_pause() -> None:
     assert len(cast.queue.sent) == 8
     assert all(0.85 * wanted <= pause <= wanted for pause, wanted in zip(pauses, (2, 4, 8, 16, 32), strict=False))
     assert max(pauses) <= 60
+
+
+@pytest.mark.spec("CAST-SR-4", "CAST-SR-7")
+async def test_a_match_is_checked_byte_for_byte_and_versions_are_opaque() -> None:
+    cast = Cast()
+    system = cast.settings.patient_system
+    body = orjson.dumps(
+        {
+            "resourceType": "Bundle",
+            "entry": [
+                {
+                    "resource": {
+                        "resourceType": "Patient",
+                        "id": "x",
+                        "meta": {"versionId": "9f-uuid"},
+                        "identifier": [each],
+                    }
+                }
+                for each in ({"system": system, "value": "coh-001"}, {"system": "urn:other", "value": "COH-001"})
+            ],
+        }
+    )
+    cast.fhir.fault = lambda _m, target: Answer(200, {}, body) if target.startswith("Patient") else None
+    await cast.cast(STUDY, instance(STUDY))
+    assert len(cast.fhir.all("Patient")) == 1
+    cast = Cast(patient_update="all")
+    cast.fhir.put({"resourceType": "Patient", "id": "x", "identifier": [{"system": system, "value": "COH-001"}]})
+    cast.fhir.resources["Patient", "x"]["meta"]["versionId"] = "9f-uuid"
+    cast.fhir.fault = transactions(refusing(422), 1)
+    await cast.cast(STUDY, instance(STUDY))
+    sent = orjson.loads(cast.fhir.sent[-1][3] or b"{}")
+    matched = [entry["request"]["ifMatch"] for entry in sent["entry"] if "ifMatch" in entry["request"]]
+    assert matched == ['W/"9f-uuid"']

@@ -133,7 +133,7 @@ def test_exactly_the_data_resources_take_a_partition():
         "health_check_of_version",
         "browser_pages",
         "zz_fallback",
-    }
+    } | {name for name in RESOURCES if name.startswith("cast_")}
     assert not any("{partition}" in template for template, _ in templates(False).values())
     assert templates(True)["health_check"][0] == "health/check"
 
@@ -149,6 +149,8 @@ def test_actions_and_audit_names_go_together():
     rows = [row for row in RESOURCES.values() if row.action is not None]
 
     assert {(row.action, row.audit) for row in rows} == {
+        ("read", "cast-read"),
+        ("write", "cast-write"),
         ("read", "get-all-extended-query-tag"),
         ("read", "get-extended-query-tag"),
         ("read", "get-extended-query-tag-errors"),

@@ -127,7 +127,7 @@ async def test_a_store_creates_the_partition_that_its_role_names():
 @pytest.mark.parametrize("row", OF_THE_SERVICE, ids=lambda row: row.name)
 async def test_what_belongs_to_no_partition_is_shown_in_part_or_needs_the_whole_service(row):
     at = boundary(data_partitions=True)
-    target = f"/v2/{row.template}".replace("{operation}", "0" * 32)
+    target = f"/v2/{row.template}".replace("{operation}", "0" * 32).replace("{study}", "1.2")
 
     async def status(token):
         return (await ask(row.methods[0], target, bearer(token), at=at)).status
