@@ -1,6 +1,6 @@
 # One word runs each thing; CI calls the same words.
 .DEFAULT_GOAL := help
-.PHONY: help smoke setup doctor run import rebuild test unit integration conformance nightly corpora browser check audit format bench docs package lock clean
+.PHONY: help smoke setup doctor run import demo rebuild test unit integration conformance nightly corpora browser check audit format bench docs package lock clean
 
 export PORT ?= 7071
 export AZURITE_PORT ?= 10000
@@ -31,6 +31,10 @@ run: ## the service on http://localhost:7071, on Azurite (PORT= AZURITE_PORT= DA
 import: ## send a folder of DICOM files: DIR= (URL= over STOW-RS, PARTITION=, ARGS=; docs/operate/import.md)
 	@scripts/setup import
 	@PYTHONPATH=cli $(PY) -m dicom_cli import "$(DIR)" $(if $(URL),--url "$(URL)") $(if $(PARTITION),--partition "$(PARTITION)") $(ARGS)
+
+demo: ## ten synthetic studies for a service that runs (URL=, default http://localhost:7071)
+	@scripts/setup import
+	@PYTHONPATH=cli $(PY) -m scripts.demo $(if $(URL),"$(URL)","http://localhost:$(PORT)")
 
 rebuild: ## the index from the files, with the settings of the app: ARGS="--verify" (docs/operate/backup.md)
 	@scripts/setup import

@@ -162,7 +162,7 @@ def document_study() -> Sample:
 def video_study() -> Sample:
     """Four seconds of H.264 in MP4, ten pictures a second: `video_picture`, after half of the time mirrored."""
     shared = patient("Gorse^Gil", StudyDescription="Video")
-    stream = Path(__file__).with_name("halves.mp4").read_bytes()
+    stream = (Path(__file__).resolve().parents[2] / "scripts/demo/clip.mp4").read_bytes()
     video = _new(VIDEO_PHOTOGRAPHIC, H264_HIGH_41)
     video.Modality = "XC"
     video.ImageType = ["ORIGINAL", "PRIMARY"]

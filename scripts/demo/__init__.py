@@ -1,0 +1,1 @@
+"""`make demo`: ten synthetic studies for a service that is empty, of nobody who lives."""
