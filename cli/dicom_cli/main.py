@@ -28,6 +28,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "get": Command("fetch studies, series, instances, frames, metadata, pictures, zip archives", "get"),
     "export": Command("copy into a container of Azure Blob Storage", "export"),
     "tags": Command("make further attributes searchable", "tags"),
+    "worklist": Command("find, create, claim, complete and cancel workitems", "worklist"),
     "doctor": Command("what keeps this machine from using the service", "doctor"),
 }
 PROGRAMS: Final[Mapping[str, tuple[str, str]]] = {

@@ -46,7 +46,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, service: Service, output: Output) -> ExitCode:
     """Print what is found. Raises CommandFailed."""
-    conditions = [*_pairs(arguments.conditions), *arguments.given]
+    conditions = [*pairs(arguments.conditions), *arguments.given]
     fields = list(arguments.field)
     found = results(
         service,
@@ -109,7 +109,8 @@ def _values(element: Mapping[str, Any]) -> Any:
     return values[0] if len(values) == 1 else values or None
 
 
-def _pairs(conditions: Sequence[str]) -> list[tuple[str, str]]:
+def pairs(conditions: Sequence[str]) -> list[tuple[str, str]]:
+    """Matching keys of `KEYWORD=VALUE`. Raises CommandFailed."""
     found = []
     for each in conditions:
         keyword, equals, value = each.partition("=")

@@ -150,3 +150,27 @@ async def test_a_service_with_sign_in_takes_a_token_from_the_environment(dicom, 
     code, out, err = await dicom("search")
     assert code == 0
     assert service.tokens["reader"] not in out + err
+
+
+@pytest.mark.spec("CLI-2")
+async def test_a_workitem_is_created_claimed_once_and_canceled(dicom):
+    label = f"Reading {new_uid()}"
+    code, out, err = await dicom(
+        "worklist", "create", "--label", label, "--patient-id", "P", "--patient-name", "Doe^Jane"
+    )
+    assert code == 0, err
+    uid = out.strip()
+
+    code, out, _ = await dicom("worklist", "search", f"ProcedureStepLabel={label}", "ProcedureStepState=SCHEDULED")
+    assert (code, uid in out) == (0, True)
+    code, out, _ = await dicom("worklist", "show", uid, "--json")
+    assert json.loads(out)["00741204"]["Value"] == [label]
+
+    code, transaction, _ = await dicom("worklist", "claim", uid, "--quiet")
+    assert code == 0
+    assert (await dicom("worklist", "claim", uid))[0] == 1
+    assert (await dicom("worklist", "complete", uid, "--transaction", transaction.strip()))[
+        0
+    ] == 1  # nothing was performed
+    assert (await dicom("worklist", "cancel", new_uid()))[0] == 4
+    assert (await dicom("worklist", "create"))[0] == 2
