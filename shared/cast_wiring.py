@@ -13,6 +13,7 @@ from shared.cast import functions as cast
 from shared.cast.circuit import Circuit
 from shared.cast.dirty_studies import DirtyStudies, StudyKey
 from shared.cast.error_records import ErrorRecords
+from shared.cast.health import fhir_is_served
 from shared.cast.matching import Matching
 from shared.cast.own_studies import OwnStudies
 from shared.cast.patient_links import PatientLinks
@@ -31,6 +32,7 @@ from shared.change_log.follower import Follower
 from shared.change_log.log import ChangeLog
 from shared.change_log.sequencer import Sequencer
 from shared.fhir.client import FhirClient
+from shared.health_status import HealthCheck
 from shared.housekeeping.chores import Chore
 from shared.index.lookup import InstanceLookup
 from shared.operations.store import Operations
@@ -83,6 +85,7 @@ class Cast:
     chores: tuple[Chore, ...]
     changed: Callable[[], Awaitable[None]]
     """Called after a change of this service was logged."""
+    health: HealthCheck
     administration: Administration
     verifications: Verifications
 
@@ -155,6 +158,7 @@ def build(
         cast.blueprint(handle, "DicomStorage"),
         (Chore("sweep_cast", timer), Chore("verify_cast", weekly, _WEEK)),
         requests.ask,
+        fhir_is_served(place.circuit),
         Administration(place, Places(source, position, lag, tokens.token)),
         verifications,
     )

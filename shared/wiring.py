@@ -268,7 +268,12 @@ def blueprints(settings: Settings) -> list[func.Blueprint]:
             boundary,
             settings,
             base.row,
-            {"files": blobs.ping, "index": tables.ping, "events": events_in_time(feed.publication)},
+            {
+                "files": blobs.ping,
+                "index": tables.ping,
+                "events": events_in_time(feed.publication),
+                **({"fhir": caster.health} if caster else {}),
+            },
         ),
         ingest_functions.blueprint(ingest, settings.container),
         change_feed.blueprint(

@@ -4,6 +4,7 @@ Whatever order events come in, however often, the outcome is the same: it depend
 else. Raises what keeps it from that: RequestFailed, Refused, NoPatient, Unreadable, Unavailable.
 """
 
+import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -28,6 +29,8 @@ from shared.outgoing.failures import Failure, RequestFailed, request_failed
 _CREATED_MEANWHILE = 200
 _QUICK_REBUILDS = 5
 _CONFLICT_REBUILDS = 3
+_MANY = 300
+"""Instances from which on a study is mapped and merged in a thread: some milliseconds."""
 
 
 @dataclass(slots=True)
@@ -198,7 +201,7 @@ class Reconciler:
             reference = local_reference(endpoint)
             plan.update(adopted_endpoint(endpoint, address), endpoint)
         order = await self._order(study)
-        wanted = wanted_study(study, settings, References(patient, reference, order))
+        wanted = await _aside(study, lambda: wanted_study(study, settings, References(patient, reference, order)))
         if existing is None:
             terms = (("endpoint", reference),) if settings.all_partitions and endpoint is not None else ()
             plan.study = plan.create(wanted, condition(DICOM_UID, f"urn:oid:{study.uid}", *terms))
@@ -207,7 +210,8 @@ class Reconciler:
             self._check_patient(existing, patient)
             ownership = self._ownership(existing, study, before, local_reference(endpoint) if endpoint else reference)
             plan.study, plan.created_by_us = local_reference(existing), ownership.created
-            plan.update(merged_study(existing, wanted, ownership, settings), existing)
+            merged = await _aside(study, lambda: merged_study(existing, wanted, ownership, settings))
+            plan.update(merged, existing)
         await self._plan_observations(plan, study, before, patient or "", is_new=existing is None)
         return plan
 
@@ -291,6 +295,11 @@ class Reconciler:
         room = settings.most_entries - len(plan.entries)
         plan.later = entries[room:]
         plan.entries += entries[:room]
+
+
+async def _aside[T](study: Study, work: Callable[[], T]) -> T:
+    """Work that takes long for a large study, beside the event loop."""
+    return await asyncio.to_thread(work) if study.instances > _MANY else work()
 
 
 def _overtaken() -> RequestFailed:
