@@ -24,6 +24,7 @@ from benchmarks.scenarios import (
     store,
     tags,
     transcode,
+    worklist,
 )
 from benchmarks.service import LocalService, local_service
 from benchmarks.turns import Turns
@@ -42,6 +43,7 @@ GROUPS: dict[str, Group] = {
     "long_feed": long_feed.run,
     "tags": tags.run,
     "export": export.run,
+    "worklist": worklist.run,
     "hostile": hostile.run,
 }
 _LOCAL = {"aftermath", "bulk_import", "change_feed", "export", "tags"}

@@ -4,6 +4,7 @@ import uuid
 from collections.abc import AsyncIterator, Collection, Sequence
 
 import aiohttp
+import orjson
 
 _MULTIPART = 'multipart/related; type="application/dicom"; transfer-syntax=*'
 
@@ -56,6 +57,13 @@ class Client:
     async def post_json(self, path: str, document: object, *, expect: int) -> None:
         """POST a JSON document."""
         async with self._session.post(f"{self._url}/{path}", json=document) as response:
+            await response.read()
+            assert response.status == expect, response.status
+
+    async def send_data_set(self, method: str, path: str, data_set: object, *, expect: int) -> None:
+        """Send a data set as DICOM JSON."""
+        body, headers = orjson.dumps(data_set), {"Content-Type": "application/dicom+json"}
+        async with self._session.request(method, f"{self._url}/{path}", data=body, headers=headers) as response:
             await response.read()
             assert response.status == expect, response.status
 

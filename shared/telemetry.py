@@ -8,6 +8,7 @@ request URIs, which can name patients: whoever routes that logger somewhere prot
 import asyncio
 import hashlib
 import logging
+import re
 import time
 import traceback
 from collections import deque
@@ -16,6 +17,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Literal
+from urllib.parse import unquote
 
 import orjson
 
@@ -30,6 +32,7 @@ type QueryValues = Literal["keep", "hash", "drop"]
 _telemetry = logging.getLogger(TELEMETRY_LOGGER)
 _audit = logging.getLogger(AUDIT_LOGGER)
 _FRAMES = 12
+_UID = re.compile("[0-9.]+")
 
 
 def set_level(level: str) -> None:
@@ -216,5 +219,10 @@ class AuditLog:
             return query
         if self._query_values == "drop":
             return ""
-        pairs = (pair.partition("=") for pair in query.split("&"))
-        return "&".join(f"{name}={pseudonym(value)}" for name, _, value in pairs)
+        return "&".join(map(_hashed, query.split("&")))
+
+
+def _hashed(parameter: str) -> str:
+    """A query parameter with a stand-in for its value, or for its name, where that is a UID (worklist §2.1)."""
+    name, _, value = parameter.partition("=")
+    return f"{name}={pseudonym(value)}" if value or not _UID.fullmatch(unquote(name)) else pseudonym(name)

@@ -115,7 +115,7 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
 
 def _success(told: Documentation, status: int, method: str) -> dict[str, Any]:
     described: dict[str, Any] = {"description": reason(status)}
-    if method != "HEAD" and status not in {204, 304} and told.produces:
+    if method != "HEAD" and status not in {201, 204, 304} and told.produces:
         described["content"] = {media_type: _body(media_type, told.schema) for media_type in told.produces}
     return described
 
@@ -127,6 +127,8 @@ def _failure(told: Documentation, status: int, method: str) -> dict[str, Any]:
     if method == "HEAD":
         return described
     own = {media_type: _body(media_type, schema) for code, media_type, schema in told.failure_bodies if code == status}
+    if status == 400:  # what fails before its transaction has begun is a problem in any case
+        own |= _PROBLEM
     return {**described, "content": own or _PROBLEM}
 
 

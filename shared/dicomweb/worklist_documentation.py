@@ -85,7 +85,7 @@ CREATE_WORKITEM: Final = Documentation(
     body=NEW_WORKITEM,
     successes=(201,),
     failures=failures(406, 409, 413, 415),
-    failure_bodies=((409, DICOM_JSON, RESULT_TEXT),),
+    failure_bodies=((400, DICOM_JSON, RESULT_TEXT), (409, DICOM_JSON, RESULT_TEXT)),
     parameters=(
         query("workitem", "SOPInstanceUID of the new workitem", _UID_IN_QUERY, "1.2.826.0.1.3680043.8.498.4"),
         accept(DICOM_JSON),

@@ -1,8 +1,8 @@
 """The tables in memory, with the semantics of the Table service."""
 
 from bisect import bisect_left, insort
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import count
 
 from shared.storage import table_entities
@@ -64,6 +64,14 @@ class MemoryTableStore:
         """One row."""
         partition = self._partitions.get((kind, partition_key))
         return partition.rows.get(row_key) if partition else None
+
+    def fill(self, kind: Kind, entities: Iterable[Entity]) -> None:
+        """Put in very many rows, in one go and without a request; none of them may be there."""
+        for entity in entities:
+            partition = self._partitions.setdefault((kind, entity.partition_key), _Partition())
+            partition.rows[entity.row_key] = replace(entity, etag=f'W/"{next(self._etags)}"')
+        for partition in self._partitions.values():
+            partition.order = sorted((_order(row_key), row_key) for row_key in partition.rows)
 
     # ---- TableStore
 

@@ -1,5 +1,6 @@
 """PS3.18 §11.4 Create Workitem (worklist §3)."""
 
+import asyncio
 import uuid
 
 from shared.dicom.attributes import Attributes
@@ -23,7 +24,11 @@ async def create(workitems: Workitems, namespace: str, uid: str, sent: Attribute
         )
     uid = uid or own or f"2.25.{uuid.uuid4().int}"
     attributes = created(sent, uid, workitems.now())
-    check(attributes, "create")
-    searchable.check(attributes)
+    await asyncio.to_thread(_check, attributes)
     await workitems.create(namespace, uid, without_transaction_uid(attributes))
     return uid
+
+
+def _check(attributes: Attributes) -> None:
+    check(attributes, "create")
+    searchable.check(attributes)

@@ -1,5 +1,6 @@
 """PS3.18 §11.6 Update Workitem (worklist §6)."""
 
+import asyncio
 from typing import Final
 
 from shared.dicom.attributes import Attributes
@@ -34,13 +35,17 @@ async def update(workitems: Workitems, uid: str, transaction_uid: str, sent: Att
         raise refused(context, problem)
     changes = without_transaction_uid(sent)
     try:
-        check(changes, "update")
-        searchable.check(changes)
+        await asyncio.to_thread(_check, changes)
         await workitems.write(stored, updated(stored.workitem, changes, workitems.now()))
     except InvalidWorkitem as error:
         raise refused(context, str(error)) from error
     except WorkitemChanged as error:
         raise conflicting(context) from error
+
+
+def _check(changes: Attributes) -> None:
+    check(changes, "update")
+    searchable.check(changes)
 
 
 def _objection(workitem: Workitem, transaction_uid: str) -> str:

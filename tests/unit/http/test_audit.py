@@ -151,6 +151,18 @@ async def test_the_audit_trail_can_hold_hashed_query_values(caplog):
     assert "Doe" not in query
 
 
+@pytest.mark.spec("AUD-7", "WK-6", "WS-3")
+@pytest.mark.parametrize("query", ["1.2.840", "1.2.840=", "%31.2.840"])
+async def test_a_uid_that_is_the_name_of_a_parameter_counts_as_a_value(caplog, query):
+    await ask("POST", f"/v2/workitems/1.9?{query}", at=boundary(audit_query_values="keep"))
+    await ask("POST", f"/v2/workitems/1.9?{query}", at=boundary(audit_query_values="hash"))
+
+    kept, _, hashed, _ = (line["uri"].partition("?")[2] for line in lines(caplog, "dicom.audit"))
+    assert kept == query
+    assert len(hashed) == 16
+    assert ".2.840" not in hashed
+
+
 @pytest.mark.spec("AUD-7", "TEL-3", "TEL-2")
 async def test_the_ordinary_log_has_no_query_and_no_plain_uid(caplog):
     await ask("GET", "/v2/studies/1.2.840/series?Modality=CT&PatientName=Doe", (*ALL, ("User-Agent", "viewer")))

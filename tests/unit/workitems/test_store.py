@@ -6,11 +6,13 @@ import random
 import pytest
 
 from shared.errors import Unavailable
+from shared.housekeeping import chores
 from shared.storage.ports import Ambiguous
 from shared.workitems import rows
 from shared.workitems.outbox import Outbox
 from shared.workitems.store import WorkitemChanged, WorkitemExists
 from shared.workitems.workitem import created, without_transaction_uid
+from tests.builders.http import KnownPartitions
 from tests.builders.worklist import CLAIM, Worklist, codes, element, new_workitem, performed, state_change
 from tests.fakes.tables import MemoryTableStore
 
@@ -292,3 +294,18 @@ async def test_events_that_nobody_tells_of_are_forgotten():
     assert await outbox.forget("0", int((worklist.time() - 50) * 1000)) == 1
     assert await outbox.forget("0", int((worklist.time() - 50) * 1000)) == 0
     assert [each.event.uid for each in await pending(outbox)] == ["1.2"]
+
+
+async def test_the_chore_forgets_events_of_every_partition_after_a_day():
+    worklist = Worklist(data_partitions=True)
+    for uid, partition in (("1.1", "ward"), ("1.2", "ward"), ("1.3", "new")):
+        assert (await worklist.send("POST", f"partitions/{partition}/workitems?{uid}", new_workitem())).status == 201
+        worklist.time.seconds += 100
+    directory = KnownPartitions("ward", "new")
+    chore = chores.forget_workitem_events(Outbox(worklist.tables), directory, worklist.time)
+    worklist.time.seconds += 86_400 - 150
+
+    await chore.run()
+
+    left = [row for row in worklist.tables.rows("worklist") if row.row_key.startswith("e!")]
+    assert [rows.event_in(row).uid for row in left] == ["1.3"]
