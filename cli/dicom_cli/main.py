@@ -29,6 +29,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "export": Command("copy into a container of Azure Blob Storage", "export"),
     "tags": Command("make further attributes searchable", "tags"),
     "worklist": Command("find, create, claim, complete and cancel workitems", "worklist"),
+    "cast": Command("look after DICOMcast, which writes into a FHIR server", "cast"),
     "doctor": Command("what keeps this machine from using the service", "doctor"),
 }
 PROGRAMS: Final[Mapping[str, tuple[str, str]]] = {
