@@ -24,6 +24,7 @@ from benchmarks.scenarios import (
     store,
     tags,
     transcode,
+    updates,
     worklist,
 )
 from benchmarks.service import LocalService, local_service
@@ -44,9 +45,10 @@ GROUPS: dict[str, Group] = {
     "tags": tags.run,
     "export": export.run,
     "worklist": worklist.run,
+    "updates": updates.run,
     "hostile": hostile.run,
 }
-_LOCAL = {"aftermath", "bulk_import", "change_feed", "export", "tags"}
+_LOCAL = {"aftermath", "bulk_import", "change_feed", "export", "tags", "updates"}
 """Groups that look at what follows a transaction, and so need a service of their own with everything on."""
 
 

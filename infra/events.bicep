@@ -45,7 +45,7 @@ resource indexInstance 'Microsoft.EventGrid/systemTopics/eventSubscriptions@2025
       includedEventTypes: newBlobs
       subjectBeginsWith: '/blobServices/default/containers/dicom/'
       // What the service writes beside files is no file. Files that others put there may have any name.
-      advancedFilters: [{ operatorType: 'StringNotEndsWith', key: 'subject', values: ['.json', '.off', '.obsolete'] }]
+      advancedFilters: [{ operatorType: 'StringNotEndsWith', key: 'subject', values: ['.json', '.off', '.obsolete', '.committed'] }]
     }
     retryPolicy: retryPolicy
     deadLetterWithResourceIdentity: deadLetters

@@ -16,6 +16,8 @@ import azure.functions as func
 from shared import telemetry
 from shared.bulk_import import functions as bulk_import
 from shared.bulk_import.transaction import Archive, BulkImport, ImportRules, Inbox
+from shared.bulk_update import functions as bulk_update
+from shared.bulk_update.transaction import BulkUpdate
 from shared.capabilities import functions as capabilities
 from shared.cast_administration import functions as cast_administration
 from shared.change_feed import functions as change_feed
@@ -58,6 +60,8 @@ from shared.operations.runner import Runner, Work
 from shared.operations.store import Operations
 from shared.pages import functions as pages
 from shared.partitions import functions as partitions
+from shared.patient_merge import functions as patient_merge
+from shared.patient_merge.transaction import PatientMerge
 from shared.retrieve import functions as retrieve
 from shared.retrieve.pixel_pool import PixelPool
 from shared.retrieve.snapshot import Backend
@@ -67,6 +71,9 @@ from shared.storage.connection import quiet_sdk_logs
 from shared.storage.identity import Identity
 from shared.store import functions as store
 from shared.store_wiring import Stores, import_stores, stores
+from shared.study_updates.operation import Update
+from shared.study_updates.patients import PatientStudies
+from shared.study_updates.study_update import Stores as UpdateStores
 from shared.upkeep.cleanup import StudyCleanup
 from shared.upkeep.erasure import Erasure
 from shared.upkeep.reindex import Reindex, start_reindex
@@ -202,7 +209,8 @@ def blueprints(settings: Settings) -> list[func.Blueprint]:
     trash = _trash(settings, base)
     feed = _feed(settings, base, trash, events, index.hints)
 
-    ingest = Ingest(blobs, index, lookup, directory, rules=rules, now=time.time)
+    operations = Operations(tables, clock.now)
+    ingest = Ingest(blobs, index, lookup, directory, rules=rules, now=time.time, is_active=operations.is_active)
     scrubber = Scrubber(tables, blobs, clock, directory, ingest.ensure, schemas=schemas, shards=settings.index_shards)
     documents = DocumentRules(settings.bulk_data_uris, settings.character_set_as_stored)
     reader = ChangeFeedReader(
@@ -212,8 +220,13 @@ def blueprints(settings: Settings) -> list[func.Blueprint]:
         documents,
         data_partitions=settings.data_partitions,
     )
-    operations = Operations(tables, clock.now)
     caster = _cast(settings, identity, base, lookup, (feed.log, feed.sequencer, operations))
+    update = Update(
+        UpdateStores(blobs, index, lookup),
+        directory,
+        shards=settings.index_shards,
+        metadata_inline=settings.metadata_inline,
+    )
     reindex = Reindex(
         tables,
         schemas,
@@ -227,6 +240,7 @@ def blueprints(settings: Settings) -> list[func.Blueprint]:
     )
     workitems = Workitems(tables, clock.now)
     work: dict[OperationType, Work] = {OperationType.REINDEX: reindex, OperationType.EXPORT: exports.work}
+    work |= dict.fromkeys((OperationType.UPDATE, OperationType.MERGE, OperationType.MOVE), update)
     due = [
         chores.sweep_changes(feed.sequencer, feed.publication),
         chores.expire_studies(index.expire),
@@ -285,6 +299,16 @@ def blueprints(settings: Settings) -> list[func.Blueprint]:
             also=caster.changed if caster else None,
         ),
         operation_functions.blueprint(boundary, operations),
+        bulk_update.blueprint(boundary, BulkUpdate(operations, enabled=settings.asynchronous_operations)),
+        patient_merge.blueprint(
+            boundary,
+            PatientMerge(
+                operations,
+                PatientStudies(tables, blobs, lookup, shards=settings.index_shards),
+                clock.now,
+                enabled=settings.asynchronous_operations,
+            ),
+        ),
         extended_query_tags.blueprint(
             boundary,
             ExtendedQueryTags(

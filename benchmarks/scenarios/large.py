@@ -22,7 +22,7 @@ async def run(bench: Bench, client: Client, _: LocalService | None) -> None:
     size = _LARGE if roomy and not bench.quick else _SMALLER
 
     async def up(number: int) -> None:
-        await client.store_stream(_instance(4_000_000 + number, size))
+        await client.store_stream(stream_of(4_000_000 + number, size))
 
     async def down(number: int) -> None:
         path = instances.path(4_000_000 + number, 0, 0)
@@ -33,7 +33,7 @@ async def run(bench: Bench, client: Client, _: LocalService | None) -> None:
     await bench.run(f"retrieve one instance of {size >> 20} MiB", down, times, warm=0)
 
 
-async def _instance(study: int, size: int) -> AsyncIterator[bytes]:
+async def stream_of(study: int, size: int) -> AsyncIterator[bytes]:
     """An instance with `size` bytes of pixel data, made while it is read."""
     content = instances.multi_frame(1).instance(study, 0, 0)
     head = content[: len(content) - _FRAME]

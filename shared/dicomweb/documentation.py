@@ -240,7 +240,7 @@ OPERATION = Schema(
         "required": ["operationId", "type", "createdTime", "lastUpdatedTime", "status", "resources"],
         "properties": {
             "operationId": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
-            "type": {"enum": ["reindex", "export", "update"]},
+            "type": {"enum": ["reindex", "export", "update", "merge", "move"]},
             "createdTime": {"type": "string", "format": "date-time"},
             "lastUpdatedTime": {"type": "string", "format": "date-time"},
             "status": {

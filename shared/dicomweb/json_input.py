@@ -63,10 +63,11 @@ def read_data_sets(data: bytes) -> list[Attributes]:
         )
     if not all(isinstance(dataset, dict) for dataset in datasets):
         raise InvalidRequest("The JSON body is no array of data sets.", where="request body")
-    return [_with_tags(dataset, 0) for dataset in datasets]
+    return [with_tags(dataset) for dataset in datasets]
 
 
-def _with_tags(dataset: dict[str, Any], depth: int) -> Attributes:
+def with_tags(dataset: dict[str, Any], depth: int = 0) -> Attributes:
+    """A data set with tags for keys, at every level (GEN-13). `depth`: of nesting, so far. Raises InvalidRequest."""
     if depth > _MAX_DEPTH:
         raise InvalidRequest("The JSON body is nested too deep.", where="request body")
     found: Attributes = {}
@@ -76,7 +77,7 @@ def _with_tags(dataset: dict[str, Any], depth: int) -> Attributes:
             raise InvalidRequest("An attribute occurs twice in the JSON body.", where="request body")
         items = element.get("Value") if isinstance(element, dict) else None
         if isinstance(items, list) and any(isinstance(item, dict) for item in items) and element.get("vr") != "PN":
-            items = [_with_tags(item, depth + 1) if isinstance(item, dict) else item for item in items]
+            items = [with_tags(item, depth + 1) if isinstance(item, dict) else item for item in items]
             element = {**element, "Value": items}  # noqa: PLW2901 - the same element with tags for keys
         found[key] = element
     return found

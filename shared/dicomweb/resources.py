@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from shared.dicomweb import cast_documentation as cast
 from shared.dicomweb import transaction_documentation as told
+from shared.dicomweb import update_documentation as updates
 from shared.dicomweb import worklist_documentation as worklist
 from shared.dicomweb.documentation import UID, Documentation, PathParameter
 from shared.dicomweb.export_documentation import EXPORT
@@ -136,6 +137,12 @@ def _metadata(name: str, template: str, summary: str) -> Resource:
     return _retrieve(name, f"{template}/metadata", summary, told.METADATA, "retrieve-metadata")
 
 
+def _bulk(name: str, template: str, summary: str) -> Resource:
+    """All bulk data, or all pixel data, of a study, series or instance."""
+    values = "pixeldata" if name.endswith("pixel_data") else "bulkdata"
+    return _retrieve(name, f"{template}/{values}", summary, told.BULK_DATA)
+
+
 def _rendered(name: str, template: str, summary: str) -> Resource:
     return _retrieve(name, f"{template}/rendered", summary, told.RENDERED, "retrieve-rendered")
 
@@ -178,6 +185,11 @@ def _worklist(name: str, request: str, audit: str, summary: str, documentation: 
     return Resource(name, methods, path, action, f"{audit}-workitem", summary, documentation, create_partition=creates)
 
 
+def _update(name: str, template: str, audit: str, summary: str, documentation: Documentation) -> Resource:
+    """Operations that give instances new versions (azure-apis §6, data-safety §8)."""
+    return Resource(name, ("POST",), template, "write", audit, summary, documentation, since={"POST": ApiVersion.V2})
+
+
 def _public(name: str, template: str, summary: str, documentation: Documentation) -> Resource:
     return Resource(name, _READ, template, None, None, summary, documentation, partitioned=False)
 
@@ -207,6 +219,9 @@ PAGES = Resource(
     versioned=False,
     partitioned=False,
 )
+BULK_UPDATE = _update(
+    "bulk_update_studies", "studies/$bulkUpdate", "update-study", "Change attributes of studies", updates.BULK_UPDATE
+)
 FALLBACK = Resource(
     "zz_fallback",
     (),
@@ -231,36 +246,18 @@ RESOURCES: Mapping[str, Resource] = {
         _metadata("retrieve_study_metadata", _STUDY, "Metadata of a study"),
         _metadata("retrieve_series_metadata", _SERIES, "Metadata of a series"),
         _metadata("retrieve_instance_metadata", _INSTANCE, "Metadata of an instance"),
-        _retrieve(
-            "retrieve_study_bulk_data", f"{_STUDY}/bulkdata", "Retrieve the bulk data of a study", told.BULK_DATA
-        ),
-        _retrieve(
-            "retrieve_series_bulk_data", f"{_SERIES}/bulkdata", "Retrieve the bulk data of a series", told.BULK_DATA
-        ),
-        _retrieve(
-            "retrieve_instance_bulk_data",
-            f"{_INSTANCE}/bulkdata",
-            "Retrieve the bulk data of an instance",
-            told.BULK_DATA,
-        ),
+        _bulk("retrieve_study_bulk_data", _STUDY, "Retrieve the bulk data of a study"),
+        _bulk("retrieve_series_bulk_data", _SERIES, "Retrieve the bulk data of a series"),
+        _bulk("retrieve_instance_bulk_data", _INSTANCE, "Retrieve the bulk data of an instance"),
         _retrieve(
             "retrieve_instance_bulk_value",
             f"{_INSTANCE}/bulkdata/{{*path}}",
             "Retrieve one bulk value",
             told.BULK_VALUE,
         ),
-        _retrieve(
-            "retrieve_study_pixel_data", f"{_STUDY}/pixeldata", "Retrieve the pixel data of a study", told.BULK_DATA
-        ),
-        _retrieve(
-            "retrieve_series_pixel_data", f"{_SERIES}/pixeldata", "Retrieve the pixel data of a series", told.BULK_DATA
-        ),
-        _retrieve(
-            "retrieve_instance_pixel_data",
-            f"{_INSTANCE}/pixeldata",
-            "Retrieve the pixel data of an instance",
-            told.BULK_DATA,
-        ),
+        _bulk("retrieve_study_pixel_data", _STUDY, "Retrieve the pixel data of a study"),
+        _bulk("retrieve_series_pixel_data", _SERIES, "Retrieve the pixel data of a series"),
+        _bulk("retrieve_instance_pixel_data", _INSTANCE, "Retrieve the pixel data of an instance"),
         _rendered("retrieve_study_rendered", _STUDY, "Retrieve a study as pictures"),
         _thumbnail("retrieve_study_thumbnail", _STUDY, "Retrieve a small picture of a study"),
         _rendered("retrieve_series_rendered", _SERIES, "Retrieve a series as pictures"),
@@ -364,6 +361,9 @@ RESOURCES: Mapping[str, Resource] = {
             worklist.CANCEL_WORKITEM,
         ),
         *(Resource(*row, partitioned=False) for row in cast.ROWS),
+        BULK_UPDATE,
+        _update("merge_patients", "patients/$merge", "merge-patients", "Merge patients", updates.MERGE),
+        _update("move_study", "studies/$move", "move-study", "Give a study to another patient", updates.MOVE),
         LIST_PARTITIONS,
         PAGES,
         Resource(

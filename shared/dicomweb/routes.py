@@ -39,7 +39,7 @@ def _pattern(template: str) -> re.Pattern[str]:
 
 def _segment(segment: str) -> str:
     if not segment.startswith("{"):
-        return re.escape(segment)
+        return re.escape(segment).replace(r"\$", r"(?:\$|%24)")
     return f"(?P<{segment[2:-1]}>.*)" if segment.startswith("{*") else f"(?P<{segment[1:-1]}>[^/]+)"
 
 

@@ -12,10 +12,12 @@ from shared.index.tag_errors import TagError, TagErrors
 from shared.index_schema.indexed_attributes import IndexedAttribute
 from shared.index_schema.schema import IndexSchema, TagStatus
 from shared.operations.model import Operation, OperationActive, OperationType
+from shared.operations.start import busy, check_enabled
 from shared.operations.store import Operations
 from shared.registry.schema_registry import SchemaRegistry
 from shared.upkeep.reindex import create_reindex
 
+_REMEDY = "Add the tags when it has ended; tags that belong together can be added in one request."
 MOST_TAGS = 128
 """The greatest number of tags that can be set: what rows of studies have place for (EQT-20)."""
 
@@ -71,11 +73,10 @@ class ExtendedQueryTags:
 
         Raises InvalidRequest; Conflict while a re-index is under way, and for tags that exist.
         """
-        if not self._operations_enabled:
-            raise InvalidRequest("Asynchronous operations are temporarily disabled. Please try again later.")
+        check_enabled(enabled=self._operations_enabled)
         active = await self._reindex()
         if active is not None:
-            raise _busy(OperationActive(OperationType.REINDEX, active.id), urls)
+            raise busy(OperationActive(OperationType.REINDEX, active.id), urls, _REMEDY)
         wanted = indexed_attributes(entries)
         schema = await self._schemas.refresh()
         if not _is_left_over(schema, wanted):
@@ -91,7 +92,7 @@ class ExtendedQueryTags:
                 return other
             for each in added:
                 await self._schemas.change_tag(each.key, deleted=self._now())
-            raise _busy(error, urls) from error
+            raise busy(error, urls, _REMEDY) from error
 
     async def all(self) -> list[TagView]:
         """All of them, the oldest first (EQT-50)."""
@@ -181,11 +182,3 @@ def _addable(schema: IndexSchema, wanted: Sequence[IndexedAttribute], most: int)
     if schema.tags.keys() & paths:
         raise Conflict("One or more extended query tags already exist.", where="request body")
     return wanted
-
-
-def _busy(error: OperationActive, urls: Urls) -> Conflict:
-    return Conflict(
-        str(error),
-        remedy="Add the tags when it has ended; tags that belong together can be added in one request.",
-        fields=(("Location", urls.operation(error.operation_id)),),
-    )

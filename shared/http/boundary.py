@@ -28,7 +28,7 @@ from shared.http.exchange import Exchange, ResponseStream
 from shared.http.messages import Request, Response, close
 from shared.http.roles import WHOLE_SERVICE, Scope
 from shared.http.routing import PARTITION_MISSING, PARTITIONS_DISABLED, Routed, routed
-from shared.http.transaction import Context, Transaction
+from shared.http.transaction import Context, Transaction, wants_original
 from shared.settings import Settings
 
 _SECURITY = (
@@ -168,6 +168,7 @@ class Boundary:
             EntityTags.parse(request.headers.all("if-none-match")),
             request.host,
             visible,
+            wants_original(request),
         )
         return await transaction.answer(parsed, accepted, context)
 

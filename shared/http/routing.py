@@ -10,7 +10,7 @@ from typing import Final
 from urllib.parse import unquote
 
 from shared.dicom.media_types import HTML
-from shared.dicomweb.resources import FALLBACK, LIST_PARTITIONS, PAGES, RESOURCES, Resource
+from shared.dicomweb.resources import BULK_UPDATE, FALLBACK, LIST_PARTITIONS, PAGES, RESOURCES, Resource
 from shared.dicomweb.routes import allowed_methods, match
 from shared.dicomweb.versions import ApiVersion, Unsupported, parse_version
 from shared.errors import DicomServiceError, InvalidRequest, NotFound, NotInRelease
@@ -93,7 +93,9 @@ def routed(resource: Resource, request: Request, *, data_partitions: bool) -> Ro
     if not resource.in_prerelease and _PRERELEASE in segment.lower():
         raise NotFound(_UNKNOWN)
     if request.route.get("study", "").lower() == _BULK_UPDATE:  # URL-7: never a study
-        raise NotFound(_UNKNOWN) if version is ApiVersion.V1 else _not_in_release("Bulk update")
+        return _bulk_update(resource, request, version, segment)
+    if resource is BULK_UPDATE and version is ApiVersion.V1:
+        raise NotFound(_UNKNOWN)
     if not resource.exists_in(version, request.method):
         raise MethodNotAllowed(allowed_methods(request.path, data_partitions=data_partitions, version=version))
     return Routed(resource, request.route, version, segment)
@@ -102,6 +104,17 @@ def routed(resource: Resource, request: Request, *, data_partitions: bool) -> Ro
 def _wants_page(request: Request) -> bool:
     """Whether a browser asks, for somebody to look at: programs accept anything, and name no text/html."""
     return any(HTML in value.lower() for value in request.headers.all("accept"))
+
+
+def _bulk_update(resource: Resource, request: Request, version: ApiVersion, segment: str) -> Routed:
+    """What the host took for a study of that name, because of how it compares what is percent-encoded."""
+    if version is ApiVersion.V1 or resource.template != "studies/{study}":
+        raise NotFound(_UNKNOWN)
+    if request.method not in BULK_UPDATE.methods:
+        raise MethodNotAllowed(BULK_UPDATE.methods)
+    return Routed(
+        BULK_UPDATE, {name: value for name, value in request.route.items() if name != "study"}, version, segment
+    )
 
 
 def _version(segment: str) -> ApiVersion:

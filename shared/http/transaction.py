@@ -40,6 +40,8 @@ class Context:
     """As the request names it, with its port; empty when it does not."""
     visible: Scope = WHOLE_SERVICE
     """The data partitions in which the caller has the action of the resource (AUTH-22)."""
+    original: bool = False
+    """The versions of instances are asked for that were stored, not those that updates have made of them (WADO-32)."""
 
     @property
     def scope(self) -> ResourceIdentifier:
@@ -70,6 +72,11 @@ class Transaction[P, A]:
     """Step 6: the Accept header and parameter. Raises NotAcceptable."""
     answer: Callable[[P, A, Context], Awaitable[Response]]
     """The last step. What can only be said now may still be refused, with any error of `shared.errors`."""
+
+
+def wants_original(request: Request) -> bool:
+    """Whether the header msdicom-request-original says so: only by `true`, in any case (WADO-32)."""
+    return (request.headers.get("msdicom-request-original") or "").strip().lower() == "true"
 
 
 def nothing(_request: Request, _version: ApiVersion) -> None:

@@ -89,7 +89,7 @@ class Committer:
         """
         result = Committed()
         waiting = batch
-        optimistic = not late and not any(entry.replace for entry in batch)
+        optimistic = not late and not any(entry.replace or entry.updates for entry in batch)
         given_up = CommitOutcome.BUSY
         for attempt in range(ROUNDS):
             await pause(attempt)
@@ -122,7 +122,7 @@ class Committer:
             schedule_expiry(self._tables, self._clock, place, batch),
         )
         undecided = [entry for entry in batch if not _is_decided(entry, states.get(entry.identifier), result)]
-        refused = [entry for entry in undecided if _is_taken(entry, states.get(entry.identifier))]
+        refused = [entry for entry in undecided if not entry.updates and _is_taken(entry, states.get(entry.identifier))]
         outdated = [entry for entry in undecided if entry not in refused and entry.schema < schema.number]
         # rule: what was read under an older schema is read again
         result.outcomes |= dict.fromkeys((entry.identifier for entry in outdated), CommitOutcome.OUTDATED)
@@ -216,25 +216,30 @@ class Committer:
         # rule: versions of an instance increase
         version = self._clock.next(state.version if state else 0)
         series, instance = entry.identifier.series_instance_uid, entry.identifier.sop_instance_uid
-        replaced = state is not None and state.live
+        replaced = state if state is not None and state.live else None
         expires = int(entry.expires.timestamp() * 1000) if entry.expires else 0
+        kept = entry.original.blob if entry.original else ""
+        ended = {replaced.blob, replaced.original} - {kept} if replaced else set()
         return Change(
             keys.change_id(version, series, instance),
-            "create",
+            "update" if entry.updates else "create",
             series,
             instance,
             version,
             0 if replaced else 1,
-            {**entry.study, EXPIRES: str(expires)},
+            # rule: an update leaves the expiry as it is
+            entry.study if entry.updates else {**entry.study, EXPIRES: str(expires)},
             entry.series,
             entry.blob,
-            state.blob if state and state.live else "",
+            # rule: an update keeps the version that was stored, and no other
+            replaced.blob if replaced and replaced.blob in ended else "",
             entry.schema,
             self._schemas.known.listed(entry.instance),
             self._schemas.known.listed(state.attributes) if state else {},
             "" if state else sort_key,
             # rule: the errors of a replaced instance go
             errors=error_rows_of(place, (series, instance), state.version, state.failures) if state else (),
+            original=replaced.original if replaced and replaced.original in ended else "",
         )
 
     # ----------------------------------------------------------------------------------------- what it needs first
@@ -287,9 +292,11 @@ class Committer:
 
 def _is_decided(entry: NewInstance, state: InstanceState | None, result: Committed) -> bool:
     """Whether the row says what became of this very upload; noted in `result`."""
-    if state is None:
-        return False
     uid = entry.identifier
+    if state is None:
+        if entry.updates:
+            result.outcomes[uid] = CommitOutcome.SUPERSEDED
+        return bool(entry.updates)
     if state.live and state.blob == entry.blob:
         result.outcomes[uid] = CommitOutcome.STORED
         series, instance = uid.series_instance_uid, uid.sop_instance_uid
@@ -297,7 +304,7 @@ def _is_decided(entry: NewInstance, state: InstanceState | None, result: Committ
         result.changes.append(
             Change(
                 change_id,
-                "create",
+                "update" if entry.updates else "create",
                 series,
                 instance,
                 state.version,
@@ -313,6 +320,9 @@ def _is_decided(entry: NewInstance, state: InstanceState | None, result: Committ
     # rule: an upload that was deleted does not come back
     elif state.remembers(entry.blob):
         result.outcomes[uid] = CommitOutcome.DELETED
+    # rule: an update is of the version that it was made from
+    elif entry.updates and not (state.live and state.blob == entry.updates):
+        result.outcomes[uid] = CommitOutcome.SUPERSEDED
     return uid in result.outcomes
 
 

@@ -119,6 +119,8 @@ class Deleter:
                     old_attributes=old,
                     # rule: the errors of a deleted instance go, whoever dies meanwhile
                     errors=_errors(place, row),
+                    # rule: the original version goes with its instance
+                    original=state.original,
                 )
             )
         return changes

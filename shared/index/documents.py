@@ -68,7 +68,11 @@ def frame_properties(frames: FrameTable | None, frames_in_blob: int) -> dict[str
 
 def frames_in(properties: Mapping[str, Value]) -> FrameTable | None:
     """The frame table in an instance row."""
-    packed = properties.get("frames")
+    return unpacked_frames(properties.get("frames"))
+
+
+def unpacked_frames(packed: Value | None) -> FrameTable | None:
+    """The frame table in the property of a row, None if there is none."""
     return frame_tables.unpack(packed) if isinstance(packed, bytes) else None
 
 
@@ -76,12 +80,12 @@ async def move_to_blobs(entry: NewInstance, blobs: BlobStore, *, metadata_inline
     """Write what is too large for rows beside the file of `entry`; call before committing it. Idempotent."""
     document = entry.metadata
     if document is not None and (not metadata_inline or await _is_large(document)):
-        await _put(blobs, keys.metadata_blob(entry.blob), document)
+        await put_beside(blobs, keys.metadata_blob(entry.blob), document)
         entry = replace(entry, metadata=None)
     table = entry.frames
     packs = table is not None and table.encapsulated and len(table.offsets) * _BYTES_PER_FRAME > INLINE_FRAMES
     if table is not None and packs and len(await asyncio.to_thread(frame_tables.pack, table)) > INLINE_FRAMES:
-        await _put(blobs, keys.frames_blob(entry.blob), struct.pack(f">{len(table.offsets)}Q", *table.offsets))
+        await put_beside(blobs, keys.frames_blob(entry.blob), struct.pack(f">{len(table.offsets)}Q", *table.offsets))
         entry = replace(entry, frames=None, frames_in_blob=table.count)
     return entry
 
@@ -93,7 +97,8 @@ async def _is_large(document: bytes) -> bool:
     return len(document) > _LARGEST_INLINE or len(await asyncio.to_thread(compress, document)) > INLINE_METADATA
 
 
-async def _put(blobs: BlobStore, name: str, data: bytes) -> None:
+async def put_beside(blobs: BlobStore, name: str, data: bytes) -> None:
+    """Write a document beside a file, from which its content follows. Idempotent."""
     try:
         await blobs.put(name, data, {})
     except BlobExists:
@@ -105,6 +110,13 @@ async def read_metadata(instance: StoredInstance, blobs: BlobStore) -> bytes:
     if instance.metadata is not None:
         return instance.metadata
     return await blobs.read(keys.metadata_blob(instance.blob))
+
+
+async def read_frame_table(instance: StoredInstance, blobs: BlobStore) -> FrameTable:
+    """The frame table of an instance that is in a blob. Raises BlobNotFound."""
+    raw = await blobs.read(keys.frames_blob(instance.blob))
+    offsets = await asyncio.to_thread(struct.unpack, f">{len(raw) // _OFFSET}Q", raw)
+    return FrameTable(count=instance.frames_in_blob, offsets=offsets)
 
 
 async def read_frame_ranges(instance: StoredInstance, blobs: BlobStore, frames: Sequence[int]) -> list[tuple[int, int]]:

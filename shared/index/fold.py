@@ -243,7 +243,7 @@ class _Fold:
         postings: Postings = {}
         for change in self._changes:
             # rule: the fold posts instances that were not posted for this incarnation
-            if change.operation == "create" and change.posted != sort_key:
+            if change.operation != "delete" and change.posted != sort_key:
                 uids = (change.series, change.instance)
                 postings |= self._schema.instance_postings(sort_key, study, uids, change.instance_attributes)
         return postings
@@ -262,7 +262,7 @@ class _Fold:
             removed,
             list(dict.fromkeys(deleted)),
             list(listed),
-            [blob for change in self._changes if (blob := _obsolete_blob(change))],
+            [blob for change in self._changes for blob in _obsolete_blobs(change)],
             [row for change in self._changes for row in change.errors],
         )
 
@@ -300,7 +300,11 @@ def _folded(partition_key: str, change: Change) -> RowWrite:
     return RowWrite("insert", partition_key, keys.folded_row(change.id), change.logged_properties())
 
 
-def _obsolete_blob(change: Change) -> ObsoleteBlob | None:
+def _obsolete_blobs(change: Change) -> list[ObsoleteBlob]:
     deleted = change.operation == "delete"
-    blob = change.blob if deleted else change.old_blob
-    return ObsoleteBlob(blob, change.series, change.instance, change.version, deleted) if blob else None
+    files = {change.blob if deleted else change.old_blob: deleted, change.original: False}
+    return [
+        ObsoleteBlob(blob, change.series, change.instance, change.version, is_instance)
+        for blob, is_instance in files.items()
+        if blob
+    ]

@@ -7,18 +7,22 @@ from typing import Any
 import orjson
 
 from shared.dicom.identifiers import InstanceIdentifier
-from shared.index.documents import frame_properties, frames_in, metadata_in, metadata_properties
-from shared.index.model import NewInstance, StoredInstance
+from shared.index.documents import frame_properties, frames_in, metadata_in, metadata_properties, unpacked_frames
+from shared.index.model import NewInstance, OriginalVersion, StoredInstance
 from shared.index.summary import LiveInstance
 from shared.index_schema import keys
 from shared.index_schema.changes import schema_in, schema_property
 from shared.index_schema.indexed_attributes import IndexedValues
+from shared.index_schema.schema import Taken
 from shared.storage.ports import Entity, RowWrite, Value
 
-STATE_COLUMNS = ("live", "v", "blob", "bid", "dead", "refused", "attrs", "schema", "failed")
+STATE_COLUMNS = ("live", "v", "blob", "bid", "dead", "refused", "attrs", "schema", "failed", "original")
 LIVE_INSTANCE_COLUMNS = ("live", "v", "index")
-BLOB_COLUMNS = ("live", "v", "blob")
-DESCRIPTION_COLUMNS = ("live", "v", "blob", "length", "syntax", "sop_class", "frames", "frame_count", "attrs", "schema")
+BLOB_COLUMNS = ("live", "v", "blob", "original")
+DESCRIPTION_COLUMNS = (
+    *("live", "v", "blob", "length", "syntax", "sop_class", "frames", "frame_count", "attrs", "schema"),
+    *("original", "original_frames"),
+)
 
 _REMEMBERED = 400
 """Obsolete uploads that a row remembers; their events come within two days."""
@@ -48,10 +52,16 @@ class InstanceState:
     attributes: IndexedValues = field(default_factory=dict)
     """The instance-level attributes of the index, if it is live."""
     failures: Failures = field(default_factory=dict)
+    original: str = ""
+    """The file that is kept as the original version; empty: there is no other than `blob`."""
 
     def remembers(self, blob: str) -> bool:
         """Whether `blob` was this instance and is no longer."""
-        return _remembered(blob) in self.dead
+        return blob == self.original or _remembered(blob) in self.dead
+
+    def names(self, blob: str) -> bool:
+        """Whether `blob` is the file of the live instance, or of its original version."""
+        return self.live and blob in (self.blob, self.original)
 
     def has_refused(self, blob: str) -> bool:
         """Whether `blob` has been refused."""
@@ -88,6 +98,7 @@ def state_in(entity: Entity) -> InstanceState:
         orjson.loads(properties["refused"]),
         orjson.loads(properties["attrs"]) if properties["live"] else {},
         failures_in(entity),
+        original_blob_in(entity) if properties["live"] else "",
     )
 
 
@@ -100,6 +111,37 @@ def failures_in(entity: Entity) -> Failures:
 def failure_property(failures: Failures) -> dict[str, Value]:
     """The property of the row that holds them: none where there are none."""
     return {"failed": orjson.dumps(failures).decode()} if failures else {}
+
+
+def original_blob_in(entity: Entity) -> str:
+    """The name of the file of the original version in the row of a live instance; empty if there is none."""
+    text = entity.properties.get("original")
+    return str(orjson.loads(text)["blob"]) if isinstance(text, str) else ""
+
+
+def _original_in(properties: Mapping[str, Any]) -> OriginalVersion | None:
+    text = properties.get("original")
+    if text is None:
+        return None
+    stored = orjson.loads(text)
+    return OriginalVersion(
+        stored["blob"],
+        stored["v"],
+        stored["length"],
+        unpacked_frames(properties.get("original_frames")),
+        stored.get("frames", 0),
+    )
+
+
+def _original_properties(original: OriginalVersion | None) -> dict[str, Value]:
+    if original is None:
+        return {}
+    stored = {"blob": original.blob, "v": original.version, "length": original.length}
+    if original.frames_in_blob:
+        stored["frames"] = original.frames_in_blob
+    frames = frame_properties(original.frames, 0).get("frames")
+    packed: dict[str, Value] = {} if frames is None else {"original_frames": frames}
+    return {"original": orjson.dumps(stored).decode(), **packed}
 
 
 def live_properties(entry: NewInstance, version: int, before: InstanceState | None) -> dict[str, Value]:
@@ -120,6 +162,7 @@ def live_properties(entry: NewInstance, version: int, before: InstanceState | No
         **attribute_properties(entry.study, entry.series, entry.instance, entry.schema),
         **frame_properties(entry.frames, entry.frames_in_blob),
         **metadata_properties(entry.metadata),
+        **_original_properties(entry.original),
     }
 
 
@@ -165,6 +208,29 @@ def live_instance_in(entity: Entity) -> LiveInstance | None:
     return LiveInstance(change, series, instance, study_attributes, series_attributes)
 
 
+@dataclass(frozen=True, slots=True)
+class IndexedInstance:
+    """All that the row of a live instance says of it."""
+
+    stored: StoredInstance
+    upload_id: str
+    taken: Taken
+    """The attributes of study, series and instance, by the schema of the row."""
+
+
+def indexed_instance_in(study: str, entity: Entity) -> IndexedInstance | None:
+    """The live instance in a whole row; None if it is deleted."""
+    stored = stored_instance_in(study, entity)
+    return None if stored is None else IndexedInstance(stored, str(entity.properties["bid"]), taken_in(entity))
+
+
+def taken_in(entity: Entity) -> Taken:
+    """The attributes in the row of a live instance."""
+    properties: Mapping[str, Any] = entity.properties
+    study, series = orjson.loads(properties["index"])
+    return study, series, orjson.loads(properties["attrs"])
+
+
 def stored_instance_in(study: str, entity: Entity) -> StoredInstance | None:
     """The live instance in a row, as a reader sees it; None if it is deleted."""
     properties: Mapping[str, Any] = entity.properties
@@ -183,4 +249,5 @@ def stored_instance_in(study: str, entity: Entity) -> StoredInstance | None:
         properties.get("frame_count", 0),
         orjson.loads(properties["attrs"]),
         schema_in(entity),
+        _original_in(properties),
     )

@@ -114,6 +114,10 @@ class InstanceIndex:
 
     # ----------------------------------------------------------------------------------------------------- inside
 
+    def place(self, partition: Partition, identifier: InstanceIdentifier) -> StudyPlace:
+        """Where the rows of an instance are."""
+        return self._place(partition, identifier.study_instance_uid)
+
     def _place(self, partition: Partition, study: str) -> StudyPlace:
         return keys.study_place(partition.namespace, study, self._shards)
 
@@ -202,8 +206,8 @@ def _batches(entries: Sequence[NewInstance]) -> Iterator[list[NewInstance]]:
     size = 0
     for entry in entries:
         weight = _ROW_BYTES + 4 * len(entry.metadata or b"") // 3
-        if entry.frames is not None:
-            weight += 4 * INLINE_FRAMES // 3 if entry.frames.encapsulated else 0
+        if entry.frames is not None and entry.frames.encapsulated:
+            weight += 4 * INLINE_FRAMES // 3 * (2 if entry.original else 1)
         if batch and (len(batch) == MOST_INSTANCES or size + weight > _BATCH_BYTES):
             yield batch
             batch, size = [], 0

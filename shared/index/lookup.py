@@ -8,7 +8,14 @@ from itertools import pairwise
 
 from shared.dicom.identifiers import InstanceIdentifier, ResourceIdentifier
 from shared.dicomweb.partitions import Partition
-from shared.index.instance_rows import DESCRIPTION_COLUMNS, stored_instance_in
+from shared.index.instance_rows import (
+    DESCRIPTION_COLUMNS,
+    STATE_COLUMNS,
+    IndexedInstance,
+    indexed_instance_in,
+    state_in,
+    stored_instance_in,
+)
 from shared.index.model import SeriesView, StoredInstance, StudyView
 from shared.index.study_rows import StudyRows, read_study, restore_lost
 from shared.index.summary import EXPIRES, NEWEST, Summary, Tally
@@ -143,6 +150,22 @@ class InstanceLookup:
         )
         found = [instance for entity in page.entities if (instance := stored_instance_in(study, entity))]
         return found, page.next_row_key or ""
+
+    async def remembers(self, place: StudyPlace, identifier: InstanceIdentifier, blob: str) -> bool:
+        """Whether a file is the instance, its original version, or has been and is known to the erasure."""
+        bounds = keys.instance_range(identifier.series_instance_uid, identifier.sop_instance_uid)
+        rows = await self._tables.range("dicom", place.partition_key, *bounds, select=STATE_COLUMNS)
+        return any(state.names(blob) or state.remembers(blob) for state in map(state_in, rows))
+
+    async def walk(self, place: StudyPlace, start: str = "", *, top: int) -> tuple[list[IndexedInstance], str | None]:
+        """About `top` instances of a study with all that their rows say, and where the next ones start; None: there are
+        no more. The walk begins at ''.
+        """
+        low, high = keys.INSTANCES
+        page = await self._tables.page("dicom", place.partition_key, start or low, high, top=top)
+        study = place.study_instance_uid
+        found = [each for entity in page.entities if (each := indexed_instance_in(study, entity))]
+        return found, page.next_row_key
 
     async def stream(self, partition: Partition, scope: ResourceIdentifier) -> AsyncGenerator[StoredInstance]:
         """The instances of a scope with their metadata, in no particular order, in bounded memory.

@@ -1,13 +1,26 @@
 """The values that the index takes and gives."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import Enum, auto
 
 from shared.dicom.identifiers import InstanceIdentifier
 from shared.dicom.part10.frames import FrameTable
 from shared.index_schema.indexed_attributes import IndexedValues
+
+
+@dataclass(frozen=True, slots=True)
+class OriginalVersion:
+    """The version of an instance before its first update, which is kept (UPD-23). Its metadata lie beside its file."""
+
+    blob: str
+    version: int
+    """Its watermark."""
+    length: int
+    frames: FrameTable | None = None
+    frames_in_blob: int = 0
+    """As in NewInstance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +59,12 @@ class NewInstance:
     """When the file was uploaded, of one that is committed late; 0: now. A study that comes into the index long after
     its files has the place among the others that it had before (DAT-5).
     """
+    updates: str = ""
+    """The file that this one was made from by an update: it is committed only while that one is the instance. Empty: it
+    is a file of its own.
+    """
+    original: OriginalVersion | None = None
+    """Of an update: the version that is kept."""
 
 
 class CommitOutcome(Enum):
@@ -58,6 +77,8 @@ class CommitOutcome(Enum):
     """Nothing was done: its attributes were taken by an older schema than that of the store."""
     DELETED = auto()
     """This very blob was stored and has been deleted or replaced since (a late event)."""
+    SUPERSEDED = auto()
+    """Of an update: the file that it was made from is no longer the instance. Nothing was done, and never will be."""
     BUSY = auto()
     """Optimistic retries ran out (45071). A write may still be under way: the blob must be left where it is, the blob
     trigger indexes it or finds it superseded."""
@@ -88,11 +109,36 @@ class StoredInstance:
     """The instance-level attributes of the index."""
     schema: int = 1
     """The number of the schema that its row was written under: what came later, `attributes` do not tell."""
+    original: OriginalVersion | None = None
+    """The version that was stored, if this one was made of it by updates."""
+
+    @property
+    def first_version(self) -> "StoredInstance":
+        """The version that was stored: this one, unless it was made by an update (UPD-24)."""
+        original = self.original
+        if original is None:
+            return self
+        return replace(
+            self,
+            version=original.version,
+            blob=original.blob,
+            length=original.length,
+            frames=original.frames,
+            frames_in_blob=original.frames_in_blob,
+            metadata=None,
+            attributes={},
+            original=None,
+        )
 
     @property
     def frame_count(self) -> int | None:
         """The number of frames; None if they could not be located."""
         return self.frames_in_blob or (self.frames.count if self.frames is not None else None)
+
+
+def original_of(stored: StoredInstance) -> OriginalVersion:
+    """A version as the original one of those that are made of it."""
+    return OriginalVersion(stored.blob, stored.version, stored.length, stored.frames, stored.frames_in_blob)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,14 +1,14 @@
 """Read your writes: what a query needs is in place before a store answers (storage §5, invariant 2)."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 
 import orjson
 
 from shared.index.fold import FOLDED_AT_ONCE, Folder, post
 from shared.index.study_rows import StudyRows, read_pages, read_study
-from shared.index.summary import EXPIRES, PSEUDO
+from shared.index.summary import EXPIRES, PSEUDO, TAKING_BACK
 from shared.index_schema import keys
 from shared.index_schema.changes import Change
 from shared.index_schema.indexed_attributes import IndexedValues
@@ -34,6 +34,8 @@ class _Seen:
     """The ids of the pending changes."""
     deletions: dict[str, str]
     """Instance digest to the id of its pending deletion."""
+    updates: dict[str, str] = field(default_factory=dict)
+    """The same of pending updates."""
     instances: int = 0
     whole: bool = True
     """Whether no fold came between the rows and the pending changes: else a deletion may be missing in both."""
@@ -42,9 +44,10 @@ class _Seen:
         """Note a pending change."""
         self.pending.add(change_id)
         self.instances += delta
-        if operation == "delete":
+        if operation in TAKING_BACK:
+            endings = self.deletions if operation == "delete" else self.updates
             digest = keys.ChangeId.parse(change_id).digest
-            self.deletions[digest] = max(change_id, self.deletions.get(digest, ""))
+            endings[digest] = max(change_id, endings.get(digest, ""))
 
     def add_row(self, entity: Entity) -> None:
         """Note the summary, or that of a series; other rows have no attributes."""
@@ -72,6 +75,9 @@ class _Seen:
     def _is_deleted(self, source: str) -> bool:
         return self.deletions.get(keys.ChangeId.parse(source).digest, "") > source
 
+    def _is_ended(self, source: str) -> bool:
+        return self._is_deleted(source) or self.updates.get(keys.ChangeId.parse(source).digest, "") > source
+
     def _shows(self, change: Change) -> bool:
         """Whether the folded rows show the attributes of a change, or later ones that will not be taken back."""
         return self._row_shows(keys.SUMMARY, change.id, change.study_attributes) and self._row_shows(
@@ -89,7 +95,7 @@ class _Seen:
             return False
         value, source = present
         # rule: a value about to be taken back does not count as shown
-        if self._is_deleted(source):
+        if self._is_ended(source):
             return False
         # rule: a store looks for its values in the summary
         return value == text or not text or (bool(value) and source > change_id)

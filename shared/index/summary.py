@@ -20,6 +20,9 @@ EXPIRES = "expires"
 """Pseudo attribute of a study: when it expires, milliseconds since 1970, '0' if it does not. The last store decides,
 and goes on deciding when its instance is deleted (EXP-1)."""
 
+TAKING_BACK = frozenset({"delete", "update"})
+"""The operations of changes that end a version of an instance whose values are not to be found any more (S-1)."""
+
 PSEUDO = frozenset({NEWEST, EXPIRES})
 """Not attributes of the data: no posting, and no reason for a fold."""
 
@@ -89,8 +92,8 @@ class Tally:
 
     study: Summary
     series: dict[str, Summary]
-    deletions: dict[str, str] = field(default_factory=dict)
-    """Instance digest to the id of the latest applied change that deleted it."""
+    endings: dict[str, str] = field(default_factory=dict)
+    """Instance digest to the id of the latest applied change that deleted or updated it."""
 
     def apply(self, change: Change) -> None:
         """Count a change and take over its values."""
@@ -99,8 +102,10 @@ class Tally:
             series.created = change.version
         series.count += change.delta
         self.study.count += change.delta
+        # rule: an update takes back what its instance was the source of, as a deletion does
+        if change.operation in TAKING_BACK:
+            self.endings[change.digest] = max(change.id, self.endings.get(change.digest, ""))
         if change.operation == "delete":
-            self.deletions[change.digest] = max(change.id, self.deletions.get(change.digest, ""))
             return
         self.study.schema = min(self.study.schema, change.schema)
         series.schema = min(series.schema, change.schema)
@@ -111,14 +116,14 @@ class Tally:
         series.absorb(change.id, newest)
 
     def lost(self, summary: Summary) -> list[str]:
-        """The attributes of `summary` whose source has been deleted (S-1)."""
-        if not self.deletions:
+        """The attributes of `summary` whose source has been deleted, or has them no longer since an update (S-1)."""
+        if not self.endings:
             return []
         return [
             key
             for key, (_, source) in summary.attributes.items()
             # rule: the last store decides the expiry, deleted or not
-            if key != EXPIRES and self.deletions.get(keys.ChangeId.parse(source).digest, "") > source
+            if key != EXPIRES and self.endings.get(keys.ChangeId.parse(source).digest, "") > source
         ]
 
     def losing(self) -> list[str] | None:

@@ -60,6 +60,8 @@ class Change:
     """The sort key under which the instance was posted before the commit; '' if that has to follow it."""
     errors: Sequence[ErrorRow] = ()
     """Errors of extended query tags that the version of the instance which it ends has had."""
+    original: str = ""
+    """The file of the original version, if this change makes it obsolete, too."""
 
     @property
     def digest(self) -> str:
@@ -83,6 +85,7 @@ class Change:
             **({"ia": orjson.dumps(self.instance_attributes)} if self.instance_attributes else {}),
             **({"oa": orjson.dumps(self.old_attributes)} if self.old_attributes else {}),
             **({"er": orjson.dumps(self.errors)} if self.errors else {}),
+            **({"original": self.original} if self.original else {}),
         }
 
     def logged_properties(self) -> dict[str, Value]:
@@ -114,6 +117,7 @@ def change_in(entity: Entity) -> Change:
         orjson.loads(properties.get("oa", _NONE)),
         properties["posted"],
         _error_rows(orjson.loads(properties.get("er", _NO_ROWS))),
+        properties.get("original", ""),
     )
 
 

@@ -261,7 +261,7 @@ def encode_number(value: float) -> str:
 # ----------------------------------------------------------------------------------------------------------- blobs
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-_OBSOLETE = ".obsolete"
+_OBSOLETE, _COMMITTED = ".obsolete", ".committed"
 PARTITION_DOCUMENTS = "_partitions/"
 """What the names of the documents of data partitions begin with."""
 _BLOB = re.compile(r"([0-9a-f]{3})/([0-9a-z]+)/([0-9.]+)/([0-9.]+)/([0-9.]+)/([0-9A-HJKMNP-TV-Z]{26})\.dcm")
@@ -313,6 +313,11 @@ def obsolete_mark(blob: str) -> str:
     return f"{blob}{_OBSOLETE}"
 
 
+def committed_mark(blob: str) -> str:
+    """The blob beside `blob`, which an update has made, that says that it has become the instance (DAT-52)."""
+    return f"{blob}{_COMMITTED}"
+
+
 def partition_document(namespace: str) -> str:
     """The blob that holds what a data partition is called: keys and names of files have a digest of that only."""
     return f"{PARTITION_DOCUMENTS}{namespace}.json"
@@ -324,11 +329,12 @@ def is_partition_document(name: str) -> bool:
 
 
 def file_beside(name: str) -> str | None:
-    """The file beside which a blob of that name lies, by `metadata_blob`, `frames_blob` or `obsolete_mark`; None for
-    any other name.
+    """The file beside which a blob of that name lies, by `metadata_blob`, `frames_blob`, `obsolete_mark` or
+    `committed_mark`; None for any other name.
     """
-    if name.endswith(_OBSOLETE):
-        return name.removesuffix(_OBSOLETE)
+    for suffix in (_OBSOLETE, _COMMITTED):
+        if name.endswith(suffix):
+            return name.removesuffix(suffix)
     stem, dot, suffix = name.rpartition(".")
     file = f"{stem}.dcm"
     return file if dot and suffix in ("json", "off") and parse_blob_name(file) else None
@@ -342,6 +348,22 @@ def new_upload_id(now_ms: int) -> str:
 def dropped_upload_id(blob: str, created_ms: int) -> str:
     """The upload id of a file that was dropped under a name of its own: the same whenever it is asked for."""
     return _ulid(created_ms, int(_digest(blob)[:20], 16))
+
+
+def updated_upload_id(operation_id: str, source_upload_id: str, now_ms: int) -> str:
+    """The upload id of the file that an operation makes from another one: later than that, and the same whenever it is
+    asked for.
+    """
+    made_ms = max(now_ms, round(upload_time(source_upload_id) * 1000) + 1)
+    return _ulid(made_ms, int(_digest(operation_id)[:10], 16) << 40 | int(_digest(source_upload_id)[:10], 16))
+
+
+def is_made_by(operation_id: str, upload_id: str) -> bool:
+    """Whether `updated_upload_id` made the upload id for that operation."""
+    number = 0
+    for character in upload_id[10:]:
+        number = number << 5 | _CROCKFORD.index(character)
+    return number >> 40 == int(_digest(operation_id)[:10], 16)
 
 
 def upload_time(upload_id: str) -> float:

@@ -24,7 +24,7 @@ from shared.errors import Unavailable
 from shared.index import documents, obsolete_marks
 from shared.index.instances import InstanceIndex
 from shared.index.lookup import InstanceLookup
-from shared.index.model import CommitOutcome, NewInstance
+from shared.index.model import CommitOutcome, NewInstance, original_of
 from shared.index_schema import keys
 from shared.ingest import parsing
 from shared.ingest.batch_entries import discard
@@ -34,7 +34,7 @@ from shared.ingest.instance_validation import KEPT_TEXT, Invalid, Valid, needs_s
 from shared.ingest.part10_upload import HELD_BYTES_UNREADABLE
 from shared.ingest.repeated_stores import RepeatedStores
 from shared.ingest.store_batch import StoreBatch
-from shared.ingest.store_options import StoreOptions
+from shared.ingest.store_options import StoreOptions, UpdatedFile
 from shared.memory_budget import Lease
 from shared.storage.ports import BlobNotFound, BlobProperties, BlobStore
 
@@ -43,6 +43,8 @@ _YOUNG_SECONDS: Final = 10
 _GRACE_SECONDS: Final = 3.0
 _FILES_AT_ONCE: Final = 8
 """Of one study, that are read at a time: each holds its header."""
+_ABANDONED_SECONDS: Final = 48 * 3600
+"""A file of an update that is no instance belongs to nobody any more when it is that old and the update has ended."""
 _REMEMBERED: Final = 20_000
 """Blobs: those of some minutes at the highest rate, and their events come within seconds."""
 
@@ -86,7 +88,9 @@ class Ingest:
         rules: IngestSettings,
         now: Callable[[], float],
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        is_active: Callable[[str], Awaitable[bool]] | None = None,
     ) -> None:
+        """`is_active`: whether an operation, by its id, has not ended; None: no file that one has made is removed."""
         self.now = now
         """Seconds since 1970."""
         self._blobs = blobs
@@ -95,6 +99,7 @@ class Ingest:
         self._partitions = partitions
         self._rules = rules
         self._pause = pause
+        self._is_active = is_active
         self._repeats = RepeatedStores(lookup)
         self._last_ms = 0
         self._finished: RecentValues[bool] = RecentValues(_REMEMBERED)
@@ -154,13 +159,14 @@ class Ingest:
     async def ensure_study(self, blobs: Sequence[str]) -> list[Ensured]:
         """The same of several files of one study, in the order of their uploads, which becomes that of their versions.
 
-        A file that is not to be the instance is left where it is. Raises Unavailable when all should be tried again.
+        A file that an update has made becomes the instance: that it was committed, the caller knows. One that is not to
+        be the instance is left where it is. Raises Unavailable when all should be tried again.
         """
         slots = asyncio.Semaphore(_FILES_AT_ONCE)
 
         async def prepare(blob: str) -> _Prepared | Ensured:
             async with slots:
-                return await self._prepare(blob)
+                return await self._prepare(blob, again=True)
 
         found = await together(*map(prepare, blobs))
         prepared = [each for each in found if isinstance(each, _Prepared)]
@@ -171,8 +177,10 @@ class Ingest:
         following = map(_ensured, outcomes)
         return [each if isinstance(each, Ensured) else next(following) for each in found]
 
-    async def _prepare(self, blob: str) -> _Prepared | Ensured:
-        """The instance of a file that is not in the index; or why there is nothing to commit."""
+    async def _prepare(self, blob: str, *, again: bool = False) -> _Prepared | Ensured:
+        """The instance of a file that is not in the index; or why there is nothing to commit. `again`: it was in the
+        index before, and so were the files of updates.
+        """
         if keys.file_beside(blob) or keys.is_partition_document(blob) or self._finished.get(blob):
             return Ensured.KNOWN
         name = keys.parse_blob_name(blob)
@@ -187,6 +195,10 @@ class Ingest:
             return Ensured.OBSOLETE
         try:
             properties = await self._blobs.properties(blob)
+            if made := UpdatedFile.of_blob(properties.metadata):
+                if again:
+                    return await self._update_again(partition, properties, name, made)
+                return await self._of_operation(partition, properties, name, made)
             if name is not None and self.now() - properties.created.timestamp() < _YOUNG_SECONDS:
                 await self._pause(_GRACE_SECONDS)
                 if await self._is_indexed(partition, name.identifier, blob):
@@ -194,6 +206,41 @@ class Ingest:
             return await self._take_in(partition, properties, name)
         except BlobNotFound:
             return Ensured.GONE
+
+    async def _of_operation(
+        self, partition: Partition, properties: BlobProperties, name: keys.BlobName | None, made: UpdatedFile
+    ) -> Ensured:
+        """A file that an update has made, and that is no instance: the update decides about it, as long as it can."""
+        blob = properties.name
+        if name is None or self._is_active is None:
+            return Ensured.KNOWN
+        young = self.now() - properties.created.timestamp() < _ABANDONED_SECONDS
+        if young or await self._is_active(made.operation):
+            return Ensured.KNOWN
+        if await self._lookup.remembers(self._index.place(partition, name.identifier), name.identifier, blob):
+            return Ensured.OBSOLETE
+        for beside in (keys.metadata_blob(blob), keys.frames_blob(blob), blob):
+            await self._blobs.delete(beside)
+        return Ensured.GONE
+
+    async def _update_again(
+        self, partition: Partition, properties: BlobProperties, name: keys.BlobName | None, made: UpdatedFile
+    ) -> _Prepared | Ensured:
+        """A file that an update has made and committed, as the version that follows the original one."""
+        prepared = await self._take_in(partition, properties, name)
+        if isinstance(prepared, Ensured):
+            return prepared
+        identifier = prepared.instance.identifier
+        stored = await self._lookup.instance(partition, identifier, metadata=True)
+        if stored is None:
+            await self.ensure(made.original)
+            stored = await self._lookup.instance(partition, identifier, metadata=True)
+        if stored is None:  # somebody has removed it: what was made of it is all that there is
+            return prepared
+        if stored.metadata is not None:
+            await documents.put_beside(self._blobs, keys.metadata_blob(stored.blob), stored.metadata)
+        original = stored.original or original_of(stored)
+        return _Prepared(partition, replace(prepared.instance, updates=stored.blob, original=original))
 
     async def _take_in(
         self, partition: Partition, properties: BlobProperties, name: keys.BlobName | None
@@ -267,7 +314,8 @@ class Ingest:
 
     async def _is_indexed(self, partition: Partition, identifier: InstanceIdentifier, blob: str) -> bool:
         stored = await self._lookup.instance(partition, identifier, metadata=False)
-        return stored is not None and stored.blob == blob
+        original = stored and stored.original
+        return stored is not None and blob in (stored.blob, original.blob if original else "")
 
 
 def _ensured(outcome: CommitOutcome) -> Ensured:
@@ -277,7 +325,7 @@ def _ensured(outcome: CommitOutcome) -> Ensured:
             return Ensured.INDEXED
         case CommitOutcome.ALREADY_STORED:
             return Ensured.ALREADY_STORED
-        case CommitOutcome.DELETED:
+        case CommitOutcome.DELETED | CommitOutcome.SUPERSEDED:
             return Ensured.OBSOLETE
         case CommitOutcome.BUSY:
             raise Unavailable("The instance is being stored by somebody else.")

@@ -6,7 +6,7 @@ removed: an older file of an instance goes to the trash, with its retention.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from itertools import batched
 
@@ -19,6 +19,7 @@ from shared.index_schema.changes import ObsoleteBlob
 from shared.index_schema.clock import HybridClock
 from shared.index_schema.keys import StudyPlace
 from shared.ingest.ingest import Ensured, Ingest
+from shared.ingest.store_options import UpdatedFile
 from shared.storage.optimistic import Cursor, RetryBudget
 from shared.storage.ports import BlobStore, TableStore
 from shared.upkeep.erasure import Erasure
@@ -44,7 +45,7 @@ _COUNTED = {
     Ensured.INVALID: "invalid",
     Ensured.UNKNOWN_PARTITION: "unknown_partition",
 }
-_SILENT = ("indexed", "known", "obsolete", "gone")
+_SILENT = ("indexed", "known", "obsolete", "unfinished", "gone")
 
 
 @dataclass(slots=True)
@@ -66,6 +67,8 @@ class Rebuilt:
     invalid: int = 0
     unknown_partition: int = 0
     """Nothing says what their data partition is called."""
+    unfinished: int = 0
+    """Made by an update that did not get as far as to commit them; they stay where they are."""
     gone: int = 0
     """Erased while the walk went on."""
     studies: int = 0
@@ -87,6 +90,11 @@ class _Files:
     key: tuple[str, ...]
     names: list[str] = field(default_factory=list)
     marked: set[str] = field(default_factory=set)
+    """Those that are marked as obsolete."""
+    committed: set[str] = field(default_factory=set)
+    """Those that are marked as committed by an update."""
+    made: dict[str, UpdatedFile] = field(default_factory=dict)
+    """Those that an update has made."""
 
 
 class Rebuild:
@@ -154,7 +162,8 @@ class Rebuild:
         while True:
             page = await self._blobs.page(marker, top=_BLOBS_AT_ONCE)
             done: list[_Files] = []
-            for name in (blob.name for blob in page.blobs):
+            for blob in page.blobs:
+                name = blob.name
                 key = _key(name)
                 if key is None:
                     continue
@@ -165,8 +174,12 @@ class Rebuild:
                 if file := keys.file_beside(name):
                     if name == keys.obsolete_mark(file):
                         left.marked.add(file)
+                    elif name == keys.committed_mark(file):
+                        left.committed.add(file)
                 else:
                     left.names.append(name)
+                    if made := UpdatedFile.of_blob(blob.metadata):
+                        left.made[name] = made
             if not page.next_marker:
                 yield "", [*done, left] if left.names else done
                 return
@@ -189,7 +202,10 @@ class Rebuild:
         place: StudyPlace | None = None
         if len(files.key) > 1:
             place = keys.study_place(namespace, files.key[1], self._shards)
-            wanted = await self._left(place, wanted, done, dry=dry)
+            unfinished = [name for name in wanted if name in files.made and name not in files.committed]
+            self._count(done, "unfinished", unfinished)
+            wanted = [name for name in wanted if name not in unfinished]
+            wanted = await self._left(place, wanted, files.made, done, dry=dry)
         marked = [name for name in files.names if name in files.marked]
         self._count(done, "obsolete", marked)
         if dry:
@@ -197,33 +213,42 @@ class Rebuild:
             return
         if place is not None:
             await self._to_trash(place, marked)
-        for batch in batched(wanted, _INSTANCES_AT_ONCE, strict=False):
-            for name, ensured in zip(batch, await self._ensure(batch), strict=True):
-                self._count(done, _COUNTED[ensured], [name])
+        # What an update has made follows the version that it was made of.
+        for made in (False, True):
+            of_kind = [name for name in wanted if (name in files.made) is made]
+            for batch in batched(of_kind, _INSTANCES_AT_ONCE, strict=False):
+                for name, ensured in zip(batch, await self._ensure(batch), strict=True):
+                    self._count(done, _COUNTED[ensured], [name])
 
-    async def _left(self, place: StudyPlace, names: Sequence[str], done: Rebuilt, *, dry: bool) -> list[str]:
+    async def _left(
+        self, place: StudyPlace, names: Sequence[str], made: Mapping[str, UpdatedFile], done: Rebuilt, *, dry: bool
+    ) -> list[str]:
         """Those of the files without mark that are to be indexed, in the order of their uploads."""
         rows = await self._tables.range("dicom", place.partition_key, *keys.INSTANCES, select=STATE_COLUMNS)
         states = {keys.instance_of(row.row_key): state_in(row) for row in rows}
         newest: dict[tuple[str, str], str] = {}
-        superseded = []
+        superseded: list[str] = []
+        originals: list[str] = []
         for name in sorted(names, key=keys.upload_id_of):
             instance = _instance(name)
             state = states.get(instance)
-            if state and state.live and state.blob == name:
+            if state and state.names(name):
                 self._count(done, "known", [name])
             elif state and (state.remembers(name) or state.has_refused(name)):
                 self._count(done, "obsolete", [name])  # the erasure and the store know of it
             elif state and state.live and keys.upload_id_of(name) < state.upload_id:
                 superseded.append(name)
             else:
-                if instance in newest:
-                    superseded.append(newest[instance])
+                before = newest.get(instance)
+                if before and name in made and made[name].original == before:
+                    originals.append(before)
+                elif before:
+                    superseded.append(before)
                 newest[instance] = name
         if not dry:
             await self._supersede(place, superseded, states)
         self._count(done, _SUPERSEDED, superseded)
-        return sorted(newest.values(), key=keys.upload_id_of)
+        return sorted([*originals, *newest.values()], key=keys.upload_id_of)
 
     async def _supersede(
         self, place: StudyPlace, names: Iterable[str], states: dict[tuple[str, str], InstanceState]

@@ -210,7 +210,7 @@ class StoreBatch:
 
     def _open_upload(self, identifier: InstanceIdentifier) -> tuple[str, BlobUpload]:
         blob = keys.blob_name(self._partition.namespace, identifier, self._new_upload_id())
-        upload = self._blobs.upload(blob)
+        upload: BlobUpload = self._blobs.upload(blob)
         # What replaces is stored anyhow, and the file of an earlier attempt may itself be what is stored.
         refusable = not self._terms.replace and not self._resumes
         if refusable and self._repeats.expected(self._partition, identifier):

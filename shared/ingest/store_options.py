@@ -8,11 +8,42 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Self
+from urllib.parse import quote, unquote
 
 from shared.dicomweb.versions import ApiVersion
 
 _CREATE: Final = "create"
 _PUT: Final = "put"
+_UPDATE: Final = "update"
+
+
+@dataclass(frozen=True, slots=True)
+class UpdatedFile:
+    """A file that an operation has made of another one: whether it becomes the instance, only the operation decides."""
+
+    operation: str
+    """The id of the operation."""
+    source: str
+    """The name of the file that it was made of."""
+    original: str
+    """The name of the file that is kept as the original version."""
+
+    def blob_metadata(self) -> dict[str, str]:
+        """The metadata of the blob (storage §4). Names of files that were dropped hold any characters."""
+        return {
+            "mode": _UPDATE,
+            "operation": self.operation,
+            "source": quote(self.source),
+            "original": quote(self.original),
+        }
+
+    @classmethod
+    def of_blob(cls, metadata: Mapping[str, str]) -> Self | None:
+        """What the metadata of a blob say of it; None if no operation has made it."""
+        if metadata.get("mode") != _UPDATE:
+            return None
+        source, original = (unquote(metadata.get(name, "")) for name in ("source", "original"))
+        return cls(metadata.get("operation", ""), source, original)
 
 
 @dataclass(frozen=True, slots=True)

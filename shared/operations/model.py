@@ -19,11 +19,15 @@ class OperationType(StrEnum):
     EXPORT = "export"
     UPDATE = "update"
     CAST_VERIFY = "cast-verify"
+    MERGE = "merge"
+    MOVE = "move"
 
     @property
-    def exclusive(self) -> bool:
-        """At most one is active in the whole service (OP-8)."""
-        return self not in (OperationType.EXPORT, OperationType.CAST_VERIFY)
+    def exclusion(self) -> str:
+        """What at most one operation does at a time in the whole service (OP-8); '' if any number may."""
+        if self in (OperationType.EXPORT, OperationType.CAST_VERIFY):
+            return ""
+        return OperationType.REINDEX.value if self is OperationType.REINDEX else OperationType.UPDATE.value
 
 
 class OperationStatus(StrEnum):
@@ -67,7 +71,7 @@ class OperationActive(Conflict):
     """An operation of a kind of which one at a time may be active is under way (OP-8)."""
 
     def __init__(self, kind: OperationType, operation_id: str) -> None:
-        name = "re-index" if kind is OperationType.REINDEX else kind.value
+        name = "re-index" if kind is OperationType.REINDEX else kind.exclusion
         super().__init__(f"There is already an active {name} operation with ID '{operation_id}'.")
         self.operation_id = operation_id
 

@@ -1,11 +1,27 @@
-"""azure-apis §5 The answer to a request that starts an operation. Pure."""
+"""azure-apis §5 The answers to a request that starts an operation. Pure."""
+
+from typing import Final
 
 import orjson
 
 from shared.dicom.media_types import JSON_UTF_8
 from shared.dicomweb.urls import Urls
+from shared.errors import Conflict, InvalidRequest
 from shared.http.messages import Response
-from shared.operations.model import Operation
+from shared.operations.model import Operation, OperationActive
+
+_DISABLED: Final = "Asynchronous operations are temporarily disabled. Please try again later."
+
+
+def check_enabled(*, enabled: bool) -> None:
+    """Raises InvalidRequest while operations are switched off (EQT-1, UPD-2)."""
+    if not enabled:
+        raise InvalidRequest(_DISABLED)
+
+
+def busy(error: OperationActive, urls: Urls, remedy: str) -> Conflict:
+    """409, with the URL of the operation that is under way (OP-8)."""
+    return Conflict(str(error), remedy=remedy, fields=(("Location", urls.operation(error.operation_id)),))
 
 
 def operation_started(operation: Operation, urls: Urls) -> Response:

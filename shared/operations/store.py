@@ -1,8 +1,8 @@
 """azure-apis §5 Operations as they are stored: durable, leased to one worker at a time (OP-9).
 
 All rows are in one partition of `ops`, because what must change together does so in one transaction: `o!{id}` the
-operation, `a!{id}` while it is active, and `x!{type}` while one of an exclusive type is (OP-8). Operations are few;
-what they work on is not kept here.
+operation, `a!{id}` while it is active, and `x!{exclusion}` while one of those is that exclude each other (OP-8).
+Operations are few; what they work on is not kept here.
 """
 
 import asyncio
@@ -185,12 +185,12 @@ class Operations:
             RowWrite("insert", _PARTITION, f"o!{operation.id}", _Row(operation).properties()),
             RowWrite("insert", _PARTITION, f"a!{operation.id}", {"type": kind.value}),
         ]
-        if kind.exclusive:
-            rows.append(RowWrite("insert", _PARTITION, f"x!{kind.value}", {"operation": operation.id}))
+        if kind.exclusion:
+            rows.append(RowWrite("insert", _PARTITION, f"x!{kind.exclusion}", {"operation": operation.id}))
         rounds = Rounds("The operation cannot be created")
         while True:
             await rounds.next()
-            lock = await self._tables.get("ops", _PARTITION, f"x!{kind.value}") if kind.exclusive else None
+            lock = await self._tables.get("ops", _PARTITION, f"x!{kind.exclusion}") if kind.exclusion else None
             if lock is not None and lock.properties["operation"] != operation.id:
                 raise OperationActive(kind, str(lock.properties["operation"]))
             done = await best_effort_commit(self._tables, "ops", rows)
@@ -201,6 +201,11 @@ class Operations:
         """An operation; None if there is none, or no longer (OP-6)."""
         row = await self._row(operation_id)
         return row.operation if row else None
+
+    async def is_active(self, operation_id: str) -> bool:
+        """Whether an operation has not ended."""
+        operation = await self.get(operation_id)
+        return operation is not None and operation.status.active
 
     async def active(self) -> list[tuple[str, OperationType]]:
         """The operations that have not ended, the longest waiting not necessarily first."""
@@ -266,8 +271,8 @@ class Operations:
         rows = [RowWrite("replace", _PARTITION, f"o!{operation.id}", properties, row.etag)]
         if not operation.status.active:
             rows.append(RowWrite("delete", _PARTITION, f"a!{operation.id}"))
-            if operation.type.exclusive:
-                rows.append(RowWrite("delete", _PARTITION, f"x!{operation.type.value}"))
+            if operation.type.exclusion:
+                rows.append(RowWrite("delete", _PARTITION, f"x!{operation.type.exclusion}"))
         await best_effort_commit(self._tables, "ops", rows)
 
 

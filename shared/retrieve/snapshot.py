@@ -69,9 +69,9 @@ class Backend:
     """Bounds how many files are held whole at the same time."""
     frame_tables: FrameTables = field(default_factory=FrameTables)
 
-    def archive(self, partition: Partition) -> "Archive":
-        """The instances of one data partition."""
-        return Archive(self, partition)
+    def archive(self, partition: Partition, *, original: bool = False) -> "Archive":
+        """The instances of one data partition; `original`: in the versions that were stored, before any update."""
+        return Archive(self, partition, original)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +80,8 @@ class Archive:
 
     backend: Backend
     partition: Partition
+    original: bool = False
+    """Whether it has the versions that were stored, where updates have made others of them (WADO-32)."""
 
     @property
     def pool(self) -> PixelPool:
@@ -87,12 +89,12 @@ class Archive:
         return self.backend.pool
 
     async def find(self, identifier: InstanceIdentifier, *, metadata: bool = True) -> "Snapshot | None":
-        """The current version of an instance, in one look-up; None if it does not exist.
+        """The version of an instance, in one look-up; None if it does not exist.
 
         `metadata`: whether its attributes are likely to be needed: they come in the same look-up then.
         """
         found = await self.backend.lookup.instance(self.partition, identifier, metadata=metadata)
-        return None if found is None else Snapshot(self, found, described=metadata)
+        return None if found is None else Snapshot(self, self._version(found), described=metadata)
 
     async def snapshot(self, identifier: InstanceIdentifier, *, metadata: bool = True) -> "Snapshot":
         """The same. Raises NotFound."""
@@ -104,13 +106,16 @@ class Archive:
     async def snapshots(self, scope: ResourceIdentifier) -> "list[Snapshot]":
         """The instances in `scope`, newest first, without their attributes."""
         found = await self.backend.lookup.instances(self.partition, scope, metadata=False)
-        return [Snapshot(self, instance, described=False) for instance in found]
+        return [Snapshot(self, self._version(instance), described=False) for instance in found]
 
     async def stream(self, scope: ResourceIdentifier) -> "AsyncGenerator[Snapshot]":
         """The instances in `scope` with their attributes, in no particular order, in bounded memory. Must be closed."""
         async with aclosing(self.backend.lookup.stream(self.partition, scope)) as instances:
             async for instance in instances:
-                yield Snapshot(self, instance, described=True)
+                yield Snapshot(self, self._version(instance), described=True)
+
+    def _version(self, instance: StoredInstance) -> StoredInstance:
+        return instance.first_version if self.original else instance
 
     async def study(self, uid: str) -> StudyView | None:
         """A study with its series."""

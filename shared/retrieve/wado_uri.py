@@ -195,7 +195,7 @@ class UriTransaction:
         numbers = None if request.frame is None else (request.frame,)
         if numbers is not None:
             check_frame_numbers(numbers)
-        archive = self.rendered.backend.archive(context.partition)
+        archive = self.rendered.backend.archive(context.partition, original=context.original)
         snapshot = await archive.snapshot(request.identifier)
 
         async def attempt(version: Snapshot) -> Response:

@@ -21,7 +21,7 @@ from shared import telemetry
 from shared.errors import DependencyRefused, Unavailable
 from shared.storage.azure_blobs_sdk import SdkBlobStore
 from shared.storage.blob_ranges import read_merged
-from shared.storage.blob_upload import UPLOAD_ID, StagedUpload, check_metadata, new_upload_id
+from shared.storage.blob_upload import UPLOAD_ID, ComposedStagedUpload, check_metadata, new_upload_id
 from shared.storage.connection import STORAGE_SCOPE, Credential, SharedKey
 from shared.storage.ports import BlobExists, BlobNotFound, BlobPage, BlobProperties, BlobReader
 from shared.storage.retry import DEFAULT_BACKOFF
@@ -81,9 +81,14 @@ class AzureBlobStore:
 
     # -------------------------------------------------------------------------------------------------- BlobStore
 
-    def upload(self, name: str) -> StagedUpload:
+    @property
+    def copies_ranges(self) -> bool:
+        """Whether the store copies ranges by itself, as far as is known."""
+        return self._sdk.copies_ranges
+
+    def upload(self, name: str) -> ComposedStagedUpload:
         """Start writing a new blob."""
-        return StagedUpload(self, name)
+        return ComposedStagedUpload(self, name)
 
     async def put(self, name: str, data: bytes, metadata: Mapping[str, str]) -> BlobProperties:
         """Write a small blob, create-only. Raises BlobExists."""
@@ -194,6 +199,10 @@ class AzureBlobStore:
     async def stage_block(self, name: str, block: str, data: bytes) -> None:
         """Send one block."""
         await self._sdk.stage_block(name, block, data)
+
+    async def copy_block(self, name: str, block: str, source: str, span: tuple[int, int]) -> bool:
+        """Let the store make a block of a range of another blob."""
+        return await self._sdk.copy_block(name, block, source, span)
 
     async def commit_blocks(
         self, name: str, blocks: Sequence[str], length: int, metadata: Mapping[str, str]

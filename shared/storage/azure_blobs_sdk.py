@@ -7,7 +7,7 @@ client can carry the data. The client is imported with the first request.
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, cast
 
@@ -17,8 +17,8 @@ from azure.core.pipeline import PipelineResponse
 
 from shared.errors import DependencyRefused, Unavailable
 from shared.storage.blob_ranges import read_merged
-from shared.storage.blob_upload import BLOCK_BYTES, UPLOAD_ID, StagedUpload, check_metadata, new_upload_id
-from shared.storage.connection import Credential, SharedKey, count_answer, quiet_sdk_logs
+from shared.storage.blob_upload import BLOCK_BYTES, UPLOAD_ID, ComposedStagedUpload, check_metadata, new_upload_id
+from shared.storage.connection import STORAGE_SCOPE, Credential, SharedKey, count_answer, quiet_sdk_logs
 from shared.storage.ports import BlobExists, BlobNotFound, BlobPage, BlobProperties
 from shared.storage.retry import DEFAULT_BACKOFF
 
@@ -31,6 +31,10 @@ _DOWNLOAD_BYTES = 4 * 1024**2
 _COPY_PAUSES = (0.1, 0.2, 0.5, *[1.0] * 60, *[5.0] * 240)
 """Seconds between looks at a copy that the service makes in its own time: within an account it is nearly always made
 at once."""
+_NOT_IMPLEMENTED = 501
+_UNREADABLE_SOURCE = "CannotVerifyCopySource"
+_READABLE_FOR = timedelta(minutes=15)
+"""For which a signature lets the service read from a blob of its own; it is sent to nobody else."""
 _CHANGED = 412
 """The blob has another ETag than the request names."""
 _LARGE_BODY = 2**20  # aiohttp does not want more than this as plain bytes
@@ -58,6 +62,7 @@ class SdkBlobStore:
 
     def __init__(self, endpoint: str, container: str, credential: Credential) -> None:
         self.requests = 0
+        self.copies_ranges = True
         self._endpoint = endpoint
         self._name = container
         self._credential = credential
@@ -65,9 +70,9 @@ class SdkBlobStore:
 
     # -------------------------------------------------------------------------------------------------- BlobStore
 
-    def upload(self, name: str) -> StagedUpload:
+    def upload(self, name: str) -> ComposedStagedUpload:
         """Start writing a new blob."""
-        return StagedUpload(self, name)
+        return ComposedStagedUpload(self, name)
 
     async def put(self, name: str, data: bytes, metadata: Mapping[str, str]) -> BlobProperties:
         """Write a small blob, create-only. Raises BlobExists."""
@@ -224,6 +229,25 @@ class SdkBlobStore:
         except AzureError as error:
             raise failure(error) from None
 
+    async def copy_block(self, name: str, block: str, source: str, span: tuple[int, int]) -> bool:
+        """Let the store make a block of a range of another blob; False if it does not do that."""
+        offset, length = span
+        url, authorization = await self._readable(source)
+        try:
+            await self._blob(name).stage_block_from_url(
+                block, url, source_offset=offset, source_length=length, source_authorization=authorization
+            )
+        except HttpResponseError as error:
+            if error.status_code == _NOT_IMPLEMENTED:
+                self.copies_ranges = False
+            # A firewall may keep the service from reading from itself: then the bytes come through this process.
+            if error.status_code == _NOT_IMPLEMENTED or str(getattr(error, "error_code", "")) == _UNREADABLE_SOURCE:
+                return False
+            raise failure(error) from None
+        except AzureError as error:
+            raise failure(error) from None
+        return True
+
     async def commit_blocks(
         self, name: str, blocks: Sequence[str], length: int, metadata: Mapping[str, str]
     ) -> BlobProperties:
@@ -295,6 +319,24 @@ class SdkBlobStore:
     def _count(self, answer: PipelineResponse[Any, Any]) -> None:
         self.requests += 1
         count_answer(answer)
+
+    async def _readable(self, name: str) -> tuple[str, str | None]:
+        """The URL from which the service itself may read a blob, and what proves that it may."""
+        url = self._blob(name).url
+        if not isinstance(self._credential, SharedKey):
+            token = await self._credential.get_token(STORAGE_SCOPE)
+            return url, f"Bearer {token.token}"
+        from azure.storage.blob import BlobSasPermissions, generate_blob_sas
+
+        signature = generate_blob_sas(
+            self._credential.account,
+            self._name,
+            name,
+            account_key=self._credential.key,
+            permission=BlobSasPermissions(read=True),
+            expiry=datetime.now(UTC) + _READABLE_FOR,
+        )
+        return f"{url}?{signature}", None
 
     def _blob(self, name: str) -> "BlobClient":
         return self._container().get_blob_client(name)

@@ -12,11 +12,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 from uuid import uuid4
 
-from shared.storage.ports import BlobProperties
+from shared.storage.ports import BlobProperties, BlobReader
 
 SINGLE_PUT_BYTES = 8 * 1024**2
 BLOCK_BYTES = 4 * 1024**2
 BLOCKS_IN_FLIGHT = 4
+COPIED_BYTES = 100 * 1024**2
+"""Bytes that the store is asked to copy with one request, which it answers when it has done so."""
 
 UPLOAD_ID = "uploadid"
 """The metadata name that holds the id of the upload that wrote a blob; the port does not show it."""
@@ -48,6 +50,23 @@ class BlockWriter(Protocol):
         self, name: str, blocks: Sequence[str], length: int, metadata: Mapping[str, str]
     ) -> BlobProperties:
         """Make a blob of the staged blocks. Raises BlobExists unless it is this very upload."""
+        ...
+
+
+class ComposingWriter(BlockWriter, Protocol):
+    """The same of an adapter whose uploads take ranges of other blobs, too."""
+
+    @property
+    def copies_ranges(self) -> bool:
+        """As in the port."""
+        ...
+
+    async def open(self, name: str, offset: int = 0, length: int | None = None) -> BlobReader:
+        """As in the port."""
+        ...
+
+    async def copy_block(self, name: str, block: str, source: str, span: tuple[int, int]) -> bool:
+        """Let the store make a block of a range (offset, length) of another blob; False if it does not do that."""
         ...
 
 
@@ -119,10 +138,13 @@ class StagedUpload:
         while len(self._in_flight) >= BLOCKS_IN_FLIGHT:
             await self._wait()
         data = self._take()
-        # All ids of one blob must have the same length; the upload's own id keeps them apart from another upload's.
-        block = f"{self._id}{len(self._blocks):08}"
+        block = self._next_block()
         self._blocks.append(block)
         self._in_flight.add(asyncio.create_task(self._writer.stage_block(self._name, block, data)))
+
+    def _next_block(self) -> str:
+        # All ids of one blob must have the same length; the upload's own id keeps them apart from another upload's.
+        return f"{self._id}{len(self._blocks):08}"
 
     def _take(self) -> bytes:
         """The next block of what is held."""
@@ -144,3 +166,27 @@ class StagedUpload:
         failures = [failure for task in done if (failure := task.exception())]
         if failures:
             raise failures[0]
+
+
+class ComposedStagedUpload(StagedUpload):
+    """The same over a ComposingWriter."""
+
+    def __init__(self, writer: ComposingWriter, name: str) -> None:
+        super().__init__(writer, name)
+        self._composer = writer
+
+    async def append_range(self, source: str, offset: int, length: int) -> None:
+        """Append a range of another blob; the store copies what is worth a request of its own."""
+        end = offset + length
+        while end - offset > BLOCK_BYTES and self._composer.copies_ranges:
+            await self.stage()
+            size, block = min(COPIED_BYTES, end - offset), self._next_block()
+            if not await self._composer.copy_block(self._name, block, source, (offset, size)):
+                break
+            self._blocks.append(block)
+            self._length += size
+            offset += size
+        if offset < end:
+            reader = await self._composer.open(source, offset, end - offset)
+            async for chunk in reader.chunks():
+                await self.write(chunk)

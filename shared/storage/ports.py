@@ -85,6 +85,16 @@ class BlobUpload(Protocol):
         ...
 
 
+class ComposedUpload(BlobUpload, Protocol):
+    """An upload that takes ranges of other blobs, too."""
+
+    async def append_range(self, source: str, offset: int, length: int) -> None:
+        """Append a range of another blob of the container, in constant memory: the store copies it by itself if it can
+        (`BlobStore.copies_ranges`), else its bytes pass through this process. Raises BlobNotFound.
+        """
+        ...
+
+
 class BlobReader(Protocol):
     """An opened download: properties are known, bytes follow."""
 
@@ -106,7 +116,14 @@ class BlobReader(Protocol):
 class BlobStore(Protocol):
     """One container of immutable blobs."""
 
-    def upload(self, name: str) -> BlobUpload:
+    @property
+    def copies_ranges(self) -> bool:
+        """Whether the store copies a range of one blob into another by itself (Put Block From URL). It counts as able
+        until it has said that it is not: Azure is, the emulator is not.
+        """
+        ...
+
+    def upload(self, name: str) -> ComposedUpload:
         """Start writing a new blob. Small ones are one request, larger ones staged blocks."""
         ...
 

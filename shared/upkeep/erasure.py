@@ -11,7 +11,7 @@ from shared import metrics
 from shared.errors import DicomServiceError
 from shared.index import obsolete_marks
 from shared.index.due_work import HOUR_MS, DueWork
-from shared.index.instance_rows import BLOB_COLUMNS
+from shared.index.instance_rows import BLOB_COLUMNS, original_blob_in
 from shared.index_schema import keys
 from shared.index_schema.changes import ObsoleteBlob, cleanup_in
 from shared.index_schema.clock import HybridClock, milliseconds
@@ -87,12 +87,15 @@ class Erasure:
         found = await self._tables.range("dicom", place.partition_key, *bounds, select=BLOB_COLUMNS)
         instance = found[0] if found else None
         # rule: a file in use is not erased
-        if instance and instance.properties["live"] and instance.properties["blob"] == obsolete.blob:
-            return True  # in use: a file is erased only when no instance names it
+        if instance and instance.properties["live"]:
+            named = (instance.properties["blob"], original_blob_in(instance))
+            if obsolete.blob in named:
+                return True  # in use: a file is erased only when no instance names it
         if not row.properties.get("erased"):
             beside = (keys.metadata_blob(obsolete.blob), keys.frames_blob(obsolete.blob))
             # The mark goes last: a file without one would come back with a rebuild.
-            for name in (*beside, obsolete.blob, keys.obsolete_mark(obsolete.blob)):
+            marks = (keys.committed_mark(obsolete.blob), keys.obsolete_mark(obsolete.blob))
+            for name in (*beside, obsolete.blob, *marks):
                 await blobs.delete(name)
         if not (obsolete.deleted and instance) or instance.properties["v"] != obsolete.version:
             return True

@@ -179,7 +179,7 @@ class Scrubber:
     async def _scrub_files(self, place: StudyPlace, names: Sequence[str], scrubbed: Scrubbed) -> None:
         """Files without instance row, and unfinished work without hint, of one study."""
         states = [state_in(row) for row in await self._instance_rows(place)]
-        known = {state.blob for state in states if state.live}
+        known = {file for state in states if state.live for file in (state.blob, state.original)}
         for name in names:
             if name not in known and not _is_remembered(name, states):
                 scrubbed.ingested += 1
@@ -262,12 +262,13 @@ class Scrubber:
         await self._check_schema([row for row in rows if row.properties["live"]])
         for row in rows:
             state = state_in(row)
-            if not state.live or state.blob in names or await self._exists(state.blob):
-                continue
-            now = await self._tables.get("dicom", place.partition_key, row.row_key)
-            if now and now.etag == row.etag:
-                scrubbed.missing += 1
-                telemetry.event("file-missing", level=40, blob=telemetry.pseudonym(state.blob))
+            for file in filter(None, (state.blob, state.original) if state.live else ()):
+                if file in names or await self._exists(file):
+                    continue
+                now = await self._tables.get("dicom", place.partition_key, row.row_key)
+                if now and now.etag == row.etag:
+                    scrubbed.missing += 1
+                    telemetry.event("file-missing", level=40, blob=telemetry.pseudonym(file))
 
     async def _check_schema(self, live: Sequence[Entity]) -> None:
         """Whether somebody who did not know the schema has written rows after the re-index had been done."""

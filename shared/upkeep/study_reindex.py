@@ -13,9 +13,6 @@ A row is written only as it was read; whoever was faster is read again.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import batched
-from typing import Any
-
-import orjson
 
 from shared import metrics, telemetry
 from shared.index.documents import data_set_in, metadata_in
@@ -29,6 +26,7 @@ from shared.index.instance_rows import (
     failure_property,
     failures_in,
     live_instance_in,
+    taken_in,
 )
 from shared.index.study_rows import StudyRows, read_study
 from shared.index.summary import PSEUDO, LiveInstance, Summary, Tally
@@ -39,7 +37,7 @@ from shared.index_schema.clock import HybridClock
 from shared.index_schema.indexed_attributes import IndexedValues
 from shared.index_schema.keys import StudyPlace
 from shared.index_schema.postings import Postings
-from shared.index_schema.schema import IndexSchema, Schemas, Taken
+from shared.index_schema.schema import IndexSchema, Schemas
 from shared.storage.optimistic import Rounds, best_effort_commit
 from shared.storage.ports import BlobNotFound, BlobStore, Entity, RowWrite, TableStore
 
@@ -133,7 +131,7 @@ class StudyReindex:
         errors: list[tuple[str, TagError]] = []
         for row in rows:
             data_set = await self._data_set(row, done)
-            taken = _taken(row)
+            taken = taken_in(row)
             study, series, own = schema.extend(taken, schema_in(row), data_set)
             known = failures_in(row)
             failures = self._failures(known, schema.faults(data_set, schema_in(row), number))
@@ -240,12 +238,6 @@ def _is_older(rows: StudyRows, number: int) -> bool:
 def _differ(old: Tally, new: Tally) -> bool:
     pairs = [(old.study, new.study), *((old.series[uid], new.series[uid]) for uid in old.series)]
     return any(one.attributes != other.attributes for one, other in pairs)
-
-
-def _taken(row: Entity) -> Taken:
-    properties: Mapping[str, Any] = row.properties
-    study, series = orjson.loads(properties["index"])
-    return study, series, orjson.loads(properties["attrs"])
 
 
 def _take_over(summary: Summary, schema: IndexSchema, values: Sequence[tuple[LiveInstance, IndexedValues]]) -> None:

@@ -141,7 +141,7 @@ def test_the_storage_design_names_every_row_of_a_study():
 def test_the_storage_design_names_every_column_of_a_change():
     value = {"00200012": "7"}
     change = Change("", "create", "", "", 1, 1, schema=2, instance_attributes=value, old_attributes=value)
-    change = replace(change, errors=[("t2x0", "r!")])
+    change = replace(change, errors=[("t2x0", "r!")], original="file")
     rows = _table("3. The rows of a study")
 
     assert set(re.findall(r"`(\w+)`", rows["D!{change}"][3])) == set(change.properties())

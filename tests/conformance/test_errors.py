@@ -38,7 +38,6 @@ REFUSED = [
     ("GET", f"workitems/{SECRET}", 400, "1.2.840.1"),
     ("GET", "color-palettes", 501, "non-patient"),
     ("POST", f"studies/{UID}/export", 404, "/v2/api.yaml"),
-    ("POST", "studies/$bulkUpdate", 501, "Bulk update"),
 ]
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from itertools import count
 
 from shared.errors import Unavailable
-from shared.storage.blob_upload import UPLOAD_ID, StagedUpload, check_metadata, new_upload_id
+from shared.storage.blob_upload import UPLOAD_ID, ComposedStagedUpload, check_metadata, new_upload_id
 from shared.storage.ports import BlobExists, BlobNotFound, BlobPage, BlobProperties
 
 type Hook = Callable[[str, str], Awaitable[None]]
@@ -58,7 +58,9 @@ class MemoryBlobStore:
         now: Callable[[], datetime] = _now,
         chunk_bytes: int = 1024**2,
         others: "Mapping[str, MemoryBlobStore] | None" = None,
+        copies_ranges: bool = True,
     ) -> None:
+        self.copies_ranges = copies_ranges
         self.before = before
         self.after = after
         self.requests = 0
@@ -85,8 +87,8 @@ class MemoryBlobStore:
 
     # ---- BlobStore
 
-    def upload(self, name: str) -> StagedUpload:
-        return StagedUpload(self, name)
+    def upload(self, name: str) -> ComposedStagedUpload:
+        return ComposedStagedUpload(self, name)
 
     async def put(self, name: str, data: bytes, metadata: Mapping[str, str]) -> BlobProperties:
         check_metadata(metadata)
@@ -184,6 +186,12 @@ class MemoryBlobStore:
         await self._begin("block")
         self._staged[name, block] = data
         await self._end("block")
+
+    async def copy_block(self, name: str, block: str, source: str, span: tuple[int, int]) -> bool:
+        await self._begin("copy")
+        self._staged[name, block] = _cut(self._find(source).data, *span)
+        await self._end("copy")
+        return True
 
     async def commit_blocks(
         self, name: str, blocks: Sequence[str], length: int, metadata: Mapping[str, str]

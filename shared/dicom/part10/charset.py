@@ -28,7 +28,7 @@ _SINGLE_BYTE = {
     "166": "iso8859-11",
     "203": "iso8859-15",
 }
-_CODECS = (
+CODECS = (
     {f"ISO_IR {number}": codec for number, codec in _SINGLE_BYTE.items()}
     | {f"ISO 2022 IR {number}": codec for number, codec in _SINGLE_BYTE.items()}
     | {
@@ -43,10 +43,10 @@ _CODECS = (
         "ISO 2022 GBK": "gbk",
     }
 )
-_STAND_ALONE = frozenset({"utf-8", "gb18030", "gbk"})  # PS3.3 Table C.12-5: no code extensions beside these
+STAND_ALONE = frozenset({"utf-8", "gb18030", "gbk"})  # PS3.3 Table C.12-5: no code extensions beside these
 
 # Escape sequence -> Python codec (PS3.3 Tables C.12-3 and C.12-4).
-_ESCAPES = {
+ESCAPES = {
     b"\x1b(B": _DEFAULT,
     b"\x1b-A": "latin-1",
     b"\x1b-B": "iso8859-2",
@@ -66,7 +66,7 @@ _ESCAPES = {
     b"\x1b$)C": "euc_kr",
     b"\x1b$)A": "gb2312",
 }
-_KEEPS_ESCAPES = frozenset({"iso2022_jp", "iso2022_jp_2"})  # Python's codecs read these escape sequences themselves
+KEEPS_ESCAPES = frozenset({"iso2022_jp", "iso2022_jp_2"})  # Python's codecs read these escape sequences themselves
 
 _FRAGMENT = re.compile(rb"^[^\x1b]+|\x1b[^\x1b]*")
 # What ends a code extension (PS3.5 §6.1.2.5.3); the value delimiter, too.
@@ -123,10 +123,10 @@ class CharacterSet:
         if not raw.startswith(b"\x1b"):
             return _decoded(raw, self._first)
         size = 4 if raw[1:3] in {b"$(", b"$)"} else 3
-        codec = _ESCAPES.get(raw[:size])
+        codec = ESCAPES.get(raw[:size])
         if codec is None or (codec not in self._codecs and codec != _DEFAULT):
             return _decoded(raw, self._first)
-        if codec in _KEEPS_ESCAPES:
+        if codec in KEEPS_ESCAPES:
             return _decoded(raw, codec)
         end = delimiter.search(raw, size)
         if end is None:
@@ -142,18 +142,18 @@ DEFAULT_CHARACTER_SET = CharacterSet([_DEFAULT])
 def character_set(specific_character_set: str) -> CharacterSet:
     r"""The character set that the text of (0008,0005), values joined by `\`, stands for."""
     names = [_codec(term) for term in specific_character_set.rstrip(" \0").split("\\")]
-    if names[0] in _STAND_ALONE:
+    if names[0] in STAND_ALONE:
         del names[1:]
-    return CharacterSet([names[0], *(name for name in names[1:] if name not in _STAND_ALONE)])
+    return CharacterSet([names[0], *(name for name in names[1:] if name not in STAND_ALONE)])
 
 
 def _codec(term: str) -> str:
     term = term.strip(" \0")
-    if codec := _CODECS.get(term):
+    if codec := CODECS.get(term):
         return codec
     # Common misspellings: `ISO-IR 100`, `ISO IR 100`, `ISO 2022-IR 100`, `ISO_2022_IR_100`.
     repaired = re.sub(r"^ISO[ _-]IR[ _-]", "ISO_IR ", re.sub(r"^ISO.2022.IR.", "ISO 2022 IR ", term))
-    if codec := _CODECS.get(repaired):
+    if codec := CODECS.get(repaired):
         return codec
     if _FOREIGN.fullmatch(term):
         try:

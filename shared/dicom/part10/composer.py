@@ -298,7 +298,7 @@ def _value(vr: ValueRepresentation, values: Sequence[Any]) -> bytes:
         if vr.kind == "binary":
             read = float if vr.code in "fd" else _whole_number
             return struct.pack(f"<{len(values)}{vr.code}", *map(read, values))
-        return "\\".join(_text(vr.name, value) for value in values).encode()
+        return value_text(vr.name, values).encode()
     except (struct.error, TypeError, ValueError, OverflowError):
         raise CannotCompose("A value does not suit its value representation.") from None
 
@@ -308,6 +308,11 @@ def _whole_number(value: Any) -> int:
     if isinstance(value, bool) or (not isinstance(value, str) and number != value):
         raise ValueError
     return number
+
+
+def value_text(vr: str, values: Sequence[Any]) -> str:
+    r"""The text of an element whose values are these in the DICOM JSON model, joined by `\`. Raises CannotCompose."""
+    return "\\".join(_text(vr, value) for value in values)
 
 
 def _text(vr: str, value: Any) -> str:

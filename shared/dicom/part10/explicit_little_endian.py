@@ -36,7 +36,7 @@ def elements(data: bytes, start: int) -> Iterator[Element]:
     at = start
     try:
         while at < len(data):
-            tag, vr, value, length = _header(data, at, EXPLICIT_LITTLE)
+            tag, vr, value, length = header(data, at, EXPLICIT_LITTLE)
             if vr not in _LONG and vr.decode("latin-1") not in VALUE_REPRESENTATIONS:
                 raise Unconvertible(_ODD)
             if length != _UNDEFINED:
@@ -44,7 +44,7 @@ def elements(data: bytes, start: int) -> Iterator[Element]:
             elif tag == _PIXEL_DATA:
                 end = _past_fragments(data, value)
             else:
-                end = _past_sequence(data, value, IMPLICIT_LITTLE if vr == b"UN" else EXPLICIT_LITTLE, depth=1)
+                end = past_sequence(data, value, IMPLICIT_LITTLE if vr == b"UN" else EXPLICIT_LITTLE, depth=1)
             if end > len(data):
                 raise Unconvertible(_ODD)
             yield Element(tag, vr, at, value, end)
@@ -65,8 +65,11 @@ def encoded_head(tag: int, vr: bytes, length: int) -> bytes:
     return struct.pack("<HH2sH", tag >> 16, tag & 0xFFFF, vr, length)
 
 
-def _header(data: bytes, at: int, coding: Coding) -> tuple[int, bytes, int, int]:
-    """Tag, VR (empty in implicit VR), where the value starts, and its length."""
+def header(data: bytes, at: int, coding: Coding) -> tuple[int, bytes, int, int]:
+    """Tag, VR (empty in implicit VR), where the value starts, and its length, of an element in any coding.
+
+    Raises struct.error where the data end.
+    """
     if coding.implicit:
         group, number, length = coding.tag_and_length(data, at)
         return group << 16 | number, b"", at + 8, length
@@ -83,7 +86,7 @@ def _header(data: bytes, at: int, coding: Coding) -> tuple[int, bytes, int, int]
 
 def _past_fragments(data: bytes, at: int) -> int:
     while True:
-        tag, _, value, length = _header(data, at, EXPLICIT_LITTLE)
+        tag, _, value, length = header(data, at, EXPLICIT_LITTLE)
         if tag == _SEQUENCE_END:
             return value
         if tag != _ITEM or length == _UNDEFINED:
@@ -91,12 +94,12 @@ def _past_fragments(data: bytes, at: int) -> int:
         at = value + length
 
 
-def _past_sequence(data: bytes, at: int, coding: Coding, depth: int) -> int:
-    """Where a sequence of undefined length ends whose first item is at `at`."""
+def past_sequence(data: bytes, at: int, coding: Coding, depth: int) -> int:
+    """Where a sequence of undefined length ends whose first item is at `at`. Raises Unconvertible, struct.error."""
     if depth > _MAX_DEPTH:
         raise Unconvertible(_ODD)
     while True:
-        tag, _, value, length = _header(data, at, coding)
+        tag, _, value, length = header(data, at, coding)
         if tag == _SEQUENCE_END:
             return value
         if tag != _ITEM:
@@ -106,10 +109,10 @@ def _past_sequence(data: bytes, at: int, coding: Coding, depth: int) -> int:
 
 def _past_item(data: bytes, at: int, coding: Coding, depth: int) -> int:
     while True:
-        tag, vr, value, length = _header(data, at, coding)
+        tag, vr, value, length = header(data, at, coding)
         if tag == _ITEM_END:
             return value
         if length != _UNDEFINED:
             at = value + length
         else:
-            at = _past_sequence(data, value, IMPLICIT_LITTLE if vr == b"UN" else coding, depth + 1)
+            at = past_sequence(data, value, IMPLICIT_LITTLE if vr == b"UN" else coding, depth + 1)

@@ -130,6 +130,13 @@ def encapsulated_frame(table: FrameTable, number: int) -> tuple[int, int]:
     return table.offsets[number], table.offsets[number + 1] - table.offsets[number]
 
 
+def shifted(table: FrameTable, distance: int) -> FrameTable:
+    """The table of the same pixel data that begin so many bytes later in their file."""
+    if table.encapsulated:
+        return FrameTable(count=table.count, offsets=tuple(offset + distance for offset in table.offsets))
+    return FrameTable(count=table.count, first=table.first + distance, bits=table.bits)
+
+
 def strip_items(data: bytes) -> bytes:
     """The codestream of one encapsulated frame: its fragments joined, without item headers (FRM-5).
 

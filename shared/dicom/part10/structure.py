@@ -68,6 +68,10 @@ class Structure:
         nodes.sort(key=self._tags.__getitem__)
         return nodes
 
+    def outermost(self) -> Iterator[int]:
+        """The outermost elements in the order of the file, repeated ones too."""
+        return self._children(None)
+
     def items(self, sequence: int) -> Iterator[int]:
         """The items of a sequence."""
         return self._children(sequence)

@@ -29,7 +29,9 @@ class FramesTransaction:
         numbers = request.numbers
         check_frame_numbers(numbers)
         accepted = allow_frames(choices(RetrievedResource.FRAMES, accept.types()), len(numbers))
-        found = await find_instance(self.backend.archive(context.partition), context.instance, accepted)
+        found = await find_instance(
+            self.backend.archive(context.partition, original=context.original), context.instance, accepted
+        )
 
         async def attempt(snapshot: Snapshot) -> Response:
             located = await locate(snapshot, numbers, accepted)

@@ -39,7 +39,9 @@ class InstanceTransactions:
             return await self._zip(asked, wanted, context)
         asked.check_no_archive()
         accepted = choices(RetrievedResource.INSTANCES, accept.types())
-        found = await retrieve_instances(self.backend.archive(context.partition), context.scope, accepted)
+        found = await retrieve_instances(
+            self.backend.archive(context.partition, original=context.original), context.scope, accepted
+        )
         answer = response.several_parts(found.media_type, _parts(found.files, context.urls))
         return _warned(answer, found.kept, len(found.snapshots), context)
 
@@ -71,7 +73,9 @@ class InstanceTransactions:
             agreement = await agree(snapshot, accepted)
             return await _of(snapshot, agreement, span, context)
 
-        found = await find_instance(self.backend.archive(context.partition), identifier, accepted)
+        found = await find_instance(
+            self.backend.archive(context.partition, original=context.original), identifier, accepted
+        )
         answer = await current(found, attempt)
         if answer is None:
             raise nothing_found(accepted, "instance")

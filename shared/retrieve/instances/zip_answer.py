@@ -36,7 +36,7 @@ class ZipTransaction:
         self, accepted: Sequence[TransferSyntaxChoice], context: Context, *, head_only: bool, dicomdir: bool
     ) -> tuple[Response, RetrievedInstances]:
         """The answer, and what is in it. Raises NotFound, NotAcceptable, LostFile before its first byte (ZIP-5)."""
-        archive = self.backend.archive(context.partition)
+        archive = self.backend.archive(context.partition, original=context.original)
         found = await retrieve_instances(archive, context.scope, accepted)
         named = dicomdir or self.names == "attributes"
         study = await archive.study(context.scope.study_instance_uid) if named else None

@@ -30,9 +30,9 @@ class MetadataTransaction:
         scope = context.scope
 
         def tag_of(versions: Collection[int]) -> str:
-            return response.resource_tag(scope, versions, original=request.original, xml=xml)
+            return response.resource_tag(scope, versions, original=context.original, xml=xml)
 
-        archive = self.backend.archive(context.partition)
+        archive = self.backend.archive(context.partition, original=context.original)
         found = await retrieve_metadata(
             archive, scope, rules, lambda versions: context.if_none_match.has(tag_of(versions))
         )

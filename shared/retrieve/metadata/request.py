@@ -11,13 +11,10 @@ from shared.retrieve.metadata.selection import Selection, parse_selection
 class MetadataRequest:
     """The request beside its path."""
 
-    original: bool
-    """The version before any bulk update (WADO-32)."""
     selection: Selection | None
     """The attributes that are asked for (META-11); None: all."""
 
 
 def parse_metadata(request: Request, _version: ApiVersion) -> MetadataRequest:
-    """The header msdicom-request-original and the parameter includefield. Raises InvalidRequest."""
-    header = request.headers.get("msdicom-request-original") or ""
-    return MetadataRequest(header.strip().lower() == "true", parse_selection(request.query))
+    """The parameter includefield. Raises InvalidRequest."""
+    return MetadataRequest(parse_selection(request.query))

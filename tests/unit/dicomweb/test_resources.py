@@ -172,6 +172,9 @@ def test_actions_and_audit_names_go_together():
         ("export", "export"),
         ("read", "partition"),
         ("read", "retrieve-rendered"),
+        ("write", "update-study"),
+        ("write", "merge-patients"),
+        ("write", "move-study"),
         ("read", "change-feed"),
         ("read", "operation"),
     }

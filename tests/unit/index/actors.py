@@ -12,6 +12,7 @@ from shared.change_log.log import FeedPage, LoggedChange
 from shared.dicom.identifiers import InstanceIdentifier, ResourceIdentifier
 from shared.errors import DicomServiceError
 from shared.index import commit, fold, hints, read_your_writes
+from shared.index.instance_rows import original_blob_in
 from shared.index_schema import keys
 from shared.registry import schema_registry
 from shared.upkeep.reindex import start_reindex
@@ -119,6 +120,9 @@ async def _request(world: World, process: ServiceProcess) -> None:
     if random.random() < plan.stores:
         entries = [process.upload(partition, any_instance()) for _ in range(random.choice((1, 1, 2, 4)))]
         await process.store(partition, entries)
+        return
+    if random.random() < plan.updates:
+        await process.update(partition, any_instance())
         return
     uid, level = any_instance(), random.random()
     scope = ResourceIdentifier(
@@ -256,7 +260,8 @@ async def _finish(world: World) -> None:
             await process.sequencer.catch_up()
             await sleep(150)
     _check_places(world)
-    used = {row.properties["blob"] for row in world.tables.rows("dicom") if row.properties.get("live")}
+    live = [row for row in world.tables.rows("dicom") if row.properties.get("live")]
+    used = {str(row.properties["blob"]) for row in live} | {*map(original_blob_in, live)}
     if left := set(world.blobs.names()) - used:
         world.violations.append(f"{len(left)} obsolete files were not erased")
     if world.plan.scrubbing:
@@ -352,6 +357,6 @@ def _replay_violations(world: World, log: list[LoggedChange]) -> Iterator[str]:
         for place in world.places()
         for uids, row in world.facts(place).live.items()
     }
-    told = {key: change.version for key, change in state.items() if change.operation == "create"}
+    told = {key: change.version for key, change in state.items() if change.operation != "delete"}
     if live != told:
         yield "the feed does not tell the stored state"

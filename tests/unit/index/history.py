@@ -17,7 +17,7 @@ from shared.errors import Unavailable
 from shared.index.hints import Hints
 from shared.index.instances import InstanceIndex
 from shared.index.lookup import InstanceLookup
-from shared.index.model import CommitOutcome, NewInstance
+from shared.index.model import CommitOutcome, NewInstance, original_of
 from shared.index_schema import keys, study_lists
 from shared.index_schema.clock import HybridClock
 from shared.index_schema.indexed_attributes import IndexedAttribute
@@ -81,6 +81,8 @@ class Plan:
     """How often days pass at the end."""
     pause: float = 1.0
     """Seconds between two requests of a client, at most."""
+    updates: float = 0.0
+    """How many of the requests make a new version of an instance."""
     upgrade: bool = False
     """Processes that begin later are of a release with more attributes, beside those that run already."""
 
@@ -117,6 +119,7 @@ class Plan:
             expiring=random.choice((0.0, 0.0, 0.3)),
             scrubbing=random.random() < 0.3,
             pause=random.choice((0.01, 0.5, 4.0)),
+            updates=random.choice((0.0, 0.2, 0.4)),
         )
 
     @staticmethod
@@ -205,7 +208,7 @@ class World:
         properties = operation.properties
         if operation.row_key.startswith("D!") and operation.verb == "insert":
             change = f"{operation.partition_key} {operation.row_key[2:]}"
-            blob = str(properties["blob"]) if properties["op"] == "create" else ""
+            blob = str(properties["blob"]) if properties["op"] != "delete" else ""
             if change in self.committed:
                 self.violations.append("a change was committed twice")
             if blob and blob in self.committed.values():
@@ -328,6 +331,18 @@ class ServiceProcess:
             self.world.events.append((at + random.random() * random.choice((0.05, 1.0, 30.0)), blob))
         return entry
 
+    async def update(self, partition: Partition, identifier: InstanceIdentifier) -> None:
+        """Make a new version of an instance, as the engine of updates does: of the file that it has now."""
+        stored = await self.lookup.instance(partition, identifier, metadata=False)
+        if stored is None:
+            return
+        made = self.upload(partition, identifier)
+        entry = replace(
+            made, replace=False, expires=None, updates=stored.blob, original=stored.original or original_of(stored)
+        )
+        self.world.entries[entry.blob] = (partition, entry)
+        await self.store(partition, [entry])
+
     async def store(self, partition: Partition, entries: Sequence[NewInstance]) -> list[CommitOutcome]:
         outcomes = await commit_instances(self.index, self.world.blobs, partition, entries)
         for entry, outcome in zip(entries, outcomes, strict=True):
@@ -351,6 +366,8 @@ class ServiceProcess:
             ):
                 world.violations.append("a stored file was refused")
             world.refused.add(entry.blob)
+            await world.blobs.delete(entry.blob)
+        elif outcome is CommitOutcome.SUPERSEDED:
             await world.blobs.delete(entry.blob)
 
     async def ensure(self, blob: str) -> None:

@@ -7,6 +7,7 @@ import orjson
 
 from shared.index import study_rows
 from shared.index.covering_rows import packed
+from shared.index.instance_rows import original_blob_in
 from shared.index.lookup import view_of
 from shared.index.summary import EXPIRES, NEWEST, Summary
 from shared.index_schema import keys, study_lists
@@ -149,6 +150,8 @@ def when_all_is_done(facts: StudyFacts, live_blobs: Iterable[str]) -> Iterator[s
     blobs = set(live_blobs)
     if any(row.properties["blob"] not in blobs for row in facts.live.values()):
         yield "a live instance has lost its file"
+    if any((file := original_blob_in(row)) and file not in blobs for row in facts.live.values()):
+        yield "an updated instance has lost its original version"
     tally = facts.rows.tally()
     yield from _summary_follows(tally.study, facts, None, 0)
     for uid, summary in tally.series.items():

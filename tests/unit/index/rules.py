@@ -44,6 +44,16 @@ OMISSIONS = (
     Omission("an upload that was deleted does not come back"),
     Omission("a refused upload is noted before its file goes"),
     Omission("an older upload does not replace a newer one", "return not entry.replace"),
+    Omission("the original version goes with its instance", 'original="",'),
+    Omission(
+        "an update takes back what its instance was the source of, as a deletion does",
+        'if change.operation == "delete":',
+    ),
+    Omission("an update leaves the expiry as it is", "{**entry.study, EXPIRES: str(expires)},"),
+    Omission("an update keeps the version that was stored, and no other", 'replaced.blob if replaced else "",'),
+    Omission("an update is of the version that it was made from", "elif False:"),
+    Omission("an update is decided before its first instance changes", 'progress.stage = "commit"'),
+    Omission("what an update has committed is marked before it succeeds"),
     Omission("versions of an instance increase", "version = self._clock.next(0)"),
     Omission("a tombstone has a later version than what it ends", "version = self._clock.next(0)"),
     Omission(

@@ -16,6 +16,7 @@ _TESTS = (
     *(f"change_log/test_{name}" for name in ("sequencer", "reader", "passing_over")),
     "search/test_covered",
     "extended_query_tags/test_errors",
+    "study_updates/test_update",
     *(f"upkeep/test_{name}" for name in ("erasure", "reindex", "reindex_rules", "scrubber")),
 )
 _FAILED = 1

@@ -4,11 +4,10 @@ import pytest
 
 from shared.dicom.media_types import PIXEL_MEDIA_TYPES
 from shared.dicomweb.content_negotiation import parse_accept
-from shared.dicomweb.versions import ApiVersion
 from shared.errors import InvalidRequest, NotAcceptable, NotFound
 from shared.http.messages import Headers, Request
+from shared.http.transaction import wants_original
 from shared.retrieve.frames.request import allow_frames, check_frame_numbers, frame_numbers
-from shared.retrieve.metadata.request import parse_metadata
 from shared.retrieve.negotiation import RetrievedResource, choices, choose, nothing_found
 
 ILE, ELE, DEFL, EBE = (
@@ -291,4 +290,4 @@ def test_several_frames_need_a_multipart_answer():
 @pytest.mark.parametrize(("values", "original"), [(["True"], True), (["1"], False), ([], False)])
 def test_only_true_asks_for_the_original(values, original):
     headers = Headers([("msdicom-request-original", value) for value in values])
-    assert parse_metadata(Request("GET", "https", "", "/", headers=headers), ApiVersion.V2).original is original
+    assert wants_original(Request("GET", "https", "", "/", headers=headers)) is original

@@ -137,7 +137,7 @@ def test_decoding_never_fails(terms: str, raw: bytes, escape: bytes) -> None:
         assert isinstance(texts.name(raw[:30] + escape + raw[30:]), str)
 
 
-CODECS = sorted({*charset._CODECS.values(), *charset._ESCAPES.values(), "cp1252"})
+CODECS = sorted({*charset.CODECS.values(), *charset.ESCAPES.values(), "cp1252"})
 
 
 @pytest.mark.spec("JSON-7", "STOW-46")

@@ -1,0 +1,122 @@
+"""The documentation of the transactions that update studies (azure-apis §6)."""
+
+from typing import Any, Final
+
+from shared.dicom.media_types import DICOM_JSON, JSON
+from shared.dicomweb.documentation import DATA_SET, OPERATION_REFERENCE, UID, Documentation, Parameter, Schema
+
+_UPDATE: Final = Schema(
+    "BulkUpdate",
+    {
+        "type": "object",
+        "required": ["studyInstanceUids", "changeDataset"],
+        "properties": {
+            "studyInstanceUids": {"type": "array", "minItems": 1, "maxItems": 50, "items": UID.reference},
+            "changeDataset": {
+                "type": "object",
+                "minProperties": 1,
+                "description": "DICOM JSON; keys are tags or keywords of attributes that can be updated",
+                "additionalProperties": {
+                    "type": "object",
+                    "properties": {"vr": {"type": "string"}, "Value": {"type": "array"}},
+                },
+            },
+        },
+    },
+    {
+        "studyInstanceUids": ["1.2.826.0.1.3680043.8.498.1"],
+        "changeDataset": {"00100010": {"vr": "PN", "Value": [{"Alphabetic": "Doe^Jane"}]}},
+    },
+    (UID,),
+)
+_FAILED_ATTRIBUTES: Final = Schema(
+    "FailedAttributes",
+    {"allOf": [DATA_SET.reference], "description": "FailedAttributesSequence, an item for each attribute"},
+    {
+        "00741048": {
+            "vr": "SQ",
+            "Value": [
+                {
+                    "00000902": {
+                        "vr": "LO",
+                        "Value": ["DICOM100: (0020,000d) - Updating the tag is not supported"],
+                    }
+                }
+            ],
+        }
+    },
+    (DATA_SET,),
+)
+
+BULK_UPDATE: Final = Documentation(
+    "Gives every instance of the studies a new version with the attributes changed; all else stays as it is. The "
+    "version that was stored is kept and sent to who asks for it with msdicom-request-original.",
+    produces=(JSON,),
+    consumes=(JSON,),
+    body=_UPDATE,
+    successes=(202,),
+    failures=(400, 401, 403, 404, 406, 409, 413, 415, 503),
+    failure_bodies=((400, DICOM_JSON, _FAILED_ATTRIBUTES),),
+    schema=OPERATION_REFERENCE,
+)
+
+_PATIENT: Final[dict[str, Any]] = {
+    "type": "object",
+    "required": ["patientId"],
+    "properties": {
+        "patientId": {"type": "string", "minLength": 1, "maxLength": 64},
+        "issuer": {"type": "string", "maxLength": 64},
+    },
+}
+_TARGET: Final[dict[str, Any]] = {
+    **_PATIENT,
+    "properties": {
+        **_PATIENT["properties"],
+        "attributes": {"type": "object", "description": "DICOM JSON: attributes of the patient"},
+    },
+}
+_REASON = {"type": "string", "minLength": 1, "maxLength": 1024}
+_JANE = {"patientId": "4712", "attributes": {"00100010": {"vr": "PN", "Value": [{"Alphabetic": "Doe^Jane"}]}}}
+_DRY_RUN: Final = Parameter("dryRun", "query", "Only say what would be done", {"type": "boolean"}, True)
+
+
+def _merging(description: str, body: Schema) -> Documentation:
+    return Documentation(
+        f"{description} The version that was stored is kept. With dryRun, 200 says what would be done.",
+        produces=(JSON,),
+        consumes=(JSON,),
+        body=body,
+        successes=(200, 202),
+        failures=(400, 401, 403, 406, 409, 413, 415, 503),
+        failure_bodies=((400, DICOM_JSON, _FAILED_ATTRIBUTES),),
+        parameters=(_DRY_RUN,),
+    )
+
+
+MERGE: Final = _merging(
+    "Gives all studies of one patient in the partition to another one.",
+    Schema(
+        "PatientMerge",
+        {
+            "type": "object",
+            "required": ["source", "target", "reason"],
+            "properties": {"source": _PATIENT, "target": _TARGET, "reason": _REASON},
+            "additionalProperties": False,
+        },
+        {"source": {"patientId": "4711"}, "target": _JANE, "reason": "Registered twice"},
+    ),
+)
+MOVE: Final = _merging(
+    "Gives a study to another patient.",
+    Schema(
+        "StudyMove",
+        {
+            "type": "object",
+            "required": ["studyInstanceUid", "patient", "reason"],
+            "properties": {"studyInstanceUid": UID.reference, "patient": _TARGET, "reason": _REASON},
+            "additionalProperties": False,
+        },
+        {"studyInstanceUid": "1.2.826.0.1.3680043.8.498.1", "patient": _JANE, "reason": "Wrong patient chosen"},
+        (UID,),
+    ),
+)

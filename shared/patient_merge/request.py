@@ -1,0 +1,142 @@
+"""data-safety §8 Requests to merge patients and to move studies. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from shared.dicom import validation
+from shared.dicom.identifiers import is_uid, trim_uid
+from shared.dicomweb.json_input import with_tags
+from shared.dicomweb.query_parameters import boolean, invalid_parameter, pairs
+from shared.dicomweb.versions import ApiVersion
+from shared.errors import InvalidRequest, InvalidUid
+from shared.http.json_body import MALFORMED, WHERE, JsonBody, invalid_field, json_body
+from shared.http.messages import Request
+from shared.index_schema.indexed_attributes import PATIENT_ID
+from shared.study_updates.allowed_attributes import NOT_SUPPORTED, objection
+from shared.study_updates.patients import ISSUER, Patient
+from shared.study_updates.refusal import InvalidAttributes
+
+_LARGEST_BODY: Final = 256 * 1024
+_LONGEST_REASON: Final = 1024
+_PATIENT_GROUP: Final = "0010"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The patient that studies are given to."""
+
+    patient: Patient
+    values: Mapping[str, Sequence[object]]
+    """The attributes that the request names, by tag."""
+
+
+@dataclass(frozen=True, slots=True)
+class MergeRequest:
+    """All studies of one patient are given to another one."""
+
+    source: Patient
+    target: Target
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class MoveRequest:
+    """One study is given to another patient."""
+
+    study: str
+    target: Target
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request, whose body has not been received yet."""
+
+    body: JsonBody
+    dry_run: bool
+    """Nothing is to be changed."""
+
+
+def parse(request: Request, _version: ApiVersion) -> Asked:
+    """Raises InvalidRequest, UnsupportedMedia."""
+    given = [value for name, value in pairs(request.query) if name.lower() == "dryrun"]
+    if len(given) > 1:
+        raise invalid_parameter("DryRun", "It is given more than once.")
+    dry_run = boolean(given[0] if given else None, "DryRun", default=False)
+    return Asked(json_body(request, most=_LARGEST_BODY), dry_run)
+
+
+def merge_request(document: Any) -> MergeRequest | InvalidAttributes:
+    """The request in a body (MRG-1, MRG-8). Raises InvalidRequest."""
+    members = _members(document, ("source", "target", "reason"))
+    source = _patient(members.get("source"), "source", ("patientId", "issuer"))
+    target = _target(members.get("target"), "target")
+    reason = _reason(members.get("reason"))
+    if isinstance(target, InvalidAttributes):
+        return target
+    if source == target.patient:
+        raise InvalidRequest("Source and target are the same patient.", where=WHERE)
+    return MergeRequest(source, target, reason)
+
+
+def move_request(document: Any) -> MoveRequest | InvalidAttributes:
+    """The request in a body (MRG-2). Raises InvalidRequest."""
+    members = _members(document, ("studyInstanceUid", "patient", "reason"))
+    study = members.get("studyinstanceuid")
+    if not isinstance(study, str) or not is_uid(study):
+        raise InvalidUid("The StudyInstanceUID of the request is not a valid UID.", where=f"{WHERE}, studyInstanceUid")
+    target = _target(members.get("patient"), "patient")
+    reason = _reason(members.get("reason"))
+    return target if isinstance(target, InvalidAttributes) else MoveRequest(trim_uid(study), target, reason)
+
+
+def _members(value: Any, names: Sequence[str], path: str = "") -> dict[str, Any]:
+    """The members of an object, by their names in lower case. One that is not known is refused."""
+    if not isinstance(value, dict):
+        raise invalid_field(path, "It is required, as an object.") if path else InvalidRequest(MALFORMED, where=WHERE)
+    members = {str(name).lower(): member for name, member in value.items()}
+    if unknown := members.keys() - {name.lower() for name in names}:
+        raise invalid_field(f"{path}.{min(unknown)[:64]}".strip("."), "It is not known.")
+    return members
+
+
+def _patient(value: Any, path: str, names: Sequence[str]) -> Patient:
+    members = _members(value, names, path)
+    identifier = _text(members.get("patientid"), f"{path}.patientId")
+    issuer = members.get("issuer")
+    return Patient(identifier, "" if issuer is None else _text(issuer, f"{path}.issuer"))
+
+
+def _target(value: Any, path: str) -> Target | InvalidAttributes:
+    patient = _patient(value, path, ("patientId", "issuer", "attributes"))
+    attributes = {name.lower(): member for name, member in value.items()}.get("attributes") or {}
+    if not isinstance(attributes, dict):
+        raise invalid_field(f"{path}.attributes", "It must be a data set.")
+    elements = with_tags(attributes)
+    reasons = {key: reason for key, element in elements.items() if (reason := _objection(key, element))}
+    if reasons:
+        return InvalidAttributes(reasons)
+    return Target(patient, {key: element.get("Value", []) for key, element in elements.items()})
+
+
+def _objection(key: str, element: Any) -> str | None:
+    """Those of a study cannot be given, and the identifier has a place of its own."""
+    if not key.startswith(_PATIENT_GROUP) or key in {PATIENT_ID, ISSUER}:
+        return NOT_SUPPORTED
+    return objection(key, element)
+
+
+def _text(value: Any, path: str) -> str:
+    """A value of VR LO."""
+    if not isinstance(value, str) or not value.strip():
+        raise invalid_field(path, "It is required, as a text.")
+    if "\\" in value or not value.isprintable() or validation.strict("LO", [value]) is not None:
+        raise invalid_field(path, "It is no value of VR LO.")
+    return value.strip()
+
+
+def _reason(value: Any) -> str:
+    if not isinstance(value, str) or not value.strip() or len(value) > _LONGEST_REASON:
+        raise invalid_field("reason", f"It is required, as a text of at most {_LONGEST_REASON} characters.")
+    return value.strip()

@@ -1,0 +1,109 @@
+"""The work of an update: its studies, one after the other (UPD-29), resumed where it was (OP-9)."""
+
+import asyncio
+
+from shared import telemetry
+from shared.dicomweb.json_model import loads
+from shared.dicomweb.partitions import PartitionDirectory
+from shared.index.documents import read_metadata
+from shared.index.instance_rows import IndexedInstance
+from shared.index_schema import keys
+from shared.index_schema.keys import StudyPlace
+from shared.operations.model import Document, OperationFailed
+from shared.operations.store import Lease
+from shared.storage.ports import BlobNotFound
+from shared.study_updates.new_version import Operation, VersionMaker
+from shared.study_updates.patients import has_values
+from shared.study_updates.study_update import Step, Stores, StudyUpdate
+from shared.study_updates.task import Progress, UpdateTask
+
+_SAVED_SECONDS = 5.0
+"""Between two checkpoints while one study is worked on."""
+_LONGEST_PAUSE = 2.0
+"""Seconds that the data stores are left alone after each step, which otherwise is as long as the step."""
+
+
+class Update:
+    """The work of the operations that update studies. One per process."""
+
+    def __init__(
+        self, stores: Stores, partitions: PartitionDirectory, *, shards: int, metadata_inline: bool = True
+    ) -> None:
+        self._stores = stores
+        self._partitions = partitions
+        self._shards = shards
+        self._metadata_inline = metadata_inline
+
+    async def __call__(self, lease: Lease) -> Document | None:
+        """Update the studies that are left. Raises OperationFailed at the end if one of them failed."""
+        task, progress = UpdateTask.of(lease.operation.input), Progress.of(lease.operation.checkpoint)
+        operation = Operation(
+            lease.operation.id, int(lease.operation.created.timestamp() * 1000), task.namespace, task.changes()
+        )
+        versions = VersionMaker(self._stores.blobs, operation, metadata_inline=self._metadata_inline)
+        partition = await self._partitions.by_namespace(task.namespace)
+        while partition is not None and progress.study < len(task.studies):
+            place = keys.study_place(task.namespace, task.studies[progress.study], self._shards)
+            study = StudyUpdate(
+                self._stores, partition, place, operation, versions, applies=lambda each: self._applies(task, each)
+            )
+            await self._update(lease, study, place, progress, len(task.studies))
+        results = progress.results()
+        telemetry.event("studies-updated", **{name: getattr(progress, name) for name in _COUNTED})
+        if progress.failed:
+            raise OperationFailed(results)
+        return results
+
+    async def _applies(self, task: UpdateTask, instance: IndexedInstance) -> bool:
+        """Whether an instance is to be updated."""
+        if not task.only:
+            return True
+        try:
+            document = await read_metadata(instance.stored, self._stores.blobs)
+        except BlobNotFound:  # deleted or replaced meanwhile
+            return False
+        return has_values(loads(document), task.only)
+
+    async def _update(
+        self, lease: Lease, study: StudyUpdate, place: StudyPlace, progress: Progress, studies: int
+    ) -> None:
+        """Take one study to its end. Raises Paused between steps."""
+        view = await self._stores.lookup.study_at(place)
+        step = _steps(lease, progress, studies, view.instances if view else 0)
+        failures: dict[str, str] = {}
+        if progress.stage == "prepare":
+            failures = dict(await study.prepare(step))
+            # rule: an update is decided before its first instance changes
+            progress.stage = "discard" if failures else "commit"
+            if failures:
+                progress.fail(place.study_instance_uid, failures)
+            await lease.checkpoint(progress.checkpoint())
+        if progress.stage == "commit":
+            updated = await study.commit(step)
+            progress.instances += updated
+            progress.updated += updated > 0
+        else:
+            await study.discard()
+        progress.next_study()
+        await lease.checkpoint(progress.checkpoint(), percent=100 * progress.study // studies)
+
+
+_COUNTED = ("processed", "updated", "failed", "instances")
+
+
+def _steps(lease: Lease, progress: Progress, studies: int, instances: int) -> Step:
+    """What is done between steps: a pause, and from time to time a checkpoint that shows how far the work is."""
+    loop = asyncio.get_running_loop()
+    begun = saved = loop.time()
+
+    async def step(done: int) -> None:
+        nonlocal begun, saved
+        await asyncio.sleep(min(loop.time() - begun, _LONGEST_PAUSE))
+        if lease.stopping.is_set() or loop.time() - saved >= _SAVED_SECONDS:
+            half = 50 if progress.stage == "commit" else 0
+            share = half + 50 * min(done, instances) // max(instances, 1)
+            await lease.checkpoint(progress.checkpoint(), percent=(100 * progress.study + share) // studies)
+            saved = loop.time()
+        begun = loop.time()
+
+    return step

@@ -1,0 +1,48 @@
+"""The functions of patient merge and study move over stores in memory, and the worker of their operations."""
+
+import json
+from typing import Any
+
+import orjson
+
+from shared.http.messages import Response
+from shared.operations.model import Operation, OperationType
+from shared.operations.runner import Runner
+from shared.patient_merge.functions import blueprint
+from shared.patient_merge.transaction import PatientMerge
+from shared.study_updates.patients import PatientStudies
+from tests.builders.functions import handler_of
+from tests.builders.http import ALL, boundary
+from tests.builders.service import SHARDS
+from tests.builders.updating import UpdatingService
+
+JSON = ("Content-Type", "application/json")
+MERGE, MOVE = "patients/$merge", "studies/$move"
+
+
+class MergingService(UpdatingService):
+    """A process that stores, updates, merges and moves."""
+
+    def __init__(self, *stores: Any, **options: Any) -> None:
+        super().__init__(*stores, **options)
+        patients = PatientStudies(self.tables, self.blobs, self.lookup, shards=SHARDS)
+        self.merges = PatientMerge(self.operations, patients, self.time)
+        self.runner = Runner(self.operations, dict.fromkeys(OperationType, self.update), look_seconds=0.01)
+
+    def on(self, tables: Any) -> "MergingService":
+        return MergingService(tables, self.blobs, self.time, data_partitions=self.data_partitions)
+
+    async def ask(self, path: str, document: Any, query: str = "", version: str = "v2") -> Response:
+        """The answer to a request."""
+        name = "merge_patients" if path == MERGE else "move_study"
+        handler = handler_of(blueprint(boundary(), self.merges), name)
+        return await handler.request("POST", f"/{version}/{path}{query}", (*ALL, JSON), orjson.dumps(document))
+
+    async def done(self, path: str, document: Any) -> Operation:
+        """What a request comes to."""
+        self.time.seconds += 1
+        response = await self.ask(path, document)
+        assert response.status == 202, response.body
+        operation = await self.operations.get(json.loads(response.body)["id"])
+        assert operation is not None
+        return await self.finished(operation)
