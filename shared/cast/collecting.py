@@ -142,7 +142,7 @@ class StudyCollector:
         series.sort(key=lambda each: (_number(unsigned(text(each.attributes, "00200011"))), each.uid))
         attributes = self._level.attributes(told)
         if self._refused:
-            # rule: with validation on, what a refused instance said counts no more
+            # With validation on, what a refused instance said counts no more.
             attributes = {tag: each for tag, each in attributes.items() if not self._is_bad(tag, attributes)}
         reports = sorted(self._reports, key=lambda each: each.sop_instance_uid)
         return Study(self._study, attributes, series, reports, frozenset(self._notes), self._refused)

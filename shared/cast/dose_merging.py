@@ -88,7 +88,7 @@ def dose_changes(
     for key, before in held.items():
         if key not in wanted:
             changes.append(DoseChange(before, _withdrawn(before, reports, written_reports, settings)))
-    # rule: whether a summary has changed is known once its events have references
+    # Whether a summary has changed is known once its events have references.
     return [
         each
         for each in changes

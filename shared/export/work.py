@@ -91,7 +91,7 @@ async def _export(lease: Lease, work: Work, state: Document) -> Document:
             if page.following is not None:
                 reading = asyncio.create_task(_read(work.source, page.following))
             state = await _copy_page(lease.operation, work, page, state)
-            # rule: a page is counted with the position behind it
+            # A page is counted with the position behind it.
             await lease.checkpoint(state, results=_results(lease.operation, state))
             if page.following is None:
                 return state
