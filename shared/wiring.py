@@ -28,6 +28,7 @@ from shared.change_log.follower import Follower
 from shared.change_log.log import ChangeLog
 from shared.change_log.reader import ChangeFeed
 from shared.change_log.sequencer import Sequencer
+from shared.cohort_wiring import cohorts, is_configured
 from shared.concurrency import SWITCH_SECONDS
 from shared.delete import functions as delete
 from shared.dicomweb.document_rules import DocumentRules
@@ -239,8 +240,11 @@ def blueprints(settings: Settings) -> list[func.Blueprint]:
         settings, identity, base.connection, tables=tables, blobs=blobs, lookup=lookup, operations=operations
     )
     workitems = Workitems(tables, clock.now)
+    cohort = cohorts(settings, identity, tables=tables, operations=operations) if is_configured(settings) else None
     work: dict[OperationType, Work] = {OperationType.REINDEX: reindex, OperationType.EXPORT: exports.work}
     work |= dict.fromkeys((OperationType.UPDATE, OperationType.MERGE, OperationType.MOVE), update)
+    if cohort is not None:
+        work[OperationType.COHORT] = cohort.work
     due = [
         chores.sweep_changes(feed.sequencer, feed.publication),
         chores.expire_studies(index.expire),
@@ -251,6 +255,7 @@ def blueprints(settings: Settings) -> list[func.Blueprint]:
         ),
         chores.purge_operations(operations.purge),
         chores.sweep_exports(exports.records.sweep),
+        *([chores.collect_terms(cohort.terms.collect)] if cohort is not None else []),
         chores.purge_tags(TagRemoval(tables, schemas, directory, clock.now, shards=settings.index_shards).run),
         chores.scrub_store(scrubber.run),
         chores.forget_workitem_events(Outbox(tables), directory, clock.now),
@@ -325,6 +330,7 @@ def blueprints(settings: Settings) -> list[func.Blueprint]:
         housekeeping.blueprint(Housekeeping([*due, *(chore for _, chore in imports)], tables, clock.now)),
         *([pages.blueprint(boundary, settings)] if settings.ui else []),
         *(functions for functions, _ in imports),
+        *([cohort.blueprint(boundary)] if cohort is not None else []),
         *([exports.blueprint(boundary)] if settings.export and settings.asynchronous_operations else []),
         cast_administration.blueprint(
             boundary, caster.administration if caster else None, caster.verifications if caster else None

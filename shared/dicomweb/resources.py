@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from shared.dicomweb import cast_documentation as cast
+from shared.dicomweb import cohort_documentation as cohorts
 from shared.dicomweb import transaction_documentation as told
 from shared.dicomweb import update_documentation as updates
 from shared.dicomweb import worklist_documentation as worklist
@@ -49,6 +50,7 @@ PATH_PARAMETERS: Mapping[str, PathParameter] = {
         "00101010",
     ),
     **cast.PATH_PARAMETERS,
+    **cohorts.PATH_PARAMETERS,
     "operation": PathParameter(
         "Operation id, a GUID",
         {"type": "string", "pattern": "^([0-9A-Fa-f]{32}|[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12})$"},
@@ -364,6 +366,7 @@ RESOURCES: Mapping[str, Resource] = {
         BULK_UPDATE,
         _update("merge_patients", "patients/$merge", "merge-patients", "Merge patients", updates.MERGE),
         _update("move_study", "studies/$move", "move-study", "Give a study to another patient", updates.MOVE),
+        *(Resource(*row, **cohorts.SHARED) for row in cohorts.ROWS),
         LIST_PARTITIONS,
         PAGES,
         Resource(

@@ -165,6 +165,11 @@ def sweep_exports(sweep: Callable[[], Awaitable[Any]]) -> Chore:
     return Chore("sweep_exports", sweep, _TEN_MINUTES)
 
 
+def collect_terms(collect: Callable[[], Awaitable[Any]]) -> Chore:
+    """The dictionary of questions is brought up to date with the codes of the FHIR server (NL-2)."""
+    return Chore("collect_terms", collect, _TEN_MINUTES)
+
+
 def purge_tags(purge: Callable[[], Awaitable[Any]]) -> Chore:
     """The lists of deleted extended query tags are removed (EQT-55)."""
     return Chore("purge_tags", purge, _TEN_MINUTES)

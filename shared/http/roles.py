@@ -12,9 +12,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, 
 
 from shared.errors import Misconfigured
 
-type Action = Literal["read", "write", "delete", "export", "manageExtendedQueryTags"]
+type Action = Literal["read", "write", "delete", "export", "manageExtendedQueryTags", "cohort", "cohortIdentified"]
 
-ACTIONS: frozenset[str] = frozenset({"read", "write", "delete", "export", "manageExtendedQueryTags"})
+ACTIONS: frozenset[str] = frozenset(
+    {"read", "write", "delete", "export", "manageExtendedQueryTags", "cohort", "cohortIdentified"}
+)
 """Every data action (AUTH-15)."""
 
 

@@ -17,6 +17,7 @@ class OperationType(StrEnum):
 
     REINDEX = "reindex"
     EXPORT = "export"
+    COHORT = "cohort"
     UPDATE = "update"
     CAST_VERIFY = "cast-verify"
     MERGE = "merge"
@@ -25,7 +26,7 @@ class OperationType(StrEnum):
     @property
     def exclusion(self) -> str:
         """What at most one operation does at a time in the whole service (OP-8); '' if any number may."""
-        if self in (OperationType.EXPORT, OperationType.CAST_VERIFY):
+        if self in (OperationType.EXPORT, OperationType.CAST_VERIFY, OperationType.COHORT):
             return ""
         return OperationType.REINDEX.value if self is OperationType.REINDEX else OperationType.UPDATE.value
 

@@ -11,6 +11,8 @@ import pytest
 from shared.concurrency import SWITCH_SECONDS
 from shared.dicomweb.resources import RESOURCES
 from shared.http.boundary import Boundary
+from shared.sections import Sections
+from shared.settings import Settings
 from tests.builders.http import settings
 
 ROOT = Path(__file__).parents[2]
@@ -30,12 +32,20 @@ def test_only_the_adapter_declares_http_functions():
     assert declaring == {ADAPTER}
 
 
+def with_fhir(chosen: Settings) -> Settings:
+    """The settings of a service that has a FHIR server: some functions are there only then."""
+    chosen._sections = Sections.of(
+        {"Fhir__Endpoint": "http://localhost:1/fhir", "Fhir__Authentication__Enabled": "false"}
+    )
+    return chosen
+
+
 def http_functions(data_partitions: bool) -> dict[str, tuple[object, object]]:
     """Name to the trigger and the code of the HTTP functions of the whole app."""
     from shared import wiring
 
     app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
-    for blueprint in wiring.blueprints(settings(data_partitions=data_partitions)):
+    for blueprint in wiring.blueprints(with_fhir(settings(data_partitions=data_partitions))):
         app.register_functions(blueprint)
     return {
         function.get_function_name(): (function.get_trigger(), function.get_user_function())

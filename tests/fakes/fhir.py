@@ -24,6 +24,13 @@ _REFERENCES = {
     ("Observation", "part-of"): "partOf",
     ("Condition", "patient"): "subject",
     ("DiagnosticReport", "patient"): "subject",
+    ("MedicationRequest", "patient"): "subject",
+    ("MedicationRequest", "medication"): "medicationReference",
+    **{
+        (kind, "patient"): "subject"
+        for kind in ("Encounter", "Procedure", "MedicationStatement", "CarePlan", "DocumentReference")
+    },
+    **{(kind, "patient"): "patient" for kind in ("AllergyIntolerance", "Immunization")},
 }
 _TEXTS = {"name", "family"}
 _TOKENS = {"identifier", "code", "connection-type", "status"}
@@ -181,7 +188,7 @@ class FakeFhirServer:
         parameters = parse_qsl(form, keep_blank_values=True)
         strict = headers.get("Prefer") == "handling=strict"
         known = {name.partition(":")[0] for of, name in _REFERENCES if of == kind} | _TEXTS | _TOKENS
-        known |= {"_count", "_at", "_sort", "_id"}
+        known |= {"_count", "_at", "_sort", "_id", "_elements", "_lastUpdated"}
         if strict and (self.strict_refused or any(name.partition(":")[0] not in known for name, _ in parameters)):
             return Answer(400, {}, outcome("not-supported"))
         at = int(dict(parameters).get("_at", "0"))
@@ -238,7 +245,8 @@ def _tokens(resource: dict[str, Any], name: str) -> Any:
         coding = resource.get("connectionType", {})
         yield coding.get("system", ""), coding.get("code", "")
     elif name == "code":
-        yield from ((each.get("system", ""), each.get("code", "")) for each in resource["code"].get("coding", []))
+        concept = resource.get("code") or resource.get("medicationCodeableConcept") or {}
+        yield from ((each.get("system", ""), each.get("code", "")) for each in concept.get("coding", []))
     else:
         yield "", resource.get(name, "")
 

@@ -132,6 +132,14 @@ def test_exactly_the_data_resources_take_a_partition():
         "health_check",
         "health_check_of_version",
         "browser_pages",
+        "run_cohort",
+        "list_cohorts",
+        "translate_question",
+        "retrieve_cohort",
+        "retrieve_cohort_manifest",
+        "delete_cohort",
+        "retrieve_timeline",
+        "find_similar_patients",
         "zz_fallback",
     } | {name for name in RESOURCES if name.startswith("cast_")}
     assert not any("{partition}" in template for template, _ in templates(False).values())
@@ -177,5 +185,8 @@ def test_actions_and_audit_names_go_together():
         ("write", "move-study"),
         ("read", "change-feed"),
         ("read", "operation"),
+        ("cohort", "cohort"),
+        ("cohort", "similar-patients"),
+        ("cohortIdentified", "timeline"),
     }
     assert all(row.audit is None for row in RESOURCES.values() if row.action is None)

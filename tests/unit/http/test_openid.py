@@ -180,7 +180,10 @@ async def test_the_scheme_is_case_insensitive():
     [
         ("GLOBALREADER", {"read"}),
         (["unknown", "globalreader"], {"read"}),
-        (["globalAdmin"], {"read", "write", "delete", "export", "manageExtendedQueryTags"}),
+        (
+            ["globalAdmin"],
+            {"read", "write", "delete", "export", "manageExtendedQueryTags", "cohort", "cohortIdentified"},
+        ),
         ([], set()),
         (None, set()),
         ({"globalAdmin": True}, set()),

@@ -1,0 +1,1 @@
+"""Cohorts from the command line (docs/use/cohorts.md)."""

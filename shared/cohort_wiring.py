@@ -1,0 +1,108 @@
+"""Settings → adapters → cohorts (cohorts §8): the part of `shared.wiring` that a FHIR server is read by."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import azure.functions as func
+
+from shared import telemetry
+from shared.cohorts import functions
+from shared.cohorts.entries import normalised
+from shared.cohorts.functions import Engine
+from shared.cohorts.similar import WEIGHTS
+from shared.cohorts.store import CohortStore
+from shared.cohorts.terms import Terms
+from shared.cohorts.timeline import Links
+from shared.cohorts.transaction import Cohorts
+from shared.cohorts.value_sets import shipped_value_sets
+from shared.cohorts.work import CohortWork
+from shared.fhir.client import FhirClient, Retry
+from shared.http.boundary import Boundary
+from shared.operations.store import Operations
+from shared.outgoing.server import Server
+from shared.outgoing.settings import server_settings
+from shared.outgoing.sign_in import token_source
+from shared.sections import Sections
+from shared.settings import Settings
+from shared.storage.identity import Identity
+from shared.storage.ports import TableStore
+
+_ATTEMPTS = 4
+"""Of a search, before its request or its step fails."""
+
+
+@dataclass(frozen=True, slots=True)
+class CohortEngine:
+    """What the app has of cohorts."""
+
+    engine: Engine
+    work: CohortWork
+    terms: Terms
+
+    def blueprint(self, boundary: Boundary) -> func.Blueprint:
+        """Its functions."""
+        return functions.blueprint(boundary, self.engine)
+
+
+def is_configured(settings: Settings) -> bool:
+    """Whether there is a FHIR server."""
+    return bool(settings.sections.below("Fhir").text("Endpoint"))
+
+
+def cohorts(settings: Settings, identity: Identity, *, tables: TableStore, operations: Operations) -> CohortEngine:
+    """Cohorts of the FHIR server that the settings name. Raises Misconfigured."""
+    server = server_settings("FHIR", settings.sections.below("Fhir"))
+    retry = Retry(attempts=_ATTEMPTS)
+    client = FhirClient(Server(server, token_source(server.authentication, identity.credential)), retry=retry)
+    sets = shipped_value_sets()
+    terms = Terms(client, tables, sets, time.time)
+    store = CohortStore(tables)
+    section = settings.sections.below("Cohort")
+    allowed = _allowed(settings.sections, settings)
+    engine = Engine(
+        Cohorts(client, store, operations, terms, value_sets=sets, now=time.time),
+        terms,
+        client,
+        sets,
+        Links(allowed, section.text("ViewerTemplate")),
+        section.json("SimilarityWeights", dict[str, float](WEIGHTS), _weights),
+    )
+    audit = telemetry.AuditLog(
+        authority=settings.authority,
+        audience=settings.audiences[0] if settings.audiences else "",
+        query_values=settings.audit_query_values,
+    )
+    return CohortEngine(engine, CohortWork(client, store, allowed, _Audit(audit, server.endpoint)), terms)
+
+
+def _allowed(sections: Sections, settings: Settings) -> frozenset[str]:
+    """The bases that may stand in a result: by default the DICOMweb service itself."""
+    own = sections.below("DicomWeb").text("Endpoint")
+    named = sections.below("Cohort").words("AllowedEndpoints", (own,) if own else ())
+    local = settings.host.partition(":")[0] in ("localhost", "127.0.0.1")
+    scheme = "http" if local else "https"
+    return frozenset(map(normalised, named or (f"{scheme}://{settings.host}/v2",)))
+
+
+def _weights(value: Any) -> dict[str, float] | None:
+    known = isinstance(value, dict) and value.keys() <= WEIGHTS.keys()
+    numbers = known and all(isinstance(each, int | float) and each >= 0 for each in value.values())
+    return {**WEIGHTS, **value} if numbers else None
+
+
+class _Audit:
+    """A record of each patient whose data a run has read into a cohort (COH-16)."""
+
+    def __init__(self, log: telemetry.AuditLog, fhir: str) -> None:
+        self._log = log
+        self._fhir = fhir
+
+    def __call__(self, cohort_id: str, head: Mapping[str, Any], patients: Sequence[str]) -> None:
+        for patient in patients:
+            told = {"cohort": cohort_id, "definitionHash": str(head["definitionHash"]), "asOf": str(head["asOf"])}
+            record = telemetry.AuditedRequest(
+                "cohort", f"{self._fhir}/{patient}", "", cohort_id, "", head.get("claims", {}), told
+            )
+            self._log.executed(record, 200)

@@ -1,0 +1,170 @@
+"""The documentation of cohorts, timelines and similar patients (cohorts §8) in `shared.dicomweb.resources`."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from shared.dicom.media_types import ANY, FHIR_JSON, HTML, JSON
+from shared.dicomweb.documentation import OPERATION_REFERENCE, Documentation, Parameter, PathParameter, Schema
+from shared.dicomweb.versions import ApiVersion
+
+_ACCEPT: Final = Parameter(
+    "accept",
+    "query",
+    "The media type of the answer, instead of the Accept header",
+    {"type": "string", "enum": [JSON, ANY]},
+    JSON,
+)
+_DAY: Final = {"type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"}
+_FAILURES: Final = (400, 401, 403, 404, 406, 413, 415, 424, 429, 503)
+_READ_FAILURES: Final = (400, 401, 403, 404, 406, 424, 429, 503)
+
+DEFINITION: Final = Schema(
+    "CohortDefinition",
+    {
+        "type": "object",
+        "description": "A cohort definition; its whole schema is shipped as cohort-definition.schema.json",
+        "required": ["version"],
+        "properties": {"version": {"const": 1}, "asOf": _DAY},
+    },
+    {
+        "version": 1,
+        "patient": {"age": {"gt": 45}},
+        "conditions": [{"code": {"valueSet": "osteosarcoma"}, "when": {"within": "P2Y"}}],
+        "imaging": {"modality": ["CT"]},
+        "collect": {"studies": "matching", "reports": {}, "medications": {}},
+    },
+)
+QUESTION: Final = Schema(
+    "Question",
+    {
+        "type": "object",
+        "required": ["text"],
+        "additionalProperties": False,
+        "properties": {"text": {"type": "string", "minLength": 1, "maxLength": 2000}, "asOf": _DAY},
+    },
+    {"text": "CT scans of women over 60 with osteosarcoma"},
+)
+AS_OF: Final = Schema("DayOfComparison", {"type": "object", "properties": {"asOf": _DAY}}, {"asOf": "2026-06-30"})
+
+RUN: Final = Documentation(
+    "The patients whom a definition describes are found on the FHIR server; the operation tells how far it is, and the "
+    "cohort has its id. With `explain=true` nothing is run, and the searches are answered.",
+    produces=(JSON,),
+    consumes=(JSON,),
+    body=DEFINITION,
+    successes=(202, 200),
+    failures=_FAILURES,
+    parameters=(
+        _ACCEPT,
+        Parameter("explain", "query", "Answer the searches, and run none", {"type": "boolean"}, True),
+    ),
+    schema=OPERATION_REFERENCE,
+)
+LIST: Final = Documentation(
+    "Every cohort, the newest first.", produces=(JSON,), failures=(401, 403, 404, 406, 429, 503), parameters=(_ACCEPT,)
+)
+RETRIEVE: Final = Documentation(
+    "A cohort: its definition, its state and its counts.",
+    produces=(JSON,),
+    failures=(400, 401, 403, 404, 406, 429, 503),
+    parameters=(_ACCEPT,),
+)
+MANIFEST: Final = Documentation(
+    "The members with their evidence, studies, reports and medications, and who could not be decided. A caller without "
+    "the data action cohortIdentified sees pseudonyms, and no dates, UIDs and addresses.",
+    produces=(JSON,),
+    failures=(400, 401, 403, 404, 406, 409, 424, 429, 503),
+    parameters=(
+        _ACCEPT,
+        Parameter("files", "query", "List the instances of each study", {"type": "boolean"}, True),
+    ),
+)
+DELETE: Final = Documentation(
+    "A cohort and its manifest are removed.", successes=(204,), failures=(400, 401, 403, 404, 429, 503)
+)
+TRANSLATE: Final = Documentation(
+    "A question in natural language becomes a definition: 200 with the definition, or with the words that were not "
+    "understood; 409 with every reading where there are several. Nothing is run.",
+    produces=(JSON,),
+    consumes=(JSON,),
+    body=QUESTION,
+    failures=_FAILURES,
+    failure_bodies=((409, JSON, Schema("Readings", {"type": "object", "required": ["readings"]})),),
+    parameters=(_ACCEPT,),
+)
+TIMELINE: Final = Documentation(
+    "What happened to a patient, newest first, with links to images and reports.",
+    produces=(JSON, FHIR_JSON, HTML),
+    failures=_READ_FAILURES,
+    parameters=(
+        Parameter("asOf", "query", "Leave out what is later than that day", _DAY, "2026-06-30"),
+        Parameter(
+            "forStudy",
+            "query",
+            "StudyInstanceUID of the study whose priors come first",
+            {"type": "string", "pattern": "^[0-9.]{1,64}$"},
+            "1.2.826.0.1.3680043.8.498.1",
+        ),
+    ),
+)
+SIMILAR: Final = Documentation(
+    "Patients who have a diagnosis in common with a patient, by a score whose parts are answered. A caller without the "
+    "data action cohortIdentified sees pseudonyms, and of fewer than five patients only their number.",
+    produces=(JSON,),
+    consumes=(JSON,),
+    body=AS_OF,
+    failures=(400, 401, 403, 404, 406, 413, 415, 424, 429, 503),
+    parameters=(_ACCEPT,),
+)
+
+type Row = tuple[str, tuple[str, ...], str, str, str, str, Documentation]
+"""Name of the function, methods, path, data action, operation of the audit records, summary, documentation."""
+
+_READ: Final = ("GET", "HEAD")
+_POST: Final = ("POST",)
+_ONE: Final = "cohorts/{cohort}"
+_PATIENT: Final = "fhir-patients/{patient}"
+ROWS: Final[tuple[Row, ...]] = (
+    ("run_cohort", _POST, "cohorts", "cohort", "cohort", "Find the patients of a definition", RUN),
+    ("list_cohorts", _READ, "cohorts", "cohort", "cohort", "List the cohorts", LIST),
+    ("retrieve_cohort", _READ, _ONE, "cohort", "cohort", "The state of a cohort", RETRIEVE),
+    ("retrieve_cohort_manifest", _READ, f"{_ONE}/manifest", "cohort", "cohort", "The members of a cohort", MANIFEST),
+    ("delete_cohort", ("DELETE",), _ONE, "cohort", "cohort", "Delete a cohort", DELETE),
+    ("translate_question", _POST, "cohorts/translate", "cohort", "cohort", "Translate a question", TRANSLATE),
+    (
+        "retrieve_timeline",
+        _READ,
+        f"{_PATIENT}/timeline",
+        "cohortIdentified",
+        "timeline",
+        "What happened to a patient",
+        TIMELINE,
+    ),
+    (
+        "find_similar_patients",
+        _POST,
+        f"{_PATIENT}/similar",
+        "cohort",
+        "similar-patients",
+        "Patients who are like a patient",
+        SIMILAR,
+    ),
+)
+"""The resources (cohorts §8.6)."""
+SHARED: Final[Mapping[str, Any]] = {
+    "partitioned": False,
+    "shows_own_part": True,
+    "since": dict.fromkeys(("GET", "HEAD", "POST", "DELETE"), ApiVersion.V2),
+}
+"""From version 2 on, of no partition, and with what a caller may see."""
+
+PATH_PARAMETERS: Final[Mapping[str, PathParameter]] = {
+    "cohort": PathParameter(
+        "Cohort id, a GUID: that of the operation that has run it",
+        {"type": "string", "pattern": "^([0-9A-Fa-f]{32}|[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12})$"},
+        "9b1c0d5e8f2a4b6c8d0e1f2a3b4c5d6e",
+    ),
+    "patient": PathParameter(
+        "Id of a Patient of the FHIR server", {"type": "string", "pattern": "^[A-Za-z0-9.\\-]{1,64}$"}, "pat-1"
+    ),
+}
