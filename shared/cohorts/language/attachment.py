@@ -75,11 +75,27 @@ def _nearest(reading: Reading, events: Sequence[Event], at: int) -> Event | None
         return min(behind, key=lambda each: each.start) if behind else None
     ordered = _by_distance(before, at)
     nearest = ordered[0]
+    clause = _of_another_clause(reading, nearest, events, at)
+    if clause is not None and reading.choices.choose(2):
+        return clause
     if nearest.hangs and not nearest.has_verb:
         governing = [each for each in ordered[1:] if each.has_verb]
         if governing and reading.choices.choose(2):
             return governing[0]
     return nearest
+
+
+def _of_another_clause(reading: Reading, nearest: Event, events: Sequence[Event], at: int) -> Event | None:
+    """The event that follows a time directly, where a comma parts the time from the event before it."""
+    cursor = reading.cursor
+    end = max((each for time, _ in reading.times if time.start == at for each in time.words), default=at)
+    parted = any(cursor.has(each, "comma") for each in range(nearest.last_before(at) + 1, at))
+    behind = [each for each in events if each.start > end and not isinstance(each, ReportPart)]
+    if not parted or not behind:
+        return None
+    following = min(behind, key=lambda each: each.start)
+    between = range(end + 1, following.start)
+    return following if all(cursor.little(each) or cursor.has(each, "with") for each in between) else None
 
 
 def _set(event: Event, time: TimePart) -> bool:

@@ -96,7 +96,7 @@ class TimeReader:
         """`the two last years`, as other languages have it: number, then last, then unit; or unit, then last."""
         cursor = self._cursor
         number, end = number_at(cursor, inner)
-        if number and cursor.has(end, "last") and cursor.has(end + 1, "unit") and article >= 0:
+        if number and cursor.has(end, "last") and cursor.has(end + 1, "unit"):
             return self._duration(at, end + 1, number) if cursor.value(end + 1, "unit") != "hour" else None
         if cursor.has(end, "unit") and cursor.has(end + 1, "last_behind") and cursor.value(end, "unit") != "hour":
             if number is None and article < 0:

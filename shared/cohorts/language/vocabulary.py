@@ -11,7 +11,7 @@ from typing import Any, Final
 from shared.cohorts.folding import fold
 
 _WORDS: Final = Path(__file__).parent / "words"
-LANGUAGES: Final = ("en",)
+LANGUAGES: Final = ("en", "de", "fr", "es", "pt")
 """In the order in which they are preferred."""
 
 type Categories = Mapping[str, str]
