@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "develop" / "add-a-transaction.md").read_text()
 FILES = {"shared/dicomweb/resources.py", "shared/wiring.py", "pyproject.toml"}
 """What changes besides the package of a new transaction."""
-ROWS = {"shared/dicomweb/cast_documentation.py"}
+ROWS = {"shared/dicomweb/cast_documentation.py", "shared/dicomweb/cohort_documentation.py"}
 """Parts of the table that stand beside it."""
 MODULES = {"functions.py", "request.py", "transaction.py", "response.py"}
 PRODUCT = {
