@@ -58,7 +58,13 @@ WORK_OF_OPERATIONS = {"shared.operations.store", "shared.operations.model", "sha
 """What starts an operation, and what it does against the lease that it works under, is written elsewhere."""
 EXPORTS = {f"shared.export.{module}" for module in ("destinations", "model", "transaction")}
 """What starts the export of a source of one's own."""
-WIRING = {"shared/wiring.py", "shared/cast_wiring.py", "shared/export_wiring.py", "shared/store_wiring.py"}
+WIRING = {
+    "shared/wiring.py",
+    "shared/cast_wiring.py",
+    "shared/cohort_wiring.py",
+    "shared/export_wiring.py",
+    "shared/store_wiring.py",
+}
 
 
 def test_a_package_of_a_transaction_is_imported_by_the_wiring_alone():
