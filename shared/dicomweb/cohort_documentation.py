@@ -4,7 +4,14 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from shared.dicom.media_types import ANY, FHIR_JSON, HTML, JSON
-from shared.dicomweb.documentation import OPERATION_REFERENCE, Documentation, Parameter, PathParameter, Schema
+from shared.dicomweb.documentation import (
+    OPERATION_REFERENCE,
+    Documentation,
+    Parameter,
+    PathParameter,
+    Schema,
+    failures,
+)
 from shared.dicomweb.versions import ApiVersion
 
 _ACCEPT: Final = Parameter(
@@ -15,8 +22,8 @@ _ACCEPT: Final = Parameter(
     JSON,
 )
 _DAY: Final = {"type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"}
-_FAILURES: Final = (400, 401, 403, 404, 406, 413, 415, 424, 429, 503)
-_READ_FAILURES: Final = (400, 401, 403, 404, 406, 424, 429, 503)
+_FAILURES: Final = failures(404, 406, 413, 415, 424)
+_READ_FAILURES: Final = failures(404, 406, 424)
 
 DEFINITION: Final = Schema(
     "CohortDefinition",
@@ -61,27 +68,25 @@ RUN: Final = Documentation(
     schema=OPERATION_REFERENCE,
 )
 LIST: Final = Documentation(
-    "Every cohort, the newest first.", produces=(JSON,), failures=(401, 403, 404, 406, 429, 503), parameters=(_ACCEPT,)
+    "Every cohort, the newest first.", produces=(JSON,), failures=failures(404, 406), parameters=(_ACCEPT,)
 )
 RETRIEVE: Final = Documentation(
     "A cohort: its definition, its state and its counts.",
     produces=(JSON,),
-    failures=(400, 401, 403, 404, 406, 429, 503),
+    failures=failures(404, 406),
     parameters=(_ACCEPT,),
 )
 MANIFEST: Final = Documentation(
     "The members with their evidence, studies, reports and medications, and who could not be decided. A caller without "
     "the data action cohortIdentified sees pseudonyms, and no dates, UIDs and addresses.",
     produces=(JSON,),
-    failures=(400, 401, 403, 404, 406, 409, 424, 429, 503),
+    failures=failures(404, 406, 409, 424),
     parameters=(
         _ACCEPT,
         Parameter("files", "query", "List the instances of each study", {"type": "boolean"}, True),
     ),
 )
-DELETE: Final = Documentation(
-    "A cohort and its manifest are removed.", successes=(204,), failures=(400, 401, 403, 404, 429, 503)
-)
+DELETE: Final = Documentation("A cohort and its manifest are removed.", successes=(204,), failures=failures(404))
 TRANSLATE: Final = Documentation(
     "A question in natural language becomes a definition: 200 with the definition, or with the words that were not "
     "understood; 409 with every reading where there are several. Nothing is run.",
@@ -113,7 +118,7 @@ SIMILAR: Final = Documentation(
     produces=(JSON,),
     consumes=(JSON,),
     body=AS_OF,
-    failures=(400, 401, 403, 404, 406, 413, 415, 424, 429, 503),
+    failures=_FAILURES,
     parameters=(_ACCEPT,),
 )
 
