@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from shared.dicom.media_types import JSON
-from shared.dicomweb.documentation import OPERATION_REFERENCE, Documentation, Parameter, PathParameter, Schema
+from shared.dicomweb.documentation import OPERATION_REFERENCE, Documentation, Parameter, PathParameter, Schema, failures
 
 type Row = tuple[str, tuple[str, ...], str, str, str, str, Documentation]
 """Name, methods, path, data action, audit name, summary and documentation of a resource."""
@@ -67,7 +67,7 @@ _NEW_VERIFICATION: Final = Schema(
     },
     {"repair": False},
 )
-_FAILURES: Final = (400, 401, 403, 404, 406, 424, 429, 503)
+_FAILURES: Final = failures(404, 406, 424)
 
 
 def _told(description: str, schema: Schema | None, *parameters: Parameter, **more: Any) -> Documentation:

@@ -3,7 +3,7 @@
 from typing import Final
 
 from shared.dicom.media_types import ANY, JSON
-from shared.dicomweb.documentation import OPERATION_REFERENCE, Documentation, Parameter, Schema
+from shared.dicomweb.documentation import OPERATION_REFERENCE, Documentation, Parameter, Schema, failures
 
 _OPTIONS: Final = [
     "retainLongitudinalModified",
@@ -92,7 +92,7 @@ EXPORT: Final = Documentation(
     consumes=(JSON,),
     body=NEW_EXPORT,
     successes=(202,),
-    failures=(400, 401, 403, 404, 406, 413, 415, 424, 429, 503),
+    failures=failures(404, 406, 413, 415, 424),
     parameters=(
         Parameter(
             "accept",

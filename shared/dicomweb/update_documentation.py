@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from shared.dicom.media_types import DICOM_JSON, JSON
-from shared.dicomweb.documentation import DATA_SET, OPERATION_REFERENCE, UID, Documentation, Parameter, Schema
+from shared.dicomweb.documentation import DATA_SET, OPERATION_REFERENCE, UID, Documentation, Parameter, Schema, failures
 
 _UPDATE: Final = Schema(
     "BulkUpdate",
@@ -55,7 +55,7 @@ BULK_UPDATE: Final = Documentation(
     consumes=(JSON,),
     body=_UPDATE,
     successes=(202,),
-    failures=(400, 401, 403, 404, 406, 409, 413, 415, 503),
+    failures=failures(404, 406, 409, 413, 415),
     failure_bodies=((400, DICOM_JSON, _FAILED_ATTRIBUTES),),
     schema=OPERATION_REFERENCE,
 )
@@ -87,7 +87,7 @@ def _merging(description: str, body: Schema) -> Documentation:
         consumes=(JSON,),
         body=body,
         successes=(200, 202),
-        failures=(400, 401, 403, 406, 409, 413, 415, 503),
+        failures=failures(406, 409, 413, 415),
         failure_bodies=((400, DICOM_JSON, _FAILED_ATTRIBUTES),),
         parameters=(_DRY_RUN,),
     )
