@@ -1,10 +1,13 @@
 """The DICOMweb requests that scenarios send; every answer is checked, because a fast error is not a result."""
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator, Collection, Sequence
 
 import aiohttp
 import orjson
+
+from benchmarks import instances
 
 _MULTIPART = 'multipart/related; type="application/dicom"; transfer-syntax=*'
 
@@ -14,6 +17,17 @@ class Client:
 
     def __init__(self, url: str, session: aiohttp.ClientSession, *, multipart: bool = False) -> None:
         self._url, self._session, self._multipart = url.rstrip("/"), session, multipart
+
+    async def store_studies(self, first: int, count: int, instances_each: int, *, clients: int) -> None:
+        """POST so many studies of small instances, a request for each, by several clients at once."""
+        small = instances.small()
+        numbers = iter(range(first, first + count))
+
+        async def store() -> None:
+            for study in numbers:
+                await self.store([small.instance(study, 0, number) for number in range(instances_each)])
+
+        await asyncio.gather(*(store() for _ in range(clients)))
 
     async def store(self, files: Sequence[bytes], *, expect: Collection[int] = (200,)) -> None:
         """POST one file as application/dicom, several as multipart/related."""

@@ -1,6 +1,5 @@
 """Export: small instances copied into a container of the emulator, as stored and de-identified, until all are there."""
 
-import asyncio
 import json
 import time
 from typing import Any
@@ -24,14 +23,7 @@ async def run(bench: Bench, client: Client, service: LocalService | None) -> Non
     """
     assert service is not None, "only of a service that is started here"
     studies = bench.times(250)
-    small = instances.small()
-    numbers = iter(range(studies))
-
-    async def store() -> None:
-        for study in numbers:
-            await client.store([small.instance(_STUDY + study, 0, number) for number in range(_IN_A_STUDY)])
-
-    await asyncio.gather(*(store() for _ in range(_CLIENTS)))
+    await client.store_studies(_STUDY, studies, _IN_A_STUDY, clients=_CLIENTS)
     async with BlobServiceClient.from_connection_string(service.connection_string) as account:
         await account.create_container(EXPORTED)
     values = [instances.path(_STUDY + number, 0, 0).split("/")[1] for number in range(studies)]

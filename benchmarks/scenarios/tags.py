@@ -4,7 +4,6 @@ import asyncio
 import statistics
 import time
 
-from benchmarks import instances
 from benchmarks.client import Client
 from benchmarks.measure import Bench, Result
 from benchmarks.service import LocalService
@@ -25,7 +24,7 @@ async def run(bench: Bench, client: Client, service: LocalService | None) -> Non
     assert service is not None, "only of a service that is started here"
     studies = bench.times(250)
     count = studies * _IN_A_STUDY
-    await _fill(client, studies)
+    await client.store_studies(_STUDY, studies, _IN_A_STUDY, clients=_CLIENTS)
     await bench.until_quiet()
 
     async def search(number: int) -> None:
@@ -71,14 +70,3 @@ async def run(bench: Bench, client: Client, service: LocalService | None) -> Non
         )
     )
     await client.search("InstitutionName=Hospital&limit=200", at_least=min(200, studies))
-
-
-async def _fill(client: Client, studies: int) -> None:
-    small = instances.small()
-    numbers = iter(range(studies))
-
-    async def store() -> None:
-        for study in numbers:
-            await client.store([small.instance(_STUDY + study, 0, number) for number in range(_IN_A_STUDY)])
-
-    await asyncio.gather(*(store() for _ in range(_CLIENTS)))

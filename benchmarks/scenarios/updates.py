@@ -1,6 +1,5 @@
 """Bulk update: what a new version of an instance costs, and the memory that one of a large file takes."""
 
-import asyncio
 import time
 
 from benchmarks import instances
@@ -28,7 +27,7 @@ async def run(bench: Bench, client: Client, service: LocalService | None) -> Non
     await bench.until_quiet()
     await _update(bench, client, f"update of one instance of {_LARGE >> 20} MiB", [_LARGE_STUDY], 1)
     studies = min(bench.times(_MOST_STUDIES), _MOST_STUDIES)
-    await _fill(client, studies)
+    await client.store_studies(_STUDY, studies, _IN_A_STUDY, clients=_CLIENTS)
     await bench.until_quiet()
     numbers = [_STUDY + number for number in range(studies)]
     count = studies * _IN_A_STUDY
@@ -58,14 +57,3 @@ async def _update(bench: Bench, client: Client, name: str, studies: list[int], c
             note="the wait for the timer included",
         )
     )
-
-
-async def _fill(client: Client, studies: int) -> None:
-    small = instances.small()
-    numbers = iter(range(studies))
-
-    async def store() -> None:
-        for study in numbers:
-            await client.store([small.instance(_STUDY + study, 0, number) for number in range(_IN_A_STUDY)])
-
-    await asyncio.gather(*(store() for _ in range(_CLIENTS)))

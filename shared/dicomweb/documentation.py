@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from shared.dicom.media_types import ANY
-from shared.dicomweb.query_parameters import MAX_OFFSET
+from shared.dicomweb.query_parameters import DEFAULT_LIMIT, MAX_LIMIT, MAX_OFFSET
 from shared.dicomweb.versions import ApiVersion
 
 
@@ -95,6 +95,17 @@ def failures(*own: int) -> tuple[int, ...]:
 PRINTABLE = "^[^\\x00-\\x1f\\x7f<]*$"
 WHOLE = {"type": "integer", "minimum": 0, "maximum": MAX_OFFSET, "default": 0}
 FLAG = {"type": "boolean", "default": False}
+MATCHING: tuple[Parameter, ...] = (
+    query(
+        "limit",
+        "The number of results",
+        {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
+        25,
+    ),
+    query("offset", "The number of results to skip", WHOLE),
+    query("fuzzymatching", "Person names are matched by the beginnings of their words", FLAG),
+)
+"""The parameters of a search that do not match."""
 
 
 # ----------------------------------------------------------------------------------------------------------- schemas

@@ -22,6 +22,7 @@ from shared.dicomweb.documentation import (
     DATA_SETS,
     FLAG,
     HEALTH,
+    MATCHING,
     NEW_TAGS,
     OPERATION,
     OPERATION_REFERENCE,
@@ -40,7 +41,7 @@ from shared.dicomweb.documentation import (
     failures,
     query,
 )
-from shared.dicomweb.query_parameters import DEFAULT_LIMIT, MAX_LIMIT
+from shared.dicomweb.query_parameters import MAX_LIMIT
 from shared.dicomweb.versions import ApiVersion
 
 
@@ -236,14 +237,7 @@ SEARCH: Final = Documentation(
     successes=(200, 204),
     failures=failures(406, 413),
     parameters=(
-        query(
-            "limit",
-            "The number of results",
-            {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
-            25,
-        ),
-        query("offset", "The number of results to skip", WHOLE),
-        query("fuzzymatching", "Person names are matched by the beginnings of their words", FLAG),
+        *MATCHING,
         query("emptyvaluematching", 'A key with the value "" matches what has no value', FLAG),
         query("multiplevaluematching", "A key may list values, of which one has to match", FLAG),
         query(

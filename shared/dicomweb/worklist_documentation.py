@@ -7,17 +7,15 @@ from shared.dicom.media_types import DICOM_JSON
 from shared.dicomweb.documentation import (
     DATA_SET,
     DATA_SETS,
-    FLAG,
+    MATCHING,
     PRINTABLE,
     UID,
-    WHOLE,
     Documentation,
     Schema,
     accept,
     failures,
     query,
 )
-from shared.dicomweb.query_parameters import DEFAULT_LIMIT, MAX_LIMIT
 
 _TEXTS = {
     "00741200": ("CS", "MEDIUM"),
@@ -134,14 +132,7 @@ SEARCH_WORKITEMS: Final = Documentation(
     successes=(200, 204, 206),
     failures=failures(406, 413),
     parameters=(
-        query(
-            "limit",
-            "The number of results",
-            {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
-            25,
-        ),
-        query("offset", "The number of results to skip", WHOLE),
-        query("fuzzymatching", "Person names are matched by the beginnings of their words", FLAG),
+        *MATCHING,
         query(
             "includefield",
             "Attributes to return besides the default ones: keywords or tags, or `all` alone; repeated or by commas",

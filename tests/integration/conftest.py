@@ -8,7 +8,7 @@ import pytest
 
 from devhost.fhir_server import FhirServer, running_fhir_server
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="session")
