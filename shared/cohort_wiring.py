@@ -46,12 +46,7 @@ class CohortEngine:
         return functions.blueprint(boundary, self.engine)
 
 
-def is_configured(settings: Settings) -> bool:
-    """Whether there is a FHIR server."""
-    return bool(settings.sections.below("Fhir").text("Endpoint"))
-
-
-def cohorts(settings: Settings, identity: Identity, *, tables: TableStore, operations: Operations) -> CohortEngine:
+def build(settings: Settings, identity: Identity, *, tables: TableStore, operations: Operations) -> CohortEngine:
     """Cohorts of the FHIR server that the settings name. Raises Misconfigured."""
     server = server_settings("FHIR", settings.sections.below("Fhir"))
     retry = Retry(attempts=_ATTEMPTS)

@@ -28,7 +28,6 @@ from shared.change_log.follower import Follower
 from shared.change_log.log import ChangeLog
 from shared.change_log.reader import ChangeFeed
 from shared.change_log.sequencer import Sequencer
-from shared.cohort_wiring import cohorts, is_configured
 from shared.concurrency import SWITCH_SECONDS
 from shared.delete import functions as delete
 from shared.dicomweb.document_rules import DocumentRules
@@ -88,7 +87,7 @@ from shared.worklist.request_cancellation.transaction import nobody_listens
 from shared.worklist.search.transaction import WorklistSearch
 
 if TYPE_CHECKING:
-    from shared import cast_wiring
+    from shared import cast_wiring, cohort_wiring
 
 _START_SECONDS = 15.0
 """The longest wait of the start for a store that does not answer: the host gives it two minutes."""
@@ -240,7 +239,11 @@ def blueprints(settings: Settings) -> list[func.Blueprint]:
         settings, identity, base.connection, tables=tables, blobs=blobs, lookup=lookup, operations=operations
     )
     workitems = Workitems(tables, clock.now)
-    cohort = cohorts(settings, identity, tables=tables, operations=operations) if is_configured(settings) else None
+    cohort: cohort_wiring.CohortEngine | None = None
+    if settings.sections.below("Fhir").text("Endpoint"):
+        from shared.cohort_wiring import build
+
+        cohort = build(settings, identity, tables=tables, operations=operations)
     work: dict[OperationType, Work] = {OperationType.REINDEX: reindex, OperationType.EXPORT: exports.work}
     work |= dict.fromkeys((OperationType.UPDATE, OperationType.MERGE, OperationType.MOVE), update)
     if cohort is not None:

@@ -241,7 +241,7 @@ async def test_a_range_follows_continuations_to_the_end() -> None:
 
 async def test_a_table_that_is_being_deleted_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shared.storage.azure_tables._CREATE_PAUSE", 0.001)
-    names = ["dicom", "idx", "idxi", "hint", "feed", "conf", "trash"]
+    names = ["dicom", "idx", "idxi", "hint", "feed", "conf", "trash", "worklist"]
     existing = answer(200, orjson.dumps({"value": [{"TableName": name} for name in names]}).decode())
     deleting = refusal(409, "TableBeingDeleted")
     async with scripted(existing, deleting, DROP, refusal(409, "TableAlreadyExists")) as (store, script):

@@ -44,7 +44,10 @@ def test_switched_off_nothing_of_it_is_loaded() -> None:
 
 
 async def test_switched_on_there_are_its_messages() -> None:
-    assert functions(**ON) - functions() == {"cast_message", "cast_message_given_up"}
+    assert functions(**ON) - functions(**{**ON, "DicomCast__Enabled": "false"}) == {
+        "cast_message",
+        "cast_message_given_up",
+    }
 
 
 async def test_what_is_missing_keeps_the_service_from_starting() -> None:
