@@ -1,0 +1,159 @@
+"""`dicom cohort`: cohorts, similar patients and timelines (docs/use/cohorts.md)."""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote
+
+from dicom_cli.cohort_tables import write_result
+from dicom_cli.outcomes import CommandFailed, ExitCode
+from dicom_cli.output import Output
+from dicom_cli.service import JSON, Service
+
+EXAMPLE: Final = """\
+  dicom cohort ask 'CT scans of women over 60 with osteosarcoma'
+  dicom cohort ask 'CT scans of women over 60 with osteosarcoma' --run --out result
+  dicom cohort run definition.json --out result
+  dicom cohort similar Patient/42
+  dicom cohort timeline Patient/42 --format html --out timeline.html
+"""
+_FORMATS: Final = {"json": JSON, "bundle": "application/fhir+json", "html": "text/html"}
+_POLL_SECONDS: Final = 2.0
+_TOLD: Final = ("id", "status", "sentence", "definitionHash", "counts", "error")
+_SEVERAL: Final = 409
+
+
+def add_to(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    actions = parser.add_subparsers(dest="action", required=True)
+    for name, text in (("run", "run a definition"), ("explain", "show the searches of a definition; run nothing")):
+        action = actions.add_parser(name, help=text)
+        action.add_argument("definition", type=Path, help="a JSON file")
+        action.add_argument("--as-of", help="the day that all dates are relative to")
+        action.add_argument("--limit", type=int, help="members at most")
+        if name == "run":
+            action.add_argument("--out", type=Path, help="folder for the manifest and its tables")
+    ask = actions.add_parser("ask", help="translate a question; run it with --run")
+    ask.add_argument("text")
+    ask.add_argument("--as-of")
+    ask.add_argument("--reading", type=int, help="which of several readings, counted from 1")
+    ask.add_argument("--run", action="store_true", help="run what was understood")
+    ask.add_argument("--force", action="store_true", help="run it although words were not understood")
+    ask.add_argument("--yes", action="store_true", help="do not ask before it is run")
+    ask.add_argument("--out", type=Path, help="folder for the manifest and its tables")
+    actions.add_parser("list", help="the cohorts there are")
+    similar = actions.add_parser("similar", help="patients who are like one")
+    timeline = actions.add_parser("timeline", help="what happened to a patient")
+    for action in (similar, timeline):
+        action.add_argument("patient", help="Patient/ID of the FHIR server")
+        action.add_argument("--as-of")
+    timeline.add_argument("--for-study", help="StudyInstanceUID whose priors come first")
+    timeline.add_argument("--format", choices=sorted(_FORMATS), default="json")
+    timeline.add_argument("--out", type=Path, help="file; without it, standard output")
+
+
+def run(arguments: argparse.Namespace, service: Service, output: Output) -> ExitCode:
+    """Do what is asked. Raises CommandFailed."""
+    match arguments.action:
+        case "run":
+            return _finished(service, output, _definition(arguments), arguments.out)
+        case "explain":
+            output.item(_posted(service, "cohorts?explain=true", _definition(arguments))[1])
+        case "ask":
+            return _asked(arguments, service, output)
+        case "list":
+            output.table(_got(service, "cohorts"), ("id", "status", "asOf", "sentence"))
+        case "similar":
+            document = {"asOf": arguments.as_of} if arguments.as_of else {}
+            output.item(_posted(service, f"{_patient(arguments)}/similar", document)[1])
+        case _:
+            _timeline(arguments, service, output)
+    return ExitCode.DONE
+
+
+def _asked(arguments: argparse.Namespace, service: Service, output: Output) -> ExitCode:
+    question = {"text": arguments.text} | ({"asOf": arguments.as_of} if arguments.as_of else {})
+    status, found = _posted(service, "cohorts/translate", question)
+    if status == _SEVERAL:
+        for number, reading in enumerate(found["readings"], 1):
+            output.say(f"{number}. {reading['sentence']}")
+        if not arguments.reading or not 0 < arguments.reading <= len(found["readings"]):
+            raise CommandFailed("The question has several readings: choose one with --reading.", ExitCode.WRONG_USE)
+        found = found["readings"][arguments.reading - 1]
+    for each in found.get("unmatched", ()):
+        output.say(f"Not understood: “{each['text']}” ({each['reason']})")
+    if "definition" not in found:
+        return ExitCode.SOME_FAILED
+    output.say(found["sentence"])
+    output.item({name: found.get(name) for name in ("definition", "definitionHash", "notes")})
+    if found.get("unmatched") and not (arguments.run and arguments.force):
+        return ExitCode.SOME_FAILED
+    if not arguments.run or not (arguments.yes or _confirmed()):
+        return ExitCode.DONE
+    return _finished(service, output, found["definition"], arguments.out)
+
+
+def _confirmed() -> bool:
+    print("Run this? [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def _finished(service: Service, output: Output, definition: Mapping[str, Any], out: Path | None) -> ExitCode:
+    """Run a definition to its end."""
+    started = _posted(service, "cohorts", definition)[1]
+    while (cohort := _got(service, f"cohorts/{started['id']}"))["status"] in ("notStarted", "running"):
+        time.sleep(_POLL_SECONDS)
+    output.item({name: cohort.get(name) for name in _TOLD})
+    if cohort["status"] != "succeeded":
+        return ExitCode.SOME_FAILED
+    if out is not None:
+        write_result(out, _got(service, f"cohorts/{cohort['id']}/manifest"))
+        output.say(f"The manifest and its tables are in {out}.")
+    return ExitCode.DONE
+
+
+def _timeline(arguments: argparse.Namespace, service: Service, output: Output) -> None:
+    asked = {"forStudy": arguments.for_study, "asOf": arguments.as_of}
+    answer = service.ask(
+        "GET",
+        f"/v2/{_patient(arguments)}/timeline",
+        query={name: value for name, value in asked.items() if value},
+        headers={"Accept": _FORMATS[arguments.format]},
+    )
+    if arguments.out:
+        arguments.out.write_bytes(answer.body)
+        output.say(f"{arguments.out}: {len(answer.body):,} bytes")
+    else:
+        print(answer.body.decode())
+
+
+def _definition(arguments: argparse.Namespace) -> dict[str, Any]:
+    try:
+        definition: dict[str, Any] = json.loads(arguments.definition.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise CommandFailed(f"{arguments.definition} is no definition: {error}", ExitCode.WRONG_USE) from None
+    if arguments.as_of:
+        definition["asOf"] = arguments.as_of
+    if arguments.limit:
+        definition["limits"] = {"patients": arguments.limit}
+    return definition
+
+
+def _patient(arguments: argparse.Namespace) -> str:
+    return f"fhir-patients/{quote(arguments.patient.removeprefix('Patient/'), safe='')}"
+
+
+def _got(service: Service, path: str) -> Any:
+    return service.ask("GET", f"/v2/{path}", headers={"Accept": JSON}).json()
+
+
+def _posted(service: Service, path: str, document: Mapping[str, Any]) -> tuple[int, Any]:
+    """Status and document; several readings of a question are no failure."""
+    expect = (200, 201, 202, _SEVERAL) if path.endswith("translate") else (200, 201, 202)
+    headers = {"Accept": JSON, "Content-Type": JSON}
+    answer = service.ask("POST", f"/v2/{path}", body=json.dumps(document).encode(), headers=headers, expect=expect)
+    return answer.status, answer.json()

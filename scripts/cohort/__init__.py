@@ -1,1 +1,0 @@
-"""Cohorts from the command line (docs/use/cohorts.md)."""
