@@ -6,10 +6,9 @@ image, a few in a study.
 """
 
 import asyncio
-import secrets
 from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Final
-from uuid import UUID
+from uuid import uuid4
 
 from shared.dicom.attributes import Attributes
 from shared.dicom.identifiers import InstanceIdentifier
@@ -34,6 +33,8 @@ from shared.retrieve.snapshot import Snapshot
 from shared.storage.ports import BlobNotFound
 
 _FOLDER: Final = "IMAGES"
+_LEAST: Final = 10**38
+"""The least number of 39 digits, which most UUIDs have."""
 _TOGETHER: Final = 256
 """Records that are made at one go: some milliseconds."""
 _PERSON: Final = "00100010"
@@ -52,6 +53,16 @@ def file_ids(instances: Iterable[StoredInstance]) -> EntryNames:
     return names
 
 
+def new_directory_uid() -> str:
+    """A new UID of 44 characters, always as long: the length of an archive is known before it is written.
+
+    A component has no leading zero (PS3.5 §9.1), so that only numbers of 39 digits will do.
+    """
+    while (number := uuid4().int) < _LEAST:
+        continue
+    return f"2.25.{number}"
+
+
 class Directory:
     """The directory of the files that an archive has. `study`: its attributes, None if they are not known any more."""
 
@@ -60,7 +71,7 @@ class Directory:
         self._names = names
         self._series: dict[str, list[tuple[StoredInstance, str]]] = {}
         self._keys: dict[InstanceIdentifier, Attributes] = {}
-        self._uid = f"2.25.{UUID(bytes=secrets.token_bytes(16), version=4).int:039}"
+        self._uid = new_directory_uid()
         self._any: InstanceIdentifier | None = None
 
     async def add(self, snapshot: Snapshot, transfer_syntax_uid: str) -> None:

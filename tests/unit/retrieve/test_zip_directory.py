@@ -8,8 +8,10 @@ from pydicom import dcmread
 from pydicom.filebase import DicomBytesIO
 from pydicom.fileset import FileSet
 
+from shared.dicom.identifiers import is_uid
 from shared.dicom.part10.media_directory import KEYS, VRS, record_type
 from shared.retrieve.instances import zip_directory
+from shared.retrieve.instances.zip_directory import new_directory_uid
 from tests.builders import datasets
 from tests.builders.http import content, field
 from tests.builders.images import ILE, J2K_LOSSLESS, image, new_uid
@@ -207,3 +209,12 @@ def test_the_type_of_a_record_is_that_of_the_object(sop_class, kind):
 
 def test_every_key_that_may_be_missing_has_a_value_representation():
     assert set().union(*KEYS.values()) - VRS.keys() == {"00081115", "0040A030"}
+
+
+@pytest.mark.spec("ZIP-4", "ZIP-7")
+def test_the_uid_of_a_directory_is_valid_and_always_as_long():
+    uids = {new_directory_uid() for _ in range(200)}
+
+    assert all(map(is_uid, uids))
+    assert {len(uid) for uid in uids} == {44}
+    assert not any(uid.startswith("2.25.0") for uid in uids)

@@ -1,5 +1,6 @@
 """Many instances are updated while workers die, and others store, replace and delete beside them."""
 
+import asyncio
 import json
 import random
 from collections import Counter
@@ -68,6 +69,7 @@ class Crowd:
 async def _updated(service: UpdatingService, crowd: Crowd, operation, randomly, *, deaths: int, acts: int):
     """Run the update to its end, with about so many deaths and acts of others in between."""
     seen: Counter[str] = Counter()
+    acts_begun: list[asyncio.Future[None]] = []
     acting = True
     chance = 20 / len(crowd.listed)
     worker = service.beside()
@@ -79,7 +81,9 @@ async def _updated(service: UpdatingService, crowd: Crowd, operation, randomly, 
         if seen["acts"] < acts and randomly.random() < chance:
             seen["acts"] += 1
             acting = True
-            await crowd.act(randomly)
+            # Others go on when the worker dies that they stand beside here.
+            acts_begun.append(asyncio.ensure_future(crowd.act(randomly)))
+            await asyncio.shield(acts_begun[-1])
             acting = False
         if seen["deaths"] < deaths and randomly.random() < chance:
             seen["deaths"] += 1
@@ -99,6 +103,7 @@ async def _updated(service: UpdatingService, crowd: Crowd, operation, randomly, 
             service.time.seconds += LEASE_SECONDS + 1
             worker = service.beside()
         acting = True
+        await asyncio.gather(*acts_begun)
         service.time.seconds += 400
     service.tables.after = service.blobs.after = None
     assert min(seen["deaths"], seen["acts"]) > 2
