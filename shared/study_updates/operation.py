@@ -92,14 +92,17 @@ _COUNTED = ("processed", "updated", "failed", "instances")
 
 
 def _steps(lease: Lease, progress: Progress, studies: int, instances: int) -> Step:
-    """What is done between steps: a pause, and from time to time a checkpoint that shows how far the work is."""
+    """What is done between steps: a pause, and a checkpoint that shows how far the work is: from time to time, and as
+    soon as work that was taken up again has got further, so that it only fails for want of progress.
+    """
     loop = asyncio.get_running_loop()
     begun = saved = loop.time()
 
-    async def step(done: int) -> None:
+    async def step(done: int, changed: int) -> None:
         nonlocal begun, saved
         await asyncio.sleep(min(loop.time() - begun, _LONGEST_PAUSE))
-        if lease.stopping.is_set() or loop.time() - saved >= _SAVED_SECONDS:
+        resumed = lease.attempts > 1 and changed > 0
+        if resumed or lease.stopping.is_set() or loop.time() - saved >= _SAVED_SECONDS:
             half = 50 if progress.stage == "commit" else 0
             share = half + 50 * min(done, instances) // max(instances, 1)
             await lease.checkpoint(progress.checkpoint(), percent=(100 * progress.study + share) // studies)

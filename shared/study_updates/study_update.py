@@ -35,8 +35,10 @@ _MOST_FAILURES = 6
 """Instances that may fail before the rest of the study is no longer tried."""
 _LOST_FILE = "Its file is missing."
 
-type Step = Callable[[int], Awaitable[None]]
-"""Called between steps with how many instances are done; it may raise, and the study is taken up again later."""
+type Step = Callable[[int, int], Awaitable[None]]
+"""Called between steps with how many instances are done, and how many of them this step has changed; it may raise, and
+the study is taken up again later.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +89,12 @@ class StudyUpdate:
                     if reason:
                         failures[instance.stored.identifier.sop_instance_uid] = reason
 
+            failed = len(failures)
             await asyncio.gather(*map(write, waiting))
             if len(failures) >= _MOST_FAILURES:
                 break
             done += len(page)
-            await step(done)
+            await step(done, len(waiting) + failed - len(failures))
         return failures
 
     async def commit(self, step: Step) -> int:
@@ -101,9 +104,10 @@ class StudyUpdate:
         made = await self._made()
         updated = done = 0
         async for page in self._pages():
-            updated += await self._commit(page, made)
+            before, changed = await self._commit(page, made)
+            updated += before + changed
             done += len(page)
-            await step(done)
+            await step(done, changed)
         await self._remove_unused()
         return updated
 
@@ -145,8 +149,10 @@ class StudyUpdate:
             return _LOST_FILE if now is not None and now.blob == stored.blob else ""
         return ""
 
-    async def _commit(self, page: Sequence[IndexedInstance], made: Mapping[str, int]) -> int:
-        """Commit those instances of a page that have new files; how many have become their new versions by now."""
+    async def _commit(self, page: Sequence[IndexedInstance], made: Mapping[str, int]) -> tuple[int, int]:
+        """Commit those instances of a page that have new files; how many were their new versions before, and how many
+        have become them.
+        """
         before = [each for each in page if self._operation.has_made(each.stored.blob)]
         entries: list[NewInstance] = []
         schema = self._index.schema
@@ -164,7 +170,7 @@ class StudyUpdate:
         marked = [each.stored.blob for each in before] + [entry.blob for entry in stored]
         # rule: what an update has committed is marked before it succeeds
         await asyncio.gather(*(obsolete_marks.mark_committed(self._blobs, blob) for blob in marked))
-        return len(before) + len(stored)
+        return len(before), len(stored)
 
     async def _remove_unused(self) -> None:
         """Remove files of this operation that are no instance: it failed, or others have ended the version they were

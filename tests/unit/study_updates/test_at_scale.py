@@ -112,20 +112,20 @@ async def _updated(service: UpdatingService, crowd: Crowd, operation, randomly, 
 
 @pytest.mark.spec("OP-9", "UPD-28", "UPD-32", "UPD-34")
 @pytest.mark.parametrize(
-    ("studies", "per_study", "seed"),
+    ("studies", "per_study", "deaths", "seed"),
     [
-        (3, 80, 1),
-        (3, 80, 2),
-        pytest.param(5, 1000, 3, marks=[pytest.mark.nightly, pytest.mark.timeout(3600)]),
+        (3, 80, 4, 1),
+        (3, 80, 4, 2),
+        pytest.param(5, 1000, 12, 3, marks=[pytest.mark.nightly, pytest.mark.timeout(3600)]),
     ],
 )
-async def test_nothing_is_missed_nothing_changes_twice_and_nothing_is_lost(studies, per_study, seed):
+async def test_nothing_is_missed_nothing_changes_twice_and_nothing_is_lost(studies, per_study, deaths, seed):
     randomly = random.Random(seed)
     service = UpdatingService()
     crowd = Crowd(service, studies)
     await crowd.fill(per_study)
     operation = await service.begin(crowd.studies, name("New"))
-    ended = await _updated(service, crowd, operation, randomly, deaths=6, acts=9)
+    ended = await _updated(service, crowd, operation, randomly, deaths=deaths, acts=9)
     await service.settle()
 
     assert ended.status is OperationStatus.SUCCEEDED

@@ -10,7 +10,9 @@ from itertools import count
 import pytest
 
 from shared.operations.model import OperationStatus
+from shared.operations.store import LEASE_SECONDS
 from shared.study_updates import study_update
+from shared.study_updates.new_version import VersionMaker
 from tests.builders.updating import NAME, UpdatingService, name
 from tests.unit.study_updates.test_update import stored, study_of
 
@@ -91,3 +93,59 @@ async def test_an_update_goes_on_wherever_its_process_died(after):
         if not died:
             assert step > 60
             return
+
+
+async def _worked(service, monkeypatch, dies):
+    """Another worker takes the update up; it dies at the first file that it writes for which `dies` returns True."""
+    service.time.seconds += LEASE_SECONDS + 1
+    write = VersionMaker.write
+
+    async def write_or_die(maker, instance):
+        if dies(instance):
+            raise Crash
+        await write(maker, instance)
+
+    with monkeypatch.context() as patched, suppress(Crash, BaseExceptionGroup):
+        patched.setattr(VersionMaker, "write", write_or_die)
+        await service.beside().runner.run()
+
+
+@pytest.mark.spec("OP-9")
+async def test_work_comes_to_its_end_when_each_worker_that_dies_has_got_further(monkeypatch):
+    service = UpdatingService()
+    images = study_of(24, STUDIES[0])
+    await stored(service, *images)
+    operation = await service.begin(STUDIES[:1], name("New"))
+
+    for _ in range(10):  # twice as many as may die without progress
+        files = count(1)
+        await _worked(service, monkeypatch, lambda _, files=files: next(files) > 2)
+        assert await service.operations.is_active(operation.id)
+    await _worked(service, monkeypatch, lambda _: False)
+
+    ended = await service.operations.get(operation.id)
+    assert ended.status is OperationStatus.SUCCEEDED
+    assert ended.results["instanceUpdated"] == len(images)
+
+
+@pytest.mark.spec("OP-9")
+async def test_an_instance_that_takes_each_worker_down_ends_the_update_as_failed(monkeypatch):
+    service = UpdatingService()
+    images = study_of(6, STUDIES[0])
+    await stored(service, *images)
+    operation = await service.begin(STUDIES[:1], name("New"))
+    met = []
+
+    def dies(instance):
+        if instance.stored.identifier == images[4].identifier:
+            met.append(instance)
+            return True
+        return False
+
+    for _ in range(8):
+        await _worked(service, monkeypatch, dies)
+
+    assert (await service.operations.get(operation.id)).status is OperationStatus.FAILED
+    assert len(met) == 5
+    for each in images:
+        assert (await service.current(each.identifier)).original is None
