@@ -13,7 +13,7 @@ from benchmarks.client import Client
 from benchmarks.measure import Bench, Result
 from benchmarks.service import LocalService
 from shared.dicomweb.versions import ApiVersion
-from shared.dicomweb.worklist_documentation import NEW_WORKITEM
+from shared.dicomweb.worklist_resources import NEW_WORKITEM
 from shared.http.messages import Request
 from shared.index_schema import keys
 from shared.storage.ports import Entity

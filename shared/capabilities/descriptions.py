@@ -4,7 +4,9 @@ from http import HTTPStatus
 
 from shared.dicom.dictionary import keyword_of
 from shared.dicomweb.documentation import Documentation
-from shared.dicomweb.resources import RESOURCES, Resource, path_parameters
+from shared.dicomweb.path_parameters import path_parameters
+from shared.dicomweb.resource import Resource
+from shared.dicomweb.resources import RESOURCES
 from shared.dicomweb.versions import ApiVersion
 from shared.index_schema.schema import BUILT_IN
 

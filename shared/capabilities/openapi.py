@@ -6,7 +6,8 @@ from typing import Any, Final
 from shared.capabilities.descriptions import documented, reason
 from shared.dicom.media_types import DICOM_JSON, JSON, PROBLEM_JSON, TEXT
 from shared.dicomweb.documentation import PROBLEM, PROBLEM_TEXT, UID, Documentation, Parameter, Schema
-from shared.dicomweb.resources import PATH_PARAMETERS, Resource, path_parameters
+from shared.dicomweb.path_parameters import PATH_PARAMETERS, path_parameters
+from shared.dicomweb.resource import Resource
 from shared.dicomweb.urls import Urls
 from shared.dicomweb.versions import ApiVersion
 

@@ -9,8 +9,8 @@ from shared.dicom.media_types import ANY, ANY_APPLICATION, DICOM_JSON, JSON, TEX
 from shared.dicom.transfer_syntaxes import FRAME_TARGETS, REVERSIBLE_TARGETS, SOURCES
 from shared.dicomweb import versions
 from shared.dicomweb.content_negotiation import MediaType
+from shared.dicomweb.path_parameters import path_parameters
 from shared.dicomweb.query_parameters import DEFAULT_LIMIT, MAX_LIMIT
-from shared.dicomweb.resources import path_parameters
 from shared.dicomweb.versions import ApiVersion
 from shared.errors import NotAcceptable
 from shared.settings import Settings

@@ -289,101 +289,16 @@ PARTITIONS = Schema(
     [{"partitionKey": 1, "partitionName": "Microsoft.Default", "createdDate": "2026-01-31T12:00:00Z"}],
 )
 
-_TAG_PATH = {"type": "string", "pattern": "^[0-9A-F]{8}(\\.[0-9A-F]{8})?$"}
-_VR = {"type": "string", "pattern": "^[A-Z]{2}$"}
-_QUERY_STATUS = {"enum": ["enabled", "disabled"]}
-_REFERENCE = {
+REFERENCE = {
     "type": "object",
     "required": ["id", "href"],
     "properties": {"id": {"type": "string", "pattern": "^[0-9a-f]{32}$"}, "href": {"type": "string", "format": "uri"}},
 }
 OPERATION_REFERENCE = Schema(
     "OperationReference",
-    _REFERENCE,
+    REFERENCE,
     {
         "id": "9b1c0d5e8f2a4b6c8d0e1f2a3b4c5d6e",
         "href": "https://dicom.example.org/v2/operations/9b1c0d5e8f2a4b6c8d0e1f2a3b4c5d6e",
     },
-)
-TAG_ENTRY = Schema(
-    "ExtendedQueryTag",
-    {
-        "type": "object",
-        "required": ["path", "vr", "level", "status", "queryStatus"],
-        "properties": {
-            "path": _TAG_PATH,
-            "vr": _VR,
-            "privateCreator": {"type": "string"},
-            "level": {"enum": ["study", "series", "instance"]},
-            "status": {"enum": ["adding", "ready"]},
-            "queryStatus": _QUERY_STATUS,
-            "errors": {
-                "type": "object",
-                "required": ["count", "href"],
-                "properties": {
-                    "count": {"type": "integer", "minimum": 1},
-                    "href": {"type": "string", "format": "uri"},
-                },
-            },
-            "operation": _REFERENCE,
-        },
-    },
-    {"path": "00101010", "vr": "AS", "level": "study", "status": "ready", "queryStatus": "enabled"},
-)
-TAGS = Schema("ExtendedQueryTags", {"type": "array", "items": TAG_ENTRY.reference}, [TAG_ENTRY.example], (TAG_ENTRY,))
-TAG_ERROR = Schema(
-    "ExtendedQueryTagError",
-    {
-        "type": "object",
-        "required": ["studyInstanceUid", "seriesInstanceUid", "sopInstanceUid", "createdTime", "errorMessage"],
-        "properties": {
-            "partitionName": {"type": "string"},
-            "studyInstanceUid": UID.reference,
-            "seriesInstanceUid": UID.reference,
-            "sopInstanceUid": UID.reference,
-            "createdTime": {"type": "string", "format": "date-time"},
-            "errorMessage": {"type": "string", "description": "What is wrong, without the value"},
-        },
-    },
-    {
-        "partitionName": "Microsoft.Default",
-        "studyInstanceUid": "1.2.826.0.1.3680043.8.498.1",
-        "seriesInstanceUid": "1.2.826.0.1.3680043.8.498.2",
-        "sopInstanceUid": "1.2.826.0.1.3680043.8.498.3",
-        "createdTime": "2026-01-31T09:15:00.123Z",
-        "errorMessage": "Not 4 characters long.",
-    },
-    (UID,),
-)
-TAG_ERROR_LIST = Schema(
-    "ExtendedQueryTagErrors", {"type": "array", "items": TAG_ERROR.reference}, [TAG_ERROR.example], (TAG_ERROR,)
-)
-NEW_TAGS = Schema(
-    "NewExtendedQueryTags",
-    {
-        "type": "array",
-        "minItems": 1,
-        "maxItems": 128,
-        "items": {
-            "type": "object",
-            "required": ["path", "level"],
-            "properties": {
-                "path": {"type": "string"},
-                "vr": _VR,
-                "privateCreator": {"type": "string", "maxLength": 64},
-                "level": {"enum": ["Study", "Series", "Instance"]},
-            },
-        },
-    },
-    [{"path": "PatientAge", "level": "Study"}],
-)
-TAG_CHANGE = Schema(
-    "ExtendedQueryTagChange",
-    {
-        "type": "object",
-        "required": ["queryStatus"],
-        "properties": {"queryStatus": {"enum": ["Enabled", "Disabled"]}},
-        "additionalProperties": False,
-    },
-    {"queryStatus": "Disabled"},
 )

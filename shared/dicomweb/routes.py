@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import unquote
 
-from shared.dicomweb.resources import FALLBACK, RESOURCES, Resource
+from shared.dicomweb.resource import Resource
+from shared.dicomweb.resources import RESOURCES
+from shared.dicomweb.service_resources import FALLBACK
 from shared.dicomweb.versions import ApiVersion
 
 

@@ -12,7 +12,8 @@ from typing import Any, Protocol, cast
 
 import azure.functions as func
 
-from shared.dicomweb.resources import RESOURCES, Resource
+from shared.dicomweb.resource import Resource
+from shared.dicomweb.resources import RESOURCES
 from shared.http.boundary import Boundary
 from shared.http.messages import Request, Response
 from shared.http.transaction import Transaction

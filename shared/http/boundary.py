@@ -15,7 +15,7 @@ from shared.dicom.identifiers import is_uid, trim_uid
 from shared.dicomweb import versions
 from shared.dicomweb.content_negotiation import accepts_problem
 from shared.dicomweb.partitions import DEFAULT_KEY, DEFAULT_NAME, Partition, PartitionDirectory, is_partition_name
-from shared.dicomweb.resources import Resource
+from shared.dicomweb.resource import Resource
 from shared.dicomweb.urls import Urls, base_url, forwarded_prefix
 from shared.errors import Forbidden, InvalidRequest, InvalidUid, NotInRelease
 from shared.http.caller import ANONYMOUS, Authenticator

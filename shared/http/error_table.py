@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 import orjson
 
 from shared.dicom.media_types import JSON_UTF_8, PROBLEM_JSON, TEXT_UTF_8
-from shared.dicomweb.resources import Resource
+from shared.dicomweb.resource import Resource
 from shared.errors import (
     Conflict,
     DependencyRefused,

@@ -10,7 +10,7 @@ from typing import Any
 
 from shared import metrics, telemetry
 from shared.dicom.identifiers import is_uid
-from shared.dicomweb.resources import Resource
+from shared.dicomweb.resource import Resource
 from shared.dicomweb.versions import ApiVersion
 from shared.errors import InvalidRequest, TooLarge
 from shared.http.caller import Caller

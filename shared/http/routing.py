@@ -10,8 +10,11 @@ from typing import Final
 from urllib.parse import unquote
 
 from shared.dicom.media_types import HTML
-from shared.dicomweb.resources import BULK_UPDATE, FALLBACK, LIST_PARTITIONS, PAGES, RESOURCES, Resource
+from shared.dicomweb.resource import Resource
+from shared.dicomweb.resources import RESOURCES
 from shared.dicomweb.routes import allowed_methods, match
+from shared.dicomweb.service_resources import FALLBACK, LIST_PARTITIONS, PAGES
+from shared.dicomweb.update_resources import BULK_UPDATE
 from shared.dicomweb.versions import ApiVersion, Unsupported, parse_version
 from shared.errors import DicomServiceError, InvalidRequest, NotFound, NotInRelease
 from shared.http.messages import Request

@@ -3,7 +3,7 @@
 import azure.functions as func
 import orjson
 
-from shared.dicomweb.resources import PAGES
+from shared.dicomweb.service_resources import PAGES
 from shared.dicomweb.versions import ApiVersion
 from shared.errors import NotFound
 from shared.http.azure_functions import mount

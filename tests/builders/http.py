@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 import pytest
 
 from shared.dicomweb.partitions import DEFAULT_KEY, DEFAULT_NAME, Partition
-from shared.dicomweb.resources import FALLBACK, Resource
+from shared.dicomweb.resource import Resource
 from shared.dicomweb.routes import match
+from shared.dicomweb.service_resources import FALLBACK
 from shared.dicomweb.urls import Urls
 from shared.dicomweb.versions import ApiVersion
 from shared.errors import InvalidRequest, MissingCredentials

@@ -10,7 +10,8 @@ from aiohttp import ClientConnectionError, ClientPayloadError, ClientSession
 from yarl import URL
 
 from devhost.testing import RunningService, running_service
-from shared.dicomweb.resources import FALLBACK, RESOURCES
+from shared.dicomweb.resources import RESOURCES
+from shared.dicomweb.service_resources import FALLBACK
 from tests.builders.paths import example_path
 
 APP = Path(__file__).parent / "app"

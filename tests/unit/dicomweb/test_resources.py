@@ -4,8 +4,9 @@ import re
 
 import pytest
 
-from shared.dicomweb.resources import FALLBACK, RESOURCES
+from shared.dicomweb.resources import RESOURCES
 from shared.dicomweb.routes import allowed_methods, match
+from shared.dicomweb.service_resources import FALLBACK
 from shared.dicomweb.versions import ApiVersion
 from tests.builders.paths import example_path
 

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from shared.dicomweb.resources import FALLBACK
+from shared.dicomweb.service_resources import FALLBACK
 from shared.errors import Misconfigured
 from shared.http.transaction import Transaction, nothing
 from shared.pages import functions

@@ -1,17 +1,16 @@
-"""The documentation of cohorts, timelines and similar patients (cohorts §8) in `shared.dicomweb.resources`."""
+"""The rows and the documentation of cohorts, timelines and similar patients (cohorts §8)."""
 
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from shared.dicom.media_types import ANY, FHIR_JSON, HTML, JSON
 from shared.dicomweb.documentation import (
     OPERATION_REFERENCE,
     Documentation,
     Parameter,
-    PathParameter,
     Schema,
     failures,
 )
+from shared.dicomweb.resource import READ, Resource
 from shared.dicomweb.versions import ApiVersion
 
 _ACCEPT: Final = Parameter(
@@ -122,54 +121,46 @@ SIMILAR: Final = Documentation(
     parameters=(_ACCEPT,),
 )
 
-type Row = tuple[str, tuple[str, ...], str, str, str, str, Documentation]
-"""Name of the function, methods, path, data action, operation of the audit records, summary, documentation."""
 
-_READ: Final = ("GET", "HEAD")
-_POST: Final = ("POST",)
-_ONE: Final = "cohorts/{cohort}"
-_PATIENT: Final = "fhir-patients/{patient}"
-ROWS: Final[tuple[Row, ...]] = (
-    ("run_cohort", _POST, "cohorts", "cohort", "cohort", "Find the patients of a definition", RUN),
-    ("list_cohorts", _READ, "cohorts", "cohort", "cohort", "List the cohorts", LIST),
-    ("retrieve_cohort", _READ, _ONE, "cohort", "cohort", "The state of a cohort", RETRIEVE),
-    ("retrieve_cohort_manifest", _READ, f"{_ONE}/manifest", "cohort", "cohort", "The members of a cohort", MANIFEST),
-    ("delete_cohort", ("DELETE",), _ONE, "cohort", "cohort", "Delete a cohort", DELETE),
-    ("translate_question", _POST, "cohorts/translate", "cohort", "cohort", "Translate a question", TRANSLATE),
-    (
+def _row(name: str, request: str, access: tuple[str, str], summary: str, documentation: Documentation) -> Resource:
+    """A resource from version 2 on, of no partition, and with what a caller may see. `access` is the data action and
+    the operation of the audit records.
+    """
+    method, _, path = request.partition(" ")
+    methods = READ if method == "GET" else (method,)
+    return Resource(
+        name,
+        methods,
+        path,
+        *access,
+        summary,
+        documentation,
+        partitioned=False,
+        shows_own_part=True,
+        since=dict.fromkeys(methods, ApiVersion.V2),
+    )
+
+
+_COHORT: Final = ("cohort", "cohort")
+ROWS: Final = (
+    _row("run_cohort", "POST cohorts", _COHORT, "Find the patients of a definition", RUN),
+    _row("list_cohorts", "GET cohorts", _COHORT, "List the cohorts", LIST),
+    _row("retrieve_cohort", "GET cohorts/{cohort}", _COHORT, "The state of a cohort", RETRIEVE),
+    _row("retrieve_cohort_manifest", "GET cohorts/{cohort}/manifest", _COHORT, "The members of a cohort", MANIFEST),
+    _row("delete_cohort", "DELETE cohorts/{cohort}", _COHORT, "Delete a cohort", DELETE),
+    _row("translate_question", "POST cohorts/translate", _COHORT, "Translate a question", TRANSLATE),
+    _row(
         "retrieve_timeline",
-        _READ,
-        f"{_PATIENT}/timeline",
-        "cohortIdentified",
-        "timeline",
+        "GET fhir-patients/{patient}/timeline",
+        ("cohortIdentified", "timeline"),
         "What happened to a patient",
         TIMELINE,
     ),
-    (
+    _row(
         "find_similar_patients",
-        _POST,
-        f"{_PATIENT}/similar",
-        "cohort",
-        "similar-patients",
+        "POST fhir-patients/{patient}/similar",
+        ("cohort", "similar-patients"),
         "Patients who are like a patient",
         SIMILAR,
     ),
 )
-"""The resources (cohorts §8.6)."""
-SHARED: Final[Mapping[str, Any]] = {
-    "partitioned": False,
-    "shows_own_part": True,
-    "since": dict.fromkeys(("GET", "HEAD", "POST", "DELETE"), ApiVersion.V2),
-}
-"""From version 2 on, of no partition, and with what a caller may see."""
-
-PATH_PARAMETERS: Final[Mapping[str, PathParameter]] = {
-    "cohort": PathParameter(
-        "Cohort id, a GUID: that of the operation that has run it",
-        {"type": "string", "pattern": "^([0-9A-Fa-f]{32}|[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12})$"},
-        "9b1c0d5e8f2a4b6c8d0e1f2a3b4c5d6e",
-    ),
-    "patient": PathParameter(
-        "Id of a Patient of the FHIR server", {"type": "string", "pattern": "^[A-Za-z0-9.\\-]{1,64}$"}, "pat-1"
-    ),
-}

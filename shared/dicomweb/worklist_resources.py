@@ -1,4 +1,4 @@
-"""The documentation of the worklist (PS3.18 §11)."""
+"""The rows and the documentation of the worklist (PS3.18 §11)."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -16,6 +16,7 @@ from shared.dicomweb.documentation import (
     failures,
     query,
 )
+from shared.dicomweb.resource import READ, Resource
 
 _TEXTS = {
     "00741200": ("CS", "MEDIUM"),
@@ -142,4 +143,54 @@ SEARCH_WORKITEMS: Final = Documentation(
         accept(DICOM_JSON),
     ),
     schema=DATA_SETS,
+)
+
+
+def _worklist(name: str, request: str, audit: str, summary: str, documentation: Documentation) -> Resource:
+    """The resources of the Worklist Service (PS3.18 Table 11.1.1-1); `request` is method and path."""
+    method, _, path = request.partition(" ")
+    methods, action = (READ, "read") if method == "GET" else ((method,), "write")
+    creates = name == "create_workitem"
+    return Resource(name, methods, path, action, f"{audit}-workitem", summary, documentation, create_partition=creates)
+
+
+ROWS: Final = (
+    _worklist("create_workitem", "POST workitems", "add", "Create a workitem (UPS-RS)", CREATE_WORKITEM),
+    _worklist("search_workitems", "GET workitems", "query", "Search for workitems", SEARCH_WORKITEMS),
+    _worklist(
+        "retrieve_workitem",
+        "GET workitems/{workitem}",
+        "retrieve",
+        "Retrieve a workitem",
+        RETRIEVE_WORKITEM,
+    ),
+    _worklist("update_workitem", "POST workitems/{workitem}", "update", "Update a workitem", UPDATE_WORKITEM),
+    _worklist(
+        "change_workitem_state",
+        "PUT workitems/{workitem}/state",
+        "change-state",
+        "Change the state of a workitem",
+        CHANGE_WORKITEM_STATE,
+    ),
+    _worklist(
+        "change_workitem_state_by",
+        "PUT workitems/{workitem}/state/{requester}",
+        "change-state",
+        "Change the state of a workitem",
+        CHANGE_WORKITEM_STATE,
+    ),
+    _worklist(
+        "request_workitem_cancellation",
+        "POST workitems/{workitem}/cancelrequest",
+        "cancel",
+        "Request the cancellation of a workitem",
+        CANCEL_WORKITEM,
+    ),
+    _worklist(
+        "request_workitem_cancellation_by",
+        "POST workitems/{workitem}/cancelrequest/{requester}",
+        "cancel",
+        "Request the cancellation of a workitem",
+        CANCEL_WORKITEM,
+    ),
 )

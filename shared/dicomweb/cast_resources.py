@@ -1,12 +1,10 @@
-"""The documentation of DICOMcast (dicomcast §5.2, §5.6) in `shared.dicomweb.resources`."""
+"""The rows and the documentation of DICOMcast (dicomcast §5.2, §5.6)."""
 
 from typing import Any, Final
 
 from shared.dicom.media_types import JSON
-from shared.dicomweb.documentation import OPERATION_REFERENCE, Documentation, Parameter, PathParameter, Schema, failures
-
-type Row = tuple[str, tuple[str, ...], str, str, str, str, Documentation]
-"""Name, methods, path, data action, audit name, summary and documentation of a resource."""
+from shared.dicomweb.documentation import OPERATION_REFERENCE, Documentation, Parameter, Schema, failures
+from shared.dicomweb.resource import READ, Resource
 
 _TEXT: Final[dict[str, Any]] = {"type": "string"}
 _WHOLE: Final[dict[str, Any]] = {"type": "integer"}
@@ -120,18 +118,11 @@ VERIFICATION: Final = _told(
     _object("CastDifferences", {"differences": []}, differences={"type": "array", "items": {"type": "object"}}),
 )
 
-PATH_PARAMETERS: Final = {
-    "error": PathParameter("Id of an error", {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,400}$"}, "Rmhpcg"),
-    "link": PathParameter(
-        "Id of a choice", {"type": "string", "pattern": "^[0-9a-f]{32}$"}, "0123456789abcdef0123456789abcdef"
-    ),
-}
 
-
-def _row(name: str, request: str, summary: str, documentation: Documentation) -> Row:
+def _row(name: str, request: str, summary: str, documentation: Documentation) -> Resource:
     method, _, path = request.partition(" ")
-    methods, action = (("GET", "HEAD"), "read") if method == "GET" else ((method,), "write")
-    return name, methods, path, action, f"cast-{action}", summary, documentation
+    methods, action = (READ, "read") if method == "GET" else ((method,), "write")
+    return Resource(name, methods, path, action, f"cast-{action}", summary, documentation, partitioned=False)
 
 
 ROWS: Final = (

@@ -1,4 +1,4 @@
-"""The documentation that several transactions of `shared.dicomweb.resources` share."""
+"""The documentation of the transactions on studies, series and instances (PS3.18 §9, §10)."""
 
 from typing import Any, Final
 
@@ -9,40 +9,23 @@ from shared.dicom.media_types import (
     DICOM_XML,
     IMAGE_TYPES,
     JPEG,
-    JSON,
     MULTIPART_RELATED,
     OCTET_STREAM,
-    WADL,
-    YAML,
     ZIP,
 )
 from shared.dicomweb.documentation import (
-    CHANGE,
-    CHANGES,
     DATA_SETS,
     FLAG,
-    HEALTH,
     MATCHING,
-    NEW_TAGS,
-    OPERATION,
-    OPERATION_REFERENCE,
-    PARTITIONS,
     PRINTABLE,
     STORED,
-    TAG_CHANGE,
-    TAG_ENTRY,
-    TAG_ERROR_LIST,
-    TAGS,
     UID,
-    WHOLE,
     Documentation,
     Parameter,
     accept,
     failures,
     query,
 )
-from shared.dicomweb.query_parameters import MAX_LIMIT
-from shared.dicomweb.versions import ApiVersion
 
 
 def _multipart(media_type: str) -> str:
@@ -249,131 +232,4 @@ SEARCH: Final = Documentation(
         accept(*_DATA_SET_TYPES),
     ),
     schema=DATA_SETS,
-)
-
-# ------------------------------------------------------------------------------------------- the service as a whole
-
-_INCLUDE_METADATA: Final = query(
-    "includeMetadata", "The present metadata of each instance are returned", {"type": "boolean", "default": True}
-)
-
-
-def _limit(version: ApiVersion, text: str) -> Parameter:
-    default, most = version.feed_limits
-    schema = {"type": "integer", "minimum": 1, "maximum": most, "default": default}
-    return query("limit", text, schema, only=version)
-
-
-CHANGE_FEED: Final = Documentation(
-    "The changes of all partitions in their order: v1 by windows of sequences, v2 by windows of time.",
-    produces=(JSON,),
-    failures=failures(406),
-    parameters=(
-        query("offset", "The sequence after which the window begins", WHOLE, only=ApiVersion.V1),
-        _limit(ApiVersion.V1, "The number of sequences in the window"),
-        query("startTime", "The earliest timestamp", _TIME, "2026-01-31T12:00:00Z", only=ApiVersion.V2),
-        query("endTime", "The time that follows all timestamps", _TIME, "2026-02-01T00:00:00Z", only=ApiVersion.V2),
-        query("offset", "The number of entries to skip", WHOLE, only=ApiVersion.V2),
-        _limit(ApiVersion.V2, "The number of entries"),
-        _INCLUDE_METADATA,
-        accept(JSON),
-    ),
-    schema=CHANGES,
-)
-LATEST_CHANGE: Final = Documentation(
-    "The entry of the change feed with the highest sequence.",
-    produces=(JSON,),
-    successes=(200, 204),
-    failures=failures(406),
-    parameters=(_INCLUDE_METADATA, accept(JSON)),
-    schema=CHANGE,
-)
-OPERATION_STATE: Final = Documentation(
-    "202 while the operation is active, 200 when it has ended.",
-    produces=(JSON,),
-    successes=(200, 202),
-    failures=failures(404, 406),
-    parameters=(accept(JSON),),
-    schema=OPERATION,
-)
-_JSON_WINDOW: Final = (
-    query("limit", "The most that are returned", {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT}, 100),
-    query("offset", "The number that are skipped", WHOLE, 0),
-    accept(JSON),
-)
-ADD_TAGS: Final = Documentation(
-    "Attributes that searches may use once all that is stored has been indexed by them, which the operation does. All "
-    "or none are added.",
-    produces=(JSON,),
-    consumes=(JSON,),
-    body=NEW_TAGS,
-    successes=(202,),
-    failures=failures(406, 409, 413, 415),
-    parameters=(accept(JSON),),
-    schema=OPERATION_REFERENCE,
-)
-TAG_LIST: Final = Documentation(
-    "The oldest first.",
-    produces=(JSON,),
-    failures=failures(406),
-    parameters=_JSON_WINDOW,
-    schema=TAGS,
-)
-TAG_ERRORS: Final = Documentation(
-    "In the order in which they were found, of instances that are still there. The message does not quote the value.",
-    produces=(JSON,),
-    failures=failures(404, 406, 413),
-    parameters=_JSON_WINDOW,
-    schema=TAG_ERROR_LIST,
-)
-TAG: Final = Documentation(
-    "What it is and whether searches may use it.",
-    produces=(JSON,),
-    failures=failures(404, 406),
-    parameters=(accept(JSON),),
-    schema=TAG_ENTRY,
-)
-UPDATE_TAG: Final = Documentation(
-    "Searches by a disabled tag are refused.",
-    produces=(JSON,),
-    consumes=(JSON,),
-    body=TAG_CHANGE,
-    failures=failures(404, 406, 413, 415),
-    parameters=(accept(JSON),),
-    schema=TAG_ENTRY,
-)
-DELETE_TAG: Final = Documentation(
-    "The tag is gone at once; what the index holds of it is removed in the background.",
-    successes=(204,),
-    failures=failures(404),
-)
-PARTITION_LIST: Final = Documentation(
-    "Every partition that a store has created, and Microsoft.Default.",
-    produces=(JSON,),
-    failures=failures(),
-    schema=PARTITIONS,
-)
-CAPABILITIES: Final = Documentation(
-    "WADL, or the facts of `conformance` for a client that prefers JSON (PS3.18 §8.9).",
-    produces=(WADL, DICOM_JSON),
-    failures=(400, 406),
-    parameters=(accept(WADL, DICOM_JSON),),
-)
-CONFORMANCE: Final = Documentation(
-    "Features, limits, resources, transfer syntaxes and search keys of this deployment.",
-    produces=(JSON,),
-    failures=(400,),
-)
-HEALTH_REPORT: Final = Documentation(
-    "The state of each part of the service; 503 when one of them is unhealthy.",
-    produces=(JSON,),
-    failures=(400, 503),
-    failure_bodies=((503, JSON, HEALTH),),
-    schema=HEALTH,
-)
-DESCRIPTION_YAML: Final = Documentation(
-    "The OpenAPI 3.1 description of this version.", produces=(YAML,), failures=(400,)
-)
-DESCRIPTION_JSON: Final = Documentation(
-    "The OpenAPI 3.1 description of this version.", produces=(JSON,), failures=(400,)
 )

@@ -1,9 +1,10 @@
-"""The documentation of export (azure-apis §7) in `shared.dicomweb.resources`."""
+"""The row and the documentation of export (azure-apis §7)."""
 
 from typing import Final
 
 from shared.dicom.media_types import ANY, JSON
 from shared.dicomweb.documentation import OPERATION_REFERENCE, Documentation, Parameter, Schema, failures
+from shared.dicomweb.resource import Resource
 
 _OPTIONS: Final = [
     "retainLongitudinalModified",
@@ -103,4 +104,17 @@ EXPORT: Final = Documentation(
         ),
     ),
     schema=OPERATION_REFERENCE,
+)
+
+ROWS: Final = (
+    Resource(
+        "export_instances",
+        ("POST",),
+        "export",
+        "export",
+        "export",
+        "Copy instances into a container of Blob Storage",
+        EXPORT,
+        in_prerelease=False,
+    ),
 )

@@ -1,9 +1,11 @@
-"""The documentation of the transactions that update studies (azure-apis §6)."""
+"""The rows and the documentation of the transactions that update studies (azure-apis §6)."""
 
 from typing import Any, Final
 
 from shared.dicom.media_types import DICOM_JSON, JSON
 from shared.dicomweb.documentation import DATA_SET, OPERATION_REFERENCE, UID, Documentation, Parameter, Schema, failures
+from shared.dicomweb.resource import Resource
+from shared.dicomweb.versions import ApiVersion
 
 _UPDATE: Final = Schema(
     "BulkUpdate",
@@ -48,7 +50,7 @@ _FAILED_ATTRIBUTES: Final = Schema(
     (DATA_SET,),
 )
 
-BULK_UPDATE: Final = Documentation(
+_BULK_UPDATE: Final = Documentation(
     "Gives every instance of the studies a new version with the attributes changed; all else stays as it is. The "
     "version that was stored is kept and sent to who asks for it with msdicom-request-original.",
     produces=(JSON,),
@@ -119,4 +121,19 @@ MOVE: Final = _merging(
         {"studyInstanceUid": "1.2.826.0.1.3680043.8.498.1", "patient": _JANE, "reason": "Wrong patient chosen"},
         (UID,),
     ),
+)
+
+
+def _update(name: str, template: str, audit: str, summary: str, documentation: Documentation) -> Resource:
+    """Operations that give instances new versions (azure-apis §6, data-safety §8)."""
+    return Resource(name, ("POST",), template, "write", audit, summary, documentation, since={"POST": ApiVersion.V2})
+
+
+BULK_UPDATE: Final = _update(
+    "bulk_update_studies", "studies/$bulkUpdate", "update-study", "Change attributes of studies", _BULK_UPDATE
+)
+ROWS: Final = (
+    BULK_UPDATE,
+    _update("merge_patients", "patients/$merge", "merge-patients", "Merge patients", MERGE),
+    _update("move_study", "studies/$move", "move-study", "Give a study to another patient", MOVE),
 )
