@@ -58,6 +58,7 @@ from shared.operations import functions as operation_functions
 from shared.operations.model import OperationType
 from shared.operations.runner import Runner, Work
 from shared.operations.store import Operations
+from shared.pacing import Foreground
 from shared.pages import functions as pages
 from shared.partitions import functions as partitions
 from shared.patient_merge import functions as patient_merge
@@ -197,7 +198,8 @@ def blueprints(settings: Settings) -> list[func.Blueprint]:
     announcer = _announcer(settings, clock, events)
 
     azure_functions.choose(settings)
-    boundary = Boundary(settings, authenticator(settings), directory)
+    foreground = Foreground()
+    boundary = Boundary(settings, authenticator(settings), directory, foreground=foreground)
     lookup = InstanceLookup(tables, shards=settings.index_shards)
     index = InstanceIndex(tables, clock, schemas, shards=settings.index_shards, on_change=announcer.announce)
     rules = IngestSettings(
@@ -226,6 +228,7 @@ def blueprints(settings: Settings) -> list[func.Blueprint]:
         directory,
         shards=settings.index_shards,
         metadata_inline=settings.metadata_inline,
+        foreground=foreground,
     )
     reindex = Reindex(
         tables,
@@ -234,6 +237,7 @@ def blueprints(settings: Settings) -> list[func.Blueprint]:
         StudyReindex(tables, blobs, clock, schemas, shards=settings.index_shards),
         Hints(tables, clock, shards=settings.index_shards),
         shards=settings.index_shards,
+        foreground=foreground,
     )
     exports = export(
         settings, identity, base.connection, tables=tables, blobs=blobs, lookup=lookup, operations=operations

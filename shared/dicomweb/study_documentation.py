@@ -75,6 +75,13 @@ DELETE: Final = Documentation(
 
 # ---------------------------------------------------------------------------------------------------------- retrieve
 
+_DICOMDIR: Final = Parameter(
+    "dicomdir",
+    "query",
+    "Whether an archive gets a DICOMDIR, and names that media may have; other media types refuse it.",
+    {"type": "boolean", "default": False},
+    True,
+)
 _RANGE: Final = _header("Range", "The bytes that are sent", {"type": "string"}, "bytes=0-1023")
 INSTANCES: Final = Documentation(
     "Every instance is a part of a multipart answer, in Explicit VR Little Endian unless the accepted media type names "
@@ -82,7 +89,7 @@ INSTANCES: Final = Documentation(
     "files of one archive, as stored unless a transfer syntax is named.",
     produces=(_multipart(DICOM), ZIP),
     failures=failures(404, 406),
-    parameters=(accept(_multipart(DICOM), ZIP),),
+    parameters=(accept(_multipart(DICOM), ZIP), _DICOMDIR),
 )
 INSTANCE: Final = Documentation(
     "The file, alone or as the only part of a multipart answer, in Explicit VR Little Endian unless the accepted media "
@@ -90,7 +97,7 @@ INSTANCE: Final = Documentation(
     produces=(_multipart(DICOM), DICOM, ZIP),
     successes=(200, 206, 304),
     failures=failures(404, 406, 416),
-    parameters=(accept(DICOM, _multipart(DICOM), ZIP), _IF_NONE_MATCH, _RANGE),
+    parameters=(accept(DICOM, _multipart(DICOM), ZIP), _IF_NONE_MATCH, _RANGE, _DICOMDIR),
 )
 FRAMES: Final = Documentation(
     "Frames are parts in the order of the request; one frame can be retrieved alone. Uncompressed frames are octets, "

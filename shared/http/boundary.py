@@ -29,6 +29,7 @@ from shared.http.messages import Request, Response, close
 from shared.http.roles import WHOLE_SERVICE, Scope
 from shared.http.routing import PARTITION_MISSING, PARTITIONS_DISABLED, Routed, routed
 from shared.http.transaction import Context, Transaction, wants_original
+from shared.pacing import Foreground
 from shared.settings import Settings
 
 _SECURITY = (
@@ -64,7 +65,10 @@ class Boundary:
         authenticator: Authenticator,
         partitions: PartitionDirectory,
         audit: telemetry.AuditLog | None = None,
+        *,
+        foreground: Foreground | None = None,
     ) -> None:
+        """`foreground`: what is told of each client that is served."""
         self.data_partitions = settings.data_partitions
         self._settings = settings
         self._authenticator = authenticator
@@ -75,6 +79,7 @@ class Boundary:
             audience=settings.audiences[0] if settings.audiences else "",
             query_values=settings.audit_query_values,
         )
+        self._foreground = foreground or Foreground()
         self._shares = CallerShares(requests=settings.caller_requests, body_bytes=settings.caller_bytes)
         self._cors = Cors(
             origins=settings.cors_origins,
@@ -93,7 +98,7 @@ class Boundary:
 
         The body of the response is bytes, or a stream that its sender must close (`aclose`).
         """
-        exchange = Exchange(self._settings, self._audit, resource, request)
+        exchange = Exchange(self._settings, self._audit, self._foreground, resource, request)
         if preflight := self._cors.preflight(request):
             return replace(preflight, headers=(*preflight.headers, *self._common(exchange)))
         with telemetry.counting(exchange.storage):

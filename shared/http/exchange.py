@@ -17,6 +17,7 @@ from shared.http.caller import Caller
 from shared.http.caller_shares import CallerShares, Share, name_of
 from shared.http.content_coding import content_coding, decoded
 from shared.http.messages import Request, close
+from shared.pacing import Foreground
 from shared.settings import Settings
 
 _ECHOED = re.compile(r"[\x20-\x7e]{1,128}")
@@ -48,7 +49,14 @@ class Exchange:
     out or the client is gone.
     """
 
-    def __init__(self, settings: Settings, audit: telemetry.AuditLog, resource: Resource, request: Request) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        audit: telemetry.AuditLog,
+        foreground: Foreground,
+        resource: Resource,
+        request: Request,
+    ) -> None:
         self.resource = resource
         self.request = request
         self.version: ApiVersion | None = None
@@ -65,6 +73,13 @@ class Exchange:
         self._share: Share | None = None
         self._answered = False
         self._closed = False
+        self._foreground = foreground
+        self.note_served()
+
+    def note_served(self) -> None:
+        """The client is being served: long-running work makes way. Who asks for health is no client."""
+        if self.resource.action is not None:
+            self._foreground.note()
 
     def begin(self, caller: Caller, shares: CallerShares) -> None:
         """The caller is known: write the first audit record (AUD-1). Raises InvalidRequest (HDR-3), ShareUsedUp."""
@@ -112,6 +127,7 @@ class Exchange:
         """Count the request, whose answer is out (TEL-1), and give its share back (THR-2)."""
         if self._share is not None:
             self._share.end()
+        self.note_served()
         if not metrics.is_collected():
             return
         seconds = time.perf_counter() - self._started
@@ -144,6 +160,7 @@ class Exchange:
         if declared.isdecimal() and int(declared) > limit:
             raise TooLarge(f"The request is larger than {limit} bytes.")
         async for chunk in body:
+            self.note_served()
             self.received += len(chunk)
             if self.received > limit:
                 raise TooLarge(f"The request is larger than {limit} bytes.")
@@ -221,6 +238,7 @@ class ResponseStream:
         chunk, self._first = self._first, None
         if chunk is None:
             chunk = await self._next()
+        self._exchange.note_served()
         self._sent += len(chunk)
         return chunk
 

@@ -11,6 +11,7 @@ from shared.index_schema import keys
 from shared.index_schema.keys import StudyPlace
 from shared.operations.model import Document, OperationFailed
 from shared.operations.store import Lease
+from shared.pacing import Foreground, Pace
 from shared.storage.ports import BlobNotFound
 from shared.study_updates.new_version import Operation, VersionMaker
 from shared.study_updates.patients import has_values
@@ -20,15 +21,23 @@ from shared.study_updates.task import Progress, UpdateTask
 _SAVED_SECONDS = 5.0
 """Between two checkpoints while one study is worked on."""
 _LONGEST_PAUSE = 2.0
-"""Seconds that the data stores are left alone after each step, which otherwise is as long as the step."""
+"""Seconds between two steps, at most."""
 
 
 class Update:
     """The work of the operations that update studies. One per process."""
 
     def __init__(
-        self, stores: Stores, partitions: PartitionDirectory, *, shards: int, metadata_inline: bool = True
+        self,
+        stores: Stores,
+        partitions: PartitionDirectory,
+        *,
+        shards: int,
+        metadata_inline: bool = True,
+        foreground: Foreground | None = None,
     ) -> None:
+        """`foreground`: the clients that it makes way for; None: none."""
+        self._foreground = foreground or Foreground()
         self._stores = stores
         self._partitions = partitions
         self._shards = shards
@@ -69,7 +78,7 @@ class Update:
     ) -> None:
         """Take one study to its end. Raises Paused between steps."""
         view = await self._stores.lookup.study_at(place)
-        step = _steps(lease, progress, studies, view.instances if view else 0)
+        step = _steps(lease, progress, studies, view.instances if view else 0, Pace(_LONGEST_PAUSE, self._foreground))
         failures: dict[str, str] = {}
         if progress.stage == "prepare":
             failures = dict(await study.prepare(step))
@@ -91,22 +100,21 @@ class Update:
 _COUNTED = ("processed", "updated", "failed", "instances")
 
 
-def _steps(lease: Lease, progress: Progress, studies: int, instances: int) -> Step:
+def _steps(lease: Lease, progress: Progress, studies: int, instances: int, pace: Pace) -> Step:
     """What is done between steps: a pause, and a checkpoint that shows how far the work is: from time to time, and as
     soon as work that was taken up again has got further, so that it only fails for want of progress.
     """
     loop = asyncio.get_running_loop()
-    begun = saved = loop.time()
+    saved = loop.time()
 
     async def step(done: int, changed: int) -> None:
-        nonlocal begun, saved
-        await asyncio.sleep(min(loop.time() - begun, _LONGEST_PAUSE))
+        nonlocal saved
+        await pace.rest()
         resumed = lease.attempts > 1 and changed > 0
         if resumed or lease.stopping.is_set() or loop.time() - saved >= _SAVED_SECONDS:
             half = 50 if progress.stage == "commit" else 0
             share = half + 50 * min(done, instances) // max(instances, 1)
             await lease.checkpoint(progress.checkpoint(), percent=(100 * progress.study + share) // studies)
             saved = loop.time()
-        begun = loop.time()
 
     return step

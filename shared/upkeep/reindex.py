@@ -9,10 +9,10 @@ Then no row of a lower schema is left, and none can come: the lists are complete
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
 from functools import partial
-from itertools import batched
 
 from shared import telemetry
 from shared.dicomweb.partitions import PartitionDirectory
@@ -25,6 +25,7 @@ from shared.index_schema.postings import ALL, after, seek, sort_key_of, value_ra
 from shared.index_schema.schema import IndexSchema
 from shared.operations.model import Document, Operation, OperationActive, OperationType
 from shared.operations.store import Lease, Operations
+from shared.pacing import Foreground, Pace
 from shared.registry.schema_registry import SETTLED_SECONDS, SchemaRegistry, State
 from shared.storage.ports import TableStore
 from shared.upkeep.study_reindex import Reindexed, StudyReindex
@@ -34,6 +35,7 @@ _LOOK_SECONDS = 5.0
 _STUDIES_IN_A_PAGE = 100
 _STUDIES_AT_ONCE = 4
 _LONGEST_PAUSE = 5.0
+"""Seconds between two steps, at most."""
 
 
 class Reindex:
@@ -49,7 +51,10 @@ class Reindex:
         *,
         shards: int,
         settled_seconds: float = SETTLED_SECONDS,
+        foreground: Foreground | None = None,
     ) -> None:
+        """`foreground`: the clients that it makes way for; None: none."""
+        self._foreground = foreground or Foreground()
         self._tables = tables
         self._schemas = schemas
         self._partitions = partitions
@@ -140,12 +145,18 @@ class Reindex:
         )
 
     async def _bring(self, places: Iterable[StudyPlace], number: int, done: Reindexed) -> None:
-        """Bring studies on, some at a time, and leave the data stores as much time as that takes."""
-        loop = asyncio.get_running_loop()
-        for group in batched(places, _STUDIES_AT_ONCE, strict=False):
-            begun = loop.time()
-            await asyncio.gather(*(self._studies.bring(place, number, done) for place in group))
-            await asyncio.sleep(min(loop.time() - begun, _LONGEST_PAUSE))
+        """Bring studies on, some at a time, in steps that leave others time."""
+
+        async def bring(place: StudyPlace) -> None:
+            pace = Pace(_LONGEST_PAUSE, self._foreground)
+            await self._studies.bring(place, number, done, pace)
+            await pace.rest()
+
+        waiting = deque(places)
+        while waiting:
+            at_once = min(len(waiting), self._foreground.at_once(_STUDIES_AT_ONCE))
+            group = [waiting.popleft() for _ in range(at_once)]
+            await asyncio.gather(*map(bring, group))
 
 
 async def start_reindex(operations: Operations, schemas: SchemaRegistry) -> None:

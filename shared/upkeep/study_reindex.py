@@ -38,6 +38,7 @@ from shared.index_schema.indexed_attributes import IndexedValues
 from shared.index_schema.keys import StudyPlace
 from shared.index_schema.postings import Postings
 from shared.index_schema.schema import IndexSchema, Schemas
+from shared.pacing import Pace
 from shared.storage.optimistic import Rounds, best_effort_commit
 from shared.storage.ports import BlobNotFound, BlobStore, Entity, RowWrite, TableStore
 
@@ -71,8 +72,11 @@ class StudyReindex:
         self._folder = Folder(tables, clock, schemas)
         self._hints = Hints(tables, clock, shards=shards)
 
-    async def bring(self, place: StudyPlace, number: int, done: Reindexed) -> None:
-        """Let no row of a study be of a lower schema than `number`, which is active. Idempotent. Raises Unavailable."""
+    async def bring(self, place: StudyPlace, number: int, done: Reindexed, pace: Pace) -> None:
+        """Let no row of a study be of a lower schema than `number`, which is active. Idempotent. Raises Unavailable.
+
+        A step of `pace` is one page of instances.
+        """
         schema = await self._schemas.at_least(number)
         rounds = Rounds("The study changes too fast to be re-indexed")
         is_old = False
@@ -88,7 +92,7 @@ class StudyReindex:
                 return
             else:
                 is_old = True
-                progress = await self._instances(place, rows.sort_key, schema, number, done)
+                progress = await self._instances(place, rows.sort_key, (schema, number), done, pace)
                 if progress is None:
                     progress = await self._summaries(place, rows, schema, number)
             if not progress:
@@ -97,9 +101,10 @@ class StudyReindex:
     # --------------------------------------------------------------------------------------------------- instances
 
     async def _instances(
-        self, place: StudyPlace, sort_key: str, schema: IndexSchema, number: int, done: Reindexed
+        self, place: StudyPlace, sort_key: str, target: tuple[IndexSchema, int], done: Reindexed, pace: Pace
     ) -> bool | None:
         """Bring instances on; whether that went undisturbed. None if there is nothing to do."""
+        number = target[1]
         entities = await self._tables.range("dicom", place.partition_key, *keys.INSTANCES, select=("live", "schema"))
         older = [row.row_key for row in entities if row.properties["live"] and schema_in(row) < number]
         if not older:
@@ -114,7 +119,8 @@ class StudyReindex:
                 top=_INSTANCES_AT_ONCE,
             )
             rows = [row for row in page.entities if row.properties["live"] and schema_in(row) < number]
-            undisturbed &= await self._bring_instances(place, sort_key, (schema, number), rows, done)
+            undisturbed &= await self._bring_instances(place, sort_key, target, rows, done)
+            await pace.rest()
         return undisturbed
 
     async def _bring_instances(

@@ -1,23 +1,17 @@
 """The examples of docs/api/export.md, as they stand there but for their destination, against a service."""
 
 import asyncio
-import re
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 import requests
 from azure.storage.blob import BlobServiceClient, ContainerSasPermissions, generate_container_sas
 
+from tests.builders.documented import examples, run, statuses
 from tests.builders.files import file
 
-PAGE = Path(__file__).parents[3] / "docs" / "api" / "export.md"
+PAGE = "api/export.md"
 DESTINATION = "https://research.blob.core.windows.net/cohort"
-
-
-def example(language: str) -> str:
-    [found] = re.findall(rf"^```{language}\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
-    return found
 
 
 @pytest.mark.timeout(600)
@@ -49,7 +43,8 @@ async def test_the_examples_export_a_study(fresh_service, azurite, tmp_path):
 
     # The emulator knows no managed identities: a signature stands for it.
     uids = one.identifier
-    shell = example("sh").replace("http://localhost:7071", service.url).replace(DESTINATION, signed)
+    [shell] = examples(PAGE, "sh")
+    shell = shell.replace(DESTINATION, signed)
     for name, value in (
         ("STUDY", study),
         ("SERIES", uids.series_instance_uid),
@@ -57,14 +52,10 @@ async def test_the_examples_export_a_study(fresh_service, azurite, tmp_path):
         ('"useManagedIdentity": true', '"useManagedIdentity": false'),
     ):
         shell = shell.replace(name, value)
-    process = await asyncio.create_subprocess_exec(
-        "bash", "-c", shell.replace("curl", "curl -sS -w '%{http_code}'"), stdout=asyncio.subprocess.PIPE
-    )
-    output, _ = await process.communicate()
-    assert output.endswith(b"202"), output
+    assert await statuses(shell, service.url) == [202]
 
-    known: dict[str, object] = {"url": service.url, "study": study, "container": signed}
-    script = example("python").replace("time.sleep(10)", "time.sleep(1)").replace(": True", ": False")
-    await asyncio.to_thread(exec, script, known)
+    [script] = examples(PAGE, "python")
+    script = script.replace("time.sleep(10)", "time.sleep(1)").replace(": True", ": False")
+    known = await run(script, url=service.url, study=study, container=signed)
     assert known["results"]["exported"] == 1
     assert known["results"]["errorHref"].startswith(container.url)

@@ -1,35 +1,16 @@
 """The examples of docs/api/extended-query-tags.md, as they stand there, against a service."""
 
 import asyncio
-import re
-from pathlib import Path
 
 import pytest
 import requests
 
+from tests.builders.documented import examples, run, statuses
 from tests.builders.files import file
 
-PAGE = Path(__file__).parents[3] / "docs" / "api" / "extended-query-tags.md"
+PAGE = "api/extended-query-tags.md"
 AGE = 0x00101010
 OPTIONS = ("--http-only", "--no-blob-events")
-STATUSES = "curl() { command curl -sS -o /dev/null -w '%{http_code} ' \"$@\"; }\n"
-"""A shell function that prints the status of each answer instead of its body."""
-
-
-def examples(language: str) -> list[str]:
-    found = re.findall(rf"^```{language}\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
-    assert found
-    return found
-
-
-async def statuses(script: str, url: str) -> list[int]:
-    """The statuses of the requests of an example."""
-    process = await asyncio.create_subprocess_exec(
-        "bash", "-c", STATUSES + script.replace("http://localhost:7071", url), stdout=asyncio.subprocess.PIPE
-    )
-    output, _ = await process.communicate()
-    assert process.returncode == 0
-    return [int(status) for status in output.split()]
 
 
 async def store(url: str) -> None:
@@ -42,7 +23,7 @@ async def store(url: str) -> None:
 async def test_the_examples_of_adding_are_answered_as_the_page_says(fresh_service):
     service = await fresh_service(options=OPTIONS)
     await store(service.url)
-    adding, errors = examples("sh")
+    adding, errors = examples(PAGE, "sh")
     assert await statuses(adding, service.url) == [202, 200, 400]
     assert await statuses(errors, service.url) == [200, 200]
 
@@ -52,9 +33,7 @@ async def test_the_examples_of_adding_are_answered_as_the_page_says(fresh_servic
 async def test_the_example_in_python_waits_until_the_tag_is_ready_and_finds_the_study(fresh_service):
     service = await fresh_service()
     await store(service.url)
-    [script] = examples("python")
-    known: dict[str, object] = {"url": service.url}
-    await asyncio.to_thread(exec, script, known)
-    studies = known["studies"]
+    [script] = examples(PAGE, "python")
+    studies = (await run(script, url=service.url))["studies"]
     assert isinstance(studies, requests.Response)
     assert (studies.status_code, len(studies.json())) == (200, 1)

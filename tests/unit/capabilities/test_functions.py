@@ -173,7 +173,7 @@ def test_an_example_that_does_not_fit_is_found(value):
     assert fits({"b": ["1"]}, schema, {})
 
 
-@pytest.mark.spec("URL-8", "FRM-1")
+@pytest.mark.spec("URL-8", "FRM-1", "ZIP-4")
 async def test_parameters_say_which_values_are_valid():
     document = await openapi(data_partitions=True)
     instance = "/partitions/{partition}/studies/{study}/series/{series}/instances/{instance}"
@@ -195,6 +195,9 @@ async def test_parameters_say_which_values_are_valid():
     valid = [bool(re.fullmatch(viewport, text)) for text in ("512,512", "8,8,0,0,-4,4", "512", "0,5", "a,b")]
     assert valid == [True, True, False, False, False]
     assert schema("/partitions/{partition}/wado", "requestType") == {"enum": ["WADO"]}
+    study = "/partitions/{partition}/studies/{study}"
+    for archive in (study, f"{study}/series/{{series}}", instance):
+        assert schema(archive, "dicomdir") == {"type": "boolean", "default": False}
     accept = schema(f"{instance}/metadata", "accept")["enum"]
     assert accept == ["application/dicom+json", 'multipart/related; type="application/dicom+xml"', "*/*"]
 

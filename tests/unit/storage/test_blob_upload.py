@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from shared.errors import Unavailable
+from shared.storage import blob_upload
 from shared.storage.blob_upload import BLOCK_BYTES, BLOCKS_IN_FLIGHT, SINGLE_PUT_BYTES, StagedUpload
-from shared.storage.ports import BlobExists, BlobProperties
+from shared.storage.ports import BlobExists, BlobNotFound, BlobProperties
 from tests.fakes.blobs import MemoryBlobStore
 
 
@@ -147,3 +148,62 @@ async def test_each_upload_carries_an_id_of_its_own() -> None:
     first, second = writer.metadata
     assert first["mode"] == "put"
     assert first["uploadid"] != second["uploadid"]
+
+
+class Composing(MemoryBlobStore):
+    """Notes which ranges it is asked to copy, and refuses from some time on."""
+
+    def __init__(self, *, copies_ranges: bool = True, refuses_after: int = 1_000) -> None:
+        super().__init__(copies_ranges=copies_ranges)
+        self.copied: list[tuple[int, int]] = []
+        self.refuses_after = refuses_after
+
+    async def copy_block(self, name: str, block: str, source: str, span: tuple[int, int]) -> bool:
+        if len(self.copied) >= self.refuses_after:
+            return False
+        self.copied.append(span)
+        return await super().copy_block(name, block, source, span)
+
+
+_SOURCE = bytes(range(251)) * (3 * BLOCK_BYTES // 251)
+
+
+@pytest.mark.parametrize(
+    ("copies", "refuses_after", "copied"),
+    [
+        (True, 1_000, [(7, BLOCK_BYTES), (7 + BLOCK_BYTES, BLOCK_BYTES)]),
+        (True, 1, [(7, BLOCK_BYTES)]),
+        (False, 1_000, []),
+    ],
+    ids=["the store copies", "it refuses half-way", "it copies nothing"],
+)
+async def test_a_range_of_another_blob_is_appended_whoever_copies_it(copies, refuses_after, copied, monkeypatch):
+    monkeypatch.setattr(blob_upload, "COPIED_BYTES", BLOCK_BYTES)
+    blobs = Composing(copies_ranges=copies, refuses_after=refuses_after)
+    blobs.drop("source", _SOURCE)
+    upload = blobs.upload("name")
+    await upload.write(b"head")
+    await upload.append_range("source", 7, 2 * BLOCK_BYTES + 100)
+    await upload.write(b"tail")
+    properties = await upload.commit({})
+    assert blobs.content("name") == b"head" + _SOURCE[7 : 7 + 2 * BLOCK_BYTES + 100] + b"tail"
+    assert properties.length == 2 * BLOCK_BYTES + 108
+    assert blobs.copied == copied
+
+
+@pytest.mark.parametrize(("offset", "length"), [(0, 0), (5, 1), (0, BLOCK_BYTES)])
+async def test_a_short_range_is_not_worth_a_request_of_its_own(offset, length):
+    blobs = Composing()
+    blobs.drop("source", _SOURCE)
+    upload = blobs.upload("name")
+    await upload.append_range("source", offset, length)
+    await upload.commit({})
+    assert blobs.content("name") == _SOURCE[offset : offset + length]
+    assert blobs.copied == []
+
+
+async def test_a_range_of_a_blob_that_is_gone_ends_the_upload():
+    upload = Composing(copies_ranges=False).upload("name")
+    with pytest.raises(BlobNotFound):
+        await upload.append_range("source", 0, 2 * BLOCK_BYTES)
+    await upload.abort()
