@@ -4,12 +4,12 @@ import os
 
 import azure.functions as func
 
-from shared import wiring
 from shared.settings import Settings
+from shared.wiring.app import blueprints, check_store
 
 _settings = Settings.from_environment(os.environ)
-wiring.check_store(_settings)
+check_store(_settings)
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
-for _blueprint in wiring.blueprints(_settings):
+for _blueprint in blueprints(_settings):
     app.register_functions(_blueprint)

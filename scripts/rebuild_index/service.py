@@ -13,10 +13,10 @@ from shared.ingest.ingest_settings import IngestSettings
 from shared.ingest.rebuild import Note, Rebuild
 from shared.settings import Settings
 from shared.storage.identity import Identity
-from shared.store_wiring import Stores, stores
 from shared.upkeep.cleanup import StudyCleanup
 from shared.upkeep.erasure import Erasure
 from shared.upkeep.rows_without_file import RowsWithoutFile
+from shared.wiring.stores import Stores, stores
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,7 @@ def with_fhir(chosen: Settings) -> Settings:
 
 def http_functions(data_partitions: bool) -> dict[str, tuple[object, object]]:
     """Name to the trigger and the code of the HTTP functions of the whole app."""
-    from shared import wiring
+    from shared.wiring import app as wiring
 
     app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
     for blueprint in wiring.blueprints(with_fhir(settings(data_partitions=data_partitions))):

@@ -12,7 +12,7 @@ from shared.dicomweb.resources import RESOURCES
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "develop" / "add-a-transaction.md").read_text()
-FILES = {"shared/dicomweb/<area>_resources.py", "shared/wiring.py", "pyproject.toml"}
+FILES = {"shared/dicomweb/<area>_resources.py", "shared/wiring/<area>.py", "pyproject.toml"}
 """What changes besides the package of a new transaction."""
 ROWS = {str(path.relative_to(ROOT)) for path in (ROOT / "shared" / "dicomweb").glob("*_resources.py")}
 """The parts of the table."""
@@ -59,13 +59,7 @@ WORK_OF_OPERATIONS = {"shared.operations.store", "shared.operations.model", "sha
 """What starts an operation, and what it does against the lease that it works under, is written elsewhere."""
 EXPORTS = {f"shared.export.{module}" for module in ("destinations", "model", "transaction")}
 """What starts the export of a source of one's own."""
-WIRING = {
-    "shared/wiring.py",
-    "shared/cast_wiring.py",
-    "shared/cohort_wiring.py",
-    "shared/export_wiring.py",
-    "shared/store_wiring.py",
-}
+WIRING = {path for path in PRODUCT if path.startswith("shared/wiring/")}
 
 
 def test_a_package_of_a_transaction_is_imported_by_the_wiring_alone():

@@ -86,7 +86,7 @@ REFUSED: tuple[tuple[Mapping[str, str], str], ...] = (
 
 def app_functions() -> dict[str, Function]:
     """The functions of the app with everything on. Needs a running loop."""
-    from shared import wiring
+    from shared.wiring import app as wiring
 
     settings = Settings.from_environment(
         {

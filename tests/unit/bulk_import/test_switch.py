@@ -3,11 +3,11 @@
 import azure.functions as func
 import pytest
 
-from shared import wiring
 from shared.errors import Misconfigured
 from shared.settings import Settings
 from shared.storage.identity import Identity
-from shared.store_wiring import import_stores
+from shared.wiring import app as wiring
+from shared.wiring.stores import import_stores
 from tests.builders.http import settings
 
 FUNCTIONS = {"import_instance", "import_given_up"}

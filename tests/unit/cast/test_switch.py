@@ -7,9 +7,9 @@ from pathlib import Path
 import azure.functions as func
 import pytest
 
-from shared import wiring
 from shared.errors import Misconfigured
 from shared.settings import Settings
+from shared.wiring import app as wiring
 
 ROOT = Path(__file__).parents[3]
 LEAST = {"DicomStorage": "UseDevelopmentStorage=true", "AUTHENTICATION_MODE": "off"}
@@ -21,11 +21,11 @@ ON = {
 }
 _PROGRAM = """
 import sys
-from shared import wiring
+from shared.wiring import app as wiring
 from shared.settings import Settings
 least = {"DicomStorage": "UseDevelopmentStorage=true", "AUTHENTICATION_MODE": "off"}
 wiring.blueprints(Settings.from_environment(least))
-print(sorted(name for name in sys.modules if name.startswith(("shared.cast.", "shared.fhir", "shared.cast_wiring"))))
+print(sorted(name for name in sys.modules if name.startswith(("shared.cast.", "shared.fhir", "shared.wiring.cast"))))
 """
 
 

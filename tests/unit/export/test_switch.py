@@ -3,10 +3,10 @@
 import azure.functions as func
 import pytest
 
-from shared import wiring
 from shared.dicomweb.resources import RESOURCES
 from shared.errors import Misconfigured
 from shared.http.routing import routed as route
+from shared.wiring import app as wiring
 from tests.builders.http import routed, settings
 
 OWN = {"storage_connection": "", "blob_service_uri": "https://own.blob.core.windows.net"}

@@ -1,11 +1,8 @@
-"""Settings → adapters → cohorts (cohorts §8): the part of `shared.wiring` that a FHIR server is read by."""
+"""Settings → cohorts (cohorts §8): what a FHIR server is read by; imported only where there is one."""
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
-
-import azure.functions as func
 
 from shared import telemetry
 from shared.cohorts import functions
@@ -19,57 +16,45 @@ from shared.cohorts.transaction import Cohorts
 from shared.cohorts.value_sets import shipped_value_sets
 from shared.cohorts.work import CohortWork
 from shared.fhir.client import FhirClient, Retry
-from shared.http.boundary import Boundary
-from shared.operations.store import Operations
+from shared.housekeeping import chores
+from shared.operations.model import OperationType
 from shared.outgoing.server import Server
 from shared.outgoing.settings import server_settings
 from shared.outgoing.sign_in import token_source
 from shared.sections import Sections
 from shared.settings import Settings
-from shared.storage.identity import Identity
-from shared.storage.ports import TableStore
+from shared.wiring.core import Core
+from shared.wiring.part import Part
 
 _ATTEMPTS = 4
 """Of a search, before its request or its step fails."""
 
 
-@dataclass(frozen=True, slots=True)
-class CohortEngine:
-    """What the app has of cohorts."""
-
-    engine: Engine
-    work: CohortWork
-    terms: Terms
-
-    def blueprint(self, boundary: Boundary) -> func.Blueprint:
-        """Its functions."""
-        return functions.blueprint(boundary, self.engine)
-
-
-def build(settings: Settings, identity: Identity, *, tables: TableStore, operations: Operations) -> CohortEngine:
+def cohorts(core: Core) -> Part:
     """Cohorts of the FHIR server that the settings name. Raises Misconfigured."""
+    settings = core.settings
     server = server_settings("FHIR", settings.sections.below("Fhir"))
-    retry = Retry(attempts=_ATTEMPTS)
-    client = FhirClient(Server(server, token_source(server.authentication, identity.credential)), retry=retry)
+    client = FhirClient(
+        Server(server, token_source(server.authentication, core.identity.credential)), retry=Retry(attempts=_ATTEMPTS)
+    )
     sets = shipped_value_sets()
-    terms = Terms(client, tables, sets, time.time)
-    store = CohortStore(tables)
+    terms = Terms(client, core.base.tables, sets, time.time)
+    store = CohortStore(core.base.tables)
     section = settings.sections.below("Cohort")
     allowed = _allowed(settings.sections, settings)
     engine = Engine(
-        Cohorts(client, store, operations, terms, value_sets=sets, now=time.time),
+        Cohorts(client, store, core.operations, terms, value_sets=sets, now=time.time),
         terms,
         client,
         sets,
         Links(allowed, section.text("ViewerTemplate")),
         section.json("SimilarityWeights", dict[str, float](WEIGHTS), _weights),
     )
-    audit = telemetry.AuditLog(
-        authority=settings.authority,
-        audience=settings.audiences[0] if settings.audiences else "",
-        query_values=settings.audit_query_values,
+    return Part(
+        functions=(functions.blueprint(core.boundary, engine),),
+        chores=(chores.collect_terms(terms.collect),),
+        work={OperationType.COHORT: CohortWork(client, store, allowed, _Audit(core.audit(), server.endpoint))},
     )
-    return CohortEngine(engine, CohortWork(client, store, allowed, _Audit(audit, server.endpoint)), terms)
 
 
 def _allowed(sections: Sections, settings: Settings) -> frozenset[str]:

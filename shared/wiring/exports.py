@@ -1,11 +1,9 @@
-"""Settings → adapters → export (azure-apis §7): the part of `shared.wiring` that other accounts are reached by."""
+"""Settings → export (azure-apis §7): what other accounts are reached by."""
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
 
-import azure.functions as func
 from azure.core.credentials import AzureSasCredential
 
 from shared.export import functions
@@ -17,58 +15,38 @@ from shared.export.records import ExportRecords
 from shared.export.sources import IdentifierSource, PartitionSource
 from shared.export.transaction import IDENTIFIERS, PARTITION, Exports
 from shared.export.work import ExportWork
-from shared.http.boundary import Boundary
-from shared.index.lookup import InstanceLookup
-from shared.operations.store import Operations
+from shared.housekeeping import chores
+from shared.operations.model import OperationType
 from shared.settings import Settings
 from shared.storage.azure_foreign_container import AzureForeignContainer
 from shared.storage.azure_read_grants import ReadGrants
 from shared.storage.connection import EMULATOR, StorageConnection
 from shared.storage.identity import Identity
-from shared.storage.ports import BlobStore, ForeignContainer, TableStore
+from shared.storage.ports import ForeignContainer
 from shared.storage.secret_stores import secret_store
+from shared.wiring.core import Core
+from shared.wiring.part import Part
 
 
-@dataclass(frozen=True, slots=True)
-class Export:
-    """What the app has of export."""
-
-    exports: Exports
-    rules: DestinationRules
-    work: ExportWork
-    records: ExportRecords
-
-    def blueprint(self, boundary: Boundary) -> func.Blueprint:
-        """Its function."""
-        return functions.blueprint(boundary, self.exports, self.rules)
-
-
-def export(
-    settings: Settings,
-    identity: Identity,
-    connection: StorageConnection,
-    *,
-    tables: TableStore,
-    blobs: BlobStore,
-    lookup: InstanceLookup,
-    operations: Operations,
-) -> Export:
-    """Export, of the files of that connection. Raises Misconfigured."""
-    secrets = secret_store(settings.secret_store, identity.credential) if settings.secret_store else None
-    records = ExportRecords(tables, operations, secrets, time.time)
-    connect = partial(_connect, identity)
-    grants = ReadGrants(connection.blob_endpoint, settings.container, connection.credential)
-    files = Files(blobs, lookup, grants)
+def exports(core: Core) -> Part:
+    """Export of instances, and the work of exports. Raises Misconfigured."""
+    settings, base, connection = core.settings, core.base, core.base.connection
+    secrets = secret_store(settings.secret_store, core.identity.credential) if settings.secret_store else None
+    records = ExportRecords(base.tables, core.operations, secrets, time.time)
+    connect = partial(_connect, core.identity)
+    files = Files(
+        base.blobs, core.lookup, ReadGrants(connection.blob_endpoint, settings.container, connection.credential)
+    )
     sources: Mapping[str, SourceOf] = {
-        IDENTIFIERS: partial(IdentifierSource, records, lookup),
-        PARTITION: partial(PartitionSource, tables, lookup, shards=settings.index_shards),
+        IDENTIFIERS: partial(IdentifierSource, records, core.lookup),
+        PARTITION: partial(PartitionSource, base.tables, core.lookup, shards=settings.index_shards),
     }
-
-    return Export(
-        Exports(operations, records, connect),
-        destination_rules(settings, connection),
-        ExportWork(sources, records, connect, partial(copies_of, files, records)),
-        records,
+    rules = destination_rules(settings, connection)
+    transaction = functions.blueprint(core.boundary, Exports(core.operations, records, connect), rules)
+    return Part(
+        functions=(transaction,) if settings.export and settings.asynchronous_operations else (),
+        chores=(chores.sweep_exports(records.sweep),),
+        work={OperationType.EXPORT: ExportWork(sources, records, connect, partial(copies_of, files, records))},
     )
 
 

@@ -1,4 +1,4 @@
-"""Settings → the stores of data and of imports: the part of `shared.wiring` that programs beside the app use, too."""
+"""Settings → the stores of data and of imports: programs beside the app use them, too."""
 
 import asyncio
 import time

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import get_args
 
-import azure.functions as func
-
-from shared.cast import functions as cast
+from shared.cast import functions
 from shared.cast.circuit import Circuit
 from shared.cast.dirty_studies import DirtyStudies, StudyKey
 from shared.cast.error_records import ErrorRecords
@@ -26,23 +24,22 @@ from shared.cast.study_lists import own_studies, remote_studies
 from shared.cast.sweeping import FOLLOWING, Marking, RemoteSweep, SweepRequests
 from shared.cast.verification import Verification
 from shared.cast.worker import Worker, Workplace
+from shared.cast_administration import functions as cast_administration
 from shared.cast_administration.transaction import Administration, Places
 from shared.cast_administration.verifications import Verifications
 from shared.change_log.follower import Follower
-from shared.change_log.log import ChangeLog
-from shared.change_log.sequencer import Sequencer
 from shared.fhir.client import FhirClient
-from shared.health_status import HealthCheck
 from shared.housekeeping.chores import Chore
-from shared.index.lookup import InstanceLookup
-from shared.operations.store import Operations
+from shared.operations.model import OperationType
 from shared.outgoing.server import Server
 from shared.outgoing.sign_in import token_source
 from shared.settings import Settings
 from shared.storage.azure_queues import AzureQueueStore
 from shared.storage.azure_tables import AzureTableStore
 from shared.storage.identity import Identity
-from shared.store_wiring import Stores, storage_connection
+from shared.wiring.core import Core
+from shared.wiring.part import Part
+from shared.wiring.stores import storage_connection
 
 _WEEK = 7 * 86_400.0
 
@@ -58,8 +55,8 @@ class CastStores:
         """Create what is missing."""
         await asyncio.gather(
             self.tables.ensure_tables(),
-            self.queues.ensure_queue(cast.QUEUE),
-            self.queues.ensure_queue(f"{cast.QUEUE}-poison"),
+            self.queues.ensure_queue(functions.QUEUE),
+            self.queues.ensure_queue(f"{functions.QUEUE}-poison"),
         )
 
     async def close(self) -> None:
@@ -77,27 +74,9 @@ def cast_stores(settings: Settings, identity: Identity) -> CastStores:
     return CastStores(tables, AzureQueueStore(connection.queue_endpoint, connection.credential))
 
 
-@dataclass(frozen=True, slots=True)
-class Cast:
-    """DICOMcast as the app has it."""
-
-    functions: func.Blueprint
-    chores: tuple[Chore, ...]
-    changed: Callable[[], Awaitable[None]]
-    """Called after a change of this service was logged."""
-    health: HealthCheck
-    administration: Administration
-    verifications: Verifications
-
-
-def build(
-    settings: Settings,
-    identity: Identity,
-    base: Stores,
-    lookup: InstanceLookup,
-    changes: tuple[ChangeLog, Sequencer, Operations],
-) -> Cast:
-    """Put it together. Raises Misconfigured."""
+def cast(core: Core) -> Part:
+    """DICOMcast, and its administration. Raises Misconfigured."""
+    settings, identity, base = core.settings, core.identity, core.base
     sections = settings.sections
     rules = cast_settings(sections)
     stores = cast_stores(settings, identity)
@@ -106,14 +85,15 @@ def build(
     tokens = token_source(fhir_server.authentication, identity.credential)
     fhir = FhirClient(Server(fhir_server, tokens))
     studies = DirtyStudies(stores.tables, now)
-    hints = Hints(stores.queues, cast.QUEUE, rules.message_seconds)
+    hints = Hints(stores.queues, functions.QUEUE, rules.message_seconds)
     marking = Marking(studies, hints, base.partitions, rules)
     dicom = dicom_settings(sections)
-    log, sequencer, operations = changes
     source: StudySource
     if dicom is None:
-        source = OwnStudies(lookup, base.blobs, base.partitions, rules)
-        follower = Follower(FOLLOWING, marking.handle, tables=base.tables, log=log, sequencer=sequencer, now=now)
+        source = OwnStudies(core.lookup, base.blobs, base.partitions, rules)
+        follower = Follower(
+            FOLLOWING, marking.handle, tables=base.tables, log=core.feed.log, sequencer=core.feed.sequencer, now=now
+        )
         sweep: Callable[[], Awaitable[int]] = follower.run
         position, lag = follower.position, follower.lag
         listed: Callable[[], AsyncIterator[StudyKey]] = partial(
@@ -136,7 +116,7 @@ def build(
     )
     worker = Worker(place)
     verification = Verification(listed, source, place.reconciler.matching, studies, rules)
-    verifications = Verifications(operations, stores.tables, verification)
+    verifications = Verifications(core.operations, stores.tables, verification)
     requests = SweepRequests(stores.tables, hints, rules.settle_seconds, now)
 
     async def handle(message: Message) -> None:
@@ -154,13 +134,16 @@ def build(
     async def weekly() -> None:
         await verifications.start(f"{rules.base}/cast/verify", repair=False)
 
-    return Cast(
-        cast.blueprint(handle, "DicomStorage"),
-        (Chore("sweep_cast", timer), Chore("verify_cast", weekly, _WEEK)),
-        requests.ask,
-        fhir_is_served(place.circuit),
-        Administration(place, Places(source, position, lag, tokens.token)),
-        verifications,
+    administration = Administration(place, Places(source, position, lag, tokens.token))
+    return Part(
+        functions=(
+            functions.blueprint(handle, "DicomStorage"),
+            cast_administration.blueprint(core.boundary, administration, verifications),
+        ),
+        chores=(Chore("sweep_cast", timer), Chore("verify_cast", weekly, _WEEK)),
+        work={OperationType.CAST_VERIFY: verifications},
+        health={"fhir": fhir_is_served(place.circuit)},
+        changed=requests.ask,
     )
 
 

@@ -1,0 +1,29 @@
+"""A part of the app: what an area adds to it."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import azure.functions as func
+
+from shared.health_status import HealthCheck
+from shared.housekeeping.chores import Chore
+from shared.operations.model import OperationType
+from shared.operations.runner import Work
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What an area adds to the app; all of it may be nothing."""
+
+    functions: Sequence[func.Blueprint] = ()
+    chores: Sequence[Chore] = ()
+    work: Mapping[OperationType, Work] = field(default_factory=dict)
+    """What operations of these types do."""
+    health: Mapping[str, HealthCheck] = field(default_factory=dict)
+    """Checks of what it depends on, by the name of the entry in a health report."""
+    changed: Callable[[], Awaitable[None]] | None = None
+    """Called after changes were logged."""
+
+
+NOTHING = Part()
+"""What an area adds that is switched off."""
