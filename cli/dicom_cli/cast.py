@@ -41,6 +41,9 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     replay = actions.add_parser("replay", help="try again: one study, or what is parked")
     replay.add_argument("--study", default="")
     replay.add_argument("--class", dest="kind", default="")
+    actions.add_parser("backfill", help="reconcile every study, for a FHIR server that is new")
+    reset = actions.add_parser("reset", help="read the changes behind a sequence again")
+    reset.add_argument("--to", type=int, required=True, metavar="SEQUENCE")
     verify = actions.add_parser("verify", help="compare FHIR with DICOM")
     verify.add_argument("--repair", action="store_true")
 
@@ -61,6 +64,11 @@ def run(arguments: argparse.Namespace, service: Service, output: Output) -> Exit
             found = _verified(service, repair=arguments.repair)
             output.item(found)
             return ExitCode.DIFFERENT if found["differences"] else ExitCode.DONE
+        case "backfill":
+            operation = _ask(service, "POST", "backfill")
+            told = _ended(service, operation["id"], "The studies could not be listed.")
+        case "reset":
+            told = _ask(service, "POST", "reset", {"sequence": arguments.to})
         case "errors":
             query = {"class": arguments.kind, "study": arguments.study, "since": arguments.since}
             told = _ask(service, "GET", "errors", query=query)
@@ -90,14 +98,21 @@ def _ask(service: Service, method: str, path: str, body: Any = None, *, query: d
 
 def _verified(service: Service, *, repair: bool) -> dict[str, Any]:
     operation = _ask(service, "POST", "verify", {"repair": repair})
+    results = _ended(service, operation["id"], "The comparison failed.")
+    path = results["resultHref"].partition("/v2/")[2]
+    found: dict[str, Any] = service.ask("GET", f"/v2/{path}", headers={"Accept": JSON}).json()
+    return {**results, **found}
+
+
+def _ended(service: Service, operation: str, failed: str) -> dict[str, Any]:
+    """The results of an operation that has succeeded."""
     end = time.monotonic() + _LONGEST
     while time.monotonic() < end:
-        state = service.ask("GET", f"/v2/operations/{operation['id']}", headers={"Accept": JSON}).json()
+        state = service.ask("GET", f"/v2/operations/{operation}", headers={"Accept": JSON}).json()
         if state["status"] == "failed":
-            raise CommandFailed("The comparison failed.")
-        if "results" in state:
-            path = state["results"]["resultHref"].partition("/v2/")[2]
-            found: dict[str, Any] = service.ask("GET", f"/v2/{path}", headers={"Accept": JSON}).json()
-            return {**state["results"], **found}
+            raise CommandFailed(failed)
+        if state["status"] in ("succeeded", "completed"):
+            results: dict[str, Any] = state["results"]
+            return results
         time.sleep(_PAUSE)
-    raise CommandFailed("The comparison takes too long; it goes on.")
+    raise CommandFailed("It takes too long; it goes on.")

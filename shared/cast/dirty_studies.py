@@ -52,6 +52,10 @@ class Dirty:
     """The newest change that is known of it."""
     since: float
     """When the oldest change that is not written was marked, in seconds since 1970."""
+    committed: float = 0.0
+    """When the oldest change was committed that is not written."""
+    meanwhile: float = 0.0
+    """The same of the changes that were marked during an attempt; 0 if there are none."""
     not_before: float = 0.0
     """No attempt before that."""
     replay: bool = False
@@ -79,6 +83,8 @@ class Dirty:
             "study": self.key.study,
             "maxSeenSequence": self.sequence,
             "since": self.since,
+            "committed": self.committed,
+            "meanwhile": self.meanwhile,
             "notBefore": self.not_before,
             "replay": self.replay,
             "parked": self.parked,
@@ -138,8 +144,12 @@ class DirtyStudies:
         self._tables = tables
         self.now = now
 
-    async def mark(self, key: StudyKey, sequence: int, *, replay: bool = False) -> None:
-        """Note a change: one write, however many changes there were. Takes the mark of a parked study off."""
+    async def mark(self, key: StudyKey, sequence: int, *, replay: bool = False, committed: float = 0.0) -> bool:
+        """Note a change: one write, however many changes there were. Takes the mark of a parked study off.
+
+        `committed`: when the oldest of them was, 0 for now. Whether the study is dirty then.
+        """
+        told = committed or self.now()
         rounds = Rounds("A study is busy")
         while True:
             await rounds.next()
@@ -147,17 +157,19 @@ class DirtyStudies:
             if held is None and not replay:
                 written = await self.synced(key)
                 if written is not None and written.sequence >= sequence:
-                    return  # a change that is told again
-            changed = held or Dirty(key, sequence, self.now())
+                    return False  # a change that is told again
+            changed = held or Dirty(key, sequence, self.now(), told)
             if held is not None:
                 newer = sequence > held.sequence or replay
-                if not newer:
-                    return
+                if not newer or (replay and held.replay and not held.parked and sequence <= held.sequence):
+                    return True
                 freed: dict[str, Any] = _FREED if held.parked else {}
                 changed = replace(held, sequence=max(sequence, held.sequence), **freed)
+                if held.owner and sequence > held.sequence:
+                    changed = replace(changed, meanwhile=held.meanwhile or told)
             changed = replace(changed, replay=changed.replay or replay)
             if await self._write(changed) is not None:
-                return
+                return True
 
     async def get(self, key: StudyKey) -> Dirty | None:
         """The study if it is dirty."""
@@ -173,7 +185,7 @@ class DirtyStudies:
         """Take the lease. Raises LeaseTaken."""
         if dirty.owner and dirty.owner != owner and dirty.until > self.now():
             raise LeaseTaken
-        taken = await self._write(replace(dirty, owner=owner, until=self.now() + LEASE_SECONDS))
+        taken = await self._write(replace(dirty, owner=owner, until=self.now() + LEASE_SECONDS, meanwhile=0.0))
         if taken is None:
             raise LeaseTaken
         return taken
@@ -211,7 +223,8 @@ class DirtyStudies:
             key = dirty.key
             record = RowWrite("upsert", key.partition_key, f"{_SYNCED}{key.name}", synced.properties(key))
             if current.sequence > dirty.sequence or (current.replay and not dirty.replay):
-                rest = Dirty(key, current.sequence, self.now(), replay=current.replay)
+                now = self.now()
+                rest = Dirty(key, current.sequence, now, current.meanwhile or now, replay=current.replay)
                 mark = RowWrite("replace", key.partition_key, f"{_DIRTY}{key.name}", rest.properties(), current.etag)
             else:
                 mark = RowWrite("delete", key.partition_key, f"{_DIRTY}{key.name}", etag=current.etag)
@@ -271,6 +284,8 @@ def _dirty(row: Entity) -> Dirty:
         _key(row),
         held["maxSeenSequence"],
         held["since"],
+        held["committed"],
+        held["meanwhile"],
         held["notBefore"],
         held["replay"],
         held["parked"],

@@ -1,14 +1,35 @@
-"""The functions of DICOMcast: its messages."""
+"""The functions of DICOMcast: its messages, and the events of another service."""
 
 from collections.abc import Awaitable, Callable
 
 import azure.functions as func
 
-from shared import telemetry
+from shared import metrics, telemetry
+from shared.cast.image_events import host_of, is_change
 from shared.cast.queueing import Message, read_message
 
 QUEUE = "dicom-cast"
 """Of the messages; the host puts what it has given up into `dicom-cast-poison`."""
+
+
+def add_events(functions: func.Blueprint, changed: Callable[[], Awaitable[None]], hosts: frozenset[str]) -> None:
+    """The function that hears of changes of another service. `changed` asks for a sweep; `hosts`: names of that service
+    (CAST-EV-1, CAST-EV-2).
+    """
+
+    async def cast_event(event: func.CloudEvent) -> None:
+        # Of a subscription with the schema of Event Grid, azure.functions makes an EventGridEvent all the same.
+        kind = event.type if isinstance(event, func.CloudEvent) else event.event_type
+        with telemetry.trigger("cast_event"):
+            if not is_change(kind):
+                return
+            if host_of(event.get_json()) in hosts:
+                await changed()
+            else:
+                metrics.add(metrics.CAST_FOREIGN_EVENTS)
+                telemetry.event("cast-foreign-event")
+
+    functions.function_name("cast_event")(functions.event_grid_trigger(arg_name="event")(cast_event))
 
 
 def blueprint(handle: Callable[[Message], Awaitable[None]], connection: str) -> func.Blueprint:

@@ -99,12 +99,13 @@ class Reconciler:
         known = held if before and before.metadata_etag.startswith(f"{digest} ") else ""
         read = await self._source.read(dirty.key.partition, dirty.key.study, known)
         if read is None:
-            return Outcome(replace(before or Synced(), sequence=dirty.sequence, at=self._now()), unchanged=True)
+            known_until = max(dirty.sequence, before.sequence if before else 0)
+            return Outcome(replace(before or Synced(), sequence=known_until, at=self._now()), unchanged=True)
         study, etag = read
         plan, written = await self._write(dirty.key, study, before)
         return Outcome(
             Synced(
-                dirty.sequence,
+                max(dirty.sequence, before.sequence if before else 0),
                 self._now(),
                 f"{digest} {etag}" if etag else "",
                 plan.study.removeprefix("ImagingStudy/"),

@@ -56,14 +56,18 @@ class Verification:
 
         Raises RequestFailed, Unavailable, Unreadable.
         """
-        looked = 0
+        looked, partitions = 0, {DEFAULT_NAME}
         async for key in self.studies():
             looked += 1
+            partitions.add(key.partition)
             yield looked, None
             for difference in await self._of(key):
                 yield looked, difference
-        async for difference in self._surplus():
-            yield looked, difference
+        if self.settings.all_partitions:  # one of which DICOM has no study any more is known by what was written of it
+            partitions.update([key.partition async for key, _ in self.dirty.recorded()])
+        for partition in sorted(partitions):
+            async for difference in self._surplus(partition):
+                yield looked, difference
 
     async def repair(self, difference: Difference) -> None:
         """Let the study be reconciled again."""
@@ -80,7 +84,18 @@ class Verification:
             existing = None
         if existing is None:
             return [Difference(key.study, key.partition, "missing")]
-        return [Difference(key.study, key.partition, *each) for each in await self._compared(study, existing)]
+        found = await self._compared(study, existing)
+        more = await self._left_behind(key, study, existing)
+        if more and not any(kind == "seriesCount" for kind, *_ in found):
+            found.append(("seriesCount", len(study.series), len(study.series) + more))
+        return [Difference(key.study, key.partition, *each) for each in found]
+
+    async def _left_behind(self, key: StudyKey, study: Study, existing: Resource) -> int:
+        """The number of series in FHIR that this service wrote and DICOM does not have."""
+        known = {each.uid for each in study.series} | {each.series_instance_uid for each in study.refused}
+        others = {str(each.get("uid")) for each in elements(existing, "series")} - known
+        written = await self.dirty.synced(key) if others else None
+        return len(others & written.series) if written else 0
 
     async def _compared(self, study: Study, existing: Resource) -> list[tuple[str, int | str | None, int | str | None]]:
         mine = {each.uid: each for each in study.series}
@@ -110,9 +125,9 @@ class Verification:
         )
         return local_reference(endpoint) if endpoint else ""
 
-    async def _surplus(self) -> AsyncIterator[Difference]:
+    async def _surplus(self, partition: str) -> AsyncIterator[Difference]:
         """ImagingStudies that name our Endpoint, or that we created, of studies that DICOM does not have."""
-        reference = await self._endpoint(DEFAULT_NAME)
+        reference = await self._endpoint(partition)
         if not reference:
             return
         parameters = [("endpoint", reference), ("_count", "100")]
@@ -122,6 +137,6 @@ class Verification:
                 uid = next((v.removeprefix(_OID) for s, v in identifiers(resource) if s == DICOM_UID), "")
                 if not uid or not (reference in named or is_ours(resource, self.settings)):
                     continue
-                read = await self.source.read(DEFAULT_NAME, uid, "")
+                read = await self.source.read(partition, uid, "")
                 if read is not None and read[0].is_empty:
-                    yield Difference(uid, DEFAULT_NAME, "surplus")
+                    yield Difference(uid, partition, "surplus")

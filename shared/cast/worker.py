@@ -164,7 +164,7 @@ class Worker:
         metrics.add(metrics.CAST_STUDIES, outcome="written" if outcome.written else "unchanged")
         for name, number in outcome.written.items():
             metrics.add(metrics.CAST_RESOURCES, number, request=name)
-        metrics.record(metrics.CAST_SECONDS, max(self._now() - held.since, 0.0))
+        metrics.record(metrics.CAST_SECONDS, max(self._now() - held.committed, 0.0))
         rest = await place.studies.get(key)
         if rest is not None:
             await place.hints.study(key, rest.sequence)

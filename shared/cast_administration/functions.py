@@ -1,5 +1,6 @@
 """The functions by which people look after DICOMcast."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import azure.functions as func
@@ -7,6 +8,7 @@ import azure.functions as func
 from shared.cast_administration.request import (
     ErrorFilter,
     choice,
+    new_checkpoint,
     new_verification,
     parse_body,
     parse_choice,
@@ -23,7 +25,8 @@ from shared.http.boundary import Boundary
 from shared.http.json_body import JsonBody
 from shared.http.messages import Response
 from shared.http.transaction import Context, Transaction, accepted_plain_json, nothing
-from shared.operations.start import operation_started
+from shared.operations.model import OperationActive
+from shared.operations.start import busy, operation_started
 
 if TYPE_CHECKING:
     from shared.cast_administration.transaction import Administration
@@ -39,11 +42,6 @@ def blueprint(
         if administration is None:
             raise _off()
         return administration
-
-    def verifying() -> "Verifications":
-        if verifications is None:
-            raise _off()
-        return verifications
 
     async def status(_parsed: None, _accepted: str, _context: Context) -> Response:
         return answered(await cast().status())
@@ -81,14 +79,6 @@ def blueprint(
         await cast().disconnect(identifier)
         return Response(204)
 
-    async def verify(body: JsonBody, _accepted: str, context: Context) -> Response:
-        asked = new_verification(await body.read())
-        href = f"{context.urls.within(None).root}/cast/verify"
-        return operation_started(await verifying().start(href, repair=asked.repair), context.urls)
-
-    async def verification(identifier: str, _accepted: str, _context: Context) -> Response:
-        return answered({"differences": await verifying().result(identifier)})
-
     functions = func.Blueprint()
     json = accepted_plain_json
     mount(functions, boundary, "cast_status", Transaction(nothing, json, status))
@@ -101,9 +91,48 @@ def blueprint(
     mount(functions, boundary, "cast_replay", Transaction(parse_class, json, replay))
     mount(functions, boundary, "cast_connect", Transaction(parse_choice, json, connect))
     mount(functions, boundary, "cast_disconnect", Transaction(parse_segment("link"), nothing, disconnect))
+    _mount_operations(functions, boundary, cast, verifications)
+    return functions
+
+
+def _mount_operations(
+    functions: func.Blueprint,
+    boundary: Boundary,
+    cast: Callable[[], "Administration"],
+    verifications: "Verifications | None",
+) -> None:
+    """The functions that look at every study."""
+
+    def verifying() -> "Verifications":
+        if verifications is None:
+            raise _off()
+        return verifications
+
+    async def reset(body: JsonBody, _accepted: str, _context: Context) -> Response:
+        sequence = new_checkpoint(await body.read())
+        await cast().reset(sequence)
+        return answered({"checkpoint": sequence}, 202)
+
+    async def backfill(_parsed: None, _accepted: str, context: Context) -> Response:
+        try:
+            started = await verifying().backfill()
+        except OperationActive as error:
+            raise busy(error, context.urls, "It marks every study anyway: wait for it.") from None
+        return operation_started(started, context.urls)
+
+    async def verify(body: JsonBody, _accepted: str, context: Context) -> Response:
+        asked = new_verification(await body.read())
+        href = f"{context.urls.within(None).root}/cast/verify"
+        return operation_started(await verifying().start(href, repair=asked.repair), context.urls)
+
+    async def verification(identifier: str, _accepted: str, _context: Context) -> Response:
+        return answered({"differences": await verifying().result(identifier)})
+
+    json = accepted_plain_json
+    mount(functions, boundary, "cast_reset", Transaction(parse_body, json, reset))
+    mount(functions, boundary, "cast_backfill", Transaction(nothing, json, backfill))
     mount(functions, boundary, "cast_verify", Transaction(parse_body, json, verify))
     mount(functions, boundary, "cast_verification", Transaction(parse_operation, json, verification))
-    return functions
 
 
 def _who(context: Context) -> str:

@@ -15,6 +15,8 @@ from shared.http.messages import Request
 CLASSES: Final = ("FhirError", "DicomError", "TransientFailure", "note", "TransientRetry")
 REPLAYED: Final = ("FhirError", "DicomError", "TransientFailure")
 _BODY: Final = 16 * 1024
+_MOST_SEQUENCE: Final = 2**53
+"""Greater ones are no exact numbers in JSON."""
 _OPERATION: Final = re.compile(r"[0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
@@ -41,6 +43,14 @@ class NewVerification:
     """What a verification is to do."""
 
     repair: bool
+
+
+def new_checkpoint(document: Any) -> int:
+    """`{"sequence": 41}`. Raises InvalidRequest."""
+    sequence = _members(document, ("sequence",)).get("sequence")
+    if isinstance(sequence, bool) or not isinstance(sequence, int) or not 0 <= sequence < _MOST_SEQUENCE:
+        raise invalid_field("sequence", "It is the sequence of a change, or 0.")
+    return sequence
 
 
 def parse_errors(request: Request, _version: ApiVersion) -> ErrorFilter:

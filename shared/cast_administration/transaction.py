@@ -37,6 +37,8 @@ class Places:
     """The sequence that the sweep has come to, and the newest one."""
     lag: Callable[[], Awaitable[float]]
     """Seconds that the oldest change has waited for the sweep."""
+    reset: Callable[[int], Awaitable[None]]
+    """Lets the sweep go on behind a sequence."""
     token: Callable[[], Awaitable[str]]
     """The token for the FHIR server."""
 
@@ -79,6 +81,11 @@ class Administration:
             },
             "lastSuccess": moment(state.last_success),
         }
+
+    async def reset(self, sequence: int) -> None:
+        """Let the sweep go on behind a sequence, and begin (CAST-EV-8)."""
+        await self._places.reset(sequence)
+        await self._place.hints.sweep(0.0)
 
     async def check(self) -> dict[str, Any]:
         """Whether the FHIR server can be used: token, version, transactions, searches."""

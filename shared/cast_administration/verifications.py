@@ -18,6 +18,8 @@ from shared.storage.ports import Ambiguous, RowWrite
 
 _PAGE = 100
 """Differences of one row."""
+_LAST = ("verification", "last")
+"""Key of the row with what the last one found."""
 _STEP = 200
 """Studies between two renewals of the lease."""
 
@@ -33,6 +35,10 @@ class Verifications:
     async def start(self, href: str, *, repair: bool) -> Operation:
         """Begin one. `href`: below which its result will stand."""
         return await self._operations.create(OperationType.CAST_VERIFY, {"href": href, "repair": repair})
+
+    async def backfill(self) -> Operation:
+        """Begin to mark every study (CAST-EV-8). Raises OperationActive while that is under way."""
+        return await self._operations.create(OperationType.CAST_BACKFILL, {})
 
     async def __call__(self, lease: Lease) -> Document | None:
         """The work of the operation: a comparison from the beginning, because it keeps nothing but its findings."""
@@ -55,6 +61,7 @@ class Verifications:
         except Unreadable as error:
             raise OperationFailed({"error": str(error)}) from error
         await self._keep(operation.id, found)
+        await self._put(RowWrite("upsert", *_LAST, {"operation": operation.id, "differences": len(found)}))
         metrics.set_to(metrics.CAST_DIFFERENCES, len(found))
         return {
             "studies": studies,
@@ -69,18 +76,25 @@ class Verifications:
             raise NotFound("There is no verification of that id, or it has not ended.")
         return [each for row in rows for each in orjson.loads(str(row.properties["differences"]))]
 
+    async def differences(self) -> int:
+        """How many the last one found; 0 if there was none yet. Raises Unavailable."""
+        row = await self._tables.get(TABLE, *_LAST)
+        return int(row.properties["differences"]) if row else 0
+
     async def _keep(self, identifier: str, found: list[Difference]) -> None:
         for number in range(max(1, -(-len(found) // _PAGE))):
             part = [each.document() for each in found[number * _PAGE : (number + 1) * _PAGE]]
             write = RowWrite(
                 "upsert", f"verify {identifier}", f"{number:06}", {"differences": orjson.dumps(part).decode()}
             )
-            for attempt in range(ROUNDS):
-                await pause(attempt)
-                try:
-                    await self._tables.commit(TABLE, [write])
-                except Ambiguous:
-                    continue
-                break
-            else:
-                raise Unavailable("Table Storage does not answer")
+            await self._put(write)
+
+    async def _put(self, write: RowWrite) -> None:
+        for attempt in range(ROUNDS):
+            await pause(attempt)
+            try:
+                await self._tables.commit(TABLE, [write])
+            except Ambiguous:
+                continue
+            return
+        raise Unavailable("Table Storage does not answer")

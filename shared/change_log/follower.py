@@ -198,11 +198,11 @@ class Follower:
         pages = await self._log.pages(position.next, 1)
         return self._age(pages[0].timestamps()[position.next - pages[0].first]) if pages else 0.0
 
-    async def reset(self, start: Start) -> None:
-        """Begin anew at `start`, whatever was handled. A process that is at it ends its call of the handler, and its
-        cursor no longer moves. Raises Unavailable.
+    async def reset(self, start: Start | int) -> None:
+        """Begin anew at `start`, or with the change of that sequence, whatever was handled. A process that is at it
+        ends its call of the handler, and its cursor no longer moves. Raises Unavailable.
         """
-        sequence = await self._first(start)
+        sequence = start if isinstance(start, int) else await self._first(start)
         await self._cursor.save(_Position(sequence, "", 0.0, 0, self._now()).properties())
 
     # ----------------------------------------------------------------------------------------------------- inside

@@ -65,6 +65,16 @@ _NEW_VERIFICATION: Final = Schema(
     },
     {"repair": False},
 )
+_CHECKPOINT: Final = Schema(
+    "CastCheckpoint",
+    {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["sequence"],
+        "properties": {"sequence": {"type": "integer", "minimum": 0}},
+    },
+    {"sequence": 0},
+)
 _FAILURES: Final = failures(404, 406, 424)
 
 
@@ -76,6 +86,20 @@ def _told(description: str, schema: Schema | None, *parameters: Parameter, **mor
 
 STATUS: Final = _told("Checkpoint, lag, studies that wait or are parked, open errors, the circuit.", None)
 CHECK: Final = _told("Token, version, transactions and searches of the FHIR server.", None)
+RESET: Final = _told(
+    "Changes behind that sequence are read again; studies that were written since are left alone.",
+    _object("CastReset", {"checkpoint": 0}, checkpoint=_WHOLE),
+    consumes=(JSON,),
+    body=_CHECKPOINT,
+    successes=(202,),
+    failures=(*_FAILURES, 413, 415),
+)
+BACKFILL: Final = _told(
+    "Every study that DICOM has is reconciled again. The results of the operation tell how many there are.",
+    OPERATION_REFERENCE,
+    successes=(202,),
+    failures=(*_FAILURES, 409),
+)
 ERRORS: Final = _told(
     "At most a thousand. May hold patient data.",
     _list("CastErrors", _ERROR),
@@ -128,6 +152,8 @@ def _row(name: str, request: str, summary: str, documentation: Documentation) ->
 ROWS: Final = (
     _row("cast_status", "GET cast/status", "How far DICOMcast is", STATUS),
     _row("cast_check", "GET cast/check", "Whether DICOMcast can use the FHIR server", CHECK),
+    _row("cast_reset", "POST cast/reset", "Move the checkpoint of DICOMcast", RESET),
+    _row("cast_backfill", "POST cast/backfill", "Reconcile every study", BACKFILL),
     _row("cast_errors", "GET cast/errors", "What DICOMcast could not write", ERRORS),
     _row("cast_unmatched", "GET cast/unmatched", "Studies without a Patient", UNMATCHED),
     _row("cast_preview", "GET cast/studies/{study}/preview", "What DICOMcast would send for a study", PREVIEW),

@@ -20,6 +20,7 @@ class OperationType(StrEnum):
     COHORT = "cohort"
     UPDATE = "update"
     CAST_VERIFY = "cast-verify"
+    CAST_BACKFILL = "cast-backfill"
     MERGE = "merge"
     MOVE = "move"
 
@@ -28,6 +29,8 @@ class OperationType(StrEnum):
         """What at most one operation does at a time in the whole service (OP-8); '' if any number may."""
         if self in (OperationType.EXPORT, OperationType.CAST_VERIFY, OperationType.COHORT):
             return ""
+        if self is OperationType.CAST_BACKFILL:
+            return self.value
         return OperationType.REINDEX.value if self is OperationType.REINDEX else OperationType.UPDATE.value
 
 

@@ -73,6 +73,10 @@ class _Row:
         }
 
 
+_WITHOUT_PERCENT = frozenset({OperationType.EXPORT, OperationType.CAST_VERIFY, OperationType.CAST_BACKFILL})
+"""Those that find out how much there is to do only while they do it."""
+
+
 class Lease:
     """The right to work on an operation.
 
@@ -167,7 +171,7 @@ class Operations:
         (OP-8), Unavailable.
         """
         now = self._time()
-        percent = None if kind in (OperationType.EXPORT, OperationType.CAST_VERIFY) else 0
+        percent = None if kind in _WITHOUT_PERCENT else 0
         operation = Operation(
             operation_id or new_operation_id(),
             kind,

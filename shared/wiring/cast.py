@@ -6,8 +6,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import get_args
+from urllib.parse import urlsplit
 
 from shared.cast import functions
+from shared.cast.backfill import Backfill
+from shared.cast.checkpoints import Checkpoints
 from shared.cast.circuit import Circuit
 from shared.cast.dirty_studies import DirtyStudies, StudyKey
 from shared.cast.error_records import ErrorRecords
@@ -19,9 +22,10 @@ from shared.cast.ports import CastTable, StudySource
 from shared.cast.queueing import Hints, Message
 from shared.cast.reconcile import Reconciler
 from shared.cast.remote_studies import RemoteStudies
+from shared.cast.remote_sweep import RemoteSweep, counts_rows
 from shared.cast.settings import cast_settings, dicom_settings, fhir_settings
 from shared.cast.study_lists import own_studies, remote_studies
-from shared.cast.sweeping import FOLLOWING, Marking, RemoteSweep, SweepRequests
+from shared.cast.sweeping import FOLLOWING, Marking, SweepRequests
 from shared.cast.verification import Verification
 from shared.cast.worker import Worker, Workplace
 from shared.cast_administration import functions as cast_administration
@@ -96,15 +100,19 @@ def cast(core: Core) -> Part:
         )
         sweep: Callable[[], Awaitable[int]] = follower.run
         position, lag = follower.position, follower.lag
+
+        async def reset(sequence: int) -> None:
+            await follower.reset(sequence + 1)
+
         listed: Callable[[], AsyncIterator[StudyKey]] = partial(
             own_studies, base.tables, base.partitions, rules, settings.index_shards
         )
     else:
         server = Server(dicom, token_source(dicom.authentication, identity.credential))
         source = RemoteStudies(server, rules)
-        remote = RemoteSweep(server, stores.tables, marking)
-        sweep, position, lag = remote.run, remote.position, remote.lag
-        listed = partial(remote_studies, server)
+        remote = RemoteSweep(server, Checkpoints(stores.tables, now), marking, rows=counts_rows(dicom.endpoint))
+        sweep, position, lag, reset = remote.run, remote.position, remote.lag, remote.reset
+        listed = partial(remote_studies, server, rules)
     links = PatientLinks(stores.tables, now)
     place = Workplace(
         studies,
@@ -134,17 +142,26 @@ def cast(core: Core) -> Part:
     async def weekly() -> None:
         await verifications.start(f"{rules.base}/cast/verify", repair=False)
 
-    administration = Administration(place, Places(source, position, lag, tokens.token))
+    administration = Administration(place, Places(source, position, lag, reset, tokens.token))
+    messages = functions.blueprint(handle, "DicomStorage")
+    if dicom is not None:
+        functions.add_events(messages, requests.ask, hosts(rules.base, dicom.endpoint))
     return Part(
         functions=(
-            functions.blueprint(handle, "DicomStorage"),
+            messages,
             cast_administration.blueprint(core.boundary, administration, verifications),
         ),
         chores=(Chore("sweep_cast", timer), Chore("verify_cast", weekly, _WEEK)),
-        work={OperationType.CAST_VERIFY: verifications},
-        health={"fhir": fhir_is_served(place.circuit)},
+        work={OperationType.CAST_VERIFY: verifications, OperationType.CAST_BACKFILL: Backfill(listed, studies)},
+        health={"fhir": fhir_is_served(place.circuit, verifications.differences)},
         changed=requests.ask,
     )
+
+
+def hosts(*addresses: str) -> frozenset[str]:
+    """The names by which a service may call itself in its events: with a port and without (CAST-EV-2)."""
+    parts = [urlsplit(address) for address in addresses]
+    return frozenset(name.lower() for each in parts for name in (each.netloc, each.hostname) if name)
 
 
 async def prepare(settings: Settings, identity: Identity) -> None:

@@ -3,17 +3,14 @@
 from dataclasses import dataclass
 from types import SimpleNamespace
 
-import orjson
 import pytest
 
 from shared.cast.functions import QUEUE
 from shared.cast.queueing import Message, read_message
-from shared.cast.sweeping import Marking, RemoteSweep, SweepRequests
+from shared.cast.sweeping import Marking, SweepRequests
 from shared.change_log.follower import FollowedChange
 from shared.change_log.log import LoggedChange
 from shared.dicom.identifiers import InstanceIdentifier
-from shared.outgoing.server import Answer
-from shared.storage.ports import RowWrite
 from tests.builders.cast import PARTITION, Cast, instance
 
 STUDY = "2.25.1"
@@ -29,7 +26,7 @@ def changes(study: str, numbers: range, namespace: str = "0") -> list[FollowedCh
     def change(number: int) -> LoggedChange:
         return LoggedChange("0" * 16, "create", namespace, InstanceIdentifier(study, "2.25.1.1", f"2.25.{number}"))
 
-    return [FollowedChange(number, 0, change(number)) for number in numbers]
+    return [FollowedChange(number, number * 1_000_000, change(number)) for number in numbers]
 
 
 def marking(cast: Cast) -> Marking:
@@ -99,66 +96,30 @@ def test_messages_are_read_or_not() -> None:
         assert read_message(body) is None
 
 
-class Feed:
-    """A change feed with gaps."""
-
-    name, base = "DICOMweb", "http://dicom.test/v1"
-
-    def __init__(self, entries: dict[int, str]) -> None:
-        self.entries = entries
-        self.requests = 0
-
-    async def request(self, _method: str, target: str, **_more: object) -> Answer:
-        self.requests += 1
-        if target.startswith("changefeed/latest"):
-            latest = max(self.entries, default=0)
-            return Answer(200, {}, orjson.dumps({"sequence": latest} if latest else None))
-        values = dict(pair.split("=") for pair in target.partition("?")[2].split("&"))
-        low, limit = int(values["offset"]), int(values["limit"])
-        window = [
-            {"sequence": number, "studyInstanceUid": study, "partitionName": PARTITION}
-            for number, study in sorted(self.entries.items())
-            if low < number <= low + limit
-        ]
-        return Answer(200, {}, orjson.dumps(window))
-
-
-@pytest.mark.spec("CAST-EV-6")
-async def test_the_feed_of_another_server_is_read_over_its_gaps_from_the_checkpoint() -> None:
+@pytest.mark.spec("CAST-OK-1")
+async def test_the_lag_is_counted_from_the_commit_of_the_oldest_change(collected) -> None:
     cast = Cast()
-    feed = Feed({3: "2.25.1", 4: "2.25.1", 950: "2.25.2"})
-    sweep = RemoteSweep(feed, cast.tables, marking(cast))
-    await sweep.run()
-    assert await cast.dirty() == {"2.25.1": "", "2.25.2": ""}
-    assert (await sweep.checkpoint())[0] == 950
-    assert (await cast.studies.get(cast.key("2.25.1"))).sequence == 4
-    assert await sweep.run() == 0
-    feed.entries[951] = "2.25.1"
-    assert await sweep.run() == 1
+    committed = int(cast.clock.time) - 40
+    for number in (5, 0, 9):
+        await marking(cast).handle(changes(STUDY, range(committed + number, committed + number + 1)))
+    cast.have(STUDY, instance(STUDY))
+    await cast.worker.study(cast.key(STUDY))
+    assert collected.values("dicom.cast.seconds") == [35.0]
 
 
-@pytest.mark.spec("CAST-EV-6")
-async def test_a_sweep_that_dies_before_its_checkpoint_begins_anew() -> None:
+@pytest.mark.spec("CAST-OK-1")
+async def test_what_changes_during_an_attempt_is_counted_from_its_own_commit(collected) -> None:
     cast = Cast()
-    feed = Feed({1: "2.25.1"})
-    sweep = RemoteSweep(feed, cast.tables, marking(cast))
+    now = int(cast.clock.time)
+    await marking(cast).handle(changes(STUDY, range(now - 40, now - 39)))
+    cast.have(STUDY, instance(STUDY))
 
-    async def die(kind: str, operation: str) -> None:
-        if kind == "SyncStateTable" and operation == "commit":
-            raise KeyboardInterrupt
+    async def change() -> None:
+        for committed in (now - 20, now - 10):
+            await marking(cast).handle(changes(STUDY, range(committed, committed + 1)))
 
-    cast.tables.before = die
-    with pytest.raises(KeyboardInterrupt):
-        await sweep.run()
-    cast.tables.before = None
-    assert await sweep.run() == 1
-    assert await cast.dirty() == {"2.25.1": ""}
-
-
-async def test_the_checkpoint_is_where_the_archived_dicomcast_left_it() -> None:
-    cast = Cast()
-    row = RowWrite("insert", "SyncStatePartitionKey", "SyncStateRowKey", {"SyncedSequence": 41})
-    await cast.tables.commit("SyncStateTable", [row])
-    sweep = RemoteSweep(Feed({41: "2.25.1", 42: "2.25.2"}), cast.tables, marking(cast))
-    await sweep.run()
-    assert await cast.dirty() == {"2.25.2": ""}
+    cast.source.during = change
+    await cast.worker.study(cast.key(STUDY))
+    cast.have(STUDY, instance(STUDY), instance(STUDY, 1, 2))
+    await cast.worker.study(cast.key(STUDY))
+    assert collected.values("dicom.cast.seconds") == [40.0, 20.0]

@@ -50,6 +50,17 @@ async def test_switched_on_there_are_its_messages() -> None:
     }
 
 
+@pytest.mark.spec("CAST-EV-1")
+async def test_events_are_heard_where_the_studies_are_of_another_server() -> None:
+    elsewhere = {
+        **ON,
+        "DicomWeb__Source": "http",
+        "DicomWeb__Endpoint": "https://dicom.test/v2",
+        "DicomWeb__Authentication__Enabled": "false",
+    }
+    assert functions(**elsewhere) - functions(**ON) == {"cast_event"}
+
+
 async def test_what_is_missing_keeps_the_service_from_starting() -> None:
     with pytest.raises(Misconfigured, match="Fhir:Endpoint"):
         functions(**{**ON, "Fhir__Endpoint": ""})

@@ -6,7 +6,7 @@ import pytest
 
 from shared.cast.dirty_studies import StudyKey
 from shared.cast.verification import Verification
-from shared.cast_administration.request import Choice, ErrorFilter, choice, new_verification
+from shared.cast_administration.request import Choice, ErrorFilter, choice, new_checkpoint, new_verification
 from shared.cast_administration.transaction import Administration, Places
 from shared.errors import Conflict, InvalidRequest, NotFound
 from shared.outgoing.failures import Failure, request_failed
@@ -24,10 +24,13 @@ def administration(cast: Cast, token: str = "") -> Administration:
     async def lag() -> float:
         return 1.25
 
+    async def reset(sequence: int) -> None:
+        cast.moved = sequence
+
     async def current() -> str:
         return token
 
-    return Administration(cast.place, Places(cast.source, position, lag, current))
+    return Administration(cast.place, Places(cast.source, position, lag, reset, current))
 
 
 def refusing(cast: Cast, status: int) -> None:
@@ -162,6 +165,20 @@ async def test_the_status_tells_what_waits_and_why() -> None:
     assert (status["circuit"]["open"], status["circuit"]["failure"]) == (True, "permission")
 
 
+@pytest.mark.spec("CAST-EV-8")
+async def test_the_checkpoint_is_moved_and_a_sweep_follows() -> None:
+    cast = Cast()
+    await administration(cast).reset(41)
+    assert (cast.moved, cast.queue.sent) == (41, [('{"kind":"sweep"}', 0)])
+
+
+@pytest.mark.parametrize("body", [None, [], {}, {"sequence": -1}, {"sequence": "1"}, {"sequence": True}, {"to": 1}])
+def test_a_malformed_checkpoint_is_refused(body: object) -> None:
+    assert new_checkpoint({"sequence": 0}) == 0
+    with pytest.raises(InvalidRequest):
+        new_checkpoint(body)
+
+
 async def test_a_check_says_what_is_wrong_and_never_shows_the_token() -> None:
     cast = Cast()
     found = await administration(cast, "e30.eyJhdWQiOiJhcGkiLCJpc3MiOiJpIn0.c2ln").check()
@@ -178,6 +195,24 @@ async def test_a_preview_writes_nothing() -> None:
     bundle = await administration(cast).preview(STUDY, "")
     assert [entry["request"]["url"] for entry in bundle["entry"]] == ["Endpoint", "Patient", "ImagingStudy"]
     assert (cast.fhir.writes, cast.fhir.transactions) == (0, 0)
+
+
+@pytest.mark.spec("CAST-OK-2")
+async def test_a_series_that_was_left_behind_is_a_difference_and_one_of_others_is_none() -> None:
+    cast = Cast()
+
+    async def studies() -> AsyncIterator[StudyKey]:
+        yield cast.key(STUDY)
+
+    verification = Verification(studies, cast.source, cast.matching, cast.studies, cast.settings)
+    await cast.cast(STUDY, instance(STUDY), instance(STUDY, 2, 1))
+    (held,) = cast.fhir.all("ImagingStudy")
+    foreign = {"uid": "2.25.9", "modality": held["series"][0]["modality"], "endpoint": [{"reference": "Endpoint/x"}]}
+    cast.fhir.put({**held, "series": [*held["series"], foreign]})
+    assert [each async for _, each in verification.differences() if each] == []
+    cast.have(STUDY, instance(STUDY))
+    (found,) = [each async for _, each in verification.differences() if each]
+    assert (found.kind, found.expected, found.found) == ("seriesCount", 1, 2)
 
 
 @pytest.mark.spec("CAST-OK-2")

@@ -1,6 +1,7 @@
 """`dicom cast` asks the resources of DICOMcast, and its exit code says what was found (dicomcast §5.6)."""
 
 import argparse
+import json
 
 import pytest
 
@@ -78,3 +79,16 @@ def test_a_study_is_one_of_the_partition(capsys):
         ("GET", "/v2/cast/studies/1.2/preview", {"partition": "ward"}, None),
         ("POST", "/v2/cast/replay", {"class": "transient"}, None),
     ]
+
+
+@pytest.mark.spec("CAST-EV-8")
+def test_every_study_is_marked_and_the_checkpoint_is_moved(monkeypatch, capsys):
+    monkeypatch.setattr(cast, "_PAUSE", 0)
+    operation = [{"status": "running"}, {"status": "succeeded", "results": {"studies": 3}}]
+    service = FakeService(backfill={"id": "abc"}, abc=operation, reset={"checkpoint": 41})
+    assert run(service, "backfill") is ExitCode.DONE
+    assert run(service, "reset", "--to", "41") is ExitCode.DONE
+    assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == [{"studies": 3}, {"checkpoint": 41}]
+    assert service.asked[-1] == ("POST", "/v2/cast/reset", {}, b'{"sequence": 41}')
+    with pytest.raises(CommandFailed):
+        run(FakeService(backfill={"id": "abc"}, abc={"status": "failed"}), "backfill")
