@@ -31,6 +31,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "worklist": Command("find, create, claim, complete and cancel workitems", "worklist"),
     "cast": Command("look after DICOMcast, which writes into a FHIR server", "cast"),
     "cohort": Command("find patients by clinical data and images, in words or by definition", "cohort"),
+    "feedback": Command("what became of reads and of predictions", "feedback"),
     "doctor": Command("what keeps this machine from using the service", "doctor"),
 }
 PROGRAMS: Final[Mapping[str, tuple[str, str]]] = {

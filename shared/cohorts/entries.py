@@ -100,7 +100,7 @@ class Entries:
         if "started" in study:
             found["started"] = study["started"]
         found["instances"] = instance_count(study)
-        base = self._base(study, around)
+        base = base_of(study, around.endpoints, around.allowed, around.base)
         if base and uid:
             found["retrieve"] = f"{base}/studies/{uid}"
         else:
@@ -108,15 +108,6 @@ class Entries:
         if "reports" in self._collect:
             found["reports"] = list(self._reports(study, reports, around))
         return found
-
-    @staticmethod
-    def _base(study: Resource, around: Surroundings) -> str:
-        for each in elements(study, "endpoint"):
-            endpoint = around.endpoints.get(referenced(each, around.base), {})
-            address = normalised(str(endpoint.get("address", "")))
-            if is_allowed(address, around.allowed):
-                return address
-        return ""
 
     def _reports(self, study: Resource, reports: Sequence[Resource], around: Surroundings) -> list[dict[str, str]]:
         wanted = self._collect["reports"]
@@ -189,6 +180,15 @@ def files(study: Resource, retrieve: str) -> list[dict[str, str]]:
         for instance in elements(series, "instance")
     ]
     return sorted(found, key=lambda each: (each["seriesInstanceUid"], each["sopInstanceUid"]))
+
+
+def base_of(study: Resource, endpoints: Mapping[str, Resource], allowed: frozenset[str], fhir: str) -> str:
+    """The address of the Endpoint of a study on the FHIR server at `fhir`; empty unless it is an allowed base."""
+    for each in elements(study, "endpoint"):
+        address = normalised(str(endpoints.get(referenced(each, fhir), {}).get("address", "")))
+        if is_allowed(address, allowed):
+            return address
+    return ""
 
 
 def normalised(address: str) -> str:

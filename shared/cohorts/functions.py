@@ -1,4 +1,4 @@
-"""The functions of cohorts, of timelines and of similar patients."""
+"""The functions of cohorts, of timelines, of similar patients and of feedback."""
 
 import asyncio
 from dataclasses import dataclass
@@ -7,6 +7,9 @@ from datetime import date
 import azure.functions as func
 
 from shared.cohorts import response
+from shared.cohorts.feedback.answers import Answers
+from shared.cohorts.feedback.request import accept_cases, accept_predictions, parse_model, parse_reader
+from shared.cohorts.feedback.request import parse_body as parse_feedback
 from shared.cohorts.gathering.reader import Reader
 from shared.cohorts.language.translation import Translation, translate
 from shared.cohorts.request import (
@@ -52,6 +55,7 @@ class Engine:
     value_sets: ValueSets
     links: Links
     weights: dict[str, float]
+    feedback: Answers
 
 
 def view_of(context: Context) -> View:
@@ -125,4 +129,9 @@ def blueprint(boundary: Boundary, engine: Engine) -> func.Blueprint:
     mount(functions, boundary, "delete_cohort", Transaction(parse_cohort_id, nothing, delete))
     mount(functions, boundary, "retrieve_timeline", Transaction(parse_timeline, accept_timeline, show_timeline))
     mount(functions, boundary, "find_similar_patients", Transaction(parse_similar, json, similar))
+    told = engine.feedback
+    mount(functions, boundary, "retrieve_reader_feedback", Transaction(parse_reader, accept_cases, told.reader))
+    mount(functions, boundary, "deliver_reader_feedback", Transaction(parse_feedback, json, told.deliver))
+    mount(functions, boundary, "store_feedback", Transaction(parse_feedback, json, told.assess))
+    mount(functions, boundary, "retrieve_model_feedback", Transaction(parse_model, accept_predictions, told.model))
     return functions

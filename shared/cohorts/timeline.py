@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Final
 
-from shared.cohorts.entries import is_allowed, normalised, partition_of
+from shared.cohorts.entries import base_of, partition_of
 from shared.cohorts.evaluation.calendar_dates import Interval, interval
 from shared.cohorts.evaluation.codes import pairs_of, texts_of
 from shared.cohorts.evaluation.studies import is_there, modalities, study_uid
@@ -167,11 +167,8 @@ def _title(resource: Resource) -> str:
 
 
 def _wado(study: Resource, endpoints: Mapping[str, Resource], links: Links, base: str) -> str:
-    for each in elements(study, "endpoint"):
-        address = normalised(str(endpoints.get(referenced(each, base), {}).get("address", "")))
-        if is_allowed(address, links.allowed) and study_uid(study):
-            return f"{address}/studies/{study_uid(study)}"
-    return ""
+    address = base_of(study, endpoints, links.allowed, base)
+    return f"{address}/studies/{study_uid(study)}" if address and study_uid(study) else ""
 
 
 def _visible(address: str, scope: Scope) -> bool:

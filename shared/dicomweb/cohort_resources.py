@@ -122,7 +122,9 @@ SIMILAR: Final = Documentation(
 )
 
 
-def _row(name: str, request: str, access: tuple[str, str], summary: str, documentation: Documentation) -> Resource:
+def cohort_row(
+    name: str, request: str, access: tuple[str, str], summary: str, documentation: Documentation
+) -> Resource:
     """A resource from version 2 on, of no partition, and with what a caller may see. `access` is the data action and
     the operation of the audit records.
     """
@@ -143,20 +145,22 @@ def _row(name: str, request: str, access: tuple[str, str], summary: str, documen
 
 _COHORT: Final = ("cohort", "cohort")
 ROWS: Final = (
-    _row("run_cohort", "POST cohorts", _COHORT, "Find the patients of a definition", RUN),
-    _row("list_cohorts", "GET cohorts", _COHORT, "List the cohorts", LIST),
-    _row("retrieve_cohort", "GET cohorts/{cohort}", _COHORT, "The state of a cohort", RETRIEVE),
-    _row("retrieve_cohort_manifest", "GET cohorts/{cohort}/manifest", _COHORT, "The members of a cohort", MANIFEST),
-    _row("delete_cohort", "DELETE cohorts/{cohort}", _COHORT, "Delete a cohort", DELETE),
-    _row("translate_question", "POST cohorts/translate", _COHORT, "Translate a question", TRANSLATE),
-    _row(
+    cohort_row("run_cohort", "POST cohorts", _COHORT, "Find the patients of a definition", RUN),
+    cohort_row("list_cohorts", "GET cohorts", _COHORT, "List the cohorts", LIST),
+    cohort_row("retrieve_cohort", "GET cohorts/{cohort}", _COHORT, "The state of a cohort", RETRIEVE),
+    cohort_row(
+        "retrieve_cohort_manifest", "GET cohorts/{cohort}/manifest", _COHORT, "The members of a cohort", MANIFEST
+    ),
+    cohort_row("delete_cohort", "DELETE cohorts/{cohort}", _COHORT, "Delete a cohort", DELETE),
+    cohort_row("translate_question", "POST cohorts/translate", _COHORT, "Translate a question", TRANSLATE),
+    cohort_row(
         "retrieve_timeline",
         "GET fhir-patients/{patient}/timeline",
         ("cohortIdentified", "timeline"),
         "What happened to a patient",
         TIMELINE,
     ),
-    _row(
+    cohort_row(
         "find_similar_patients",
         "POST fhir-patients/{patient}/similar",
         ("cohort", "similar-patients"),

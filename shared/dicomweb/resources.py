@@ -10,6 +10,7 @@ from shared.dicomweb import (
     cast_resources,
     cohort_resources,
     export_resources,
+    feedback_resources,
     service_resources,
     study_resources,
     tag_resources,
@@ -29,6 +30,7 @@ RESOURCES: Mapping[str, Resource] = {
         *worklist_resources.ROWS,
         *cast_resources.ROWS,
         *cohort_resources.ROWS,
+        *feedback_resources.ROWS,
         *service_resources.ROWS,
         FALLBACK,
     )

@@ -13,7 +13,7 @@ from urllib.parse import quote, urlencode
 
 import orjson
 
-from shared.fhir.resources import Resource
+from shared.fhir.resources import Resource, elements
 from shared.fhir.search_answer import SearchPage, read_page
 from shared.fhir.transaction import Entry, EntryAnswer, read_answers, transaction
 from shared.outgoing.failures import Failure, RequestFailed, answer_failed, request_failed
@@ -30,6 +30,8 @@ _FHIR = "application/fhir+json"
 _FORM = "application/x-www-form-urlencoded"
 _NO_POST = (404, 405, 415, 501)
 """Answers of servers that only know searches by GET."""
+_NO_HISTORY = (400, 403, 404, 405, 410, 501)
+"""Answers of servers that offer no versions of a resource, or none any more."""
 _AGAIN = (Failure.UNAVAILABLE, Failure.THROTTLED, Failure.TRANSIENT)
 _PAGES = 100_000
 
@@ -76,6 +78,21 @@ class FhirClient:
                 return None
             raise
         return _resource(answer, resource_type)
+
+    async def history(self, resource_type: str, resource_id: str) -> list[Resource]:
+        """The versions of a resource, oldest first; none where the server offers none. Raises RequestFailed."""
+        try:
+            answer = await self._read("GET", f"{resource_type}/{quote(resource_id, safe='')}/_history?_count=200", {})
+        except RequestFailed as error:
+            if error.status in _NO_HISTORY:
+                return []
+            raise
+        versions = [
+            version
+            for entry in elements(_resource(answer, "Bundle"), "entry")
+            if isinstance(version := entry.get("resource"), Mapping)
+        ]
+        return versions[::-1]
 
     async def search(
         self, resource_type: str, parameters: Parameters, *, handling: Handling = "preferred"

@@ -12,10 +12,12 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, 
 
 from shared.errors import Misconfigured
 
-type Action = Literal["read", "write", "delete", "export", "manageExtendedQueryTags", "cohort", "cohortIdentified"]
+type Action = Literal[
+    "read", "write", "delete", "export", "manageExtendedQueryTags", "cohort", "cohortIdentified", "feedback"
+]
 
 ACTIONS: frozenset[str] = frozenset(
-    {"read", "write", "delete", "export", "manageExtendedQueryTags", "cohort", "cohortIdentified"}
+    {"read", "write", "delete", "export", "manageExtendedQueryTags", "cohort", "cohortIdentified", "feedback"}
 )
 """Every data action (AUTH-15)."""
 

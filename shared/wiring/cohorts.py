@@ -1,12 +1,16 @@
 """Settings → cohorts (cohorts §8): what a FHIR server is read by; imported only where there is one."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from shared import telemetry
 from shared.cohorts import functions
 from shared.cohorts.entries import normalised
+from shared.cohorts.evaluation.codes import CodePair
+from shared.cohorts.feedback.answers import Answers
+from shared.cohorts.feedback.models import models_of
+from shared.cohorts.feedback.transaction import Feedback, FeedbackSettings
 from shared.cohorts.functions import Engine
 from shared.cohorts.similar import WEIGHTS
 from shared.cohorts.store import CohortStore
@@ -29,6 +33,9 @@ from shared.wiring.part import Part
 _ATTEMPTS = 4
 """Of a search, before its request or its step fails."""
 
+_WINDOW_DAYS = 180
+"""`Feedback:WindowDays`: half a year, in which pathology and follow-up examinations of a finding are done."""
+
 
 def cohorts(core: Core) -> Part:
     """Cohorts of the FHIR server that the settings name. Raises Misconfigured."""
@@ -42,6 +49,8 @@ def cohorts(core: Core) -> Part:
     store = CohortStore(core.base.tables)
     section = settings.sections.below("Cohort")
     allowed = _allowed(settings.sections, settings)
+    below = settings.sections.below("Feedback")
+    audit = _Audit(core.audit(), server.endpoint)
     engine = Engine(
         Cohorts(client, store, core.operations, terms, value_sets=sets, now=time.time),
         terms,
@@ -49,11 +58,12 @@ def cohorts(core: Core) -> Part:
         sets,
         Links(allowed, section.text("ViewerTemplate")),
         section.json("SimilarityWeights", dict[str, float](WEIGHTS), _weights),
+        Answers(Feedback(client, core.base.tables, feedback_settings(below, allowed), time.time), audit.feedback),
     )
     return Part(
         functions=(functions.blueprint(core.boundary, engine),),
         chores=(chores.collect_terms(terms.collect),),
-        work={OperationType.COHORT: CohortWork(client, store, allowed, _Audit(core.audit(), server.endpoint))},
+        work={OperationType.COHORT: CohortWork(client, store, allowed, audit.cohort)},
     )
 
 
@@ -66,6 +76,24 @@ def _allowed(sections: Sections, settings: Settings) -> frozenset[str]:
     return frozenset(map(normalised, named or (f"{scheme}://{settings.host}/v2",)))
 
 
+def feedback_settings(section: Sections, allowed: frozenset[str]) -> FeedbackSettings:
+    """The settings `Feedback:…`. Raises Misconfigured."""
+    return FeedbackSettings(
+        section.whole("WindowDays", _WINDOW_DAYS, low=1, high=36_500),
+        section.json("ProcedureSites", dict[CodePair, CodePair](), _sites_of_codes),
+        section.json("Models", (), models_of),
+        allowed,
+    )
+
+
+def _sites_of_codes(value: Any) -> dict[CodePair, CodePair] | None:
+    """`{"system|code of a procedure": "system|code of a body site"}`."""
+    if not isinstance(value, dict) or not all("|" in key and "|" in str(each) for key, each in value.items()):
+        return None
+    pairs = ((key.rpartition("|"), str(each).rpartition("|")) for key, each in value.items())
+    return {(key[0], key[2]): (each[0], each[2]) for key, each in pairs}
+
+
 def _weights(value: Any) -> dict[str, float] | None:
     known = isinstance(value, dict) and value.keys() <= WEIGHTS.keys()
     numbers = known and all(isinstance(each, int | float) and each >= 0 for each in value.values())
@@ -73,16 +101,29 @@ def _weights(value: Any) -> dict[str, float] | None:
 
 
 class _Audit:
-    """A record of each patient whose data a run has read into a cohort (COH-16)."""
+    """A record of each patient whose data has been read into a result (COH-16)."""
 
     def __init__(self, log: telemetry.AuditLog, fhir: str) -> None:
         self._log = log
         self._fhir = fhir
 
-    def __call__(self, cohort_id: str, head: Mapping[str, Any], patients: Sequence[str]) -> None:
+    def cohort(self, cohort_id: str, head: Mapping[str, Any], patients: Sequence[str]) -> None:
+        """Patients read by the run of a cohort."""
+        told = {"cohort": cohort_id, "definitionHash": str(head["definitionHash"]), "asOf": str(head["asOf"])}
+        self._write("cohort", cohort_id, head.get("claims", {}), patients, told)
+
+    def feedback(self, asked: str, claims: Mapping[str, str], patients: Iterable[str]) -> None:
+        """Patients read for a request for feedback."""
+        self._write("feedback", "", claims, patients, {"resource": asked})
+
+    def _write(
+        self,
+        operation: str,
+        correlation: str,
+        claims: Mapping[str, str],
+        patients: Iterable[str],
+        told: Mapping[str, str],
+    ) -> None:
         for patient in patients:
-            told = {"cohort": cohort_id, "definitionHash": str(head["definitionHash"]), "asOf": str(head["asOf"])}
-            record = telemetry.AuditedRequest(
-                "cohort", f"{self._fhir}/{patient}", "", cohort_id, "", head.get("claims", {}), told
-            )
+            record = telemetry.AuditedRequest(operation, f"{self._fhir}/{patient}", "", correlation, "", claims, told)
             self._log.executed(record, 200)

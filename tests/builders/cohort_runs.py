@@ -7,6 +7,10 @@ import orjson
 from shared.cohorts import functions
 from shared.cohorts.definition.reading import read_definition
 from shared.cohorts.entries import normalised
+from shared.cohorts.evaluation.codes import CodePair
+from shared.cohorts.feedback.answers import Answers
+from shared.cohorts.feedback.models import FeedbackModel
+from shared.cohorts.feedback.transaction import Feedback, FeedbackSettings
 from shared.cohorts.functions import Engine
 from shared.cohorts.similar import WEIGHTS
 from shared.cohorts.store import CohortStore
@@ -52,12 +56,18 @@ class Site:
         self.cohorts = Cohorts(
             self.client, self.store, self.operations, self.terms, value_sets=shipped_value_sets(), now=self.time
         )
+        self.sites_of_codes: dict[CodePair, CodePair] = {}
+        self.models: list[FeedbackModel] = []
+        self.read_for_feedback: list[tuple[str, list[str]]] = []
         self.audited: list[tuple[str, list[str]]] = []
         self.work = CohortWork(self.client, self.store, frozenset(map(normalised, allowed)), self._audit)
         self.runner = Runner(self.operations, {OperationType.COHORT: self.work}, look_seconds=0.01)
 
     def _audit(self, cohort_id: str, _head: Any, patients: Any) -> None:
         self.audited.append((cohort_id, list(patients)))
+
+    def _read(self, asked: str, _claims: Any, patients: Any) -> None:
+        self.read_for_feedback.append((asked, list(patients)))
 
     async def start(self, definition: dict[str, Any]) -> str:
         """Start a cohort; its id."""
@@ -91,7 +101,10 @@ class Site:
         viewer = "https://viewer.example.org/viewer?StudyInstanceUIDs={studyInstanceUid}"
         links = Links(frozenset({BASE}), viewer)
         sets = shipped_value_sets()
-        engine = Engine(self.cohorts, self.terms, self.client, sets, links, dict[str, float](WEIGHTS))
+        settings = FeedbackSettings(180, self.sites_of_codes, self.models, frozenset({BASE}))
+        feedback = Answers(Feedback(self.client, self.tables, settings, self.time), self._read)
+        weights = dict[str, float](WEIGHTS)
+        engine = Engine(self.cohorts, self.terms, self.client, sets, links, weights, feedback)
         handler = handler_of(functions.blueprint(boundary(), engine), name)
         headers = ALL if role == "all" else (("Authorization", f"Bearer {role}"),)
         body = b"" if document is None else document if isinstance(document, bytes) else orjson.dumps(document)

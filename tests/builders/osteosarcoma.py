@@ -8,6 +8,7 @@ RXNORM = "http://www.nlm.nih.gov/research/umls/rxnorm"
 DCM = "http://dicom.nema.org/resources/ontology/DCM"
 MRN, ACCESSION = "urn:oid:2.25.100.1", "urn:oid:2.25.100.2"
 BASE = "https://imaging.example.org/v2"
+READ_BY_TELE_1 = {"resultsInterpreter": [{"reference": "Practitioner/tele-1"}]}
 ACSN = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0203", "code": "ACSN"}]}
 
 _PATIENTS: dict[int, tuple[str, str, dict[str, Any]]] = {
@@ -164,7 +165,7 @@ def _accession(number: int) -> dict[str, Any]:
 def report(number: int) -> dict[str, Any]:
     """A DiagnosticReport of cohorts §9.3."""
     of, day, code, link = {
-        1: (1, "2025-02-12", "24627-2", {"imagingStudy": [{"reference": "ImagingStudy/img-1"}]}),
+        1: (1, "2025-02-12", "24627-2", READ_BY_TELE_1 | {"imagingStudy": [{"reference": "ImagingStudy/img-1"}]}),
         2: (1, "2025-08-20", "24627-2", {"identifier": [_accession(2)]}),
         3: (1, "2025-02-13", "24725-4", {"imagingStudy": [{"reference": "ImagingStudy/img-3"}]}),
         4: (2, "2024-09-03", "24627-2", {"basedOn": [{"reference": "ServiceRequest/sr-2"}]}),
@@ -189,6 +190,7 @@ def resources() -> Iterator[dict[str, Any]]:
         yield patient(number)
         yield condition(number)
     yield {"resourceType": "Patient", "id": "pat-99", "identifier": [{"system": MRN, "value": "COH-099"}]}
+    yield {"resourceType": "Practitioner", "id": "tele-1", "name": [{"family": "Reader"}]}
     yield {"resourceType": "Medication", "id": "mtx", "code": _drug("6851")}
     yield from map(request, _REQUESTS)
     yield {
@@ -203,3 +205,70 @@ def resources() -> Iterator[dict[str, Any]]:
     yield {"resourceType": "Endpoint", "id": "dicom", "status": "active", "address": BASE}
     yield from map(study, _STUDIES)
     yield from map(report, range(1, 5))
+
+
+# ----------------------------------------------------------------------------------------- feedback (cohorts §9.4 (14))
+
+STENT_PLANNER = {
+    "model": {"deviceName": "StentPlanner"},
+    "prediction": {"code": {"text": "recommended stent diameter"}, "value": "Quantity"},
+    "outcome": {"resource": "Observation", "code": {"text": "implanted stent diameter"}, "within": "P90D"},
+    "compare": {"kind": "numeric", "tolerance": 0.25, "unit": "mm"},
+}
+"""An entry of `Feedback:Models`."""
+
+
+def outcomes_of_rep_1() -> Iterator[dict[str, Any]]:
+    """What is found out about patient 1 three weeks after report 1."""
+    subject = {"reference": "Patient/pat-1"}
+    yield {
+        "resourceType": "Procedure",
+        "id": "biopsy-1",
+        "status": "completed",
+        "code": {"text": "biopsy"},
+        "subject": subject,
+        "performedDateTime": "2025-03-05",
+        "reasonReference": [{"reference": "DiagnosticReport/rep-1"}],
+    }
+    category = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0074", "code": "SP"}]}
+    yield {
+        "resourceType": "DiagnosticReport",
+        "id": "path-1",
+        "status": "final",
+        "category": [category],
+        "code": {"coding": [{"system": "http://loinc.org", "code": "11529-5"}]},
+        "subject": subject,
+        "effectiveDateTime": "2025-03-05",
+        "conclusion": "High-grade osteosarcoma.",
+    }
+
+
+def stent_observations() -> Iterator[dict[str, Any]]:
+    """A prediction of 3.0 mm for patient 9, and what was implanted."""
+    yield {
+        "resourceType": "Device",
+        "id": "stent-planner",
+        "deviceName": [{"name": "StentPlanner", "type": "model-name"}],
+        "version": [{"value": "1.0"}],
+    }
+    study = [{"reference": "ImagingStudy/img-11"}]
+    yield {
+        **stent("stent-predicted", "recommended stent diameter", 3.0, "2026-03-05", "preliminary"),
+        "device": {"reference": "Device/stent-planner"},
+        "partOf": study,
+        "derivedFrom": study,
+    }
+    yield stent("stent-implanted", "implanted stent diameter", 3.5, "2026-03-20", "final")
+
+
+def stent(known: str, text: str, value: float, day: str, status: str) -> dict[str, Any]:
+    """An Observation of a diameter."""
+    return {
+        "resourceType": "Observation",
+        "id": known,
+        "status": status,
+        "code": {"text": text},
+        "subject": {"reference": "Patient/pat-9"},
+        "effectiveDateTime": day,
+        "valueQuantity": {"value": value, "unit": "mm", "system": "http://unitsofmeasure.org", "code": "mm"},
+    }

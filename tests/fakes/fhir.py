@@ -24,6 +24,9 @@ _REFERENCES = {
     ("Observation", "part-of"): "partOf",
     ("Condition", "patient"): "subject",
     ("DiagnosticReport", "patient"): "subject",
+    ("DiagnosticReport", "results-interpreter"): "resultsInterpreter",
+    ("DiagnosticReport", "performer"): "performer",
+    ("Consent", "patient"): "patient",
     ("MedicationRequest", "patient"): "subject",
     ("MedicationRequest", "medication"): "medicationReference",
     **{
@@ -57,6 +60,9 @@ class FakeFhirServer:
         self.sent: list[tuple[str, str, Mapping[str, str], bytes | None]] = []
         self.bundles: list[dict[str, Any]] = []
         self.before_transaction: Callable[[], None] | None = None
+        self.now = "2026-01-01T00:00:00Z"
+        self.histories: dict[tuple[str, str], list[dict[str, Any]]] | None = {}
+        """Versions of what tests have put, oldest first; None: the server offers none."""
         self._page = page
         self._posts = posts
         self.resources: dict[tuple[str, str], dict[str, Any]] = {}
@@ -69,7 +75,10 @@ class FakeFhirServer:
     def put(self, resource: Mapping[str, Any]) -> dict[str, Any]:
         """Store a resource, as somebody else than the client does."""
         resource = {**copy.deepcopy(dict(resource)), "id": resource.get("id") or uuid.uuid4().hex}
-        return self._store(self.resources, resource)
+        stored = self._store(self.resources, resource)
+        if self.histories is not None:
+            self.histories.setdefault((stored["resourceType"], stored["id"]), []).append(copy.deepcopy(stored))
+        return stored
 
     def versions(self) -> dict[str, str]:
         return {"/".join(key): each["meta"]["versionId"] for key, each in self.resources.items()}
@@ -115,6 +124,8 @@ class FakeFhirServer:
             "ifNoneExist": headers.get("If-None-Exist", ""),
             "ifMatch": headers.get("If-Match", ""),
         }
+        if method == "GET" and parts[2:] == ["_history"]:
+            return self._history((parts[0], parts[1]))
         if method == "GET":
             found = self.resources.get((parts[0], parts[1]))
             return _answer(200, found) if found else _refused(404)
@@ -127,10 +138,16 @@ class FakeFhirServer:
         key = resource["resourceType"], resource["id"]
         before = into.get(key)
         version = int(before["meta"]["versionId"]) + 1 if before else 1
-        meta = {**resource.get("meta", {}), "versionId": str(version), "lastUpdated": "2026-01-01T00:00:00Z"}
+        meta = {**resource.get("meta", {}), "versionId": str(version), "lastUpdated": self.now}
         into[key] = {**resource, "meta": meta}
         self.writes += 1
         return into[key]
+
+    def _history(self, key: tuple[str, str]) -> Answer:
+        if self.histories is None:
+            return _refused(405)
+        versions = [{"resource": each} for each in reversed(self.histories.get(key, []))]
+        return _answer(200, {"resourceType": "Bundle", "type": "history", "entry": versions})
 
     def _one(
         self, into: dict[tuple[str, str], dict[str, Any]], request: Mapping[str, Any], resource: dict[str, Any] | None

@@ -45,6 +45,13 @@ class Duration:
         except (ValueError, OverflowError):
             return date.min
 
+    def after(self, day: date) -> date:
+        """The day that lies so long after `day`: months first, then days. At the latest 9999-12-31."""
+        try:
+            return shifted(day, self.months) + timedelta(days=self.days)
+        except (ValueError, OverflowError):
+            return date.max
+
 
 def shifted(day: date, months: int) -> date:
     """The same day of another month; a day that it does not have becomes its last. Raises ValueError."""

@@ -1,10 +1,10 @@
 """Whose patients may be members: the first searches of a plan (cohorts §8.3). Pure but for the searches."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from shared.cohorts.evaluation.codes import CodeSet
+from shared.cohorts.evaluation.codes import CodePair, CodeSet
 from shared.cohorts.evaluation.patients import Evaluation
 from shared.cohorts.gathering.reader import Reader, patient_of
 from shared.fhir.client import Parameters
@@ -49,13 +49,18 @@ def searches(anchor: Anchor) -> list[tuple[str, Parameters]]:
     """The searches of an anchor, but for those that need the answer of another."""
     if not anchor.coded:
         return [(anchor.kind, ())]
-    pairs = sorted(anchor.codes.pairs)
-    groups = (pairs[at : at + CODES] for at in range(0, len(pairs), CODES))
-    values = [",".join(token(system, code) for system, code in group) for group in groups]
+    values = code_values(anchor.codes.pairs)
     found: list[tuple[str, Parameters]] = [(anchor.kind, (("code", value),)) for value in values]
     if anchor.kind == "MedicationRequest":
         found += [("Medication", (("code", value),)) for value in values]
     return found
+
+
+def code_values(codes: Iterable[CodePair]) -> list[str]:
+    """Values of a search for any of some codes, a group of them in each."""
+    pairs = sorted(codes)
+    groups = (pairs[at : at + CODES] for at in range(0, len(pairs), CODES))
+    return [",".join(token(system, code) for system, code in group) for group in groups]
 
 
 async def candidates(anchor: Anchor, reader: Reader) -> AsyncIterator[str]:

@@ -1,7 +1,7 @@
 """Searches of the engine: strict, paged to the end, in groups of patients (COH-3, COH-5)."""
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from shared.fhir.client import FhirClient, Parameters
@@ -35,14 +35,18 @@ class Reader:
             for resource in page.matches:
                 yield resource
 
-    async def of_patients(self, kind: str, ids: Sequence[str], base: str) -> dict[str, list[Resource]]:
-        """All resources of a kind of a group of patients, by patient, in the order of their ids."""
+    async def of_patients(
+        self, kind: str, ids: Sequence[str], base: str, *, keep: Callable[[Resource], bool] | None = None
+    ) -> dict[str, list[Resource]]:
+        """All resources of a kind of a group of patients, by patient, in the order of their ids; those that `keep`
+        says to keep.
+        """
         found: dict[str, dict[str, Resource]] = defaultdict(dict)
         for group in _groups(ids):
             value = ",".join(f"Patient/{escaped(each)}" for each in group)
             async for resource in self.each(kind, (("patient", value),)):
                 patient = patient_of(resource, base)
-                if patient in group:
+                if patient in group and (keep is None or keep(resource)):
                     found[patient][resource_id(resource)] = resource
         return {patient: [by_id[key] for key in sorted(by_id)] for patient, by_id in found.items()}
 
@@ -60,6 +64,11 @@ class Reader:
                     if resource_id(resource) in group:
                         resources[local_reference(resource)] = resource
         return resources
+
+    async def history(self, reference: str) -> list[Resource]:
+        """The versions of the resource of a reference `Type/id`, oldest first; none where the server offers none."""
+        kind, _, found = reference.partition("/")
+        return await self._client.history(kind, found)
 
     async def patients(self, ids: Sequence[str]) -> Mapping[str, Resource]:
         """Patients by id."""

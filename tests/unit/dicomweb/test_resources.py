@@ -141,6 +141,10 @@ def test_exactly_the_data_resources_take_a_partition():
         "delete_cohort",
         "retrieve_timeline",
         "find_similar_patients",
+        "retrieve_reader_feedback",
+        "deliver_reader_feedback",
+        "store_feedback",
+        "retrieve_model_feedback",
         "zz_fallback",
     } | {name for name in RESOURCES if name.startswith("cast_")}
     assert not any("{partition}" in template for template, _ in templates(False).values())
@@ -189,5 +193,6 @@ def test_actions_and_audit_names_go_together():
         ("cohort", "cohort"),
         ("cohort", "similar-patients"),
         ("cohortIdentified", "timeline"),
+        ("feedback", "feedback"),
     }
     assert all(row.audit is None for row in RESOURCES.values() if row.action is None)

@@ -182,7 +182,7 @@ async def test_the_scheme_is_case_insensitive():
         (["unknown", "globalreader"], {"read"}),
         (
             ["globalAdmin"],
-            {"read", "write", "delete", "export", "manageExtendedQueryTags", "cohort", "cohortIdentified"},
+            {"read", "write", "delete", "export", "manageExtendedQueryTags", "cohort", "cohortIdentified", "feedback"},
         ),
         ([], set()),
         (None, set()),
