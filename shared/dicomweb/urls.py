@@ -47,6 +47,10 @@ class Urls:
         """URL of a workitem (WC-6)."""
         return f"{self.root}/workitems/{uid}"
 
+    def worklist_rule(self, rule_id: str) -> str:
+        """URL of a worklist rule (AIX-2)."""
+        return f"{self.root}/worklist-rules/{rule_id}"
+
     def study(self, uid: str) -> str:
         """URL of a study."""
         return f"{self.root}/studies/{trim_uid(uid)}"

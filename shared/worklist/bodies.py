@@ -70,10 +70,10 @@ def optional_body(request: Request, version: ApiVersion) -> DataSetBody:
 
 def _first(data: bytes) -> Attributes | None:
     data_sets = read_data_sets(data)
-    return _checked(data_sets[0]) if data_sets else None
+    return checked_data_set(data_sets[0]) if data_sets else None
 
 
-def _checked(data_set: Mapping[str, Any]) -> Attributes:
+def checked_data_set(data_set: Mapping[str, Any]) -> Attributes:
     """The data set, with its attributes in order. Raises InvalidRequest for what is not in the DICOM JSON model."""
     found: Attributes = {}
     for key, element in sorted(data_set.items()):
@@ -99,7 +99,7 @@ def _element(key: str, element: object) -> dict[str, Any]:
         return element
     if not all(item is None or isinstance(item, dict) for item in value):
         raise _malformed(key, "has an item that is no data set")
-    return {**element, "Value": [_checked(item or {}) for item in value]} if value else element
+    return {**element, "Value": [checked_data_set(item or {}) for item in value]} if value else element
 
 
 def _malformed(key: str, what: str) -> InvalidRequest:

@@ -1,0 +1,1 @@
+"""Worklist rules: what is stored makes workitems (AIX-2)."""
