@@ -41,6 +41,10 @@ class NotFound(DicomServiceError):
     """The study, series, instance, frame or other resource does not exist (404)."""
 
 
+class Gone(DicomServiceError):
+    """The resource was there and has been removed for good (410)."""
+
+
 class NotAcceptable(DicomServiceError):
     """No media type or transfer syntax that the client accepts can be produced (406)."""
 

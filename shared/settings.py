@@ -83,6 +83,8 @@ class Settings(BaseModel):
     transcode_memory_bytes: int = Field(512 * 1024**2, gt=0, alias="TRANSCODE_MEMORY_BYTES")
     """Memory of one worker process for all pixels that are being converted."""
     deleted_retention_hours: float = Field(72, ge=0, alias="DELETED_RETENTION_HOURS")
+    workitem_retention_days: float = Field(0, ge=0, alias="WORKITEM_RETENTION_DAYS")
+    """Days that a workitem stays that is completed or canceled, from when it was last written (WK-7); 0: for ever."""
 
     # --- bulk import
     bulk_import: bool = Field(False, alias="BULK_IMPORT_ENABLED")

@@ -17,10 +17,12 @@ from shared.errors import DicomServiceError
 from shared.storage.optimistic import best_effort_commit
 from shared.storage.ports import RowWrite, TableStore
 from shared.workitems.outbox import Outbox
+from shared.workitems.retention import Retention
 
 EVERY_RUN: Final = 60.0
 """Seconds between two runs of the timer: what is no more seldom than that is not written down."""
 _TEN_MINUTES: Final = 600.0
+_HOUR: Final = 3_600.0
 _DAY: Final = 86_400.0
 
 _BEGUN = ("cfg", "housekeeping")
@@ -183,6 +185,26 @@ def forget_workitem_events(outbox: Outbox, directory: PartitionDirectory, now: C
         return sum([await outbox.forget(each.namespace, before_ms) for each in await directory.partitions()])
 
     return Chore("forget_workitem_events", lambda: _work_off(forget), _TEN_MINUTES)
+
+
+def remove_workitems(retention: Retention, directory: PartitionDirectory) -> Chore:
+    """Workitems that have come to their end are removed when their retention is over (WK-7)."""
+
+    async def remove() -> None:
+        for each in await directory.partitions():
+            await retention.remove(each.namespace)
+
+    return Chore("remove_workitems", remove, _HOUR)
+
+
+def make_workitems(follow: Callable[[], Awaitable[Any]], make: Callable[[], Awaitable[Any]]) -> Chore:
+    """Studies that have become quiet get the workitems that worklist rules make for them (AIX-2)."""
+
+    async def run() -> None:
+        await follow()
+        await make()
+
+    return Chore("make_workitems", run)
 
 
 def scrub_store(scrub: Callable[..., Awaitable[Any]]) -> Chore:

@@ -16,6 +16,7 @@ from shared.errors import (
     DependencyRefused,
     DicomServiceError,
     Forbidden,
+    Gone,
     InvalidRequest,
     InvalidUid,
     MissingCredentials,
@@ -79,6 +80,7 @@ TABLE: Mapping[type[BaseException], _Row] = {
     MethodNotAllowed: _Row(405, "method", "Use one of the methods that the header Allow names."),
     NotAcceptable: _Row(406, "header Accept, or query parameter accept", "Accept */*, which every resource satisfies."),
     Conflict: _Row(409, "request", "Look at the present state and send a request that agrees with it."),
+    Gone: _Row(410, "path", "Nothing brings it back; create another one."),
     TooLarge: _Row(
         413, "request body", "Send less in one request; large archives go through the import container (make import)."
     ),

@@ -25,7 +25,7 @@ from shared.storage.large_values import join, split
 from shared.storage.ports import Entity, Kind, Value
 from shared.workitems import searchable
 from shared.workitems.events import ReportType, WorkitemEvent
-from shared.workitems.workitem import Workitem
+from shared.workitems.workitem import MODIFIED, Workitem
 
 TABLE: Final[Kind] = "worklist"
 SHARDS: Final = 4
@@ -97,14 +97,24 @@ def workitem_of(entity: Entity) -> Workitem:
     )
 
 
+def removed_properties(time_ms: int) -> dict[str, Value]:
+    """The properties of the row of a workitem that was removed: they say that it was there, and nothing of it."""
+    return {"removed": time_ms}
+
+
+def is_removed(entity: Entity) -> bool:
+    """Whether the workitem of a row was removed."""
+    return "removed" in entity.properties
+
+
 def posting_keys_of(entity: Entity) -> frozenset[str]:
     """The keys of the postings that a workitem has, by its row."""
     return frozenset(zlib.decompress(join("postings", entity.properties)).decode().split("\n"))
 
 
 def writes_of(entity: Entity) -> list[str]:
-    """The ids of the last writes, by the row; latest first."""
-    return str(entity.properties["writes"]).split()
+    """The ids of the last writes, by the row; latest first. Of a workitem that was removed there are none."""
+    return str(entity.properties.get("writes", "")).split()
 
 
 # ----------------------------------------------------------------------------------------------------------- postings
@@ -156,6 +166,12 @@ def carried_by(posting: Entity) -> Mapping[str, Sequence[str]]:
 
 
 # ------------------------------------------------------------------------------------------------------------- events
+
+
+def last_written_before(moment: str) -> Range:
+    """The postings of the workitems that were last written before a moment, `YYYYMMDDHHMMSSFFFFFF` in UTC."""
+    code = searchable.KEYS[MODIFIED].codes[0]
+    return f"{code}!t", f"{code}!t{moment}"
 
 
 def event_key(event: WorkitemEvent) -> str:

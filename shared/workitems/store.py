@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from shared.dicom.attributes import Attributes
-from shared.errors import Conflict, TooLarge
+from shared.errors import Conflict, Gone, TooLarge
 from shared.index_schema import keys
 from shared.storage.optimistic import Rounds
 from shared.storage.ports import Ambiguous, Entity, PreconditionFailed, RowWrite, TableStore
@@ -31,6 +31,10 @@ class WorkitemChanged(Conflict):
     """Another request has written the workitem since it was read (409)."""
 
 
+class WorkitemGone(Gone):
+    """The workitem was removed when its retention was over (410)."""
+
+
 @dataclass(frozen=True, slots=True)
 class StoredWorkitem:
     """A workitem as it was read: what a write of it names."""
@@ -47,8 +51,10 @@ class Workitems:
         self.now = now
 
     async def get(self, namespace: str, uid: str) -> StoredWorkitem | None:
-        """The workitem as the last successful write left it (WR-6)."""
+        """The workitem as the last successful write left it (WR-6). Raises WorkitemGone."""
         row = await self._tables.get(rows.TABLE, rows.partition_key(namespace, uid), rows.workitem_key(uid))
+        if row is not None and rows.is_removed(row):
+            raise WorkitemGone("The workitem instance has been removed.")
         return None if row is None else await self.read(row)
 
     @staticmethod
@@ -82,9 +88,20 @@ class Workitems:
     async def remove(self, before: StoredWorkitem) -> None:
         """Remove the workitem that was read, with an event of it. Raises WorkitemChanged."""
         row = before.row
+        await self._take_away(before, RowWrite("delete", row.partition_key, row.row_key, etag=row.etag))
+
+    async def retire(self, before: StoredWorkitem) -> None:
+        """Remove the workitem that was read, with an event of it, and remember for good that it was there: there will
+        be none of its UID any more. Raises WorkitemChanged.
+        """
+        row, removed = before.row, rows.removed_properties(self._now_ms())
+        await self._take_away(before, RowWrite("replace", row.partition_key, row.row_key, removed, row.etag))
+
+    async def _take_away(self, before: StoredWorkitem, write: RowWrite) -> None:
+        row = before.row
         event = event_of_removal(before.workitem, self._now_ms())
         operations = [
-            RowWrite("delete", row.partition_key, row.row_key, etag=row.etag),
+            write,
             *(RowWrite("delete", row.partition_key, key) for key in sorted(rows.posting_keys_of(row))),
             _event_write(row.partition_key, event),
         ]
@@ -95,7 +112,7 @@ class Workitems:
                 await self._tables.commit(rows.TABLE, operations)
             except (PreconditionFailed, Ambiguous) as error:
                 present = await self._tables.get(rows.TABLE, row.partition_key, row.row_key)
-                if present is None:
+                if present is None or rows.is_removed(present):
                     return
                 if present.etag != row.etag:
                     raise WorkitemChanged from error

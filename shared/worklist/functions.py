@@ -14,13 +14,13 @@ from shared.http.boundary import Boundary
 from shared.http.messages import Request, Response
 from shared.http.transaction import Context, Transaction, accepted_dicom_json, nothing
 from shared.workitems.requirements import InvalidWorkitem
-from shared.workitems.store import WorkitemExists, Workitems
+from shared.workitems.store import WorkitemExists, WorkitemGone, Workitems
 from shared.worklist import named_uids
 from shared.worklist.bodies import DataSetBody, optional_body, typed_body
 from shared.worklist.change_state.transaction import change_state
 from shared.worklist.create.transaction import create
 from shared.worklist.request_cancellation.transaction import IsReachable, request_cancellation
-from shared.worklist.results import NOT_FOUND, quoted
+from shared.worklist.results import GONE, NOT_FOUND, quoted
 from shared.worklist.search.request import WorklistQuery, parse_search
 from shared.worklist.search.response import render
 from shared.worklist.search.transaction import WorklistSearch
@@ -47,7 +47,10 @@ def blueprint(
         return Response(201, (("Location", url), ("Content-Location", url)))
 
     async def retrieve_workitem(_parsed: None, _accepted: str, context: Context) -> Response:
-        stored = await workitems.get(context.partition.namespace, context.uids["workitem"])
+        try:
+            stored = await workitems.get(context.partition.namespace, context.uids["workitem"])
+        except WorkitemGone:
+            return quoted(410, GONE)
         if stored is None:
             return quoted(404, NOT_FOUND)
         document = await asyncio.to_thread(json_model.dumps, stored.workitem.attributes)

@@ -75,7 +75,7 @@ def rule_document(document: Any) -> dict[str, Any]:
     name = document.get("name")
     if not isinstance(name, str) or not 0 < len(name.strip()) <= _LONGEST_NAME or not name.isprintable():
         raise invalid_field("name", f"It must be a text of 1 to {_LONGEST_NAME} characters.")
-    found = {
+    found: dict[str, Any] = {
         "name": name.strip(),
         "filter": _filter(document.get("filter")),
         "minimumInstances": _whole(document, "minimumInstances", 1, 1, _MOST_INSTANCES),

@@ -6,7 +6,7 @@ its rules one after the other. `quiet` has a row for each study in which somethi
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import orjson
 
@@ -156,6 +156,8 @@ class ChangedStudies:
         return await best_effort_commit(self._tables, TABLE, [write])
 
     async def _write(self, study: ChangedStudy) -> bool:
-        verb, etag = ("replace", study.etag) if study.etag else ("insert", "*")
+        verb: Literal["replace", "insert"] = "replace" if study.etag else "insert"
         properties = {"changed": study.changed_ms, "judged": study.judged_seconds}
-        return await best_effort_commit(self._tables, TABLE, [RowWrite(verb, _QUIET, study.row_key, properties, etag)])
+        return await best_effort_commit(
+            self._tables, TABLE, [RowWrite(verb, _QUIET, study.row_key, properties, study.etag or "*")]
+        )

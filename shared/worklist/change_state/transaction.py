@@ -10,7 +10,7 @@ from shared.workitems.states import State, change
 from shared.workitems.store import StoredWorkitem, WorkitemChanged, Workitems
 from shared.workitems.workitem import PROCEDURE_STEP_STATE, TRANSACTION_UID, changed
 from shared.worklist.named_uids import sent_uid
-from shared.worklist.results import conflicting, missing, refused
+from shared.worklist.results import conflicting, present, refused
 
 _TARGETS: Final = {state.value: state for state in State if state is not State.SCHEDULED}
 
@@ -31,7 +31,7 @@ def asked(sent: Attributes, context: Context) -> tuple[str, State]:
 async def change_state(workitems: Workitems, uid: str, sent: Attributes, context: Context) -> str:
     """Bring a workitem into the state that a client has sent; what it is warned of, '' for nothing.
 
-    Raises NotFound, InvalidRequest, Conflict.
+    Raises NotFound, Gone, InvalidRequest, Conflict.
     """
     transaction_uid, target = asked(sent, context)
     stored = await _allowed(workitems, uid, transaction_uid, target, context)
@@ -55,9 +55,7 @@ async def _allowed(
     workitems: Workitems, uid: str, transaction_uid: str, target: State, context: Context
 ) -> StoredWorkitem | str:
     """The workitem, which may be changed; a warning if it is in that state already, by this performer."""
-    stored = await workitems.get(context.partition.namespace, uid)
-    if stored is None:
-        raise missing(context)
+    stored = await present(workitems, uid, context)
     answer = change(stored.workitem.state, stored.workitem.claim, transaction_uid, target)
     if answer.is_refused:
         raise refused(context, f"The workitem instance can not transition to '{target}' state: {answer.code}.")

@@ -5,7 +5,7 @@ from typing import Final
 
 from shared.dicom.attributes import Attributes
 from shared.workitems.states import State
-from shared.workitems.store import WorkitemChanged, Workitems
+from shared.workitems.store import WorkitemChanged, WorkitemGone, Workitems
 from shared.workitems.workitem import (
     CONTACT_DISPLAY_NAME,
     CONTACT_URI,
@@ -14,7 +14,7 @@ from shared.workitems.workitem import (
     REASON_FOR_CANCELLATION,
     canceled,
 )
-from shared.worklist.results import CHANGED, FINAL, NOT_FOUND
+from shared.worklist.results import CHANGED, FINAL, GONE, NOT_FOUND
 
 CANCELED: Final = "The workitem instance has been cancelled."
 REQUESTED: Final = "The cancellation of the workitem instance has been requested."
@@ -43,7 +43,10 @@ async def request_cancellation(
 
     Raises TooLarge.
     """
-    stored = await workitems.get(namespace, uid)
+    try:
+        stored = await workitems.get(namespace, uid)
+    except WorkitemGone:
+        return 410, GONE
     if stored is None:
         return 404, NOT_FOUND
     workitem = stored.workitem

@@ -124,7 +124,8 @@ class WorklistSearch:
 
     async def _read(self, namespace: str, candidate: Candidate) -> Entity | None:
         uid = rows.uid_of(candidate.postings[0])
-        return await self.tables.get(rows.TABLE, rows.partition_key(namespace, uid), rows.workitem_key(uid))
+        row = await self.tables.get(rows.TABLE, rows.partition_key(namespace, uid), rows.workitem_key(uid))
+        return None if row is None or rows.is_removed(row) else row
 
 
 def _is_exact(filters: Sequence[Filter], served: Sequence[ListUnion]) -> bool:

@@ -12,7 +12,7 @@ from shared.workitems.states import State
 from shared.workitems.store import WorkitemChanged, Workitems
 from shared.workitems.workitem import TRANSACTION_UID, Workitem, updated, without_transaction_uid
 from shared.worklist.named_uids import sent_uid
-from shared.worklist.results import FINAL, conflicting, missing, refused
+from shared.worklist.results import FINAL, conflicting, present, refused
 
 _INCONSISTENT: Final = "The submitted request is inconsistent with the current state of the Workitem."
 _NOT_CLAIMED: Final = "The target URI did not reference a claimed Workitem."
@@ -22,14 +22,12 @@ _NOT_ITS_OWN: Final = "Invalid TransactionUID for the specified Workitem Instanc
 async def update(workitems: Workitems, uid: str, transaction_uid: str, sent: Attributes, context: Context) -> None:
     """Put the attributes that a client has sent into a workitem.
 
-    `transaction_uid`: that of the URL, '' without one. Raises NotFound, InvalidRequest, Conflict, TooLarge.
+    `transaction_uid`: that of the URL, '' without one. Raises NotFound, Gone, InvalidRequest, Conflict, TooLarge.
     """
     own = sent_uid(sent, TRANSACTION_UID)
     if transaction_uid and own and transaction_uid != own:
         raise InvalidRequest("The Transaction UIDs of URL and body differ.", where="request body")
-    stored = await workitems.get(context.partition.namespace, uid)
-    if stored is None:
-        raise missing(context)
+    stored = await present(workitems, uid, context)
     problem = _objection(stored.workitem, transaction_uid or own)
     if problem:
         raise refused(context, problem)
