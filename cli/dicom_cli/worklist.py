@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from dicom_cli import worklist_rules
 from dicom_cli.outcomes import CommandFailed, ExitCode
 from dicom_cli.output import Output
 from dicom_cli.search import named, pairs, results
@@ -19,6 +20,8 @@ EXAMPLE: Final = """\
   KEY=$(dicom worklist claim 2.25.1 --quiet)
   dicom worklist complete 2.25.1 --transaction "$KEY"
   dicom worklist cancel 2.25.1 --reason 'The patient has left.'
+  dicom worklist rules try rule.json
+  dicom worklist rules add rule.json
 """
 _COLUMNS: Final = (
     "ProcedureStepState",
@@ -60,11 +63,14 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         each.add_argument("uid")
         each.add_argument("--transaction", help="Transaction UID of the claim", required=each is complete)
     cancel.add_argument("--reason", default="")
+    worklist_rules.add_to(actions.add_parser("rules", help="what makes workitems of what is stored"))
 
 
 def run(arguments: argparse.Namespace, service: Service, output: Output) -> ExitCode:
     """Do what is asked. Raises CommandFailed."""
     match arguments.action:
+        case "rules":
+            worklist_rules.run(arguments, service, output)
         case "search":
             found = results(service, "workitems", pairs(arguments.conditions), limit=None if arguments.all else 100)
             output.say(f"{output.table(found if output.as_json else map(named, found), _COLUMNS)} found.")

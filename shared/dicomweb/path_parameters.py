@@ -35,6 +35,11 @@ PATH_PARAMETERS: Mapping[str, PathParameter] = {
         {"type": "string", "pattern": "^[A-Za-z0-9]{1,64}(\\.[A-Za-z0-9]{1,64})?$"},
         "00101010",
     ),
+    "rule": PathParameter(
+        "Id of a worklist rule, a GUID",
+        {"type": "string", "pattern": "^([0-9A-Fa-f]{32}|[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12})$"},
+        "9b1c0d5e8f2a4b6c8d0e1f2a3b4c5d6e",
+    ),
     "operation": PathParameter(
         "Operation id, a GUID",
         {"type": "string", "pattern": "^([0-9A-Fa-f]{32}|[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12})$"},

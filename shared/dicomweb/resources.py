@@ -16,6 +16,7 @@ from shared.dicomweb import (
     tag_resources,
     update_resources,
     worklist_resources,
+    worklist_rule_resources,
 )
 from shared.dicomweb.resource import Resource
 from shared.dicomweb.service_resources import FALLBACK
@@ -28,6 +29,7 @@ RESOURCES: Mapping[str, Resource] = {
         *tag_resources.ROWS,
         *export_resources.ROWS,
         *worklist_resources.ROWS,
+        *worklist_rule_resources.ROWS,
         *cast_resources.ROWS,
         *cohort_resources.ROWS,
         *feedback_resources.ROWS,

@@ -93,7 +93,7 @@ CREATE_WORKITEM: Final = Documentation(
 RETRIEVE_WORKITEM: Final = Documentation(
     "One data set, without the Transaction UID.",
     produces=(DICOM_JSON,),
-    failures=failures(404, 406),
+    failures=failures(404, 406, 410),
     failure_bodies=((404, DICOM_JSON, RESULT_TEXT),),
     parameters=(accept(DICOM_JSON),),
     schema=DATA_SET,
@@ -103,7 +103,7 @@ UPDATE_WORKITEM: Final = Documentation(
     "change something: the query string has its Transaction UID, by itself or as the value of `transaction-uid`.",
     consumes=(DICOM_JSON,),
     body=WORKITEM_CHANGES,
-    failures=failures(404, 409, 413, 415),
+    failures=failures(404, 409, 410, 413, 415),
     parameters=(
         query("transaction-uid", "Transaction UID of the performer", _UID_IN_QUERY, "1.2.826.0.1.3680043.8.498.5"),
     ),
@@ -113,7 +113,7 @@ CHANGE_WORKITEM_STATE: Final = Documentation(
     "and `CANCELED` need. Exactly one of several claims succeeds. A Warning header tells why a request fails.",
     consumes=(DICOM_JSON,),
     body=STATE_CHANGE,
-    failures=failures(404, 409, 413, 415),
+    failures=failures(404, 409, 410, 413, 415),
 )
 CANCEL_WORKITEM: Final = Documentation(
     "A scheduled workitem is canceled at once; one that is in progress can only be canceled by its performer. The body "
@@ -122,7 +122,7 @@ CANCEL_WORKITEM: Final = Documentation(
     consumes=(DICOM_JSON,),
     body=CANCELLATION,
     successes=(202,),
-    failures=failures(404, 409, 413, 415),
+    failures=failures(404, 409, 410, 413, 415),
     failure_bodies=((404, DICOM_JSON, RESULT_TEXT), (409, DICOM_JSON, RESULT_TEXT)),
     schema=RESULT_TEXT,
 )

@@ -33,6 +33,7 @@ from shared.wiring.stores import import_stores, stores
 from shared.wiring.studies import imports, ingest, studies
 from shared.wiring.updates import tags, updates
 from shared.wiring.worklist import worklist
+from shared.wiring.worklist_rules import worklist_rules
 
 _START_SECONDS = 15.0
 """The longest wait of the start for a store that does not answer: the host gives it two minutes."""
@@ -49,6 +50,7 @@ def blueprints(settings: Settings) -> list[func.Blueprint]:
         updates(parts_of),
         exports(parts_of),
         worklist(parts_of),
+        worklist_rules(parts_of),
         _cast(parts_of),
         *_cohorts(parts_of),
     ]

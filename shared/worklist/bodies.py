@@ -1,14 +1,14 @@
 """PS3.18 §11.1.2 Bodies of worklist requests: one data set as DICOM JSON (WL-1, WL-2, WL-4, WL-9)."""
 
 import asyncio
-import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from shared.dicom.attributes import Attributes
 from shared.dicom.media_types import DICOM_JSON
 from shared.dicomweb.content_negotiation import parse_content_type
+from shared.dicomweb.json_elements import checked_data_set
 from shared.dicomweb.json_input import read_data_sets
 from shared.dicomweb.versions import ApiVersion
 from shared.errors import InvalidRequest, UnsupportedMedia
@@ -20,10 +20,6 @@ LARGEST_BODY: Final = 2 * 1024**2
 _INLINE_BYTES: Final = 64 * 1024
 """A body up to this size is parsed on the event loop, a longer one in a thread."""
 _NOT_JSON: Final = "The body must have the Content-Type application/dicom+json."
-_TAG: Final = re.compile("[0-9A-F]{8}")
-_VR: Final = re.compile("[A-Z]{2}")
-_NEVER_IN_DATA_SETS: Final = ("0000", "0002")
-"""Groups of command sets and file meta information (JSON-12)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,38 +67,3 @@ def optional_body(request: Request, version: ApiVersion) -> DataSetBody:
 def _first(data: bytes) -> Attributes | None:
     data_sets = read_data_sets(data)
     return checked_data_set(data_sets[0]) if data_sets else None
-
-
-def checked_data_set(data_set: Mapping[str, Any]) -> Attributes:
-    """The data set, with its attributes in order. Raises InvalidRequest for what is not in the DICOM JSON model."""
-    found: Attributes = {}
-    for key, element in sorted(data_set.items()):
-        if not _TAG.fullmatch(key):
-            raise InvalidRequest(
-                "The body names an attribute that the standard does not have.",
-                where=WHERE,
-                remedy="Name attributes by 8 hexadecimal digits or by their keywords.",
-            )
-        if not key.startswith(_NEVER_IN_DATA_SETS):
-            found[key] = _element(key, element)
-    return found
-
-
-def _element(key: str, element: object) -> dict[str, Any]:
-    vr = element.get("vr") if isinstance(element, dict) else None
-    if not isinstance(element, dict) or not isinstance(vr, str) or not _VR.fullmatch(vr):
-        raise _malformed(key, "has no vr")
-    value = element.get("Value", [])
-    if not isinstance(value, list):
-        raise _malformed(key, "has a Value that is no array")
-    if vr != "SQ":
-        return element
-    if not all(item is None or isinstance(item, dict) for item in value):
-        raise _malformed(key, "has an item that is no data set")
-    return {**element, "Value": [checked_data_set(item or {}) for item in value]} if value else element
-
-
-def _malformed(key: str, what: str) -> InvalidRequest:
-    return InvalidRequest(
-        f"The attribute {key} {what}.", where=WHERE, remedy="Send it in the DICOM JSON model (PS3.18 Annex F)."
-    )

@@ -7,12 +7,12 @@ from typing import Any, Final
 
 from shared.dicom.attributes import Attributes, parse_attribute_id
 from shared.dicom.identifiers import is_uid
+from shared.dicomweb.json_elements import checked_data_set
 from shared.dicomweb.json_input import with_tags
 from shared.dicomweb.versions import ApiVersion
 from shared.errors import InvalidRequest, NotFound
 from shared.http.json_body import MALFORMED, WHERE, JsonBody, invalid_field, json_body
 from shared.http.messages import Request
-from shared.worklist.bodies import checked_data_set
 from shared.worklist_rules.rule import condition
 from shared.worklist_rules.template import check_template
 

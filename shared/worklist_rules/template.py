@@ -10,7 +10,8 @@ from shared.dicom.elements import values
 from shared.errors import InvalidRequest
 from shared.workitems import searchable
 from shared.workitems.attribute_table import requirements
-from shared.workitems.requirements import InvalidWorkitem, check, is_empty
+from shared.workitems.creation import check_creation
+from shared.workitems.requirements import InvalidWorkitem, is_empty
 from shared.workitems.rows import postings
 from shared.workitems.workitem import (
     INPUT_READINESS_STATE,
@@ -105,8 +106,7 @@ def check_template(template: Attributes, name: str) -> None:
     example = new_workitem(template, name, study, 0.0)
     try:
         attributes = created(example, "1.2.3.7", 0.0)
-        check(attributes, "create")
-        searchable.check(attributes)
+        check_creation(attributes)
     except InvalidWorkitem as error:
         raise InvalidRequest(f"The template makes no workitem: {error}", where="request body") from error
     postings(Workitem("1.2.3.7", attributes, sort_key="0"))

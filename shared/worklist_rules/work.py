@@ -13,8 +13,8 @@ from shared import telemetry
 from shared.change_log.follower import FollowedChange, Following
 from shared.concurrency import together
 from shared.errors import InvalidRequest, TooLarge
+from shared.workitems.creation import create
 from shared.workitems.store import WorkitemExists, Workitems
-from shared.worklist.create.transaction import create
 from shared.worklist_rules.making import MadeWorkitem, Making
 from shared.worklist_rules.rule import WorklistRule
 from shared.worklist_rules.store import ChangedStudies, ChangedStudy, RuleStore

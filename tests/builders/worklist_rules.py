@@ -1,9 +1,12 @@
 """Worklist rules in memory: a service that stores, numbers its changes, and makes workitems."""
 
+import json
 from typing import Any
 
 from shared.change_log.follower import Follower
+from shared.http.boundary import Boundary
 from shared.workitems.store import Workitems
+from shared.worklist_rules import functions
 from shared.worklist_rules.making import Making
 from shared.worklist_rules.request import rule_document
 from shared.worklist_rules.store import ChangedStudies, RuleStore
@@ -11,6 +14,7 @@ from shared.worklist_rules.transaction import WorklistRules
 from shared.worklist_rules.work import FOLLOWING, RuleWork
 from tests.builders.datasets import ct, part10
 from tests.builders.feed import FeedService
+from tests.builders.http import KnownPartitions, boundary, content, routed
 from tests.builders.service import PARTITION, SHARDS
 from tests.builders.worklist import codes
 
@@ -77,3 +81,24 @@ class RuleService(FeedService):
         rule = await self.worklist_rules.get(PARTITION.namespace, rule_id)
         stored = await self.workitems.get(PARTITION.namespace, rule.workitem_uid(study))
         return stored.workitem.attributes if stored else None
+
+
+def rule_boundary(service: RuleService, **options: Any) -> Boundary:
+    """Worklist rules behind a boundary that knows callers by token."""
+    made = boundary(KnownPartitions("Microsoft.Default", "ward"), **options)
+    functions.blueprint(made, service.worklist_rules)
+    return made
+
+
+async def ask(
+    made: Boundary, method: str, path: str, document: object = None, *, caller: str = "all"
+) -> tuple[int, dict[str, str], Any]:
+    """A request to version 2: status, headers, and the body as JSON where it is some."""
+    headers = [("Authorization", f"Bearer {caller}"), ("Content-Type", "application/json")]
+    body = b"" if document is None else json.dumps(document).encode()
+    resource, request = routed(method, f"/v2/{path}", headers, body=body, data_partitions=made.data_partitions)
+    answer = await made.run(resource, request, made._transactions[resource.name])
+    data = await content(answer)
+    fields = {name.lower(): value for name, value in answer.headers}
+    is_json = fields.get("content-type", "").startswith("application/json")
+    return answer.status, fields, json.loads(data) if is_json else data

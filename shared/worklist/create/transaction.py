@@ -1,14 +1,12 @@
 """PS3.18 §11.4 Create Workitem (worklist §3)."""
 
-import asyncio
 import uuid
 
 from shared.dicom.attributes import Attributes
 from shared.errors import InvalidUid
-from shared.workitems import searchable
-from shared.workitems.requirements import check
+from shared.workitems import creation
 from shared.workitems.store import Workitems
-from shared.workitems.workitem import SOP_INSTANCE_UID, created, without_transaction_uid
+from shared.workitems.workitem import SOP_INSTANCE_UID
 from shared.worklist.named_uids import sent_uid
 
 
@@ -23,12 +21,5 @@ async def create(workitems: Workitems, namespace: str, uid: str, sent: Attribute
             "SOPInstanceUID in the payload does not match the workitem query parameter.", where="request body"
         )
     uid = uid or own or f"2.25.{uuid.uuid4().int}"
-    attributes = created(sent, uid, workitems.now())
-    await asyncio.to_thread(_check, attributes)
-    await workitems.create(namespace, uid, without_transaction_uid(attributes))
+    await creation.create(workitems, namespace, uid, sent)
     return uid
-
-
-def _check(attributes: Attributes) -> None:
-    check(attributes, "create")
-    searchable.check(attributes)

@@ -174,3 +174,26 @@ async def test_a_workitem_is_created_claimed_once_and_canceled(dicom):
     ] == 1  # nothing was performed
     assert (await dicom("worklist", "cancel", new_uid()))[0] == 4
     assert (await dicom("worklist", "create"))[0] == 2
+
+
+@pytest.mark.spec("CLI-2")
+async def test_a_worklist_rule_is_tried_added_replaced_and_removed(dicom, study, tmp_path):
+    uid, _, _ = study
+    rule = tmp_path / "rule.json"
+    rule.write_text(json.dumps({"name": "Reading", "filter": {"StudyInstanceUID": uid}, "quietSeconds": 86_400}))
+    code, out, err = await dicom("worklist", "rules", "try", str(rule), "--study", uid, "--json")
+    assert (code, json.loads(out)["isStored"]) == (0, True), err
+    code, _, err = await dicom("worklist", "rules", "try", str(rule))
+    assert (code, "would make" in err) == (0, True)
+    code, out, _ = await dicom("worklist", "rules", "add", str(rule))
+    name = out.strip()
+    code, out, _ = await dicom("worklist", "rules", "list")
+    assert (code, name in out, f"StudyInstanceUID={uid[:12]}" in out) == (0, True, True)
+    assert (await dicom("worklist", "rules", "replace", name, str(rule)))[0] == 0
+    code, out, _ = await dicom("worklist", "rules", "show", name)
+    assert (code, json.loads(out)["quietSeconds"]) == (0, 86_400)
+    assert (await dicom("worklist", "rules", "remove", name))[0] == 0
+    assert (await dicom("worklist", "rules", "show", name))[0] == 4
+    rule.write_text("[]")
+    assert (await dicom("worklist", "rules", "add", str(rule)))[0] == 2
+    assert (await dicom("worklist", "rules", "add", str(tmp_path / "none.json")))[0] == 2

@@ -131,7 +131,15 @@ async def test_every_operation_is_explained_and_every_example_fits_its_schema(ve
     assert examples > 100
 
 
-TYPES = {"object": dict, "array": list, "string": str, "integer": int, "number": (int, float), "boolean": bool}
+TYPES = {
+    "object": dict,
+    "array": list,
+    "string": str,
+    "integer": int,
+    "number": (int, float),
+    "boolean": bool,
+    "null": type(None),
+}
 
 
 def fits(value, schema, document) -> bool:
@@ -155,6 +163,9 @@ def fits(value, schema, document) -> bool:
             inner(found, each) for name, found in value.items() for form, each in rule.items() if re.search(form, name)
         ),
         "items": lambda rule: all(inner(item, rule) for item in value),
+        "minItems": lambda rule: len(value) >= rule,
+        "maxItems": lambda rule: len(value) <= rule,
+        "oneOf": lambda rule: sum(1 for each in rule if inner(value, each)) == 1,
         "allOf": lambda rule: all(inner(value, each) for each in rule),
     }
     silent = {"additionalProperties", "description", "default", "format"}

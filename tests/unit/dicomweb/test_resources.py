@@ -186,6 +186,8 @@ def test_actions_and_audit_names_go_together():
         ("read", "partition"),
         ("read", "retrieve-rendered"),
         ("write", "update-study"),
+        ("read", "worklist-rule"),
+        ("write", "worklist-rule"),
         ("write", "merge-patients"),
         ("write", "move-study"),
         ("read", "change-feed"),

@@ -7,7 +7,7 @@ from shared.worklist_rules.request import dry_run, rule_document
 from tests.builders.worklist import element
 from tests.builders.worklist_rules import NODULES
 
-pytestmark = pytest.mark.spec("AIX-2")
+pytestmark = pytest.mark.spec("AIX-5", "AIX-6", "AIX-7", "AIX-8")
 
 
 def test_a_rule_is_completed() -> None:

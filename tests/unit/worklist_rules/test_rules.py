@@ -10,7 +10,7 @@ from tests.builders.service import PARTITION
 from tests.builders.worklist import element
 from tests.builders.worklist_rules import NODULES, STUDY, RuleService, chest
 
-pytestmark = pytest.mark.spec("AIX-2")
+pytestmark = pytest.mark.spec("AIX-2", "AIX-5", "AIX-6", "AIX-8")
 
 
 @pytest.fixture

@@ -1,20 +1,23 @@
-"""The documentation of worklist rules (AIX-2), and their rows in `shared.dicomweb.resources`."""
+"""The rows and the documentation of worklist rules (AIX-2)."""
 
 from collections.abc import Mapping
 from typing import Any, Final
 
 from shared.dicom.media_types import JSON
-from shared.dicomweb.documentation import DATA_SET, UID, Documentation, PathParameter, Schema, accept, failures
+from shared.dicomweb.documentation import DATA_SET, UID, Documentation, Schema, accept, failures
+from shared.dicomweb.resource import READ, Resource
 from shared.dicomweb.versions import ApiVersion
 
-_VALUE: Final = {"type": "string", "minLength": 1, "maxLength": 200}
+_VALUE: Final = {"type": "string", "pattern": "^[^\\x00]{1,200}$"}
 _MEMBERS: Final[Mapping[str, Any]] = {
-    "name": {"type": "string", "minLength": 1, "maxLength": 64, "description": "Label of a workitem without another"},
+    "name": {
+        "type": "string",
+        "pattern": "^[^\\x00-\\x1f\\x7f]{1,64}$",
+        "description": "Label of a workitem without another",
+    },
     "filter": {
         "type": "object",
-        "description": "What a series must have: attributes with one value, or several of which one must match",
-        "minProperties": 1,
-        "maxProperties": 20,
+        "description": "What a series must have: up to 20 attributes, each with a value or some of which one matches",
         "additionalProperties": {"oneOf": [_VALUE, {"type": "array", "minItems": 1, "maxItems": 20, "items": _VALUE}]},
     },
     "minimumInstances": {"type": "integer", "minimum": 1, "maximum": 1_000_000, "default": 1},
@@ -155,27 +158,21 @@ RUN_DRY: Final = Documentation(
     schema=DRY_RUN,
 )
 
-_RULES: Final = "worklist-rules"
-_RULE: Final = "worklist-rules/{rule}"
-_AUDIT: Final = "worklist-rule"
-_GET: Final = ("GET", "HEAD")
-ROWS: Final[tuple[tuple[str, tuple[str, ...], str, str, str, str, Documentation], ...]] = (
-    ("add_worklist_rule", ("POST",), _RULES, "write", _AUDIT, "Add a worklist rule", ADD),
-    ("list_worklist_rules", _GET, _RULES, "read", _AUDIT, "List the worklist rules", LIST),
-    ("retrieve_worklist_rule", _GET, _RULE, "read", _AUDIT, "Retrieve a worklist rule", RETRIEVE),
-    ("replace_worklist_rule", ("PUT",), _RULE, "write", _AUDIT, "Replace a worklist rule", REPLACE),
-    ("delete_worklist_rule", ("DELETE",), _RULE, "write", _AUDIT, "Delete a worklist rule", DELETE),
-    ("dry_run_worklist_rule", ("POST",), f"{_RULES}/$dryRun", "read", _AUDIT, "Try a worklist rule", RUN_DRY),
+
+def _row(name: str, request: str, summary: str, documentation: Documentation) -> Resource:
+    """A resource from version 2 on; `request` is method and path."""
+    method, _, path = request.partition(" ")
+    methods = READ if method == "GET" else (method,)
+    action = "read" if method == "GET" or path.endswith("$dryRun") else "write"
+    since = dict.fromkeys(methods, ApiVersion.V2)
+    return Resource(name, methods, path, action, "worklist-rule", summary, documentation, since=since)
+
+
+ROWS: Final = (
+    _row("add_worklist_rule", "POST worklist-rules", "Add a worklist rule", ADD),
+    _row("list_worklist_rules", "GET worklist-rules", "List the worklist rules", LIST),
+    _row("retrieve_worklist_rule", "GET worklist-rules/{rule}", "Retrieve a worklist rule", RETRIEVE),
+    _row("replace_worklist_rule", "PUT worklist-rules/{rule}", "Replace a worklist rule", REPLACE),
+    _row("delete_worklist_rule", "DELETE worklist-rules/{rule}", "Delete a worklist rule", DELETE),
+    _row("dry_run_worklist_rule", "POST worklist-rules/$dryRun", "Try a worklist rule", RUN_DRY),
 )
-"""The resources."""
-SHARED: Final[Mapping[str, Any]] = {
-    "since": dict.fromkeys(("GET", "HEAD", "POST", "PUT", "DELETE"), ApiVersion.V2),
-}
-"""From version 2 on."""
-PATH_PARAMETERS: Final[Mapping[str, PathParameter]] = {
-    "rule": PathParameter(
-        "Id of a worklist rule, a GUID",
-        {"type": "string", "pattern": "^([0-9A-Fa-f]{32}|[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12})$"},
-        "9b1c0d5e8f2a4b6c8d0e1f2a3b4c5d6e",
-    )
-}
