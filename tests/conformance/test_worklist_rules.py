@@ -36,7 +36,7 @@ async def test_a_stored_study_becomes_one_workitem(own_service):
     assert made.status_code == 201, made.text
     assert made.headers["Location"] == f"{client.base}/worklist-rules/{made.json()['id']}"
     study = new_uid()
-    chest = image(study, Modality="CT", BodyPartExamined=part, AccessionNumber="A-9")
+    chest = image(study, Modality="CT", BodyPartExamined=part, AccessionNumber="ACC9")
     client.store(chest, image(study, Modality="CT", BodyPartExamined="HEAD"), image(Modality="MR"))
 
     async def workitems():
@@ -49,7 +49,7 @@ async def test_a_stored_study_becomes_one_workitem(own_service):
     [workitem] = await eventually(workitems, 120)
     assert workitem["00741000"]["Value"] == ["SCHEDULED"]
     assert workitem["0020000D"]["Value"] == [study]
-    assert workitem["0040A370"]["Value"][0]["00080050"]["Value"] == ["A-9"]
+    assert workitem["0040A370"]["Value"][0]["00080050"]["Value"] == ["ACC9"]
     [named] = workitem["00404021"]["Value"]
     assert named["0020000E"]["Value"] == [chest.identifier.series_instance_uid]
     assert named["00081199"]["Value"][0]["00081155"]["Value"] == [chest.identifier.sop_instance_uid]
