@@ -146,11 +146,15 @@ class _Lexer:
         return self._lexeme(token.start, token.end, {category: ""}), at + 1
 
     def _inside(self, at: int) -> bool:
-        """Whether a sign stands inside a word: `45-year-old`."""
+        """Whether a sign stands inside a word, or for the rest of one: `45-year-old`, `45- to 60-year-old`."""
         if not 0 < at < len(self._tokens) - 1:
             return False
-        token = self._tokens[at]
-        return self._tokens[at - 1].end == token.start and self._tokens[at + 1].start == token.end
+        token, before, after = self._tokens[at], self._tokens[at - 1], self._tokens[at + 1]
+        if before.end != token.start:
+            return False
+        return after.start == token.end or (
+            before.text.isdecimal() and "to" in (self._vocabulary.lookup((after.word,)) or ())
+        )
 
     def _lexeme(self, start: int, end: int, categories: dict[str, str], concepts: tuple[Concept, ...] = ()) -> Lexeme:
         return Lexeme(start, end, self._text[start:end], dict(categories), concepts)

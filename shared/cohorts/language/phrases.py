@@ -3,12 +3,20 @@
 from shared.cohorts.language.ages import countable, number_at
 from shared.cohorts.language.dictionary import TermKind
 from shared.cohorts.language.parts import (
+    AgePart,
+    DiagnosisPart,
     DrugsPart,
     ReportPart,
     StudyPart,
 )
 from shared.cohorts.language.statuses import status_at
 from shared.cohorts.language.verbs import VerbReading
+
+_LONGEST_MOMENT = 12
+"""Words between a moment and the age that it is about."""
+
+_LONGEST_VERB = 4
+"""Lexemes between the two words of a negation: `ne leur ont jamais`."""
 
 
 class PhraseReading(VerbReading):
@@ -33,18 +41,78 @@ class PhraseReading(VerbReading):
         self.cursor.cover(phrase.words)
         return True
 
+    def _read_moment(self) -> bool:
+        """`at diagnosis of X`, where the age that it is about comes behind it."""
+        cursor = self.cursor
+        found = self._ages.stage(cursor.at)
+        if found is None or self._moment is not None or not self._age_follows(found[2]):
+            return False
+        stage, words, end = found
+        self._moment = stage, words
+        cursor.cover(words)
+        cursor.at = end
+        return True
+
+    def _age_follows(self, at: int) -> bool:
+        """Whether an age comes next, behind the diagnosis or the study whose moment it is about."""
+        cursor = self.cursor
+        saved, covered, refused = cursor.at, set(cursor.covered), dict(cursor.refused)
+        try:
+            for _ in range(_LONGEST_MOMENT):
+                cursor.at = at
+                if at >= len(cursor):
+                    return False
+                if self._ages.read() is not None:
+                    return True
+                named = cursor.lexemes[at].means(TermKind.CONDITION, TermKind.BODY_SITE)
+                between = ("with", "possessive", "being", "comma", "modality", "study_noun", "who", "sex", "not")
+                if not (named or cursor.little(at) or cursor.has(at, *between)):
+                    return False
+                at += 1
+            return False
+        finally:
+            cursor.at, cursor.covered, cursor.refused = saved, covered, refused
+
+    def _drop_moment(self) -> None:
+        """A moment that no age is about is refused."""
+        if self._moment is not None:
+            self.cursor.refuse(self._moment[1], "notSupported")
+        self._moment = None
+
     def _read_age(self) -> bool:
         before = self.cursor.at
         part = self._ages.read()
         if part is None:
             return False
-        if part.at == "asOf":
+        if part.at == "asOf" and self._moment is not None:
+            part.at, words = self._moment
+            part.words |= words
+            self._moment = None
+        elif part.at == "asOf":
             part.at = self._stage_before(before)
+        if part.at == "asOf":
+            self._take_moment_word(before, part)
         if self._negation >= 0:
             self.cursor.refuse({self._negation}, "negation")
             self._negation = -1
         self._add(part)
         return True
+
+    def _take_moment_word(self, before: int, part: AgePart) -> None:
+        """`diagnosed with X when over 45`: the word before an age that says of what moment it is."""
+        cursor = self.cursor
+        word = cursor.back(before)
+        if not cursor.has(word, "at") or cursor.has(word, "function"):
+            return
+        last = self._last
+        if (
+            isinstance(last, DiagnosisPart | StudyPart)
+            and last.has_verb
+            and cursor.back(word, "comma") == max(last.words)
+        ):
+            part.at = "diagnosis" if isinstance(last, DiagnosisPart) else "study"
+            part.words.add(word)
+            cursor.refused.pop(word, None)
 
     def _stage_before(self, at: int) -> str:
         """The moment that an age is about, where the phrase stands behind the verb: `diagnosed at age 50`."""
@@ -118,9 +186,23 @@ class PhraseReading(VerbReading):
 
     def _read_negation(self) -> bool:
         cursor = self.cursor
+        if cursor.has(cursor.at, "negation_particle"):
+            return self._read_particle()
         if not cursor.has(cursor.at, "not", "neither"):
             return False
         self._drop_negation()
         self._negation = cursor.at
+        cursor.at += 1
+        return True
+
+    def _read_particle(self) -> bool:
+        """`ne`, which says nothing beside the negation that follows it, and must not stand without."""
+        cursor = self.cursor
+        at = cursor.at
+        behind = range(at + 1, at + 1 + _LONGEST_VERB)
+        if any(cursor.has(each, "not") for each in behind):
+            cursor.cover({at})
+        else:
+            cursor.refuse({at}, "negation")
         cursor.at += 1
         return True

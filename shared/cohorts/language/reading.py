@@ -8,12 +8,14 @@ from shared.cohorts.language.parts import (
     DiagnosisPart,
     DrugPart,
     DrugsPart,
+    Event,
     ReportPart,
     SexPart,
     StudyPart,
 )
 from shared.cohorts.language.phrases import PhraseReading
 from shared.cohorts.language.rows import row_at
+from shared.cohorts.language.verbs import VERBS
 
 
 class Reading(PhraseReading):
@@ -26,12 +28,14 @@ class Reading(PhraseReading):
             if not any(step() for step in self._steps()):
                 self._single()
         self._drop_negation()
+        self._drop_moment()
         self._drop_verb()
 
     def _steps(self) -> tuple[Callable[[], bool], ...]:
         return (
             self._read_as_of,
             self._read_status,
+            self._read_moment,
             self._read_age,
             self._read_optional,
             self._read_time,
@@ -67,6 +71,7 @@ class Reading(PhraseReading):
             return False
         part.negated, words = self._take_negation()
         part.words |= words
+        part.negated = part.negated or self._shares_negation(before, DiagnosisPart, DrugPart)
         if cursor.has(cursor.at, "report_noun"):
             part.phrase = self._next_phrase()
         else:
@@ -113,7 +118,9 @@ class Reading(PhraseReading):
         if row is None:
             return False
         row.either = self._either >= 0
+        other = DrugPart if form is DiagnosisPart else DiagnosisPart
         negated, words = self._take_negation()
+        negated = negated or self._shares_negation(before, StudyPart, other)
         if row.either:
             words.add(self._either)
             self._either = -1
@@ -138,6 +145,23 @@ class Reading(PhraseReading):
                 entry.returned = returned and not entry.has_verb and not flag
             self._add(entry)
         return True
+
+    def _shares_negation(self, before: int, *forms: type[Event]) -> bool:
+        """`without A and B` of two kinds is read both as neither and as B without A; `excluding those with A and B` is
+        neither, and refused.
+        """
+        cursor, last = self.cursor, self._last
+        if not isinstance(last, forms) or not last.negated or last.has_verb:
+            return False
+        negation = min(last.words)
+        of_persons = cursor.has(negation, "not") and cursor.has(cursor.skip(negation + 1), "who")
+        joint = cursor.back(before)
+        joined = cursor.has(joint, "and") and cursor.back(joint) == max(last.words)
+        joined = joined and not any(cursor.has(each, "with", *VERBS) for each in range(joint, before))
+        if of_persons and (joined or cursor.back(before, "with", "being", "who") == max(last.words)):
+            cursor.refuse({negation}, "negation")
+            return False
+        return joined and bool(self.choices.choose(2))
 
     def _coded_kind(self) -> TermKind:
         """What a code that has no term is about: what the words before it were."""
@@ -253,6 +277,10 @@ class Reading(PhraseReading):
         if cursor.has(at, "sign") and cursor.lexemes[at].text in ".;:?!":
             self._drop_negation()
             self._possessive = False
+            return
+        moment = self._ages.stage(at) if not isinstance(self._last, DiagnosisPart) else None
+        if moment is not None and moment[0] == "diagnosis":
+            cursor.refuse({at}, "notSupported")
             return
         if cursor.has(at, "sign", "comma") or cursor.little(at):
             return

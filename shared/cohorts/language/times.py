@@ -89,7 +89,10 @@ class TimeReader:
             return None
         if number is None and article < 0 and unit in ("week", "month", "year") and self._choices.choose(2):
             cursor.at = end + 1
-            return TimePart(set(range(at, end + 1)), window=_between(self._calendar_unit(unit)))
+            period = self._calendar_unit(unit)
+            open_end = any(cursor.has(each, "since") and not cursor.has(each, "in") for each in range(at, inner))
+            window = {"since": period.first.isoformat()} if open_end else _between(period)
+            return TimePart(set(range(at, end + 1)), window=window)
         return self._duration(at, end, number or 1)
 
     def _last_behind(self, at: int, inner: int, article: int) -> TimePart | None:

@@ -47,6 +47,7 @@ class VerbReading:
         self._negated_words: set[int] = set()
         self._optional = -1
         self._either = -1
+        self._moment: tuple[str, set[int]] | None = None
         self._possessive = False
         self._verb: tuple[type[Event], set[int], list[TimePart]] | None = None
         self._kind_words: list[tuple[str, int]] = []

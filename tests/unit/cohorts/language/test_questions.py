@@ -340,3 +340,77 @@ def test_the_definition_has_the_written_form():
             "medications": {"when": "any", "notStatus": ["entered-in-error"]},
         },
     }
+
+
+@pytest.mark.spec("NL-13")
+@pytest.mark.parametrize(
+    ("question", "age"),
+    [
+        ("patients who at diagnosis of asthma were under 18", {"lt": 18, "at": "diagnosis"}),
+        ("patients who at the time of diagnosis were under 18 with asthma", {"lt": 18, "at": "diagnosis"}),
+        ("At diagnosis of asthma younger than 18", {"lt": 18, "at": "diagnosis"}),
+        ("patients diagnosed with asthma when over 45", {"gt": 45, "at": "diagnosis"}),
+        ("patients who, when they were diagnosed with asthma, were over 45", {"gt": 45, "at": "diagnosis"}),
+        ("patients with asthma scanned with CT when older than 60", {"gt": 60, "at": "study"}),
+    ],
+)
+def test_the_moment_of_an_age_may_stand_before_it_or_behind_the_diagnosis(question, age):
+    translation = asked(question)
+
+    assert translation.unmatched == ()
+    assert [each.definition["patient"]["age"] for each in translation.readings] == [age]
+
+
+@pytest.mark.spec("NL-13", "NL-11")
+@pytest.mark.parametrize("question", ["patients with a CT at diagnosis of asthma", "patients with asthma when over 45"])
+def test_a_moment_that_no_age_is_about_is_refused(question):
+    assert asked(question).unmatched
+
+
+@pytest.mark.spec("NL-18")
+@pytest.mark.parametrize(
+    "question",
+    ["patients without asthma and CT", "patients with no CT and asthma", "patients without cisplatin and CT"],
+)
+def test_a_negation_of_two_kinds_of_things_is_read_both_ways(question):
+    assert len(asked(question).readings) == 2
+
+
+@pytest.mark.spec("NL-18")
+@pytest.mark.parametrize(
+    "question",
+    [
+        "patients without asthma and with a CT",
+        "patients with no CT and on cisplatin",
+        "patients without CT who have asthma",
+        "patients with a CT excluding those with asthma",
+    ],
+)
+def test_a_negation_that_says_how_far_it_goes_has_one_reading(question):
+    translation = asked(question)
+
+    assert (translation.unmatched, len(translation.readings)) == ((), 1)
+
+
+@pytest.mark.spec("NL-18", "NL-4")
+@pytest.mark.parametrize(
+    ("question", "word"),
+    [
+        ("patients excluding those with asthma and CT", "excluding"),
+        ("exclude patients with asthma who have a CT", "exclude"),
+    ],
+)
+def test_persons_who_are_left_out_by_two_things_together_have_no_form(question, word):
+    assert [(each.text, each.reason) for each in asked(question).unmatched] == [(word, "negation")]
+
+
+@pytest.mark.spec("NL-14")
+def test_since_last_year_has_no_end():
+    windows = [
+        each.definition["conditions"][0]["when"] for each in asked("patients with asthma since last year").readings
+    ]
+
+    assert [{name: each[name] for name in each if name != "of"} for each in windows] == [
+        {"within": "P1Y"},
+        {"since": "2025-01-01"},
+    ]
