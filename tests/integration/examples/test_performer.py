@@ -1,0 +1,88 @@
+"""The example of a performer, as somebody runs it who has cloned the project."""
+
+import asyncio
+import json
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+import requests
+
+from tests.builders.datasets import ct, part10
+from tests.builders.images import new_uid
+from tests.conformance.exchange import JSON, Exchange
+from tests.integration.devhost.waiting import eventually
+
+ROOT = Path(__file__).resolve().parents[3]
+PERFORMER = ROOT / "examples/performer/performer.py"
+PYTHON = ROOT / ".cache/examples/bin/python"
+DENSE, VOXEL = 12, 0.5 * 0.5 * 2.0
+"""Pixels of an image that are denser than 300 HU, and the cubic millimetres of each."""
+
+
+@pytest.fixture(scope="module")
+def installed():
+    subprocess.run([ROOT / "scripts/setup-examples"], check=True, timeout=280)
+
+
+def dense_ct(study: str, series: str, number: int) -> bytes:
+    data_set = ct(
+        StudyInstanceUID=study,
+        SeriesInstanceUID=series,
+        InstanceNumber=number,
+        BodyPartExamined="CHEST",
+        PixelSpacing=["0.5", "0.5"],
+        SliceThickness="2",
+    )
+    pixels = np.zeros((8, 6), "<u2")
+    pixels.flat[:DENSE] = 1024 + 301
+    pixels.flat[DENSE] = 1024 + 300
+    data_set.PixelData = pixels.tobytes()
+    return part10(data_set)
+
+
+def test_it_is_as_short_as_it_says():
+    assert len(PERFORMER.read_text().splitlines()) <= 80
+
+
+async def test_a_stored_study_is_measured_and_its_workitem_completed(own_service, installed):
+    client, study = Exchange(own_service.url), new_uid()
+    rule = json.loads((PERFORMER.parent / "rule.json").read_text())
+    rule |= {"quietSeconds": 0, "filter": {**rule["filter"], "StudyInstanceUID": study}}
+    made = client.send("POST", "worklist-rules", body=json.dumps(rule).encode(), Content_Type="application/json")
+    assert made.status_code == 201, made.text
+    series = new_uid()
+    for number in (1, 2):
+        stored = client.send("POST", "studies", JSON, dense_ct(study, series, number), Content_Type="application/dicom")
+        assert stored.status_code == 200, stored.text
+    performer = await asyncio.create_subprocess_exec(PYTHON, PERFORMER, client.base, stdout=subprocess.PIPE)
+
+    async def completed():
+        chores = f"{own_service.url}/admin/functions/housekeeping"
+        await asyncio.to_thread(requests.post, chores, json={"input": ""}, timeout=120)
+        assert performer.returncode is None
+        keys = f"workitems?StudyInstanceUID={study}&ProcedureStepState=COMPLETED&includefield=all"
+        found = await asyncio.to_thread(client.get, keys, JSON)
+        return found.json() if found.status_code == 200 else None
+
+    try:
+        [workitem] = await eventually(completed, 200)
+    finally:
+        performer.kill()
+        await performer.wait()
+    [step] = workitem["00741216"]["Value"]
+    [output] = step["00404033"]["Value"][0]["00081199"]["Value"]
+    data_sets = client.get(f"studies/{study}/metadata", JSON).json()
+    [report] = [each for each in data_sets if each["00080060"]["Value"] == ["SR"]]
+    assert output["00081155"]["Value"] == report["00080018"]["Value"]
+    assert report["0040A504"]["Value"][0]["0040DB00"]["Value"] == ["1500"]
+    assert report["00100020"]["Value"] == ["P-1"]
+    assert [float(value) for value in numbers(report)] == [2 * DENSE * VOXEL]
+    assert client.send("DELETE", f"worklist-rules/{made.json()['id']}").status_code == 204
+
+
+def numbers(item: dict) -> list:
+    """The numeric values of a content tree."""
+    own = [each["0040A30A"]["Value"][0] for each in item.get("0040A300", {}).get("Value", [])]
+    return own + [value for child in item.get("0040A730", {}).get("Value", []) for value in numbers(child)]
