@@ -309,6 +309,8 @@ var clientId = createEntraApplication ? entraApplication!.outputs.clientId : aut
 var tenantAuthority = '${environment().authentication.loginEndpoint}${tenant().tenantId}/v2.0'
 
 var serviceSettings = {
+  // A deleted blob is kept as a version first, then as a deleted version.
+  ACCOUNT_RETENTION_DAYS: string(erasureMode == 'protect' ? softDeleteDays * 2 : 3)
   AUDIT_QUERY_VALUES: auditQueryValues
   AUTHENTICATION_AUDIENCES: empty(authAudiences) ? '${clientId},api://${clientId}' : authAudiences
   AUTHENTICATION_AUTHORITY: empty(authAuthority) ? tenantAuthority : authAuthority

@@ -85,6 +85,10 @@ class Settings(BaseModel):
     deleted_retention_hours: float = Field(72, ge=0, alias="DELETED_RETENTION_HOURS")
     workitem_retention_days: float = Field(0, ge=0, alias="WORKITEM_RETENTION_DAYS")
     """Days that a workitem stays that is completed or canceled, from when it was last written (WK-7); 0: for ever."""
+    erasure_two_persons: bool = Field(True, alias="ERASURE_TWO_PERSONS")
+    """The erasure of a patient waits until another caller confirms it (PHI-12); without sign-in there is no other."""
+    account_retention_days: int = Field(0, ge=0, alias="ACCOUNT_RETENTION_DAYS")
+    """Days for which the account keeps blobs that were deleted, set by the deployment: results of erasures say so."""
 
     # --- bulk import
     bulk_import: bool = Field(False, alias="BULK_IMPORT_ENABLED")

@@ -197,6 +197,14 @@ class AuditLog:
         """The request has been answered, with `status`."""
         self._write("Executed", request, status)
 
+    def detail(self, operation: str, correlation_id: str, claims: Mapping[str, str], **details: Any) -> None:
+        """What the URI of a request does not say, as its body named it (PHI-13), or what became of it later. `details`
+        hold no attribute of a patient.
+        """
+        if _audit.isEnabledFor(logging.INFO):
+            fields = {"operation": operation, "correlationId": correlation_id, "callerClaims": dict(claims)}
+            _write(_audit, logging.INFO, {"action": "Detail", **self._fixed, **fields, "details": details})
+
     def _write(self, action: str, request: AuditedRequest, status: int | None) -> None:
         if not _audit.isEnabledFor(logging.INFO):
             return

@@ -8,6 +8,7 @@ studies.
 import base64
 import hashlib
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Literal
@@ -134,6 +135,17 @@ class ErrorRecords:
         table, partition_key, row_key = _place(key, kind, "")
         rows = await self._tables.range(table, partition_key, row_key, f"{row_key}{_LAST}")
         return [_record(kind, row) for row in rows]
+
+    async def remove(self, key: StudyKey) -> int:
+        """Remove all rows of a study, whose texts may hold patient data; how many there were (PHI-1)."""
+        removed = 0
+        for kind in CLASSES:
+            table, partition_key, row_key = _place(key, kind, "")
+            for row in await self._tables.range(table, partition_key, row_key, f"{row_key}{_LAST}"):
+                with suppress(PreconditionFailed, Ambiguous):  # somebody else has, or the next look tells
+                    await self._tables.commit(table, [RowWrite("delete", partition_key, row.row_key)])
+                removed += 1
+        return removed
 
     async def all(self, kind: str) -> AsyncIterator[ErrorRecord]:
         """Every row of a class."""

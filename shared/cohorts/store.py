@@ -86,6 +86,20 @@ class CohortStore:
                 row = RowWrite("upsert", _of(cohort_id), key, {"more": len(pieces) - 1, **split("d", piece)})
                 await commit_all(self._tables, "ops", [row])
 
+    async def replace_entry(self, cohort_id: str, kind: str, patient: str, entry: Document) -> None:
+        """Write a shorter entry in place of what there is of a patient, in one transaction."""
+        key, partition = f"{kind}!{patient}", _of(cohort_id)
+        data = orjson.dumps(entry)
+        pieces = [data[at : at + _ROW_BYTES] for at in range(0, len(data), _ROW_BYTES)]
+        keys_of_pieces = [key, *(f"{key}!{number:04}" for number in range(1, len(pieces)))]
+        present = await self._tables.range("ops", partition, key, f'{key}"', select=("more",))
+        writes = [
+            RowWrite("upsert", partition, row_key, {"more": len(pieces) - 1, **split("d", piece)})
+            for row_key, piece in zip(keys_of_pieces, pieces, strict=True)
+        ]
+        gone = [each.row_key for each in present if each.row_key not in keys_of_pieces]
+        await commit_all(self._tables, "ops", [*writes, *(RowWrite("delete", partition, each) for each in gone)])
+
     async def entries(self, cohort_id: str, kind: str) -> AsyncIterator[dict[str, Any]]:
         """The entries of a kind, by patient, a page at a time."""
         low, high = f"{kind}!", f'{kind}"'

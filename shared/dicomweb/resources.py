@@ -11,6 +11,7 @@ from shared.dicomweb import (
     cohort_resources,
     export_resources,
     feedback_resources,
+    privacy_resources,
     service_resources,
     study_resources,
     tag_resources,
@@ -26,6 +27,7 @@ RESOURCES: Mapping[str, Resource] = {
     for row in (
         *study_resources.ROWS,
         *update_resources.ROWS,
+        *privacy_resources.ROWS,
         *tag_resources.ROWS,
         *export_resources.ROWS,
         *worklist_resources.ROWS,

@@ -6,19 +6,25 @@ Default deny: no claim, no role; no role, no action; no scope, no partition.
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from shared.errors import Misconfigured
 
 type Action = Literal[
-    "read", "write", "delete", "export", "manageExtendedQueryTags", "cohort", "cohortIdentified", "feedback"
+    "read",
+    "write",
+    "delete",
+    "export",
+    "manageExtendedQueryTags",
+    "manageRetention",
+    "cohort",
+    "cohortIdentified",
+    "feedback",
 ]
 
-ACTIONS: frozenset[str] = frozenset(
-    {"read", "write", "delete", "export", "manageExtendedQueryTags", "cohort", "cohortIdentified", "feedback"}
-)
+ACTIONS: frozenset[str] = frozenset(get_args(Action.__value__))
 """Every data action (AUTH-15)."""
 
 

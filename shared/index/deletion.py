@@ -1,11 +1,12 @@
 """Deleting instances (storage §5, dicomweb §9): a live row becomes a tombstone, and a pending change records it."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from shared.errors import Unavailable
 from shared.index.fold import Folder
 from shared.index.hints import Hints
-from shared.index.instance_rows import STATE_COLUMNS, failures_in, state_in, tombstone_properties
+from shared.index.instance_rows import STATE_COLUMNS, failures_in, state_in, stored_instance_in, tombstone_properties
+from shared.index.model import StoredInstance
 from shared.index.read_your_writes import wait_until_folded
 from shared.index.study_rows import read_study
 from shared.index.summary import EXPIRES
@@ -20,6 +21,10 @@ from shared.storage.ports import Entity, RowWrite, TableStore
 
 _AT_ONCE = 45
 """Instances in one transaction: an I and a D row each, and the anchor."""
+
+
+type Accepts = Callable[[StoredInstance], Awaitable[bool]]
+"""Whether an instance is to be deleted."""
 
 
 class Deleter:
@@ -49,6 +54,36 @@ class Deleter:
             await wait_until_folded(self._tables, self._folder, place)
         await self._errors.remove(errors)
         return deleted
+
+    async def delete_accepted(self, place: StudyPlace, accepts: Accepts) -> None:
+        """Delete those instances of a study that `accepts`, asked for each as its row is read with its metadata.
+
+        An instance that is replaced after it was asked for is asked for again. Raises Unavailable.
+        """
+        await self._schemas.current()
+        errors: list[ErrorRow] = []
+        rounds = Rounds("The instances are busy")
+        (start, end), study, deleted = keys.INSTANCES, place.study_instance_uid, False
+        while True:
+            page = await self._tables.page("dicom", place.partition_key, start, end, top=_AT_ONCE)
+            live = [(row, found) for row in page.entities if (found := stored_instance_in(study, row))]
+            accepted = [row for row, found in live if await accepts(found)]
+            if accepted:
+                with self._hints.committing(place):
+                    await self._hints.give(place)
+                    # rule: an instance is deleted only as it was accepted
+                    if not await self._commit(place, accepted, self._changes(place, accepted), "*"):
+                        await rounds.next()
+                        continue
+                deleted = True
+                errors += [error for row in accepted for error in _errors(place, row)]
+                rounds = Rounds("The instances are busy")
+            if page.next_row_key is None:
+                break
+            start = page.next_row_key
+        if deleted:
+            await wait_until_folded(self._tables, self._folder, place)
+        await self._errors.remove(errors)
 
     async def delete_expired(self, place: StudyPlace) -> int:
         """Delete a study if it has expired; how many instances. Raises Unavailable.

@@ -4,7 +4,7 @@ The cursor of a list, in `conf`, is the earliest hour that may still hold work.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
 from shared.index_schema import keys
 from shared.registry.store_settings import STORE_ROW
@@ -54,6 +54,12 @@ class DueWork:
             hour += 1
         await self._cursor.save({"hour": first})
         return done
+
+    async def waiting(self, now_ms: int, until_ms: int) -> AsyncIterator[list[Entity]]:
+        """The rows that are due until then, those that are overdue too, hour by hour. Raises Unavailable."""
+        for hour in range(await self._first_hour(now_ms), until_ms // HOUR_MS + 1 + _LATE_HOURS):
+            if rows := await self._rows(hour):
+                yield rows
 
     async def _finish(self, row: Entity, do: Callable[[Entity], Awaitable[bool]]) -> bool:
         if not await do(row):

@@ -10,7 +10,7 @@ from shared.dicom.identifiers import InstanceIdentifier, ResourceIdentifier
 from shared.dicomweb.partitions import Partition
 from shared.errors import Unavailable
 from shared.index.commit import MOST_INSTANCES, Committed, Committer, SortKeys
-from shared.index.deletion import Deleter
+from shared.index.deletion import Accepts, Deleter
 from shared.index.documents import INLINE_FRAMES
 from shared.index.expiry import expire_studies
 from shared.index.fold import Folder
@@ -107,6 +107,11 @@ class InstanceIndex:
         if deleted:
             self._announce([place])
         return deleted
+
+    async def delete_accepted(self, place: StudyPlace, accepts: Accepts) -> None:
+        """Delete those instances of a study that `accepts`, as it has seen them. Raises Unavailable."""
+        await self._deleter.delete_accepted(place, accepts)
+        self._announce([place])
 
     async def expire(self, *, limit: int = 100) -> int:
         """Delete studies that have expired (EXP-1), about `limit` of them; how many were looked at."""

@@ -1,21 +1,17 @@
 """The function of operations: their resource."""
 
-import re
-
 import azure.functions as func
 
-from shared.dicomweb.versions import ApiVersion
-from shared.errors import InvalidRequest, NotFound
+from shared.errors import NotFound
 from shared.http.azure_functions import mount
 from shared.http.boundary import Boundary
-from shared.http.messages import Request, Response
+from shared.http.messages import Response
 from shared.http.roles import Scope
 from shared.http.transaction import Context, Transaction, accepted_plain_json
 from shared.operations.model import Operation
+from shared.operations.request import operation_id as operation_id_of
 from shared.operations.response import operation_state
 from shared.operations.store import Operations
-
-_ID = re.compile(r"[0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
 def blueprint(boundary: Boundary, operations: Operations) -> func.Blueprint:
@@ -32,7 +28,7 @@ def blueprint(boundary: Boundary, operations: Operations) -> func.Blueprint:
         functions,
         boundary,
         "retrieve_operation",
-        Transaction(_operation_id, accepted_plain_json, retrieve_operation),
+        Transaction(lambda request, _version: operation_id_of(request), accepted_plain_json, retrieve_operation),
     )
     return functions
 
@@ -40,11 +36,3 @@ def blueprint(boundary: Boundary, operations: Operations) -> func.Blueprint:
 def _is_visible(operation: Operation, visible: Scope) -> bool:
     """AUTH-22."""
     return visible.whole_service if operation.partition is None else operation.partition in visible
-
-
-def _operation_id(request: Request, _version: ApiVersion) -> str:
-    """The id in the path, as it is stored (GEN-21, OP-2). Raises InvalidRequest."""
-    text = request.route["operation"]
-    if not _ID.fullmatch(text):
-        raise InvalidRequest("The operation id is not a GUID.", where="path")
-    return text.replace("-", "").lower()

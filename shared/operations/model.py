@@ -23,6 +23,7 @@ class OperationType(StrEnum):
     CAST_BACKFILL = "cast-backfill"
     MERGE = "merge"
     MOVE = "move"
+    ERASE = "erase"
 
     @property
     def exclusion(self) -> str:
@@ -69,6 +70,8 @@ class Operation:
     results: Document | None = None
     partition: str | None = None
     """Name of the data partition that it acts in; None: the whole service."""
+    waits: bool = False
+    """Nobody works on it before it is started (PHI-12)."""
 
 
 class OperationActive(Conflict):

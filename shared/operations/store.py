@@ -69,6 +69,7 @@ class _Row:
             "until": self.until,
             "attempts": self.attempts,
             "written": self.written,
+            "waits": operation.waits,
             **split("d", orjson.dumps(document)),
         }
 
@@ -124,6 +125,10 @@ class Lease:
         """The work cannot be done."""
         await self._write(status=OperationStatus.FAILED, results=results)
 
+    async def forget(self, task: Document, state: Document, results: Document) -> None:
+        """Keep less of the task of work that is done: what the operation was told need not outlive it."""
+        await self._write(attempts=0, input=task, checkpoint=state, results=results)
+
     async def _write(
         self,
         *,
@@ -162,13 +167,14 @@ class Operations:
         resources: Sequence[str] = (),
         results: Document | None = None,
         partition: str | None = None,
+        waits: bool = False,
     ) -> Operation:
         """A new operation that is to do `task`; it exists when this returns, whatever happens to the caller.
 
         `operation_id`: from `new_operation_id`, where something had to be named by it before; `resources`: paths of
         what is worked on, below the version segment; `results`: what clients see of them until there are others;
-        `partition`: name of the data partition that it acts in, None for the whole service. Raises OperationActive
-        (OP-8), Unavailable.
+        `partition`: name of the data partition that it acts in, None for the whole service; `waits`: until `start`
+        nobody works on it, and it keeps no other one away. Raises OperationActive (OP-8), Unavailable.
         """
         now = self._time()
         percent = None if kind in _WITHOUT_PERCENT else 0
@@ -184,22 +190,35 @@ class Operations:
             tuple(resources),
             results,
             partition,
+            waits,
         )
-        rows = [
-            RowWrite("insert", _PARTITION, f"o!{operation.id}", _Row(operation).properties()),
-            RowWrite("insert", _PARTITION, f"a!{operation.id}", {"type": kind.value}),
-        ]
-        if kind.exclusion:
-            rows.append(RowWrite("insert", _PARTITION, f"x!{kind.exclusion}", {"operation": operation.id}))
+        written = RowWrite("insert", _PARTITION, f"o!{operation.id}", _Row(operation).properties())
+        rows = [written] if waits else [written, *_active_rows(operation)]
         rounds = Rounds("The operation cannot be created")
         while True:
             await rounds.next()
-            lock = await self._tables.get("ops", _PARTITION, f"x!{kind.exclusion}") if kind.exclusion else None
-            if lock is not None and lock.properties["operation"] != operation.id:
-                raise OperationActive(kind, str(lock.properties["operation"]))
+            if not waits:
+                await self._check_alone(operation)
             done = await best_effort_commit(self._tables, "ops", rows)
             if done or await self.get(operation.id) is not None:
                 return operation
+
+    async def start(self, operation_id: str, note: Document) -> Operation | None:
+        """Let an operation that waits be worked on, with `note` added to its task; one that has been started stays as
+        it is. None if there is none, or no longer. Raises OperationActive (OP-8), Unavailable.
+        """
+        rounds = Rounds("The operation cannot be started")
+        while True:
+            await rounds.next()
+            row = await self._row(operation_id)
+            if row is None or not row.operation.waits:
+                return row.operation if row else None
+            task = {**row.operation.input, **note}
+            operation = replace(row.operation, input=task, waits=False, updated=self._time())
+            await self._check_alone(operation)
+            properties = replace(row, operation=operation).properties()
+            rows = [RowWrite("replace", _PARTITION, f"o!{operation.id}", properties, row.etag)]
+            await best_effort_commit(self._tables, "ops", [*rows, *_active_rows(operation)])
 
     async def get(self, operation_id: str) -> Operation | None:
         """An operation; None if there is none, or no longer (OP-6)."""
@@ -223,7 +242,7 @@ class Operations:
         while True:
             await rounds.next()
             row = await self._row(operation_id)
-            if row is None or not row.operation.status.active:
+            if row is None or not row.operation.status.active or row.operation.waits:
                 return None
             if row.holder == holder:  # an earlier attempt got through, only its answer did not
                 return Lease(self, row.operation, holder, row.attempts)
@@ -248,10 +267,30 @@ class Operations:
                 raise LeaseLost
             await self._replace(replace(change(row), written=written), seconds)
 
+    async def forget(self, accepts: Callable[[Operation], bool]) -> int:
+        """Keep nothing of the tasks of operations that nobody works on, as far as `accepts` says so; how many (PHI-1).
+
+        Raises Unavailable.
+        """
+        forgotten = 0
+        for entity in await self._tables.range("ops", _PARTITION, "o!", 'o"'):
+            row = _row_in(entity)
+            over = row.operation.waits or not row.operation.status.active
+            if not (over and row.operation.input and accepts(row.operation)):
+                continue
+            operation = replace(row.operation, input={}, checkpoint={}, status=OperationStatus.FAILED, waits=False)
+            if not row.operation.waits:
+                operation = replace(operation, status=row.operation.status)
+            properties = replace(row, operation=operation).properties()
+            written = RowWrite("replace", _PARTITION, entity.row_key, properties, entity.etag)
+            # If not done, it has been started, or purged.
+            forgotten += await best_effort_commit(self._tables, "ops", [written])
+        return forgotten
+
     async def purge(self) -> int:
         """Remove the operations whose time is over (OP-6); how many."""
         oldest = (self._time() - RETENTION).timestamp()
-        rows = await self._tables.range("ops", _PARTITION, "o!", 'o"', select=("status", "updated"))
+        rows = await self._tables.range("ops", _PARTITION, "o!", 'o"', select=("status", "updated", "waits"))
         over = [row.row_key for row in rows if not _is_active(row) and float(str(row.properties["updated"])) < oldest]
         for at in range(0, len(over), _MOST):
             await commit_all(
@@ -260,6 +299,13 @@ class Operations:
         return len(over)
 
     # ----------------------------------------------------------------------------------------------------- inside
+
+    async def _check_alone(self, operation: Operation) -> None:
+        """Raises OperationActive if another operation excludes this one (OP-8)."""
+        exclusion = operation.type.exclusion
+        lock = await self._tables.get("ops", _PARTITION, f"x!{exclusion}") if exclusion else None
+        if lock is not None and lock.properties["operation"] != operation.id:
+            raise OperationActive(operation.type, str(lock.properties["operation"]))
 
     def _time(self) -> datetime:
         return datetime.fromtimestamp(self._now(), UTC)
@@ -285,8 +331,18 @@ def new_operation_id() -> str:
     return uuid.uuid4().hex
 
 
+def _active_rows(operation: Operation) -> list[RowWrite]:
+    """The rows that there are while an operation is active."""
+    kind = operation.type
+    rows = [RowWrite("insert", _PARTITION, f"a!{operation.id}", {"type": kind.value})]
+    if kind.exclusion:
+        rows.append(RowWrite("insert", _PARTITION, f"x!{kind.exclusion}", {"operation": operation.id}))
+    return rows
+
+
 def _is_active(row: Entity) -> bool:
-    return OperationStatus(str(row.properties["status"])).active
+    """Whether it is active; one that nobody has started in time is over."""
+    return OperationStatus(str(row.properties["status"])).active and not row.properties.get("waits")
 
 
 def _row_in(entity: Entity) -> _Row:
@@ -304,6 +360,7 @@ def _row_in(entity: Entity) -> _Row:
         tuple(document["resources"]),
         document["results"],
         document.get("partition"),
+        bool(properties.get("waits")),
     )
     return _Row(
         operation,

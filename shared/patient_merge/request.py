@@ -4,10 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from shared.dicom import validation
 from shared.dicom.identifiers import is_uid, trim_uid
 from shared.dicomweb.json_input import with_tags
-from shared.dicomweb.query_parameters import boolean, invalid_parameter, pairs
 from shared.dicomweb.versions import ApiVersion
 from shared.errors import InvalidRequest, InvalidUid
 from shared.http.json_body import MALFORMED, WHERE, JsonBody, invalid_field, json_body
@@ -16,9 +14,9 @@ from shared.index_schema.indexed_attributes import PATIENT_ID
 from shared.study_updates.allowed_attributes import NOT_SUPPORTED, objection
 from shared.study_updates.patients import ISSUER, Patient
 from shared.study_updates.refusal import InvalidAttributes
+from shared.study_updates.request_fields import dry_run, long_string, reason_of
 
 _LARGEST_BODY: Final = 256 * 1024
-_LONGEST_REASON: Final = 1024
 _PATIENT_GROUP: Final = "0010"
 
 
@@ -60,11 +58,7 @@ class Asked:
 
 def parse(request: Request, _version: ApiVersion) -> Asked:
     """Raises InvalidRequest, UnsupportedMedia."""
-    given = [value for name, value in pairs(request.query) if name.lower() == "dryrun"]
-    if len(given) > 1:
-        raise invalid_parameter("DryRun", "It is given more than once.")
-    dry_run = boolean(given[0] if given else None, "DryRun", default=False)
-    return Asked(json_body(request, most=_LARGEST_BODY), dry_run)
+    return Asked(json_body(request, most=_LARGEST_BODY), dry_run(request))
 
 
 def merge_request(document: Any) -> MergeRequest | InvalidAttributes:
@@ -72,7 +66,7 @@ def merge_request(document: Any) -> MergeRequest | InvalidAttributes:
     members = _members(document, ("source", "target", "reason"))
     source = _patient(members.get("source"), "source", ("patientId", "issuer"))
     target = _target(members.get("target"), "target")
-    reason = _reason(members.get("reason"))
+    reason = reason_of(members.get("reason"))
     if isinstance(target, InvalidAttributes):
         return target
     if source == target.patient:
@@ -87,7 +81,7 @@ def move_request(document: Any) -> MoveRequest | InvalidAttributes:
     if not isinstance(study, str) or not is_uid(study):
         raise InvalidUid("The StudyInstanceUID of the request is not a valid UID.", where=f"{WHERE}, studyInstanceUid")
     target = _target(members.get("patient"), "patient")
-    reason = _reason(members.get("reason"))
+    reason = reason_of(members.get("reason"))
     return target if isinstance(target, InvalidAttributes) else MoveRequest(trim_uid(study), target, reason)
 
 
@@ -103,9 +97,9 @@ def _members(value: Any, names: Sequence[str], path: str = "") -> dict[str, Any]
 
 def _patient(value: Any, path: str, names: Sequence[str]) -> Patient:
     members = _members(value, names, path)
-    identifier = _text(members.get("patientid"), f"{path}.patientId")
+    identifier = long_string(members.get("patientid"), f"{path}.patientId")
     issuer = members.get("issuer")
-    return Patient(identifier, "" if issuer is None else _text(issuer, f"{path}.issuer"))
+    return Patient(identifier, "" if issuer is None else long_string(issuer, f"{path}.issuer"))
 
 
 def _target(value: Any, path: str) -> Target | InvalidAttributes:
@@ -125,18 +119,3 @@ def _objection(key: str, element: Any) -> str | None:
     if not key.startswith(_PATIENT_GROUP) or key in {PATIENT_ID, ISSUER}:
         return NOT_SUPPORTED
     return objection(key, element)
-
-
-def _text(value: Any, path: str) -> str:
-    """A value of VR LO."""
-    if not isinstance(value, str) or not value.strip():
-        raise invalid_field(path, "It is required, as a text.")
-    if "\\" in value or not value.isprintable() or validation.strict("LO", [value]) is not None:
-        raise invalid_field(path, "It is no value of VR LO.")
-    return value.strip()
-
-
-def _reason(value: Any) -> str:
-    if not isinstance(value, str) or not value.strip() or len(value) > _LONGEST_REASON:
-        raise invalid_field("reason", f"It is required, as a text of at most {_LONGEST_REASON} characters.")
-    return value.strip()

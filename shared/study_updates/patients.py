@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.dicom.elements import first_text
-from shared.dicomweb.json_model import loads
 from shared.dicomweb.partitions import Partition
-from shared.index.documents import read_metadata
+from shared.index.documents import data_set_in, read_metadata
 from shared.index.lookup import InstanceLookup
 from shared.index.model import StudyView
 from shared.index_schema import keys
@@ -45,6 +44,16 @@ def has_values(data_set: Mapping[str, Any], conditions: Mapping[str, str]) -> bo
     return all((first_text(data_set, tag) or "").strip(" \0") == text for tag, text in conditions.items())
 
 
+@dataclass(frozen=True, slots=True)
+class StudyOfPatient:
+    """A study of which instances are a patient's."""
+
+    study: str
+    own: int
+    others: int
+    """Instances of somebody else."""
+
+
 class PatientStudies:
     """Looks for the studies of a patient. `shards` is the number of shards of the store."""
 
@@ -66,6 +75,17 @@ class PatientStudies:
 
         views = [view for view in await asyncio.gather(*map(study, names)) if view]
         return [view.study_instance_uid for view in sorted(views, key=lambda view: view.sort_key)]
+
+    async def counted(self, partition: Partition, patient: Patient) -> list["StudyOfPatient"]:
+        """The same by UID, with whose their instances are. Raises Unavailable."""
+        slots = asyncio.Semaphore(_STUDIES_AT_ONCE)
+
+        async def count(study: str) -> StudyOfPatient:
+            async with slots:
+                fits = [patient.fits(each) async for each in self._data_sets(partition, study)]
+                return StudyOfPatient(study, sum(fits), len(fits) - sum(fits))
+
+        return list(await asyncio.gather(*map(count, sorted(await self.find(partition, patient)))))
 
     async def description(self, partition: Partition, patient: Patient) -> Mapping[str, Any] | None:
         """The data set of an instance of the newest study of the patient; None if there is none. Raises Unavailable."""
@@ -104,6 +124,7 @@ class PatientStudies:
             page, start = await self._lookup.walk(place, start, top=_INSTANCES_AT_ONCE)
             for each in page:
                 try:
-                    yield loads(await read_metadata(each.stored, self._blobs))
+                    document = await read_metadata(each.stored, self._blobs)
                 except BlobNotFound:  # deleted or replaced meanwhile
                     continue
+                yield await data_set_in(document)

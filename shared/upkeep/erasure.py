@@ -3,6 +3,7 @@
 Until then the file lies where it was and the instance row remembers it, so an administrator can store it again.
 """
 
+from collections.abc import AsyncIterator
 from hashlib import sha1
 
 import orjson
@@ -77,7 +78,30 @@ class Erasure:
         finally:
             metrics.set_to(metrics.OLDEST_PENDING_DELETION, (now_ms - oldest_ms) / 1000)
 
+    async def waiting(self, namespace: str) -> AsyncIterator[list[ObsoleteBlob]]:
+        """The files of a data partition that wait for the end of their retention and that no live instance names, by
+        the hour in which it ends. Raises Unavailable.
+        """
+        now_ms = self._clock.now_ms()
+        async for rows in self._due.waiting(now_ms, now_ms + self._retention_ms):
+            found = []
+            for row in rows:
+                of, study, *fields = orjson.loads(str(row.properties["work"]))
+                obsolete = ObsoleteBlob(*fields)
+                if of != namespace or row.properties.get("erased"):
+                    continue
+                if not await self._is_in_use(keys.study_place(of, study, self._shards), obsolete):
+                    found.append(obsolete)
+            yield found
+
     # ----------------------------------------------------------------------------------------------------- inside
+
+    async def _is_in_use(self, place: StudyPlace, obsolete: ObsoleteBlob) -> bool:
+        bounds = keys.instance_range(obsolete.series, obsolete.instance)
+        found = await self._tables.range("dicom", place.partition_key, *bounds, select=BLOB_COLUMNS)
+        return any(
+            row.properties["live"] and obsolete.blob in (row.properties["blob"], original_blob_in(row)) for row in found
+        )
 
     async def _erase(self, row: Entity, blobs: BlobStore) -> bool:
         """Erase a file and, when its time has come too, the tombstone. True when nothing is left to do."""

@@ -29,6 +29,7 @@ from shared.upkeep.reindex import start_reindex
 from shared.wiring.core import Core, core, feed_of
 from shared.wiring.exports import exports
 from shared.wiring.part import Part
+from shared.wiring.privacy import privacy
 from shared.wiring.stores import import_stores, stores
 from shared.wiring.studies import imports, ingest, studies
 from shared.wiring.updates import tags, updates
@@ -55,6 +56,7 @@ def blueprints(settings: Settings) -> list[func.Blueprint]:
         *_cohorts(parts_of),
     ]
     parts.append(_feed(parts_of, parts))
+    parts.append(privacy(parts_of, taken_in, parts))
     parts.append(_service(parts_of, parts))
     return [functions for part in parts for functions in part.functions]
 

@@ -13,6 +13,7 @@ from shared.cast.backfill import Backfill
 from shared.cast.checkpoints import Checkpoints
 from shared.cast.circuit import Circuit
 from shared.cast.dirty_studies import DirtyStudies, StudyKey
+from shared.cast.erasure import CastErasure
 from shared.cast.error_records import ErrorRecords
 from shared.cast.health import fhir_is_served
 from shared.cast.matching import Matching
@@ -155,6 +156,7 @@ def cast(core: Core) -> Part:
         work={OperationType.CAST_VERIFY: verifications, OperationType.CAST_BACKFILL: Backfill(listed, studies)},
         health={"fhir": fhir_is_served(place.circuit, verifications.differences)},
         changed=requests.ask,
+        erase=CastErasure(studies, place.errors).erase,
     )
 
 

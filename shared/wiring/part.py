@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import azure.functions as func
 
@@ -9,6 +10,9 @@ from shared.health_status import HealthCheck
 from shared.housekeeping.chores import Chore
 from shared.operations.model import OperationType
 from shared.operations.runner import Work
+
+type EraseStudies = Callable[[str, Sequence[str]], Awaitable[Mapping[str, Any]]]
+"""Of studies of a data partition, by name; what it found, as members of the results of the erasure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +25,8 @@ class Part:
     """What operations of these types do."""
     health: Mapping[str, HealthCheck] = field(default_factory=dict)
     """Checks of what it depends on, by the name of the entry in a health report."""
+    erase: EraseStudies | None = None
+    """Erases what the area keeps of studies that are erased (PHI-1)."""
     changed: Callable[[], Awaitable[None]] | None = None
     """Called after changes were logged."""
 

@@ -55,7 +55,7 @@ def test_a_row_is_named_by_the_table_and_its_package_alone(row):
     assert packages <= packages_of_transactions()
 
 
-WORK_OF_OPERATIONS = {"shared.operations.store", "shared.operations.model", "shared.operations.start"}
+WORK_OF_OPERATIONS = {f"shared.operations.{module}" for module in ("store", "model", "start", "request")}
 """What starts an operation, and what it does against the lease that it works under, is written elsewhere."""
 EXPORTS = {f"shared.export.{module}" for module in ("destinations", "model", "transaction")}
 """What starts the export of a source of one's own."""

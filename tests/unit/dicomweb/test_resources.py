@@ -189,6 +189,8 @@ def test_actions_and_audit_names_go_together():
         ("read", "worklist-rule"),
         ("write", "worklist-rule"),
         ("write", "merge-patients"),
+        ("delete", "erase-patient"),
+        ("delete", "confirm-erasure"),
         ("write", "move-study"),
         ("read", "change-feed"),
         ("read", "operation"),

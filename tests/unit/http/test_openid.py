@@ -182,7 +182,10 @@ async def test_the_scheme_is_case_insensitive():
         (["unknown", "globalreader"], {"read"}),
         (
             ["globalAdmin"],
-            {"read", "write", "delete", "export", "manageExtendedQueryTags", "cohort", "cohortIdentified", "feedback"},
+            {
+                *("read", "write", "delete", "export", "manageExtendedQueryTags", "manageRetention"),
+                *("cohort", "cohortIdentified", "feedback"),
+            },
         ),
         ([], set()),
         (None, set()),

@@ -1,0 +1,1 @@
+"""Erasing all that is stored of a patient (data-safety §6)."""

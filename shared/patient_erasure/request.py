@@ -1,0 +1,56 @@
+"""data-safety §6 Requests to erase a patient. Pure."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from shared.dicomweb.versions import ApiVersion
+from shared.errors import InvalidRequest
+from shared.http.json_body import MALFORMED, WHERE, JsonBody, invalid_field, json_body
+from shared.http.messages import Request
+from shared.operations.request import operation_id
+from shared.study_updates.patients import Patient
+from shared.study_updates.request_fields import dry_run, long_string, reason_of
+
+_LARGEST_BODY: Final = 16 * 1024
+_MEMBERS: Final = ("patientid", "issuer", "reason")
+
+
+@dataclass(frozen=True, slots=True)
+class ErasureRequest:
+    """Everything that is stored of a patient is to be erased."""
+
+    patient: Patient
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request, whose body has not been received yet."""
+
+    body: JsonBody
+    dry_run: bool
+    """Nothing is to be erased."""
+
+
+def parse(request: Request, _version: ApiVersion) -> Asked:
+    """Raises InvalidRequest, UnsupportedMedia."""
+    return Asked(json_body(request, most=_LARGEST_BODY), dry_run(request))
+
+
+def parse_confirmation(request: Request, _version: ApiVersion) -> str:
+    """The id of the erasure that is confirmed. Raises InvalidRequest."""
+    return operation_id(request)
+
+
+def erasure_request(document: Any) -> ErasureRequest:
+    """The request in a body (PHI-1). Raises InvalidRequest."""
+    if not isinstance(document, dict):
+        raise InvalidRequest(MALFORMED, where=WHERE)
+    members = {str(name).lower(): member for name, member in document.items()}
+    if unknown := members.keys() - set(_MEMBERS):
+        raise invalid_field(min(unknown)[:64], "It is not known.")
+    issuer, identifier = members.get("issuer"), long_string(members.get("patientid"), "patientId")
+    reason = reason_of(members.get("reason"))
+    if identifier in reason:
+        raise invalid_field("reason", "It names the patient: audit records keep it.")
+    return ErasureRequest(Patient(identifier, "" if issuer is None else long_string(issuer, "issuer")), reason)
