@@ -11,6 +11,7 @@ from sys import intern
 from typing import Any
 
 from shared.cast.mapping.date_times import combine, read_partial_date
+from shared.cast.mapping.measurements import measurement_observations, observing_device
 from shared.cast.mapping.observation import dose_observations, may_hold_dose
 from shared.cast.model import DoseReport, Instance, Note, RefusedInstance, Series, Study, Summary
 from shared.cast.settings import CastSettings
@@ -119,9 +120,11 @@ class StudyCollector:
         number = unsigned(text(data_set, "00200013"))
         instances[instance] = Instance(instance, intern(sop_class), number, intern(_title(data_set)))
         if self._settings.observations and may_hold_dose(sop_class, data_set):
-            found = dose_observations(data_set, self._settings)
+            measured = measurement_observations(data_set, self._settings)
+            found = [*dose_observations(data_set, self._settings), *measured]
             if found:
-                self._reports.append(DoseReport(instance, found))
+                device = observing_device(data_set, self._settings) if measured else {}
+                self._reports.append(DoseReport(instance, found, device))
 
     def add_unreadable(self) -> None:
         """Note an instance whose metadata are no JSON."""

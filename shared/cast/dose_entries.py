@@ -5,11 +5,12 @@ from dataclasses import replace
 
 from shared.cast.dose_merging import DoseChange, code_of, key_of
 from shared.cast.mapping.codes import DICOM_UID
+from shared.cast.mapping.measurements import is_measurement
 from shared.cast.mapping.observation import EVENT, SUMMARY
 from shared.cast.matching import condition
 from shared.cast.merging import same
 from shared.cast.model import Study
-from shared.fhir.resources import Resource, local_reference, version_id
+from shared.fhir.resources import Resource, local_reference, token, version_id
 from shared.fhir.transaction import Entry, create
 
 
@@ -38,7 +39,11 @@ def _observation_entry(change: DoseChange) -> Entry:
         return Entry("DELETE", local_reference(change.existing or {}))
     if change.existing is None:
         system, code = code_of(change.wanted)
-        return create(change.wanted, condition(DICOM_UID, key_of(change.wanted), ("code", f"{system}|{code}")))
+        terms = [("code", f"{system}|{code}")]
+        if is_measurement(change.wanted):  # what is tracked over time has a measurement in each study
+            study = change.wanted["identifier"][1]
+            terms.append(("identifier", token(study["system"], study["value"])))
+        return create(change.wanted, condition(DICOM_UID, key_of(change.wanted), *terms))
     return Entry("PUT", local_reference(change.existing), change.wanted, if_match=version_id(change.existing))
 
 

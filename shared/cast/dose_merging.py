@@ -3,10 +3,11 @@
 import copy
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from shared.cast.mapping.codes import DICOM_UID
+from shared.cast.mapping.measurements import is_measurement
 from shared.cast.mapping.observation import EVENT, SUMMARY
 from shared.cast.merging import is_ours, same
 from shared.cast.model import DoseReport
@@ -14,6 +15,8 @@ from shared.cast.settings import CastSettings
 from shared.fhir.resources import Resource, elements
 
 _OURS = ("status", "category", "code", "subject", "partOf", "effectiveDateTime", "bodySite", "hasMember", "component")
+_OF_MEASUREMENTS = ("valueQuantity", "derivedFrom", "device")
+"""What of a measurement is ours besides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,8 @@ class DoseReferences:
 
     patient: str
     study: str
+    devices: Mapping[str, str] = field(default_factory=dict)
+    """Of the measurements of an SR, by its SOP Instance UID."""
 
 
 def code_of(observation: Resource) -> tuple[str, str]:
@@ -77,6 +82,10 @@ def dose_changes(
     for observation in wanted.values():
         observation["subject"] = {"reference": references.patient}
         observation["partOf"] = [{"reference": references.study}]
+        if is_measurement(observation):
+            observation["derivedFrom"] = [{"reference": references.study}]
+            if device := next((references.devices[uid] for uid in _reports(observation, references.devices)), ""):
+                observation["device"] = {"reference": device}
     held = _held(existing)
     adopted = _adopted(wanted, held, existing)
     changes: list[DoseChange] = []
@@ -92,7 +101,7 @@ def dose_changes(
     return [
         each
         for each in changes
-        if not (each.existing and each.wanted and code_of(each.wanted) == EVENT and same(each.existing, each.wanted))
+        if not (each.existing and each.wanted and code_of(each.wanted) != SUMMARY and same(each.existing, each.wanted))
     ]
 
 
@@ -101,7 +110,7 @@ def _held(existing: Sequence[Resource]) -> dict[tuple[str, str], Resource]:
     held: dict[tuple[str, str], Resource] = {}
     for observation in existing:
         code, key = code_of(observation), _key(observation)
-        if code in (SUMMARY, EVENT) and key:
+        if (code in (SUMMARY, EVENT) or is_measurement(observation)) and key:
             held[code[1], key] = observation
     return held
 
@@ -109,6 +118,11 @@ def _held(existing: Sequence[Resource]) -> dict[tuple[str, str], Resource]:
 def reports_of(observation: Resource) -> set[str]:
     """SOP Instance UIDs of the SRs that an Observation names."""
     return {value.removeprefix("urn:oid:") for value in _report_values(observation)}
+
+
+def _reports(observation: Resource, known: Mapping[str, str]) -> list[str]:
+    """Those of some SRs that an Observation names, in order."""
+    return sorted(reports_of(observation) & known.keys())
 
 
 def _report_values(observation: Resource) -> list[str]:
@@ -146,8 +160,9 @@ def _adopted(
 def _merged(
     before: Resource, wanted: Resource, written_reports: AbstractSet[str] | None, settings: CastSettings
 ) -> dict[str, Any]:
-    merged = {name: value for name, value in before.items() if name not in _OURS}
-    merged |= {name: wanted[name] for name in _OURS if name in wanted}
+    ours = (*_OURS, *_OF_MEASUREMENTS) if is_measurement(wanted) else _OURS
+    merged = {name: value for name, value in before.items() if name not in ours}
+    merged |= {name: wanted[name] for name in ours if name in wanted}
     if "hasMember" in before and "hasMember" not in wanted:
         merged["hasMember"] = before["hasMember"]
     others = [

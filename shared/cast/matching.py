@@ -98,6 +98,11 @@ class Matching:
         """The Observations that carry the identifier of a study."""
         return await self._identified("Observation", DICOM_UID, f"urn:oid:{uid}")
 
+    async def device(self, uid: str) -> Resource | None:
+        """The Device of a UID: the first, if there are several."""
+        found = await self._identified("Device", DICOM_UID, uid)
+        return found[0] if found else None
+
     async def order(self, system: str, value: str) -> str:
         """The one ServiceRequest of an accession number; empty if there is none, or no single one."""
         found = await self._identified("ServiceRequest", system, value)

@@ -47,10 +47,12 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class DoseReport:
-    """A dose SR: the Observations that it asks for, without references."""
+    """A dose SR or a measurement report: the Observations that it asks for, without references."""
 
     sop_instance_uid: str
     observations: Sequence[Mapping[str, Any]]
+    device: Mapping[str, Any] = field(default_factory=dict)
+    """The Device that its measurements name; {}: none."""
 
 
 @dataclass(frozen=True, slots=True)

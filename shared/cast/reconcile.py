@@ -290,12 +290,28 @@ class Reconciler:
             return
         existing = [] if is_new and not study.reports else await self._matching.observations(study.uid)
         written = before.reports if before is not None else None
-        references = DoseReferences(patient, plan.study)
+        references = DoseReferences(patient, plan.study, await self._plan_devices(plan, study))
         changes = dose_changes(study.reports, existing, references, written, settings)
         entries = observation_entries(changes, study, existing)
         room = settings.most_entries - len(plan.entries)
         plan.later = entries[room:]
         plan.entries += entries[:room]
+
+    async def _plan_devices(self, plan: _Plan, study: Study) -> dict[str, str]:
+        """The Devices that measurements name, by the SOP Instance UIDs of their reports (AIX-4)."""
+        known: dict[str, str] = {}
+        found: dict[str, str] = {}
+        for report in study.reports:
+            if not report.device:
+                continue
+            uid = str(report.device["identifier"][0]["value"])
+            if uid not in known:
+                existing = await self._matching.device(uid)
+                known[uid] = (
+                    local_reference(existing) if existing else plan.create(report.device, condition(DICOM_UID, uid))
+                )
+            found[report.sop_instance_uid] = known[uid]
+        return found
 
 
 async def _aside[T](study: Study, work: Callable[[], T]) -> T:

@@ -13,9 +13,10 @@ SUMMARY = (LOINC, "73569-6")
 EVENT = (DCM, "113852")
 EVENT_UID = "113769"
 STUDY_UID = "110180"
-_CATEGORY = "http://terminology.hl7.org/CodeSystem/observation-category"
+CATEGORY = "http://terminology.hl7.org/CodeSystem/observation-category"
 _DOSE_CLASSES = frozenset(f"1.2.840.10008.5.1.4.1.1.88.{number}" for number in (67, 68, 76))
-_CONTENT = "0040A730"
+CONTENT = "0040A730"
+"""The content items below a content item."""
 _CONCEPT_NAME = "0040A043"
 _REPORTS = frozenset({(DCM, "113701"), (DCM, "113500")})
 _RADIOPHARMACEUTICAL = (DCM, "113502")
@@ -53,14 +54,14 @@ type Code = tuple[str, str]
 
 def may_hold_dose(sop_class: str, data_set: DataSet) -> bool:
     """Whether an instance is worth looking through: a dose SR by its class, or any other SR."""
-    return sop_class in _DOSE_CLASSES or _CONTENT in data_set
+    return sop_class in _DOSE_CLASSES or CONTENT in data_set
 
 
 def dose_observations(data_set: DataSet, settings: CastSettings) -> list[dict[str, Any]]:
     """The Observations that an SR asks for, without references: summaries first, then events."""
     summaries, events = [], []
-    for container, _depth in _walk(data_set, 0):
-        name = _name(container)
+    for container, _depth in walk(data_set, 0):
+        name = name_of(container)
         if name in _REPORTS:
             summaries.append(_summary(container, data_set, settings))
         elif name in _EVENTS and (uid := _event_uid(container)):
@@ -68,36 +69,39 @@ def dose_observations(data_set: DataSet, settings: CastSettings) -> list[dict[st
     return [*summaries[:1], *events]
 
 
-def _walk(container: DataSet, depth: int) -> Iterator[tuple[DataSet, int]]:
+def walk(container: DataSet, depth: int) -> Iterator[tuple[DataSet, int]]:
+    """A content item and all below it, in depth-first order, each with its depth."""
     yield container, depth
     if depth < _DEPTH:
-        for child in items(container, _CONTENT):
-            yield from _walk(child, depth + 1)
+        for child in items(container, CONTENT):
+            yield from walk(child, depth + 1)
 
 
-def _name(container: DataSet) -> Code:
+def name_of(container: DataSet) -> Code:
+    """System and code of the concept of a content item."""
     found = coding(item(container, _CONCEPT_NAME))
     return found.get("system", ""), found.get("code", "")
 
 
-def _child(containers: Sequence[DataSet], code: Code) -> DataSet:
-    children = (child for container in containers for child in items(container, _CONTENT))
-    return next((child for child in children if _name(child) == code), {})
+def child_of(containers: Sequence[DataSet], code: Code) -> DataSet:
+    """The first child of one of the containers with that concept; {} if there is none."""
+    children = (child for container in containers for child in items(container, CONTENT))
+    return next((child for child in children if name_of(child) == code), {})
 
 
 def _event_uid(container: DataSet) -> str:
-    return text(_child([container], (DCM, EVENT_UID)), "0040A124")
+    return text(child_of([container], (DCM, EVENT_UID)), "0040A124")
 
 
 def _summary(root: DataSet, data_set: DataSet, settings: CastSettings) -> dict[str, Any]:
-    sources = [root, *(each for each in items(root, _CONTENT) if _name(each) in _ACCUMULATED)]
+    sources = [root, *(each for each in items(root, CONTENT) if name_of(each) in _ACCUMULATED)]
     number = accession(data_set, settings)
-    told = text(_child([root], (DCM, "121022")), "0040A160")
+    told = text(child_of([root], (DCM, "121022")), "0040A160")
     if told:
         number = accession({**data_set, "00080050": {"Value": [told]}}, settings)
-    begun = _moment(_child(sources, (DCM, "113809")), data_set, settings)
-    begun = begun or _content_date(data_set, settings)
-    identifiers = [_uid(text(data_set, "00080018")), _study(data_set), *([number] if number else [])]
+    begun = _moment(child_of(sources, (DCM, "113809")), data_set, settings)
+    begun = begun or content_date(data_set, settings)
+    identifiers = [uid_identifier(text(data_set, "00080018")), study_of(data_set), *([number] if number else [])]
     within = [child for source in sources for child in _below(source)]
     components = _components(within, _OF_SUMMARY)
     return _observation(
@@ -107,17 +111,17 @@ def _summary(root: DataSet, data_set: DataSet, settings: CastSettings) -> dict[s
 
 def _below(source: DataSet) -> Iterator[DataSet]:
     """What hangs on a container, in depth-first order, without the containers of events and those that sum up."""
-    for child in items(source, _CONTENT):
-        if _name(child) in _EVENTS | _ACCUMULATED:
+    for child in items(source, CONTENT):
+        if name_of(child) in _EVENTS | _ACCUMULATED:
             continue
-        yield from (found for found, _ in _walk(child, 1))
+        yield from (found for found, _ in walk(child, 1))
 
 
 def _event(container: DataSet, uid: str, data_set: DataSet, settings: CastSettings) -> dict[str, Any]:
-    identifiers = [_uid(uid, EVENT_UID), _study(data_set), _uid(text(data_set, "00080018"))]
-    begun = _moment(_child([container], (DCM, "111526")), data_set, settings)
-    within = [found for found, _ in _walk(container, 0)][1:]
-    site = concept(item(_child([container], (DCM, "123014")), "0040A168"))
+    identifiers = [uid_identifier(uid, EVENT_UID), study_of(data_set), uid_identifier(text(data_set, "00080018"))]
+    begun = _moment(child_of([container], (DCM, "111526")), data_set, settings)
+    within = [found for found, _ in walk(container, 0)][1:]
+    site = concept(item(child_of([container], (DCM, "123014")), "0040A168"))
     return _observation(
         EVENT,
         data_set,
@@ -138,19 +142,21 @@ def _observation(
         "meta": {"source": settings.base},
         "identifier": elements.pop("identifier"),
         "status": "final" if done and settings.observation_status == "auto" else "preliminary",
-        "category": [plain_concept(_CATEGORY, "imaging")],
+        "category": [plain_concept(CATEGORY, "imaging")],
         "code": plain_concept(*code),
         **elements,
     }
     return {name: value for name, value in observation.items() if value}
 
 
-def _uid(uid: str, kind: str = "") -> dict[str, Any]:
+def uid_identifier(uid: str, kind: str = "") -> dict[str, Any]:
+    """A UID as an Identifier; `kind`: code of DCM of what it is the UID of."""
     typed = {"type": {"coding": [{"system": DCM, "code": kind}]}} if kind else {}
     return {**typed, "system": DICOM_UID, "value": f"urn:oid:{uid}"}
 
 
-def _study(data_set: DataSet) -> dict[str, Any]:
+def study_of(data_set: DataSet) -> dict[str, Any]:
+    """The Identifier of the study."""
     typed = {"type": {"coding": [{"system": DCM, "code": STUDY_UID}]}}
     return {**typed, **study_identifier(text(data_set, "0020000D"))}
 
@@ -160,7 +166,8 @@ def _moment(child: DataSet, data_set: DataSet, settings: CastSettings) -> str:
     return read_date_time(written, text(data_set, "00080201"), settings.zone).text if written else ""
 
 
-def _content_date(data_set: DataSet, settings: CastSettings) -> str:
+def content_date(data_set: DataSet, settings: CastSettings) -> str:
+    """When the content of an SR came about; empty if it does not tell."""
     day = text(data_set, "00080023")
     if not day:
         return ""
@@ -171,7 +178,7 @@ def _components(within: Sequence[DataSet], wanted: frozenset[Code]) -> list[dict
     """A component for each code, the first in depth-first order."""
     found: dict[Code, dict[str, Any]] = {}
     for child in within:
-        name = _name(child)
+        name = name_of(child)
         if name in wanted and name not in found and (value := _value(child, whole=name in _WHOLE)):
             display = coding(item(child, _CONCEPT_NAME)).get("display", "")
             found[name] = {"code": plain_concept(*name, display), **value}
@@ -181,14 +188,15 @@ def _components(within: Sequence[DataSet], wanted: frozenset[Code]) -> list[dict
 def _value(child: DataSet, *, whole: bool) -> dict[str, Any]:
     measured = item(child, "0040A300")
     if measured:
-        return _quantity(measured, whole=whole)
+        return quantity(measured, whole=whole)
     if code := concept(item(child, "0040A168")):
         return {"valueCodeableConcept": code}
     words = text(child, "0040A160")
     return {"valueString": words} if words else {}
 
 
-def _quantity(measured: DataSet, *, whole: bool) -> dict[str, Any]:
+def quantity(measured: DataSet, *, whole: bool) -> dict[str, Any]:
+    """The value of a number with its unit; {} if it is none."""
     number = _number(measured)
     if number is None:
         return {}
