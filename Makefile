@@ -8,6 +8,7 @@ export DATA_DIR ?= $(CURDIR)/.data
 export EPHEMERAL ?=
 export AUTH ?=
 export FHIR ?=
+export VIEWER ?= 1
 export TOKEN ?=
 export READER_TOKEN ?=
 export WORKERS ?= 1
@@ -24,7 +25,7 @@ setup: ## all packages and the storage emulator (the other targets do it themsel
 doctor: ## what keeps the service from running on this machine, and the remedy
 	@scripts/doctor
 
-run: ## the service on http://localhost:7071, on Azurite (PORT= AZURITE_PORT= DATA_DIR= EPHEMERAL=1 AUTH=1 FHIR=1 HOST=func)
+run: ## the service on http://localhost:7071, on Azurite (PORT= AZURITE_PORT= DATA_DIR= EPHEMERAL=1 AUTH=1 FHIR=1 VIEWER=0 HOST=func)
 	@scripts/setup run
 	@scripts/run
 
@@ -81,7 +82,7 @@ smoke: ## whether the service at URL= works, in a minute (TOKEN= READER_TOKEN= O
 bench: setup ## benchmarks against a service started for it; PEER=URL PEER_PID= beside another server (benchmarks/README.md)
 	@$(PY) -m benchmarks $(if $(PEER),--peer "$(PEER)") $(if $(PEER_PID),--peer-pid "$(PEER_PID)") $(ARGS)
 
-package: ## the package that is deployed: .cache/package.zip, and a proof that it starts
+package: ## the package that is deployed: .cache/package.zip, and a proof that it starts (VIEWER=0)
 	@scripts/package
 
 lock: setup ## resolve pyproject.toml into the pinned requirement files

@@ -63,6 +63,9 @@ param bulkImport bool = true
 @description('Accounts and containers that exports may be sent to, by URL, separated by commas (docs/api/export.md). Empty: none.')
 param exportDestinations string = ''
 
+@description('Serve OHIF Viewer below /ui/viewer/; its files are in the package.')
+param viewer bool = true
+
 @description('Web PubSub for the notifications of the worklist. Off: nothing of the service uses it yet.')
 param worklist bool = false
 
@@ -335,6 +338,7 @@ var serviceSettings = {
   TRANSCODE_MEMORY_BYTES: string(pixelMemoryMB * 1048576)
   UI_CLIENT_ID: clientId
   UI_SCOPES: empty(clientId) ? 'openid profile offline_access' : 'openid profile offline_access ${clientId}/.default'
+  VIEWER_ENABLED: viewer ? 'true' : 'false'
 }
 
 var platformSettings = {

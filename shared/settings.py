@@ -176,6 +176,11 @@ class Settings(BaseModel):
     ui_private_urls: bool = Field(True, alias="UI_PRIVATE_URLS")
     """Keep what somebody searches for by name or number of a patient out of the address bar (VIEW-2)."""
 
+    viewer: bool = Field(True, alias="VIEWER_ENABLED")
+    """Serve OHIF Viewer below /ui/viewer/, where its files are present (VIEW-4)."""
+    viewer_folder: str = Field("", alias="VIEWER_FOLDER")
+    """Where they are, as `scripts/setup-viewer` has prepared them; empty: `viewer` beside the app."""
+
     # --- events and telemetry
     events_topic: str = Field("", alias="DICOM_EVENTS_TOPIC")
     """Endpoint of the Event Grid custom topic; empty: no events, the timer sweep alone sequences changes."""

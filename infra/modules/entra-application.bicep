@@ -16,8 +16,8 @@ resource application 'Microsoft.Graph/applications@v1.0' = {
   uniqueName: uniqueName
   displayName: displayName
   signInAudience: 'AzureADMyOrg'
-  // The pages sign in as the application itself: a public client that may come back to this place alone.
-  spa: { redirectUris: [pagesUrl] }
+  // The pages sign in as the application itself: a public client that may come back to them and to the viewer alone.
+  spa: { redirectUris: [pagesUrl, '${pagesUrl}viewer/'] }
   api: {
     // The issuer of version 1 tokens is another than the authority that the service checks.
     requestedAccessTokenVersion: 2

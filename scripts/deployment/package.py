@@ -7,6 +7,7 @@ Azure: what is tested is what runs, down to the hash of each wheel.
 import compileall
 import hashlib
 import json
+import os
 import platform
 import py_compile
 import re
@@ -24,6 +25,8 @@ ROOT: Final = Path(__file__).parents[2]
 TARGET: Final = ROOT / ".cache/package"
 DEPLOYED: Final = ("function_app.py", "host.json", "shared")
 """What the app is, of all that the repository holds."""
+VIEWER: Final = "viewer"
+"""Where the app looks for the files of the viewer (`shared.pages.viewer_release.FOLDER`)."""
 PACKAGES: Final = ".python_packages/lib/site-packages"
 """Where the worker of the platform looks for packages."""
 MOST_BYTES: Final = 250_000_000
@@ -41,14 +44,21 @@ _CODEC_MODULES: Final = {"dicomrle": "imcd"}
 _ALWAYS: Final = frozenset({"imcd", "shared", "shared_cython"})
 
 
-def build(target: Path, root: Path = ROOT) -> None:
-    """Make the package in `target`. Raises Unusable when a tool or a wheel is missing."""
+def build(target: Path, root: Path = ROOT, viewer: Path | None = None) -> None:
+    """Make the package in `target`, with the viewer of the folder `viewer`, if one is given.
+
+    Raises Unusable when a tool, a wheel or the viewer is missing.
+    """
     if sys.version_info[:2] != (3, 13):
         raise Unusable("Bytecode is for one version of Python, and Azure runs 3.13; this one is another.")
     shutil.rmtree(target, ignore_errors=True)
     for name in source_files(root):
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(root / name, target / name)
+    if viewer is not None:
+        if not (viewer / "release.json").is_file():
+            raise Unusable(f"{viewer} holds no viewer: scripts/setup-viewer makes it, and VIEWER=0 leaves it out.")
+        shutil.copytree(viewer, target / VIEWER)
     packages = target / PACKAGES
     _install(root / "requirements.txt", packages)
     trim(packages, codecs(root))
@@ -158,8 +168,9 @@ def archive(target: Path, file: Path) -> str:
 def main(arguments: Sequence[str] = ()) -> int:
     """Build, prove, pack. Exit status 1 with a reason when the package would not do."""
     target = Path(arguments[0]) if arguments else TARGET
+    viewer = None if os.environ.get("VIEWER") == "0" else ROOT / ".cache/viewer"
     try:
-        build(target)
+        build(target, viewer=viewer)
         unpacked = size(target)
         if unpacked > MOST_BYTES:
             raise Unusable(f"The package has {unpacked:,} bytes unpacked; {MOST_BYTES:,} are the most.")

@@ -135,7 +135,7 @@ def _version(segment: str) -> ApiVersion:
 
 def _unrouted(request: Request, *, data_partitions: bool) -> Routed:
     segments = [unquote(segment) for segment in request.path.strip("/").split("/")]
-    if not segments[0] and request.method in PAGES.methods and _wants_page(request):
+    if request.method in PAGES.methods and (segments == [_VIEWER] or (not segments[0] and _wants_page(request))):
         return Routed(PAGES, {}, ApiVersion.V2, "")
     if allowed := allowed_methods(request.path, data_partitions=data_partitions, version=None):
         if request.method in allowed:  # the host has its function switched off
@@ -178,5 +178,7 @@ def _not_in_release(name: str) -> NotInRelease:
     return NotInRelease(f"Not part of this release: {name}.")
 
 
+_VIEWER: Final = "viewer"
+"""A short address of the viewer, which leads to it (VIEW-4)."""
 _NAMES: Final = tuple({row.template.partition("/")[0] for row in RESOURCES.values() if row.versioned} - {""})
 """The first segments of the rows."""

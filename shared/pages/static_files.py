@@ -14,8 +14,12 @@ from pathlib import Path
 from typing import Final
 
 from shared.dicom.media_types import CSS, HTML, JAVASCRIPT, JSON_UTF_8, SVG, TABLE
+from shared.pages.viewer_release import ViewerRelease
 
 PAGE: Final = "index.html"
+VIEWER: Final = "viewer.html"
+"""The page of the viewer, which lies a segment deeper."""
+VIEWER_PLACE: Final = "viewer/"
 _FOLDER: Final = Path(__file__).parent / "static"
 _DICTIONARY: Final = Path(__file__).parents[1] / "dicom" / "data_elements.tsv"
 """Names of attributes, as the rest of the service knows them."""
@@ -27,12 +31,14 @@ _MEDIA_TYPES: Final = {
     ".svg": SVG,
     ".tsv": TABLE,
 }
-_PLACE: Final = re.compile(rb'"static/')
+_PLACE: Final = re.compile(rb'"(\.\./)?static/')
 _MODULE: Final = ".js"
 _MODULES: Final = b"<!-- modules -->"
 """Where the page names all modules, so that a browser asks for them at once and not one after the other."""
-_FOR_GOOD: Final = "public, max-age=31536000, immutable"
-_EACH_TIME: Final = "no-cache"
+_OF_VIEWER: Final = "scripts/viewer/"
+"""Scripts that the pages themselves have no use for."""
+FOR_GOOD: Final = "public, max-age=31536000, immutable"
+EACH_TIME: Final = "no-cache"
 
 
 @dataclass(frozen=True)
@@ -54,22 +60,28 @@ class StaticFile:
         return f'"{hashlib.sha256(self.content).hexdigest()[:32]}"'
 
 
-def static_files(configuration: bytes) -> Mapping[str, StaticFile]:
-    """Every file, by its path behind `/ui/`; the page itself has the empty one.
+def static_files(configuration: bytes, viewer: ViewerRelease | None = None) -> Mapping[str, StaticFile]:
+    """Every file, by its path behind `/ui/`; the page itself has the empty one, and that of the viewer `viewer/`.
 
     `configuration` is the JSON text that tells the scripts about this deployment.
     """
     sources = {path.relative_to(_FOLDER).as_posix(): path.read_bytes() for path in sorted(_FOLDER.rglob("*.*"))}
     sources[_DICTIONARY.name] = _DICTIONARY.read_bytes()
-    page = sources.pop(PAGE)
+    page, viewer_page = sources.pop(PAGE), sources.pop(VIEWER)
     digest = hashlib.sha256(b"".join(name.encode() + content for name, content in sources.items())).hexdigest()[:16]
-    modules = (f'<link rel="modulepreload" href="static/{name}">' for name in sources if name.endswith(_MODULE))
-    page = _PLACE.sub(f'"{digest}/'.encode(), page.replace(_MODULES, "\n".join(modules).encode()))
+    modules = (f'<link rel="modulepreload" href="static/{name}">' for name in sources if _is_module(name))
+    page = page.replace(_MODULES, "\n".join(modules).encode())
+    pages = {"": page} if viewer is None else {"": page, VIEWER_PLACE: viewer.filled_in(viewer_page)}
+    place = rf'"\g<1>{digest}/'.encode()
     return {
-        "": StaticFile(_MEDIA_TYPES[".html"], page, _EACH_TIME),
-        "configuration.json": StaticFile(JSON_UTF_8, configuration, _EACH_TIME),
+        **{name: StaticFile(_MEDIA_TYPES[".html"], _PLACE.sub(place, text), EACH_TIME) for name, text in pages.items()},
+        "configuration.json": StaticFile(JSON_UTF_8, configuration, EACH_TIME),
         **{
-            f"{digest}/{name}": StaticFile(_MEDIA_TYPES[Path(name).suffix], content, _FOR_GOOD)
+            f"{digest}/{name}": StaticFile(_MEDIA_TYPES[Path(name).suffix], content, FOR_GOOD)
             for name, content in sources.items()
         },
     }
+
+
+def _is_module(name: str) -> bool:
+    return name.endswith(_MODULE) and not name.startswith(_OF_VIEWER)

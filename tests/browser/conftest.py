@@ -14,8 +14,12 @@ from tests.builders.images import multipart
 from tests.conftest import ROOT
 
 HERE = ROOT / "tests/browser"
+VIEWER = {"VIEWER_FOLDER": str(ROOT / ".cache/viewer")}
+"""Where `make browser` has put the viewer that the service itself has."""
 REFUSED = "Failed to load resource: the server responded with a status of 4"
 """What a browser says of each answer that is an error: some tests ask for one."""
+OWN = ("blob:", "data:", "chrome://", "chrome-extension://")
+"""What a browser finds in itself, such as its reader of PDF."""
 GIVEN_UP = "net::ERR_ABORTED"
 """How a request ends that the page itself does not want any more, as when it goes elsewhere."""
 
@@ -108,6 +112,7 @@ async def archive(azurite, viewer):
         "AzureWebJobsStorage": connection,
         "DicomStorage": connection,
         "CORS_ALLOWED_ORIGINS": viewer.origin,
+        **VIEWER,
     }
     async with running_service(ROOT, settings, workers=2) as service:
         viewer.service = service.url
@@ -175,7 +180,7 @@ async def ohif(request, browser, viewer, archive):
 async def guarded(azurite):
     """A service that asks its callers who they are, and the provider that knows them; it holds what `archive` does."""
     connection = azurite.connection_string
-    settings = {"AzureWebJobsStorage": connection, "DicomStorage": connection}
+    settings = {"AzureWebJobsStorage": connection, "DicomStorage": connection, **VIEWER}
     async with running_service(ROOT, settings, options=("--sign-in",)) as service:
         yield service
 
@@ -195,6 +200,6 @@ async def pages(request, browser, archive):
     await browser("open")
     yield Pages(browser, archive.url)
     await keep(request, browser)
-    elsewhere = [one["url"] for one in await browser("exchanges") if not one["url"].startswith((archive.url, "blob:"))]
+    elsewhere = [one["url"] for one in await browser("exchanges") if not one["url"].startswith((archive.url, *OWN))]
     assert elsewhere == []
     assert [text for text in await browser("complaints") if not text.startswith(REFUSED)] == []

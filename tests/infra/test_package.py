@@ -13,6 +13,7 @@ import pytest
 from devhost.azurite.storage_account import ACCOUNT_KEY
 from scripts.bicep.variants import deployments
 from scripts.deployment import Unusable, package
+from shared.pages import viewer_release
 from shared.settings import Settings
 from tests.infra import contract
 
@@ -120,6 +121,23 @@ def test_another_python_is_refused(tmp_path, monkeypatch):
 
     with pytest.raises(Unusable, match=r"3\.13"):
         package.build(tmp_path / "package")
+
+
+@pytest.mark.spec("VIEW-4")
+def test_the_viewer_is_in_the_package_where_the_app_looks_for_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(package, "_install", lambda _requirements, target: target.mkdir(parents=True))
+    (tmp_path / "made").mkdir()
+    (tmp_path / "made/release.json").write_text("{}")
+    monkeypatch.setattr(package.compileall, "compile_dir", lambda *_, **__: True)
+
+    package.build(tmp_path / "with", viewer=tmp_path / "made")
+    package.build(tmp_path / "without")
+
+    assert package.VIEWER == viewer_release.FOLDER
+    assert (tmp_path / "with" / viewer_release.FOLDER / "release.json").exists()
+    assert not (tmp_path / "without" / viewer_release.FOLDER).exists()
+    with pytest.raises(Unusable, match="VIEWER=0"):
+        package.build(tmp_path / "empty", viewer=tmp_path / "nothing")
 
 
 @pytest.mark.nightly

@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from scripts.viewer_release import write
 from shared.dicomweb.service_resources import FALLBACK
 from shared.errors import Misconfigured
 from shared.http.transaction import Transaction, nothing
@@ -131,14 +132,114 @@ async def test_the_configuration_tells_what_a_browser_must_know_and_no_secret():
     assert json.loads((await app().get("/ui/configuration.json")).body)["signIn"] is None
 
 
+# ----------------------------------------------------------------------------------------------------- the viewer
+
+
+@pytest.fixture
+def release(tmp_path):
+    """A release of a viewer in a folder, and the path below which its files are."""
+    files = {"app.bundle.0123.js": b"run()" * 100, "app.bundle.css": b"a {}", "inner/decoder.wasm": b"\0asm"}
+    write(files, "1.2.3", tmp_path)
+    return tmp_path, f"/ui/viewer/{json.loads((tmp_path / 'release.json').read_text())['digest']}"
+
+
+def viewer_app(release):
+    return app(viewer_folder=str(release[0]))
+
+
+@pytest.mark.spec("VIEW-4")
+@pytest.mark.parametrize("path", ["/ui/viewer/", "/ui/viewer/viewer", "/ui/viewer/microscopy"])
+async def test_every_way_of_showing_a_study_is_the_page_of_the_viewer(release, path):
+    response = await viewer_app(release).get(path, BROWSER)
+
+    assert (response.status, field(response, "content-type")) == (200, "text/html; charset=utf-8")
+    assert field(response, "cache-control") == "no-cache"
+    text = response.body.decode()
+    place = release[1].rpartition("/")[2]
+    assert f'href="{place}/app.bundle.css"' in text
+    assert f'content="{place}"' in text
+    assert 'content="app.bundle.0123.js"' in text
+    assert re.findall(r"<script(?![^>]*\bsrc=)|\{\w+\}|\son\w+=", text) == []
+    for name in re.findall(r'"\.\./([0-9a-f]{16}/[^"]+)"', text):
+        assert (await viewer_app(release).get(f"/ui/{name}")).status == 200, name
+
+
+@pytest.mark.spec("VIEW-10")
+async def test_the_viewer_may_do_what_its_files_need_and_no_more(release):
+    response = await viewer_app(release).get("/ui/viewer/viewer")
+    policy = (
+        "default-src 'none'; script-src 'self' 'wasm-unsafe-eval' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
+        "img-src 'self' blob: data:; font-src 'self'; connect-src 'self' blob: data:; worker-src 'self' blob:; "
+        "media-src 'self' blob:; object-src 'self' blob:; frame-src 'self' blob:; frame-ancestors 'self'; "
+        "base-uri 'none'; form-action 'self'"
+    )
+
+    assert field(response, "content-security-policy") == policy
+    file = await viewer_app(release).get(f"{release[1]}/app.bundle.0123.js")
+    assert field(file, "content-security-policy") == policy
+    assert "unsafe" not in field(await viewer_app(release).get("/ui/"), "content-security-policy")
+
+
+@pytest.mark.spec("VIEW-4")
+async def test_files_of_the_viewer_are_packed_before_they_are_asked_for_and_kept_for_good(release):
+    plain = await viewer_app(release).get(f"{release[1]}/app.bundle.0123.js")
+    packed = await viewer_app(release).get(f"{release[1]}/app.bundle.0123.js", [("Accept-Encoding", "gzip")])
+
+    assert plain.body == b"run()" * 100
+    assert packed.body == (release[0] / "app.bundle.0123.js.gz").read_bytes()
+    assert field(packed, "content-encoding") == "gzip"
+    assert field(packed, "cache-control") == "public, max-age=31536000, immutable"
+    known = [("If-None-Match", field(packed, "etag")), ("Accept-Encoding", "gzip")]
+    assert (await viewer_app(release).get(f"{release[1]}/app.bundle.0123.js", known)).status == 304
+    decoder = await viewer_app(release).get(f"{release[1]}/inner/decoder.wasm")
+    assert (field(decoder, "content-type"), decoder.body) == ("application/wasm", b"\0asm")
+
+
+@pytest.mark.spec("VIEW-4", "VIEW-1")
+@pytest.mark.parametrize(
+    "name", ["release.json", "app.bundle.0123.js.gz", "../release.json", "%2e%2e/release.json", "app.bundle.map", ""]
+)
+async def test_what_is_not_in_the_list_of_the_viewer_does_not_exist(release, name):
+    assert error(await viewer_app(release).get(f"{release[1]}/{name}"))[0] == 404
+    assert (await viewer_app(release).get(f"/ui/viewer/0123/{name}")).status == 404
+
+
+@pytest.mark.spec("VIEW-4")
+async def test_without_the_files_of_a_viewer_there_is_none(release, tmp_path):
+    for without in (app(viewer_folder=str(tmp_path / "empty")), app(viewer_folder=str(release[0]), viewer=False)):
+        assert error(await without.get("/ui/viewer/viewer", BROWSER)) == (404, "There is no viewer at this service.")
+        assert json.loads((await without.get("/ui/configuration.json")).body)["viewer"] is None
+    told = json.loads((await viewer_app(release).get("/ui/configuration.json")).body)
+    assert told["viewer"] == "1.2.3"
+
+
+@pytest.mark.spec("VIEW-4")
+@pytest.mark.parametrize(
+    ("path", "place"),
+    [
+        ("/viewer", "ui/viewer/"),
+        ("/viewer/", "../ui/viewer/"),
+        ("/viewer?StudyInstanceUIDs=1.2", "ui/viewer/?StudyInstanceUIDs=1.2"),
+        ("/ui/viewer?StudyInstanceUIDs=1.2", "viewer/?StudyInstanceUIDs=1.2"),
+    ],
+)
+async def test_short_addresses_lead_to_the_viewer(release, path, place):
+    if path.startswith("/ui"):
+        response = await viewer_app(release).get(path, BROWSER)
+    else:
+        response = await root(path, BROWSER, viewer_folder=str(release[0]))
+
+    assert (response.status, field(response, "location")) == (302, place)
+
+
 # ------------------------------------------------------------------------------------------------------- the root
 
 
-async def root(path, headers, *, switched_on=True):
+async def root(path, headers, *, switched_on=True, **fields):
     """The answer to a request that the host gives to the fallback."""
     entry = boundary()
     if switched_on:
-        functions.blueprint(entry, settings())
+        functions.blueprint(entry, settings(**fields))
 
     async def fallback(_parsed, _accepted, _context):
         raise AssertionError

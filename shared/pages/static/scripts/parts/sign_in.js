@@ -5,7 +5,9 @@ const EARLY_SECONDS = 60;
 const FRESH_MILLISECONDS = 15_000;
 const KEPT = 'pages.sign-in';
 const LEFT = 'pages.signed-out';
-const REDIRECT = new URL(location.pathname, location.origin).href;
+const ABANDONED = '?signed-out';
+/** Where the authority comes back to: `/ui/`, or `/ui/viewer/` where the viewer is signed in to. */
+const REDIRECT = new URL('.', location.origin + location.pathname).href;
 
 let provider = null;
 let discovered = null;
@@ -66,11 +68,17 @@ async function discover() {
   return discovered;
 }
 
+/** What is shown now, to be shown again after the sign-in. */
+function place() {
+  const found = location.href.slice(REDIRECT.length);
+  return found.startsWith(ABANDONED) ? found.slice(ABANDONED.length) : found;
+}
+
 /** Goes to the authority, and does not come back here: the page is left. False: the authority cannot be reached. */
 export async function start() {
   try {
     const { authorization_endpoint: endpoint } = await discover();
-    const kept = { state: random(24), nonce: random(24), verifier: random(48), place: location.hash };
+    const kept = { state: random(24), nonce: random(24), verifier: random(48), place: place() };
     const challenge = encode(await crypto.subtle.digest('SHA-256', new TextEncoder().encode(kept.verifier)));
     sessionStorage.setItem(KEPT, JSON.stringify(kept));
     sessionStorage.removeItem(LEFT);
@@ -170,5 +178,5 @@ export async function signOut() {
     url.searchParams.set('client_id', provider.clientId);
     if (hint) url.searchParams.set('id_token_hint', hint);
   }
-  location.assign(url.href === REDIRECT ? `${REDIRECT}?signed-out` : url);
+  location.assign(url.href === REDIRECT ? `${REDIRECT}${ABANDONED}` : url);
 }

@@ -5,11 +5,12 @@ import { element } from './elements.js';
 import { number } from './format.js';
 import { go, link } from './router.js';
 import { t } from './texts.js';
+import { hasViewer, viewerLink } from './viewer.js';
 
 /** The heads of its columns. */
 export function studyHeads() {
   return [t('study.patient'), t('study.date'), t('study.modalities'), t('study.description'), t('study.accession'),
-    [t('study.series'), 'number'], [t('study.images'), 'number']];
+    [t('study.series'), 'number'], [t('study.images'), 'number'], ...(hasViewer() ? [t('viewer.pictures')] : [])];
 }
 
 /** A row, which opens the study. */
@@ -27,7 +28,8 @@ export function studyRow(study) {
     element('td', { class: 'wrap' }, text(study, TAG.studyDescription), offline(study)),
     element('td', { class: 'wrap' }, text(study, TAG.accession)),
     element('td', { class: 'number' }, counted(study, TAG.seriesOfStudy)),
-    element('td', { class: 'number' }, counted(study, TAG.instancesOfStudy)));
+    element('td', { class: 'number' }, counted(study, TAG.instancesOfStudy)),
+    hasViewer() && element('td', { class: 'nowrap' }, viewerLink(study, { 'aria-label': t('viewer.open-of', { title: name }) })));
 }
 
 function counted(study, tag) {

@@ -11,6 +11,7 @@ import { thumbnail } from '../parts/pictures.js';
 import { preview } from '../parts/preview.js';
 import { go, link } from '../parts/router.js';
 import { t } from '../parts/texts.js';
+import { hasViewer, viewerAddress, viewerLink } from '../parts/viewer.js';
 import { View } from '../parts/view.js';
 
 const PAGE = 60;
@@ -38,9 +39,9 @@ class StudyView extends View {
     const title = text(study, TAG.patientName) || t('study.no-name');
     const lead = [text(study, TAG.studyDescription), text(study, TAG.studyDate)].filter(Boolean).join(' · ');
     const series = element('div', { class: 'stack' });
-    this.load(series, () => this.#series(0));
+    this.load(series, () => this.#series(study, 0));
     return [
-      this.head(title, lead, zipButton(this.path, this.uid), button(t('study.link'), () => copy(location.href), { image: 'link' }),
+      this.head(title, lead, viewerLink(study, { class: 'button primary' }), zipButton(this.path, this.uid), button(t('study.link'), () => copy(location.href), { image: 'link' }),
         button(t('study.delete'), () => this.#remove(title, text(study, TAG.instancesOfStudy)), { kind: 'danger', image: 'remove' })),
       element('section', { class: 'card', 'aria-label': t('study.facts') }, tiles([
         [t('study.patient-id'), text(study, TAG.patientId)], [t('study.birth-date'), text(study, TAG.birthDate)],
@@ -48,27 +49,31 @@ class StudyView extends View {
         [t('study.accession'), text(study, TAG.accession)], [t('study.id'), text(study, TAG.studyId)],
         [t('study.referring'), text(study, TAG.referringPhysician)], [t('study.modalities'), list(study, TAG.modalities)],
         [t('study.images'), count(study, TAG.instancesOfStudy)], [t('study.uid'), element('span', { class: 'mono' }, this.uid), 'full']])),
-      element('section', { class: 'stack' }, element('h2', {}, t('study.series-title')), series),
+      element('section', { class: 'stack' }, element('h2', {}, t('study.series-title')),
+        !hasViewer() && element('p', { class: 'muted small' }, t('viewer.absent')), series),
     ];
   }
 
-  async #series(offset) {
+  async #series(study, offset) {
     const query = { limit: PAGE + 1, offset: offset || '', includefield: 'all' };
     const found = await search(`${this.path}/series`, query, { signal: this.signal });
     const cards = found.slice(0, PAGE).sort((one, other) => Number(text(one, TAG.seriesNumber)) - Number(text(other, TAG.seriesNumber)));
-    const made = element('ul', { class: 'series-list' }, cards.map((each) => this.#card(each)));
+    const made = element('ul', { class: 'series-list' }, cards.map((each) => this.#card(study, each)));
     if (found.length <= PAGE) return made;
-    const next = element('div', { class: 'stack' }, button(t('more'), () => this.load(next, () => this.#series(offset + PAGE))));
+    const next = element('div', { class: 'stack' }, button(t('more'), () => this.load(next, () => this.#series(study, offset + PAGE))));
     return [made, next];
   }
 
-  #card(series) {
-    const path = `${this.path}/series/${text(series, TAG.series)}`;
+  #card(study, series) {
+    const uid = text(series, TAG.series);
+    const path = `${this.path}/series/${uid}`;
     const title = text(series, TAG.seriesDescription) || t('series.title', { number: text(series, TAG.seriesNumber) });
     const frames = count(series, TAG.instancesOfSeries);
     return element('li', { class: 'series-card' },
-      element('button', { type: 'button', class: 'thumbnail', 'aria-label': t('series.open', { title }), on: { click: () => preview(path, title) } },
-        thumbnail(path, '')),
+      hasViewer()
+        ? element('a', { href: viewerAddress(study, uid), class: 'thumbnail', 'aria-label': t('viewer.open-of', { title }) }, thumbnail(path, ''))
+        : element('button', { type: 'button', class: 'thumbnail', 'aria-label': t('series.open', { title }), on: { click: () => preview(path, title) } },
+          thumbnail(path, '')),
       element('div', { class: 'stack' },
         element('h3', { class: 'wrap' }, title),
         element('div', { class: 'badges' }, element('span', { class: 'badge accent' }, text(series, TAG.modality) || '–'),
@@ -76,7 +81,9 @@ class StudyView extends View {
         element('span', { class: 'muted small' }, [t('series.number', { number: text(series, TAG.seriesNumber) || '–' }),
           frames && t('series.images', { count: frames })].filter(Boolean).join(' · ')),
         element('span', { class: 'muted small wrap' }, text(series, TAG.manufacturerModel)),
-        element('div', { class: 'row' }, button(t('series.instances'), () => this.#instances(path, title)))));
+        element('div', { class: 'row' },
+          hasViewer() && button(t('series.preview'), () => preview(path, title), { 'aria-label': t('series.open', { title }) }),
+          button(t('series.instances'), () => this.#instances(path, title)))));
   }
 
   #instances(path, title) {
