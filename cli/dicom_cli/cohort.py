@@ -10,6 +10,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from dicom_cli.cohort_tables import write_result
+from dicom_cli.operations import waited
 from dicom_cli.outcomes import CommandFailed, ExitCode
 from dicom_cli.output import Output
 from dicom_cli.service import JSON, Service
@@ -18,6 +19,7 @@ EXAMPLE: Final = """\
   dicom cohort ask 'CT scans of women over 60 with osteosarcoma'
   dicom cohort ask 'CT scans of women over 60 with osteosarcoma' --run --out result
   dicom cohort run definition.json --out result
+  dicom cohort export 9b1c0d5e8f2a4b6c8d0e1f2a3b4c5d6e --to "$CONTAINER" --files
   dicom cohort similar Patient/42
   dicom cohort timeline Patient/42 --format html --out timeline.html
 """
@@ -45,6 +47,15 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     ask.add_argument("--force", action="store_true", help="run it although words were not understood")
     ask.add_argument("--yes", action="store_true", help="do not ask before it is run")
     ask.add_argument("--out", type=Path, help="folder for the manifest and its tables")
+    export = actions.add_parser("export", help="copy files, manifest and tables of a cohort into a container")
+    export.add_argument("cohort", help="id of a cohort")
+    export.add_argument("--to", required=True, help="URL of the container, with a signature if it needs one")
+    export.add_argument("--managed-identity", action="store_true", help="the service signs in there as itself")
+    export.add_argument("--files", action="store_true", help="list the files in the manifest")
+    identity = export.add_mutually_exclusive_group()
+    identity.add_argument("--deidentify", action="store_true", help="name nobody; what is done unless told otherwise")
+    identity.add_argument("--identified", action="store_true", help="everything as it is")
+    export.add_argument("--no-wait", action="store_true", help="do not wait for the end")
     actions.add_parser("list", help="the cohorts there are")
     similar = actions.add_parser("similar", help="patients who are like one")
     timeline = actions.add_parser("timeline", help="what happened to a patient")
@@ -65,6 +76,8 @@ def run(arguments: argparse.Namespace, service: Service, output: Output) -> Exit
             output.item(_posted(service, "cohorts?explain=true", _definition(arguments))[1])
         case "ask":
             return _asked(arguments, service, output)
+        case "export":
+            return _exported(arguments, service, output)
         case "list":
             output.table(_got(service, "cohorts"), ("id", "status", "asOf", "sentence"))
         case "similar":
@@ -114,6 +127,18 @@ def _finished(service: Service, output: Output, definition: Mapping[str, Any], o
         write_result(out, _got(service, f"cohorts/{cohort['id']}/manifest"))
         output.say(f"The manifest and its tables are in {out}.")
     return ExitCode.DONE
+
+
+def _exported(arguments: argparse.Namespace, service: Service, output: Output) -> ExitCode:
+    settings = {"blobContainerUri": arguments.to} | ({"useManagedIdentity": True} if arguments.managed_identity else {})
+    body = {
+        "destination": {"type": "azureBlob", "settings": settings},
+        "identified": arguments.identified,
+        "files": arguments.files,
+    }
+    path = f"/v2/cohorts/{quote(arguments.cohort, safe='')}/export"
+    started = service.ask("POST", path, body=json.dumps(body).encode(), headers={"Accept": JSON, "Content-Type": JSON})
+    return waited(service, started, output, wait=not arguments.no_wait)
 
 
 def _timeline(arguments: argparse.Namespace, service: Service, output: Output) -> None:

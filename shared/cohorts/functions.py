@@ -7,12 +7,14 @@ from datetime import date
 import azure.functions as func
 
 from shared.cohorts import response
+from shared.cohorts.export.transaction import CohortExports
 from shared.cohorts.feedback.answers import Answers
 from shared.cohorts.feedback.request import accept_cases, accept_predictions, parse_model, parse_reader
 from shared.cohorts.feedback.request import parse_body as parse_feedback
 from shared.cohorts.gathering.reader import Reader
 from shared.cohorts.language.translation import Translation, translate
 from shared.cohorts.request import (
+    ExportBody,
     ManifestRequest,
     Run,
     SimilarRequest,
@@ -22,6 +24,7 @@ from shared.cohorts.request import (
     definition_of,
     parse_body,
     parse_cohort_id,
+    parse_export,
     parse_manifest,
     parse_run,
     parse_similar,
@@ -34,6 +37,7 @@ from shared.cohorts.terms import Terms
 from shared.cohorts.timeline import Links, timeline
 from shared.cohorts.transaction import Cohorts, View
 from shared.cohorts.value_sets import ValueSets
+from shared.errors import Forbidden, NotFound
 from shared.fhir.client import FhirClient
 from shared.http.azure_functions import mount
 from shared.http.boundary import Boundary
@@ -56,6 +60,8 @@ class Engine:
     links: Links
     weights: dict[str, float]
     feedback: Answers
+    exports: CohortExports | None
+    """None where nothing may be exported."""
 
 
 def view_of(context: Context) -> View:
@@ -96,6 +102,18 @@ def blueprint(boundary: Boundary, engine: Engine) -> func.Blueprint:
         await cohorts.delete(cohort_id)
         return Response(204)
 
+    async def export(request: ExportBody, _accepted: str, context: Context) -> Response:
+        if engine.exports is None:
+            raise NotFound("Exports are switched off.")
+        exportable = context.caller.permissions.scope("export")
+        if not exportable:
+            raise Forbidden("Authorization failed.")
+        view = view_of(context)
+        view = View(view.scope & exportable, identified=view.identified)
+        document = await request.body.read()
+        operation = await engine.exports.start(request.cohort_id, document, view, context.partition)
+        return operation_started(operation, context.urls)
+
     async def translate_question(body: JsonBody, _accepted: str, _context: Context) -> Response:
         text, as_of = question_of(await body.read())
         today = date.fromisoformat(cohorts.today())
@@ -126,6 +144,7 @@ def blueprint(boundary: Boundary, engine: Engine) -> func.Blueprint:
     mount(functions, boundary, "translate_question", Transaction(parse_body, json, translate_question))
     mount(functions, boundary, "retrieve_cohort", Transaction(parse_cohort_id, json, retrieve))
     mount(functions, boundary, "retrieve_cohort_manifest", Transaction(parse_manifest, json, manifest))
+    mount(functions, boundary, "export_cohort", Transaction(parse_export, json, export))
     mount(functions, boundary, "delete_cohort", Transaction(parse_cohort_id, nothing, delete))
     mount(functions, boundary, "retrieve_timeline", Transaction(parse_timeline, accept_timeline, show_timeline))
     mount(functions, boundary, "find_similar_patients", Transaction(parse_similar, json, similar))

@@ -21,6 +21,16 @@ def pseudonym(key: str, reference: str) -> str:
     return f"{kind}/p-{digest[:24]}"
 
 
+def scope_document(scope: Scope) -> dict[str, Any]:
+    """A scope as an operation remembers it."""
+    return {"whole": scope.whole_service, "names": sorted(scope.names), "prefixes": list(scope.prefixes)}
+
+
+def scope_in(document: Document) -> Scope:
+    """The scope that `scope_document` has told."""
+    return Scope(bool(document["whole"]), frozenset(document["names"]), tuple(document["prefixes"]))
+
+
 def visible_entry(entry: Document, scope: Scope) -> tuple[dict[str, Any], int]:
     """An entry without the studies outside the scopes of the caller, and how many those are (AUTH-20)."""
     studies = entry.get("studies")

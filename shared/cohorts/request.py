@@ -40,6 +40,14 @@ class ManifestRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class ExportBody:
+    """A request to export a cohort."""
+
+    cohort_id: str
+    body: JsonBody
+
+
+@dataclass(frozen=True, slots=True)
 class TimelineRequest:
     """A request for a timeline."""
 
@@ -79,6 +87,11 @@ def parse_manifest(request: Request, version: ApiVersion) -> ManifestRequest:
     """Raises InvalidRequest."""
     with_files = boolean(_parameters(request).get("files"), "files", default=False)
     return ManifestRequest(parse_cohort_id(request, version), with_files)
+
+
+def parse_export(request: Request, version: ApiVersion) -> ExportBody:
+    """Raises InvalidRequest, UnsupportedMedia."""
+    return ExportBody(parse_cohort_id(request, version), json_body(request, most=_LARGEST_BODY))
 
 
 def parse_timeline(request: Request, _version: ApiVersion) -> TimelineRequest:

@@ -100,6 +100,24 @@ class CohortStore:
         gone = [each.row_key for each in present if each.row_key not in keys_of_pieces]
         await commit_all(self._tables, "ops", [*writes, *(RowWrite("delete", partition, each) for each in gone)])
 
+    async def member(self, cohort_id: str, patient: str, *, following: bool) -> dict[str, Any] | None:
+        """The entry of a member, or `following`, of the next one behind it ('': the first); None if there is none."""
+        low, high = f"{MEMBER}!{patient}", f'{MEMBER}"'
+        low = f'{low}"' if following and patient else low
+        while True:
+            page = await self._tables.page("ops", _of(cohort_id), low, high, top=1)
+            if page.entities or page.next_row_key is None:
+                break
+            low = page.next_row_key
+        if not page.entities:
+            return None
+        first = page.entities[0]
+        rest = [f"{first.row_key}!{number:04}" for number in range(1, int(first.properties["more"]) + 1)]
+        others = [await self._tables.get("ops", _of(cohort_id), each) for each in rest]
+        pieces = [join("d", each.properties) for each in (first, *others) if each is not None]
+        found: dict[str, Any] = orjson.loads(b"".join(pieces))
+        return found
+
     async def entries(self, cohort_id: str, kind: str) -> AsyncIterator[dict[str, Any]]:
         """The entries of a kind, by patient, a page at a time."""
         low, high = f"{kind}!", f'{kind}"'

@@ -130,25 +130,15 @@ class Cohorts:
 
     async def manifest(self, cohort_id: str, view: View, *, with_files: bool) -> AsyncIterator[bytes]:
         """The manifest, in pieces. Raises NotFound; Conflict while the run has not succeeded."""
+        head = await self.succeeded(cohort_id)
+        return self._pieces(head, view, with_files=with_files and view.identified)
+
+    async def succeeded(self, cohort_id: str) -> dict[str, Any]:
+        """What is known of a cohort whose run has succeeded. Raises NotFound; Conflict while it has not."""
         head = await self._with_status(await self._head(cohort_id))
         if head["status"] != OperationStatus.SUCCEEDED.value:
             raise Conflict(f"The run of the cohort has the status {head['status']}: there is no manifest.")
-        return self._pieces(head, view, with_files=with_files and view.identified)
-
-    async def studies(self, cohort_id: str, view: View) -> AsyncIterator[dict[str, Any]]:
-        """The studies of a cohort with their patients, in the order of the manifest: what an export works on.
-
-        Raises NotFound.
-        """
-        head = await self._head(cohort_id)
-
-        async def found() -> AsyncIterator[dict[str, Any]]:
-            async for entry in self._store.entries(str(head["id"]), MEMBER):
-                seen, _ = visible_entry(entry, view.scope)
-                for study in seen.get("studies", ()):
-                    yield {"patient": entry["id"], **study}
-
-        return found()
+        return head
 
     # ------------------------------------------------------------------------------------------------------- inside
 

@@ -63,7 +63,7 @@ def deidentify(attributes: Attributes, profile: Profile, key: Key) -> Deidentifi
     if shows_face(attributes):
         report.findings[Finding.RECOGNIZABLE] += 1
 
-    patient = _patient(attributes, uids[0])
+    patient = patient_of(attributes, uids[0])
     texts = Texts(KnownValues.of(attributes))
     cleaner = DataSetCleaner(profile, key, texts, key.days(patient), report)
     cleaned = cleaner.level(attributes, known)
@@ -83,7 +83,7 @@ def _uid(attributes: Attributes, key: str) -> str:
     return trim_uid(first_text(attributes, key) or "").strip(" ")
 
 
-def _patient(attributes: Attributes, study: str) -> str:
+def patient_of(attributes: Attributes, study: str) -> str:
     """What tells one patient from another: identifier and issuer; where there is none, every study is one."""
     identifier, issuer = ((first_text(attributes, key) or "").strip(" \0") for key in (_PATIENT_ID, _ISSUER))
     return f"patient\0{issuer}\0{identifier}" if identifier else f"study\0{study}"

@@ -85,6 +85,40 @@ MANIFEST: Final = Documentation(
         Parameter("files", "query", "List the instances of each study", {"type": "boolean"}, True),
     ),
 )
+EXPORT: Final = Documentation(
+    "The files of the studies of a cohort, its manifest, tables and FHIR resources are copied into a container, "
+    "de-identified unless the body says `identified`, which needs the data action cohortIdentified.",
+    produces=(JSON,),
+    consumes=(JSON,),
+    body=Schema(
+        "CohortExport",
+        {
+            "type": "object",
+            "required": ["destination"],
+            "additionalProperties": False,
+            "properties": {
+                "destination": {"type": "object", "description": "As in an export of instances"},
+                "identified": {"type": "boolean"},
+                "files": {"type": "boolean", "description": "List the files in manifest.json"},
+                "freeText": {"enum": ["drop", "keep"]},
+            },
+        },
+        {
+            "destination": {
+                "type": "azureBlob",
+                "settings": {
+                    "blobContainerUri": "https://research.blob.core.windows.net/trial-7",
+                    "useManagedIdentity": True,
+                },
+            },
+            "files": True,
+        },
+    ),
+    successes=(202,),
+    failures=failures(404, 406, 409, 413, 415, 424),
+    parameters=(_ACCEPT,),
+    schema=OPERATION_REFERENCE,
+)
 DELETE: Final = Documentation("A cohort and its manifest are removed.", successes=(204,), failures=failures(404))
 TRANSLATE: Final = Documentation(
     "A question in natural language becomes a definition: 200 with the definition, or with the words that were not "
@@ -151,6 +185,7 @@ ROWS: Final = (
     cohort_row(
         "retrieve_cohort_manifest", "GET cohorts/{cohort}/manifest", _COHORT, "The members of a cohort", MANIFEST
     ),
+    cohort_row("export_cohort", "POST cohorts/{cohort}/export", ("cohort", "cohort-export"), "Export a cohort", EXPORT),
     cohort_row("delete_cohort", "DELETE cohorts/{cohort}", _COHORT, "Delete a cohort", DELETE),
     cohort_row("translate_question", "POST cohorts/translate", _COHORT, "Translate a question", TRANSLATE),
     cohort_row(

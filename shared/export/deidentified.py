@@ -280,16 +280,33 @@ async def _beside[T](function: Callable[[], T], part10: Part10, arriving: Lease)
     return await asyncio.get_running_loop().run_in_executor(_WORKING, function)
 
 
+async def key_of(records: ExportRecords, operation: Operation) -> Key | None:
+    """The key of the export of an operation; None where nothing is de-identified.
+
+    Raises OperationFailed where it is gone, Unavailable.
+    """
+    if operation.input.get("deidentify") is None:
+        return None
+    key = await records.key(operation.id)
+    if key is None:
+        raise OperationFailed(operation.results)
+    return key
+
+
 async def copies_of(
     files: Files, records: ExportRecords, operation: Operation, container: ForeignContainer
 ) -> FileCopies:
     """What makes the files of the export of an operation. Raises OperationFailed where its key is gone, Unavailable."""
-    namespace = str(operation.input["namespace"])
-    if operation.input.get("deidentify") is None:
-        return CopiesAsStored(operation.id, namespace, files, container)
-    key = await records.key(operation.id)
+    key = await key_of(records, operation)
+    return copies_in(str(operation.input["namespace"]), files, operation, container, key)
+
+
+def copies_in(
+    namespace: str, files: Files, operation: Operation, container: ForeignContainer, key: Key | None
+) -> FileCopies:
+    """What makes the files of an export of instances of one data partition; `key` None: as they are stored."""
     if key is None:
-        raise OperationFailed(operation.results)
+        return CopiesAsStored(operation.id, namespace, files, container)
     profile = profile_in(operation.input["deidentify"])
     return DeidentifiedCopies(operation.id, namespace, files, container, profile, key)
 

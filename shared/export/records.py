@@ -66,6 +66,18 @@ class ExportRecords:
         secret = await self._required().get(_key_of(operation_id))
         return None if secret is None else Key(bytes.fromhex(secret))
 
+    async def lasting_key(self, name: str) -> Key:
+        """The key of that name, which several exports share; made where there is none. Raises Unavailable,
+        DependencyRefused.
+        """
+        secrets = self._required()
+        if await secrets.get(_key_of(name)) is None:
+            await secrets.put(_key_of(name), Key.new().secret.hex())
+        kept = await secrets.get(_key_of(name))  # of two that make one at the same time both go on with the last
+        if kept is None:
+            raise Unavailable("The key is gone")
+        return Key(bytes.fromhex(kept))
+
     async def forget(self, operation_id: str) -> None:
         """Remove all of it; idempotent. Raises Unavailable, DependencyRefused."""
         row = await self._tables.get("ops", _EXPORTS, operation_id)

@@ -27,6 +27,10 @@ _AT_ONCE: Final = 16
 _DONE: Final = "done"
 
 
+type CopiesOf = Callable[[Operation, ForeignContainer], Awaitable[FileCopies]]
+"""What makes the files of the export of an operation."""
+
+
 @dataclass(frozen=True, slots=True)
 class Work:
     """What the export of one operation needs."""
@@ -44,12 +48,18 @@ class ExportWork:
         sources: Mapping[str, SourceOf],
         records: ExportRecords,
         connect: Callable[[Destination], ForeignContainer],
-        copies: Callable[[Operation, ForeignContainer], Awaitable[FileCopies]],
+        copies: CopiesOf,
     ) -> None:
         self._sources = sources
         self._records = records
         self._connect = connect
         self._copies = copies
+        self._own_copies: dict[str, CopiesOf] = {}
+
+    def add(self, source: str, source_of: SourceOf, copies: CopiesOf) -> None:
+        """Export sources of one more type, with copies of their own."""
+        self._sources = {**self._sources, source: source_of}
+        self._own_copies[source] = copies
 
     async def __call__(self, lease: Lease) -> Document | None:
         """Do the work to its end. Raises OperationFailed; ContainerRefused and Unavailable, to be tried again."""
@@ -61,7 +71,7 @@ class ExportWork:
             try:
                 work = Work(
                     self._sources[operation.input["source"]](operation),
-                    await self._copies(operation, container),
+                    await self._own_copies.get(operation.input["source"], self._copies)(operation, container),
                     container,
                 )
                 state = await _export(lease, work, state)

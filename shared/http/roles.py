@@ -55,6 +55,15 @@ class Scope:
         """Whether there is anything inside."""
         return self.whole_service or bool(self.names) or bool(self.prefixes)
 
+    def __and__(self, other: "Scope") -> "Scope":
+        """What lies in both."""
+        if self.whole_service or other.whole_service:
+            return other if self.whole_service else self
+        names = {each for each in self.names if each in other} | {each for each in other.names if each in self}
+        prefixes = [each for each in self.prefixes if each.startswith(other.prefixes)]
+        prefixes += [each for each in other.prefixes if each.startswith(self.prefixes)]
+        return Scope(names=frozenset(names), prefixes=tuple(dict.fromkeys(prefixes)))
+
     def __or__(self, other: "Scope") -> "Scope":
         """The union of both."""
         return Scope(

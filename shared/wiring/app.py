@@ -27,7 +27,7 @@ from shared.settings import Settings
 from shared.storage.identity import Identity
 from shared.upkeep.reindex import start_reindex
 from shared.wiring.core import Core, core, feed_of
-from shared.wiring.exports import exports
+from shared.wiring.exports import Exporting, exports
 from shared.wiring.part import Part
 from shared.wiring.privacy import privacy
 from shared.wiring.stores import import_stores, stores
@@ -44,16 +44,17 @@ def blueprints(settings: Settings) -> list[func.Blueprint]:
     """The functions of the whole app. Raises Misconfigured."""
     parts_of = core(settings)
     taken_in = ingest(parts_of)
+    exporting = exports(parts_of)
     parts = [
         studies(parts_of, taken_in),
         imports(parts_of, taken_in),
         tags(parts_of),
         updates(parts_of),
-        exports(parts_of),
+        exporting.part,
         worklist(parts_of),
         worklist_rules(parts_of),
         _cast(parts_of),
-        *_cohorts(parts_of),
+        *_cohorts(parts_of, exporting),
     ]
     parts.append(_feed(parts_of, parts))
     parts.append(privacy(parts_of, taken_in, parts))
@@ -70,13 +71,13 @@ def _cast(core: Core) -> Part:
     return cast(core)
 
 
-def _cohorts(core: Core) -> list[Part]:
+def _cohorts(core: Core, exporting: Exporting) -> list[Part]:
     """Cohorts, where there is a FHIR server."""
     if not core.settings.sections.below("Fhir").text("Endpoint"):
         return []
     from shared.wiring.cohorts import cohorts
 
-    return [cohorts(core)]
+    return [cohorts(core, exporting)]
 
 
 def _feed(core: Core, parts: list[Part]) -> Part:

@@ -2,12 +2,16 @@
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from shared import telemetry
 from shared.cohorts import functions
 from shared.cohorts.entries import normalised
 from shared.cohorts.evaluation.codes import CodePair
+from shared.cohorts.export.copies import Sources, cohort_copies
+from shared.cohorts.export.source import COHORT, CohortSource
+from shared.cohorts.export.transaction import CohortExports
 from shared.cohorts.feedback.answers import Answers
 from shared.cohorts.feedback.models import models_of
 from shared.cohorts.feedback.transaction import Feedback, FeedbackSettings
@@ -19,15 +23,18 @@ from shared.cohorts.timeline import Links
 from shared.cohorts.transaction import Cohorts
 from shared.cohorts.value_sets import shipped_value_sets
 from shared.cohorts.work import CohortWork
+from shared.export.copying import FileCopies
 from shared.fhir.client import FhirClient, Retry
 from shared.housekeeping import chores
-from shared.operations.model import OperationType
+from shared.operations.model import Operation, OperationType
 from shared.outgoing.server import Server
 from shared.outgoing.settings import server_settings
 from shared.outgoing.sign_in import token_source
 from shared.sections import Sections
 from shared.settings import Settings
+from shared.storage.ports import ForeignContainer
 from shared.wiring.core import Core
+from shared.wiring.exports import Exporting
 from shared.wiring.part import Part
 
 _ATTEMPTS = 4
@@ -37,8 +44,8 @@ _WINDOW_DAYS = 180
 """`Feedback:WindowDays`: half a year, in which pathology and follow-up examinations of a finding are done."""
 
 
-def cohorts(core: Core) -> Part:
-    """Cohorts of the FHIR server that the settings name. Raises Misconfigured."""
+def cohorts(core: Core, exporting: Exporting) -> Part:
+    """Cohorts of the FHIR server that the settings name, and their export. Raises Misconfigured."""
     settings = core.settings
     server = server_settings("FHIR", settings.sections.below("Fhir"))
     client = FhirClient(
@@ -51,20 +58,38 @@ def cohorts(core: Core) -> Part:
     allowed = _allowed(settings.sections, settings)
     below = settings.sections.below("Feedback")
     audit = _Audit(core.audit(), server.endpoint)
+    transactions = Cohorts(client, store, core.operations, terms, value_sets=sets, now=time.time)
+    exports = _export(
+        core, exporting, transactions, Sources(store, client, exporting.files, core.base.partitions, audit.cohort)
+    )
     engine = Engine(
-        Cohorts(client, store, core.operations, terms, value_sets=sets, now=time.time),
+        transactions,
         terms,
         client,
         sets,
         Links(allowed, section.text("ViewerTemplate")),
         section.json("SimilarityWeights", dict[str, float](WEIGHTS), _weights),
         Answers(Feedback(client, core.base.tables, feedback_settings(below, allowed), time.time), audit.feedback),
+        exports,
     )
     return Part(
         functions=(functions.blueprint(core.boundary, engine),),
         chores=(chores.collect_terms(terms.collect),),
         work={OperationType.COHORT: CohortWork(client, store, allowed, audit.cohort)},
     )
+
+
+def _export(core: Core, exporting: Exporting, transactions: Cohorts, sources: Sources) -> CohortExports | None:
+    """Export of cohorts, as one more source of exports; None where exports are switched off."""
+    store, records = sources.store, exporting.records
+
+    async def copies(operation: Operation, container: ForeignContainer) -> FileCopies:
+        return await cohort_copies(sources, records, operation, container)
+
+    exporting.work.add(COHORT, partial(CohortSource, store, core.lookup, core.base.partitions), copies)
+    if not exporting.enabled:
+        return None
+    return CohortExports(transactions, exporting.exports, records, exporting.rules)
 
 
 def _allowed(sections: Sections, settings: Settings) -> frozenset[str]:

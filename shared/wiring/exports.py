@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
 
 from azure.core.credentials import AzureSasCredential
@@ -28,7 +29,20 @@ from shared.wiring.core import Core
 from shared.wiring.part import Part
 
 
-def exports(core: Core) -> Part:
+@dataclass(frozen=True, slots=True)
+class Exporting:
+    """What exports are started and done by, for whoever adds a source of their own."""
+
+    part: Part
+    exports: Exports
+    work: ExportWork
+    records: ExportRecords
+    rules: DestinationRules
+    files: Files
+    enabled: bool
+
+
+def exports(core: Core) -> Exporting:
     """Export of instances, and the work of exports. Raises Misconfigured."""
     settings, base, connection = core.settings, core.base, core.base.connection
     secrets = secret_store(settings.secret_store, core.identity.credential) if settings.secret_store else None
@@ -42,12 +56,15 @@ def exports(core: Core) -> Part:
         PARTITION: partial(PartitionSource, base.tables, core.lookup, shards=settings.index_shards),
     }
     rules = destination_rules(settings, connection)
-    transaction = functions.blueprint(core.boundary, Exports(core.operations, records, connect), rules)
-    return Part(
-        functions=(transaction,) if settings.export and settings.asynchronous_operations else (),
+    starting = Exports(core.operations, records, connect)
+    work = ExportWork(sources, records, connect, partial(copies_of, files, records))
+    enabled = settings.export and settings.asynchronous_operations
+    part = Part(
+        functions=(functions.blueprint(core.boundary, starting, rules),) if enabled else (),
         chores=(chores.sweep_exports(records.sweep),),
-        work={OperationType.EXPORT: ExportWork(sources, records, connect, partial(copies_of, files, records))},
+        work={OperationType.EXPORT: work},
     )
+    return Exporting(part, starting, work, records, rules, files, enabled)
 
 
 def destination_rules(settings: Settings, connection: StorageConnection) -> DestinationRules:

@@ -8,6 +8,7 @@ from shared.cohorts import functions
 from shared.cohorts.definition.reading import read_definition
 from shared.cohorts.entries import normalised
 from shared.cohorts.evaluation.codes import CodePair
+from shared.cohorts.export.transaction import CohortExports
 from shared.cohorts.feedback.answers import Answers
 from shared.cohorts.feedback.models import FeedbackModel
 from shared.cohorts.feedback.transaction import Feedback, FeedbackSettings
@@ -56,6 +57,7 @@ class Site:
         self.cohorts = Cohorts(
             self.client, self.store, self.operations, self.terms, value_sets=shipped_value_sets(), now=self.time
         )
+        self.exports: CohortExports | None = None
         self.sites_of_codes: dict[CodePair, CodePair] = {}
         self.models: list[FeedbackModel] = []
         self.read_for_feedback: list[tuple[str, list[str]]] = []
@@ -104,7 +106,7 @@ class Site:
         settings = FeedbackSettings(180, self.sites_of_codes, self.models, frozenset({BASE}))
         feedback = Answers(Feedback(self.client, self.tables, settings, self.time), self._read)
         weights = dict[str, float](WEIGHTS)
-        engine = Engine(self.cohorts, self.terms, self.client, sets, links, weights, feedback)
+        engine = Engine(self.cohorts, self.terms, self.client, sets, links, weights, feedback, self.exports)
         handler = handler_of(functions.blueprint(boundary(), engine), name)
         headers = ALL if role == "all" else (("Authorization", f"Bearer {role}"),)
         body = b"" if document is None else document if isinstance(document, bytes) else orjson.dumps(document)

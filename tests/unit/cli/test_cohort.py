@@ -98,3 +98,14 @@ def test_what_is_no_definition_is_wrong_use(tmp_path):
         with pytest.raises(CommandFailed) as failed:
             run(FakeService(), "run", str(tmp_path / name))
         assert failed.value.code is ExitCode.WRONG_USE
+
+
+@pytest.mark.parametrize(("words", "identified"), [((), False), (("--deidentify",), False), (("--identified",), True)])
+def test_a_cohort_is_exported_without_identities_unless_they_are_asked_for(words, identified):
+    service = FakeService(export=[(202, {"id": "o", "href": "x"})])
+
+    run(service, "export", "c1", "--to", "https://r.example/c", "--files", "--no-wait", *words)
+    ((method, path, body),) = service.sent
+    assert (method, path) == ("POST", "/v2/cohorts/c1/export")
+    assert (body["identified"], body["files"]) == (identified, True)
+    assert body["destination"]["settings"] == {"blobContainerUri": "https://r.example/c"}
