@@ -27,6 +27,7 @@ _DEVICE_NAME: Final = (DCM, "121013")
 _MANUFACTURER: Final = (DCM, "121014")
 _MODEL: Final = (DCM, "121015")
 _SERIAL: Final = (DCM, "121016")
+_ALGORITHM_VERSION: Final = (DCM, "111003")
 _PLACE: Final = "Place of the measurement in its report"
 """What the identifier of a measurement without a tracking UID is."""
 _DEPTH: Final = 32
@@ -78,12 +79,15 @@ def observing_device(data_set: DataSet, settings: CastSettings) -> dict[str, Any
         "modelNumber": text(child_of(content, _MODEL), "0040A160"),
         "serialNumber": text(child_of(content, _SERIAL), "0040A160"),
     }
+    versions = (text(child_of([group], _ALGORITHM_VERSION), "0040A160") for group, _ in _groups(data_set, ()))
+    version = next(filter(None, versions), "")
     return {
         "resourceType": "Device",
         "meta": {"source": settings.base},
         "identifier": [uid_identifier(uid)],
         **({"deviceName": [{"name": name, "type": "user-friendly-name"}]} if name else {}),
         **{member: value for member, value in told.items() if value},
+        **({"version": [{"value": version}]} if version else {}),
     }
 
 

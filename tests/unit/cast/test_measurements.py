@@ -40,7 +40,8 @@ def values(cast: Cast) -> dict[str, Any]:
 async def test_a_number_of_a_group_is_an_observation_of_a_device() -> None:
     cast = Cast()
     site = item(code("363698007", "Finding Site", "SCT"), t0040A168=[code("39607008", "Lung", "SCT")])
-    await cast.cast(STUDY, instance(STUDY), measurements(group(site, measured(VOLUME, "523.5"))))
+    version = item(code("111003", "Algorithm Version"), t0040A160="2.0")
+    await cast.cast(STUDY, instance(STUDY), measurements(group(site, version, measured(VOLUME, "523.5"))))
     [found], [device] = cast.fhir.all("Observation"), cast.fhir.all("Device")
     study, patient = cast.fhir.all("ImagingStudy")[0], cast.fhir.all("Patient")[0]
     assert {**found, "id": "", "meta": {"source": found["meta"]["source"]}} == {
@@ -73,7 +74,7 @@ async def test_a_number_of_a_group_is_an_observation_of_a_device() -> None:
     }
     assert device["identifier"] == [{"system": "urn:dicom:uid", "value": "urn:oid:2.25.900"}]
     assert device["deviceName"] == [{"name": "NoduleFinder", "type": "user-friendly-name"}]
-    assert device["modelNumber"] == "1.2"
+    assert (device["modelNumber"], device["version"]) == ("1.2", [{"value": "2.0"}])
 
 
 async def test_a_device_is_made_once() -> None:
