@@ -109,18 +109,49 @@ MERGE: Final = _merging(
     ),
 )
 MOVE: Final = _merging(
-    "Gives a study to another patient.",
+    "Gives a study to another patient, or series of a study to another study of the same patient. Series, and their "
+    "instances, get new UIDs then; what they were is deleted.",
     Schema(
         "StudyMove",
         {
-            "type": "object",
-            "required": ["studyInstanceUid", "patient", "reason"],
-            "properties": {"studyInstanceUid": UID.reference, "patient": _TARGET, "reason": _REASON},
-            "additionalProperties": False,
+            "oneOf": [
+                {
+                    "type": "object",
+                    "required": ["studyInstanceUid", "patient", "reason"],
+                    "properties": {"studyInstanceUid": UID.reference, "patient": _TARGET, "reason": _REASON},
+                    "additionalProperties": False,
+                },
+                {
+                    "type": "object",
+                    "required": ["studyInstanceUid", "seriesInstanceUids", "targetStudyInstanceUid", "reason"],
+                    "properties": {
+                        "studyInstanceUid": UID.reference,
+                        "seriesInstanceUids": {
+                            "type": "array",
+                            "minItems": 1,
+                            "maxItems": 200,
+                            "uniqueItems": True,
+                            "items": UID.reference,
+                        },
+                        "targetStudyInstanceUid": UID.reference,
+                        "reason": _REASON,
+                    },
+                    "additionalProperties": False,
+                },
+            ]
         },
         {"studyInstanceUid": "1.2.826.0.1.3680043.8.498.1", "patient": _JANE, "reason": "Wrong patient chosen"},
         (UID,),
     ),
+)
+
+_REVERT: Final = Documentation(
+    "Undoes what the operation has done: every instance whose current version it has written goes back to what it was "
+    "before, as a new version. The results list those that do not.",
+    produces=(JSON,),
+    successes=(202,),
+    failures=failures(400, 404, 406, 409),
+    schema=OPERATION_REFERENCE,
 )
 
 
@@ -135,5 +166,7 @@ BULK_UPDATE: Final = _update(
 ROWS: Final = (
     BULK_UPDATE,
     _update("merge_patients", "patients/$merge", "merge-patients", "Merge patients", MERGE),
-    _update("move_study", "studies/$move", "move-study", "Give a study to another patient", MOVE),
+    _update("move_study", "studies/$move", "move-study", "Move a study to another patient, or series", MOVE),
+    _update("revert_merge", "patients/$merge/{operation}/$revert", "revert-merge", "Undo a patient merge", _REVERT),
+    _update("revert_move", "studies/$move/{operation}/$revert", "revert-move", "Undo a move", _REVERT),
 )

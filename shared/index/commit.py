@@ -228,7 +228,7 @@ class Committer:
             version,
             0 if replaced else 1,
             # rule: an update leaves the expiry as it is
-            entry.study if entry.updates else {**entry.study, EXPIRES: str(expires)},
+            entry.study if entry.updates or entry.moved else {**entry.study, EXPIRES: str(expires)},
             entry.series,
             entry.blob,
             # rule: an update keeps the version that was stored, and no other

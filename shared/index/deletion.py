@@ -1,6 +1,6 @@
 """Deleting instances (storage §5, dicomweb §9): a live row becomes a tombstone, and a pending change records it."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from shared.errors import Unavailable
 from shared.index.fold import Folder
@@ -85,6 +85,25 @@ class Deleter:
             await wait_until_folded(self._tables, self._folder, place)
         await self._errors.remove(errors)
 
+    async def delete_files(self, place: StudyPlace, files: Mapping[tuple[str, str], str]) -> int:
+        """Delete those instances, by their Series and SOP Instance UIDs, that still are these files; how many this call
+        deleted. Raises Unavailable; what was deleted until then stays so.
+        """
+        names = {keys.instance_row(*uids): blob for uids, blob in files.items()}
+        if not names:
+            return 0
+        await self._schemas.current()
+        bounds = (min(names), keys.after_instance(max(names)))
+        rows = [row for row in await self._live(place, bounds) if _is_one_of(row, names)]
+        errors = [error for row in rows for error in _errors(place, row)]
+        deleted = 0
+        for at in range(0, len(rows), _AT_ONCE):
+            deleted += await self._delete(place, rows[at : at + _AT_ONCE], names)
+        if deleted:
+            await wait_until_folded(self._tables, self._folder, place)
+        await self._errors.remove(errors)
+        return deleted
+
     async def delete_expired(self, place: StudyPlace) -> int:
         """Delete a study if it has expired; how many instances. Raises Unavailable.
 
@@ -113,14 +132,16 @@ class Deleter:
 
     # ----------------------------------------------------------------------------------------------------- inside
 
-    async def _delete(self, place: StudyPlace, rows: Sequence[Entity]) -> int:
-        """Delete the instances in these rows; how many. Others may have been faster with some."""
+    async def _delete(self, place: StudyPlace, rows: Sequence[Entity], names: Mapping[str, str] | None = None) -> int:
+        """Delete the instances in these rows; how many. Others may have been faster with some. `names`: the files that
+        they must be, by row key.
+        """
         tried: set[str] = set()
         rounds = Rounds("The instances are busy")
         while True:
             if await rounds.next():
                 rows = await self._again(place, rows)
-            live = [row for row in rows if row.properties["live"]]
+            live = [row for row in rows if row.properties["live"] and (names is None or _is_one_of(row, names))]
             # An attempt without answer may have been applied: the tombstone carries our version then.
             # rule: an unanswered delete is counted once it is seen to have happened
             ours = sum(_change_id(row, int(row.properties["v"])) in tried for row in rows)
@@ -188,6 +209,10 @@ class Deleter:
         low, high = min(row_keys), keys.after_instance(max(row_keys))
         found = await self._tables.range("dicom", place.partition_key, low, high, select=STATE_COLUMNS)
         return [row for row in found if row.row_key in row_keys]
+
+
+def _is_one_of(row: Entity, names: Mapping[str, str]) -> bool:
+    return names.get(row.row_key) == row.properties["blob"]
 
 
 def _errors(place: StudyPlace, row: Entity) -> tuple[ErrorRow, ...]:

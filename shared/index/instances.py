@@ -1,7 +1,7 @@
 """Commit and delete of instances (storage §5)."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from shared import telemetry
@@ -112,6 +112,15 @@ class InstanceIndex:
         """Delete those instances of a study that `accepts`, as it has seen them. Raises Unavailable."""
         await self._deleter.delete_accepted(place, accepts)
         self._announce([place])
+
+    async def delete_files(self, place: StudyPlace, files: Mapping[tuple[str, str], str]) -> int:
+        """Delete the instances of a study, by Series and SOP Instance UID, that are still these files; how many this
+        call deleted. Raises as `delete`.
+        """
+        deleted = await self._deleter.delete_files(place, files)
+        if deleted:
+            self._announce([place])
+        return deleted
 
     async def expire(self, *, limit: int = 100) -> int:
         """Delete studies that have expired (EXP-1), about `limit` of them; how many were looked at."""

@@ -65,6 +65,8 @@ class NewInstance:
     """
     original: OriginalVersion | None = None
     """Of an update: the version that is kept."""
+    moved: bool = False
+    """It was an instance of another study: the expiry of its study stays as it is."""
 
 
 class CommitOutcome(Enum):

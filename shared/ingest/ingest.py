@@ -132,17 +132,18 @@ class Ingest:
 
     # ---- the blob trigger
 
-    async def ensure(self, blob: str) -> Ensured:
+    async def ensure(self, blob: str, *, again: bool = False) -> Ensured:
         """The instance in `blob` is in the index when this returns, unless it must not be.
 
         Idempotent: events come late, twice and in any order. A blob that this process wrote and committed, or removed
         again, costs nothing. One that the service wrote is committed under the terms
         of its request, or removed if another one has won. A file that somebody else dropped is indexed where it lies;
-        one that is not DICOM, fails validation or is already stored is reported and left alone.
+        one that is not DICOM, fails validation or is already stored is reported and left alone. `again`: it was in the
+        index before, whoever made it.
 
         Raises Unavailable when it should be tried again.
         """
-        prepared = await self._prepare(blob)
+        prepared = await self._prepare(blob, again=again)
         if isinstance(prepared, Ensured):
             return prepared
         instance = prepared.instance
@@ -228,12 +229,12 @@ class Ingest:
     ) -> _Prepared | Ensured:
         """A file that an update has made and committed, as the version that follows the original one."""
         prepared = await self._take_in(partition, properties, name)
-        if isinstance(prepared, Ensured):
+        if isinstance(prepared, Ensured) or not made.original:
             return prepared
         identifier = prepared.instance.identifier
         stored = await self._lookup.instance(partition, identifier, metadata=True)
         if stored is None:
-            await self.ensure(made.original)
+            await self.ensure(made.original, again=True)
             stored = await self._lookup.instance(partition, identifier, metadata=True)
         if stored is None:  # somebody has removed it: what was made of it is all that there is
             return prepared
@@ -242,14 +243,24 @@ class Ingest:
         original = stored.original or original_of(stored)
         return _Prepared(partition, replace(prepared.instance, updates=stored.blob, original=original))
 
+    async def entry_of(self, partition: Partition, blob: str) -> NewInstance | None:
+        """The entry for the index of a file, by what is in it; None if it cannot be an instance, which is reported.
+
+        Raises BlobNotFound, Unavailable.
+        """
+        properties = await self._blobs.properties(blob)
+        prepared = await self._take_in(partition, properties, keys.parse_blob_name(blob), again=True)
+        return prepared.instance if isinstance(prepared, _Prepared) else None
+
     async def _take_in(
-        self, partition: Partition, properties: BlobProperties, name: keys.BlobName | None
+        self, partition: Partition, properties: BlobProperties, name: keys.BlobName | None, *, again: bool = False
     ) -> _Prepared | Ensured:
+        """`again`: whether it is in the index does not matter."""
         blob = properties.name
         terms = StoreOptions.of_blob(properties.metadata)
         arriving, odd = Lease(parsing.ARRIVING), Lease(parsing.ODD)
         try:
-            part10 = await self._read(partition, properties, terms, arriving, odd)
+            part10 = await self._read(None if again else partition, properties, terms, arriving, odd)
             judged = None if isinstance(part10, Ensured) else await self._judge(part10, terms)
         finally:
             arriving.shrink()
@@ -288,19 +299,26 @@ class Ingest:
         return await parsing.parse(judge, part10.header_bytes)
 
     async def _read(
-        self, partition: Partition, properties: BlobProperties, terms: StoreOptions, arriving: Lease, odd: Lease
+        self,
+        partition: Partition | None,
+        properties: BlobProperties,
+        terms: StoreOptions,
+        arriving: Lease,
+        odd: Lease,
     ) -> Part10 | Ensured:
-        """The instance in a blob; NOT_READABLE if it is not DICOM, which is reported, KNOWN if it is in the index."""
+        """The instance in a blob; NOT_READABLE if it is not DICOM, which is reported, KNOWN if it is in the index of
+        the partition.
+        """
         strict = needs_strict_reading(terms.version, full_item_validation=self._rules.full_item_validation)
         reader = Part10Reader(strict=strict, keep_text=KEPT_TEXT)
         source = await self._blobs.open(properties.name)
-        known = False
+        known = partition is None
         try:
             async for chunk in source.chunks():
                 await parsing.feed(reader, chunk, arriving)
                 if not known and reader.identifier is not None:
                     known = True
-                    if await self._is_indexed(partition, reader.identifier, properties.name):
+                    if partition is not None and await self._is_indexed(partition, reader.identifier, properties.name):
                         return Ensured.KNOWN
             return await parsing.finish(reader)
         except InvalidPart10 as error:

@@ -25,25 +25,24 @@ class UpdatedFile:
     """The id of the operation."""
     source: str
     """The name of the file that it was made of."""
-    original: str
-    """The name of the file that is kept as the original version."""
+    original: str = ""
+    """The name of the file that is kept as the original version; empty: this one is a first version."""
+    moved_from: str = ""
+    """The instance that it was made of, where that is another one: its UIDs, separated by slashes."""
 
     def blob_metadata(self) -> dict[str, str]:
         """The metadata of the blob (storage §4). Names of files that were dropped hold any characters."""
-        return {
-            "mode": _UPDATE,
-            "operation": self.operation,
-            "source": quote(self.source),
-            "original": quote(self.original),
-        }
+        names = {"source": self.source, "original": self.original, "moved_from": self.moved_from}
+        named = {key: quote(text) for key, text in names.items() if text}
+        return {"mode": _UPDATE, "operation": self.operation, **named}
 
     @classmethod
     def of_blob(cls, metadata: Mapping[str, str]) -> Self | None:
         """What the metadata of a blob say of it; None if no operation has made it."""
         if metadata.get("mode") != _UPDATE:
             return None
-        source, original = (unquote(metadata.get(name, "")) for name in ("source", "original"))
-        return cls(metadata.get("operation", ""), source, original)
+        names = (unquote(metadata.get(name, "")) for name in ("source", "original", "moved_from"))
+        return cls(metadata.get("operation", ""), *names)
 
 
 @dataclass(frozen=True, slots=True)

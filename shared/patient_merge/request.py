@@ -17,6 +17,8 @@ from shared.study_updates.refusal import InvalidAttributes
 from shared.study_updates.request_fields import dry_run, long_string, reason_of
 
 _LARGEST_BODY: Final = 256 * 1024
+_MOST_SERIES: Final = 200
+"""Series of one request."""
 _PATIENT_GROUP: Final = "0010"
 
 
@@ -48,6 +50,16 @@ class MoveRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class SeriesMoveRequest:
+    """Series of one study move into another one of the same patient."""
+
+    study: str
+    series: Sequence[str]
+    target: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Asked:
     """A request, whose body has not been received yet."""
 
@@ -74,15 +86,36 @@ def merge_request(document: Any) -> MergeRequest | InvalidAttributes:
     return MergeRequest(source, target, reason)
 
 
-def move_request(document: Any) -> MoveRequest | InvalidAttributes:
-    """The request in a body (MRG-2). Raises InvalidRequest."""
+def move_request(document: Any) -> MoveRequest | SeriesMoveRequest | InvalidAttributes:
+    """The request in a body (MRG-2, MRG-3). Raises InvalidRequest."""
+    if isinstance(document, dict) and any(str(name).lower() == "seriesinstanceuids" for name in document):
+        return _series_move_request(document)
     members = _members(document, ("studyInstanceUid", "patient", "reason"))
-    study = members.get("studyinstanceuid")
-    if not isinstance(study, str) or not is_uid(study):
-        raise InvalidUid("The StudyInstanceUID of the request is not a valid UID.", where=f"{WHERE}, studyInstanceUid")
+    study = _uid(members, "studyInstanceUid")
     target = _target(members.get("patient"), "patient")
     reason = reason_of(members.get("reason"))
-    return target if isinstance(target, InvalidAttributes) else MoveRequest(trim_uid(study), target, reason)
+    return target if isinstance(target, InvalidAttributes) else MoveRequest(study, target, reason)
+
+
+def _series_move_request(document: Any) -> SeriesMoveRequest:
+    members = _members(document, ("studyInstanceUid", "seriesInstanceUids", "targetStudyInstanceUid", "reason"))
+    series = members["seriesinstanceuids"]
+    if not isinstance(series, list) or not 1 <= len(series) <= _MOST_SERIES:
+        raise invalid_field("seriesInstanceUids", f"It is required, as a list of 1 to {_MOST_SERIES} UIDs.")
+    uids = [_uid({"seriesinstanceuids": each}, "seriesInstanceUids") for each in series]
+    if len(set(uids)) < len(uids):
+        raise invalid_field("seriesInstanceUids", "It names a series twice.")
+    study, target = _uid(members, "studyInstanceUid"), _uid(members, "targetStudyInstanceUid")
+    if study == target:
+        raise InvalidRequest("The series are in the target study already.", where=WHERE)
+    return SeriesMoveRequest(study, uids, target, reason_of(members.get("reason")))
+
+
+def _uid(members: Mapping[str, Any], name: str) -> str:
+    uid = members.get(name.lower())
+    if not isinstance(uid, str) or not is_uid(uid):
+        raise InvalidUid(f"{name} of the request has no valid UID.", where=f"{WHERE}, {name}")
+    return trim_uid(uid)
 
 
 def _members(value: Any, names: Sequence[str], path: str = "") -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from shared.bounded import RecentValues
 from shared.dicom.attributes import Attributes
+from shared.dicom.identifiers import InstanceIdentifier
 from shared.dicom.part10.attribute_changes import (
     AttributeChanges,
     CannotChange,
@@ -29,6 +30,7 @@ from shared.index_schema.schema import IndexSchema
 from shared.ingest.store_options import UpdatedFile
 from shared.storage.blob_upload import BLOCK_BYTES
 from shared.storage.ports import BlobExists, BlobStore
+from shared.study_updates.moved_instances import joined
 
 _HEAD_BYTES: Final = 256 * 1024
 """Bytes of a large file that are read first: the attributes before its pixels take a few kilobytes."""
@@ -47,10 +49,10 @@ class Operation:
     namespace: str
     changes: AttributeChanges
 
-    def blob(self, instance: IndexedInstance) -> str:
-        """The name of the file that it makes of the present one."""
-        upload_id = keys.updated_upload_id(self.id, instance.upload_id, self.created_ms)
-        return keys.blob_name(self.namespace, instance.stored.identifier, upload_id)
+    def blob(self, identifier: InstanceIdentifier, upload_id: str) -> str:
+        """The name of the file that it makes of another one, by the upload id of that one. It becomes `identifier`."""
+        made = keys.updated_upload_id(self.id, upload_id, self.created_ms)
+        return keys.blob_name(self.namespace, identifier, made)
 
     def has_made(self, blob: str) -> bool:
         """Whether a file is one of its own."""
@@ -59,7 +61,7 @@ class Operation:
 
 
 class VersionMaker:
-    """Makes new versions for one operation. `metadata_inline`: as in IngestSettings."""
+    """Makes new versions with other attributes, a `Versions`. `metadata_inline`: as in IngestSettings."""
 
     def __init__(self, blobs: BlobStore, operation: Operation, *, metadata_inline: bool) -> None:
         self._blobs = blobs
@@ -68,11 +70,13 @@ class VersionMaker:
         self._written: RecentValues[Attributes] = RecentValues(_REMEMBERED)
         self._large = asyncio.Semaphore(1)
 
-    async def write(self, instance: IndexedInstance) -> None:
-        """Write the new file, and what is kept of the original version. Nothing becomes visible. Idempotent.
+    def blob(self, instance: IndexedInstance) -> str | None:
+        """The new file; None of what came into a series after it was decided what moves."""
+        uids, before = self._operation.changes.uids, instance.stored.identifier
+        return None if uids is not None and uids.identifier(before) is None else self._new(instance)[1]
 
-        Raises CannotChange, BlobNotFound, Unavailable.
-        """
+    async def write(self, instance: IndexedInstance) -> None:
+        """Write the new file. Raises as a `Versions` does."""
         stored = instance.stored
         await self._keep_original(stored)
         if stored.length <= BLOCK_BYTES:
@@ -82,8 +86,8 @@ class VersionMaker:
             await self._write(instance)
 
     async def entry(self, instance: IndexedInstance, length: int, schema: IndexSchema) -> NewInstance:
-        """The entry of the new version for the index; its file has so many bytes. Raises as `write`."""
-        stored, blob = instance.stored, self._operation.blob(instance)
+        """The entry of the new version. Raises as a `Versions` does."""
+        stored, (identifier, blob) = instance.stored, self._new(instance)
         metadata = await self._metadata(stored)
         attributes = self._written.get(blob)
         if attributes is None:
@@ -97,8 +101,9 @@ class VersionMaker:
         if not _has_value(merged.get(PATIENT_ID)):
             merged.pop(PATIENT_ID, None)  # as a store leaves it out (STOW-22)
         document = await asyncio.to_thread(dumps_in_slices, merged)
+        moved = self._operation.changes.uids is not None
         entry = NewInstance(
-            stored.identifier,
+            identifier,
             stored.sop_class_uid,
             stored.transfer_syntax_uid,
             blob,
@@ -110,18 +115,19 @@ class VersionMaker:
             document,
             await self._frames(stored, length - stored.length),
             schema=schema.number,
-            updates=stored.blob,
-            original=stored.original or original_of(stored),
+            updates="" if moved else stored.blob,
+            original=None if moved else stored.original or original_of(stored),
+            moved=moved,
         )
         return await documents.move_to_blobs(entry, self._blobs, metadata_inline=self._metadata_inline)
 
     async def _keep_original(self, stored: StoredInstance) -> None:
         """The metadata of the version that was stored lie beside its file from now on; the row has room for one."""
-        if stored.original is None and stored.metadata is not None:
+        if stored.original is None and stored.metadata is not None and self._operation.changes.uids is None:
             await documents.put_beside(self._blobs, keys.metadata_blob(stored.blob), stored.metadata)
 
     async def _write(self, instance: IndexedInstance) -> None:
-        stored, blob = instance.stored, self._operation.blob(instance)
+        stored, (_, blob) = instance.stored, self._new(instance)
         changed, data = await self._changed(stored, await self._metadata(stored))
         upload = self._blobs.upload(blob)
         try:
@@ -139,8 +145,20 @@ class VersionMaker:
             await upload.abort()
         self._written.put(blob, changed.attributes)
 
+    def _new(self, instance: IndexedInstance) -> tuple[InstanceIdentifier, str]:
+        """The instance that the new file is, and its name. Raises CannotChange for what does not move."""
+        uids, identifier = self._operation.changes.uids, instance.stored.identifier
+        if uids is not None:
+            moved = uids.identifier(identifier)
+            if moved is None:
+                raise CannotChange("It does not move.")
+            identifier = moved
+        return identifier, self._operation.blob(identifier, instance.upload_id)
+
     def _terms(self, stored: StoredInstance) -> UpdatedFile:
         original = stored.original
+        if self._operation.changes.uids is not None:
+            return UpdatedFile(self._operation.id, stored.blob, moved_from=joined(stored.identifier))
         return UpdatedFile(self._operation.id, stored.blob, original.blob if original else stored.blob)
 
     async def _changed(self, stored: StoredInstance, metadata: Attributes) -> tuple[ChangedFile, bytes]:

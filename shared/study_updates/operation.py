@@ -1,6 +1,7 @@
 """The work of an update: its studies, one after the other (UPD-29), resumed where it was (OP-9)."""
 
 import asyncio
+from dataclasses import replace
 
 from shared import telemetry
 from shared.dicomweb.json_model import loads
@@ -13,9 +14,11 @@ from shared.operations.model import Document, OperationFailed
 from shared.operations.store import Lease
 from shared.pacing import Foreground, Pace
 from shared.storage.ports import BlobNotFound
+from shared.study_updates.former_version import FormerVersions
+from shared.study_updates.moved_instances import uid_changes, uid_map
 from shared.study_updates.new_version import Operation, VersionMaker
 from shared.study_updates.patients import has_values
-from shared.study_updates.study_update import Step, Stores, StudyUpdate
+from shared.study_updates.study_update import Step, Stores, StudyUpdate, made_files
 from shared.study_updates.task import Progress, UpdateTask
 
 _SAVED_SECONDS = 5.0
@@ -51,20 +54,51 @@ class Update:
         )
         versions = VersionMaker(self._stores.blobs, operation, metadata_inline=self._metadata_inline)
         partition = await self._partitions.by_namespace(task.namespace)
+        into = keys.study_place(task.namespace, task.into, self._shards) if task.into else None
         while partition is not None and progress.study < len(task.studies):
             place = keys.study_place(task.namespace, task.studies[progress.study], self._shards)
+            former = None
+            if task.reverts:
+                former = await FormerVersions.of(
+                    self._stores.blobs, operation, partition, self._stores.entry_of, reverts=task.reverts, place=place
+                )
+            elif into is not None:
+                versions = await self._moving(task, operation, place, into)
             study = StudyUpdate(
-                self._stores, partition, place, operation, versions, applies=lambda each: self._applies(task, each)
+                self._stores,
+                partition,
+                place,
+                operation,
+                former or versions,
+                applies=lambda each: self._applies(task, each),
+                into=into,
             )
-            await self._update(lease, study, place, progress, len(task.studies))
-        results = progress.results()
+            await self._update(lease, study, place, progress, studies=len(task.studies), former=former)
+        results = {**progress.results(), **task.told}
+        if task.series and into is not None:
+            made = await made_files(self._stores.blobs, operation, into)
+            results["moved"] = uid_map({blob: terms for blob, (terms, _) in made.items()})
         telemetry.event("studies-updated", **{name: getattr(progress, name) for name in _COUNTED})
         if progress.failed:
             raise OperationFailed(results)
         return results
 
+    async def _moving(
+        self, task: UpdateTask, operation: Operation, place: StudyPlace, into: StudyPlace
+    ) -> VersionMaker:
+        """Makes the instances of another study."""
+        made = await made_files(self._stores.blobs, operation, into)
+        terms = {blob: terms for blob, (terms, _) in made.items()}
+        uids = await uid_changes(
+            self._stores.lookup, operation.id, place, series=task.series, target=into.study_instance_uid, made=terms
+        )
+        moving = replace(operation, changes=replace(operation.changes, uids=uids))
+        return VersionMaker(self._stores.blobs, moving, metadata_inline=self._metadata_inline)
+
     async def _applies(self, task: UpdateTask, instance: IndexedInstance) -> bool:
         """Whether an instance is to be updated."""
+        if task.series and instance.stored.identifier.series_instance_uid not in task.series:
+            return False
         if not task.only:
             return True
         try:
@@ -74,7 +108,14 @@ class Update:
         return has_values(loads(document), task.only)
 
     async def _update(
-        self, lease: Lease, study: StudyUpdate, place: StudyPlace, progress: Progress, studies: int
+        self,
+        lease: Lease,
+        study: StudyUpdate,
+        place: StudyPlace,
+        progress: Progress,
+        *,
+        studies: int,
+        former: FormerVersions | None,
     ) -> None:
         """Take one study to its end. Raises Paused between steps."""
         view = await self._stores.lookup.study_at(place)
@@ -93,6 +134,8 @@ class Update:
             progress.updated += updated > 0
         else:
             await study.discard()
+        if former is not None:
+            progress.leave(former.left(await study.live()))
         progress.next_study()
         await lease.checkpoint(progress.checkpoint(), percent=100 * progress.study // studies)
 

@@ -54,6 +54,11 @@ class StudyOfPatient:
     """Instances of somebody else."""
 
 
+def patient_of(data_set: Mapping[str, Any]) -> Patient:
+    """The patient that a data set names; its identifier is empty if it names none."""
+    return Patient(*((first_text(data_set, tag) or "").strip(" \0") for tag in (PATIENT_ID, ISSUER)))
+
+
 class PatientStudies:
     """Looks for the studies of a patient. `shards` is the number of shards of the store."""
 
@@ -94,6 +99,17 @@ class PatientStudies:
                 if patient.fits(data_set):
                     return data_set
         return None
+
+    async def newest(self, partition: Partition, study: str) -> Mapping[str, Any] | None:
+        """The data set of the newest instance of a study; None if there is none. Raises Unavailable."""
+        view = await self._lookup.study(partition, study)
+        stored = view and await self._lookup.instance(partition, view.newest, metadata=True)
+        if not stored:
+            return None
+        try:
+            return await data_set_in(await read_metadata(stored, self._blobs))
+        except BlobNotFound:  # deleted or replaced meanwhile
+            return None
 
     # ----------------------------------------------------------------------------------------------------- inside
 

@@ -11,6 +11,7 @@ is remembered, so any step can be taken up by another process.
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from shared.dicom.part10.attribute_changes import CannotChange
@@ -20,13 +21,15 @@ from shared.index import obsolete_marks
 from shared.index.instance_rows import IndexedInstance
 from shared.index.instances import InstanceIndex
 from shared.index.lookup import InstanceLookup
-from shared.index.model import CommitOutcome, NewInstance
+from shared.index.model import CommitOutcome, NewInstance, StoredInstance
 from shared.index_schema import keys
 from shared.index_schema.keys import StudyPlace
 from shared.ingest.index_commit import commit_instances
 from shared.ingest.store_options import UpdatedFile
 from shared.storage.ports import BlobNotFound, BlobStore
-from shared.study_updates.new_version import Operation, VersionMaker
+from shared.study_updates.former_version import EntryOf
+from shared.study_updates.new_version import Operation
+from shared.study_updates.versions import Versions
 
 _INSTANCES_AT_ONCE = 32
 """Rows with metadata in memory, and instances of one transaction."""
@@ -48,10 +51,14 @@ class Stores:
     blobs: BlobStore
     index: InstanceIndex
     lookup: InstanceLookup
+    entry_of: EntryOf
+    """As of Ingest."""
 
 
 class StudyUpdate:
-    """The update of one study by one operation. `applies`: whether an instance is to be updated."""
+    """The update of one study by one operation. `applies`: whether an instance is to be updated. `into`: the study that
+    its instances become instances of; None: they stay what they are.
+    """
 
     def __init__(
         self,
@@ -59,9 +66,10 @@ class StudyUpdate:
         partition: Partition,
         place: StudyPlace,
         operation: Operation,
-        versions: VersionMaker,
+        versions: Versions,
         *,
         applies: Callable[[IndexedInstance], Awaitable[bool]],
+        into: StudyPlace | None = None,
     ) -> None:
         self._blobs = stores.blobs
         self._index = stores.index
@@ -71,6 +79,8 @@ class StudyUpdate:
         self._operation = operation
         self._versions = versions
         self._applies = applies
+        self._moves = into is not None
+        self._into = into or place
 
     async def prepare(self, step: Step) -> Mapping[str, str]:
         """Write the new files; of instances that have none, by SOP Instance UID, why. Raises Unavailable."""
@@ -78,9 +88,7 @@ class StudyUpdate:
         failures: dict[str, str] = {}
         done = 0
         async for page in self._pages():
-            waiting = [
-                each for each in page if self._operation.blob(each) not in written and await self._is_wanted(each)
-            ]
+            waiting = [each for each in page if await self._is_wanted(each, written)]
             slots = asyncio.Semaphore(_FILES_AT_ONCE)
 
             async def write(instance: IndexedInstance, slots: asyncio.Semaphore = slots) -> None:
@@ -108,33 +116,40 @@ class StudyUpdate:
             updated += before + changed
             done += len(page)
             await step(done, changed)
-        await self._remove_unused()
-        return updated
+        live = await self.live()
+        await self._remove_unused(live)
+        return len(live & made.keys()) if self._moves else updated
 
     async def discard(self) -> None:
         """Remove the new files. Raises Unavailable."""
-        await self._remove_unused()
+        await self._remove_unused(await self.live())
+
+    async def live(self) -> frozenset[str]:
+        """The files of the instances of the study that is updated, or that they have moved into. Raises Unavailable."""
+        found: set[str] = set()
+        async for page in self._pages(self._into):
+            found |= {each.stored.blob for each in page}
+        return frozenset(found)
 
     # ----------------------------------------------------------------------------------------------------- inside
 
-    async def _pages(self) -> AsyncIterator[list[IndexedInstance]]:
+    async def _pages(self, place: StudyPlace | None = None) -> AsyncIterator[list[IndexedInstance]]:
         start: str | None = ""
         while start is not None:
-            page, start = await self._lookup.walk(self._place, start, top=_INSTANCES_AT_ONCE)
+            page, start = await self._lookup.walk(place or self._place, start, top=_INSTANCES_AT_ONCE)
             yield page
 
-    async def _is_wanted(self, instance: IndexedInstance) -> bool:
-        return not self._operation.has_made(instance.stored.blob) and await self._applies(instance)
+    async def _is_wanted(self, instance: IndexedInstance, written: Mapping[str, int]) -> bool:
+        if self._operation.has_made(instance.stored.blob) or not await self._applies(instance):
+            return False
+        blob = self._versions.blob(instance)
+        return blob is not None and blob not in written
 
     async def _made(self) -> dict[str, int]:
         """The files of this operation, and how long they are."""
-        prefix = keys.blob_prefix(self._place.namespace, self._place.study_instance_uid)
-        made = {}
-        async for blob in self._blobs.list(prefix):
-            terms = UpdatedFile.of_blob(blob.metadata)
-            if terms is not None and terms.operation == self._operation.id:
-                made[blob.name] = blob.length
-        return made
+        return {
+            name: length for name, (_, length) in (await made_files(self._blobs, self._operation, self._into)).items()
+        }
 
     async def _write(self, instance: IndexedInstance) -> str:
         """Write one new file; why that is not possible, or nothing."""
@@ -156,11 +171,13 @@ class StudyUpdate:
         before = [each for each in page if self._operation.has_made(each.stored.blob)]
         entries: list[NewInstance] = []
         schema = self._index.schema
+        sources: list[IndexedInstance] = []
         for each in page:
-            length = made.get(self._operation.blob(each))
+            length = made.get(self._versions.blob(each) or "")
             if length is not None and each not in before:
                 try:
                     entries.append(await self._versions.entry(each, length, schema))
+                    sources.append(each)
                 except BlobNotFound:  # deleted or replaced, and erased without retention
                     continue
         outcomes = await commit_instances(self._index, self._blobs, self._partition, entries) if entries else []
@@ -170,19 +187,29 @@ class StudyUpdate:
         marked = [each.stored.blob for each in before] + [entry.blob for entry in stored]
         # rule: what an update has committed is marked before it succeeds
         await asyncio.gather(*(obsolete_marks.mark_committed(self._blobs, blob) for blob in marked))
+        if self._moves:
+            await self._delete(
+                [
+                    each.stored
+                    for each, outcome in zip(sources, outcomes, strict=True)
+                    if outcome in (CommitOutcome.STORED, CommitOutcome.DELETED)
+                ]
+            )
         return len(before), len(stored)
 
-    async def _remove_unused(self) -> None:
+    async def _delete(self, moved: Sequence[StoredInstance]) -> None:
+        """Delete what has become an instance of another study, unless something else has come in its place."""
+        files = {(each.identifier.series_instance_uid, each.identifier.sop_instance_uid): each.blob for each in moved}
+        await self._index.delete_files(self._place, files)
+
+    async def _remove_unused(self, live: AbstractSet[str]) -> None:
         """Remove files of this operation that are no instance: it failed, or others have ended the version they were
         made of. A file that was an instance is the erasure's.
         """
         made = await self._made()
         if not made:
             return
-        named = set()
-        async for page in self._pages():
-            named |= {each.stored.blob for each in page}
-        for blob in made.keys() - named:
+        for blob in made.keys() - live:
             if await obsolete_marks.marked(self._blobs, blob) is not None or await self._was_instance(blob):
                 continue
             for name in (keys.metadata_blob(blob), keys.frames_blob(blob), blob):
@@ -190,4 +217,14 @@ class StudyUpdate:
 
     async def _was_instance(self, blob: str) -> bool:
         name = keys.parse_blob_name(blob)
-        return name is not None and await self._lookup.remembers(self._place, name.identifier, blob)
+        return name is not None and await self._lookup.remembers(self._into, name.identifier, blob)
+
+
+async def made_files(blobs: BlobStore, operation: Operation, place: StudyPlace) -> dict[str, tuple[UpdatedFile, int]]:
+    """The files that an operation has made in a study: of what, and how long they are. Raises Unavailable."""
+    made = {}
+    async for blob in blobs.list(keys.blob_prefix(place.namespace, place.study_instance_uid)):
+        terms = UpdatedFile.of_blob(blob.metadata)
+        if terms is not None and terms.operation == operation.id:
+            made[blob.name] = (terms, blob.length)
+    return made

@@ -4,11 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from shared.dicom.identifiers import InstanceIdentifier
 from shared.dicom.part10.attribute_changes import AttributeChanges, ModificationRecord
 from shared.operations.model import Document
 
 _MOST_LINES = 5
 """Instances that are named of a study that failed (UPD-31)."""
+_MOST_LEFT = 500
+"""Instances that are named of those that did not go back."""
 _MOST_STUDIES = 200
 """Studies that are named: the results are one document."""
 
@@ -26,6 +29,14 @@ class UpdateTask:
     """The fields of a ModificationRecord, if one is to be written."""
     only: Mapping[str, str] = field(default_factory=dict)
     """Instances are updated only if their data sets have these values, by tag."""
+    series: Sequence[str] = ()
+    """Series that move into another study; none: all instances stay what they are, or go back."""
+    into: str = ""
+    """The study that instances move into."""
+    reverts: str = ""
+    """The operation whose work is undone."""
+    told: Mapping[str, Any] = field(default_factory=dict)
+    """What the results say beside what was done."""
 
     def document(self) -> Document:
         """As the operation keeps it."""
@@ -35,6 +46,10 @@ class UpdateTask:
             "values": {tag: list(values) for tag, values in self.values.items()},
             "record": self.record,
             "only": dict(self.only),
+            "series": list(self.series),
+            "into": self.into,
+            "reverts": self.reverts,
+            "told": dict(self.told),
         }
 
     @staticmethod
@@ -46,6 +61,10 @@ class UpdateTask:
             document["values"],
             document.get("record"),
             document.get("only") or {},
+            document.get("series") or (),
+            document.get("into") or "",
+            document.get("reverts") or "",
+            document.get("told") or {},
         )
 
     def changes(self) -> AttributeChanges:
@@ -73,6 +92,9 @@ class Progress:
     failed: int = 0
     instances: int = 0
     errors: list[str] = field(default_factory=list)
+    left: list[list[str]] = field(default_factory=list)
+    """Instances that did not become again what they were: study, series, instance."""
+    left_count: int = 0
 
     def checkpoint(self) -> Document:
         """As the operation keeps it."""
@@ -82,7 +104,7 @@ class Progress:
     def of(document: Document) -> "Progress":
         """The progress in a checkpoint; none if that is empty."""
         progress = Progress(**document)
-        progress.errors = list(progress.errors)
+        progress.errors, progress.left = list(progress.errors), list(progress.left)
         return progress
 
     def results(self) -> Document:
@@ -93,7 +115,17 @@ class Progress:
             "studyFailed": self.failed,
             "instanceUpdated": self.instances,
         }
+        if self.left_count:
+            names = ("studyInstanceUid", "seriesInstanceUid", "sopInstanceUid")
+            counted["instanceNotReverted"] = self.left_count
+            counted["notReverted"] = [dict(zip(names, uids, strict=True)) for uids in self.left]
         return {**counted, "errors": self.errors} if self.errors else counted
+
+    def leave(self, instances: Sequence[InstanceIdentifier]) -> None:
+        """Instances did not become again what they were (MRG-9)."""
+        self.left_count += len(instances)
+        for each in instances[: _MOST_LEFT - len(self.left)]:
+            self.left.append([each.study_instance_uid, each.series_instance_uid, each.sop_instance_uid])
 
     def fail(self, study: str, instances: Mapping[str, str]) -> None:
         """A study could not be updated: `instances` says of some of them why (UPD-31)."""

@@ -49,7 +49,7 @@ def blueprints(settings: Settings) -> list[func.Blueprint]:
         studies(parts_of, taken_in),
         imports(parts_of, taken_in),
         tags(parts_of),
-        updates(parts_of),
+        updates(parts_of, taken_in),
         exporting.part,
         worklist(parts_of),
         worklist_rules(parts_of),

@@ -7,6 +7,7 @@ from shared.extended_query_tags.transaction import ExtendedQueryTags
 from shared.housekeeping import chores
 from shared.index.hints import Hints
 from shared.index.tag_errors import TagErrors
+from shared.ingest.ingest import Ingest
 from shared.operations.model import OperationType
 from shared.patient_merge import functions as patient_merge
 from shared.patient_merge.transaction import PatientMerge
@@ -18,6 +19,7 @@ from shared.upkeep.study_reindex import StudyReindex
 from shared.upkeep.tag_removal import TagRemoval
 from shared.wiring.core import Core
 from shared.wiring.part import Part
+from shared.workitems.store import Workitems
 
 
 def tags(core: Core) -> Part:
@@ -50,19 +52,20 @@ def tags(core: Core) -> Part:
     )
 
 
-def updates(core: Core) -> Part:
+def updates(core: Core, ingest: Ingest) -> Part:
     """New versions of studies: bulk update, patient merge, study move."""
     settings, base = core.settings, core.base
     enabled = settings.asynchronous_operations
     update = Update(
-        Stores(base.blobs, core.index, core.lookup),
+        Stores(base.blobs, core.index, core.lookup, ingest.entry_of),
         base.partitions,
         shards=settings.index_shards,
         metadata_inline=settings.metadata_inline,
         foreground=core.foreground,
     )
     patients = PatientStudies(base.tables, base.blobs, core.lookup, shards=settings.index_shards)
-    merge = PatientMerge(core.operations, patients, base.clock.now, enabled=enabled)
+    workitems = Workitems(base.tables, base.clock.now)
+    merge = PatientMerge(core.operations, patients, workitems, base.clock.now, enabled=enabled)
     return Part(
         functions=(
             bulk_update.blueprint(core.boundary, BulkUpdate(core.operations, enabled=enabled)),

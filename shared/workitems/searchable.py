@@ -30,12 +30,13 @@ class SearchKey:
     """How selective it is; 0 is the most selective."""
 
 
+PATIENT_ID: Final = "00100020"
 KEYS: Final[Mapping[str, SearchKey]] = {
     key.path: key
     for key in (
         SearchKey(SOP_INSTANCE_UID, "UI", ()),
         SearchKey("00100010", "PN", ("pn", "pt", "pe"), 2),
-        SearchKey("00100020", "LO", ("pi",), 1),
+        SearchKey(PATIENT_ID, "LO", ("pi",), 1),
         SearchKey("00100021", "LO", ("is",), 4),
         SearchKey("00100030", "DA", ("bd",)),
         SearchKey("00100040", "CS", ("sx",), 4),

@@ -13,9 +13,10 @@ from typing import Final
 from shared.dicom.attributes import Attributes
 from shared.errors import Conflict, Gone, TooLarge
 from shared.index_schema import keys
+from shared.index_schema.postings import value_range
 from shared.storage.optimistic import Rounds
 from shared.storage.ports import Ambiguous, Entity, PreconditionFailed, RowWrite, TableStore
-from shared.workitems import rows
+from shared.workitems import rows, searchable
 from shared.workitems.events import WorkitemEvent, event_of, event_of_removal
 from shared.workitems.workitem import Workitem
 
@@ -56,6 +57,20 @@ class Workitems:
         if row is not None and rows.is_removed(row):
             raise WorkitemGone("The workitem instance has been removed.")
         return None if row is None else await self.read(row)
+
+    async def of_patient(self, namespace: str, identifier: str, *, most: int) -> list[Workitem]:
+        """Workitems with a PatientID, case and padding aside: about `most` of them if there are more."""
+        [code] = searchable.KEYS[searchable.PATIENT_ID].codes
+        uids: list[str] = []
+        for partition in rows.partition_keys(namespace):
+            start, end = value_range(code, keys.encode(identifier))
+            following: str | None = start
+            while following is not None and len(uids) < most:
+                page = await self._tables.page(rows.TABLE, partition, following, end, top=most)
+                uids += [str(row.properties["uid"]) for row in page.entities]
+                following = page.next_row_key
+        found = await asyncio.gather(*(self.get(namespace, uid) for uid in uids[:most]))
+        return [each.workitem for each in found if each is not None]
 
     @staticmethod
     async def read(row: Entity) -> StoredWorkitem:

@@ -25,7 +25,9 @@ class UpdatingService(LosableService):
         super().__init__(*stores, **options)
         self.operations = Operations(self.tables, self.time)
         self.ingest._is_active = self.operations.is_active
-        self.update = Update(Stores(self.blobs, self.index, self.lookup), self.partitions, shards=SHARDS)
+        self.update = Update(
+            Stores(self.blobs, self.index, self.lookup, self.ingest.entry_of), self.partitions, shards=SHARDS
+        )
         self.runner = Runner(self.operations, {OperationType.UPDATE: self.update}, look_seconds=0.01)
 
     def on(self, tables: Any) -> "UpdatingService":

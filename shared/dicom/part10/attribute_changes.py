@@ -14,6 +14,7 @@ from typing import Final
 
 from shared.dicom.attributes import Attributes
 from shared.dicom.dictionary import keyword_of, vr_of
+from shared.dicom.errors import Unconvertible
 from shared.dicom.part10.composer import value_text
 from shared.dicom.part10.encoding import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, Coding
 from shared.dicom.part10.explicit_little_endian import encoded, header
@@ -29,6 +30,7 @@ from shared.dicom.part10.limits import ODD_INFLATED_BYTES
 from shared.dicom.part10.model import InvalidPart10
 from shared.dicom.part10.outermost_elements import Element, actual_coding, outermost_elements
 from shared.dicom.part10.text_encoding import UTF_8, encode_text
+from shared.dicom.part10.uid_changes import OWN_UIDS, UidChanges, UidWriter, head
 from shared.dicom.part10.value_representations import VALUE_REPRESENTATIONS
 from shared.dicom.transfer_syntaxes import EXPLICIT_BIG_ENDIAN, EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN
 
@@ -39,11 +41,12 @@ _SYNTAXES: Final = {
 }
 _UNDEFINED: Final = 0xFFFFFFFF
 _META: Final = 132
-_CLASS_UID, _VERSION_NAME = 0x00020012, 0x00020013
+_INSTANCE_UID, _CLASS_UID, _VERSION_NAME = 0x00020003, 0x00020012, 0x00020013
+_LAST_BEFORE_PIXELS: Final = 0x7FDFFFFF
+"""Private attributes may stand before FloatPixelData (7FE0,0008), and nothing else may."""
 _CHARACTER_SET: Final = 0x00080005
 _SEQUENCE_END: Final = 8
 """Bytes of the delimiter of a sequence."""
-_LONG: Final = frozenset(name.encode() for name, vr in VALUE_REPRESENTATIONS.items() if vr.long)
 _ODD: Final = "The file is not encoded as it says."
 
 
@@ -63,10 +66,14 @@ class AttributeChanges:
     """New values of text attributes by tag, in the DICOM JSON model; none: the attribute is there without a value."""
     record: "ModificationRecord | None" = None
     """Notes in the file that attributes were changed."""
+    uids: UidChanges | None = None
+    """Other UIDs, before the pixel data at every level."""
 
     @property
     def last(self) -> int:
         """The highest tag that is written."""
+        if self.uids is not None:
+            return _LAST_BEFORE_PIXELS
         return max([*self.values, *([_ORIGINAL_ATTRIBUTES] if self.record else [])])
 
 
@@ -128,7 +135,7 @@ def changed_file(data: bytes, length: int, changes: AttributeChanges, metadata: 
         raise MoreNeeded
     coding = actual_coding(data, elements, meta.coding)
     body, written = _DataSet(data, coding, elements, changes, metadata).changed(start, rest)
-    return ChangedFile(_changed_meta(data, start) + body, rest, written)
+    return ChangedFile(_changed_meta(data, start, changes) + body, rest, written)
 
 
 def _more() -> ChangedFile:
@@ -149,10 +156,10 @@ def _deflated(data: bytes, start: int, meta: FileMeta, changes: AttributeChanges
     body, written = _DataSet(plain, meta.coding, elements, changes, metadata).changed(0, rest)
     packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
     stream = packer.compress(body) + packer.compress(memoryview(plain)[rest:]) + packer.flush()
-    return ChangedFile(_changed_meta(data, start) + stream + bytes(len(stream) % 2), len(data), written)
+    return ChangedFile(_changed_meta(data, start, changes) + stream + bytes(len(stream) % 2), len(data), written)
 
 
-def _changed_meta(data: bytes, start: int) -> bytes:
+def _changed_meta(data: bytes, start: int, changes: AttributeChanges) -> bytes:
     """Preamble and file meta information; those who wrote the file are we (UPD-21)."""
     own = {
         _CLASS_UID: encoded(_CLASS_UID, b"UI", _padded(IMPLEMENTATION_CLASS_UID.encode(), b"\0")),
@@ -164,6 +171,10 @@ def _changed_meta(data: bytes, start: int) -> bytes:
         tag, _, value, size = header(data, at, EXPLICIT_LITTLE)
         pieces[tag] = data[at : value + size]
         at = value + size
+    if changes.uids is not None and _INSTANCE_UID in pieces:
+        (*_, value, _) = header(pieces[_INSTANCE_UID], 0, EXPLICIT_LITTLE)
+        uid = pieces[_INSTANCE_UID][value:].decode("latin-1").strip(" \0")
+        own[_INSTANCE_UID] = encoded(_INSTANCE_UID, b"UI", _padded(changes.uids.uids.get(uid, uid).encode(), b"\0"))
     pieces |= own
     pieces.pop(0x00020000, None)
     group = b"".join(pieces[tag] for tag in sorted(pieces))
@@ -197,6 +208,7 @@ class _DataSet:
         character_set, written = self._encoded_values()
         if self._changes.record is not None:
             written |= self._recorded(self._changes.record)
+        written |= self._other_uids(written)
         lengths: dict[int, int] = {}
         for tag, raw in written.items():
             old = sum(element.end - element.start for element in self._elements if element.tag == tag)
@@ -258,18 +270,29 @@ class _DataSet:
         return _only_ascii([value for key, value in self._metadata.items() if key not in replaced])
 
     def _element(self, tag: int, vr: bytes, value: bytes) -> bytes:
-        coding = self._coding
         value = _padded(value, b" ")
-        if coding.implicit:
-            return struct.pack("<HHL", tag >> 16, tag & 0xFFFF, len(value)) + value
-        if vr in _LONG:
-            return struct.pack(f"{coding.order}HH2sHL", tag >> 16, tag & 0xFFFF, vr, 0, len(value)) + value
-        return struct.pack(f"{coding.order}HH2sH", tag >> 16, tag & 0xFFFF, vr, len(value)) + value
+        return head(self._coding, tag, vr, len(value)) + value
+
+    def _other_uids(self, written: Mapping[int, bytes]) -> dict[int, bytes]:
+        """The elements that have other UIDs. What is recorded of earlier changes stays as it is."""
+        if self._changes.uids is None:
+            return {}
+        writer, found = UidWriter(self._data, self._coding, self._changes.uids), {}
+        try:
+            for element in self._elements:
+                if element.tag not in written and element.tag != _ORIGINAL_ATTRIBUTES:
+                    raw = writer.outermost(element)
+                    if raw is not None:
+                        found[element.tag] = raw
+        except (Unconvertible, struct.error, IndexError):
+            raise CannotChange(_ODD) from None
+        return found
 
     # ---- the record of what was changed
 
     def _recorded(self, record: ModificationRecord) -> dict[int, bytes]:
-        changed = [self._present[tag] for tag in sorted(self._changes.values) if tag in self._present]
+        tags = {*self._changes.values, *(OWN_UIDS if self._changes.uids else ())}
+        changed = [self._present[tag] for tag in sorted(tags) if tag in self._present]
         before = b"".join(self._data[element.start : element.end] for element in changed)
         item = b"".join(
             (

@@ -76,10 +76,28 @@ async def test_the_examples_update_a_study(fresh_service):
 async def test_the_examples_merge_patients(fresh_service):
     service = await fresh_service(options=OPTIONS)
     await store(service.url, file({PATIENT_ID: "4711"}, study=STUDY), file({PATIENT_ID: "4712"}))
-    shells, [script] = examples("api/patient-merge.md", "sh"), examples("api/patient-merge.md", "python")
+    shells, scripts = examples("api/patient-merge.md", "sh"), examples("api/patient-merge.md", "python")
     assert await statuses(shells[0], service.url) == [200, 202]
     async with chores(service.url):
         await store(service.url, file({PATIENT_ID: "4711"}, study="1.2.4"))
         await found(service.url, "PatientID=4712")
-        known = await ran(script, url=service.url)
+        merged, undone = scripts
+        known = await run(undone, **await ran(merged, url=service.url))
+    assert known["started"].headers["Location"] != known["undone"].headers["Location"]
     assert known["state"].json()["results"]["studyUpdated"] == 1
+
+
+@pytest.mark.timeout(300)
+async def test_the_examples_move_series_and_undo_what_there_is(fresh_service):
+    service = await fresh_service(options=OPTIONS)
+    await store(service.url, file(study=STUDY, series="1.2.3.4"), file(study="1.2.5"))
+    _, moving, undoing = examples("api/patient-merge.md", "sh")
+    assert await statuses(undoing, service.url) == [404]
+    assert await statuses(moving, service.url) == [202]
+    async with chores(service.url):
+
+        async def moved():
+            answer = await asyncio.to_thread(requests.get, f"{service.url}/v2/studies/1.2.5/series")
+            return len(answer.json()) == 2
+
+        await eventually(moved, 60)

@@ -11,6 +11,7 @@ from shared.operations.runner import Runner
 from shared.patient_merge.functions import blueprint
 from shared.patient_merge.transaction import PatientMerge
 from shared.study_updates.patients import PatientStudies
+from shared.workitems.store import Workitems
 from tests.builders.functions import handler_of
 from tests.builders.http import ALL, boundary
 from tests.builders.service import SHARDS
@@ -25,8 +26,9 @@ class MergingService(UpdatingService):
 
     def __init__(self, *stores: Any, **options: Any) -> None:
         super().__init__(*stores, **options)
+        self.workitems = Workitems(self.tables, self.time)
         patients = PatientStudies(self.tables, self.blobs, self.lookup, shards=SHARDS)
-        self.merges = PatientMerge(self.operations, patients, self.time)
+        self.merges = PatientMerge(self.operations, patients, self.workitems, self.time)
         self.runner = Runner(self.operations, dict.fromkeys(OperationType, self.update), look_seconds=0.01)
 
     def on(self, tables: Any) -> "MergingService":
@@ -38,11 +40,29 @@ class MergingService(UpdatingService):
         handler = handler_of(blueprint(boundary(), self.merges), name)
         return await handler.request("POST", f"/{version}/{path}{query}", (*ALL, JSON), orjson.dumps(document))
 
+    async def begun(self, path: str, document: Any) -> Operation:
+        """The operation that a request starts."""
+        self.time.seconds += 1
+        return await self.started(await self.ask(path, document))
+
     async def done(self, path: str, document: Any) -> Operation:
         """What a request comes to."""
+        return await self.finished(await self.begun(path, document))
+
+    async def ask_back(self, kind: str, operation_id: str, partition: str = "") -> Response:
+        """The answer to a request to undo a merge or a move."""
+        handler = handler_of(blueprint(boundary(), self.merges), f"revert_{kind}")
+        resource = "patients/$merge" if kind == "merge" else "studies/$move"
+        return await handler.request("POST", f"/v2{partition}/{resource}/{operation_id}/$revert", ALL)
+
+    async def reverted(self, kind: str, operation: Operation) -> Operation:
+        """What it comes to when an operation is undone."""
         self.time.seconds += 1
-        response = await self.ask(path, document)
+        return await self.finished(await self.started(await self.ask_back(kind, operation.id)))
+
+    async def started(self, response: Response) -> Operation:
+        """The operation that an answer names."""
         assert response.status == 202, response.body
         operation = await self.operations.get(json.loads(response.body)["id"])
         assert operation is not None
-        return await self.finished(operation)
+        return operation

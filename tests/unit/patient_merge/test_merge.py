@@ -6,6 +6,7 @@ import pytest
 
 from shared.operations.model import OperationStatus
 from tests.builders.images import image
+from tests.builders.service import PARTITION
 from tests.unit.patient_merge.service import MERGE, MOVE
 from tests.unit.study_updates.test_update import dataset, stored
 
@@ -193,3 +194,21 @@ async def test_attributes_that_are_not_of_a_patient_are_refused(service):
 @pytest.mark.spec("MRG-1")
 async def test_the_first_version_has_no_merges(service):
     assert (await service.ask(MERGE, BODY, version="v1")).status in {404, 405}
+
+
+@pytest.mark.spec("MRG-8")
+async def test_the_workitems_of_the_source_are_listed_and_stay(service):
+    await archive(service)
+    workitems = {
+        "2.25.1": {"00100020": {"vr": "LO", "Value": ["old"]}},
+        "2.25.2": {"00100020": {"vr": "LO", "Value": ["OLD"]}},
+        "2.25.3": {"00100020": {"vr": "LO", "Value": ["new"]}},
+    }
+    for uid, attributes in workitems.items():
+        await service.workitems.create(PARTITION.namespace, uid, attributes)
+    told = json.loads((await service.ask(MERGE, BODY, "?dryRun=true")).body)
+    assert told["workitems"] == ["2.25.1"]
+    operation = await service.done(MERGE, BODY)
+    assert operation.results["workitems"] == ["2.25.1"]
+    now = await service.workitems.get(PARTITION.namespace, "2.25.1")
+    assert now.workitem.attributes["00100020"]["Value"] == ["old"]

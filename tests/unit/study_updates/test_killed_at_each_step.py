@@ -34,6 +34,11 @@ async def killed(step, *, after):
     images = [each for study in STUDIES for each in study_of(3, study)]
     await stored(service, *images)
     operation = await service.begin(STUDIES, name("New"))
+    return service, images, operation, await dying(service, step, after=after)
+
+
+async def dying(service, step, *, after):
+    """Work on the operations of a service in a process that dies at its `step`-th request; whether it has."""
     worker = service.beside()
     requests = count(1)
 
@@ -52,7 +57,7 @@ async def killed(step, *, after):
     finally:
         for store in (service.tables, service.blobs):
             store.before = store.after = None
-    return service, images, operation, died
+    return died
 
 
 async def check_versions(service, images):
