@@ -121,6 +121,8 @@ class Committer:
             # rule: the expiry is noted before the commit
             schedule_expiry(self._tables, self._clock, place, batch),
         )
+        if (newest := max((state.schema for state in states.values()), default=0)) > schema.number:
+            schema = await self._schemas.at_least(newest)
         undecided = [entry for entry in batch if not _is_decided(entry, states.get(entry.identifier), result)]
         refused = [entry for entry in undecided if not entry.updates and _is_taken(entry, states.get(entry.identifier))]
         outdated = [entry for entry in undecided if entry not in refused and entry.schema < schema.number]
@@ -297,7 +299,10 @@ def _is_decided(entry: NewInstance, state: InstanceState | None, result: Committ
         if entry.updates:
             result.outcomes[uid] = CommitOutcome.SUPERSEDED
         return bool(entry.updates)
-    if state.live and state.blob == entry.blob:
+    if state.live and state.blob == entry.blob and entry.schema < state.schema:
+        # Somebody else has committed it under a later schema: what that has beside must be found, too.
+        result.outcomes[uid] = CommitOutcome.OUTDATED
+    elif state.live and state.blob == entry.blob:
         result.outcomes[uid] = CommitOutcome.STORED
         series, instance = uid.series_instance_uid, uid.sop_instance_uid
         change_id = keys.change_id(state.version, series, instance)

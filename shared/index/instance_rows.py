@@ -54,6 +54,8 @@ class InstanceState:
     failures: Failures = field(default_factory=dict)
     original: str = ""
     """The file that is kept as the original version; empty: there is no other than `blob`."""
+    schema: int = 1
+    """The number of the schema that the row was written under."""
 
     def remembers(self, blob: str) -> bool:
         """Whether `blob` was this instance and is no longer."""
@@ -99,6 +101,7 @@ def state_in(entity: Entity) -> InstanceState:
         orjson.loads(properties["attrs"]) if properties["live"] else {},
         failures_in(entity),
         original_blob_in(entity) if properties["live"] else "",
+        schema_in(entity),
     )
 
 

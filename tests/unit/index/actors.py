@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import uuid
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -50,6 +51,7 @@ def folding(plan: Plan) -> Iterator[None]:
         patch.object(fold, "FOLDED_AT_ONCE", plan.fold_at_once),
         patch.object(fold, "_LOGGED_AT_ONCE", plan.fold_at_once),
         patch.object(hints, "new_writer", lambda: f"{random.getrandbits(64):016x}"),
+        patch.object(uuid, "uuid4", lambda: uuid.UUID(int=random.getrandbits(128), version=4)),
         patch.object(read_your_writes, "_MANY_PENDING", plan.many_pending),
         patch.object(schema_registry, "FRESH_SECONDS", MOST_AGE_SECONDS / 2),
         patch.object(commit, "MOST_AGE_SECONDS", MOST_AGE_SECONDS),

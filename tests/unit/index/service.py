@@ -9,6 +9,7 @@ from shared.change_log.reader import ChangeFeed
 from shared.dicom.identifiers import InstanceIdentifier, ResourceIdentifier
 from shared.index.model import CommitOutcome, NewInstance
 from shared.index_schema import keys
+from shared.index_schema.schema import Schemas
 from shared.storage.ports import Kind, RowWrite
 from shared.upkeep.erasure import Erasure
 from tests.builders.service import PARTITION, SHARDS, Process, Time, sequencer, study_cleanup
@@ -82,9 +83,10 @@ class IndexService(Process):
         page_entries: int = 1000,
         most_pages: int = 20,
         bucket_entries: int = 1_000_000,
+        schemas: Schemas | None = None,
     ) -> None:
         self.stores = stores = stores or Stores()
-        super().__init__(stores.tables, stores.blobs, lambda: stores.time() + skew)
+        super().__init__(stores.tables, stores.blobs, lambda: stores.time() + skew, schemas=schemas)
         self.trash = Erasure(self.tables, self.clock, shards=SHARDS, retention_hours=retention_hours)
         self.log = ChangeLog(self.tables, bucket_entries=bucket_entries)
         self.cleanup = study_cleanup(self, self.trash)
