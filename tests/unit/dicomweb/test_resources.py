@@ -193,6 +193,8 @@ def test_actions_and_audit_names_go_together():
         ("delete", "erase-patient"),
         ("delete", "confirm-erasure"),
         ("write", "move-study"),
+        ("write", "revert-merge"),
+        ("write", "revert-move"),
         ("read", "change-feed"),
         ("read", "operation"),
         ("cohort", "cohort"),
