@@ -87,6 +87,9 @@ class Settings(BaseModel):
     """Days that a workitem stays that is completed or canceled, from when it was last written (WK-7); 0: for ever."""
     erasure_two_persons: bool = Field(True, alias="ERASURE_TWO_PERSONS")
     """The erasure of a patient waits until another caller confirms it (PHI-12); without sign-in there is no other."""
+    audit_folder: str = Field("", alias="AUDIT_FOLDER")
+    """A folder into which audit records are written, too, and from which access reports are made (PHI-2); empty: the
+    log alone has them."""
     account_retention_days: int = Field(0, ge=0, alias="ACCOUNT_RETENTION_DAYS")
     """Days for which the account keeps blobs that were deleted, set by the deployment: results of erasures say so."""
 

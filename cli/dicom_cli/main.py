@@ -32,6 +32,8 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "cast": Command("look after DICOMcast, which writes into a FHIR server", "cast"),
     "cohort": Command("find patients by clinical data and images, in words or by definition", "cohort"),
     "feedback": Command("what became of reads and of predictions", "feedback"),
+    "erase": Command("erase all that is stored of a patient", "erase"),
+    "access-report": Command("who did what with the data of a patient", "access_report"),
     "doctor": Command("what keeps this machine from using the service", "doctor"),
 }
 PROGRAMS: Final[Mapping[str, tuple[str, str]]] = {

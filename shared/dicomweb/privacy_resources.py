@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from shared.dicom.media_types import JSON
 from shared.dicomweb.documentation import OPERATION_REFERENCE, Documentation, Parameter, Schema, failures
-from shared.dicomweb.resource import Resource
+from shared.dicomweb.resource import READ, Resource
 from shared.dicomweb.versions import ApiVersion
 
 _LONG_STRING: Final[dict[str, Any]] = {"type": "string", "minLength": 1, "maxLength": 64}
@@ -49,7 +49,31 @@ def _erasing(name: str, template: str, audit: str, summary: str, documentation: 
     return Resource(name, ("POST",), template, "delete", audit, summary, documentation, since={"POST": ApiVersion.V2})
 
 
+_ONE_VALUE: Final[dict[str, Any]] = {"type": "string", "pattern": "^[^\\\\]{1,64}$"}
+_DAY: Final[dict[str, Any]] = {"type": "string", "format": "date"}
+_REPORT: Final = Documentation(
+    "Who did what with which study of a patient, when, and with which outcome, as far as the audit trail tells. It "
+    "needs every data action. 404 where the trail is kept in a log that the service does not read.",
+    produces=(JSON, "text/csv"),
+    failures=failures(404, 406),
+    parameters=(
+        Parameter("PatientID", "query", "Compared exactly", _ONE_VALUE, "4711", required=True),
+        Parameter("issuer", "query", "IssuerOfPatientID", _ONE_VALUE, "Hospital"),
+        Parameter("from", "query", "First day; without it 90 days before the last one", _DAY, "2026-01-01"),
+        Parameter("to", "query", "Last day; without it today", _DAY, "2026-03-31"),
+    ),
+)
+
 ROWS: Final = (
+    Resource(
+        "report_accesses",
+        READ,
+        "patients/$access-report",
+        "manageRetention",
+        "access-report",
+        "Who did what with the data of a patient",
+        _REPORT,
+    ),
     _erasing("erase_patient", "patients/$erase", "erase-patient", "Erase a patient", _ERASE),
     _erasing(
         "confirm_erasure",

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from shared import telemetry
+from shared import audit_files, telemetry
 from shared.change_feed.publication import PUBLICATION, EventOrigin, Publication
 from shared.change_log.follower import Follower
 from shared.change_log.log import ChangeLog
@@ -110,6 +110,8 @@ def feed_of(settings: Settings, identity: Identity, base: Stores) -> Feed:
 def _prepare_process(settings: Settings) -> None:
     quiet_sdk_logs()
     telemetry.set_level(settings.telemetry_level)
+    if settings.audit_folder:
+        audit_files.write_to(settings.audit_folder)
     sys.setswitchinterval(SWITCH_SECONDS)
     if settings.telemetry_export != "off":
         # Its packages take a second to import: only where somebody looks at what they send.

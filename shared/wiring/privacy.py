@@ -1,9 +1,12 @@
-"""Settings → what is done for one patient's rights: the erasure (data-safety §6)."""
+"""Settings → what is done for one patient's rights: erasure and access report (data-safety §6)."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, Final
 
+from shared.access_report import functions as access_report
+from shared.access_report.transaction import AccessReports
 from shared.bulk_import.leftovers import ImportLeftovers
 from shared.bulk_import.transaction import Inbox
 from shared.ingest.ingest import Ingest
@@ -37,7 +40,7 @@ _ELSEWHERE: Final = (
 
 
 def privacy(core: Core, ingest: Ingest, parts: Sequence[Part]) -> Part:
-    """Patient erasure. `parts`: the areas that may keep something of studies. Raises Misconfigured."""
+    """Patient erasure, access reports. `parts`: the areas that may keep something of studies. Raises Misconfigured."""
     settings, tables, blobs = core.settings, core.base.tables, core.base.blobs
     audit, shards = core.audit(), settings.index_shards
     workitems = PatientWorkitems(tables, Workitems(tables, core.base.clock.now))
@@ -72,7 +75,12 @@ def privacy(core: Core, ingest: Ingest, parts: Sequence[Part]) -> Part:
         remaining=lambda: _remaining(settings, core.base.clock.now()),
         ended=ended,
     )
-    return Part(functions=(functions.blueprint(core.boundary, requests),), work={OperationType.ERASE: work})
+    folder = Path(settings.audit_folder) if settings.audit_folder else None
+    reports = AccessReports(patients.studies, patients.hashes, folder)
+    return Part(
+        functions=(functions.blueprint(core.boundary, requests), access_report.blueprint(core.boundary, reports)),
+        work={OperationType.ERASE: work},
+    )
 
 
 def _of_studies(erase: EraseStudies) -> Erase:

@@ -192,6 +192,7 @@ def test_actions_and_audit_names_go_together():
         ("write", "merge-patients"),
         ("delete", "erase-patient"),
         ("delete", "confirm-erasure"),
+        ("manageRetention", "access-report"),
         ("write", "move-study"),
         ("write", "revert-merge"),
         ("write", "revert-move"),

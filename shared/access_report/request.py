@@ -1,0 +1,66 @@
+"""data-safety §6 What an access report is asked for. Pure."""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Final
+
+from shared.dicom.media_types import ANY, ANY_APPLICATION, JSON
+from shared.dicomweb.content_negotiation import Accept
+from shared.dicomweb.query_parameters import invalid_parameter, pairs
+from shared.dicomweb.versions import ApiVersion
+from shared.errors import NotAcceptable
+from shared.http.messages import Request
+from shared.study_updates.patients import Patient
+from shared.study_updates.request_fields import long_string
+
+CSV: Final = "text/csv"
+_PARAMETERS: Final = ("PatientID", "issuer", "from", "to")
+_DAYS: Final = 90
+"""Without `from`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReportRequest:
+    """Who is asked about, and of which days, both included."""
+
+    patient: Patient
+    first: date
+    last: date
+
+
+def parse(request: Request, _version: ApiVersion) -> ReportRequest:
+    """Raises InvalidRequest."""
+    given: dict[str, str] = {}
+    for name, value in pairs(request.query):
+        known = next((each for each in _PARAMETERS if each.lower() == name.lower()), "")
+        if not known:
+            raise invalid_parameter(name[:64], "It is not known.")
+        if known in given:
+            raise invalid_parameter(known, "It is given more than once.")
+        given[known] = value
+    issuer = given.get("issuer")
+    patient = Patient(
+        long_string(given.get("PatientID"), "PatientID"), "" if issuer is None else long_string(issuer, "issuer")
+    )
+    last = _day(given.get("to"), "to") or datetime.now(UTC).date()
+    first = _day(given.get("from"), "from") or last - timedelta(days=_DAYS)
+    if first > last:
+        raise invalid_parameter("from", "It is behind the end.")
+    return ReportRequest(patient, first, last)
+
+
+def accept(request: Request, _version: ApiVersion) -> str:
+    """JSON or CSV. Raises NotAcceptable."""
+    for value in Accept(tuple(request.headers.all("accept")), request.query).types():
+        if value.type in (JSON, CSV) and value.quality > 0:
+            return value.type
+        if value.type in (ANY, ANY_APPLICATION) and value.quality > 0:
+            return JSON
+    raise NotAcceptable(f"An access report is {JSON} or {CSV}.")
+
+
+def _day(text: str | None, name: str) -> date | None:
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError:
+        raise invalid_parameter(name, "It is no date as 2026-03-31.") from None
