@@ -3,6 +3,7 @@
 import time
 from dataclasses import dataclass
 
+from shared.change_log.high_water import BlobHighWaterMark
 from shared.change_log.log import ChangeLog
 from shared.change_log.sequencer import Sequencer
 from shared.index.covering_rows import CoveringRows
@@ -63,7 +64,13 @@ def rebuild_service(settings: Settings, *, at_once: int, note: Note) -> RebuildS
     )
     cleanup = StudyCleanup(base.tables, trash, base.schemas, CoveringRows(base.tables, base.row.has_study_lists))
     sequencer = Sequencer(
-        base.tables, base.clock, cleanup, base.schemas, hints=index.hints, shards=shards, log=ChangeLog(base.tables)
+        base.tables,
+        base.clock,
+        cleanup,
+        base.schemas,
+        hints=index.hints,
+        shards=shards,
+        log=ChangeLog(base.tables, BlobHighWaterMark(base.blobs)),
     )
     rebuild = Rebuild(
         base.tables,

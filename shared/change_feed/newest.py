@@ -42,9 +42,10 @@ class NewestEntries:
                 seen = [entry for namespace, entry in self._newest.items() if await is_visible(namespace)]
                 if seen:
                     return max(seen, key=lambda entry: entry.sequence)
-                if self._low <= 0:
+                start = await self._feed.start()
+                if self._low < start:
                     return None
-                below = max(0, self._low - _STEP)
+                below = max(start - 1, self._low - _STEP)
                 self._note(await self._feed.by_sequence(below, self._low - below))
                 self._low = below
         raise Unavailable("The latest entry lies far back: it is being looked for")

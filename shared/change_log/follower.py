@@ -329,7 +329,8 @@ class Follower:
     async def _first(self, start: Start) -> int:
         """The first sequence to be handled."""
         if start is Start.BEGINNING:
-            return 1
+            await self._log.head()
+            return await self._log.start()
         rounds = Rounds("The change feed is busy")
         while not await self._sequencer.catch_up():
             await rounds.next()

@@ -17,6 +17,7 @@ from typing import Any
 
 import orjson
 
+from shared.change_log.high_water import HighWaterMark, NoMark
 from shared.dicom.identifiers import InstanceIdentifier
 from shared.errors import Unavailable
 from shared.index_schema import keys
@@ -125,8 +126,14 @@ class Head:
 class ChangeLog:
     """The stored change feed. `bucket_entries`: when a bucket is full."""
 
-    def __init__(self, tables: TableStore, *, bucket_entries: int = BUCKET_ENTRIES) -> None:
+    def __init__(
+        self, tables: TableStore, mark: HighWaterMark | None = None, *, bucket_entries: int = BUCKET_ENTRIES
+    ) -> None:
+        """`mark`: up to where sequences may have been used; None: nowhere but in these tables."""
         self._tables = tables
+        self._mark = mark or NoMark()
+        self._start: int | None = None
+        """The first sequence of the feed, once it is known here."""
         self._bucket_entries = bucket_entries
         self._bucket: int | None = None
         self._appended: FeedPage | None = None
@@ -172,6 +179,8 @@ class ChangeLog:
         earliest = max(head.timestamp + 1, head.floor)
         latest = min(now, max(map(_committed, changes)))
         page = FeedPage(head.next, max(earliest, latest), earliest, changes)
+        # rule: no sequence is used above the high-water mark
+        await self._mark.cover(page.end - 1)
         last = page.end - 1
         key = _partition(head.bucket)
         operations = [
@@ -217,9 +226,15 @@ class ChangeLog:
 
     # ----------------------------------------------------------------------------------------------------- reading
 
+    async def start(self) -> int:
+        """The first sequence of the feed: 1, or more where it was begun anew. Raises Unavailable."""
+        if self._start is None:
+            await self._head(0)
+        return self._start or 1
+
     async def last_page(self, head: Head) -> FeedPage | None:
         """The page before `head`; None if the feed is empty."""
-        if head.next == 1:
+        if head.next == head.first and not head.bucket:
             return None
         pages = await self.pages(head.next - 1, 1)
         return pages[0] if pages else None
@@ -227,7 +242,8 @@ class ChangeLog:
     async def pages(self, sequence: int, entries: int) -> list[FeedPage]:
         """The pages from the one that holds `sequence` on, until at least `entries` entries from there are in them."""
         found: list[FeedPage] = []
-        start, wanted = sequence, sequence + entries
+        wanted = sequence + entries
+        start = sequence = max(sequence, await self.start())
         for page in self._pages_known_from(sequence):
             if sequence < wanted:
                 found.append(page)
@@ -302,6 +318,8 @@ class ChangeLog:
         if _HEAD not in rows:
             return None
         properties: Mapping[str, Any] = rows[_HEAD].properties
+        if not bucket:
+            self._start = int(properties["first"])
         acknowledged = rows.get(_ACKNOWLEDGED)
         return Head(
             bucket,
@@ -316,8 +334,11 @@ class ChangeLog:
 
     async def _begin(self, bucket: int) -> None:
         """Insert the head of a bucket if it is missing, then its directory entry. Either may be there already."""
-        head = Head(0, "", 1, 1, 0, 0, sealed=False, acknowledged=0)
-        if bucket:
+        if not bucket:
+            # rule: a feed that begins anew begins above the high-water mark
+            start = await self._mark.highest() + 1
+            head = Head(0, "", start, start, 0, 0, sealed=False, acknowledged=0)
+        else:
             sealed = await self._head(bucket - 1)
             if sealed is None or not sealed.sealed:
                 raise Unavailable("The change feed has no such bucket")

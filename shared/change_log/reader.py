@@ -68,9 +68,18 @@ class ChangeFeed:
         self._clock = clock
 
     async def by_sequence(self, after: int, limit: int) -> list[FeedEntry]:
-        """The entries with after < sequence ≤ after + limit (CF-10). Raises Unavailable."""
+        """The entries with after < sequence ≤ after + limit (CF-10); of a feed that was begun anew behind all that, the
+        first ones (DAT-54). Raises Unavailable.
+        """
         await self._catch_up()
+        start = await self._log.start()
+        if after + limit < start:
+            after = start - 1
         return await self._entries(after + 1, after + limit + 1)
+
+    async def start(self) -> int:
+        """The first sequence of the feed. Raises Unavailable."""
+        return await self._log.start()
 
     async def by_time(self, start: datetime | None, end: datetime | None, offset: int, limit: int) -> list[FeedEntry]:
         """The entries with start ≤ timestamp < end, without the first `offset`, at most `limit` (CF-11).

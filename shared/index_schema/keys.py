@@ -264,6 +264,8 @@ _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _OBSOLETE, _COMMITTED = ".obsolete", ".committed"
 PARTITION_DOCUMENTS = "_partitions/"
 """What the names of the documents of data partitions begin with."""
+FEED_MARKS = "_feed/"
+"""What the names of the marks of the change feed begin with."""
 _BLOB = re.compile(r"([0-9a-f]{3})/([0-9a-z]+)/([0-9.]+)/([0-9.]+)/([0-9.]+)/([0-9A-HJKMNP-TV-Z]{26})\.dcm")
 
 
@@ -323,9 +325,20 @@ def partition_document(namespace: str) -> str:
     return f"{PARTITION_DOCUMENTS}{namespace}.json"
 
 
-def is_partition_document(name: str) -> bool:
-    """Whether a blob says what a data partition is called."""
-    return name.startswith(PARTITION_DOCUMENTS)
+def feed_mark(sequence: int) -> str:
+    """The blob that says that sequences up to there may have been used (DAT-54)."""
+    return f"{FEED_MARKS}{sequence:016}.json"
+
+
+def feed_mark_in(name: str) -> int:
+    """The sequence in such a name; 0 for any other name."""
+    text = name.removeprefix(FEED_MARKS).removesuffix(".json")
+    return int(text) if name == f"{FEED_MARKS}{text}.json" and text.isdecimal() else 0
+
+
+def is_service_document(name: str) -> bool:
+    """Whether a blob is of the service itself and no file: a data partition's name, a mark of the change feed."""
+    return name.startswith((PARTITION_DOCUMENTS, FEED_MARKS))
 
 
 def file_beside(name: str) -> str | None:

@@ -182,7 +182,7 @@ class Ingest:
         """The instance of a file that is not in the index; or why there is nothing to commit. `again`: it was in the
         index before, and so were the files of updates.
         """
-        if keys.file_beside(blob) or keys.is_partition_document(blob) or self._finished.get(blob):
+        if keys.file_beside(blob) or keys.is_service_document(blob) or self._finished.get(blob):
             return Ensured.KNOWN
         name = keys.parse_blob_name(blob)
         partition = await self._partitions.by_namespace(name.namespace if name else keys.DEFAULT_NAMESPACE)

@@ -286,7 +286,7 @@ class Rebuild:
 
 def _key(name: str) -> tuple[str, ...] | None:
     """What files of one study have in common; None for what is no file and lies beside none."""
-    if keys.is_partition_document(name):
+    if keys.is_service_document(name):
         return None
     file = keys.file_beside(name) or name
     parts = keys.parse_blob_name(file)

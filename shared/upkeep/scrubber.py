@@ -154,7 +154,7 @@ class Scrubber:
             elif file := keys.file_beside(blob.name):
                 if age > _ABANDONED_SECONDS and file not in here and not await self._exists(file):
                     scrubbed.abandoned += await self._blobs.delete(blob.name)
-            elif not parts and not keys.is_partition_document(blob.name) and age > _YOUNG_SECONDS:
+            elif not parts and not keys.is_service_document(blob.name) and age > _YOUNG_SECONDS:
                 scrubbed.dropped += 1
                 await self._take_in(blob.name)
         for name in page.empty:

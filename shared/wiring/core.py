@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from shared import audit_files, telemetry
 from shared.change_feed.publication import PUBLICATION, EventOrigin, Publication
 from shared.change_log.follower import Follower
+from shared.change_log.high_water import BlobHighWaterMark
 from shared.change_log.log import ChangeLog
 from shared.change_log.sequencer import Sequencer
 from shared.concurrency import SWITCH_SECONDS
@@ -139,7 +140,7 @@ def _announcer(settings: Settings, clock: HybridClock, events: EventGridPublishe
 
 
 def _feed(settings: Settings, base: Stores, trash: Erasure, events: EventGridPublisher | None, hints: Hints) -> Feed:
-    log = ChangeLog(base.tables)
+    log = ChangeLog(base.tables, BlobHighWaterMark(base.blobs))
     remover = StudyCleanup(base.tables, trash, base.schemas, CoveringRows(base.tables, base.row.has_study_lists))
     sequencer = Sequencer(
         base.tables, base.clock, remover, base.schemas, hints=hints, shards=settings.index_shards, log=log

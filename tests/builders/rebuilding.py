@@ -4,6 +4,8 @@ import json
 import re
 from typing import Any
 
+from shared.change_log.high_water import BlobHighWaterMark
+from shared.change_log.log import ChangeLog
 from shared.dicomweb.document_rules import DocumentRules
 from shared.http.boundary import Boundary
 from shared.index_schema import keys
@@ -35,6 +37,7 @@ class LosableService(FeedService):
         self.partitions = DataPartitions(self.tables, self.clock, self.blobs)
         self.ingest._partitions = self.partitions
         self.trash = Erasure(self.tables, self.clock, shards=SHARDS, retention_hours=_RETENTION_HOURS, marks=self.blobs)
+        self.log = ChangeLog(self.tables, BlobHighWaterMark(self.blobs))
         self.sequencer = sequencer(self, study_cleanup(self, self.trash), self.log)
         self.noted: list[tuple[str, str]] = []
         self.rebuild = Rebuild(
