@@ -179,7 +179,7 @@ class ChangeLog:
         earliest = max(head.timestamp + 1, head.floor)
         latest = min(now, max(map(_committed, changes)))
         page = FeedPage(head.next, max(earliest, latest), earliest, changes)
-        # rule: no sequence is used above the high-water mark
+        # Before it is used: no sequence is above the mark (DAT-54).
         await self._mark.cover(page.end - 1)
         last = page.end - 1
         key = _partition(head.bucket)
@@ -335,7 +335,7 @@ class ChangeLog:
     async def _begin(self, bucket: int) -> None:
         """Insert the head of a bucket if it is missing, then its directory entry. Either may be there already."""
         if not bucket:
-            # rule: a feed that begins anew begins above the high-water mark
+            # Above all that may have been used before the tables were lost (DAT-54).
             start = await self._mark.highest() + 1
             head = Head(0, "", start, start, 0, 0, sealed=False, acknowledged=0)
         else:

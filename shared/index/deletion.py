@@ -71,7 +71,7 @@ class Deleter:
             if accepted:
                 with self._hints.committing(place):
                     await self._hints.give(place)
-                    # rule: an instance is deleted only as it was accepted
+                    # Only as it was accepted: what replaces it meanwhile is asked for again.
                     if not await self._commit(place, accepted, self._changes(place, accepted), "*"):
                         await rounds.next()
                         continue

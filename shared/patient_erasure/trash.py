@@ -42,7 +42,7 @@ class PatientTrash:
             return False
         if attributes is None or not subject.patient.fits(attributes):
             return False
-        # rule: a file loses its mark last, as in every erasure
+        # A file loses its mark last, as in every erasure.
         marks = (keys.committed_mark(blob), keys.obsolete_mark(blob))
         for name in (keys.metadata_blob(blob), keys.frames_blob(blob), blob, *marks):
             await self._blobs.delete(name)

@@ -68,7 +68,7 @@ class PatientErasure:
         results = progress.results(self._remaining())
         self._ended(task, erased, results)
         telemetry.event("patient-erased", **_counts(results))
-        # rule: the patient's identifier does not outlive the erasure
+        # The identifier of the patient does not outlive the erasure
         await lease.forget(task.nameless(), progress.checkpoint(), results)
         return results
 
@@ -79,7 +79,7 @@ class PatientErasure:
         if progress.stage == "examine":
             found = await study.examine()
             if found.others or not found.own:
-                # rule: a study with instances of somebody else is not touched
+                # A study with instances of somebody else is not touched
                 progress.leave(name)
                 progress.next()
             else:
@@ -90,7 +90,7 @@ class PatientErasure:
             await study.delete()
             progress.stage = "files"
             await lease.checkpoint(progress.checkpoint())
-        # rule: files are erased once nothing of their deletion is pending
+        # Files are erased once nothing of their deletion is pending
         while not await study.is_settled():
             await self._pause(_LOOK_SECONDS)
             await lease.checkpoint(progress.checkpoint())

@@ -108,7 +108,7 @@ async def test_a_deleted_instance_leaves_neither_version(service):
     await service.outlive_retention()
 
     assert await service.instance(one.identifier) is None
-    assert service.blobs.names() == []
+    assert [each for each in service.blobs.names() if not keys.is_service_document(each)] == []
 
 
 @pytest.mark.spec("UPD-26")
