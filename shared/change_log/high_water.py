@@ -37,7 +37,7 @@ class BlobHighWaterMark:
     async def highest(self) -> int:
         """The mark."""
         async for blob in self._blobs.list(keys.FEED_MARKS):
-            self._known = max(self._known, keys.feed_mark_in(blob.name))
+            self._known = max(self._known, _sequence_in(blob.name))
         return self._known
 
     async def cover(self, sequence: int) -> None:
@@ -46,7 +46,7 @@ class BlobHighWaterMark:
             return
         mark = -(-sequence // STEP) * STEP
         with suppress(BlobExists):  # of another process, or of an attempt without answer
-            await self._blobs.put(keys.feed_mark(mark), b"{}", {})
+            await self._blobs.put(f"{keys.FEED_MARKS}{mark:016}.json", b"{}", {})
         self._known = mark
 
 
@@ -59,3 +59,9 @@ class NoMark:
 
     async def cover(self, sequence: int) -> None:
         """Nothing."""
+
+
+def _sequence_in(name: str) -> int:
+    """The sequence in the name of a mark; 0 for any other name."""
+    text = name.removeprefix(keys.FEED_MARKS).removesuffix(".json")
+    return int(text) if text.isdecimal() else 0

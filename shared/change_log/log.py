@@ -124,16 +124,14 @@ class Head:
 
 
 class ChangeLog:
-    """The stored change feed. `bucket_entries`: when a bucket is full."""
+    """The stored change feed. `mark`: what is known outside the tables; `bucket_entries`: when a bucket is full."""
 
     def __init__(
         self, tables: TableStore, mark: HighWaterMark | None = None, *, bucket_entries: int = BUCKET_ENTRIES
     ) -> None:
-        """`mark`: up to where sequences may have been used; None: nowhere but in these tables."""
         self._tables = tables
         self._mark = mark or NoMark()
-        self._start: int | None = None
-        """The first sequence of the feed, once it is known here."""
+        self._start = 0  # until it is known here
         self._bucket_entries = bucket_entries
         self._bucket: int | None = None
         self._appended: FeedPage | None = None
@@ -228,9 +226,8 @@ class ChangeLog:
 
     async def start(self) -> int:
         """The first sequence of the feed: 1, or more where it was begun anew. Raises Unavailable."""
-        if self._start is None:
-            await self._head(0)
-        return self._start or 1
+        head = None if self._start else await self._head(0)
+        return self._start or (head.first if head else 1)
 
     async def last_page(self, head: Head) -> FeedPage | None:
         """The page before `head`; None if the feed is empty."""
@@ -334,11 +331,10 @@ class ChangeLog:
 
     async def _begin(self, bucket: int) -> None:
         """Insert the head of a bucket if it is missing, then its directory entry. Either may be there already."""
-        if not bucket:
-            # Above all that may have been used before the tables were lost (DAT-54).
-            start = await self._mark.highest() + 1
-            head = Head(0, "", start, start, 0, 0, sealed=False, acknowledged=0)
-        else:
+        # Above all that may have been used before the tables were lost (DAT-54).
+        start = 0 if bucket else await self._mark.highest() + 1
+        head = Head(0, "", start, start, 0, 0, sealed=False, acknowledged=0)
+        if bucket:
             sealed = await self._head(bucket - 1)
             if sealed is None or not sealed.sealed:
                 raise Unavailable("The change feed has no such bucket")

@@ -325,17 +325,6 @@ def partition_document(namespace: str) -> str:
     return f"{PARTITION_DOCUMENTS}{namespace}.json"
 
 
-def feed_mark(sequence: int) -> str:
-    """The blob that says that sequences up to there may have been used (DAT-54)."""
-    return f"{FEED_MARKS}{sequence:016}.json"
-
-
-def feed_mark_in(name: str) -> int:
-    """The sequence in such a name; 0 for any other name."""
-    text = name.removeprefix(FEED_MARKS).removesuffix(".json")
-    return int(text) if name == f"{FEED_MARKS}{text}.json" and text.isdecimal() else 0
-
-
 def is_service_document(name: str) -> bool:
     """Whether a blob is of the service itself and no file: a data partition's name, a mark of the change feed."""
     return name.startswith((PARTITION_DOCUMENTS, FEED_MARKS))
