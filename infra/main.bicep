@@ -66,6 +66,9 @@ param exportDestinations string = ''
 @description('Serve OHIF Viewer below /ui/viewer/; its files are in the package.')
 param viewer bool = true
 
+@description('A key vault for the secrets of exports: signatures of containers, keys of pseudonyms.')
+param exportSecrets bool = false
+
 @description('Web PubSub for the notifications of the worklist. Off: nothing of the service uses it yet.')
 param worklist bool = false
 
@@ -256,6 +259,21 @@ module privateEndpoints './modules/private-endpoints.bicep' = if (privateNetwork
   }
 }
 
+module secretVault './modules/secret-vault.bicep' = if (exportSecrets) {
+  name: 'secret-vault'
+  scope: group
+  params: {
+    token: token
+    location: location
+    tags: tags
+    workspaceId: monitoring.outputs.workspaceId
+    appPrincipalId: identity.outputs.principalId
+    restrictNetwork: privateNetwork
+    networkId: privateNetwork ? network!.outputs.networkId : 'none'
+    subnetId: privateNetwork ? network!.outputs.endpointSubnetId : 'none'
+  }
+}
+
 module eventTopics './modules/event-topics.bicep' = {
   name: 'event-topics'
   scope: group
@@ -328,11 +346,13 @@ var serviceSettings = {
   DicomStorage__queueServiceUri: dicomStorage.outputs.queueEndpoint
   DicomStorage__tableServiceUri: dicomStorage.outputs.tableEndpoint
   EXPORT_DESTINATIONS: exportDestinations
+  EXPORT_SAS_ALLOWED: exportSecrets ? 'true' : 'false'
   HTTP_CONCURRENCY: string(httpConcurrency)
   // Frozen when the store is first used; another number later keeps the app from starting.
   INDEX_SHARDS: '16'
   INSTANCE_MEMORY_MB: string(instanceMemoryMB)
   MAX_REQUEST_BYTES: string(maxRequestMiB * 1048576)
+  SECRET_STORE: exportSecrets ? secretVault!.outputs.vaultUri : ''
   TELEMETRY_LEVEL: telemetryLevel
   TELEMETRY_EXPORT: exportCounters ? 'applicationinsights' : 'off'
   TRANSCODE_MEMORY_BYTES: string(pixelMemoryMB * 1048576)

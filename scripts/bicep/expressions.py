@@ -213,7 +213,7 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "empty": lambda value: not value,
     "environment": lambda: {
         "authentication": {"loginEndpoint": "https://login.example/"},
-        "suffixes": {"storage": "core.example"},
+        "suffixes": {"storage": "core.example", "keyvaultDns": ".vault.example"},
     },
     "guid": _guid,
     "intersection": lambda first, second: [each for each in first if each in second],

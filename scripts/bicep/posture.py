@@ -33,7 +33,6 @@ REQUIRED: Final[Mapping[str, Mapping[str, Any]]] = {
         "properties.enableRbacAuthorization": True,
         "properties.enablePurgeProtection": True,
         "properties.enableSoftDelete": True,
-        "properties.networkAcls.defaultAction": "Deny",
     },
     "Microsoft.EventGrid/topics": {
         "identity.type": "SystemAssigned",
@@ -69,6 +68,8 @@ NEVER_SETTINGS: Final = re.compile(
 _NEVER_TEXT: Final = re.compile(r"AccountKey=|SharedAccessKey|SharedAccessSignature|[?&]sig=|InstrumentationKey=")
 _SECRET_NAME: Final = re.compile(r"key$|secret|password|token$", re.IGNORECASE)
 _NEVER_SITE_CONFIG: Final = ("authsettings", "authsettingsV2")
+_APP_VAULT: Final = "kvs-"
+"""The vault that the app reads: without a network of its own it has no other way there than the public one."""
 _KEYS_ARE_READ_IN: Final = "events.bicep"
 
 
@@ -89,6 +90,9 @@ def _resource(resource: Resource) -> Iterator[str]:
         if value != wanted or type(value) is not type(wanted):
             yield f"{resource.where}: {path} is {value!r}, and must be {wanted!r}"
     name = str(resource.content.get("name", ""))
+    is_vault = resource.kind == "Microsoft.KeyVault/vaults"
+    if is_vault and resource.at("properties.networkAcls.defaultAction") != "Deny" and not name.startswith(_APP_VAULT):
+        yield f"{resource.where}: properties.networkAcls.defaultAction must be 'Deny'"
     if resource.kind == "Microsoft.Web/sites/config" and name.startswith(_NEVER_SITE_CONFIG):
         yield f"{resource.where}: the platform's authentication can be misled; tokens are checked in code"
     if resource.kind == "Microsoft.Web/sites/config" and name == "appsettings":

@@ -37,6 +37,7 @@ ROLES = {
     "c6a89b2d-59bc-44d0-9896-0f6e12d7b80a": "Storage Queue Data Message Sender",
     "d5a91429-5739-47e2-a06b-3470a27159e7": "EventGrid Data Sender",
     "e147488a-f6f5-4113-8e2d-b22465e65bf6": "Key Vault Crypto Service Encryption User",
+    "b86a8fe4-44ce-4948-aee5-eccb2c155cd7": "Key Vault Secrets Officer",
 }
 DATA_ROLES = ("Storage Blob Data Contributor", "Storage Queue Data Contributor", "Storage Table Data Contributor")
 GRANTS = {
@@ -51,11 +52,15 @@ GRANTS = {
     ("evgt-dicom", "Storage Blob Data Contributor", "containers/event-dead-letters"),
 }
 """Who has which role on what, in every variant."""
+SECRETS = ("id-dicom", "Key Vault Secrets Officer", "vaults/kvs")
 MORE_GRANTS = {
+    "secrets of exports": {SECRETS},
+    "private secrets of exports": {SECRETS},
     "own key": {("id-key", "Key Vault Crypto Service Encryption User", "keys/dicom-storage")},
     "everything": {
         ("id-key", "Key Vault Crypto Service Encryption User", "keys/dicom-storage"),
         ("id-dicom", "Web PubSub Service Owner", "webPubSub/wps-dicom"),
+        SECRETS,
         *(("operators", role, "storageAccounts/stdicom") for role in DATA_ROLES),
     },
 }

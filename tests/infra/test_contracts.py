@@ -44,6 +44,23 @@ def test_containers_and_queues_are_those_that_the_app_uses(rendered):
     assert list(contract.places(rendered)) == []
 
 
+@pytest.mark.parametrize(
+    ("variant", "action"), [("secrets of exports", "Allow"), ("private secrets of exports", "Deny")]
+)
+def test_the_vault_of_the_secrets_of_exports_is_named_by_the_settings_and_closed_by_a_network(
+    rendered, variant, action
+):
+    [vault] = rendered[variant].of("Microsoft.KeyVault/vaults")
+    settings = contract.app_settings(rendered[variant])
+
+    assert vault.at("properties.networkAcls.defaultAction") == action
+    assert settings["SECRET_STORE"].startswith(f"https://{vault.content['name']}.")
+    assert settings["EXPORT_SAS_ALLOWED"] == "true"
+    endpoints = rendered[variant].of("Microsoft.Network/privateEndpoints")
+    assert ("pe-vault" in [each.content["name"] for each in endpoints]) is (action == "Deny")
+    assert contract.app_settings(rendered["trial"])["SECRET_STORE"] == ""
+
+
 def test_azure_runs_the_python_that_is_tested(rendered):
     assert list(contract.runtime(rendered)) == []
 
