@@ -12,6 +12,7 @@ from itertools import batched
 
 from shared.dicomweb.partitions import PartitionDirectory
 from shared.errors import Unavailable
+from shared.health_status import CheckResult, HealthCheck, Status
 from shared.index import obsolete_marks
 from shared.index.instance_rows import STATE_COLUMNS, InstanceState, state_in
 from shared.index_schema import keys
@@ -34,6 +35,8 @@ _BLOBS_AT_ONCE = 1000
 _INSTANCES_AT_ONCE = 40
 """Of a study, that are committed together: they fit a transaction."""
 _SUPERSEDED = "superseded"
+_CURSOR = ("rebuild", "cursor")
+"""Partition key and row key, in `conf`, of where a rebuild is."""
 
 _COUNTED = {
     Ensured.INDEXED: "indexed",
@@ -124,7 +127,7 @@ class Rebuild:
         self._catch_up = catch_up
         self._at_once = at_once
         self._note = note
-        self._cursor = Cursor(tables, "rebuild", "cursor")
+        self._cursor = Cursor(tables, *_CURSOR)
 
     async def run(self, *, restart: bool = False, dry: bool = False) -> AsyncIterator[Rebuilt]:
         """Go on where an earlier run was ended; what is done so far, after each page. Raises Unavailable.
@@ -132,6 +135,8 @@ class Rebuild:
         `restart`: from the first blob. `dry`: count only, nothing is written.
         """
         marker, done = "" if dry or restart else await self.position(), Rebuilt()
+        if not dry:
+            await self._cursor.save({"marker": marker, "running": True})
         async for place, studies in self._pages(marker):
             slots = asyncio.Semaphore(self._at_once)
             page = Rebuilt()
@@ -146,8 +151,10 @@ class Rebuild:
             if not dry:
                 # What is committed is numbered as it goes: hints of all studies at once are more than a cycle looks at.
                 await RetryBudget().retry(self._number)
-                await self._cursor.save({"marker": place})
+                await self._cursor.save({"marker": place, "running": True})
             yield done
+        if not dry:
+            await self._cursor.save({"marker": "", "running": False})
 
     async def position(self) -> str:
         """Where an earlier run was ended; empty: it came to its end, or there was none. Raises Unavailable."""
@@ -282,6 +289,20 @@ class Rebuild:
         if what not in _SILENT:
             for name in names:
                 self._note(what, name)
+
+
+def index_is_whole(tables: TableStore, ping: Callable[[], Awaitable[object]]) -> HealthCheck:
+    """Whether the tables answer to `ping`, and no rebuild of the index has still to come to its end (DAT-51)."""
+    cursor = Cursor(tables, *_CURSOR)
+
+    async def check() -> CheckResult | None:
+        await ping()
+        stored = await cursor.read()
+        if stored and stored[0].get("running"):
+            return CheckResult(Status.DEGRADED, "The index is being made anew: what it lacks is not found yet.")
+        return None
+
+    return check
 
 
 def _key(name: str) -> tuple[str, ...] | None:

@@ -19,6 +19,7 @@ from shared.errors import DependencyRefused, Unavailable
 from shared.housekeeping import chores
 from shared.housekeeping import functions as housekeeping
 from shared.housekeeping.chores import Housekeeping
+from shared.ingest.rebuild import index_is_whole
 from shared.operations import functions as operation_functions
 from shared.operations.runner import Runner
 from shared.pages import functions as pages
@@ -98,7 +99,11 @@ def _feed(core: Core, parts: list[Part]) -> Part:
             ),
         ),
         chores=(chores.sweep_changes(feed.sequencer, feed.publication),),
-        health={"files": base.blobs.ping, "index": base.tables.ping, "events": events_in_time(feed.publication)},
+        health={
+            "files": base.blobs.ping,
+            "index": index_is_whole(base.tables, base.tables.ping),
+            "events": events_in_time(feed.publication),
+        },
     )
 
 

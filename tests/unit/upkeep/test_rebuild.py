@@ -7,7 +7,10 @@ import pytest
 
 from shared.dicom.identifiers import ResourceIdentifier
 from shared.errors import Unavailable
+from shared.health_status import CheckResult, Status
 from shared.index_schema import keys
+from shared.ingest import rebuild
+from shared.ingest.rebuild import index_is_whole
 from tests.builders.files import PATIENT_ID, STUDY_DATE, file
 from tests.builders.images import JPEG, image, new_uid
 from tests.builders.rebuilding import LosableService
@@ -285,3 +288,27 @@ async def test_after_a_failover_rows_without_files_are_found_and_files_without_r
     checked = await service.checked()
     assert (checked.instances, checked.without_file, checked.marked) == (3, (lost,), ())
     assert await service.lookup.instance(PARTITION, gone.identifier, metadata=True) is not None
+
+
+@pytest.mark.spec("DAT-51")
+async def test_until_a_rebuild_has_come_to_its_end_health_is_degraded_and_stores_are_taken(monkeypatch):
+    monkeypatch.setattr(rebuild, "_BLOBS_AT_ONCE", 2)
+    service = LosableService()
+    for at in range(4):
+        await service.store(image(f"1.{at}", f"1.{at}.1", f"1.{at}.1.1").data)
+    check = index_is_whole(service.tables, service.tables.ping)
+    assert await check() is None
+
+    running = service.rebuild.run(restart=True)
+    await anext(running)
+    degraded = await check()
+    later = image("1.9", "1.9.1", "1.9.1.1")
+    [outcome] = await service.store(later.data)
+    await running.aclose()  # its process is gone
+    assert outcome.failure is None
+    assert await service.instance(later.identifier)
+    assert degraded == CheckResult(Status.DEGRADED, "The index is being made anew: what it lacks is not found yet.")
+    assert await index_is_whole(service.tables, service.tables.ping)()
+
+    await service.rebuilt()
+    assert await check() is None
