@@ -10,7 +10,7 @@ from shared.patient_erasure.traces import Subject
 from shared.storage.optimistic import Rounds
 from shared.storage.ports import TableStore
 from shared.workitems import rows, searchable
-from shared.workitems.store import StoredWorkitem, WorkitemChanged, Workitems
+from shared.workitems.store import StoredWorkitem, WorkitemChanged, WorkitemGone, Workitems
 
 _PATIENT_ID: Final = "00100020"
 
@@ -31,7 +31,7 @@ class PatientWorkitems:
             *(self._tables.range(rows.TABLE, key, *bounds) for key in rows.partition_keys(namespace))
         )
         for uid in dict.fromkeys(rows.uid_of(posting) for postings in found for posting in postings):
-            stored = await self._workitems.get(namespace, uid)
+            stored = await self._present(namespace, uid)
             if stored is not None and subject.patient.fits(stored.workitem.attributes):
                 yield stored
 
@@ -42,6 +42,13 @@ class PatientWorkitems:
             erased += await self._remove(subject, stored)
         return {"workitemsErased": erased}
 
+    async def _present(self, namespace: str, uid: str) -> StoredWorkitem | None:
+        """A workitem; None if its retention has ended it meanwhile, which has left nothing of the patient."""
+        try:
+            return await self._workitems.get(namespace, uid)
+        except WorkitemGone:
+            return None
+
     async def _remove(self, subject: Subject, stored: StoredWorkitem) -> bool:
         """Remove one, however it changes meanwhile; False if somebody else has."""
         rounds = Rounds("The workitem is busy")
@@ -51,7 +58,7 @@ class PatientWorkitems:
             try:
                 await self._workitems.remove(present)
             except WorkitemChanged:
-                present = await self._workitems.get(subject.partition.namespace, stored.workitem.uid)
+                present = await self._present(subject.partition.namespace, stored.workitem.uid)
                 continue
             return True
         return False

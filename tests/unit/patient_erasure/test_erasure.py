@@ -250,6 +250,24 @@ async def test_workitems_of_the_patient_go_in_any_state(service):
     assert service.places_with("zz-4711") == []
 
 
+@pytest.mark.spec("PHI-1", "WK-7")
+async def test_a_workitem_whose_retention_ends_meanwhile_is_no_hindrance(service):
+    await archive(service)
+    await service.workitems.create("0", "3.1", new_workitem(t00100020=element("LO", "zz-4711")))
+    [posting] = [row for row in service.tables.rows("worklist") if row.row_key.startswith("pi!")]
+    stored = await service.workitems.get("0", "3.1")
+
+    async def retire(kind, operation):
+        if (kind, operation) == ("worklist", "get"):
+            service.tables.before = None
+            await service.workitems.retire(stored)
+
+    service.tables.before = retire
+    operation = await service.erased(BODY)
+    assert operation.results["workitemsErased"] == 0
+    assert posting.row_key not in {row.row_key for row in service.tables.rows("worklist")}
+
+
 @pytest.mark.spec("PHI-1")
 async def test_files_that_wait_to_be_imported_or_were_refused_go(service):
     gone, kept = await archive(service)
