@@ -6,7 +6,6 @@ import subprocess
 from pathlib import Path
 
 import numpy as np
-import pytest
 import requests
 
 from tests.builders.datasets import ct, part10
@@ -16,14 +15,8 @@ from tests.integration.devhost.waiting import eventually
 
 ROOT = Path(__file__).resolve().parents[3]
 PERFORMER = ROOT / "examples/performer/performer.py"
-PYTHON = ROOT / ".cache/examples/bin/python"
 DENSE, VOXEL = 12, 0.5 * 0.5 * 2.0
 """Pixels of an image that are denser than 300 HU, and the cubic millimetres of each."""
-
-
-@pytest.fixture(scope="module")
-def installed():
-    subprocess.run([ROOT / "scripts/setup-examples"], check=True, timeout=280)
 
 
 def dense_ct(study: str, series: str, number: int) -> bytes:
@@ -46,7 +39,7 @@ def test_it_is_as_short_as_it_says():
     assert len(PERFORMER.read_text().splitlines()) <= 80
 
 
-async def test_a_stored_study_is_measured_and_its_workitem_completed(own_service, installed):
+async def test_a_stored_study_is_measured_and_its_workitem_completed(own_service, python_of_examples):
     client, study = Exchange(own_service.url), new_uid()
     rule = json.loads((PERFORMER.parent / "rule.json").read_text())
     rule |= {"quietSeconds": 0, "filter": {**rule["filter"], "StudyInstanceUID": study}}
@@ -56,7 +49,7 @@ async def test_a_stored_study_is_measured_and_its_workitem_completed(own_service
     for number in (1, 2):
         stored = client.send("POST", "studies", JSON, dense_ct(study, series, number), Content_Type="application/dicom")
         assert stored.status_code == 200, stored.text
-    performer = await asyncio.create_subprocess_exec(PYTHON, PERFORMER, client.base, stdout=subprocess.PIPE)
+    performer = await asyncio.create_subprocess_exec(python_of_examples, PERFORMER, client.base, stdout=subprocess.PIPE)
 
     async def completed():
         chores = f"{own_service.url}/admin/functions/housekeeping"
