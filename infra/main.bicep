@@ -69,6 +69,18 @@ param viewer bool = true
 @description('A key vault for the secrets of exports: signatures of containers, keys of pseudonyms.')
 param exportSecrets bool = false
 
+@description('FHIR server for DICOMcast and cohorts (docs/operate/dicomcast.md): its address without a slash at the end. Empty: neither.')
+param fhirEndpoint string = ''
+
+@description('What a token for the FHIR server is asked for. Empty: its address.')
+param fhirResource string = ''
+
+@description('With a FHIR server: whether studies are written into it.')
+param dicomCast bool = true
+
+@description('System of the medical record numbers, by which Patients of the FHIR server are found; a URI.')
+param patientIdSystem string = ''
+
 @description('Web PubSub for the notifications of the worklist. Off: nothing of the service uses it yet.')
 param worklist bool = false
 
@@ -329,6 +341,16 @@ module roleAssignments './modules/role-assignments.bicep' = {
 var clientId = createEntraApplication ? entraApplication!.outputs.clientId : authClientId
 var tenantAuthority = '${environment().authentication.loginEndpoint}${tenant().tenantId}/v2.0'
 
+// Others of these sections go into extraSettings, and may replace these.
+var fhirSettings = empty(fhirEndpoint) ? {} : {
+  DicomCast__Enabled: dicomCast ? 'true' : 'false'
+  DicomWeb__Endpoint: 'https://${appName}.azurewebsites.net/v2'
+  Fhir__Authentication__AuthenticationType: 'ManagedIdentity'
+  Fhir__Authentication__ManagedIdentityCredential__Resource: empty(fhirResource) ? fhirEndpoint : fhirResource
+  Fhir__Endpoint: fhirEndpoint
+  Patient__PatientSystemId: patientIdSystem
+}
+
 var serviceSettings = {
   // A deleted blob is kept as a version first, then as a deleted version.
   ACCOUNT_RETENTION_DAYS: string(erasureMode == 'protect' ? softDeleteDays * 2 : 3)
@@ -391,7 +413,7 @@ module functionApp './modules/function-app.bicep' = {
     maximumInstanceCount: maximumInstanceCount
     alwaysReadyHttp: alwaysReadyHttp
     alwaysReadyBlob: alwaysReadyBlob
-    appSettings: union(extraSettings, serviceSettings, platformSettings)
+    appSettings: union(fhirSettings, extraSettings, serviceSettings, platformSettings)
   }
 }
 
@@ -422,6 +444,7 @@ module alerts './modules/alerts.bicep' = if (!empty(alertEmail)) {
 output AZURE_RESOURCE_GROUP string = group.name
 output AZURE_FUNCTION_APP_NAME string = functionApp.outputs.name
 output DICOM_API_CLIENT_ID string = clientId
+output DICOM_APP_PRINCIPAL_ID string = identity.outputs.principalId
 output DICOM_BLOB_TOPIC_NAME string = eventTopics.outputs.blobTopicName
 output DICOM_EVENTS_TOPIC_NAME string = eventTopics.outputs.dicomTopicName
 output DICOM_IMPORT_SUBSCRIBED bool = bulkImport

@@ -32,6 +32,11 @@ VARIANTS: Final[Mapping[str, Mapping[str, str]]] = {
     "small instances": {**_CLIENT, "DICOM_INSTANCE_MEMORY_MB": "2048", "DICOM_HTTP_CONCURRENCY": "2"},
     "always ready": {**_CLIENT, "DICOM_ALWAYS_READY_HTTP": "1", "DICOM_ALWAYS_READY_BLOB": "1"},
     "without import": {**_CLIENT, "DICOM_BULK_IMPORT": "false"},
+    "clinical data": {
+        **_CLIENT,
+        "DICOM_FHIR_ENDPOINT": "https://ws-fhir.fhir.azurehealthcareapis.com",
+        "DICOM_PATIENT_ID_SYSTEM": "urn:oid:1.2.3",
+    },
     "watched": {**_CLIENT, "DICOM_ALERT_EMAIL": "operators@example.org", "DICOM_TELEMETRY_LEVEL": "WARNING"},
     "everything": {
         "DICOM_CREATE_ENTRA_APPLICATION": "true",

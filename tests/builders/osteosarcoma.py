@@ -1,6 +1,6 @@
 """The data of cohorts §9: what an EHR has of seventeen patients, and their studies as ImagingStudy resources."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 SNOMED = "http://snomed.info/sct"
@@ -30,7 +30,7 @@ _PATIENTS: dict[int, tuple[str, str, dict[str, Any]]] = {
     16: ("1950-01-01", "female", {"onsetString": "last winter", "recordedDate": "2025-12-01"}),
     17: ("1955-01-01", "male", {"onsetAge": 30, "recordedDate": "2025-06-01"}),
 }
-_STUDIES: dict[int, tuple[int, str, str]] = {
+STUDIES: dict[int, tuple[int, str, str]] = {
     1: (1, "CT", "2025-02-12T09:30:00+01:00"),
     2: (1, "CT", "2025-08-20T10:00:00+02:00"),
     3: (1, "MR", "2025-02-13T09:00:00+01:00"),
@@ -122,7 +122,7 @@ def _drug(code: str) -> dict[str, Any]:
 
 def study(number: int) -> dict[str, Any]:
     """The ImagingStudy that DICOMcast makes of a study."""
-    of, modality, started = _STUDIES[number]
+    of, modality, started = STUDIES[number]
     uid = f"2.25.7000.{number}"
     modalities = [modality, "SR"] if number == 1 else [modality]
     series = [_series(f"{uid}.{at}", each, 1 if each == "SR" else 2) for at, each in enumerate(modalities, 1)]
@@ -162,12 +162,18 @@ def _accession(number: int) -> dict[str, Any]:
     return {"type": ACSN, "system": ACCESSION, "value": f"A-{number}"}
 
 
-def report(number: int) -> dict[str, Any]:
-    """A DiagnosticReport of cohorts §9.3."""
+def report(number: int, ids: Mapping[int, str] | None = None) -> dict[str, Any]:
+    """A DiagnosticReport of cohorts §9.3; `ids`: of ImagingStudies, by study, where a server has chosen them."""
+    chosen = ids or {1: "img-1", 3: "img-3"}
     of, day, code, link = {
-        1: (1, "2025-02-12", "24627-2", READ_BY_TELE_1 | {"imagingStudy": [{"reference": "ImagingStudy/img-1"}]}),
+        1: (
+            1,
+            "2025-02-12",
+            "24627-2",
+            READ_BY_TELE_1 | {"imagingStudy": [{"reference": f"ImagingStudy/{chosen[1]}"}]},
+        ),
         2: (1, "2025-08-20", "24627-2", {"identifier": [_accession(2)]}),
-        3: (1, "2025-02-13", "24725-4", {"imagingStudy": [{"reference": "ImagingStudy/img-3"}]}),
+        3: (1, "2025-02-13", "24725-4", {"imagingStudy": [{"reference": f"ImagingStudy/{chosen[3]}"}]}),
         4: (2, "2024-09-03", "24627-2", {"basedOn": [{"reference": "ServiceRequest/sr-2"}]}),
     }[number]
     category = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0074", "code": "RAD"}]}
@@ -184,12 +190,11 @@ def report(number: int) -> dict[str, Any]:
     }
 
 
-def resources() -> Iterator[dict[str, Any]]:
-    """Everything of the chapter."""
+def clinical() -> Iterator[dict[str, Any]]:
+    """What an EHR has before there are images (cohorts §9.1)."""
     for number in _PATIENTS:
         yield patient(number)
         yield condition(number)
-    yield {"resourceType": "Patient", "id": "pat-99", "identifier": [{"system": MRN, "value": "COH-099"}]}
     yield {"resourceType": "Practitioner", "id": "tele-1", "name": [{"family": "Reader"}]}
     yield {"resourceType": "Medication", "id": "mtx", "code": _drug("6851")}
     yield from map(request, _REQUESTS)
@@ -202,8 +207,14 @@ def resources() -> Iterator[dict[str, Any]]:
         "code": {"text": "CT chest"},
         "subject": {"reference": "Patient/pat-2"},
     }
+
+
+def resources() -> Iterator[dict[str, Any]]:
+    """Everything of the chapter."""
+    yield from clinical()
+    yield {"resourceType": "Patient", "id": "pat-99", "identifier": [{"system": MRN, "value": "COH-099"}]}
     yield {"resourceType": "Endpoint", "id": "dicom", "status": "active", "address": BASE}
-    yield from map(study, _STUDIES)
+    yield from map(study, STUDIES)
     yield from map(report, range(1, 5))
 
 

@@ -16,8 +16,11 @@ from scripts.bicep.rendering import Deployment, Resource
 from scripts.bicep.syntax import BicepError, body, member, parse
 from scripts.bicep.variants import VARIANTS, deployments, main_deployment
 from scripts.deployment import verify
+from shared.cast.settings import cast_settings, fhir_settings
 from shared.errors import Misconfigured
 from shared.events.dicom_events import CHANGES_PENDING
+from shared.outgoing.settings import ManagedIdentity
+from shared.sections import SECTIONS
 from shared.settings import Settings
 from tests.infra.reviewed_settings import DEFAULT_IS_RIGHT, NEVER, PLATFORM
 
@@ -116,13 +119,18 @@ def app_settings(deployment: Deployment) -> dict[str, str]:
     return settings
 
 
+_SIGN_IN = ManagedIdentity("https://ws-fhir.fhir.azurehealthcareapis.com/.default")
+"""Of the service with the FHIR server of the variants."""
+
+
 def settings(rendered: Mapping[str, Deployment]) -> Iterator[str]:
     for variant in VARIANTS:
         values = app_settings(rendered[variant])
         for name, value in values.items():
             if not isinstance(value, str):
                 yield f"{variant}: {name} is a {type(value).__name__}"
-        yield from (f"{variant}: nothing reads {name}" for name in values.keys() - ALIASES - PLATFORM)
+        sections = {name for name in values if name.partition("__")[0].lower() in SECTIONS}
+        yield from (f"{variant}: nothing reads {name}" for name in values.keys() - ALIASES - PLATFORM - sections)
         yield from (f"{variant}: {name} is never set" for name in values.keys() & NEVER)
         for name in ALIASES - values.keys() - DEFAULT_IS_RIGHT - NEVER:
             yield f"{variant}: {name} is missing: main.bicep sets it, or DEFAULT_IS_RIGHT says that nobody needs to"
@@ -132,7 +140,18 @@ def settings(rendered: Mapping[str, Deployment]) -> Iterator[str]:
         except Misconfigured as error:
             yield f"{variant}: the app does not load: {error}"
             continue
+        yield from _casting(variant, loaded)
         yield from _values(variant, loaded, values, rendered[variant])
+
+
+def _casting(variant: str, loaded: Settings) -> Iterator[str]:
+    if not loaded.dicomcast:
+        return
+    cast, fhir = cast_settings(loaded.sections), fhir_settings(loaded.sections)
+    if fhir.authentication != _SIGN_IN:
+        yield f"{variant}: DICOMcast signs in otherwise"
+    if not cast.base.endswith(".azurewebsites.net/v2"):
+        yield f"{variant}: FHIR is told another address of the service: {cast.base}"
 
 
 def _values(variant: str, loaded: Settings, values: Mapping[str, str], deployment: Deployment) -> Iterator[str]:
