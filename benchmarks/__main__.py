@@ -14,6 +14,7 @@ from benchmarks.measure import Bench, Processes, Result, Telemetry
 from benchmarks.scenarios import (
     aftermath,
     bulk_import,
+    cast,
     change_feed,
     export,
     hostile,
@@ -46,9 +47,10 @@ GROUPS: dict[str, Group] = {
     "export": export.run,
     "worklist": worklist.run,
     "updates": updates.run,
+    "cast": cast.run,
     "hostile": hostile.run,
 }
-_LOCAL = {"aftermath", "bulk_import", "change_feed", "export", "tags", "updates"}
+_LOCAL = {"aftermath", "bulk_import", "cast", "change_feed", "export", "tags", "updates"}
 """Groups that look at what follows a transaction, and so need a service of their own with everything on."""
 
 
