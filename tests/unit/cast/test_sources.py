@@ -163,29 +163,48 @@ async def test_one_unreadable_instance_is_noted_and_a_whole_document_is_not() ->
 
 
 _PROGRAM = """
-import asyncio, resource, orjson
+import re
+from dataclasses import replace
+from pathlib import Path
+import orjson
 from shared.cast.collecting import StudyCollector
 from shared.cast.json_stream import ObjectStream, read_object
+from shared.cast.mapping.imaging_study import References, wanted_study
+from shared.cast.merging import Ownership, merged_study, same
 from shared.cast.model import Summary
+from shared.fhir.transaction import Entry, transaction
 from tests.builders.cast import SETTINGS, instance
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-collector, stream = StudyCollector("2.25.1", SETTINGS), ObjectStream()
-filling = {f"{tag:08X}": {"vr": "LO", "Value": ["x" * 40]} for tag in range(0x00190010, 0x00190010 + 150)}
+
+def resident(what):
+    return int(re.search(what + r":\\s+(\\d+) kB", Path("/proc/self/status").read_text()).group(1)) / 1024
+
+settings = replace(SETTINGS, instances="all")
+Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here on
+before = resident("VmRSS")
+collector, stream = StudyCollector("2.25.1", settings), ObjectStream()
+filling = {f"{tag:08X}": {"vr": "LO", "Value": ["x" * 40]} for tag in range(0x00190010, 0x00190010 + 20)}
 for number in range(10_000):
     document = orjson.dumps({**instance("2.25.1", number % 20 + 1, number), **filling})
     for each in stream.feed((b"[" if not number else b",") + document):
         collector.add(read_object(each))
 study = collector.study(Summary())
 assert study.instances == 10_000
-print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+wanted = wanted_study(study, settings, References("Patient/1", "Endpoint/1", ""))
+existing = orjson.loads(orjson.dumps({**wanted, "id": "1", "started": "2020-01-01"}))
+series = frozenset(each.uid for each in study.series)
+merged = merged_study(existing, wanted, Ownership(True, series, "Endpoint/1", "http://fhir.test", {}), settings)
+assert not same(merged, existing)
+assert len(orjson.dumps(transaction([Entry("PUT", "ImagingStudy/1", merged)]))) > 10**6
+print(resident("VmHWM") - before)
 """
 
 
 @pytest.mark.spec("CAST-RD-2")
 async def test_ten_thousand_instances_take_little_memory() -> None:
+    """Read, mapped, merged with what is there and written down, beside what the program takes anyway."""
     command = [sys.executable, "-c", _PROGRAM]
     ran = await asyncio.to_thread(
         subprocess.run, command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=240
     )
     assert ran.returncode == 0, ran.stderr
-    assert float(ran.stdout) < 64
+    assert 0 <= float(ran.stdout) < 64
