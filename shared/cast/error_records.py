@@ -9,7 +9,7 @@ import base64
 import hashlib
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, Literal
 
@@ -100,7 +100,10 @@ class ErrorRecords:
                 return
             attempts = _attempts(held) if held and not held.properties.get("ResolvedAt") else 0
             created = held.properties["CreatedAt"] if attempts and held else self._now()
-            properties = _properties(key, fault, attempts + 1, float(created))
+            first = held.properties["SequenceFrom"] if attempts and held else fault.first
+            properties = _properties(
+                key, replace(fault, first=min(fault.first, int(first))), attempts + 1, float(created)
+            )
             verb: Literal["replace", "insert"] = "replace" if held else "insert"
             try:
                 await self._tables.commit(
