@@ -6,6 +6,7 @@ a study is from the answer to its store until the FHIR server says that it was w
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from datetime import datetime
@@ -32,6 +33,8 @@ _LONE_SECONDS = 8.0
 _LARGE = 1000
 """Instances of the large study."""
 _LONGEST_SECONDS = 1800
+_CAST = ("", "Endpoint", "Patient", "ImagingStudy", "Observation", "ServiceRequest")
+"""What DICOMcast asks for; the dictionary of cohorts is collected beside it. '' is a transaction."""
 _LOOK_SECONDS = 0.5
 
 
@@ -107,24 +110,24 @@ class _Scene:
     def __init__(self, client: Client, session: aiohttp.ClientSession, dicom: str, proxy: FhirProxy, fhir: str) -> None:
         self._client, self._session, self._dicom, self._proxy, self._fhir = client, session, dicom, proxy, fhir
         self._stored: dict[str, float] = {}
-        self._seen: tuple[int, int] = (0, 0)
+        self._seen: Counter[str] = Counter()
         self.began = 0.0
 
     def begin(self) -> None:
         """Forget what was stored before."""
         self._stored.clear()
-        self._seen = self._proxy.requests, self._proxy.transactions
+        self._seen = Counter(self._proxy.requests)
         self.began = time.time()
 
     @property
     def requests(self) -> int:
         """For FHIR since then."""
-        return self._proxy.requests - self._seen[0]
+        return sum(self._proxy.requests[kind] - self._seen[kind] for kind in _CAST)
 
     @property
     def transactions(self) -> int:
         """Of them."""
-        return self._proxy.transactions - self._seen[1]
+        return self._proxy.requests[""] - self._seen[""]
 
     async def store(self, study: int, count: int) -> None:
         """A study of so many small instances."""

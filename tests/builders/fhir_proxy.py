@@ -1,5 +1,6 @@
 """A reverse proxy before a FHIR server that misbehaves as a test says (dicomcast §10)."""
 
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -37,21 +38,19 @@ class Passing:
 
 
 class FhirProxy:
-    """`fault` is asked about each request; `requests` and `transactions` count them."""
+    """`fault` is asked about each request; `requests` counts them by type of resource, '' for transactions."""
 
     def __init__(self, target: str) -> None:
         self.url = ""
         self.fault: Fault | None = None
-        self.requests = 0
-        self.transactions = 0
+        self.requests: Counter[str] = Counter()
         self._target = target.removesuffix("/fhir")
         self._session: ClientSession | None = None
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """One request."""
         passing = Passing(self, request, await request.read())
-        self.requests += 1
-        self.transactions += passing.is_transaction
+        self.requests[request.path.removeprefix("/fhir").strip("/").partition("/")[0]] += 1
         answer = await self.fault(passing) if self.fault is not None else None
         return answer if answer is not None else await passing.forward()
 
