@@ -18,7 +18,7 @@ DICOM = {"Content-Type": "application/dicom", "Accept": "application/dicom+json"
 
 
 def settings(fhir: str, **more: str) -> dict[str, str]:
-    """Those of the scenario (dicomcast §9.2), for a FHIR server."""
+    """Those of the scenario (cohorts §9.2), for a FHIR server."""
     return {
         "DicomCast__Enabled": "true",
         "DicomCast__SettleSeconds": "1",

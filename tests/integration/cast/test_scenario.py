@@ -1,4 +1,4 @@
-"""dicomcast §9: images and clinical data together, with exactly the results that the chapter expects."""
+"""cohorts §9: images and clinical data together, with exactly the results that the chapter expects."""
 
 import random
 from collections.abc import AsyncIterator
