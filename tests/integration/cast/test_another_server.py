@@ -32,7 +32,7 @@ async def announce(caster: Caster, schema: str, host: str) -> None:
 
 @pytest.mark.timeout(600)
 @pytest.mark.spec("CAST-RD-1", "CAST-EV-1", "CAST-EV-2", "CAST-EV-6", "CAST-EV-7", "CAST-EV-8")
-@pytest.mark.parametrize("version", ["v1", "v2"])
+@pytest.mark.parametrize("version", [pytest.param("v1", marks=pytest.mark.nightly), "v2"])
 async def test_both_sources_give_the_same_resources(version, fresh_service, fhir_server) -> None:
     async with (
         running_fhir_server() as second,

@@ -58,7 +58,9 @@ async def test_what_is_refused_to_all_waits_and_what_is_refused_to_one_is_parked
         assert await caster.differences() == []
 
 
-@pytest.mark.parametrize("moment", ["answer lost", "killed before", "killed during"])
+@pytest.mark.parametrize(
+    "moment", ["answer lost", "killed during", pytest.param("killed before", marks=pytest.mark.nightly)]
+)
 async def test_a_transaction_that_was_cut_off_is_done_once(moment, fresh_service, fhir_server) -> None:
     async with FhirProxy(fhir_server.url).running() as proxy, Fhir(fhir_server.url) as fhir, ClientSession() as session:
         await fhir.load(osteosarcoma.clinical())
@@ -112,6 +114,7 @@ async def test_two_workers_and_the_same_messages_many_times_write_everything_onc
         assert await caster.differences() == []
 
 
+@pytest.mark.nightly
 async def test_a_worker_that_is_killed_again_and_again_loses_nothing(fresh_service, fhir_server) -> None:
     async with Fhir(fhir_server.url) as fhir, ClientSession() as session:
         await fhir.load(osteosarcoma.clinical())
