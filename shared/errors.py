@@ -85,6 +85,10 @@ class ShareUsedUp(DicomServiceError):
     """The caller uses all of the service that one caller may use at a time (429)."""
 
 
+class TooManyAttempts(DicomServiceError):
+    """Too many credentials that were not valid have come from the same address (429)."""
+
+
 class Unavailable(DicomServiceError):
     """A data store is unavailable or busy; the same request may succeed later (503)."""
 

@@ -1,6 +1,6 @@
 """Running, listing, showing and deleting cohorts (cohorts §8.6)."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -139,6 +139,18 @@ class Cohorts:
         if head["status"] != OperationStatus.SUCCEEDED.value:
             raise Conflict(f"The run of the cohort has the status {head['status']}: there is no manifest.")
         return head
+
+    async def studies_in(self, cohort_id: str, partition: str) -> AsyncGenerator[str]:
+        """The UIDs of the studies that lie in a data partition. Raises NotFound; Conflict while the run has not
+        succeeded.
+        """
+        head = await self._with_status(await self._head(cohort_id))
+        if head["status"] != OperationStatus.SUCCEEDED.value:
+            raise Conflict(f"The run of the cohort has the status {head['status']}: it has no members.")
+        scope = Scope(names=frozenset({partition.casefold()}))
+        async for study in await self.studies(cohort_id, View(scope, identified=True)):
+            if study.get("uid") and "retrieve" in study:
+                yield str(study["uid"])
 
     # ------------------------------------------------------------------------------------------------------- inside
 

@@ -54,6 +54,9 @@ PATH_PARAMETERS: Mapping[str, PathParameter] = {
         {"type": "string", "pattern": "^([0-9A-Fa-f]{32}|[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12})$"},
         "9b1c0d5e8f2a4b6c8d0e1f2a3b4c5d6e",
     ),
+    "share": PathParameter(
+        "Id of a share", {"type": "string", "pattern": "^[a-z0-9]{1,12}_[A-Za-z0-9_-]{22}$"}, "0_mGr0eYNsT6uBdHk2vWq4bA"
+    ),
     "patient": PathParameter(
         "Id of a Patient of the FHIR server", {"type": "string", "pattern": "^[A-Za-z0-9.\\-]{1,64}$"}, "pat-1"
     ),

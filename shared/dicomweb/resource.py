@@ -2,12 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from shared.dicomweb.documentation import Documentation
 from shared.dicomweb.path_parameters import PATH_PARAMETERS, path_parameters
 from shared.dicomweb.versions import ApiVersion
 
 READ = ("GET", "HEAD")
+
+type UnderShare = Literal["any", "download"]
+"""The shares under which a resource exists (SHR-2): any, or those that allow downloads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,8 @@ class Resource:
     """Methods that only exist from a version on (PUT-5)."""
     in_prerelease: bool = True
     """It exists in `v1.0-prerelease`, too (GEN-5)."""
+    under_share: UnderShare | None = None
+    """The shares under which it exists; None: none (SHR-3)."""
     uids: Mapping[str, str] = field(init=False)
     """The path parameters that are UIDs, to their keywords."""
 

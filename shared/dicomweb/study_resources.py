@@ -4,7 +4,7 @@ from typing import Final
 
 from shared.dicomweb import study_documentation as told
 from shared.dicomweb.documentation import Documentation
-from shared.dicomweb.resource import READ, Resource
+from shared.dicomweb.resource import READ, Resource, UnderShare
 from shared.dicomweb.versions import ApiVersion
 
 _STUDY = "studies/{study}"
@@ -19,13 +19,14 @@ def _store(name: str, template: str, summary: str) -> Resource:
 
 
 def _retrieve(
-    name: str, template: str, summary: str, documentation: Documentation, audit: str = "retrieve"
+    name: str, template: str, summary: str, documentation: Documentation, *, share: UnderShare = "download"
 ) -> Resource:
-    return Resource(name, READ, template, "read", audit, summary, documentation)
+    return Resource(name, READ, template, "read", "retrieve", summary, documentation, under_share=share)
 
 
 def _metadata(name: str, template: str, summary: str) -> Resource:
-    return _retrieve(name, f"{template}/metadata", summary, told.METADATA, "retrieve-metadata")
+    path = f"{template}/metadata"
+    return Resource(name, READ, path, "read", "retrieve-metadata", summary, told.METADATA, under_share="any")
 
 
 def _bulk(name: str, template: str, summary: str) -> Resource:
@@ -34,16 +35,20 @@ def _bulk(name: str, template: str, summary: str) -> Resource:
     return _retrieve(name, f"{template}/{values}", summary, told.BULK_DATA)
 
 
+def _picture(name: str, template: str, summary: str, documentation: Documentation) -> Resource:
+    return Resource(name, READ, template, "read", "retrieve-rendered", summary, documentation, under_share="any")
+
+
 def _rendered(name: str, template: str, summary: str) -> Resource:
-    return _retrieve(name, f"{template}/rendered", summary, told.RENDERED, "retrieve-rendered")
+    return _picture(name, f"{template}/rendered", summary, told.RENDERED)
 
 
 def _thumbnail(name: str, template: str, summary: str) -> Resource:
-    return _retrieve(name, f"{template}/thumbnail", summary, told.THUMBNAIL, "retrieve-rendered")
+    return _picture(name, f"{template}/thumbnail", summary, told.THUMBNAIL)
 
 
 def _search(name: str, template: str, summary: str) -> Resource:
-    return Resource(name, READ, template, "read", "query", summary, told.SEARCH)
+    return Resource(name, READ, template, "read", "query", summary, told.SEARCH, under_share="any")
 
 
 def _delete(name: str, template: str, summary: str) -> Resource:
@@ -56,7 +61,13 @@ ROWS: Final = (
     _retrieve("retrieve_study", _STUDY, "Retrieve the instances of a study (WADO-RS)", told.INSTANCES),
     _retrieve("retrieve_series", _SERIES, "Retrieve the instances of a series", told.INSTANCES),
     _retrieve("retrieve_instance", _INSTANCE, "Retrieve an instance", told.INSTANCE),
-    _retrieve("retrieve_frames", f"{_INSTANCE}/frames/{{frames}}", "Retrieve frames of an instance", told.FRAMES),
+    _retrieve(
+        "retrieve_frames",
+        f"{_INSTANCE}/frames/{{frames}}",
+        "Retrieve frames of an instance",
+        told.FRAMES,
+        share="any",
+    ),
     _metadata("retrieve_study_metadata", _STUDY, "Metadata of a study"),
     _metadata("retrieve_series_metadata", _SERIES, "Metadata of a series"),
     _metadata("retrieve_instance_metadata", _INSTANCE, "Metadata of an instance"),
@@ -85,6 +96,7 @@ ROWS: Final = (
         "wado",
         "Retrieve an instance, or a picture of it, by query (WADO-URI)",
         told.WADO_URI,
+        share="any",  # of a picture; it gives instances only under those that allow downloads
     ),
     _search("search_studies", "studies", "Search for studies (QIDO-RS)"),
     _search("search_series", "series", "Search for series"),

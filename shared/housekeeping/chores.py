@@ -142,6 +142,11 @@ def erase_deleted(erase_due: Callable[[], Awaitable[int]]) -> Chore:
     return Chore("erase_deleted", lambda: _work_off(erase_due))
 
 
+def forget_shares(forget: Callable[[], Awaitable[Any]]) -> Chore:
+    """Shares that expired long ago are forgotten (SHR-4)."""
+    return Chore("forget_shares", forget, _DAY)
+
+
 def expire_studies(expire: Callable[[], Awaitable[int]]) -> Chore:
     """Studies whose time has come are deleted (EXP-1)."""
     return Chore("expire_studies", lambda: _work_off(expire))

@@ -1,8 +1,8 @@
 """The way of every request: the checks and headers of dicomweb §4.2 and §4.3, errors, audit.
 
 The steps, each of which may end the request: route and version (404, 405, 400), `<` in the query string (400), caller
-(401), the transaction's `parse` (415, 400), partition (400), its `accept` (406), the data action (403), UIDs of the
-path (400), its `answer`.
+(401), what a share does not have (404), the transaction's `parse` (415, 400), partition (400), its `accept` (406), the
+data action (403), UIDs of the path (400), its `answer`.
 """
 
 from collections.abc import AsyncIterator, Mapping
@@ -21,6 +21,7 @@ from shared.errors import Forbidden, InvalidRequest, InvalidUid, NotInRelease
 from shared.http.caller import ANONYMOUS, Authenticator
 from shared.http.caller_shares import CallerShares
 from shared.http.compression import encoded
+from shared.http.confined import check_confined
 from shared.http.cors import Cors
 from shared.http.entity_tags import EntityTags
 from shared.http.error_table import error_response, status_of
@@ -145,6 +146,8 @@ class Boundary:
             )
         caller = ANONYMOUS if resource.action is None else await self._authenticator.authenticate(request)
         exchange.begin(caller, self._shares)
+        if caller.confinement is not None:
+            check_confined(caller.confinement, found)
         if request.method in _WITH_BODY or found.route is not request.route:  # a copy of a request costs time
             request = exchange.request = replace(request, route=found.route, body=exchange.metered_body())
         parsed = transaction.parse(request, version)

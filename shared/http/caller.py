@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from shared.dicomweb.confinement import Confinement
 from shared.http.messages import Request
 from shared.http.roles import NOTHING, Permissions
 from shared.settings import Settings
@@ -16,6 +17,8 @@ class Caller:
     permissions: Permissions
     claims: Mapping[str, str]
     """The claims that audit records name; nothing else of the token is kept."""
+    confinement: Confinement | None = None
+    """What the bearer of a share's token may see; None: whoever has a role sees whatever the role lets."""
 
 
 ANONYMOUS = Caller(NOTHING, {})

@@ -6,7 +6,7 @@ from typing import Final
 
 from shared.errors import ShareUsedUp
 
-_IDENTITIES: Final = ("oid", "sub", "azp", "appid")
+_IDENTITIES: Final = ("oid", "sub", "azp", "appid", "share")
 """The claims that tell callers apart, best first."""
 
 

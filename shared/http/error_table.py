@@ -26,6 +26,7 @@ from shared.errors import (
     RangeUnsatisfiable,
     ShareUsedUp,
     TooLarge,
+    TooManyAttempts,
     Unavailable,
     UnsupportedMedia,
 )
@@ -95,6 +96,7 @@ TABLE: Mapping[type[BaseException], _Row] = {
     ShareUsedUp: _Row(
         429, "caller", f"Wait for your other requests to end, or send this one again after {RETRY_SECONDS} seconds."
     ),
+    TooManyAttempts: _Row(429, "header Authorization", f"Send the request again after {RETRY_SECONDS} seconds."),
     NotInRelease: _Row(501, "path", "Look into /v2/conformance for what this release has."),
     Unavailable: _Row(503, "service", f"Send the request again after {RETRY_SECONDS} seconds.", _BUSY),
     Ambiguous: _Row(503, "service", f"Send the request again after {RETRY_SECONDS} seconds.", _BUSY),

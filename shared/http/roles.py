@@ -19,6 +19,7 @@ type Action = Literal[
     "export",
     "manageExtendedQueryTags",
     "manageRetention",
+    "share",
     "cohort",
     "cohortIdentified",
     "feedback",

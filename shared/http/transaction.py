@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from shared.dicom.identifiers import InstanceIdentifier, ResourceIdentifier
+from shared.dicomweb.confinement import Confinement
 from shared.dicomweb.content_negotiation import (
     Accept,
     negotiate_data_sets,
@@ -42,6 +43,11 @@ class Context:
     """The data partitions in which the caller has the action of the resource (AUTH-22)."""
     original: bool = False
     """The versions of instances are asked for that were stored, not those that updates have made of them (WADO-32)."""
+
+    @property
+    def confinement(self) -> Confinement | None:
+        """What the caller is confined to; None: nothing but its role."""
+        return self.caller.confinement
 
     @property
     def scope(self) -> ResourceIdentifier:

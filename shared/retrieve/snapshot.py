@@ -14,9 +14,12 @@ from typing import Any, Final
 from shared.dicom.attributes import Attributes
 from shared.dicom.identifiers import InstanceIdentifier, ResourceIdentifier
 from shared.dicom.part10.frames import FrameTable
+from shared.dicom.uid_references import Substitution
+from shared.dicomweb.confinement import Confinement
 from shared.dicomweb.json_model import large, loads
 from shared.dicomweb.partitions import Partition
 from shared.errors import DicomServiceError, NotAcceptable, NotFound
+from shared.index.confined_lookup import ConfinedLookup, Lookup
 from shared.index.documents import read_frame_ranges, read_metadata
 from shared.index.lookup import InstanceLookup
 from shared.index.model import StoredInstance, StudyView
@@ -69,9 +72,12 @@ class Backend:
     """Bounds how many files are held whole at the same time."""
     frame_tables: FrameTables = field(default_factory=FrameTables)
 
-    def archive(self, partition: Partition, *, original: bool = False) -> "Archive":
-        """The instances of one data partition; `original`: in the versions that were stored, before any update."""
-        return Archive(self, partition, original)
+    def archive(self, partition: Partition, *, original: bool = False, within: Confinement | None = None) -> "Archive":
+        """The instances of one data partition; `original`: in the versions that were stored, before any update;
+        `within`: those that a caller is confined to.
+        """
+        confined = None if within is None or within.is_whole else ConfinedLookup(self.lookup, within)
+        return Archive(self, partition, original, confined)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +88,13 @@ class Archive:
     partition: Partition
     original: bool = False
     """Whether it has the versions that were stored, where updates have made others of them (WADO-32)."""
+    confined: ConfinedLookup | None = None
+    """Of a caller who sees some of the instances only (SHR-2)."""
+
+    @property
+    def lookup(self) -> Lookup:
+        """The index, as the caller sees it."""
+        return self.confined or self.backend.lookup
 
     @property
     def pool(self) -> PixelPool:
@@ -93,7 +106,7 @@ class Archive:
 
         `metadata`: whether its attributes are likely to be needed: they come in the same look-up then.
         """
-        found = await self.backend.lookup.instance(self.partition, identifier, metadata=metadata)
+        found = await self.lookup.instance(self.partition, identifier, metadata=metadata)
         return None if found is None else Snapshot(self, self._version(found), described=metadata)
 
     async def snapshot(self, identifier: InstanceIdentifier, *, metadata: bool = True) -> "Snapshot":
@@ -105,12 +118,12 @@ class Archive:
 
     async def snapshots(self, scope: ResourceIdentifier) -> "list[Snapshot]":
         """The instances in `scope`, newest first, without their attributes."""
-        found = await self.backend.lookup.instances(self.partition, scope, metadata=False)
+        found = await self.lookup.instances(self.partition, scope, metadata=False)
         return [Snapshot(self, self._version(instance), described=False) for instance in found]
 
     async def stream(self, scope: ResourceIdentifier) -> "AsyncGenerator[Snapshot]":
         """The instances in `scope` with their attributes, in no particular order, in bounded memory. Must be closed."""
-        async with aclosing(self.backend.lookup.stream(self.partition, scope)) as instances:
+        async with aclosing(self.lookup.stream(self.partition, scope)) as instances:
             async for instance in instances:
                 yield Snapshot(self, self._version(instance), described=True)
 
@@ -119,19 +132,20 @@ class Archive:
 
     async def study(self, uid: str) -> StudyView | None:
         """A study with its series."""
-        return await self.backend.lookup.study(self.partition, uid)
+        return await self.lookup.study(self.partition, uid)
 
 
 class Snapshot:
     """One version of an instance. What its methods read is of this version, or BlobNotFound is raised."""
 
-    __slots__ = ("_attributes", "_described", "archive", "instance")
+    __slots__ = ("_attributes", "_described", "_substitution", "archive", "instance")
 
     def __init__(self, archive: Archive, instance: StoredInstance, *, described: bool) -> None:
         self.archive = archive
         self.instance = instance
         self._described = described
         self._attributes: dict[str, Any] | None = None
+        self._substitution: Substitution | None = None
 
     @property
     def identifier(self) -> InstanceIdentifier:
@@ -165,7 +179,19 @@ class Snapshot:
             if found is None or found.location != self.location:
                 raise BlobNotFound
             self.instance, self._described = found.instance, True
-        return await read_metadata(self.instance, self.archive.backend.blobs)
+        document = await read_metadata(self.instance, self.archive.backend.blobs)
+        confined = self.archive.confined
+        if confined is None:
+            return document
+        self._substitution = await confined.substitution(self.archive.partition, document, self.identifier)
+        return self._substitution.whole(document) if self._substitution else document
+
+    async def substitution(self) -> Substitution | None:
+        """What hides the UIDs in its file that the caller may not learn; None if it has none. Raises BlobNotFound."""
+        if self.archive.confined is None:
+            return None
+        await self.document()
+        return self._substitution
 
     async def attributes(self) -> Attributes:
         """The data set in the DICOM JSON model, read once. Raises BlobNotFound."""

@@ -190,12 +190,16 @@ class UriTransaction:
     async def answer(self, request: UriRequest, _accepted: None, context: Context) -> Response:
         """The request in the query string."""
         if request.is_file:
+            if context.confinement is not None and not context.confinement.downloads:
+                raise NotFound(NO_INSTANCE)
             accepted = choices(RetrievedResource.INSTANCE, request.accept)
             return await self.instances.instance(request.identifier, request.span, accepted, context)
         numbers = None if request.frame is None else (request.frame,)
         if numbers is not None:
             check_frame_numbers(numbers)
-        archive = self.rendered.backend.archive(context.partition, original=context.original)
+        archive = self.rendered.backend.archive(
+            context.partition, original=context.original, within=context.confinement
+        )
         snapshot = await archive.snapshot(request.identifier)
 
         async def attempt(version: Snapshot) -> Response:

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import azure.functions as func
 
@@ -74,7 +75,8 @@ async def _query(
     resource: str, parameters: QueryParameters, context: Context, schemas: Schemas, study_order: StudyOrder
 ) -> SearchQuery:
     def parsed(schema: IndexSchema) -> SearchQuery:
-        return parse_search(resource, context.uids, parameters, context.version, schema, study_order=study_order)
+        query = parse_search(resource, context.uids, parameters, context.version, schema, study_order=study_order)
+        return replace(query, within=context.confinement)
 
     schema = await schemas.current()
     try:

@@ -58,9 +58,12 @@ def plan(query: SearchQuery) -> Plan:
         return Plan(studies=())
     if query.study is not None:
         return Plan(studies=(query.study,))
+    shared = query.within.studies if query.within else None
     for item in filters:
         if item.key == STUDY_INSTANCE_UID and (uids := named_uids(item.match)) is not None:
-            return Plan(studies=uids)
+            return Plan(studies=tuple(uid for uid in uids if shared is None or uid in shared))
+    if shared is not None:
+        return Plan(studies=tuple(sorted(shared)))
     served: list[ListUnion] = []
     unserved: list[Filter] = []
     for item in filters:

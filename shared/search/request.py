@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from shared.dicom.matching import AttributeMatch, attribute_match
+from shared.dicomweb.confinement import Confinement
 from shared.dicomweb.query_parameters import QueryParameters, invalid_parameter
 from shared.dicomweb.versions import ApiVersion
 from shared.errors import InvalidRequest
@@ -75,6 +76,8 @@ class SearchQuery:
     """Parameters of other services, which say nothing here (D-27)."""
     order: StudyOrder = StudyOrder.STORED
     """The order of studies; of results below them it says nothing."""
+    within: Confinement | None = None
+    """The part of the partition that the caller may see; None: all of it."""
 
     @property
     def level(self) -> Level:

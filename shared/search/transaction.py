@@ -69,7 +69,10 @@ async def search(
     ports: SearchPorts, partition: Partition, query: SearchQuery, *, character_set_as_stored: bool = False
 ) -> SearchPage:
     """The page of results that `query` asks for. Raises TooLarge when no index serves it (S-5)."""
-    reads = Reads(ports.lookup, ports.blobs, partition)
+    hidden = (
+        frozenset(each.key for each in query.schema.tags.values() if each.vr == "UI") if query.within else frozenset()
+    )
+    reads = Reads(ports.lookup, ports.blobs, partition, within=query.within, hidden=hidden)
     found = await _covered(ports, partition, query, reads)
     if found is None:
         found = await _Search(ports, partition, query, reads).results(query.limit + 1)

@@ -31,6 +31,7 @@ from shared.wiring.core import Core, core, feed_of
 from shared.wiring.exports import Exporting, exports
 from shared.wiring.part import Part
 from shared.wiring.privacy import privacy
+from shared.wiring.shares import shares
 from shared.wiring.stores import import_stores, stores
 from shared.wiring.studies import imports, ingest, studies
 from shared.wiring.updates import tags, updates
@@ -57,6 +58,7 @@ def blueprints(settings: Settings) -> list[func.Blueprint]:
         _cast(parts_of),
         *_cohorts(parts_of, exporting),
     ]
+    parts.append(shares(parts_of, parts))
     parts.append(_feed(parts_of, parts))
     parts.append(privacy(parts_of, taken_in, parts))
     parts.append(_service(parts_of, parts))

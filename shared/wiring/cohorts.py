@@ -76,6 +76,7 @@ def cohorts(core: Core, exporting: Exporting) -> Part:
         functions=(functions.blueprint(core.boundary, engine),),
         chores=(chores.collect_terms(terms.collect),),
         work={OperationType.COHORT: CohortWork(client, store, allowed, audit.cohort)},
+        cohort_studies=transactions.studies_in,
     )
 
 

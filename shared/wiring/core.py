@@ -1,6 +1,7 @@
 """What every part of the app is built from: stores, the index of instances, the log of changes, operations."""
 
 import sys
+import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ from shared.index_schema.clock import HybridClock
 from shared.operations.store import Operations
 from shared.pacing import Foreground
 from shared.settings import Settings
+from shared.shares.authentication import ShareAuthenticator
+from shared.shares.store import ShareStore
 from shared.storage.connection import quiet_sdk_logs
 from shared.storage.identity import Identity
 from shared.telemetry import AuditLog
@@ -84,11 +87,12 @@ def core(settings: Settings) -> Core:
     )
     trash = _trash(settings, base)
     foreground = Foreground()
+    bearers = ShareAuthenticator(authenticator(settings), ShareStore(base.tables), time.time, time.monotonic)
     return Core(
         settings,
         identity,
         base,
-        Boundary(settings, authenticator(settings), base.partitions, foreground=foreground),
+        Boundary(settings, bearers, base.partitions, foreground=foreground),
         InstanceLookup(base.tables, shards=settings.index_shards),
         index,
         trash,

@@ -1,6 +1,6 @@
 """A part of the app: what an area adds to it."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,6 +27,8 @@ class Part:
     """Checks of what it depends on, by the name of the entry in a health report."""
     erase: EraseStudies | None = None
     """Erases what the area keeps of studies that are erased (PHI-1)."""
+    cohort_studies: Callable[[str, str], AsyncGenerator[str]] | None = None
+    """The UIDs of the studies of a cohort, by its id, that lie in a data partition, by its name."""
     changed: Callable[[], Awaitable[None]] | None = None
     """Called after changes were logged."""
 

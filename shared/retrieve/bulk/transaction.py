@@ -56,7 +56,9 @@ class BulkTransactions:
             check_acceptable(accepted)
             raise NotFound(NO_VALUE)
         path = request.path
-        found = await self.backend.archive(context.partition, original=context.original).find(context.instance)
+        found = await self.backend.archive(
+            context.partition, original=context.original, within=context.confinement
+        ).find(context.instance)
 
         async def attempt(snapshot: Snapshot) -> Response:
             video = path == PIXEL_DATA and video_type(snapshot.syntax) is not None
@@ -88,7 +90,10 @@ class BulkTransactions:
 
     async def _all(self, accept: Accept, context: Context, *, pixels_only: bool) -> Response:
         accepted = set_choices(accept.types(), pixels_only=pixels_only)
-        archive, scope = self.backend.archive(context.partition, original=context.original), context.scope
+        archive, scope = (
+            self.backend.archive(context.partition, original=context.original, within=context.confinement),
+            context.scope,
+        )
         snapshots = await archive.snapshots(scope)
         if not snapshots:
             raise NotFound("The requested study, series or instance does not exist.")

@@ -30,7 +30,9 @@ class FramesTransaction:
         check_frame_numbers(numbers)
         accepted = allow_frames(choices(RetrievedResource.FRAMES, accept.types()), len(numbers))
         found = await find_instance(
-            self.backend.archive(context.partition, original=context.original), context.instance, accepted
+            self.backend.archive(context.partition, original=context.original, within=context.confinement),
+            context.instance,
+            accepted,
         )
 
         async def attempt(snapshot: Snapshot) -> Response:

@@ -40,7 +40,9 @@ class InstanceTransactions:
         asked.check_no_archive()
         accepted = choices(RetrievedResource.INSTANCES, accept.types())
         found = await retrieve_instances(
-            self.backend.archive(context.partition, original=context.original), context.scope, accepted
+            self.backend.archive(context.partition, original=context.original, within=context.confinement),
+            context.scope,
+            accepted,
         )
         answer = response.several_parts(found.media_type, _parts(found.files, context.urls))
         return _warned(answer, found.kept, len(found.snapshots), context)
@@ -74,7 +76,9 @@ class InstanceTransactions:
             return await _of(snapshot, agreement, span, context)
 
         found = await find_instance(
-            self.backend.archive(context.partition, original=context.original), identifier, accepted
+            self.backend.archive(context.partition, original=context.original, within=context.confinement),
+            identifier,
+            accepted,
         )
         answer = await current(found, attempt)
         if answer is None:
@@ -90,7 +94,8 @@ async def _of(snapshot: Snapshot, agreement: Agreement, span: RangeRequest, cont
     if context.if_none_match.has(tag):
         return response.not_modified(tag)
     part: tuple[int, int] | None = None
-    if not (changed or choice.multipart):
+    hides = await snapshot.substitution() is not None
+    if not (changed or hides or choice.multipart):
         part = span.of(snapshot.length, tag)
     opened = await open_instance(snapshot, agreement, *(part or ()))
     tag = representation_tag(snapshot, choice, opened.encoding, changed=opened.converted)
@@ -99,7 +104,7 @@ async def _of(snapshot: Snapshot, agreement: Agreement, span: RangeRequest, cont
     else:
         metrics.add(metrics.INSTANCES_RETRIEVED, transcoded=opened.converted)
         answer = response.single_part(opened.encoding, opened.length, opened.content(), tag)
-        answer = response.in_ranges(answer, part, None if opened.converted else snapshot.length)
+        answer = response.in_ranges(answer, part, None if opened.converted or hides else snapshot.length)
     kept = len(agreement.as_stored) or int(changed and not opened.converted)
     return _warned(answer, kept, 1, context)
 

@@ -5,11 +5,15 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from shared import telemetry
 from shared.dicom.identifiers import ResourceIdentifier
+from shared.dicom.transfer_syntaxes import DEFLATED
+from shared.dicom.uid_references import Substitution
 from shared.errors import NotAcceptable
+from shared.retrieve.deflated import deflated_anew
 from shared.retrieve.instances.conversion import (
     ConvertedFile,
     check_conversion,
@@ -64,6 +68,8 @@ class OpenedFile:
     snapshot: Snapshot
     encoding: Encoding
     body: bytes | BlobReader | ConvertedFile
+    substitution: Substitution | None = None
+    """Hides UIDs that the caller may not learn."""
 
     @property
     def length(self) -> int:
@@ -77,7 +83,11 @@ class OpenedFile:
 
     def content(self) -> bytes | AsyncIterator[bytes]:
         """The bytes, to be read once."""
-        return self.body if isinstance(self.body, bytes) else self.body.chunks()
+        hidden = self.substitution
+        if isinstance(self.body, bytes):
+            return hidden.whole(self.body) if hidden else self.body
+        chunks = self.body.chunks()
+        return hidden.stream(chunks) if hidden else chunks
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +116,7 @@ async def open_instance(snapshot: Snapshot, agreement: Agreement, start: int = 0
     """
     stored = agreement.encoding(snapshot)
     target = agreement.choice.target
+    hidden = await snapshot.substitution()
     if stored is None and target is not None:
         try:
             converted = await convert_file(snapshot, target)
@@ -114,16 +125,18 @@ async def open_instance(snapshot: Snapshot, agreement: Agreement, start: int = 0
             if not agreement.stored_will_do:
                 raise
         else:
-            return OpenedFile(snapshot, agreement.expected(snapshot), converted)
+            return OpenedFile(snapshot, agreement.expected(snapshot), converted, hidden)
     if stored is None and not agreement.stored_will_do:
         raise NotAcceptable("The instance was replaced by one in a transfer syntax that is not accepted.")
     encoding = stored or agreement.choice.unchanged(snapshot.syntax)
+    if hidden and snapshot.syntax == DEFLATED:
+        return OpenedFile(snapshot, encoding, await snapshot.using_whole(partial(deflated_anew, change=hidden.whole)))
     length = (snapshot.length if end is None else end) - start
     if length <= _SMALL:
-        return OpenedFile(snapshot, encoding, await snapshot.read(start, length))
+        return OpenedFile(snapshot, encoding, await snapshot.read(start, length), hidden)
     if length < snapshot.length:
-        return OpenedFile(snapshot, encoding, await snapshot.open(start, length))
-    return OpenedFile(snapshot, encoding, await snapshot.open())
+        return OpenedFile(snapshot, encoding, await snapshot.open(start, length), hidden)
+    return OpenedFile(snapshot, encoding, await snapshot.open(), hidden)
 
 
 async def retrieve_instances(

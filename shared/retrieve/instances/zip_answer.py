@@ -9,9 +9,10 @@ from typing import Final, Literal
 from shared import metrics
 from shared.dicom.identifiers import ResourceIdentifier
 from shared.dicom.media_types import ZIP
+from shared.dicom.transfer_syntaxes import DEFLATED
 from shared.http.messages import Response
 from shared.http.transaction import Context
-from shared.retrieve.instances.transaction import RetrievedInstances, retrieve_instances
+from shared.retrieve.instances.transaction import Agreement, RetrievedInstances, retrieve_instances
 from shared.retrieve.instances.zip_directory import Directory, file_ids
 from shared.retrieve.instances.zip_names import EntryNames, entry_names
 from shared.retrieve.instances.zip_stream import Entry, zipped, zipped_length
@@ -36,7 +37,7 @@ class ZipTransaction:
         self, accepted: Sequence[TransferSyntaxChoice], context: Context, *, head_only: bool, dicomdir: bool
     ) -> tuple[Response, RetrievedInstances]:
         """The answer, and what is in it. Raises NotFound, NotAcceptable, LostFile before its first byte (ZIP-5)."""
-        archive = self.backend.archive(context.partition, original=context.original)
+        archive = self.backend.archive(context.partition, original=context.original, within=context.confinement)
         found = await retrieve_instances(archive, context.scope, accepted)
         named = dicomdir or self.names == "attributes"
         study = await archive.study(context.scope.study_instance_uid) if named else None
@@ -49,7 +50,7 @@ class ZipTransaction:
             *CACHING,
         ]
         agreement = found.agreement
-        if head_only and all(agreement.encoding(each) is not None for each in found.snapshots):
+        if head_only and all(_keeps_length(each, agreement) for each in found.snapshots):
             lengths = [(names[each.identifier], each.length) for each in found.snapshots]
             if directory is not None:
                 lengths.append(await _directory_length(directory, found.snapshots))
@@ -61,6 +62,12 @@ class ZipTransaction:
 def _file_name(scope: ResourceIdentifier) -> str:
     """Of the archive: a UID, for names of files end up in logs and lists of downloads."""
     return f"{scope.sop_instance_uid or scope.series_instance_uid or scope.study_instance_uid}.zip"
+
+
+def _keeps_length(snapshot: Snapshot, agreement: Agreement) -> bool:
+    """Whether a file is sent in the length in which it is stored: not if it is converted, or deflated anew."""
+    may_change = snapshot.archive.confined is not None and snapshot.syntax == DEFLATED
+    return agreement.encoding(snapshot) is not None and not may_change
 
 
 async def _directory_length(directory: Directory, snapshots: Sequence[Snapshot]) -> tuple[str, int]:

@@ -32,7 +32,7 @@ class MetadataTransaction:
         def tag_of(versions: Collection[int]) -> str:
             return response.resource_tag(scope, versions, original=context.original, xml=xml)
 
-        archive = self.backend.archive(context.partition, original=context.original)
+        archive = self.backend.archive(context.partition, original=context.original, within=context.confinement)
         found = await retrieve_metadata(
             archive, scope, rules, lambda versions: context.if_none_match.has(tag_of(versions))
         )

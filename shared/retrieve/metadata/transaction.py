@@ -149,7 +149,7 @@ async def _documents(archive: Archive, scope: ResourceIdentifier, rules: Metadat
                     continue
                 found, apart = await _read(apart), []
             else:
-                found = [(snapshot.instance.metadata, snapshot.identifier)]
+                found = [(await snapshot.document(), snapshot.identifier)]
             for document, identifier in found:
                 async with aclosing(rules.finished(document, identifier)) as finished:
                     async for pieces in finished:

@@ -97,7 +97,7 @@ class RenderedTransactions:
     async def several(self, request: PictureRequest, accept: Accept, context: Context) -> Response:
         """A study or series: one instance that stands for it, or all images for a client that takes only multipart."""
         wanted = order(request, accept, 1 if self.small else None, small=self.small)
-        archive = self.backend.archive(context.partition, original=context.original)
+        archive = self.backend.archive(context.partition, original=context.original, within=context.confinement)
         if wanted.form is not None and wanted.form.multipart and not self.small:
             snapshots = await images_in(archive, context.scope)
             for snapshot in snapshots:
@@ -111,7 +111,9 @@ class RenderedTransactions:
     async def of_instance(self, identifier: InstanceIdentifier, wanted: PictureOrder, context: Context) -> Response:
         """One instance. Raises NotFound, NotAcceptable, LostFile."""
         return await _answer(
-            await self.backend.archive(context.partition, original=context.original).snapshot(identifier),
+            await self.backend.archive(
+                context.partition, original=context.original, within=context.confinement
+            ).snapshot(identifier),
             wanted,
             context,
         )

@@ -202,6 +202,9 @@ def test_actions_and_audit_names_go_together():
         ("cohort", "cohort-export"),
         ("cohort", "similar-patients"),
         ("cohortIdentified", "timeline"),
+        ("share", "add-share"),
+        ("share", "list-shares"),
+        ("share", "revoke-share"),
         ("feedback", "feedback"),
     }
     assert all(row.audit is None for row in RESOURCES.values() if row.action is None)

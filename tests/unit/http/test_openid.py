@@ -183,7 +183,7 @@ async def test_the_scheme_is_case_insensitive():
         (
             ["globalAdmin"],
             {
-                *("read", "write", "delete", "export", "manageExtendedQueryTags", "manageRetention"),
+                *("read", "write", "delete", "export", "manageExtendedQueryTags", "manageRetention", "share"),
                 *("cohort", "cohortIdentified", "feedback"),
             },
         ),

@@ -1,0 +1,128 @@
+"""Shares as they are stored: rows of `ops`, one for each share, in a partition `shares!{namespace}` for each data
+partition. Of a token there is the SHA-256 alone (SHR-1).
+"""
+
+from collections.abc import Callable
+from itertools import batched
+from typing import Any, Final
+
+import orjson
+
+from shared.dicomweb.partitions import PartitionDirectory
+from shared.index_schema import keys
+from shared.shares.model import ClinicalData, Share, namespace_of
+from shared.storage.large_values import join, split
+from shared.storage.optimistic import best_effort_commit, commit_all
+from shared.storage.ports import Entity, RowWrite, TableStore
+
+_KEPT_SECONDS: Final = 30 * 86_400
+"""The time for which a share that has expired is still listed."""
+_TOGETHER: Final = 100
+
+
+class ShareStore:
+    """The rows of shares. Methods raise Unavailable."""
+
+    def __init__(self, tables: TableStore) -> None:
+        self._tables = tables
+
+    async def add(self, share: Share) -> None:
+        """Write a new share."""
+        row = RowWrite("upsert", _of(share.namespace), share.id, _properties(share))
+        await commit_all(self._tables, "ops", [row])
+
+    async def get(self, share_id: str) -> "StoredShare | None":
+        """A share; None if there is none."""
+        row = await self._tables.get("ops", _of(namespace_of(share_id)), share_id)
+        return StoredShare(row) if row else None
+
+    async def all(self, namespace: str) -> list[Share]:
+        """The shares of a data partition, newest first."""
+        rows = await self._tables.range("ops", _of(namespace), "", keys.LAST)
+        return sorted(map(_share, rows), key=lambda each: (each.created, each.id), reverse=True)
+
+    async def count(self, namespace: str) -> int:
+        """The number of these."""
+        return len(await self._tables.range("ops", _of(namespace), "", keys.LAST, select=("uses",)))
+
+    async def remove(self, share_id: str) -> bool:
+        """Remove a share; False if there was none."""
+        partition = _of(namespace_of(share_id))
+        there = await self._tables.get("ops", partition, share_id) is not None
+        while await self._tables.get("ops", partition, share_id) is not None:
+            await best_effort_commit(self._tables, "ops", [RowWrite("delete", partition, share_id)])
+        return there
+
+    async def note_use(self, stored: "StoredShare", uses: int, now: float) -> bool:
+        """Count uses of a share as it was read; False if it has changed meanwhile. What was removed stays removed."""
+        row = stored.row
+        changed = {"uses": stored.share.uses + uses, "last_use": now}
+        write = RowWrite("merge", row.partition_key, row.row_key, changed, row.etag)
+        return await best_effort_commit(self._tables, "ops", [write])
+
+    async def forget(self, directory: PartitionDirectory, now: Callable[[], float]) -> int:
+        """Remove the shares that expired long ago; how many. Idempotent."""
+        forgotten = 0
+        for partition in await directory.partitions():
+            name = _of(partition.namespace)
+            rows = await self._tables.range("ops", name, "", keys.LAST, select=("expires",))
+            old = [each for each in rows if float(each.properties["expires"]) + _KEPT_SECONDS < now()]
+            for some in batched(old, _TOGETHER, strict=False):
+                await best_effort_commit(self._tables, "ops", [RowWrite("delete", name, each.row_key) for each in some])
+            forgotten += len(old)
+        return forgotten
+
+
+class StoredShare:
+    """A share with the row that it was read from."""
+
+    def __init__(self, row: Entity) -> None:
+        self.row = row
+        self.share = _share(row)
+
+
+def _of(namespace: str) -> str:
+    return f"shares!{namespace}"
+
+
+def _properties(share: Share) -> dict[str, Any]:
+    document = {
+        "partition": share.partition,
+        "studies": share.studies,
+        "series": share.series,
+        "cohort": share.cohort,
+        "label": share.label,
+        "recipient": share.recipient,
+        "downloads": share.downloads,
+        "clinical": share.clinical.value,
+    }
+    return {
+        "digest": share.digest,
+        "created": share.created,
+        "expires": share.expires,
+        "uses": share.uses,
+        "last_use": share.last_use,
+        **split("d", orjson.dumps(document)),
+    }
+
+
+def _share(row: Entity) -> Share:
+    given = row.properties
+    document = orjson.loads(join("d", given))
+    digest = given["digest"]
+    return Share(
+        id=row.row_key,
+        digest=digest if isinstance(digest, bytes) else b"",
+        partition=document["partition"],
+        created=float(given["created"]),
+        expires=float(given["expires"]),
+        studies=None if document["studies"] is None else tuple(document["studies"]),
+        series=tuple(document["series"]),
+        cohort=document["cohort"],
+        label=document["label"],
+        recipient=document["recipient"],
+        downloads=document["downloads"],
+        clinical=ClinicalData(document["clinical"]),
+        uses=int(given["uses"]),
+        last_use=float(given["last_use"]),
+    )

@@ -1,0 +1,144 @@
+"""Making, listing and revoking shares (SHR-1, SHR-4, SHR-41)."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from typing import Final, NamedTuple
+
+from shared.concurrency import together
+from shared.dicomweb.partitions import Partition
+from shared.errors import Conflict, Forbidden, InvalidRequest, NotFound
+from shared.http.json_body import WHERE, invalid_field
+from shared.http.roles import Permissions
+from shared.index.lookup import InstanceLookup
+from shared.shares.model import ClinicalData, Share, digest_of, namespace_of, new_token
+from shared.shares.request import MOST_UIDS, NewShare
+from shared.shares.store import ShareStore
+
+_MOST_SHARES: Final = 1000
+"""Of one data partition, those among them that have expired lately: a list of them is one answer."""
+_AT_ONCE: Final = 32
+"""Studies that are looked up at the same time."""
+_IDENTIFIED: Final = "cohortIdentified"
+_NO_SHARE: Final = "The share does not exist."
+
+
+type CohortStudies = Callable[[str, str], AsyncGenerator[str]]
+"""The UIDs of the studies of a cohort, by its id, that lie in a data partition, by its name. Raises NotFound; Conflict
+while the run of the cohort has not succeeded.
+"""
+
+
+class MadeShare(NamedTuple):
+    """A new share, with the token that opens it: known here, and never again."""
+
+    share: Share
+    token: str
+
+
+class Shares:
+    """The shares of a service. `cohort_studies` None, `clinical` False: there is no FHIR server to read them from."""
+
+    def __init__(
+        self,
+        store: ShareStore,
+        lookup: InstanceLookup,
+        now: Callable[[], float],
+        *,
+        cohort_studies: CohortStudies | None = None,
+        clinical: bool = False,
+    ) -> None:
+        self._store = store
+        self._lookup = lookup
+        self._now = now
+        self._cohort_studies = cohort_studies
+        self._clinical = clinical
+
+    async def make(self, wanted: NewShare, partition: Partition, permissions: Permissions) -> MadeShare:
+        """A new share of a data partition.
+
+        Raises NotFound for a study, series or cohort that is not there, Forbidden for what the maker may not see
+        itself, InvalidRequest, Conflict.
+        """
+        if wanted.cohort or wanted.clinical is not ClinicalData.NONE:
+            self._check_identified(wanted, partition, permissions)
+        studies = wanted.studies
+        if studies is not None:
+            await self._check_present(partition, studies, wanted.series)
+        elif wanted.cohort:
+            studies = await self._of_cohort(wanted.cohort, partition)
+        if await self._store.count(partition.namespace) >= _MOST_SHARES:
+            raise Conflict(
+                f"The data partition has {_MOST_SHARES} shares, which is the most.",
+                remedy="Revoke those that nobody needs.",
+            )
+        share_id, token = new_token(partition.namespace)
+        created = self._now()
+        share = Share(
+            id=share_id,
+            digest=digest_of(token),
+            partition=partition.name,
+            created=created,
+            expires=created + wanted.lasts.total_seconds(),
+            studies=studies,
+            series=wanted.series,
+            cohort=wanted.cohort,
+            label=wanted.label,
+            recipient=wanted.recipient,
+            downloads=wanted.downloads,
+            clinical=wanted.clinical,
+        )
+        await self._store.add(share)
+        return MadeShare(share, token)
+
+    async def all(self, partition: Partition) -> list[Share]:
+        """The shares of a data partition, newest first."""
+        return await self._store.all(partition.namespace)
+
+    async def revoke(self, share_id: str, partition: Partition) -> None:
+        """End a share: no request that comes later is answered under it. Raises NotFound."""
+        if namespace_of(share_id) != partition.namespace or not await self._store.remove(share_id):
+            raise NotFound(_NO_SHARE, remedy="GET /v2/shares lists those that there are.")
+
+    # ------------------------------------------------------------------------------------------------------- inside
+
+    def _check_identified(self, wanted: NewShare, partition: Partition, permissions: Permissions) -> None:
+        clinical = wanted.clinical is not ClinicalData.NONE
+        if (wanted.cohort and self._cohort_studies is None) or (clinical and not self._clinical):
+            raise InvalidRequest("A share of a cohort, or with clinical data, needs a FHIR server.", where=WHERE)
+        if partition.name not in permissions.scope(_IDENTIFIED):
+            raise Forbidden(
+                "Authorization failed.",
+                remedy=f"Ask the administrator of the service for a role with the data action {_IDENTIFIED}.",
+            )
+
+    async def _check_present(self, partition: Partition, studies: tuple[str, ...], series: tuple[str, ...]) -> None:
+        """Raises NotFound."""
+        slots = asyncio.Semaphore(_AT_ONCE)
+        present: set[str] = set()
+
+        async def look(study: str) -> None:
+            async with slots:
+                view = await self._lookup.study(partition, study)
+            if view is None:
+                raise NotFound(f"The study {study} does not exist.", where=f"{WHERE}, studies")
+            present.update(view.series)
+
+        await together(*map(look, studies))
+        for each in series:
+            if each not in present:
+                raise NotFound(f"The series {each} is not in any of the studies.", where=f"{WHERE}, series")
+
+    async def _of_cohort(self, cohort_id: str, partition: Partition) -> tuple[str, ...]:
+        """The studies of a cohort. Raises InvalidRequest, NotFound, Conflict."""
+        if self._cohort_studies is None:
+            raise InvalidRequest("There are no cohorts without a FHIR server.", where=WHERE)
+        found: dict[str, None] = {}
+        async with aclosing(self._cohort_studies(cohort_id, partition.name)) as studies:
+            async for study in studies:
+                found[study] = None
+                if len(found) > MOST_UIDS:
+                    raise invalid_field("cohort", f"It has more than {MOST_UIDS} studies; share a partition.")
+        if not found:
+            raise invalid_field("cohort", "It has no study in this data partition.")
+        return tuple(found)
