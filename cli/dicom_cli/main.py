@@ -31,6 +31,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "worklist": Command("find, create, claim, complete and cancel workitems", "worklist"),
     "cast": Command("look after DICOMcast, which writes into a FHIR server", "cast"),
     "cohort": Command("find patients by clinical data and images, in words or by definition", "cohort"),
+    "share": Command("links that open studies to whoever has them", "share"),
     "feedback": Command("what became of reads and of predictions", "feedback"),
     "erase": Command("erase all that is stored of a patient", "erase"),
     "access-report": Command("who did what with the data of a patient", "access_report"),

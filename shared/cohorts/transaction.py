@@ -144,13 +144,12 @@ class Cohorts:
         """The UIDs of the studies that lie in a data partition. Raises NotFound; Conflict while the run has not
         succeeded.
         """
-        head = await self._with_status(await self._head(cohort_id))
-        if head["status"] != OperationStatus.SUCCEEDED.value:
-            raise Conflict(f"The run of the cohort has the status {head['status']}: it has no members.")
+        head = await self.succeeded(cohort_id)
         scope = Scope(names=frozenset({partition.casefold()}))
-        async for study in await self.studies(cohort_id, View(scope, identified=True)):
-            if study.get("uid") and "retrieve" in study:
-                yield str(study["uid"])
+        async for entry in self._store.entries(str(head["id"]), MEMBER):
+            for study in visible_entry(entry, scope)[0].get("studies", ()):
+                if study.get("uid") and "retrieve" in study:
+                    yield str(study["uid"])
 
     # ------------------------------------------------------------------------------------------------------- inside
 

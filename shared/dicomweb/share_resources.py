@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from shared.dicom.media_types import JSON
+from shared.dicom.media_types import FHIR_JSON, JSON
 from shared.dicomweb.documentation import UID, Documentation, Schema, accept, failures
 from shared.dicomweb.resource import READ, Resource
 from shared.dicomweb.versions import ApiVersion
@@ -119,6 +119,13 @@ REVOKE: Final = Documentation(
     "No request that comes later is answered under the share.", successes=(204,), failures=failures(404)
 )
 
+CLINICAL: Final = Documentation(
+    "For the bearer of the token of a share that was made with `ehr`: a Bundle with the reports of its studies, or "
+    "with what the timelines of their patients list. It has no resource of anybody else, and no reference to one.",
+    produces=(FHIR_JSON,),
+    failures=failures(404, 424),
+)
+
 
 def _share(name: str, request: str, audit: str, summary: str, documentation: Documentation) -> Resource:
     """`request` is method and path."""
@@ -131,5 +138,16 @@ def _share(name: str, request: str, audit: str, summary: str, documentation: Doc
 ROWS: Final = (
     _share("create_share", "POST shares", "add-share", "Share studies", CREATE),
     _share("list_shares", "GET shares", "list-shares", "List the shares", LIST),
+    Resource(
+        "retrieve_share_ehr",
+        READ,
+        "shares/{share}/ehr",
+        "read",
+        "retrieve-share-ehr",
+        "The clinical data of a share",
+        CLINICAL,
+        since=dict.fromkeys(READ, ApiVersion.V2),
+        under_share="any",
+    ),
     _share("revoke_share", "DELETE shares/{share}", "revoke-share", "Revoke a share", REVOKE),
 )

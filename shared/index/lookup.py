@@ -45,7 +45,11 @@ class InstanceLookup:
 
     async def study(self, partition: Partition, study: str) -> StudyView | None:
         """A study with its series; None if it has no instance."""
-        return await self.study_at(keys.study_place(partition.namespace, study, self._shards))
+        return await self.study_in(partition.namespace, study)
+
+    async def study_in(self, namespace: str, study: str) -> StudyView | None:
+        """The same, by the namespace of the data partition."""
+        return await self.study_at(keys.study_place(namespace, study, self._shards))
 
     async def study_at(self, place: StudyPlace) -> StudyView | None:
         """The same, by place."""

@@ -27,9 +27,13 @@ def blueprint(boundary: Boundary, shares: Shares) -> func.Blueprint:
         await shares.revoke(share_id, context.partition)
         return Response(204)
 
+    async def clinical(share_id: str, _accepted: None, context: Context) -> Response:
+        return response.clinical(await shares.clinical(share_id, context.confinement))
+
     functions = func.Blueprint()
     json = accepted_plain_json
     mount(functions, boundary, "create_share", Transaction(parse_share, json, make))
     mount(functions, boundary, "list_shares", Transaction(nothing, json, list_all))
     mount(functions, boundary, "revoke_share", Transaction(parse_share_id, nothing, revoke))
+    mount(functions, boundary, "retrieve_share_ehr", Transaction(parse_share_id, nothing, clinical))
     return functions

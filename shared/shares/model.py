@@ -20,8 +20,8 @@ _TOKEN: Final = re.compile(rf"{_PREFIX}({_ID.pattern})([A-Za-z0-9_-]{{43}})")
 _KEY_OF_NAMES: Final = b"uids that stand for those outside"
 
 
-class ClinicalData(StrEnum):
-    """The clinical data that a share has beside its images (SHR-6)."""
+class Extent(StrEnum):
+    """The extent of the clinical data that a share has beside its images (SHR-6)."""
 
     NONE = "none"
     REPORTS = "reports"
@@ -63,7 +63,7 @@ class Share:
     recipient: str = ""
     """A hash that says for whom it is: recorded, not enforced."""
     downloads: bool = True
-    clinical: ClinicalData = ClinicalData.NONE
+    clinical: Extent = Extent.NONE
     uses: int = 0
     last_use: float = 0.0
 

@@ -11,7 +11,7 @@ from shared.dicomweb.versions import ApiVersion
 from shared.errors import InvalidRequest, NotFound
 from shared.http.json_body import MALFORMED, WHERE, JsonBody, invalid_field, json_body
 from shared.http.messages import Request
-from shared.shares.model import ClinicalData, is_share_id
+from shared.shares.model import Extent, is_share_id
 
 MOST_UIDS: Final = 1000
 """Studies, and series, of one share: they are read together at each request under it."""
@@ -43,7 +43,7 @@ class NewShare:
     label: str
     recipient: str
     downloads: bool
-    clinical: ClinicalData
+    clinical: Extent
 
 
 def parse_share(request: Request, _version: ApiVersion) -> JsonBody:
@@ -80,6 +80,8 @@ def new_share(document: Any) -> NewShare:
         raise invalid_field("partition", "It must be true.")
     if "deidentified" in given:
         raise invalid_field("deidentified", "De-identified shares are not built; export de-identified studies instead.")
+    if "partition" in given and given.get("ehr", Extent.NONE.value) != Extent.NONE.value:
+        raise invalid_field("ehr", "It goes with studies or a cohort.")
     return NewShare(
         studies=_uids(given, "studies") if "studies" in given else None,
         cohort=_cohort(given),
@@ -88,7 +90,7 @@ def new_share(document: Any) -> NewShare:
         label=_label(given.get("label", "")),
         recipient=_recipient(given.get("recipient", "")),
         downloads=_boolean(document, "download", default=True),
-        clinical=_clinical(given.get("ehr", ClinicalData.NONE.value)),
+        clinical=_clinical(given.get("ehr", Extent.NONE.value)),
     )
 
 
@@ -148,8 +150,8 @@ def _boolean(document: Mapping[str, Any], name: str, *, default: bool) -> bool:
     return value
 
 
-def _clinical(value: Any) -> ClinicalData:
-    for each in ClinicalData:
+def _clinical(value: Any) -> Extent:
+    for each in Extent:
         if value == each.value:
             return each
-    raise invalid_field("ehr", f"It must be one of the following values: {[each.value for each in ClinicalData]}")
+    raise invalid_field("ehr", f"It must be one of the following values: {[each.value for each in Extent]}")

@@ -1,13 +1,13 @@
 """Shares as clients see them (SHR-1, SHR-4, SHR-8). Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
-from urllib.parse import quote
+from urllib.parse import urlencode
 
 import orjson
 
-from shared.dicom.media_types import JSON_UTF_8
+from shared.dicom.media_types import FHIR_JSON, JSON_UTF_8
 from shared.dicomweb.urls import Urls
 from shared.http.messages import Response
 from shared.shares.model import Share
@@ -28,13 +28,20 @@ def made(new: MadeShare, urls: Urls) -> Response:
 
 def link(new: MadeShare, urls: Urls) -> str:
     """The address for a browser. The token is in the fragment, which browsers send to nobody."""
-    partition = f"?partition={quote(urls.partition, safe='')}" if urls.partition is not None else ""
-    return f"{urls.base}/ui/#/share/{new.token}{partition}"
+    told = {"partition": urls.partition} if urls.partition is not None else {}
+    if not new.share.downloads:
+        told["download"] = "false"  # so that the pages offer none
+    return f"{urls.base}/ui/#/share/{new.token}{f'?{urlencode(told)}' if told else ''}"
 
 
 def listed(shares: Iterable[Share]) -> Response:
     """The shares without their tokens."""
     return Response(200, _HEADERS, orjson.dumps([_shown(each) for each in shares]))
+
+
+def clinical(bundle: Mapping[str, Any]) -> Response:
+    """The clinical data of a share."""
+    return Response(200, (("Content-Type", FHIR_JSON), ("Cache-Control", "no-store")), orjson.dumps(bundle))
 
 
 def _shown(share: Share) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import orjson
 
 from shared.dicomweb.partitions import PartitionDirectory
 from shared.index_schema import keys
-from shared.shares.model import ClinicalData, Share, namespace_of
+from shared.shares.model import Extent, Share, namespace_of
 from shared.storage.large_values import join, split
 from shared.storage.optimistic import best_effort_commit, commit_all
 from shared.storage.ports import Entity, RowWrite, TableStore
@@ -122,7 +122,7 @@ def _share(row: Entity) -> Share:
         label=document["label"],
         recipient=document["recipient"],
         downloads=document["downloads"],
-        clinical=ClinicalData(document["clinical"]),
+        clinical=Extent(document["clinical"]),
         uses=int(given["uses"]),
         last_use=float(given["last_use"]),
     )

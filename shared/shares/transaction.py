@@ -1,17 +1,18 @@
 """Making, listing and revoking shares (SHR-1, SHR-4, SHR-41)."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from shared.concurrency import together
+from shared.dicomweb.confinement import Confinement
 from shared.dicomweb.partitions import Partition
 from shared.errors import Conflict, Forbidden, InvalidRequest, NotFound
 from shared.http.json_body import WHERE, invalid_field
 from shared.http.roles import Permissions
 from shared.index.lookup import InstanceLookup
-from shared.shares.model import ClinicalData, Share, digest_of, namespace_of, new_token
+from shared.shares.model import Extent, Share, digest_of, namespace_of, new_token
 from shared.shares.request import MOST_UIDS, NewShare
 from shared.shares.store import ShareStore
 
@@ -29,6 +30,10 @@ while the run of the cohort has not succeeded.
 """
 
 
+type ClinicalData = Callable[[Sequence[str], Sequence[str], Extent], Awaitable[dict[str, Any]]]
+"""A FHIR Bundle about studies, of some of their series if any are named (SHR-6)."""
+
+
 class MadeShare(NamedTuple):
     """A new share, with the token that opens it: known here, and never again."""
 
@@ -37,7 +42,7 @@ class MadeShare(NamedTuple):
 
 
 class Shares:
-    """The shares of a service. `cohort_studies` None, `clinical` False: there is no FHIR server to read them from."""
+    """The shares of a service. `cohort_studies`, `clinical_data` None: there is no FHIR server to read from."""
 
     def __init__(
         self,
@@ -46,13 +51,13 @@ class Shares:
         now: Callable[[], float],
         *,
         cohort_studies: CohortStudies | None = None,
-        clinical: bool = False,
+        clinical_data: ClinicalData | None = None,
     ) -> None:
         self._store = store
         self._lookup = lookup
         self._now = now
         self._cohort_studies = cohort_studies
-        self._clinical = clinical
+        self._clinical_data = clinical_data
 
     async def make(self, wanted: NewShare, partition: Partition, permissions: Permissions) -> MadeShare:
         """A new share of a data partition.
@@ -60,7 +65,7 @@ class Shares:
         Raises NotFound for a study, series or cohort that is not there, Forbidden for what the maker may not see
         itself, InvalidRequest, Conflict.
         """
-        if wanted.cohort or wanted.clinical is not ClinicalData.NONE:
+        if wanted.cohort or wanted.clinical is not Extent.NONE:
             self._check_identified(wanted, partition, permissions)
         studies = wanted.studies
         if studies is not None:
@@ -100,11 +105,30 @@ class Shares:
         if namespace_of(share_id) != partition.namespace or not await self._store.remove(share_id):
             raise NotFound(_NO_SHARE, remedy="GET /v2/shares lists those that there are.")
 
+    async def clinical(self, share_id: str, within: Confinement | None) -> dict[str, Any]:
+        """The clinical data of a share, for the bearer of its token: a FHIR Bundle. Raises NotFound, RequestFailed."""
+        stored = await self._store.get(share_id) if within is not None and within.share == share_id else None
+        share = stored.share if stored else None
+        if share is None or share.clinical is Extent.NONE or share.studies is None or self._clinical_data is None:
+            raise NotFound(_NO_SHARE)
+        present = await self._present(share)
+        return await self._clinical_data(present, share.series, share.clinical)
+
     # ------------------------------------------------------------------------------------------------------- inside
 
+    async def _present(self, share: Share) -> list[str]:
+        """The studies of a share that have not been deleted meanwhile (SHR-4)."""
+        slots = asyncio.Semaphore(_AT_ONCE)
+
+        async def look(study: str) -> str:
+            async with slots:
+                return study if await self._lookup.study_in(share.namespace, study) else ""
+
+        return [each for each in await together(*map(look, share.studies or ())) if each]
+
     def _check_identified(self, wanted: NewShare, partition: Partition, permissions: Permissions) -> None:
-        clinical = wanted.clinical is not ClinicalData.NONE
-        if (wanted.cohort and self._cohort_studies is None) or (clinical and not self._clinical):
+        clinical = wanted.clinical is not Extent.NONE
+        if (wanted.cohort and self._cohort_studies is None) or (clinical and self._clinical_data is None):
             raise InvalidRequest("A share of a cohort, or with clinical data, needs a FHIR server.", where=WHERE)
         if partition.name not in permissions.scope(_IDENTIFIED):
             raise Forbidden(

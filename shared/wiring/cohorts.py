@@ -7,6 +7,7 @@ from typing import Any
 
 from shared import telemetry
 from shared.cohorts import functions
+from shared.cohorts.clinical import clinical_data
 from shared.cohorts.entries import normalised
 from shared.cohorts.evaluation.codes import CodePair
 from shared.cohorts.export.copies import Sources, cohort_copies
@@ -16,6 +17,7 @@ from shared.cohorts.feedback.answers import Answers
 from shared.cohorts.feedback.models import models_of
 from shared.cohorts.feedback.transaction import Feedback, FeedbackSettings
 from shared.cohorts.functions import Engine
+from shared.cohorts.gathering.reader import Reader
 from shared.cohorts.similar import WEIGHTS
 from shared.cohorts.store import CohortStore
 from shared.cohorts.terms import Terms
@@ -77,6 +79,7 @@ def cohorts(core: Core, exporting: Exporting) -> Part:
         chores=(chores.collect_terms(terms.collect),),
         work={OperationType.COHORT: CohortWork(client, store, allowed, audit.cohort)},
         cohort_studies=transactions.studies_in,
+        clinical_data=lambda studies, series, extent: clinical_data(Reader(client), studies, series, extent),
     )
 
 

@@ -29,6 +29,8 @@ class Part:
     """Erases what the area keeps of studies that are erased (PHI-1)."""
     cohort_studies: Callable[[str, str], AsyncGenerator[str]] | None = None
     """The UIDs of the studies of a cohort, by its id, that lie in a data partition, by its name."""
+    clinical_data: Callable[[Sequence[str], Sequence[str], Any], Awaitable[dict[str, Any]]] | None = None
+    """A FHIR Bundle about studies, of some of their series if any are named: their reports, or a timeline."""
     changed: Callable[[], Awaitable[None]] | None = None
     """Called after changes were logged."""
 

@@ -21,7 +21,7 @@ from shared.search import functions as search
 from shared.shares import functions as shares
 from shared.shares.authentication import ShareAuthenticator
 from shared.shares.store import ShareStore
-from shared.shares.transaction import CohortStudies, Shares
+from shared.shares.transaction import ClinicalData, CohortStudies, Shares
 from tests.builders.functions import Function
 from tests.builders.http import ALL, KnownPartitions, TokenAuthenticator, routed, settings, transaction
 from tests.builders.images import SECONDARY_CAPTURE, Image, image
@@ -43,7 +43,11 @@ class SharingService:
     """Files in the real index. The clock of shares stands still unless a test moves it."""
 
     def __init__(
-        self, *, cohort_studies: CohortStudies | None = None, clinical: bool = False, **fields: object
+        self,
+        *,
+        cohort_studies: CohortStudies | None = None,
+        clinical_data: ClinicalData | None = None,
+        **fields: object,
     ) -> None:
         self.archive = ImageArchive()
         self.time = Time()
@@ -65,7 +69,9 @@ class SharingService:
             ),
             shares.blueprint(
                 self.boundary,
-                Shares(self.store, archive.lookup, self.time, cohort_studies=cohort_studies, clinical=clinical),
+                Shares(
+                    self.store, archive.lookup, self.time, cohort_studies=cohort_studies, clinical_data=clinical_data
+                ),
             ),
         )
         app = func.FunctionApp()

@@ -205,6 +205,7 @@ def test_actions_and_audit_names_go_together():
         ("share", "add-share"),
         ("share", "list-shares"),
         ("share", "revoke-share"),
+        ("read", "retrieve-share-ehr"),
         ("feedback", "feedback"),
     }
     assert all(row.audit is None for row in RESOURCES.values() if row.action is None)

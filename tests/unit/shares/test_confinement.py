@@ -152,7 +152,9 @@ def test_shares_have_the_resources_that_search_and_retrieve_and_no_other():
     with_share = {name: row.under_share for name, row in RESOURCES.items() if row.under_share}
     searches = {name for name in RESOURCES if name.startswith("search_")} - {"search_workitems"}
 
-    assert with_share.keys() == searches | {name for name, row in RESOURCES.items() if (row.audit or "") in RETRIEVES}
+    assert with_share.keys() == {"retrieve_share_ehr"} | searches | {
+        name for name, row in RESOURCES.items() if (row.audit or "") in RETRIEVES
+    }
     assert all(RESOURCES[name].partitioned and RESOURCES[name].methods == READ for name in with_share)
     assert {name for name, share in with_share.items() if share == "download"} == {
         *("retrieve_study", "retrieve_series", "retrieve_instance", "retrieve_instance_bulk_value"),

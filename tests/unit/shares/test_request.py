@@ -13,6 +13,7 @@ from tests.builders.images import image
 from tests.builders.sharing import SharingService, said
 
 LEAST = {"studies": ["1.2.3"], "expiresIn": "P1D"}
+STUDY = "1.2.826.0.1.3680043.8.498.9"
 COHORT = "9b1c0d5e-8f2a-4b6c-8d0e-1f2a3b4c5d6e"
 
 
@@ -65,6 +66,7 @@ def test_what_is_wrong_is_refused(change):
         {"expiresIn": "P1D", "partition": "yes"},
         {"expiresIn": "P1D", "partition": True, "series": ["1.2"]},
         {"expiresIn": "P1D", "cohort": "x"},
+        {"expiresIn": "P1D", "partition": True, "ehr": "reports"},
         [],
         "share",
     ],
@@ -135,12 +137,16 @@ async def test_a_share_of_a_cohort_has_the_studies_that_it_had_then():
 
 
 @pytest.mark.spec("SHR-1")
-@pytest.mark.parametrize("members", [{"cohort": COHORT}, {"partition": True, "ehr": "reports"}])
+@pytest.mark.parametrize("members", [{"cohort": COHORT}, {"studies": [STUDY], "ehr": "reports"}])
 async def test_cohorts_and_clinical_data_need_the_action_that_shows_who_patients_are(members):
     async def of_cohort(_cohort: str, _partition: str):
         yield "1.2.3"
 
-    made = SharingService(cohort_studies=of_cohort, clinical=True)
+    async def clinical(_studies: object, _series: object, _extent: object) -> dict[str, object]:
+        return {}
+
+    made = SharingService(cohort_studies=of_cohort, clinical_data=clinical)
+    await made.store_images(image(STUDY))
     body = orjson.dumps({"expiresIn": "P1D", **members})
 
     refused = await made.ask("POST", "shares", token="share", body=body)

@@ -4,6 +4,7 @@ import { address, ask } from './api.js';
 import { button, element, icon } from './elements.js';
 import { size } from './format.js';
 import { dialog, failure, notify } from './messages.js';
+import { shareToken } from './share.js';
 import * as signIn from './sign_in.js';
 import { t } from './texts.js';
 
@@ -12,7 +13,7 @@ const PROGRESS_MILLISECONDS = 200;
 
 /** What downloads a study or series as a zip archive. */
 export function zipButton(path, uid) {
-  if (!signIn.needed()) {
+  if (!signIn.needed() && shareToken === null) {
     return element('a', { class: 'button', href: address(path, { query: { accept: ZIP } }).href, download: `${uid}.zip` }, icon('download'), t('study.zip'));
   }
   return button(t('study.zip'), () => save(path, `${uid}.zip`), { image: 'download' });

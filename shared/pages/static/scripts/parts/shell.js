@@ -6,6 +6,7 @@ import { dialog, regions } from './messages.js';
 import { applyTheme, prefer, preference } from './preferences.js';
 import { go, link, place } from './router.js';
 import { settings } from './settings.js';
+import { shareToken, within } from './share.js';
 import * as signIn from './sign_in.js';
 import { LANGUAGES, loadTexts, locale, t } from './texts.js';
 
@@ -17,6 +18,8 @@ const ENTRIES = [
   ['studies', 'studies', 'search_studies'],
   ['upload', 'upload', 'store_studies'],
   ['worklist', 'worklist', 'search_workitems'],
+  ['cohorts', 'cohorts', 'run_cohort'],
+  ['shares', 'share', 'list_shares'],
   ['changes', 'changes', 'change_feed'],
   ['operations', 'operations', 'retrieve_operation'],
   ['tags', 'tags', 'list_extended_query_tags'],
@@ -45,13 +48,14 @@ function build(configuration) {
   document.getElementById('skip-link').textContent = t('skip');
   navigation = element('ul', {});
   const box = element('div', {});
+  if (shareToken !== null) return buildShared(configuration);
   const menu = button('', () => {
     const open = side.classList.toggle('open');
     menu.setAttribute('aria-expanded', String(open));
   }, { kind: 'menu-button icon-only', image: 'menu', 'aria-label': t('menu'), 'aria-expanded': 'false' });
   const side = element('header', { class: 'side' },
     element('div', { class: 'side-top' },
-      element('a', { class: 'brand', href: link(''), 'data-path': '' }, element('img', { src: ICON, alt: '' }), t('product')), menu),
+      element('a', { class: 'brand', href: link(within('')), 'data-path': within('') }, element('img', { src: ICON, alt: '' }), t('product')), menu),
     box,
     element('nav', { 'aria-label': t('navigation'), on: { click: () => side.classList.remove('open') } }, navigation),
     element('div', { class: 'side-foot' }, appearance(configuration), account()));
@@ -59,6 +63,15 @@ function build(configuration) {
     element('div', { class: 'page' }, banner(configuration), main)), regions());
   entries();
   if (configuration.dataPartitions) choosePartitions(box);
+}
+
+/** The frame of who has the link of a share: nothing leads anywhere else. */
+function buildShared(configuration) {
+  const side = element('header', { class: 'side' },
+    element('div', { class: 'side-top' },
+      element('a', { class: 'brand', href: link(within('')), 'data-path': within('') }, element('img', { src: ICON, alt: '' }), t('product'))),
+    element('div', { class: 'side-foot' }, appearance(configuration)));
+  fill(document.getElementById('shell'), element('div', { class: 'frame' }, side, element('div', { class: 'page' }, main)), regions());
 }
 
 function banner(configuration) {
@@ -143,7 +156,7 @@ export function show() {
 
 function shortcut(event) {
   const typing = event.target.closest?.('input, select, textarea, dialog, [contenteditable]');
-  if (typing || event.ctrlKey || event.metaKey || event.altKey || preference('shortcuts') === 'off') return;
+  if (shareToken !== null || typing || event.ctrlKey || event.metaKey || event.altKey || preference('shortcuts') === 'off') return;
   if (event.key === '?') showShortcuts();
   else if (event.key === '/') document.querySelector('main input')?.focus();
   else if (event.key in SHORTCUTS) go(SHORTCUTS[event.key]);

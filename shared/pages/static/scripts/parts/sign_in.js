@@ -1,6 +1,8 @@
 // OpenID Connect: authorization code flow with PKCE (VIEW-9; RFC 6749 §4.1, RFC 7636). Tokens are in the memory of this page
 // alone; what must outlast the way to the authority and back (state, nonce, verifier, place) is in the session's storage.
 
+import { shareToken } from './share.js';
+
 const EARLY_SECONDS = 60;
 const FRESH_MILLISECONDS = 15_000;
 const KEPT = 'pages.sign-in';
@@ -44,7 +46,7 @@ export function signedIn() {
  * unless somebody has just signed out. False: there is no token, and `status` says why.
  */
 export async function begin(configuration) {
-  provider = configuration.signIn;
+  provider = shareToken === null ? configuration.signIn : null; // who has the link of a share needs no account
   if (!provider) return true;
   if (!provider.clientId) {
     status.reason = 'not-set-up';
@@ -139,6 +141,7 @@ function take(got) {
 
 /** The header fields that name the caller; renewed silently when the token is about to end. */
 export async function credentials() {
+  if (shareToken !== null) return { Authorization: `Bearer ${shareToken}` };
   if (!tokens) return {};
   if (Date.now() > tokens.until) await renew();
   return tokens ? { Authorization: `Bearer ${tokens.access}` } : {};

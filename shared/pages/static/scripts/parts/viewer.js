@@ -4,6 +4,7 @@ import { chosenPartition } from './api.js';
 import { list, TAG, text } from './dicom.js';
 import { element, icon } from './elements.js';
 import { settings } from './settings.js';
+import { shareToken } from './share.js';
 import { t } from './texts.js';
 
 /** Slides are shown by another part of the viewer. */
@@ -20,7 +21,8 @@ export function viewerAddress(study, series = '') {
   const query = new URLSearchParams({ StudyInstanceUIDs: text(study, TAG.study) });
   if (series) query.set('initialSeriesInstanceUID', series);
   if (chosenPartition()) query.set('partition', chosenPartition());
-  return `viewer/${slides ? 'microscopy' : 'viewer'}?${query}`;
+  const share = shareToken === null ? '' : `#/share/${shareToken}`;
+  return `viewer/${slides ? 'microscopy' : 'viewer'}?${query}${share}`;
 }
 
 /** A link that opens a study in the viewer; null where there is none. */

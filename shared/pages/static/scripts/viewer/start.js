@@ -2,6 +2,7 @@
 // (VIEW-4, VIEW-9). The viewer is asked for one study or several: `viewer?StudyInstanceUIDs=UID`.
 
 import { loadSettings } from '../parts/settings.js';
+import { shareToken, within } from '../parts/share.js';
 import * as signIn from '../parts/sign_in.js';
 import { loadTexts, t } from '../parts/texts.js';
 import { configuration } from './configuration.js';
@@ -9,6 +10,7 @@ import { configuration } from './configuration.js';
 const RENEWAL_MILLISECONDS = 20_000;
 const HERE = new URL('.', location.origin + location.pathname);
 const PAGES = new URL('../', HERE);
+const STUDIES = new URL(shareToken === null ? '#/studies' : `#/${within('')}`, PAGES);
 
 const told = (name) => document.querySelector(`meta[name="viewer-${name}"]`).content;
 
@@ -16,7 +18,7 @@ const told = (name) => document.querySelector(`meta[name="viewer-${name}"]`).con
 function tell(text) {
   const state = document.getElementById('viewer-state');
   const back = document.createElement('a');
-  back.href = new URL('#/studies', PAGES).href;
+  back.href = STUDIES.href;
   back.textContent = t('viewer.back');
   state.replaceChildren(text, ' ', back);
 }
@@ -53,7 +55,7 @@ async function begin() {
   }
   const query = new URLSearchParams(location.search);
   if (!query.has('StudyInstanceUIDs')) {
-    location.replace(new URL('#/studies', PAGES));
+    location.replace(STUDIES);
     return;
   }
   // The rest of the release is loaded from here; `viewer` is the viewer's own way of showing any study.

@@ -10,6 +10,8 @@ import { confirm, copy, dialog, nothing, notify, waiting } from '../parts/messag
 import { thumbnail } from '../parts/pictures.js';
 import { preview } from '../parts/preview.js';
 import { go, link } from '../parts/router.js';
+import { shareToken, within } from '../parts/share.js';
+import { shareStudies } from '../parts/sharing.js';
 import { t } from '../parts/texts.js';
 import { hasViewer, viewerAddress, viewerLink } from '../parts/viewer.js';
 import { View } from '../parts/view.js';
@@ -27,7 +29,7 @@ class StudyView extends View {
 
   show() {
     const box = element('div', { class: 'stack' }, this.head(t('study.title')), waiting());
-    this.append(element('nav', { 'aria-label': t('study.way') }, element('a', { href: link('studies') }, `‹ ${t('nav.studies')}`)), box);
+    this.append(element('nav', { 'aria-label': t('study.way') }, element('a', { href: link(within(shareToken === null ? 'studies' : '')) }, `‹ ${t(shareToken === null ? 'nav.studies' : 'shared.way')}`)), box);
     this.load(box, async () => {
       const [study] = await search('studies', { StudyInstanceUID: this.uid, includefield: 'all' }, { signal: this.signal });
       if (!study) return [this.head(t('study.title')), nothing('studies', t('study.gone'), element('span', { class: 'mono wrap' }, this.uid))];
@@ -41,8 +43,7 @@ class StudyView extends View {
     const series = element('div', { class: 'stack' });
     this.load(series, () => this.#series(study, 0));
     return [
-      this.head(title, lead, viewerLink(study, { class: 'button primary' }), zipButton(this.path, this.uid), button(t('study.link'), () => copy(location.href), { image: 'link' }),
-        button(t('study.delete'), () => this.#remove(title, text(study, TAG.instancesOfStudy)), { kind: 'danger', image: 'remove' })),
+      this.head(title, lead, this.#actions(study, title)),
       element('section', { class: 'card', 'aria-label': t('study.facts') }, tiles([
         [t('study.patient-id'), text(study, TAG.patientId)], [t('study.birth-date'), text(study, TAG.birthDate)],
         [t('study.sex'), text(study, TAG.sex)], [t('study.date'), `${text(study, TAG.studyDate)} ${text(study, TAG.studyTime)}`.trim()],
@@ -52,6 +53,15 @@ class StudyView extends View {
       element('section', { class: 'stack' }, element('h2', {}, t('study.series-title')),
         !hasViewer() && element('p', { class: 'muted small' }, t('viewer.absent')), series),
     ];
+  }
+
+  /** What can be done: under a share, what it allows. */
+  #actions(study, title) {
+    const view = viewerLink(study, { class: 'button primary' });
+    if (shareToken !== null) return [view, this.place.query.get('download') !== 'false' && zipButton(this.path, this.uid)];
+    return [view, zipButton(this.path, this.uid), button(t('study.link'), () => copy(location.href), { image: 'link' }),
+      button(t('shares.create'), () => shareStudies([this.uid]), { image: 'share' }),
+      button(t('study.delete'), () => this.#remove(title, text(study, TAG.instancesOfStudy)), { kind: 'danger', image: 'remove' })];
   }
 
   async #series(study, offset) {
