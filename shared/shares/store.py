@@ -2,7 +2,8 @@
 partition. Of a token there is the SHA-256 alone (SHR-1).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from dataclasses import replace
 from itertools import batched
 from typing import Any, Final
 
@@ -12,7 +13,7 @@ from shared.dicomweb.partitions import PartitionDirectory
 from shared.index_schema import keys
 from shared.shares.model import Extent, Share, namespace_of
 from shared.storage.large_values import join, split
-from shared.storage.optimistic import best_effort_commit, commit_all
+from shared.storage.optimistic import Rounds, best_effort_commit, commit_all
 from shared.storage.ports import Entity, RowWrite, TableStore
 
 _KEPT_SECONDS: Final = 30 * 86_400
@@ -60,6 +61,32 @@ class ShareStore:
         write = RowWrite("merge", row.partition_key, row.row_key, changed, row.etag)
         return await best_effort_commit(self._tables, "ops", [write])
 
+    async def forget_studies(self, namespace: str, studies: Collection[str]) -> int:
+        """Take studies that are erased out of the shares of a data partition, and remove the shares that had no others;
+        how many were changed (PHI-1). Idempotent.
+        """
+        changed = 0
+        for share in await self.all(namespace):
+            if share.studies is None or not set(share.studies) & set(studies):
+                continue
+            await self._without(share.id, studies)
+            changed += 1
+        return changed
+
+    async def _without(self, share_id: str, studies: Collection[str]) -> None:
+        rounds = Rounds("A share changes too fast")
+        while (stored := await self.get(share_id)) is not None:
+            await rounds.next()
+            share, row = stored.share, stored.row
+            left = tuple(each for each in share.studies or () if each not in studies)
+            if left == share.studies:
+                return
+            if left:
+                write = RowWrite("replace", *_key(share), _properties(replace(share, studies=left)), row.etag)
+            else:
+                write = RowWrite("delete", *_key(share), etag=row.etag)
+            await best_effort_commit(self._tables, "ops", [write])
+
     async def forget(self, directory: PartitionDirectory, now: Callable[[], float]) -> int:
         """Remove the shares that expired long ago; how many. Idempotent."""
         forgotten = 0
@@ -79,6 +106,10 @@ class StoredShare:
     def __init__(self, row: Entity) -> None:
         self.row = row
         self.share = _share(row)
+
+
+def _key(share: Share) -> tuple[str, str]:
+    return _of(share.namespace), share.id
 
 
 def _of(namespace: str) -> str:

@@ -334,3 +334,19 @@ async def test_a_file_without_references_is_sent_as_it_is_stored_and_in_ranges()
 
     assert whole.body == ONE.data
     assert (part.status, part.body) == (206, b"DICM")
+
+
+@pytest.mark.spec("PHI-1")
+async def test_studies_that_are_erased_leave_the_shares_and_a_share_without_any_ends():
+    made = await service()
+    alone, among = await made.share(STUDY), await made.share(STUDY, OTHER.identifier.study_instance_uid)
+    whole = await made.share(partition=True)
+
+    assert await made.store.forget_studies("0", [STUDY]) == 2
+    assert await made.store.forget_studies("0", [STUDY]) == 0
+
+    assert (await made.ask("GET", "studies", token=alone["token"])).status == 401
+    assert await found(made, among["token"]) == {OTHER.identifier.study_instance_uid}
+    left = said(await made.ask("GET", "shares"))
+    assert {each["id"] for each in left} == {among["id"], whole["id"]}
+    assert all(STUDY not in str(each) for each in left)
