@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace, service: Service, output: Output) -> Exit
         raise CommandFailed("Nothing was erased.", ExitCode.WRONG_USE)
     started = service.ask("POST", service.path(_PATH), body=data, headers=headers)
     state = service.ask("GET", f"/v2/operations/{started.json()['id']}", headers={"Accept": JSON}).json()
-    if state["status"] == "notStarted":
+    if (state.get("results") or {}).get("waitsForConfirmation"):
         operation = started.json()["id"]
         output.item(state, f"{operation} waits for another person: dicom erase --confirm {operation}")
         return ExitCode.DONE

@@ -203,9 +203,9 @@ class Operations:
             if done or await self.get(operation.id) is not None:
                 return operation
 
-    async def start(self, operation_id: str, note: Document) -> Operation | None:
-        """Let an operation that waits be worked on, with `note` added to its task; one that has been started stays as
-        it is. None if there is none, or no longer. Raises OperationActive (OP-8), Unavailable.
+    async def start(self, operation_id: str, note: Document, results: Document) -> Operation | None:
+        """Let an operation that waits be worked on, with `note` added to its task and with these results; one that has
+        been started stays as it is. None if there is none, or no longer. Raises OperationActive (OP-8), Unavailable.
         """
         rounds = Rounds("The operation cannot be started")
         while True:
@@ -214,7 +214,7 @@ class Operations:
             if row is None or not row.operation.waits:
                 return row.operation if row else None
             task = {**row.operation.input, **note}
-            operation = replace(row.operation, input=task, waits=False, updated=self._time())
+            operation = replace(row.operation, input=task, results=results, waits=False, updated=self._time())
             await self._check_alone(operation)
             properties = replace(row, operation=operation).properties()
             rows = [RowWrite("replace", _PARTITION, f"o!{operation.id}", properties, row.etag)]

@@ -24,6 +24,8 @@ OPERATION: Final = "erase-patient"
 """Of the audit records that say more than a URI does."""
 ACTIONS: Final = ("delete", "manageRetention")
 """The data actions that an erasure takes, both."""
+_WAITS: Final = "waitsForConfirmation"
+"""In the results of an erasure that nobody has confirmed."""
 _NOT_NAMED: Final = "The token names nobody: an erasure needs two callers that can be told apart."
 
 
@@ -101,7 +103,7 @@ class ErasureRequests:
             operation = await self._operations.create(
                 OperationType.ERASE,
                 {**task.document(), "claims": dict(caller.claims)},
-                results=plan.document(),
+                results={**plan.document(), **({_WAITS: True} if self._two_persons else {})},
                 partition=partition.name,
                 waits=self._two_persons,
             )
@@ -123,7 +125,8 @@ class ErasureRequests:
         if not found.waits:
             return found
         try:
-            started = await self._operations.start(operation_id, {"confirmedBy": person})
+            shown = {name: value for name, value in (found.results or {}).items() if name != _WAITS}
+            started = await self._operations.start(operation_id, {"confirmedBy": person}, shown)
         except OperationActive as error:
             raise _busy(error, urls) from error
         if started is None:

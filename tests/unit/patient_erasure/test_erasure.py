@@ -158,7 +158,7 @@ async def test_nothing_happens_before_somebody_else_has_confirmed(service):
 
     waiting = await service.ended(operation_id)
     assert (waiting.status, waiting.waits) == (OperationStatus.NOT_STARTED, True)
-    assert waiting.results["studyInstanceUids"] == ["1.1", "1.2"]
+    assert (waiting.results["studyInstanceUids"], waiting.results["waitsForConfirmation"]) == (["1.1", "1.2"], True)
     assert await found(service, "PatientID=zz-4711") == ["1.1", "1.2"]
 
     assert (await service.confirm(operation_id, ALL)).status == 403
@@ -168,6 +168,7 @@ async def test_nothing_happens_before_somebody_else_has_confirmed(service):
     assert (await service.ended(operation_id)).status is OperationStatus.NOT_STARTED
 
     assert [(await service.confirm(operation_id)).status for _ in range(2)] == [202, 202]
+    assert "waitsForConfirmation" not in (await service.operations.get(operation_id)).results
     assert (await service.ended(operation_id)).status is OperationStatus.SUCCEEDED
     assert (await service.confirm(operation_id)).status == 202
     assert await found(service, "PatientID=zz-4711") == []
