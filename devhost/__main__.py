@@ -24,6 +24,7 @@ from devhost.host.functions_host import DevHost, HostArguments
 from devhost.log import set_up
 from devhost.openid_provider import OpenIdProvider
 from devhost.settings import Unusable, needs_emulator, read_settings, settings_file, with_storage
+from devhost.web_pub_sub import WebPubSub
 
 _ROOT: Final = Path(__file__).resolve().parent.parent
 
@@ -173,6 +174,11 @@ async def _run(arguments: argparse.Namespace) -> None:
         if needs_emulator(settings) and not arguments.once:
             connection = await emulator.start(stack)
             settings = with_storage(settings, connection)
+        if not arguments.once and not settings.get("WORKLIST_NOTIFICATIONS_ENDPOINT"):
+            sockets = WebPubSub()
+            await sockets.start()
+            stack.push_async_callback(sockets.stop)
+            settings = {**settings, **sockets.settings()}
         host = DevHost(
             HostArguments(
                 app=app,

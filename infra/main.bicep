@@ -81,7 +81,7 @@ param dicomCast bool = true
 @description('System of the medical record numbers, by which Patients of the FHIR server are found; a URI.')
 param patientIdSystem string = ''
 
-@description('Web PubSub for the notifications of the worklist. Off: nothing of the service uses it yet.')
+@description('Web PubSub for the event reports of the worklist. Off: there are no subscriptions.')
 param worklist bool = false
 
 // ------------------------------------------------------------------------------------------------------------- network
@@ -164,6 +164,7 @@ var forbiddenSettings = [
   'TABLE_SPREAD'
   'WEBSITE_AUTH_ENABLED'
   'WEBSITE_HOSTNAME'
+  'WORKLIST_NOTIFICATIONS_KEY'
 ]
 
 var signInIsKnown = createEntraApplication || !empty(authClientId) || (!empty(authAuthority) && !empty(authAudiences))
@@ -305,6 +306,7 @@ module worklistNotifications './modules/worklist-notifications.bicep' = if (work
     name: 'wps-dicom-${token}'
     location: location
     tags: tags
+    workspaceId: monitoring.outputs.workspaceId
   }
 }
 
@@ -381,6 +383,7 @@ var serviceSettings = {
   UI_CLIENT_ID: clientId
   UI_SCOPES: empty(clientId) ? 'openid profile offline_access' : 'openid profile offline_access ${clientId}/.default'
   VIEWER_ENABLED: viewer ? 'true' : 'false'
+  WORKLIST_NOTIFICATIONS_ENDPOINT: worklist ? worklistNotifications!.outputs.endpoint : ''
 }
 
 var platformSettings = {

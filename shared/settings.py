@@ -197,6 +197,10 @@ class Settings(BaseModel):
     """Publish an event for each instance that is stored, changed or deleted, where there is a topic. What changes while
     it is off is never published (EVT-3).
     """
+    notifications_endpoint: str = Field("", alias="WORKLIST_NOTIFICATIONS_ENDPOINT")
+    """Endpoint of the Web PubSub resource that carries event reports of the worklist; empty: no subscriptions."""
+    notifications_key: str = Field("", alias="WORKLIST_NOTIFICATIONS_KEY", repr=False)
+    """Access key of that resource: development only; a deployment uses the managed identity."""
     health_checks_excluded: Words = Field((), alias="HEALTH_CHECKS_EXCLUDED")
     """Names of health checks that do not count (HC-3)."""
     telemetry_level: Literal["", "INFO", "WARNING", "ERROR"] = Field("", alias="TELEMETRY_LEVEL")

@@ -1,7 +1,8 @@
-// Web PubSub, over which the worklist tells its subscribers of changes.
+// Web PubSub, which carries the event reports of the worklist to its subscribers.
 param name string
 param location string
 param tags object
+param workspaceId string
 
 resource webPubSub 'Microsoft.SignalRService/webPubSub@2024-03-01' = {
   name: name
@@ -12,6 +13,16 @@ resource webPubSub 'Microsoft.SignalRService/webPubSub@2024-03-01' = {
     disableLocalAuth: true
     publicNetworkAccess: 'Enabled'
     tls: { clientCertEnabled: false }
+  }
+}
+
+// Who connects, and when. Messages and requests are not logged: that would cost more than they do.
+resource connections 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
+  scope: webPubSub
+  name: 'connections'
+  properties: {
+    workspaceId: workspaceId
+    logs: [{ category: 'ConnectivityLogs', enabled: true }]
   }
 }
 

@@ -6,6 +6,7 @@ The rules are deliberately lenient (UID-1, UID-2): real archives hold UIDs with 
 import re
 from dataclasses import dataclass
 
+_AE_TITLE = re.compile(r"[ -\[\]-~]{1,16}")
 _UID = re.compile(r"[0-9.]{0,63}[0-9]")
 
 
@@ -17,6 +18,11 @@ def trim_uid(text: str) -> str:
 def is_uid(text: str) -> bool:
     """Whether `text`, after trimming, has 1 to 64 characters, digits and dots only, the last one a digit (UID-1)."""
     return _UID.fullmatch(trim_uid(text)) is not None
+
+
+def is_ae_title(text: str) -> bool:
+    """Whether `text` is an AE title without spaces around it (PS3.5 Table 6.2-1)."""
+    return _AE_TITLE.fullmatch(text) is not None and text == text.strip(" ")
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -15,9 +15,12 @@ PATH_PARAMETERS: Mapping[str, PathParameter] = {
         "SOPInstanceUID of a workitem", UID.reference, "1.2.826.0.1.3680043.8.498.4", "SOPInstanceUID"
     ),
     "requester": PathParameter(
-        "AE title of who asks, which says nothing here",
+        "AE title of who asks: event reports name it, and a claim is told of cancellations by it",
         {"type": "string", "pattern": "^[^/\\\\\\x00-\\x1f]{1,64}$"},
         "PERFORMER",
+    ),
+    "aetitle": PathParameter(
+        "AE title of a subscriber", {"type": "string", "pattern": "^[!-.0-\\[\\]-~]{1,16}$"}, "PERFORMER"
     ),
     "frames": PathParameter(
         "Frame numbers, separated by commas; the first one is 1",

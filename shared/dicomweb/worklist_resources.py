@@ -145,6 +145,57 @@ SEARCH_WORKITEMS: Final = Documentation(
     schema=DATA_SETS,
 )
 
+_SUBSCRIBED: Final = (
+    "The path names a workitem, or the whole worklist by the UID 1.2.840.10008.5.1.4.34.5, or a part of it by "
+    "1.2.840.10008.5.1.4.34.5.1; and the AE title of the subscriber."
+)
+SUBSCRIBE: Final = Documentation(
+    f"{_SUBSCRIBED} The header Content-Location has the URL of a WebSocket that carries the event reports; it opens a "
+    "connection for a minute. A part of the worklist needs a filter. A Warning tells of a lock that is not granted.",
+    successes=(201,),
+    failures=failures(404, 409, 410),
+    parameters=(
+        query("deletionlock", "Whether the workitem is kept as long as the subscription is", {"type": "boolean"}, True),
+        query(
+            "filter",
+            "Matching keys, as in a search: attribute=value, separated by commas",
+            {"type": "string", "minLength": 3},
+            "ProcedureStepState=SCHEDULED",
+        ),
+    ),
+)
+UNSUBSCRIBE: Final = Documentation(
+    f"{_SUBSCRIBED} Unsubscribing from the worklist ends all subscriptions to single workitems too.",
+    failures=failures(404, 409, 410),
+)
+SUSPEND: Final = Documentation(
+    "No new workitems join a subscription to the worklist; event reports of those that it has go on.",
+    failures=failures(404, 409),
+)
+OPEN_CONNECTION: Final = Documentation(
+    "The header Location has the URL of a WebSocket that carries the event reports of a subscriber. It opens a "
+    "connection for a minute.",
+    successes=(307,),
+    failures=failures(409),
+    parameters=(
+        query(
+            "after",
+            "Message ID of the last event report that the subscriber has got: the connection begins behind it",
+            {"type": "integer", "minimum": 0, "maximum": 65535},
+            41,
+        ),
+    ),
+)
+
+
+def _subscription(name: str, request: str, audit: str, summary: str, documentation: Documentation) -> Resource:
+    """The resources of subscriptions (PS3.18 Tables 8.10.4-1 and 11.1.1-1), which show what there is to whoever may
+    read it.
+    """
+    method, _, path = request.partition(" ")
+    methods = READ if method == "GET" else (method,)
+    return Resource(name, methods, path, "read", f"{audit}-workitem", summary, documentation)
+
 
 def _worklist(name: str, request: str, audit: str, summary: str, documentation: Documentation) -> Resource:
     """The resources of the Worklist Service (PS3.18 Table 11.1.1-1); `request` is method and path."""
@@ -192,5 +243,33 @@ ROWS: Final = (
         "cancel",
         "Request the cancellation of a workitem",
         CANCEL_WORKITEM,
+    ),
+    _subscription(
+        "subscribe_to_workitem",
+        "POST workitems/{workitem}/subscribers/{aetitle}",
+        "subscribe",
+        "Subscribe to a workitem, or to the worklist",
+        SUBSCRIBE,
+    ),
+    _subscription(
+        "unsubscribe_from_workitem",
+        "DELETE workitems/{workitem}/subscribers/{aetitle}",
+        "unsubscribe",
+        "Unsubscribe from a workitem, or from the worklist",
+        UNSUBSCRIBE,
+    ),
+    _subscription(
+        "suspend_subscription",
+        "POST workitems/{workitem}/subscribers/{aetitle}/suspend",
+        "suspend",
+        "Suspend a subscription to the worklist",
+        SUSPEND,
+    ),
+    _subscription(
+        "open_notification_connection",
+        "GET subscribers/{aetitle}",
+        "open-notifications",
+        "Open a connection for event reports",
+        OPEN_CONNECTION,
     ),
 )

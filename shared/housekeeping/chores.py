@@ -212,6 +212,28 @@ def make_workitems(follow: Callable[[], Awaitable[Any]], make: Callable[[], Awai
     return Chore("make_workitems", run)
 
 
+def send_event_reports(sweep: Callable[[str], Awaitable[None]], directory: PartitionDirectory) -> Chore:
+    """Subscribers of the worklist are told what nobody has told them: the guarantee of event reports (WE-9)."""
+    return Chore("send_event_reports", lambda: _in_each(directory, sweep))
+
+
+def clear_event_reports(clear: Callable[[str], Awaitable[None]], directory: PartitionDirectory) -> Chore:
+    """Event reports that are no longer kept are removed (WE-6)."""
+    return Chore("clear_event_reports", lambda: _in_each(directory, clear), _TEN_MINUTES)
+
+
+async def _in_each(directory: PartitionDirectory, work: Callable[[str], Awaitable[None]]) -> None:
+    """Do something in each data partition; a failure keeps none of the others from it, and is raised in the end."""
+    failures: list[DicomServiceError] = []
+    for partition in await directory.partitions():
+        try:
+            await work(partition.namespace)
+        except DicomServiceError as error:
+            failures.append(error)
+    if failures:
+        raise failures[0]
+
+
 def scrub_store(scrub: Callable[..., Awaitable[Any]]) -> Chore:
     """Damage that no event and no hint leads to is mended."""
     return Chore("scrub_store", lambda: scrub(limit=_SCRUBBED), _TEN_MINUTES)

@@ -225,6 +225,11 @@ def new_sort_key(now_ms: int) -> str:
     return f"{2**48 - 1 - now_ms:012x}{random.getrandbits(16):04x}"
 
 
+def sort_key_time(sort_key: str) -> int:
+    """The time of which `new_sort_key` made a sort key, in milliseconds since 1970; 0 for an empty one."""
+    return 2**48 - 1 - int(sort_key[:12], 16) if sort_key else 0
+
+
 def newest_first(version: int) -> str:
     """16 hex digits that ascend while versions descend."""
     return f"{2**64 - 1 - version:016x}"

@@ -35,6 +35,7 @@ from shared.wiring.shares import shares
 from shared.wiring.stores import import_stores, stores
 from shared.wiring.studies import imports, ingest, studies
 from shared.wiring.updates import tags, updates
+from shared.wiring.workitems import workitem_stores
 from shared.wiring.worklist import worklist
 from shared.wiring.worklist_rules import worklist_rules
 
@@ -47,14 +48,15 @@ def blueprints(settings: Settings) -> list[func.Blueprint]:
     parts_of = core(settings)
     taken_in = ingest(parts_of)
     exporting = exports(parts_of)
+    stored = workitem_stores(parts_of)
     parts = [
         studies(parts_of, taken_in),
         imports(parts_of, taken_in),
         tags(parts_of),
         updates(parts_of, taken_in),
         exporting.part,
-        worklist(parts_of),
-        worklist_rules(parts_of),
+        worklist(parts_of, stored),
+        worklist_rules(parts_of, stored.workitems),
         _cast(parts_of),
         *_cohorts(parts_of, exporting),
     ]

@@ -5,23 +5,27 @@ import time
 from shared.housekeeping import chores
 from shared.wiring.core import Core
 from shared.wiring.part import Part
-from shared.workitems.outbox import Outbox
+from shared.wiring.workitems import WorkitemStores
 from shared.workitems.retention import Retention
-from shared.workitems.store import Workitems
 from shared.worklist import functions
 from shared.worklist.request_cancellation.transaction import nobody_listens
 from shared.worklist.search.transaction import WorklistSearch
+from shared.worklist.subscribe import functions as subscribe
 
 
-def worklist(core: Core) -> Part:
+def worklist(core: Core, stores: WorkitemStores) -> Part:
     """Workitems, and what is to be told of them."""
-    tables, now = core.base.tables, core.base.clock.now
-    workitems = Workitems(tables, now)
+    tables, directory, now = core.base.tables, core.base.partitions, core.base.clock.now
+    workitems, reporting = stores.workitems, stores.reporting
     search = WorklistSearch(tables, workitems, time.monotonic)
-    due = [chores.forget_workitem_events(Outbox(tables), core.base.partitions, now)]
+    is_reachable = stores.subscriptions.hears if reporting else nobody_listens
+    answering = [functions.blueprint(core.boundary, workitems, search, is_reachable)]
+    due = [chores.forget_workitem_events(stores.outbox, directory, now)]
     if days := core.settings.workitem_retention_days:
-        due.append(chores.remove_workitems(Retention(tables, workitems, days), core.base.partitions))
-    return Part(
-        functions=(functions.blueprint(core.boundary, workitems, search, nobody_listens),),
-        chores=due,
-    )
+        retention = Retention(tables, workitems, days, stores.subscriptions.is_locked)
+        due.append(chores.remove_workitems(retention, directory))
+    if reporting:
+        answering.append(subscribe.blueprint(core.boundary, reporting.subscribing))
+        due.append(chores.send_event_reports(reporting.dispatch.sweep, directory))
+        due.append(chores.clear_event_reports(reporting.dispatch.clear, directory))
+    return Part(functions=answering, chores=due)

@@ -12,12 +12,12 @@ from shared.worklist_rules.transaction import WorklistRules
 from shared.worklist_rules.work import FOLLOWING, RuleWork
 
 
-def worklist_rules(core: Core) -> Part:
+def worklist_rules(core: Core, workitems: Workitems) -> Part:
     """What makes workitems of what is stored."""
     tables, now = core.base.tables, core.base.clock.now
     rules = RuleStore(tables)
     making = Making(core.lookup, core.base.blobs, core.settings.index_shards, now)
-    work = RuleWork(rules, ChangedStudies(tables), making, Workitems(tables, now), now)
+    work = RuleWork(rules, ChangedStudies(tables), making, workitems, now)
     feed = core.feed
     follower = Follower(FOLLOWING, work.note, tables=tables, log=feed.log, sequencer=feed.sequencer, now=now)
     return Part(

@@ -4,13 +4,15 @@ Every write of a workitem has one event, whose number is that of the write: the 
 PS3.4 has a report for is named by it; a write of something else has an event without one, and so has a removal.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, Final
 
 from shared.dicom.attributes import Attributes
 from shared.dicom.elements import first
+from shared.index_schema.keys import sort_key_time as created_ms
+from shared.workitems import searchable
 from shared.workitems.requirements import is_empty
 from shared.workitems.workitem import (
     INPUT_READINESS_STATE,
@@ -20,6 +22,8 @@ from shared.workitems.workitem import (
     SCHEDULED_STATION_NAMES,
     Workitem,
 )
+
+type SearchValues = Mapping[str, Sequence[str]]
 
 
 class ReportType(IntEnum):
@@ -52,17 +56,28 @@ class WorkitemEvent:
     """What somebody has said who asks for a cancellation: reason, codes, contact."""
     removed: bool = False
     """Whether the workitem is no longer there."""
+    created_ms: int = 0
+    """When the workitem was created."""
+    values: SearchValues = field(default_factory=dict, repr=False)
+    """What searches match of the workitem after the write, by path."""
+    previous: SearchValues = field(default_factory=dict, repr=False)
+    """The same before the write, of those paths alone that it has changed; nothing at creation."""
 
 
 def event_of(before: Workitem | None, after: Workitem, request: Attributes | None = None) -> WorkitemEvent:
-    """The event of a write. `before`: None at creation. `request`: somebody asks its performer to cancel it."""
+    """The event of a write. `before`: None at creation. `request`: somebody asks for its cancellation."""
+    values = _values(after)
+    present = _values(before) if before else {}
     return WorkitemEvent(
         after.uid,
         after.number,
         after.changed_ms,
-        (ReportType.CANCEL_REQUESTED,) if request is not None else _reports(before, after),
+        (*((ReportType.CANCEL_REQUESTED,) if request is not None else ()), *_reports(before, after)),
         {tag: after.attributes[tag] for tag in _REPORTED if tag in after.attributes},
         request or {},
+        created_ms=created_ms(after.sort_key),
+        values=values,
+        previous={path: present.get(path, []) for path in searchable.KEYS if before and _differ(present, values, path)},
     )
 
 
@@ -70,6 +85,15 @@ def event_of_removal(workitem: Workitem, now_ms: int) -> WorkitemEvent:
     """The event of a removal."""
     time_ms = max(now_ms, workitem.changed_ms + 1)
     return WorkitemEvent(workitem.uid, workitem.number + 1, time_ms, removed=True)
+
+
+def _values(workitem: Workitem) -> dict[str, list[str]]:
+    found = {path: searchable.texts(workitem.attributes, path) for path in searchable.KEYS}
+    return {path: texts for path, texts in found.items() if texts}
+
+
+def _differ(one: SearchValues, other: SearchValues, path: str) -> bool:
+    return one.get(path) != other.get(path)
 
 
 def _reports(before: Workitem | None, after: Workitem) -> tuple[ReportType, ...]:

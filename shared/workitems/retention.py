@@ -1,6 +1,7 @@
 """The retention of workitems: those that have come to their end are removed some time later (WK-7)."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -13,14 +14,24 @@ _PARALLEL: Final = 8
 _MOST: Final = 2_000
 """Workitems that one run removes of each of `rows.partition_keys`; the others wait for the next."""
 
+type IsLocked = Callable[[str, str], Awaitable[bool]]
+"""Whether a subscriber holds a deletion lock: namespace of the data partition, UID of the workitem."""
+
+
+async def _nobody_locks(_namespace: str, _uid: str) -> bool:
+    return False
+
 
 class Retention:
     """Removes workitems whose retention is over. Everything raises Unavailable."""
 
-    def __init__(self, tables: TableStore, workitems: Workitems, days: float) -> None:
-        """`days`: since a workitem was last written."""
+    def __init__(
+        self, tables: TableStore, workitems: Workitems, days: float, is_locked: IsLocked = _nobody_locks
+    ) -> None:
+        """`days`: since a workitem was last written. `is_locked`: whether somebody wants it to be kept (WE-4)."""
         self._tables = tables
         self._workitems = workitems
+        self._is_locked = is_locked
         self._kept = timedelta(days=days)
 
     async def remove(self, namespace: str) -> int:
@@ -50,6 +61,8 @@ class Retention:
             if stored is None or not stored.workitem.state.is_final:
                 return False
             if stored.workitem.changed_ms >= before.timestamp() * 1000:
+                return False
+            if await self._is_locked(namespace, uid):
                 return False
             await self._workitems.retire(stored)
         except (WorkitemChanged, WorkitemGone):  # somebody else is at it

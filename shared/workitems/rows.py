@@ -76,6 +76,7 @@ def workitem_properties(workitem: Workitem, postings: Sequence[str], writes: Seq
         "changed": workitem.changed_ms,
         "sk": workitem.sort_key,
         "claim": workitem.claim,
+        "performer": workitem.performer,
         "writes": " ".join(writes[:_WRITES]),
         "schema": _SCHEMA,
         **split("document", document),
@@ -91,6 +92,7 @@ def workitem_of(entity: Entity) -> Workitem:
         entity.row_key.partition("!")[2],
         attributes,
         str(entity.properties["claim"]),
+        str(entity.properties.get("performer", "")),
         int(number),
         int(changed),
         str(entity.properties["sk"]),
@@ -186,13 +188,19 @@ def events_before(time_ms: int) -> Range:
 
 def event_properties(event: WorkitemEvent) -> dict[str, Value]:
     """The properties of a row."""
-    document = {"attributes": event.attributes, "request": event.request}
+    document = {
+        "attributes": event.attributes,
+        "request": event.request,
+        "values": event.values,
+        "previous": event.previous,
+    }
     return {
         "uid": event.uid,
         "number": event.number,
         "time": event.time_ms,
         "reports": ",".join(str(report.value) for report in event.reports),
         "removed": event.removed,
+        "created": event.created_ms,
         **split("document", compress(orjson.dumps(document))),
     }
 
@@ -209,4 +217,7 @@ def event_in(entity: Entity) -> WorkitemEvent:
         document["attributes"],
         document["request"],
         bool(properties["removed"]),
+        int(properties.get("created", 0)),
+        document.get("values", {}),
+        document.get("previous", {}),
     )

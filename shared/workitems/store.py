@@ -47,9 +47,13 @@ class StoredWorkitem:
 class Workitems:
     """The workitems of all data partitions. `now`: seconds since 1970. Everything raises Unavailable."""
 
-    def __init__(self, tables: TableStore, now: Callable[[], float]) -> None:
+    def __init__(
+        self, tables: TableStore, now: Callable[[], float], on_write: Callable[[str], None] = lambda _partition: None
+    ) -> None:
+        """`on_write` is told of the partition of each workitem that was written or removed: it has an event now."""
         self._tables = tables
         self.now = now
+        self._on_write = on_write
 
     async def get(self, namespace: str, uid: str) -> StoredWorkitem | None:
         """The workitem as the last successful write left it (WR-6). Raises WorkitemGone."""
@@ -84,7 +88,7 @@ class Workitems:
         now_ms = self._now_ms()
         workitem = Workitem(uid, attributes, changed_ms=now_ms, sort_key=keys.new_sort_key(now_ms))
         try:
-            await self._commit(rows.partition_key(namespace, uid), None, workitem, event_of(None, workitem))
+            await self._write(rows.partition_key(namespace, uid), None, workitem, event_of(None, workitem))
         except WorkitemChanged as error:
             raise WorkitemExists from error
         return workitem
@@ -97,11 +101,15 @@ class Workitems:
         read = before.workitem
         time_ms = max(self._now_ms(), read.changed_ms + 1)
         after = replace(after, number=read.number + 1, changed_ms=time_ms)
-        await self._commit(before.row.partition_key, before.row, after, event_of(read, after, request))
+        await self._write(before.row.partition_key, before.row, after, event_of(read, after, request))
         return after
 
     async def remove(self, before: StoredWorkitem) -> None:
         """Remove the workitem that was read, with an event of it. Raises WorkitemChanged."""
+        await self._remove(before)
+        self._on_write(before.row.partition_key)
+
+    async def _remove(self, before: StoredWorkitem) -> None:
         row = before.row
         await self._take_away(before, RowWrite("delete", row.partition_key, row.row_key, etag=row.etag))
 
@@ -133,6 +141,10 @@ class Workitems:
                     raise WorkitemChanged from error
                 continue
             return
+
+    async def _write(self, partition: str, before: Entity | None, after: Workitem, event: WorkitemEvent) -> None:
+        await self._commit(partition, before, after, event)
+        self._on_write(partition)
 
     async def _commit(self, partition: str, before: Entity | None, after: Workitem, event: WorkitemEvent) -> None:
         write_id = uuid.uuid4().hex[:16]

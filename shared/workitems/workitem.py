@@ -25,6 +25,7 @@ PERFORMED_PROCEDURES: Final = "00741216"
 PROCEDURE_STEP_STATE: Final = "00741000"
 PROGRESS: Final = "00741002"
 REASON_FOR_CANCELLATION: Final = "00741238"
+REQUESTING_AE: Final = "00741236"
 SCHEDULED_HUMAN_PERFORMERS: Final = "00404034"
 SCHEDULED_STATION_NAMES: Final = "00404025"
 _CANCELLATION_DATE_TIME: Final = "00404052"
@@ -42,6 +43,8 @@ class Workitem:
     """All but the Transaction UID, which nobody is ever told (WR-2, WS-3)."""
     claim: str = field(default="", repr=False)
     """The Transaction UID that its performer has set; '' without one."""
+    performer: str = ""
+    """The AE title by which its performer has claimed it; '' where that was not said."""
     number: int = 1
     """How often it has been written, this time included: the number of its latest event."""
     changed_ms: int = 0
@@ -81,8 +84,10 @@ def updated(workitem: Workitem, changes: Attributes, now: float) -> Workitem:
     return replace(workitem, attributes=_sorted(attributes))
 
 
-def changed(workitem: Workitem, state: State, transaction_uid: str, now: float) -> Workitem:
-    """The workitem in another state, at its performer's request (worklist §7)."""
+def changed(workitem: Workitem, state: State, transaction_uid: str, now: float, requester: str = "") -> Workitem:
+    """The workitem in another state, at its performer's request (worklist §7). `requester`: the AE title that the
+    request names, '' without one.
+    """
     attributes = {
         **workitem.attributes,
         PROCEDURE_STEP_STATE: _element("CS", state.value),
@@ -93,8 +98,9 @@ def changed(workitem: Workitem, state: State, transaction_uid: str, now: float) 
         if is_empty(first, _CANCELLATION_DATE_TIME):
             first = _sorted({**first, _CANCELLATION_DATE_TIME: _element("DT", date_time(now))})
         attributes[PROGRESS] = {"vr": "SQ", "Value": [first, *others]}
-    claim = transaction_uid if state is State.IN_PROGRESS else workitem.claim
-    return replace(workitem, attributes=_sorted(attributes), claim=claim)
+    if state is State.IN_PROGRESS:
+        workitem = replace(workitem, claim=transaction_uid, performer=requester)
+    return replace(workitem, attributes=_sorted(attributes))
 
 
 def canceled(workitem: Workitem, request: Mapping[str, Any], now: float) -> Workitem:

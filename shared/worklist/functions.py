@@ -6,6 +6,7 @@ from collections.abc import Callable
 import azure.functions as func
 
 from shared.dicom.attributes import Attributes
+from shared.dicom.identifiers import is_ae_title
 from shared.dicom.media_types import DICOM_JSON
 from shared.dicomweb import json_model
 from shared.dicomweb.versions import ApiVersion
@@ -63,15 +64,18 @@ def blueprint(
         await update(workitems, uid, transaction_uid, attributes, context)
         return Response(200, (("Content-Location", context.urls.workitem(uid)),))
 
-    async def change_workitem_state(body: DataSetBody, _accepted: None, context: Context) -> Response:
+    async def change_workitem_state(sent: tuple[str, DataSetBody], _accepted: None, context: Context) -> Response:
+        requester, body = sent
         attributes = await body.read()
-        warning = await change_state(workitems, context.uids["workitem"], attributes, context)
+        warning = await change_state(workitems, context.uids["workitem"], attributes, context, requester)
         return Response(200, (context.warning(warning),) if warning else ())
 
-    async def cancel_workitem(body: DataSetBody, _accepted: None, context: Context) -> Response:
-        sent: Attributes | None = await body.read_optional()
+    async def cancel_workitem(sent: tuple[str, DataSetBody], _accepted: None, context: Context) -> Response:
+        requester, body = sent
+        attributes: Attributes | None = await body.read_optional()
+        namespace, uid = context.partition.namespace, context.uids["workitem"]
         status, text = await request_cancellation(
-            workitems, is_reachable, context.partition.namespace, context.uids["workitem"], sent
+            workitems, is_reachable, namespace, uid, attributes, requester=requester
         )
         return quoted(status, text, *([context.warning(text)] if status == 409 else []))
 
@@ -81,8 +85,8 @@ def blueprint(
 
     functions = func.Blueprint()
     creation = Transaction(_with_uid(named_uids.WORKITEM), accepted_dicom_json, create_workitem)
-    state = Transaction(typed_body, nothing, change_workitem_state)
-    cancellation = Transaction(optional_body, nothing, cancel_workitem)
+    state = Transaction(_with_requester(typed_body), nothing, change_workitem_state)
+    cancellation = Transaction(_with_requester(optional_body), nothing, cancel_workitem)
     mount(functions, boundary, "create_workitem", creation)
     mount(functions, boundary, "search_workitems", Transaction(parse_search, accepted_dicom_json, search_workitems))
     mount(functions, boundary, "retrieve_workitem", Transaction(nothing, accepted_dicom_json, retrieve_workitem))
@@ -105,5 +109,17 @@ def _with_uid(names: frozenset[str]) -> Callable[[Request, ApiVersion], tuple[st
     def parse(request: Request, version: ApiVersion) -> tuple[str, DataSetBody]:
         body = typed_body(request, version)
         return named_uids.named_uid(request.query, names), body
+
+    return parse
+
+
+def _with_requester(
+    read: Callable[[Request, ApiVersion], DataSetBody],
+) -> Callable[[Request, ApiVersion], tuple[str, DataSetBody]]:
+    """Reads the AE title at the end of the path, '' without one or where it is none, and the body."""
+
+    def parse(request: Request, version: ApiVersion) -> tuple[str, DataSetBody]:
+        requester = request.route.get("requester", "").strip(" ")
+        return requester if is_ae_title(requester) else "", read(request, version)
 
     return parse

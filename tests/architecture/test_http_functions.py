@@ -45,7 +45,10 @@ def http_functions(data_partitions: bool) -> dict[str, tuple[object, object]]:
     from shared.wiring import app as wiring
 
     app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
-    for blueprint in wiring.blueprints(with_fhir(settings(data_partitions=data_partitions))):
+    chosen = settings(
+        data_partitions=data_partitions, notifications_endpoint="http://localhost:1", notifications_key="k"
+    )
+    for blueprint in wiring.blueprints(with_fhir(chosen)):
         app.register_functions(blueprint)
     return {
         function.get_function_name(): (function.get_trigger(), function.get_user_function())

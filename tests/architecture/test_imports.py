@@ -14,7 +14,7 @@ MODULES = sorted(SHARED.rglob("*.py"))
 
 # An SDK, and the files of shared/ that may import it.
 PLACES = {
-    "azure.functions": ("*/functions.py", "http/azure_functions.py", "wiring/*.py"),
+    "azure.functions": ("*/functions.py", "worklist/subscribe/functions.py", "http/azure_functions.py", "wiring/*.py"),
     "azurefunctions": ("*/functions.py", "web_extension/extension.py", "http/fastapi_extension.py"),
     "starlette": ("http/fastapi_extension.py",),
     "fastapi": ("http/fastapi_extension.py",),
@@ -23,6 +23,7 @@ PLACES = {
     "azure.data": ("storage/azure_*.py",),
     "obstore": ("storage/azure_*.py",),
     "azure.eventgrid": ("events/event_grid.py",),
+    "azure.messaging": ("subscriptions/web_pub_sub.py",),
     "azure.keyvault": ("storage/secret_stores.py",),
     "azure.identity": ("storage/identity.py", "telemetry_export.py"),
     "jwt": ("http/openid.py", "outgoing/client_assertion.py"),

@@ -51,7 +51,7 @@ DEFAULT_IS_RIGHT = {
 }
 """Reviewed: what a deployment leaves out because the default is what it needs."""
 NEVER = {
-    *("DICOM_EVENTS_TOPIC_KEY", "DicomStorage", "ImportStorage"),  # keys
+    *("DICOM_EVENTS_TOPIC_KEY", "DicomStorage", "ImportStorage", "WORKLIST_NOTIFICATIONS_KEY"),  # keys
     *("WEBSITE_AUTH_ENABLED", "WEBSITE_HOSTNAME"),  # the platform's own
     "TABLE_SPREAD",  # for an emulator
 }

@@ -248,3 +248,20 @@ def test_every_parameter_and_every_variant_is_documented():
     }
     assert rows == named
     assert set(re.findall(r"^\| ([a-z ]+) \|", variants, re.MULTILINE)) == set(VARIANTS)
+
+
+def test_event_reports_go_through_a_service_without_keys_that_only_a_worklist_has(rendered):
+    kind = "Microsoft.SignalRService/webPubSub"
+    setting = "WORKLIST_NOTIFICATIONS_ENDPOINT"
+    [made] = rendered["everything"].of(kind)
+
+    assert made.at("properties.disableLocalAuth") is True
+    logged = [
+        each
+        for each in rendered["everything"].of("Microsoft.Insights/diagnosticSettings")
+        if each.content.get("name") == "connections"
+    ]
+    assert [log["category"] for log in logged[0].at("properties.logs")] == ["ConnectivityLogs"]
+    assert contract.app_settings(rendered["everything"])[setting].startswith("https://")
+    assert rendered["trial"].of(kind) == []
+    assert contract.app_settings(rendered["trial"])[setting] == ""

@@ -28,16 +28,16 @@ def asked(sent: Attributes, context: Context) -> tuple[str, State]:
     return transaction_uid, target
 
 
-async def change_state(workitems: Workitems, uid: str, sent: Attributes, context: Context) -> str:
+async def change_state(workitems: Workitems, uid: str, sent: Attributes, context: Context, requester: str = "") -> str:
     """Bring a workitem into the state that a client has sent; what it is warned of, '' for nothing.
 
-    Raises NotFound, Gone, InvalidRequest, Conflict.
+    `requester`: the AE title that the request names, '' without one. Raises NotFound, Gone, InvalidRequest, Conflict.
     """
     transaction_uid, target = asked(sent, context)
     stored = await _allowed(workitems, uid, transaction_uid, target, context)
     if isinstance(stored, str):
         return stored
-    after = changed(stored.workitem, target, transaction_uid, workitems.now())
+    after = changed(stored.workitem, target, transaction_uid, workitems.now(), requester)
     try:
         if target.is_final:
             check_final(after.attributes, target)

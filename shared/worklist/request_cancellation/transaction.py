@@ -12,6 +12,8 @@ from shared.workitems.workitem import (
     DISCONTINUATION_REASONS,
     PERFORMED_PROCEDURES,
     REASON_FOR_CANCELLATION,
+    REQUESTING_AE,
+    Workitem,
     canceled,
 )
 from shared.worklist.results import CHANGED, FINAL, GONE, NOT_FOUND
@@ -27,21 +29,27 @@ _READ: Final = (
     REASON_FOR_CANCELLATION,
 )
 
-type IsReachable = Callable[[str, str], Awaitable[bool]]
-"""Whether somebody is told of the events of a workitem: namespace of its data partition, and its UID."""
+type IsReachable = Callable[[str, Workitem], Awaitable[bool]]
+"""Whether the performer of a workitem is told of its events. Takes the namespace of its data partition."""
 
 
-async def nobody_listens(_namespace: str, _uid: str) -> bool:
+async def nobody_listens(_namespace: str, _workitem: Workitem) -> bool:
     """The answer of a service that sends no event reports."""
     return False
 
 
 async def request_cancellation(
-    workitems: Workitems, is_reachable: IsReachable, namespace: str, uid: str, sent: Attributes | None
+    workitems: Workitems,
+    is_reachable: IsReachable,
+    namespace: str,
+    uid: str,
+    sent: Attributes | None,
+    *,
+    requester: str = "",
 ) -> tuple[int, str]:
     """Cancel a scheduled workitem, or let its performer know that somebody wishes it; status and result text.
 
-    Raises TooLarge.
+    `requester`: the AE title that the request names, '' without one. Raises TooLarge.
     """
     try:
         stored = await workitems.get(namespace, uid)
@@ -53,12 +61,13 @@ async def request_cancellation(
     if workitem.state.is_final:
         return 409, FINAL[workitem.state]
     request = {tag: element for tag, element in (sent or {}).items() if tag in _READ}
+    told = {**request, **({REQUESTING_AE: {"vr": "AE", "Value": [requester]}} if requester else {})}
     try:
         if workitem.state is State.SCHEDULED:
-            await workitems.write(stored, canceled(workitem, request, workitems.now()))
+            await workitems.write(stored, canceled(workitem, request, workitems.now()), request=told)
             return 202, CANCELED
-        if await is_reachable(namespace, uid):
-            await workitems.write(stored, workitem, request=request)
+        if await is_reachable(namespace, workitem):
+            await workitems.write(stored, workitem, request=told)
             return 202, REQUESTED
     except WorkitemChanged:
         return 409, CHANGED

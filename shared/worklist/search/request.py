@@ -45,15 +45,21 @@ def parse_search(request: Request, _version: ApiVersion) -> WorklistQuery:
     parameters = parse_query(request.query)
     if parameters.order is not None:
         raise invalid_parameter("OrderBy", "Workitems are returned newest first.")
+    filters = read_filters(parameters)
+    return WorklistQuery(
+        tuple(filters.values()), _returned(parameters, filters), limit=parameters.limit, offset=parameters.offset
+    )
+
+
+def read_filters(parameters: QueryParameters) -> dict[str, Filter]:
+    """The matching keys of a query, by path. Raises InvalidRequest (WQ-5, WQ-6)."""
     filters: dict[str, Filter] = {}
     for name, value in parameters.keys:
         key = _search_key(name)
         if key.path in filters:
             raise invalid_parameter(name[:_SHOWN], "The attribute is given more than once.")
         filters[key.path] = Filter(key, _match(name, value, key, parameters))
-    return WorklistQuery(
-        tuple(filters.values()), _returned(parameters, filters), limit=parameters.limit, offset=parameters.offset
-    )
+    return filters
 
 
 def _search_key(name: str) -> SearchKey:

@@ -402,8 +402,8 @@ async def test_what_a_cancellation_says_becomes_progress():
 
 @pytest.mark.spec("WK-5")
 async def test_a_performer_who_listens_is_asked_to_cancel():
-    async def reachable(namespace, uid):
-        return (namespace, uid) == ("0", UID)
+    async def reachable(namespace, workitem):
+        return (namespace, workitem.uid) == ("0", UID)
 
     worklist = Worklist(is_reachable=reachable)
     await worklist.in_state("IN PROGRESS")

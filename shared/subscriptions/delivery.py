@@ -1,0 +1,147 @@
+"""Sending the reports of a subscriber: in the order of their numbers, at least once, by one process at a time.
+
+Who sends holds a lease in the row of the subscriber. Reports move on only while the subscriber has a connection; what
+is written meanwhile is seen, because giving the lease back names the row that was read. A connection that opens begins
+behind the report that its client has named, else with the last minutes (OVERLAP_MS): what was on its way when the
+connection before it broke is not lost.
+"""
+
+import asyncio
+import uuid
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from shared.errors import Unavailable
+from shared.storage.ports import Entity
+from shared.subscriptions import rows
+from shared.subscriptions.channel import Channel, user_of
+from shared.subscriptions.reports import numbered, status_change
+from shared.subscriptions.store import Change, Subscriptions, appended
+from shared.subscriptions.subscriber import OVERLAP_MS, RETENTION_MS, Subscriber
+from shared.workitems.rows import TABLE
+
+LEASE_MS: Final = 30_000
+"""Milliseconds after which another process may send what one has left."""
+_BATCH: Final = 50
+"""Reports that are read at a time."""
+_BATCH_SECONDS: Final = 10.0
+"""Sending of a batch ends after that, well within the lease."""
+
+
+class Delivery:
+    """Sends what subscribers have not got."""
+
+    def __init__(self, subscriptions: Subscriptions, channel: Channel) -> None:
+        self._subscriptions = subscriptions
+        self._channel = channel
+
+    async def is_opened(self, ticket: str) -> bool:
+        """Whether a connection was opened with a ticket."""
+        return await self._channel.is_opened(ticket)
+
+    async def run(self, namespace: str, aetitle: str) -> None:
+        """Send what a subscriber has not got, if it has a connection. Raises Unavailable, DependencyRefused."""
+        user = user_of(namespace, aetitle)
+        lease = uuid.uuid4().hex
+        held = await self._begin(namespace, aetitle, user, lease)
+        try:
+            while held is not None:
+                held = await self._send(namespace, held, user)
+        except BaseException:
+            await asyncio.shield(self._give_back(namespace, aetitle, lease))
+            raise
+
+    async def _begin(self, namespace: str, aetitle: str, user: str, lease: str) -> Subscriber | None:
+        """The subscriber, of which this process holds the lease; None if there is nothing to be sent now."""
+        stored = await self._subscriptions.get(namespace, aetitle)
+        if stored is None or self._is_taken(stored.subscriber):
+            return None
+        ticket = stored.subscriber.ticket if stored.subscriber.is_expected(self._subscriptions.now_ms()) else ""
+        opened = bool(ticket) and await self._channel.is_opened(ticket)
+        if not opened and (
+            stored.subscriber.sent >= stored.subscriber.last or not await self._channel.is_connected(user)
+        ):
+            return None
+
+        async def decide(subscriber: Subscriber) -> Change | None:
+            now_ms = self._subscriptions.now_ms()
+            if self._is_taken(subscriber):
+                return None
+            after = replace(subscriber, lease=lease, lease_ms=now_ms + LEASE_MS, seen_ms=now_ms)
+            missed = subscriber.absent
+            if opened and subscriber.ticket == ticket:
+                begin, lacks = await self._beginning(namespace, subscriber, now_ms)
+                after, missed = replace(after, ticket="", resume=-1, sent=begin), missed or lacks
+            return appended(namespace, replace(after, absent=False), [status_change()] if missed else [], now_ms)
+
+        return await self._subscriptions.change(namespace, aetitle, decide)
+
+    def _is_taken(self, subscriber: Subscriber) -> bool:
+        return bool(subscriber.lease) and subscriber.lease_ms > self._subscriptions.now_ms()
+
+    async def _beginning(self, namespace: str, subscriber: Subscriber, now_ms: int) -> tuple[int, bool]:
+        """The report after which a new connection begins, and whether reports behind it are no longer there."""
+        last = subscriber.last
+        if subscriber.resume >= 0:
+            begin = min(subscriber.resume, last)
+        else:
+            begin = min(subscriber.sent, await self._first_since(namespace, subscriber, now_ms - OVERLAP_MS) - 1)
+        first = await self._first_since(namespace, subscriber, now_ms - RETENTION_MS)
+        return max(begin, 0), begin + 1 < first
+
+    async def _first_since(self, namespace: str, subscriber: Subscriber, time_ms: int) -> int:
+        """The number of the first report since a time that is kept; one more than the last if there is none."""
+        low: str | None
+        low, high = rows.reports_from(subscriber.aetitle, 0)
+        tables, partition = self._subscriptions.tables, rows.partition_key(namespace)
+        while low is not None:
+            page = await tables.page(TABLE, partition, low, high, select=("time",))
+            for row in page.entities:
+                if rows.time_of(row) >= time_ms:
+                    return rows.report_number(row)
+            low = page.next_row_key
+        return subscriber.last + 1
+
+    async def _send(self, namespace: str, subscriber: Subscriber, user: str) -> Subscriber | None:
+        """Send the next reports; the subscriber, if there is more to be sent and the lease is still held."""
+        low, high = rows.reports_from(subscriber.aetitle, subscriber.sent + 1)
+        page = await self._subscriptions.tables.page(TABLE, rows.partition_key(namespace), low, high, top=_BATCH)
+        sent = await self._hand_over(page.entities, user, subscriber.sent)
+        if not page.entities and page.next_row_key is None:
+            sent = subscriber.last  # what is missing is no longer kept
+        goes_on = sent >= subscriber.last or await self._channel.is_connected(user)
+
+        async def decide(present: Subscriber) -> Change | None:
+            now_ms = self._subscriptions.now_ms()
+            if present.lease != subscriber.lease:
+                return None
+            more = sent < present.last and goes_on
+            after = replace(present, sent=max(sent, present.sent), seen_ms=now_ms)
+            if not more:
+                return replace(after, lease="", lease_ms=0), ()
+            return replace(after, lease_ms=now_ms + LEASE_MS), ()
+
+        after = await self._subscriptions.change(namespace, subscriber.aetitle, decide)
+        return after if after is not None and after.lease else None
+
+    async def _hand_over(self, found: Sequence[Entity], user: str, sent: int) -> int:
+        """Hand over reports in their order; the number of the last one that was."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + _BATCH_SECONDS
+        for row in found:
+            if loop.time() > end:
+                break
+            number = rows.report_number(row)
+            await self._channel.send(user, numbered(rows.report_of(row), number))
+            sent = number
+        return sent
+
+    async def _give_back(self, namespace: str, aetitle: str, lease: str) -> None:
+        async def decide(present: Subscriber) -> Change | None:
+            return (replace(present, lease="", lease_ms=0), ()) if present.lease == lease else None
+
+        try:
+            await self._subscriptions.change(namespace, aetitle, decide)
+        except Unavailable:
+            return  # it ends by itself

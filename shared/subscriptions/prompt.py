@@ -1,0 +1,102 @@
+"""Event reports soon: what a request has caused is told beside it, while nobody waits.
+
+It never fails or delays a request. What a process does not come to, because it ends or because a service does not
+answer, is made good by the sweep, which is a chore of `housekeeping`.
+"""
+
+import asyncio
+from collections.abc import Coroutine
+from contextvars import Context
+from typing import Any, Final
+
+from shared import telemetry
+from shared.errors import DicomServiceError
+from shared.index_schema import keys
+from shared.subscriptions.channel import TICKET_SECONDS
+from shared.subscriptions.dispatch import Dispatch
+
+_IDLE_SECONDS: Final = 2.0
+"""Without a subscriber nothing is looked at again for that time: a worklist that nobody watches costs nothing more."""
+_FIRST_LOOK: Final = 0.1
+_LAST_LOOK: Final = 2.0
+"""Seconds between looks for a connection that is about to be opened, at first and in the end."""
+_MOST_LOOKS: Final = 200
+"""Connections that are waited for at a time; others are found by the sweep."""
+
+
+class Prompt:
+    """Starts the dispatch of events, and waits for connections."""
+
+    def __init__(self, dispatch: Dispatch) -> None:
+        self._dispatch = dispatch
+        self._again: dict[str, bool] = {}
+        """Partitions whose events are being told; whether there have been others since."""
+        self._idle: dict[str, float] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._looks: dict[tuple[str, str], tuple[str, float]] = {}
+        """Subscribers who are waited for: with which ticket, and until when."""
+
+    def written(self, partition_key: str) -> None:
+        """There is an event in a partition of the worklist."""
+        now = asyncio.get_running_loop().time()
+        if now < self._idle.get(keys.namespace_of(partition_key), 0.0):
+            return
+        if partition_key in self._again:
+            self._again[partition_key] = True
+            return
+        self._again[partition_key] = False
+        self._start(self._tell(partition_key))
+
+    def subscribed(self, namespace: str) -> None:
+        """There is a subscriber in a data partition."""
+        self._idle.pop(namespace, None)
+
+    def opening(self, namespace: str, aetitle: str, ticket: str) -> None:
+        """A subscriber is about to open a connection."""
+        key = namespace, aetitle
+        begun = key in self._looks
+        if begun or len(self._looks) < _MOST_LOOKS:
+            self._looks[key] = ticket, asyncio.get_running_loop().time() + TICKET_SECONDS
+            if not begun:
+                self._start(self._look(namespace, aetitle))
+
+    async def close(self) -> None:
+        """Wait for what has been started."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        # It outlives the request that happens to start it, and is not done in its name.
+        task = asyncio.create_task(work, context=Context())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _tell(self, partition_key: str) -> None:
+        namespace = keys.namespace_of(partition_key)
+        try:
+            while True:
+                if not await self._dispatch.run(partition_key):
+                    self._idle[namespace] = asyncio.get_running_loop().time() + _IDLE_SECONDS
+                    break
+                if not self._again[partition_key]:
+                    break
+                self._again[partition_key] = False
+        except DicomServiceError as error:
+            telemetry.failure("events-not-told", error)
+        finally:
+            self._again.pop(partition_key, None)
+
+    async def _look(self, namespace: str, aetitle: str) -> None:
+        key = namespace, aetitle
+        pause = _FIRST_LOOK
+        try:
+            while asyncio.get_running_loop().time() < self._looks[key][1]:
+                await asyncio.sleep(pause)
+                pause = min(pause * 1.3, _LAST_LOOK)
+                if await self._dispatch.delivery.is_opened(self._looks[key][0]):
+                    await self._dispatch.delivery.run(namespace, aetitle)
+                    break
+        except DicomServiceError as error:
+            telemetry.failure("connection-not-served", error)
+        finally:
+            del self._looks[key]

@@ -1,0 +1,94 @@
+"""Event reports through Azure Web PubSub, by the REST API of the service (PS3.18 §8.10).
+
+A client without a subprotocol gets each message as it was sent. A ticket is a group that a connection joins by its
+token as it opens: whether the group has members tells whether it has been opened. The token of a URL is Web PubSub's
+own, good for a minute and for one subscriber; that of the caller is never in a URL.
+"""
+
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING, Final
+
+from azure.core.credentials import AzureKeyCredential
+from azure.core.credentials_async import AsyncTokenCredential
+from azure.core.exceptions import AzureError
+
+from shared.dicom.media_types import TEXT
+from shared.errors import DependencyRefused, Unavailable
+from shared.storage.connection import quiet_sdk_logs
+from shared.subscriptions.channel import TICKET_SECONDS
+
+if TYPE_CHECKING:
+    from azure.messaging.webpubsubservice.aio import WebPubSubServiceClient
+
+HUB: Final = "worklist"
+"""The hub of all subscribers, whatever their data partition."""
+_CONNECT_SECONDS: Final = 3
+_ANSWER_SECONDS: Final = 5
+_REPEATS: Final = 2
+
+
+class WebPubSubChannel:
+    """A Channel over one Web PubSub resource. The client is imported and made when it is first needed."""
+
+    def __init__(self, endpoint: str, credential: str | AsyncTokenCredential) -> None:
+        """`credential`: the resource's access key (development) or what hands out tokens."""
+        self.requests = 0
+        self._endpoint = endpoint
+        self._credential = AzureKeyCredential(credential) if isinstance(credential, str) else credential
+        self._made: WebPubSubServiceClient | None = None
+
+    async def url(self, user: str, ticket: str) -> str:
+        """The client access URL, with its token."""
+        answer = await self._answer(
+            self._client().get_client_access_token(
+                user_id=user, groups=[ticket], roles=[], minutes_to_expire=TICKET_SECONDS // 60
+            )
+        )
+        return str(answer["url"])
+
+    async def is_opened(self, ticket: str) -> bool:
+        """Whether the group of a ticket has a member."""
+        return bool(await self._answer(self._client().group_exists(ticket)))
+
+    async def is_connected(self, user: str) -> bool:
+        """Whether a user has a connection."""
+        return bool(await self._answer(self._client().user_exists(user)))
+
+    async def send(self, user: str, text: str) -> None:
+        """Send a text message to the connections of a user."""
+        # As bytes: of a text the SDK announces the number of characters, and sends no more bytes than that.
+        await self._answer(self._client().send_to_user(user, text.encode(), content_type=TEXT))
+
+    async def close(self) -> None:
+        """Close the connections."""
+        client, self._made = self._made, None
+        if client:
+            await client.close()
+
+    async def _answer[T](self, asked: Awaitable[T]) -> T:
+        self.requests += 1
+        try:
+            return await asked
+        except AzureError as error:
+            status = getattr(error, "status_code", None)
+            if status in (401, 403):
+                raise DependencyRefused(f"Web PubSub refused a request ({status})") from None
+            raise Unavailable(f"Web PubSub did not answer ({status or type(error).__name__})") from None
+
+    def _client(self) -> "WebPubSubServiceClient":
+        if self._made is None:
+            from azure.messaging.webpubsubservice.aio import WebPubSubServiceClient
+
+            quiet_sdk_logs()
+            self._made = WebPubSubServiceClient(
+                self._endpoint,
+                HUB,
+                self._credential,
+                retry_total=_REPEATS,
+                retry_backoff_factor=0.2,
+                retry_backoff_max=1,
+                connection_timeout=_CONNECT_SECONDS,
+                read_timeout=_ANSWER_SECONDS,
+                use_env_settings=False,
+            )
+        return self._made

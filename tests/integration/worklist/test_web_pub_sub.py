@@ -1,0 +1,103 @@
+"""The channel of event reports: the SDK of Web PubSub against the local host's stand-in."""
+
+import asyncio
+import secrets
+from contextlib import asynccontextmanager
+
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
+
+from devhost.web_pub_sub import WebPubSub
+from shared.errors import DependencyRefused, Unavailable
+from shared.subscriptions.web_pub_sub import WebPubSubChannel
+
+SECONDS = 60
+
+
+@asynccontextmanager
+async def channel():
+    """A channel to a service of its own."""
+    sockets = WebPubSub()
+    await sockets.start()
+    made = WebPubSubChannel(sockets.endpoint, sockets.key)
+    try:
+        yield made, sockets
+    finally:
+        await made.close()
+        await sockets.stop()
+
+
+async def until(condition):
+    """Wait until something is so."""
+    async with asyncio.timeout(SECONDS):
+        while not await condition():
+            await asyncio.sleep(0.02)
+
+
+@pytest.mark.spec("WE-2", "WE-10")
+async def test_a_subscriber_gets_texts_as_they_are_and_in_their_order():
+    async with channel() as (made, _):
+        url = await made.url("user", "ticket")
+        assert not await made.is_opened("ticket")
+        assert not await made.is_connected("user")
+        async with connect(url) as socket:
+            await until(lambda: made.is_opened("ticket"))
+            assert await made.is_connected("user")
+            assert not await made.is_opened("other")
+            assert not await made.is_connected("other")
+            for number in range(20):
+                await made.send("user", f'{{"é": {number}}}')
+            await made.send("other", "not for this one")
+            assert [await socket.recv() for _ in range(20)] == [f'{{"é": {number}}}' for number in range(20)]
+        await until(lambda: _not(made.is_connected("user")))
+        await made.send("user", "nobody is there")
+
+
+async def _not(asked):
+    return not await asked
+
+
+@pytest.mark.spec("WE-10")
+async def test_a_url_without_a_token_of_the_service_opens_nothing():
+    async with channel() as (made, sockets), channel() as (other, _):
+        url = await made.url("user", "ticket")
+        foreign = (await other.url("user", "ticket")).partition("?")[2]
+        for wrong in (url.partition("?")[0], f"{url.partition('?')[0]}?{foreign}", f"{url}x"):
+            with pytest.raises(InvalidStatus):
+                async with connect(wrong):
+                    pass
+        unknown = WebPubSubChannel(sockets.endpoint, "another key, which is as long as one")
+        with pytest.raises(DependencyRefused):
+            await unknown.is_connected("user")
+        await unknown.close()
+
+
+async def test_a_service_that_does_not_answer_is_unavailable():
+    sockets = WebPubSub()
+    await sockets.start()
+    await sockets.stop()
+    made = WebPubSubChannel(sockets.endpoint, sockets.key)
+
+    with pytest.raises(Unavailable):
+        await made.send("user", "text")
+    await made.close()
+
+
+@pytest.mark.spec("WE-8")
+async def test_a_client_that_does_not_read_loses_its_connection_and_delays_nobody():
+    async with channel() as (made, _):
+        slow_url, quick_url = await made.url("slow", "1"), await made.url("quick", "2")
+        async with connect(quick_url) as quick:
+            slow = await connect(slow_url, max_queue=1)
+            await until(lambda: made.is_connected("slow"))
+            text = secrets.token_hex(250_000)  # it cannot be compressed to next to nothing
+            sent = 0
+            while await made.is_connected("slow"):
+                assert sent < 200
+                await made.send("slow", text)
+                sent += 1
+            await made.send("quick", "still here")
+            async with asyncio.timeout(SECONDS):
+                assert await quick.recv() == "still here"
+            slow.transport.abort()
