@@ -10,6 +10,7 @@ from shared.patient_erasure.traces import Subject
 from shared.storage.optimistic import Rounds
 from shared.storage.ports import TableStore
 from shared.workitems import rows, searchable
+from shared.workitems.outbox import Outbox
 from shared.workitems.store import StoredWorkitem, WorkitemChanged, WorkitemGone, Workitems
 
 _PATIENT_ID: Final = "00100020"
@@ -21,6 +22,7 @@ class PatientWorkitems:
     def __init__(self, tables: TableStore, workitems: Workitems) -> None:
         self._tables = tables
         self._workitems = workitems
+        self._outbox = Outbox(tables)
 
     async def find(self, subject: Subject) -> AsyncIterator[StoredWorkitem]:
         """Those whose PatientID, and issuer where one is given, are the subject's. Raises Unavailable."""
@@ -39,7 +41,10 @@ class PatientWorkitems:
         """Remove them. Raises Unavailable."""
         erased = 0
         async for stored in self.find(subject):
+            namespace, uid = subject.partition.namespace, stored.workitem.uid
+            await self._outbox.withdraw(namespace, uid)  # before: once it is gone, nothing leads to its events
             erased += await self._remove(subject, stored)
+            await self._outbox.withdraw(namespace, uid)
         return {"workitemsErased": erased}
 
     async def _present(self, namespace: str, uid: str) -> StoredWorkitem | None:

@@ -45,6 +45,23 @@ class Outbox:
         for at in range(0, len(events), PAGE):
             await self._remove([(each.partition_key, each.row_key) for each in events[at : at + PAGE]])
 
+    async def withdraw(self, namespace: str, uid: str) -> None:
+        """Remove the events of a workitem but that of its removal, told or not: they say whom it was about."""
+        low: str | None
+        low, high = rows.EVENTS
+        while low is not None:
+            page = await self._tables.page(
+                rows.TABLE, rows.partition_key(namespace, uid), low, high, select=("uid", "removed")
+            )
+            found = [
+                (each.partition_key, each.row_key)
+                for each in page.entities
+                if each.properties["uid"] == uid and not each.properties["removed"]
+            ]
+            for at in range(0, len(found), PAGE):
+                await self._remove(found[at : at + PAGE])
+            low = page.next_row_key
+
     async def forget(self, namespace: str, before_ms: int) -> int:
         """Remove the events of before a time, of one data partition, told or not; how many of them this time."""
         removed = 0

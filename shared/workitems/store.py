@@ -119,6 +119,7 @@ class Workitems:
         """
         row, removed = before.row, rows.removed_properties(self._now_ms())
         await self._take_away(before, RowWrite("replace", row.partition_key, row.row_key, removed, row.etag))
+        self._on_write(row.partition_key)
 
     async def _take_away(self, before: StoredWorkitem, write: RowWrite) -> None:
         row = before.row

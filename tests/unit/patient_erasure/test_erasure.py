@@ -7,6 +7,7 @@ import pytest
 from shared import telemetry
 from shared.operations.model import OperationStatus
 from shared.registry.patient_hashes import PatientHashes
+from shared.workitems.rows import event_in
 from tests.builders.http import ALL
 from tests.builders.images import image
 from tests.builders.service import PARTITION
@@ -248,6 +249,9 @@ async def test_workitems_of_the_patient_go_in_any_state(service):
     assert operation.results["workitemsErased"] == 3
     assert await service.workitems.get("0", "3.1") is None
     assert await service.workitems.get("0", "4.1")
+    kept = [event_in(row) for row in service.tables.rows("worklist") if row.row_key.startswith("e!")]
+    assert {(event.uid, bool(event.values)) for event in kept if not event.removed} == {("4.1", True)}
+    assert not any(event.values for event in kept if event.removed)
     assert service.places_with("zz-4711") == []
 
 
