@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from dicom_cli import worklist_rules
+from dicom_cli import worklist_rules, worklist_watch
 from dicom_cli.outcomes import CommandFailed, ExitCode
 from dicom_cli.output import Output
 from dicom_cli.search import named, pairs, results
@@ -20,6 +20,7 @@ EXAMPLE: Final = """\
   KEY=$(dicom worklist claim 2.25.1 --quiet)
   dicom worklist complete 2.25.1 --transaction "$KEY"
   dicom worklist cancel 2.25.1 --reason 'The patient has left.'
+  dicom worklist watch ProcedureStepState=SCHEDULED
   dicom worklist rules try rule.json
   dicom worklist rules add rule.json
 """
@@ -63,6 +64,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         each.add_argument("uid")
         each.add_argument("--transaction", help="Transaction UID of the claim", required=each is complete)
     cancel.add_argument("--reason", default="")
+    worklist_watch.add_to(actions.add_parser("watch", help="event reports, as they come"))
     worklist_rules.add_to(actions.add_parser("rules", help="what makes workitems of what is stored"))
 
 
@@ -71,6 +73,8 @@ def run(arguments: argparse.Namespace, service: Service, output: Output) -> Exit
     match arguments.action:
         case "rules":
             worklist_rules.run(arguments, service, output)
+        case "watch":
+            worklist_watch.run(arguments, service, output)
         case "search":
             found = results(service, "workitems", pairs(arguments.conditions), limit=None if arguments.all else 100)
             output.say(f"{output.table(found if output.as_json else map(named, found), _COLUMNS)} found.")

@@ -166,6 +166,10 @@ async def test_a_workitem_is_created_claimed_once_and_canceled(dicom):
     code, out, _ = await dicom("worklist", "show", uid, "--json")
     assert json.loads(out)["00741204"]["Value"] == [label]
 
+    code, out, _ = await dicom("worklist", "watch", "--uid", uid, "--count", "1", "--json")
+    report = json.loads(out)
+    assert (code, report["00001000"]["Value"], report["00741000"]["Value"]) == (0, [uid], ["SCHEDULED"])
+
     code, transaction, _ = await dicom("worklist", "claim", uid, "--quiet")
     assert code == 0
     assert (await dicom("worklist", "claim", uid))[0] == 1
