@@ -126,8 +126,6 @@ def accept_timeline(request: Request, _version: ApiVersion) -> str:
 def definition_of(document: Any) -> CohortDefinition:
     """The definition of a body. Raises InvalidDefinition for what is invalid, and for what is not built."""
     definition = read_definition(document)
-    if definition.consent.mode == "require":
-        raise invalid_field("consent.mode", "require is not offered by this release.")
     if any("expand" in each for each in _codes(document)):
         raise invalid_field("expand", "No terminology server can be used by this release; name the codes.")
     return definition

@@ -106,6 +106,8 @@ class Cohorts:
         group = {"patient": "Patient/{id},… in groups of 50"}
         found.append({"search": "Patient", "parameters": {"_id": "{id},… in groups of 50"}})
         found += [{"search": kind, "parameters": group} for kind in Needs(form, evaluation).kinds()]
+        if form["consent"]["mode"] == "require":
+            found.append({"search": "Consent", "parameters": group})
         if "reports" in form["collect"]:
             found.append({"search": "DiagnosticReport", "parameters": group})
         return {"asOf": as_of, "definitionHash": definition_hash(definition), "searches": found}

@@ -11,6 +11,7 @@ from typing import Any, Final
 from shared.cohorts.definition.canonical import canonical
 from shared.cohorts.definition.reading import read_definition
 from shared.cohorts.entries import Entries, Gaps, Surroundings
+from shared.cohorts.evaluation.consents import permits_research
 from shared.cohorts.evaluation.patients import Evaluation, Record, Verdict
 from shared.cohorts.gathering.anchor import anchor_of, candidates
 from shared.cohorts.gathering.reader import GROUP, Reader
@@ -78,7 +79,7 @@ class _Run:
         self._id = str(head["id"])
         self._allowed = allowed
         self._form = canonical(read_definition(head["definition"]))
-        as_of = date.fromisoformat(head["asOf"])
+        self._as_of = as_of = date.fromisoformat(head["asOf"])
         value_sets = {
             name: frozenset((code["system"], code["code"]) for code in codes)
             for name, codes in head["valueSets"].items()
@@ -106,7 +107,8 @@ class _Run:
         counts, gaps = dict(state["counts"]), Gaps(dict(state["warnings"]))
         self.read = []
         for group in (ids[at : at + GROUP] for at in range(0, len(ids), GROUP)):
-            judged = [(each, self._evaluation.judge(each)) for each in await records(group, self._needs, self.reader)]
+            found = await self._consenting(await records(group, self._needs, self.reader))
+            judged = [(each, self._evaluation.judge(each)) for each in found]
             members = [(record, verdict) for record, verdict in judged if verdict.truth.met]
             entries = await self._members(members, gaps)
             unsure = {
@@ -123,6 +125,14 @@ class _Run:
             _count(counts, entries.values(), len(unsure))
             self.read += [each["id"] for each in (*entries.values(), *unsure.values())]
         return {"after": ids[-1], "counts": counts, "warnings": gaps.counts}
+
+    async def _consenting(self, found: list[Record]) -> list[Record]:
+        """Those of some patients who permit research, where that is required."""
+        if self._form["consent"]["mode"] != "require":
+            return found
+        ids = [resource_id(each.patient) for each in found]
+        consents = await self.reader.of_patients("Consent", ids, self.reader.base)
+        return [each for each in found if permits_research(consents.get(resource_id(each.patient), ()), self._as_of)]
 
     async def _members(self, members: Sequence[tuple[Record, Verdict]], gaps: Gaps) -> dict[str, dict[str, Any]]:
         studies = [each for record, verdict in members for each in self._entries.studies_of(record, verdict)]

@@ -44,13 +44,21 @@ def view(*, identified: bool = True, scope: Scope = WHOLE_SERVICE) -> View:
 class Site:
     """One service and its FHIR server, which holds the data of cohorts §9 unless told otherwise."""
 
-    def __init__(self, *, page: int = 7, empty: bool = False, allowed: frozenset[str] = frozenset({BASE})) -> None:
+    def __init__(
+        self,
+        *,
+        page: int = 7,
+        empty: bool = False,
+        allowed: frozenset[str] = frozenset({BASE}),
+        client: FhirClient | None = None,
+    ) -> None:
+        """`client`: of another server than the one in memory."""
         self.server = FakeFhirServer(page=page)
         for each in () if empty else resources():
             self.server.put(each)
         self.tables = MemoryTableStore()
         self.time = Time(1_782_800_000.0)  # 2026-06-30
-        self.client = FhirClient(self.server)  # type: ignore[arg-type]  # the fake has what is asked of it
+        self.client = client or FhirClient(self.server)  # type: ignore[arg-type]  # the fake has what is asked of it
         self.store = CohortStore(self.tables)
         self.operations = Operations(self.tables, self.time)
         self.terms = Terms(self.client, self.tables, shipped_value_sets(), self.time)

@@ -213,7 +213,15 @@ def resources() -> Iterator[dict[str, Any]]:
     """Everything of the chapter."""
     yield from clinical()
     yield {"resourceType": "Patient", "id": "pat-99", "identifier": [{"system": MRN, "value": "COH-099"}]}
-    yield {"resourceType": "Endpoint", "id": "dicom", "status": "active", "address": BASE}
+    kind = "http://terminology.hl7.org/CodeSystem/endpoint-connection-type"
+    yield {
+        "resourceType": "Endpoint",
+        "id": "dicom",
+        "status": "active",
+        "connectionType": {"system": kind, "code": "dicom-wado-rs"},
+        "payloadType": [{"text": "DICOM WADO-RS"}],
+        "address": BASE,
+    }
     yield from map(study, STUDIES)
     yield from map(report, range(1, 5))
 

@@ -68,7 +68,7 @@ async def test_there_is_no_manifest_before_the_run_has_ended(site):
     [
         ({"version": 1}, "$"),
         (SEED | {"conditions": [{"code": {"valueSet": "nobody-knows"}}]}, "conditions[0].code.valueSet"),
-        (SEED | {"consent": {"mode": "require"}}, "consent.mode"),
+        (SEED | {"consent": {"mode": "perhaps"}}, "consent.mode"),
         (SEED | {"Patient": {}}, "Patient"),
     ],
 )

@@ -102,3 +102,61 @@ async def test_without_required_imaging_a_patient_without_a_study_has_medication
     (eighth,) = [each for each in found["patients"] if each["id"] == "Patient/pat-8"]
     assert eighth["studies"] == []
     assert [each["id"] for each in eighth["medications"]] == ["MedicationRequest/med-6"]
+
+
+RESEARCH = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/consentscope", "code": "research"}]}
+CARE = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/consentscope", "code": "patient-privacy"}]}
+
+
+def consent(number, scope=RESEARCH, *, known="", status="active", **provision):
+    return {
+        "resourceType": "Consent",
+        "id": f"consent-{number}{known}",
+        "status": status,
+        "scope": scope,
+        "patient": {"reference": f"Patient/pat-{number}"},
+        **({"provision": provision} if provision else {}),
+    }
+
+
+@pytest.mark.spec("COH-37")
+async def test_required_consent_leaves_out_who_does_not_permit_research(site):
+    for each in (
+        consent(1),
+        consent(2, CARE),
+        consent(3, type="deny"),
+        consent(9, type="permit", period={"start": "2026-06-30", "end": "2027"}),
+        consent(14, status="inactive"),
+        consent(10),
+    ):
+        site.server.put(each)
+    found = await site.found(changed(consent={"mode": "require"}))
+
+    assert (numbers(found["patients"]), numbers(found["indeterminate"])) == ({"1", "9"}, {"10"})
+
+
+@pytest.mark.spec("COH-37")
+@pytest.mark.parametrize(
+    ("provision", "member"),
+    [
+        ({"period": {"end": "2026-06-29"}}, False),
+        ({"period": {"start": "2026-07-01"}}, False),
+        ({"period": {"start": "2020", "end": "2026-06-30"}}, True),
+        ({"period": {"start": "2026"}}, False),  # it may begin later in the year
+        ({"type": "permit"}, True),
+    ],
+)
+async def test_a_consent_counts_on_the_day_of_the_run(site, provision, member):
+    site.server.put(consent(1, **provision))
+    found = await site.found(changed(consent={"mode": "require"}))
+
+    assert numbers(found["patients"]) == ({"1"} if member else set())
+
+
+@pytest.mark.spec("COH-37")
+async def test_a_denial_outweighs_a_permission(site):
+    site.server.put(consent(1))
+    site.server.put(consent(1, known="-no", type="deny"))
+    found = await site.found(changed(consent={"mode": "require"}))
+
+    assert found["patients"] == []
