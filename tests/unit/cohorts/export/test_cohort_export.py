@@ -20,7 +20,7 @@ from tests.builders.cohort_runs import Site
 from tests.builders.cohorts import SEED
 from tests.builders.deidentifying import leaked
 from tests.builders.http import DEFAULT_PARTITION, error
-from tests.builders.osteosarcoma_images import files
+from tests.builders.osteosarcoma_files import files
 from tests.unit.export.service import ExportService, destination, rules
 
 MEMBERS = (1, 2, 4, 5, 11, 17)
@@ -65,9 +65,11 @@ class Exporting:
         self.site.exports = CohortExports(self.site.cohorts, self.archive.exports, self.archive.records, rules())
 
     async def store(self, *numbers):
-        for uids, data in files(*numbers):
-            named = (uids.study_instance_uid, uids.series_instance_uid, uids.sop_instance_uid)
-            new = replace(self.archive.new(*named, **_values(data)), length=len(data))
+        for data in (each for number in numbers for each in files(number)):
+            dataset = dcmread(DicomBytesIO(data), stop_before_pixels=True)
+            uids = (dataset.StudyInstanceUID, dataset.SeriesInstanceUID, dataset.SOPInstanceUID)
+            values = {"PatientID": str(dataset.PatientID), "StudyDate": str(dataset.StudyDate)}
+            new = replace(self.archive.new(*map(str, uids), **values), length=len(data))
             self.archive.blobs.drop(new.blob, data)
             await self.archive.store_all([new])
 
@@ -89,11 +91,6 @@ class Exporting:
             if operation_id in name
         }
         return operation_id, state["results"], found
-
-
-def _values(data):
-    dataset = dcmread(DicomBytesIO(data), stop_before_pixels=True)
-    return {"PatientID": str(dataset.PatientID), "StudyDate": str(dataset.StudyDate)}
 
 
 @pytest.fixture
