@@ -1,6 +1,6 @@
 # One word runs each thing; CI calls the same words.
 .DEFAULT_GOAL := help
-.PHONY: help smoke setup doctor run import demo rebuild test unit integration conformance nightly corpora browser check audit format bench docs package lock clean
+.PHONY: help smoke setup doctor run import demo rebuild test unit integration conformance nightly corpora browser check audit format bench docs package conformance-statement lock clean
 
 export PORT ?= 7071
 export AZURITE_PORT ?= 10000
@@ -84,6 +84,10 @@ bench: setup ## benchmarks against a service started for it; PEER=URL PEER_PID= 
 
 package: ## the package that is deployed: .cache/package.zip, and a proof that it starts (VIEWER=0)
 	@scripts/package
+
+conformance-statement: setup ## docs/conformance-statement.md from the product and the rules that tests show
+	.venv/bin/python -m tests.conformance_statement > .cache/conformance-statement.md
+	mv .cache/conformance-statement.md docs/conformance-statement.md
 
 lock: setup ## resolve pyproject.toml into the pinned requirement files
 	@scripts/lock
