@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
-from shared.dicom.media_types import ANY, ANY_APPLICATION, JSON
+from shared.dicom.media_types import ANY, ANY_APPLICATION, CSV, JSON
 from shared.dicomweb.content_negotiation import Accept
 from shared.dicomweb.query_parameters import invalid_parameter, pairs
 from shared.dicomweb.versions import ApiVersion
@@ -13,7 +13,6 @@ from shared.http.messages import Request
 from shared.study_updates.patients import Patient
 from shared.study_updates.request_fields import long_string
 
-CSV: Final = "text/csv"
 _PARAMETERS: Final = ("PatientID", "issuer", "from", "to")
 _DAYS: Final = 90
 """Without `from`."""

@@ -6,9 +6,9 @@ from dataclasses import asdict, fields
 
 import orjson
 
-from shared.access_report.request import CSV, ReportRequest
+from shared.access_report.request import ReportRequest
 from shared.access_report.transaction import Access, Report
-from shared.dicom.media_types import JSON_UTF_8
+from shared.dicom.media_types import CSV, JSON_UTF_8
 from shared.http.messages import Response
 
 _RISKY = ("=", "+", "-", "@", "\t")

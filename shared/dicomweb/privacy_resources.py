@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from shared.dicom.media_types import JSON
+from shared.dicom.media_types import CSV, JSON
 from shared.dicomweb.documentation import OPERATION_REFERENCE, Documentation, Parameter, Schema, failures
 from shared.dicomweb.resource import READ, Resource
 from shared.dicomweb.versions import ApiVersion
@@ -54,7 +54,7 @@ _DAY: Final[dict[str, Any]] = {"type": "string", "format": "date"}
 _REPORT: Final = Documentation(
     "Who did what with which study of a patient, when, and with which outcome, as far as the audit trail tells. It "
     "needs every data action. 404 where the trail is kept in a log that the service does not read.",
-    produces=(JSON, "text/csv"),
+    produces=(JSON, CSV),
     failures=failures(404, 406),
     parameters=(
         Parameter("PatientID", "query", "Compared exactly", _ONE_VALUE, "4711", required=True),
