@@ -6,7 +6,7 @@ own, good for a minute and for one subscriber; that of the caller is never in a 
 """
 
 from collections.abc import Awaitable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from azure.core.credentials import AzureKeyCredential
 from azure.core.credentials_async import AsyncTokenCredential
@@ -56,8 +56,10 @@ class WebPubSubChannel:
 
     async def send(self, user: str, text: str) -> None:
         """Send a text message to the connections of a user."""
-        # As bytes: of a text the SDK announces the number of characters, and sends no more bytes than that.
-        await self._answer(self._client().send_to_user(user, text.encode(), content_type=TEXT))
+        # As bytes, which its types do not know: of a text the SDK announces the number of characters, and sends no more
+        # bytes than that.
+        message: Any = text.encode()
+        await self._answer(self._client().send_to_user(user, message, content_type=TEXT))
 
     async def close(self) -> None:
         """Close the connections."""
