@@ -34,7 +34,7 @@ from shared.workitems.store import Workitems
 _ELSEWHERE: Final = (
     {"what": "Copies of exports in accounts of others.", "until": "their owners erase them"},
     {"what": "Audit records and logs: UIDs and a keyed hash.", "until": "the end of their retention"},
-    {"what": "Event reports of workitems to subscribers: UIDs, states, and reasons in words.", "until": "an hour later"},
+    {"what": "Event reports of workitems to subscribers: UIDs, states, free text.", "until": "an hour later"},
     {"what": "Entries of the change feed: UIDs.", "until": "the index is made anew"},
 )
 """What no erasure here reaches."""
