@@ -94,7 +94,7 @@ class Stored:
         faults += [
             f"orphan {name.rpartition('.')[2]} file"
             for name in blobs - named - beside
-            if not name.startswith("_partitions/")
+            if not name.startswith(("_partitions/", "_feed/"))
         ]
         for each in facts:
             faults += _differences(each, changes)

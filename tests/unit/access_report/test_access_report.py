@@ -33,8 +33,10 @@ def trail(tmp_path, monkeypatch):
     handler = AuditFiles(tmp_path / "audit")
     monkeypatch.setattr(logger, "handlers", [handler])
     monkeypatch.setattr(logger, "propagate", False)
-    monkeypatch.setattr(logger, "level", logging.INFO)
+    former = logger.level
+    logger.setLevel(logging.INFO)  # not the attribute alone: what a logger has answered it remembers
     yield handler
+    logger.setLevel(former)
     handler.close()
 
 
