@@ -77,6 +77,13 @@ def said(report: dict[str, Any]) -> tuple[int, str, int, str]:
     return value("00000110"), value("00001000"), value("00001002"), value("00741000")
 
 
+async def said_after(socket: ClientConnection, number: int) -> tuple[int, str, int, str]:
+    """What the next report says that is numbered above `number`: each is sent at least once, and may come again."""
+    while (report := said(await next_report(socket)))[0] <= number:
+        pass
+    return report
+
+
 @pytest.mark.spec("WE-1", "WE-2", "WE-5", "WE-6")
 @pytest.mark.parametrize("version", ["v1", "v2"])
 async def test_a_whole_life_is_received_though_the_connection_is_lost_in_the_middle(service, version):
@@ -84,18 +91,18 @@ async def test_a_whole_life_is_received_though_the_connection_is_lost_in_the_mid
     async with client_of(f"{service.url}/{version}") as client:
         async with connect(await client.subscribe(GLOBAL, aetitle)) as socket:
             await client.done("POST", f"workitems?{uid}", [new_workitem(t00404025=codes("CT1"))])
-            first = [said(await next_report(socket)) for _ in range(2)]
+            first = [await said_after(socket, number) for number in range(2)]
             await client.done("PUT", f"workitems/{uid}/state", state_change("IN PROGRESS"))
-            claimed = said(await next_report(socket))
+            claimed = await said_after(socket, 2)
             socket.transport.abort()
         progress = {"00741002": element("SQ", {"00741004": element("DS", 50)})}
         await client.done("POST", f"workitems/{uid}?{CLAIM}", [progress])
         await client.done("POST", f"workitems/{uid}?{CLAIM}", [performed()])
 
         async with connect(f"{service.url.replace('http', 'ws')}/{version}/subscribers/{aetitle}?after=3") as socket:
-            missed = said(await next_report(socket))
+            missed = await said_after(socket, 3)
             await client.done("PUT", f"workitems/{uid}/state", state_change("COMPLETED"))
-            last = said(await next_report(socket))
+            last = await said_after(socket, 4)
 
         await client.done("DELETE", f"workitems/{GLOBAL}/subscribers/{aetitle}")
     assert first == [(1, uid, 1, "SCHEDULED"), (2, uid, 5, "")]
