@@ -285,7 +285,7 @@ async def test_values_are_written_as_text_wherever_they_are_shown(pages, archive
     await pages.page("click", "tr.opens a")
     await pages.page("visible", f"h1 >> text={HOSTILE_NAME}")
     await pages.page("visible", f".series-card h3 >> text={HOSTILE}")
-    await pages.page("click", ".series-card .row button")
+    await pages.page("click", ".series-card .row button:last-child")
     await pages.page("click", "dialog tbody button")
     await pages.page("visible", "dialog >> text=(0010,0010)")
     made = "document.querySelectorAll('img:not([src^=blob]):not([src$=svg]), [onerror]').length"

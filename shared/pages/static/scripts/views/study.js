@@ -92,7 +92,7 @@ class StudyView extends View {
           frames && t('series.images', { count: frames })].filter(Boolean).join(' · ')),
         element('span', { class: 'muted small wrap' }, text(series, TAG.manufacturerModel)),
         element('div', { class: 'row' },
-          hasViewer() && button(t('series.preview'), () => preview(path, title), { 'aria-label': t('series.open', { title }) }),
+          hasViewer() && button(t('series.preview'), () => preview(path, title), { 'aria-label': `${t('series.preview')}: ${title}` }),
           button(t('series.instances'), () => this.#instances(path, title)))));
   }
 
