@@ -86,7 +86,8 @@ async def said_after(socket: ClientConnection, number: int) -> tuple[int, str, i
 
 @pytest.mark.spec("WE-1", "WE-2", "WE-5", "WE-6")
 @pytest.mark.parametrize("version", ["v1", "v2"])
-async def test_a_whole_life_is_received_though_the_connection_is_lost_in_the_middle(service, version):
+async def test_a_whole_life_is_received_though_the_connection_is_lost_in_the_middle(fresh_service, version):
+    service = await fresh_service()  # of its own: the whole worklist is subscribed to, and the numbers are compared
     uid, aetitle = f"1.2.826.101.{version[1]}", f"WATCH{version}"
     async with client_of(f"{service.url}/{version}") as client:
         async with connect(await client.subscribe(GLOBAL, aetitle)) as socket:
