@@ -9,7 +9,7 @@ import asyncio
 import json
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from dicom_cli.outcomes import CommandFailed
@@ -82,7 +82,9 @@ class _Watching:
         return True
 
     def _print(self, report: Mapping[str, Any]) -> bool:
-        first: Callable[[str], Any] = lambda tag: (report.get(tag, {}).get("Value") or [""])[0]  # noqa: E731 - one value of a report
+        def first(tag: str) -> Any:
+            return (report.get(tag, {}).get("Value") or [""])[0]
+
         number = first("00000110")
         if number == self.last:
             return True

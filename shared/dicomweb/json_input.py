@@ -78,8 +78,9 @@ def with_tags(dataset: dict[str, Any], depth: int = 0) -> Attributes:
         items = element.get("Value") if isinstance(element, dict) else None
         if isinstance(items, list) and any(isinstance(item, dict) for item in items) and element.get("vr") != "PN":
             items = [with_tags(item, depth + 1) if isinstance(item, dict) else item for item in items]
-            element = {**element, "Value": items}  # noqa: PLW2901 - the same element with tags for keys
-        found[key] = element
+            found[key] = {**element, "Value": items}
+        else:
+            found[key] = element
     return found
 
 

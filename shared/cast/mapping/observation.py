@@ -1,5 +1,6 @@
 """dicomcast §4.7 Observations from dose SRs (PS3.16 TID 10001, 10011, 10021). Pure."""
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -216,9 +217,9 @@ def _number(measured: DataSet) -> float | int | None:
     for value in values(measured, "0040A30A")[:1]:
         try:
             number = float(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             return None
-        if number != number or number in (float("inf"), float("-inf")):  # noqa: PLR0124 - not a number
+        if not math.isfinite(number):
             return None
         return int(number) if number.is_integer() and abs(number) < 2**53 else number
     return None

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+from functools import partial
 
 import pytest
 from azure.storage.blob import BlobServiceClient
@@ -92,7 +93,7 @@ async def test_an_export_of_20000_instances_is_complete_whatever_dies(fresh_serv
 
         for kill in range(1, KILLS + 1):
             await archive.run("housekeeping")
-            await eventually(lambda: has_exported(kill * len(first) // (2 * KILLS)), 600)  # noqa: B023 - awaited here
+            await eventually(partial(has_exported, kill * len(first) // (2 * KILLS)), 600)
             dead = await service.kill_worker()
             await service.await_workers(other_than=dead)
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 import random
 from collections import Counter
+from functools import partial
 
 import pytest
 
@@ -89,7 +90,7 @@ async def test_an_update_of_5000_instances_misses_nothing_whatever_dies(fresh_se
 
         for kill in range(1, KILLS + 1):
             await archive.run("housekeeping")
-            await eventually(lambda: is_at(20 * kill - 10), 600)  # noqa: B023 - awaited here
+            await eventually(partial(is_at, 20 * kill - 10), 600)
             dead = await service.kill_worker()
             await service.await_workers(other_than=dead)
 

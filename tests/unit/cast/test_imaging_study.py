@@ -64,7 +64,10 @@ def test_series_and_instances_have_one_order() -> None:
 
 def test_modalities_are_those_of_the_series() -> None:
     instances = [instance(STUDY, 1, 1, t00080060="SR"), instance(STUDY, 2, 1, t00080060="CT")]
-    codes = lambda found: [each["code"] for each in found["modality"]]  # noqa: E731 - read three times
+
+    def codes(found: dict) -> list[str]:
+        return [each["code"] for each in found["modality"]]
+
     assert codes(wanted(*instances)) == ["SR", "CT"]
     acquisition = replace(SETTINGS, modalities="acquisition")
     assert codes(wanted(*instances, settings=acquisition)) == ["CT"]

@@ -19,11 +19,12 @@ from shared.dicom.part10.file_reader import read_whole
 from tests.builders import datasets
 from tests.builders.deidentifying import ALL_OPTIONS, KEY, deidentified, with_report
 
+_BASIC = Profile()
 _DATES = Profile(frozenset({Option.DATES}))
 OTHER_KEY = Key(b"o" * KEY_BYTES)
 
 
-def result_of(dataset: Dataset, profile: Profile = Profile(), key: Key = KEY) -> Dataset:  # noqa: B008 - a value
+def result_of(dataset: Dataset, profile: Profile = _BASIC, key: Key = KEY) -> Dataset:
     return dcmread(DicomBytesIO(deidentified(datasets.part10(dataset), profile, key)))
 
 

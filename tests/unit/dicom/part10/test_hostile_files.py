@@ -5,6 +5,7 @@ import tracemalloc
 import zlib
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -40,10 +41,7 @@ def corpus() -> tuple[bytes, ...]:
     """Small files of every kind."""
     samples = ["rtplan.dcm", "UN_sequence.dcm", "priv_SQ.dcm", "nested_priv_SQ.dcm", "test-SR.dcm", "image_dfl.dcm"]
     names = [get_testdata_file(name, download=False) for name in samples] + get_charset_files("chrH3*.dcm")
-    files = []
-    for name in names:
-        with open(name, "rb") as file:  # noqa: PTH123 - pydicom hands out names
-            files.append(file.read())
+    files = [Path(name).read_bytes() for name in names]
     files += [written(add_private(ct(), 2), syntax) for syntax in (ELE, ILE, EBE, DEFL)]
     frames = [b"\xff\xd8 frame %d" % number for number in range(4)]
     files.append(written(set_frames(set_pixels(ct(), frames=4), frames, fragments=2), "1.2.840.10008.1.2.4.50"))

@@ -2,6 +2,7 @@
 
 import io
 import warnings
+from pathlib import Path
 from typing import Any
 
 import pydicom
@@ -120,9 +121,8 @@ def test_any_number_of_elements_is_written_again() -> None:
 
 @pytest.mark.spec("WADO-19")
 def test_a_file_that_is_implicit_although_it_promises_otherwise_is_as_pydicom_reads_it() -> None:
-    path = get_testdata_file("SC_rgb_jpeg.dcm", download=False)
-    with open(path, "rb") as file:  # noqa: PTH123 - pydicom hands out names
-        data = file.read()
+    path = Path(get_testdata_file("SC_rgb_jpeg.dcm", download=False))
+    data = path.read_bytes()
     data_set, start = data_set_of(data, odd=read_whole(data).odd, limit=LIMIT)
     ours = pydicom.dcmread(io.BytesIO(file_meta("1.2.840.10008.1.2.4.50") + data_set[start:]))
     with warnings.catch_warnings():
