@@ -137,6 +137,13 @@ async def test_a_second_number_of_the_same_concept_is_another_observation() -> N
     assert sorted(each["valueQuantity"]["value"] for each in cast.fhir.all("Observation")) == [1, 2]
 
 
+@pytest.mark.parametrize("value", ["a", "1e999", "nan", 10**400])
+async def test_what_is_no_finite_number_is_no_value(value: Any) -> None:
+    cast = Cast()
+    await cast.cast(STUDY, measurements(group(measured(VOLUME, value), measured(DIAMETER, 2))))
+    assert [each["valueQuantity"]["value"] for each in cast.fhir.all("Observation") if "valueQuantity" in each] == [2]
+
+
 async def test_what_is_tracked_over_time_is_measured_in_each_study() -> None:
     cast = Cast()
     await cast.cast(STUDY, measurements(group(measured(VOLUME, 1))))
