@@ -53,6 +53,8 @@ class FaultPoint:
     """Those that have come."""
     hit: list[str] = field(default_factory=list)
     """Method and service of those that met the fault."""
+    killed: int = 0
+    """The process that was killed, when it is gone."""
 
     def meets(self, method: str) -> bool:
         """Count a request; whether it meets the fault."""
@@ -155,11 +157,12 @@ class StorageProxy:
                     return
                 method = request.head.partition(b" ")[0].decode()
                 fault = None
-                if point is not None and pid in point.of and point.meets(method):
+                # It may have been taken away while the owner was looked for.
+                if point is not None and point is self._point and pid in point.of and point.meets(method):
                     fault = point.fault
                     point.hit.append(f"{method} {service}")
                     if point.kill and fault is Fault.LOSE_REQUEST:
-                        await self._kill(pid)
+                        point.killed = await self._kill(pid)
                 if fault is Fault.LOSE_REQUEST:
                     return
                 if fault is Fault.BUSY:
@@ -173,7 +176,7 @@ class StorageProxy:
                 if answer is None:
                     return
                 if fault is not None and point is not None and point.kill:
-                    await self._kill(pid)
+                    point.killed = await self._kill(pid)
                 if fault is Fault.LOSE_ANSWER or pid in self._dead:
                     return
                 if fault is Fault.FAIL:
@@ -187,13 +190,14 @@ class StorageProxy:
             if upstream is not None:
                 upstream[1].close()
 
-    async def _kill(self, pid: int | None) -> None:
+    async def _kill(self, pid: int | None) -> int:
         assert pid is not None
         self._dead.add(pid)
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
         while process_exists(pid):
             await asyncio.sleep(0.002)
+        return pid
 
 
 @asynccontextmanager

@@ -9,7 +9,7 @@ from typing import Final
 
 from devhost.testing import RunningService, running_azurite, running_service
 from tests.integration.crashes.archive import Archive
-from tests.integration.crashes.proxy import StorageProxy, storage_proxy
+from tests.integration.crashes.proxy import FaultPoint, StorageProxy, storage_proxy
 from tests.integration.crashes.stored import Stored
 from tests.integration.crashes.transactions import Attempt
 
@@ -34,6 +34,13 @@ class Watched:
         while not (pids := await self.service.worker_pids()):
             await asyncio.sleep(0.1)
         return pids
+
+    async def forget(self, point: FaultPoint) -> None:
+        """Wait until the host knows that the worker is gone which died there: it may have died behind its answer, and
+        a request that is sent to it meanwhile fails.
+        """
+        while point.hit and (not point.killed or point.killed in await self.service.worker_pids()):
+            await asyncio.sleep(0.02)
 
 
 @asynccontextmanager

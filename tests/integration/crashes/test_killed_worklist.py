@@ -78,6 +78,7 @@ async def kill_at_each_step(scene: Watched, write: Write, after: tuple[str, str]
         point = scene.proxy.arm(fault, step, await scene.workers(), kill=True)
         reply = await write(scene.archive, uid, key)
         scene.proxy.disarm()
+        await scene.forget(point)
         assert await look(scene.archive, uid) in ({after} if 200 <= reply.status < 300 else {before, after})
         if not point.requests:
             continue  # a worker served it that has come up since

@@ -10,6 +10,7 @@ import pytest
 import requests
 from azure.storage.blob import BlobServiceClient, ContainerSasPermissions, generate_container_sas
 
+from devhost.testing import running_azurite
 from scripts.demo.building import part10
 from scripts.demo.scans import ct
 from tests.builders.images import multipart
@@ -22,6 +23,13 @@ import json
 print(json.dumps({"shape": volume.shape, "exported": results["exported"], "names": list(exported["PatientName"])}))
 """
 """What is looked at when all cells have run."""
+
+
+@pytest.fixture
+async def storage():
+    """Storage of its own: the sample has the same UIDs wherever it is stored."""
+    async with running_azurite() as azurite:
+        yield azurite
 
 
 def code(name):
@@ -50,9 +58,9 @@ def test_a_notebook_is_kept_without_results(path):
 @pytest.mark.timeout(600)
 @pytest.mark.spec("DEID-1")
 async def test_a_search_becomes_a_volume_and_a_copy_without_names(
-    python_of_examples, fresh_service, azurite, tmp_path, monkeypatch
+    python_of_examples, fresh_service, storage, tmp_path, monkeypatch
 ):
-    container = BlobServiceClient.from_connection_string(azurite.connection_string).get_container_client("researcher")
+    container = BlobServiceClient.from_connection_string(storage.connection_string).get_container_client("researcher")
     container.create_container()
     signature = generate_container_sas(
         container.credential.account_name,
@@ -63,7 +71,7 @@ async def test_a_search_becomes_a_volume_and_a_copy_without_names(
     )
     service = await fresh_service(
         {
-            "AzureWebJobsStorage": azurite.connection_string,
+            "AzureWebJobsStorage": storage.connection_string,
             "EXPORT_DESTINATIONS": container.url,
             "EXPORT_SAS_ALLOWED": "true",
             "SECRET_STORE": tmp_path.as_uri(),
