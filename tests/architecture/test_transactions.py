@@ -2,6 +2,7 @@
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -21,20 +22,25 @@ PRODUCT = {
     str(path.relative_to(ROOT)): ast.parse(path.read_text())
     for path in [ROOT / "function_app.py", *sorted((ROOT / "shared").rglob("*.py"))]
 }
-
-
-def strings(tree: ast.AST) -> set[str]:
-    return {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+STRINGS = {
+    path: {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    for path, tree in PRODUCT.items()
+}
+IMPORTED = {
+    path: {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module}
+    for path, tree in PRODUCT.items()
+}
 
 
 def naming(row: str) -> set[str]:
     """The modules that name a row, but for the table."""
-    return {path for path, tree in PRODUCT.items() if row in strings(tree)} - ROWS
+    return {path for path, strings in STRINGS.items() if row in strings} - ROWS
 
 
+@cache
 def packages_of_transactions() -> set[str]:
     """The packages that mount HTTP functions."""
-    return {path.rpartition("/")[0] for path, tree in PRODUCT.items() if strings(tree) & set(RESOURCES)} - {
+    return {path.rpartition("/")[0] for path, strings in STRINGS.items() if strings & set(RESOURCES)} - {
         "shared/dicomweb"
     }
 
@@ -69,11 +75,9 @@ def test_a_package_of_a_transaction_is_imported_by_the_wiring_alone():
         module = package.replace("/", ".")
         importing = {
             path
-            for path, tree in PRODUCT.items()
-            for node in ast.walk(tree)
-            if isinstance(node, ast.ImportFrom)
-            and f"{node.module}.".startswith(f"{module}.")
-            and node.module not in WORK_OF_OPERATIONS | EXPORTS
+            for path, names in IMPORTED.items()
+            for name in names - WORK_OF_OPERATIONS - EXPORTS
+            if f"{name}.".startswith(f"{module}.")
         }
         outside = {path for path in importing if not path.startswith(f"{package}/")}
         assert outside, package

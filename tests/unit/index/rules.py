@@ -7,6 +7,7 @@ A rule is covered if leaving it out fails a test of `tests/unit` that CI runs: `
 
 import ast
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 MARK = "# rule: "
@@ -200,6 +201,7 @@ OMISSIONS = (
 )
 
 
+@cache
 def marked(root: Path) -> dict[str, list[tuple[Path, int]]]:
     """The marks in the source below `root`: rule to files and numbers of lines, from 0."""
     found: dict[str, list[tuple[Path, int]]] = {}
