@@ -13,6 +13,7 @@ from shared.dicomweb.documentation import (
     CHANGES,
     HEALTH,
     OPERATION,
+    OPERATION_REFERENCE,
     PARTITIONS,
     WHOLE,
     Documentation,
@@ -67,6 +68,15 @@ OPERATION_STATE: Final = Documentation(
     failures=failures(404, 406),
     parameters=(accept(JSON),),
     schema=OPERATION,
+)
+REBUILD: Final = Documentation(
+    "Makes the rows of the index from the files, in all partitions; what is there already stays. Health is Degraded "
+    "until it has come to its end. The results of the operation tell what became of the files, in numbers. It needs "
+    "every data action in the whole service.",
+    produces=(JSON,),
+    successes=(202,),
+    failures=failures(406, 409),
+    schema=OPERATION_REFERENCE,
 )
 PARTITION_LIST: Final = Documentation(
     "Every partition that a store has created, and Microsoft.Default.",

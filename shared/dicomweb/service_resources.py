@@ -5,6 +5,7 @@ from typing import Final
 from shared.dicomweb import service_documentation as told
 from shared.dicomweb.documentation import Documentation
 from shared.dicomweb.resource import READ, Resource
+from shared.dicomweb.versions import ApiVersion
 
 
 def _global(name: str, template: str, audit: str, summary: str, documentation: Documentation) -> Resource:
@@ -27,6 +28,17 @@ LIST_PARTITIONS = Resource(
     partitioned=False,
     shows_own_part=True,
     lists_partitions=True,
+)
+REBUILD = Resource(
+    "rebuild_index",
+    ("POST",),
+    "admin/rebuild",
+    "manageRetention",
+    "rebuild-index",
+    "Make the index anew from the files",
+    told.REBUILD,
+    partitioned=False,
+    since={"POST": ApiVersion.V2},
 )
 PAGES = Resource(
     "browser_pages",  # in front of the rows that would take `ui` for a version
@@ -62,6 +74,7 @@ ROWS: Final = (
         told.OPERATION_STATE,
     ),
     LIST_PARTITIONS,
+    REBUILD,
     PAGES,
     Resource(
         "capabilities",

@@ -6,7 +6,7 @@ removed: an older file of an instance goes to the trash, with its retention.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from itertools import batched
 
@@ -21,6 +21,7 @@ from shared.index_schema.clock import HybridClock
 from shared.index_schema.keys import StudyPlace
 from shared.ingest.ingest import Ensured, Ingest
 from shared.ingest.store_options import UpdatedFile
+from shared.pacing import Foreground, Pace
 from shared.storage.optimistic import Cursor, RetryBudget
 from shared.storage.ports import BlobStore, TableStore
 from shared.upkeep.erasure import Erasure
@@ -34,6 +35,8 @@ _BLOBS_AT_ONCE = 1000
 """A page of the walk: what a run that was killed looks at again."""
 _INSTANCES_AT_ONCE = 40
 """Of a study, that are committed together: they fit a transaction."""
+_LONGEST_PAUSE = 2.0
+"""Seconds of rest between two steps, at most, where a rebuild makes way for clients."""
 _SUPERSEDED = "superseded"
 _CURSOR = ("rebuild", "cursor")
 """Partition key and row key, in `conf`, of where a rebuild is."""
@@ -75,6 +78,8 @@ class Rebuilt:
     gone: int = 0
     """Erased while the walk went on."""
     studies: int = 0
+    place: str = ""
+    """Where another run goes on, which `Rebuild.run` takes as `after`; empty: all is done."""
 
     def count(self, what: str, number: int = 1) -> None:
         """So many more files of that kind."""
@@ -83,7 +88,12 @@ class Rebuilt:
 
     def numbers(self) -> dict[str, int]:
         """By name."""
-        return {each.name: getattr(self, each.name) for each in fields(self)}
+        return {each.name: getattr(self, each.name) for each in fields(self) if each.type is int}
+
+    def add(self, numbers: Mapping[str, int]) -> None:
+        """What became of other files."""
+        for name, number in numbers.items():
+            setattr(self, name, getattr(self, name) + number)
 
 
 @dataclass(slots=True)
@@ -101,7 +111,9 @@ class _Files:
 
 
 class Rebuild:
-    """Makes the rows of the index from the files. `note` is told of files that are not indexed."""
+    """Makes the rows of the index from the files. `at_once`: studies side by side; `note` is told of files that are not
+    indexed; `foreground`: the clients that it makes way for, None: none.
+    """
 
     def __init__(
         self,
@@ -116,6 +128,7 @@ class Rebuild:
         catch_up: CatchUp,
         at_once: int = 8,
         note: Note = lambda _what, _blob: None,
+        foreground: Foreground | None = None,
     ) -> None:
         self._tables = tables
         self._blobs = blobs
@@ -127,27 +140,25 @@ class Rebuild:
         self._catch_up = catch_up
         self._at_once = at_once
         self._note = note
+        self._foreground = foreground
         self._cursor = Cursor(tables, *_CURSOR)
 
-    async def run(self, *, restart: bool = False, dry: bool = False) -> AsyncIterator[Rebuilt]:
+    async def run(
+        self, *, restart: bool = False, dry: bool = False, after: str | None = None
+    ) -> AsyncGenerator[Rebuilt]:
         """Go on where an earlier run was ended; what is done so far, after each page. Raises Unavailable.
 
-        `restart`: from the first blob. `dry`: count only, nothing is written.
+        `restart`: from the first blob; `after`: from that place, whatever was ended. `dry`: count only, nothing is
+        written.
         """
-        marker, done = "" if dry or restart else await self.position(), Rebuilt()
+        if after is None:
+            after = "" if dry or restart else await self.position()
+        done = Rebuilt()
         if not dry:
-            await self._cursor.save({"marker": marker, "running": True})
-        async for place, studies in self._pages(marker):
-            slots = asyncio.Semaphore(self._at_once)
-            page = Rebuilt()
-
-            async def rebuild(files: _Files, slots: asyncio.Semaphore = slots, page: Rebuilt = page) -> None:
-                async with slots:
-                    await self._rebuild(files, page, dry=dry)
-
-            await asyncio.gather(*map(rebuild, studies))
-            for name, number in page.numbers().items():
-                setattr(done, name, getattr(done, name) + number)
+            await self._cursor.save({"marker": after, "running": True})
+        async for place, studies in self._pages(after):
+            done.add(await self._page(studies, dry=dry))
+            done.place = place
             if not dry:
                 # What is committed is numbered as it goes: hints of all studies at once are more than a cycle looks at.
                 await RetryBudget().retry(self._number)
@@ -193,6 +204,24 @@ class Rebuild:
             marker = page.next_marker
             yield begins, done
 
+    async def _page(self, studies: Sequence[_Files], *, dry: bool) -> Mapping[str, int]:
+        """What became of the files of some studies."""
+        done = Rebuilt()
+        slots = asyncio.Semaphore(self._foreground.at_once(self._at_once) if self._foreground else self._at_once)
+
+        async def rebuild(files: _Files) -> None:
+            async with slots:
+                await self._rebuild(files, done, dry=dry)
+
+        tasks = [asyncio.create_task(rebuild(files)) for files in studies]
+        try:
+            await asyncio.gather(*tasks)
+        finally:  # after a failure none of them goes on beside whoever takes the work over
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        return done.numbers()
+
     async def _number(self) -> None:
         await self._catch_up()
 
@@ -220,12 +249,15 @@ class Rebuild:
             return
         if place is not None:
             await self._to_trash(place, marked)
+        pace = Pace(_LONGEST_PAUSE, self._foreground) if self._foreground else None
         # What an update has made follows the version that it was made of.
         for made in (False, True):
             of_kind = [name for name in wanted if (name in files.made) is made]
             for batch in batched(of_kind, _INSTANCES_AT_ONCE, strict=False):
                 for name, ensured in zip(batch, await self._ensure(batch), strict=True):
                     self._count(done, _COUNTED[ensured], [name])
+                if pace:
+                    await pace.rest()
 
     async def _left(
         self, place: StudyPlace, names: Sequence[str], made: Mapping[str, UpdatedFile], done: Rebuilt, *, dry: bool
@@ -291,14 +323,18 @@ class Rebuild:
                 self._note(what, name)
 
 
+async def is_rebuilding(tables: TableStore) -> bool:
+    """Whether a rebuild of the index has still to come to its end. Raises Unavailable."""
+    stored = await Cursor(tables, *_CURSOR).read()
+    return bool(stored and stored[0].get("running"))
+
+
 def index_is_whole(tables: TableStore, ping: Callable[[], Awaitable[object]]) -> HealthCheck:
     """Whether the tables answer to `ping`, and no rebuild of the index has still to come to its end (DAT-51)."""
-    cursor = Cursor(tables, *_CURSOR)
 
     async def check() -> CheckResult | None:
         await ping()
-        stored = await cursor.read()
-        if stored and stored[0].get("running"):
+        if await is_rebuilding(tables):
             return CheckResult(Status.DEGRADED, "The index is being made anew: what it lacks is not found yet.")
         return None
 

@@ -24,6 +24,7 @@ class OperationType(StrEnum):
     MERGE = "merge"
     MOVE = "move"
     ERASE = "erase"
+    REBUILD = "rebuild"
 
     @property
     def exclusion(self) -> str:

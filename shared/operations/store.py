@@ -74,7 +74,9 @@ class _Row:
         }
 
 
-_WITHOUT_PERCENT = frozenset({OperationType.EXPORT, OperationType.CAST_VERIFY, OperationType.CAST_BACKFILL})
+_WITHOUT_PERCENT = frozenset(
+    {OperationType.EXPORT, OperationType.CAST_VERIFY, OperationType.CAST_BACKFILL, OperationType.REBUILD}
+)
 """Those that find out how much there is to do only while they do it."""
 
 

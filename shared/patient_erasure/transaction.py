@@ -1,6 +1,6 @@
 """data-safety §6 Erasing a patient: what there is, the request, and its confirmation by a second person (PHI-12)."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -26,6 +26,7 @@ ACTIONS: Final = ("delete", "manageRetention")
 """The data actions that an erasure takes, both."""
 _WAITS: Final = "waitsForConfirmation"
 """In the results of an erasure that nobody has confirmed."""
+_REBUILDING: Final = "The index is being made anew: it does not name yet all that is stored of the patient."
 _NOT_NAMED: Final = "The token names nobody: an erasure needs two callers that can be told apart."
 
 
@@ -64,15 +65,25 @@ class Patients:
 
 
 class ErasureRequests:
-    """One per process. `two_persons`: somebody else confirms each request; `enabled`: operations may be started."""
+    """One per process. `two_persons`: somebody else confirms each request; `rebuilding`: whether the index still lacks
+    what is stored; `enabled`: operations may be started.
+    """
 
     def __init__(
-        self, operations: Operations, patients: Patients, audit: AuditLog, *, two_persons: bool, enabled: bool = True
+        self,
+        operations: Operations,
+        patients: Patients,
+        audit: AuditLog,
+        *,
+        two_persons: bool,
+        rebuilding: Callable[[], Awaitable[bool]],
+        enabled: bool = True,
     ) -> None:
         self._operations = operations
         self._patients = patients
         self._audit = audit
         self._two_persons = two_persons
+        self._rebuilding = rebuilding
         self._enabled = enabled
 
     @staticmethod
@@ -86,7 +97,9 @@ class ErasureRequests:
         check_enabled(enabled=self._enabled)
 
     async def plan(self, request: ErasureRequest, partition: Partition) -> Plan:
-        """What there is of the patient (PHI-11). Raises Unavailable."""
+        """What there is of the patient (PHI-11). Raises Conflict, Unavailable."""
+        if await self._rebuilding():
+            raise Conflict(_REBUILDING, remedy="Send the request again when the health of the index is good.")
         studies = await self._patients.studies.counted(partition, request.patient)
         subject = Subject(partition, request.patient, [])
         workitems = [each async for each in self._patients.workitems.find(subject)]

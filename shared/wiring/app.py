@@ -31,6 +31,7 @@ from shared.wiring.core import Core, core, feed_of
 from shared.wiring.exports import Exporting, exports
 from shared.wiring.part import Part
 from shared.wiring.privacy import privacy
+from shared.wiring.rebuild import rebuild
 from shared.wiring.shares import shares
 from shared.wiring.stores import import_stores, stores
 from shared.wiring.studies import imports, ingest, studies
@@ -54,6 +55,7 @@ def blueprints(settings: Settings) -> list[func.Blueprint]:
         imports(parts_of, taken_in),
         tags(parts_of),
         updates(parts_of, taken_in),
+        rebuild(parts_of),
         exporting.part,
         worklist(parts_of, stored),
         worklist_rules(parts_of, stored.workitems),

@@ -85,7 +85,7 @@ def core(settings: Settings) -> Core:
     index = InstanceIndex(
         base.tables, base.clock, base.schemas, shards=settings.index_shards, on_change=announcer.announce
     )
-    trash = _trash(settings, base)
+    trash = trash_of(settings, base)
     foreground = Foreground()
     bearers = ShareAuthenticator(authenticator(settings), ShareStore(base.tables), time.time, time.monotonic)
     return Core(
@@ -106,7 +106,18 @@ def core(settings: Settings) -> Core:
 def feed_of(settings: Settings, identity: Identity, base: Stores) -> Feed:
     """The feed alone, for the preparation of a store. Raises Misconfigured."""
     hints = Hints(base.tables, base.clock, shards=settings.index_shards)
-    return _feed(settings, base, _trash(settings, base), _events(settings, identity), hints)
+    return _feed(settings, base, trash_of(settings, base), _events(settings, identity), hints)
+
+
+def trash_of(settings: Settings, base: Stores) -> Erasure:
+    """Where files go that are no instance any more."""
+    return Erasure(
+        base.tables,
+        base.clock,
+        shards=settings.index_shards,
+        retention_hours=settings.deleted_retention_hours,
+        marks=base.blobs,
+    )
 
 
 # --------------------------------------------------------------------------------------------------------- inside
@@ -155,13 +166,3 @@ def _feed(settings: Settings, base: Stores, trash: Erasure, events: EventGridPub
         publish = Publication(events, base.partitions, origin, base.clock.now).publish
     publication = Follower(PUBLICATION, publish, tables=base.tables, log=log, sequencer=sequencer, now=base.clock.now)
     return Feed(log, sequencer, publication)
-
-
-def _trash(settings: Settings, base: Stores) -> Erasure:
-    return Erasure(
-        base.tables,
-        base.clock,
-        shards=settings.index_shards,
-        retention_hours=settings.deleted_retention_hours,
-        marks=base.blobs,
-    )

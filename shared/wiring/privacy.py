@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,6 +11,7 @@ from shared.access_report.transaction import AccessReports
 from shared.bulk_import.leftovers import ImportLeftovers
 from shared.bulk_import.transaction import Inbox
 from shared.ingest.ingest import Ingest
+from shared.ingest.rebuild import is_rebuilding
 from shared.operations.model import Document, OperationType
 from shared.operations.store import RETENTION
 from shared.patient_erasure import functions
@@ -65,6 +67,7 @@ def privacy(core: Core, ingest: Ingest, parts: Sequence[Part]) -> Part:
         patients,
         audit,
         two_persons=settings.erasure_two_persons and settings.authentication != "off",
+        rebuilding=partial(is_rebuilding, tables),
         enabled=settings.asynchronous_operations,
     )
     stores = Stores(tables, blobs, core.index, core.lookup, ingest.ensure, core.feed.sequencer.catch_up)

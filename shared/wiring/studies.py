@@ -25,12 +25,7 @@ from shared.wiring.stores import import_stores
 def ingest(core: Core) -> Ingest:
     """What takes files in."""
     settings, base = core.settings, core.base
-    rules = IngestSettings(
-        max_file_bytes=settings.max_file_bytes,
-        clear_preamble=settings.clear_preamble,
-        full_item_validation=settings.full_item_validation,
-        metadata_inline=settings.metadata_inline,
-    )
+    rules = IngestSettings.of(settings)
     is_active = core.operations.is_active
     return Ingest(base.blobs, core.index, core.lookup, base.partitions, rules=rules, now=time.time, is_active=is_active)
 

@@ -14,7 +14,7 @@ from shared.version import running_version
 from tests.builders.functions import handler_of
 from tests.builders.http import boundary, field, settings
 
-BODILESS = ("cast_replay", "cast_backfill", "confirm_", "revert_", "subscribe_", "suspend_")
+BODILESS = ("cast_replay", "cast_backfill", "confirm_", "rebuild_", "revert_", "subscribe_", "suspend_")
 """Beginnings of the names of functions whose path says all."""
 
 

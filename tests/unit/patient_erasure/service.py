@@ -4,6 +4,7 @@ import json
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from typing import Any, get_args
 
 import orjson
@@ -13,6 +14,7 @@ from shared.bulk_import.leftovers import ImportLeftovers
 from shared.bulk_import.transaction import Inbox
 from shared.http.messages import Response
 from shared.index.documents import decompress
+from shared.ingest.rebuild import is_rebuilding
 from shared.operations.model import Operation, OperationType
 from shared.operations.runner import Runner
 from shared.patient_erasure.functions import blueprint
@@ -62,6 +64,7 @@ class ErasingService(UpdatingService):
             Patients(studies, found, PatientHashes(self.tables)),
             telemetry.AuditLog(),
             two_persons=self.two_persons,
+            rebuilding=partial(is_rebuilding, self.tables),
         )
         leftovers = ImportLeftovers(
             Inbox(self.imports, MemoryQueueStore(), PLACES), self.refused, data_partitions=False

@@ -175,6 +175,21 @@ async def test_nothing_happens_before_somebody_else_has_confirmed(service):
     assert await found(service, "PatientID=zz-4711") == []
 
 
+@pytest.mark.spec("PHI-1", "DAT-51")
+@pytest.mark.parametrize("query", ["", "?dryRun=true"])
+async def test_while_the_index_lacks_what_is_stored_an_erasure_is_refused(service, query):
+    await archive(service)
+    other = service.on(type(service.tables)())
+    running = other.rebuild.run()
+    await anext(running)
+    await running.aclose()  # its process is gone
+
+    assert (await other.ask(BODY, query)).status == 409
+    assert await other.operations.active() == []
+    await other.rebuilt()
+    assert (await other.erased(BODY)).results["studiesErased"] == 2
+
+
 @pytest.mark.spec("PHI-12")
 async def test_a_request_that_nobody_confirms_is_over_after_seven_days(service):
     await archive(service)
