@@ -2,7 +2,11 @@
 
 import asyncio
 import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+
+import requests
 
 _DOCS = Path(__file__).parents[2] / "docs"
 _STATUSES = "curl() { command curl -sS -o /dev/null -w '%{http_code} ' \"$@\"; }\n"
@@ -31,3 +35,20 @@ async def run(script: str, **known: object) -> dict[str, object]:
     """What an example in Python knows at its end; `known` at its beginning."""
     await asyncio.to_thread(exec, script, known)
     return known
+
+
+@asynccontextmanager
+async def chores(url: str) -> AsyncIterator[None]:
+    """The timer of the service at `url`, each second: more often than the page's reader has to wait for it."""
+
+    async def run_them() -> None:
+        while True:
+            trigger = f"{url}/admin/functions/housekeeping"
+            await asyncio.to_thread(requests.post, trigger, json={"input": ""}, timeout=120)
+            await asyncio.sleep(1)
+
+    running = asyncio.create_task(run_them())
+    try:
+        yield
+    finally:
+        running.cancel()

@@ -7,7 +7,7 @@ import pytest
 import requests
 from azure.storage.blob import BlobServiceClient, ContainerSasPermissions, generate_container_sas
 
-from tests.builders.documented import examples, run, statuses
+from tests.builders.documented import chores, examples, run, statuses
 from tests.builders.files import file
 
 PAGE = "api/export.md"
@@ -56,6 +56,7 @@ async def test_the_examples_export_a_study(fresh_service, azurite, tmp_path):
 
     [script] = examples(PAGE, "python")
     script = script.replace("time.sleep(10)", "time.sleep(1)").replace(": True", ": False")
-    known = await run(script, url=service.url, study=study, container=signed)
+    async with chores(service.url):
+        known = await run(script, url=service.url, study=study, container=signed)
     assert known["results"]["exported"] == 1
     assert known["results"]["errorHref"].startswith(container.url)

@@ -1,12 +1,11 @@
 """The examples of docs/api/bulk-update.md and docs/api/patient-merge.md, as they stand there, against a service."""
 
 import asyncio
-from contextlib import asynccontextmanager
 
 import pytest
 import requests
 
-from tests.builders.documented import examples, run, statuses
+from tests.builders.documented import chores, examples, run, statuses
 from tests.builders.files import PATIENT_ID, PATIENT_NAME, file
 from tests.integration.devhost.waiting import eventually
 
@@ -20,23 +19,6 @@ async def store(url, *files):
         headers = {"Content-Type": "application/dicom"}
         stored = await asyncio.to_thread(requests.post, f"{url}/v2/studies", data=each.data, headers=headers)
         assert stored.status_code == 200
-
-
-@asynccontextmanager
-async def chores(url):
-    """The timer, more often than the page's reader has to wait for it."""
-
-    async def run_them():
-        while True:
-            trigger = f"{url}/admin/functions/housekeeping"
-            await asyncio.to_thread(requests.post, trigger, json={"input": ""}, timeout=120)
-            await asyncio.sleep(1)
-
-    running = asyncio.create_task(run_them())
-    try:
-        yield
-    finally:
-        running.cancel()
 
 
 async def found(url, query):
