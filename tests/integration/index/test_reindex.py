@@ -20,7 +20,7 @@ from tests.integration.index.reindexing import SPREAD
 
 ROOT = Path(__file__).parents[3]
 DEPARTMENT, BODY_PART, ACQUISITION = 0x00081040, 0x00180015, 0x00200012
-_STUDIES = 30
+_STUDIES = 60
 _KILLS = 3
 _LEASES = 70.0
 """Seconds by which a process is ahead of the one before, so that its lease has run out."""
