@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 from shared.concurrency import together
 from shared.index.deletion import Deleter
-from shared.index.due_work import DueWork
 from shared.index.model import NewInstance
 from shared.index_schema import keys
 from shared.index_schema.clock import HybridClock
 from shared.index_schema.keys import StudyPlace
+from shared.registry.due_work import DueWork
 from shared.storage.ports import Entity, TableStore
 
 _LIST = "expiry"

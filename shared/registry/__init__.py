@@ -1,1 +1,1 @@
-"""The registry of a store, table `conf`: its shape and identity, schemas, data partitions (storage §2, §8)."""
+"""The registry of a store: shape and identity, schemas, data partitions, and work that is due (storage §2, §8)."""

@@ -11,12 +11,12 @@ import orjson
 from shared import metrics
 from shared.errors import DicomServiceError
 from shared.index import obsolete_marks
-from shared.index.due_work import HOUR_MS, DueWork
 from shared.index.instance_rows import BLOB_COLUMNS, original_blob_in
 from shared.index_schema import keys
 from shared.index_schema.changes import ObsoleteBlob, cleanup_in
 from shared.index_schema.clock import HybridClock, milliseconds
 from shared.index_schema.keys import RowKind, StudyPlace
+from shared.registry.due_work import HOUR_MS, DueWork
 from shared.storage.optimistic import best_effort_commit
 from shared.storage.ports import BlobStore, Entity, RowWrite, TableStore
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from shared.index.due_work import HOUR_MS
 from shared.index_schema.changes import ObsoleteBlob, cleanup_in
+from shared.registry.due_work import HOUR_MS
 from shared.registry.store_settings import STORE_ROW
 from shared.storage.ports import RowWrite
 from shared.upkeep.erasure import TOMBSTONE_MS
