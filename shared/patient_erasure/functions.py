@@ -9,14 +9,15 @@ from shared.http.boundary import Boundary
 from shared.http.messages import Response
 from shared.http.transaction import Context, Transaction, accepted_plain_json
 from shared.operations.start import operation_started
-from shared.patient_erasure.request import Asked, erasure_request, parse, parse_confirmation
+from shared.patient_erasure.request import erasure_request, parse, parse_confirmation
 from shared.patient_erasure.transaction import ErasureRequests, Plan
+from shared.study_updates.request_fields import PatientRequest
 
 
 def blueprint(boundary: Boundary, erasures: ErasureRequests) -> func.Blueprint:
     """The functions of patient erasure."""
 
-    async def erase(asked: Asked, _accepted: str, context: Context) -> Response:
+    async def erase(asked: PatientRequest, _accepted: str, context: Context) -> Response:
         erasures.check_permitted(context.caller, context.partition)
         erasures.check_enabled()
         request = erasure_request(await asked.body.read())

@@ -5,11 +5,11 @@ from typing import Any, Final
 
 from shared.dicomweb.versions import ApiVersion
 from shared.errors import InvalidRequest
-from shared.http.json_body import MALFORMED, WHERE, JsonBody, invalid_field, json_body
+from shared.http.json_body import MALFORMED, WHERE, invalid_field
 from shared.http.messages import Request
 from shared.operations.request import operation_id
 from shared.study_updates.patients import Patient
-from shared.study_updates.request_fields import dry_run, long_string, reason_of
+from shared.study_updates.request_fields import PatientRequest, long_string, patient_request, reason_of
 
 _LARGEST_BODY: Final = 16 * 1024
 _MEMBERS: Final = ("patientid", "issuer", "reason")
@@ -23,18 +23,9 @@ class ErasureRequest:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A request, whose body has not been received yet."""
-
-    body: JsonBody
-    dry_run: bool
-    """Nothing is to be erased."""
-
-
-def parse(request: Request, _version: ApiVersion) -> Asked:
+def parse(request: Request, _version: ApiVersion) -> PatientRequest:
     """Raises InvalidRequest, UnsupportedMedia."""
-    return Asked(json_body(request, most=_LARGEST_BODY), dry_run(request))
+    return patient_request(request, most=_LARGEST_BODY)
 
 
 def parse_confirmation(request: Request, _version: ApiVersion) -> str:

@@ -16,7 +16,6 @@ from shared.operations.model import OperationType
 from shared.operations.request import operation_id as operation_id_of
 from shared.operations.start import operation_started
 from shared.patient_merge.request import (
-    Asked,
     MergeRequest,
     MoveRequest,
     SeriesMoveRequest,
@@ -26,12 +25,13 @@ from shared.patient_merge.request import (
 )
 from shared.patient_merge.transaction import PatientMerge, Plan
 from shared.study_updates.refusal import InvalidAttributes, refused
+from shared.study_updates.request_fields import PatientRequest
 
 
 def blueprint(boundary: Boundary, merges: PatientMerge) -> func.Blueprint:
     """The functions of patient merge and study move."""
 
-    async def merge(asked: Asked, _accepted: str, context: Context) -> Response:
+    async def merge(asked: PatientRequest, _accepted: str, context: Context) -> Response:
         merges.check_enabled()
         request = merge_request(await asked.body.read())
         if isinstance(request, InvalidAttributes):
@@ -39,7 +39,7 @@ def blueprint(boundary: Boundary, merges: PatientMerge) -> func.Blueprint:
         plan = await merges.merge_plan(request, context.partition)
         return await started(OperationType.MERGE, request, plan, asked, context)
 
-    async def move(asked: Asked, _accepted: str, context: Context) -> Response:
+    async def move(asked: PatientRequest, _accepted: str, context: Context) -> Response:
         merges.check_enabled()
         request = move_request(await asked.body.read())
         if isinstance(request, InvalidAttributes):
@@ -54,7 +54,7 @@ def blueprint(boundary: Boundary, merges: PatientMerge) -> func.Blueprint:
         kind: OperationType,
         request: MergeRequest | MoveRequest | SeriesMoveRequest,
         plan: Plan,
-        asked: Asked,
+        asked: PatientRequest,
         context: Context,
     ) -> Response:
         if asked.dry_run:
@@ -71,7 +71,7 @@ def blueprint(boundary: Boundary, merges: PatientMerge) -> func.Blueprint:
         return revert
 
     functions = func.Blueprint()
-    answers: dict[str, Callable[[Asked, str, Context], Awaitable[Response]]] = {
+    answers: dict[str, Callable[[PatientRequest, str, Context], Awaitable[Response]]] = {
         "merge_patients": merge,
         "move_study": move,
     }

@@ -8,13 +8,13 @@ from shared.dicom.identifiers import is_uid, trim_uid
 from shared.dicomweb.json_input import with_tags
 from shared.dicomweb.versions import ApiVersion
 from shared.errors import InvalidRequest, InvalidUid
-from shared.http.json_body import MALFORMED, WHERE, JsonBody, invalid_field, json_body
+from shared.http.json_body import MALFORMED, WHERE, invalid_field
 from shared.http.messages import Request
 from shared.index_schema.indexed_attributes import PATIENT_ID
 from shared.study_updates.allowed_attributes import NOT_SUPPORTED, objection
 from shared.study_updates.patients import ISSUER, Patient
 from shared.study_updates.refusal import InvalidAttributes
-from shared.study_updates.request_fields import dry_run, long_string, reason_of
+from shared.study_updates.request_fields import PatientRequest, long_string, patient_request, reason_of
 
 _LARGEST_BODY: Final = 256 * 1024
 _MOST_SERIES: Final = 200
@@ -59,18 +59,9 @@ class SeriesMoveRequest:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A request, whose body has not been received yet."""
-
-    body: JsonBody
-    dry_run: bool
-    """Nothing is to be changed."""
-
-
-def parse(request: Request, _version: ApiVersion) -> Asked:
+def parse(request: Request, _version: ApiVersion) -> PatientRequest:
     """Raises InvalidRequest, UnsupportedMedia."""
-    return Asked(json_body(request, most=_LARGEST_BODY), dry_run(request))
+    return patient_request(request, most=_LARGEST_BODY)
 
 
 def merge_request(document: Any) -> MergeRequest | InvalidAttributes:

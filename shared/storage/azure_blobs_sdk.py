@@ -17,7 +17,14 @@ from azure.core.pipeline import PipelineResponse
 
 from shared.errors import DependencyRefused, Unavailable
 from shared.storage.blob_ranges import read_merged
-from shared.storage.blob_upload import BLOCK_BYTES, UPLOAD_ID, ComposedStagedUpload, check_metadata, new_upload_id
+from shared.storage.blob_upload import (
+    LARGE_BODY_BYTES,
+    UPLOAD_ID,
+    ComposedStagedUpload,
+    check_metadata,
+    new_upload_id,
+    write_in_blocks,
+)
 from shared.storage.connection import STORAGE_SCOPE, Credential, SharedKey, count_answer, quiet_sdk_logs
 from shared.storage.ports import BlobExists, BlobNotFound, BlobPage, BlobProperties
 from shared.storage.retry import DEFAULT_BACKOFF
@@ -37,7 +44,6 @@ _READABLE_FOR = timedelta(minutes=15)
 """For which a signature lets the service read from a blob of its own; it is sent to nobody else."""
 _CHANGED = 412
 """The blob has another ETag than the request names."""
-_LARGE_BODY = 2**20  # aiohttp does not want more than this as plain bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,11 +215,8 @@ class SdkBlobStore:
 
     async def write_blob(self, name: str, data: bytes, metadata: Mapping[str, str]) -> BlobProperties:
         """Write a whole blob, create-only."""
-        if len(data) > _LARGE_BODY:
-            blocks = [f"{metadata[UPLOAD_ID]}{start:012}" for start in range(0, len(data), BLOCK_BYTES)]
-            for number, block in enumerate(blocks):
-                await self.stage_block(name, block, data[number * BLOCK_BYTES : (number + 1) * BLOCK_BYTES])
-            return await self.commit_blocks(name, blocks, len(data), metadata)
+        if len(data) > LARGE_BODY_BYTES:
+            return await write_in_blocks(self, name, data, metadata)
         try:
             written = await self._blob(name).upload_blob(
                 data, length=len(data), overwrite=False, metadata=dict(metadata)

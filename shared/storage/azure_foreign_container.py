@@ -13,7 +13,7 @@ from azure.core.credentials import AzureSasCredential
 from azure.core.exceptions import AzureError
 
 from shared.errors import Unavailable
-from shared.storage.blob_upload import BLOCK_BYTES, UPLOAD_ID, StagedUpload
+from shared.storage.blob_upload import LARGE_BODY_BYTES, StagedUpload, write_in_blocks
 from shared.storage.connection import Credential, SharedKey, count_answer, quiet_sdk_logs
 from shared.storage.ports import BlobProperties, ContainerRefused
 from shared.storage.retry import DEFAULT_BACKOFF
@@ -25,8 +25,6 @@ _CONNECT_SECONDS: Final = 5
 _ANSWER_SECONDS: Final = 30
 _COPY_SECONDS: Final = 180
 """The service answers a copy when it is made."""
-_LARGE_BODY: Final = 2**20
-"""aiohttp does not want more than this as plain bytes."""
 _MOST_APPENDED: Final = 4 * 1024**2
 """Bytes of one block of a blob that grows."""
 _BUSY: Final = frozenset({408, 429})
@@ -96,11 +94,8 @@ class AzureForeignContainer:
 
     async def write_blob(self, name: str, data: bytes, metadata: Mapping[str, str]) -> BlobProperties:
         """Write a whole blob."""
-        if len(data) > _LARGE_BODY:
-            blocks = [f"{metadata[UPLOAD_ID]}{start:012}" for start in range(0, len(data), BLOCK_BYTES)]
-            for number, block in enumerate(blocks):
-                await self.stage_block(name, block, data[number * BLOCK_BYTES : (number + 1) * BLOCK_BYTES])
-            return await self.commit_blocks(name, blocks, len(data), metadata)
+        if len(data) > LARGE_BODY_BYTES:
+            return await write_in_blocks(self, name, data, metadata)
         try:
             await self._blob(name).upload_blob(data, length=len(data), overwrite=True)
         except AzureError as error:

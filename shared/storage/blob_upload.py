@@ -16,6 +16,8 @@ from shared.storage.ports import BlobProperties, BlobReader
 
 SINGLE_PUT_BYTES = 8 * 1024**2
 BLOCK_BYTES = 4 * 1024**2
+LARGE_BODY_BYTES = 2**20
+"""aiohttp does not want more than this as plain bytes."""
 BLOCKS_IN_FLIGHT = 4
 COPIED_BYTES = 100 * 1024**2
 """Bytes that the store is asked to copy with one request, which it answers when it has done so."""
@@ -190,3 +192,11 @@ class ComposedStagedUpload(StagedUpload):
             reader = await self._composer.open(source, offset, end - offset)
             async for chunk in reader.chunks():
                 await self.write(chunk)
+
+
+async def write_in_blocks(writer: BlockWriter, name: str, data: bytes, metadata: Mapping[str, str]) -> BlobProperties:
+    """A whole blob, sent by `writer` block by block; `metadata` has the id of the upload."""
+    blocks = [f"{metadata[UPLOAD_ID]}{start:012}" for start in range(0, len(data), BLOCK_BYTES)]
+    for number, block in enumerate(blocks):
+        await writer.stage_block(name, block, data[number * BLOCK_BYTES : (number + 1) * BLOCK_BYTES])
+    return await writer.commit_blocks(name, blocks, len(data), metadata)

@@ -1,16 +1,31 @@
 """The fields that requests about patients have in common (data-safety §6, §8). Pure."""
 
+from dataclasses import dataclass
 from typing import Any, Final
 
 from shared.dicom import validation
 from shared.dicomweb.query_parameters import boolean, invalid_parameter, pairs
-from shared.http.json_body import invalid_field
+from shared.http.json_body import JsonBody, invalid_field, json_body
 from shared.http.messages import Request
 
 _LONGEST_REASON: Final = 1024
 
 
-def dry_run(request: Request) -> bool:
+@dataclass(frozen=True, slots=True)
+class PatientRequest:
+    """A request about the data of a patient, whose body has not been received yet."""
+
+    body: JsonBody
+    dry_run: bool
+    """Nothing is to be changed."""
+
+
+def patient_request(request: Request, *, most: int) -> PatientRequest:
+    """The request, with a body of at most `most` bytes. Raises InvalidRequest, UnsupportedMedia."""
+    return PatientRequest(json_body(request, most=most), _dry_run(request))
+
+
+def _dry_run(request: Request) -> bool:
     """Whether the query string says that nothing is to be changed. Raises InvalidRequest."""
     given = [value for name, value in pairs(request.query) if name.lower() == "dryrun"]
     if len(given) > 1:
