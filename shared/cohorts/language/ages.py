@@ -30,6 +30,9 @@ def countable(cursor: Cursor, at: int) -> bool:
         at += 1
     if at < len(cursor) and cursor.lexemes[at].means(*TermKind):
         return True
+    inner = cursor.skip(at) if cursor.has(at, "part_of") else len(cursor)
+    if inner < len(cursor) and cursor.lexemes[inner].means(TermKind.CONDITION, TermKind.MEDICATION):
+        return True  # at least two of A, B and C
     return cursor.has(
         at, "study_noun", "modality", "report_noun", "drug_noun", "diagnosis_noun", "not_supported", "who", "unknown"
     )
@@ -98,7 +101,9 @@ class AgeReader:
         if cursor.has(inner, "diagnosis_noun", "diagnosis_verb"):
             return "diagnosis", words | {inner}, inner + 1
         if cursor.has(inner, "modality", "study_noun", "study_verb"):
-            return "study", words, inner
+            # the age at any of the studies is no age at the first one
+            cursor.refuse((each for each in words if cursor.has(each, "not_supported")), "notSupported")
+            return "study", words - cursor.refused.keys(), inner
         return None
 
     def _inner(self, at: int) -> int:
@@ -170,7 +175,8 @@ class AgeReader:
         if not years:
             return None
         said = said or cursor.has(at, "age_compare")
-        if not said and not unit_words and (cursor.has(at, "since") or countable(cursor, end)):
+        of_persons = cursor.has(cursor.back(at), "who", "sex")
+        if not said and not unit_words and ((cursor.has(at, "since") and not of_persons) or countable(cursor, end)):
             return None
         if not said and cursor.has(cursor.back(at) + 1, "time_preposition") and self._lasting(at):
             return None

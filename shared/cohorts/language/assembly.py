@@ -84,9 +84,15 @@ class _Assembly:
             patient["gender"] = values.pop()
         elif "any" in values and len(values) > 1:
             self._refuse(set().union(*(each.words for each in self._parts(SexPart))), "notSupported")
-        elif len(values) > 1 and values != {"male", "female"}:
+        elif len(values) > 1 and (values != {"male", "female"} or self._apart()):
             self._refuse(set().union(*(each.words for each in self._parts(SexPart))), "alternative")
         return patient
+
+    def _apart(self) -> bool:
+        """Whether something is said of one sex before the other is named: `women with A and men with B`."""
+        places = [each.start for each in self._parts(SexPart)]
+        said = (AgePart, DiagnosisPart, DrugPart, StudyPart)
+        return any(isinstance(each, said) and min(places) < each.start < max(places) for each in self._reading.parts)
 
     def _age(self) -> Document:
         lower = upper = None

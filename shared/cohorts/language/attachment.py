@@ -48,11 +48,20 @@ def _attach_time(reading: Reading, time: TimePart, event: Event | None) -> None:
     fits: Callable[[Event], bool] = (lambda each: isinstance(each, StudyPart)) if after_diagnosis else (lambda _: True)
     if event is None or not fits(event):
         event = _nearest(reading, [each for each in reading.events if fits(each)], at)
-    if event is None or isinstance(event, ReportPart) or not _set(event, time):
+    early = any(reading.cursor.has(each, "afterwards") for each in time.words) and not any(
+        isinstance(each, DiagnosisPart) and each.last_before(at) >= 0 for each in reading.events
+    )
+    if event is None or early or isinstance(event, ReportPart) or _is_of_status(reading, event) or not _set(event, time):
         reading.cursor.refuse(time.words, "notSupported")
         return
     text = " ".join(reading.cursor.lexemes[each].text for each in sorted(time.words))
     reading.notes.append(f"“{text}” is taken of {_WORDS[type(event)]}.")
+
+
+def _is_of_status(reading: Reading, event: Event) -> bool:
+    """Whether a status is the verb of the event: when somebody `stopped A` is not when it was prescribed."""
+    cursor = reading.cursor
+    return any(cursor.has(cursor.back(each), "who", "sex") for each in event.status_words)
 
 
 def _by_distance(events: Sequence[Event], at: int) -> list[Event]:

@@ -20,6 +20,12 @@ _SHORT: Final = 5
 """Terms of fewer letters, such as MS or ALL, mean different things too often for their codes to be one concept."""
 
 
+_LONG_NUMBER: Final = 6
+"""Digits of a code that is no age, count or year."""
+_SHORT_CODE: Final = 3
+"""Characters of a code of letters and digits, such as J45."""
+
+
 class TermKind(StrEnum):
     """What a term is about."""
 
@@ -50,6 +56,8 @@ class Concept:
     codes: frozenset[CodePair] = frozenset()
     display: str = ""
     """A term of the site, as it is written."""
+    by_code: bool = False
+    """It is asked for by its code."""
 
 
 @dataclass(slots=True)
@@ -68,7 +76,7 @@ class Dictionary:
     def __post_init__(self) -> None:
         """Index the terms that stand for one concept by its codes: how a definition is said."""
         for term, meanings in sorted(self.concepts.items()):
-            if len(meanings) == 1 and meanings[0].codes:
+            if len(meanings) == 1 and meanings[0].codes and not meanings[0].by_code:
                 meant = meanings[0]
                 if (meant.kind, meant.codes) not in self._by_codes:
                     for code in meant.codes:
@@ -115,8 +123,21 @@ class Dictionary:
         for name, terms in value_sets.terms().items():
             for term in terms:
                 concepts[term] = [Concept(TermKind.CONDITION, value_set=name, display=name)]
+        _add_codes(concepts, rows)
         found = {term: tuple(meanings) for term, meanings in concepts.items() if term and meanings}
         return cls(found, max((len(term.split()) for term in found), default=0), displays)
+
+
+def _add_codes(concepts: dict[str, list[Concept]], rows: Iterable[CodedText]) -> None:
+    """Codes that no other word can be mistaken for, such as J45 and 195967001: each means itself alone."""
+    codes = {(row.kind, code) for row in rows for code in row.codes}
+    known = set(concepts)
+    for kind, (system, code) in sorted(codes):
+        term = fold_term(code)
+        digits = sum(each.isdigit() for each in code)
+        told = digits >= _LONG_NUMBER or (digits and digits < len(code.replace(" ", "")) and len(code) >= _SHORT_CODE)
+        if told and code.isascii() and term not in known:
+            concepts[term].append(Concept(kind, codes=frozenset({(system, code)}), by_code=True))
 
 
 def _add_synonyms(concepts: dict[str, list[Concept]], group: Sequence[str]) -> None:

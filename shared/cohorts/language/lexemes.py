@@ -12,7 +12,7 @@ from shared.cohorts.language.dictionary import Concept, Dictionary, TermKind
 from shared.cohorts.language.vocabulary import MODALITY_CODES, Vocabulary
 
 _TOKEN: Final = re.compile(
-    r"\d+(?=(?:y|yo|yr|yrs|yos)\b)|\d+[.,]\d+(?![\d.])|[^\W_]+|[<>=≤≥]+|[^\s\w]|_", re.UNICODE | re.IGNORECASE
+    r"\bw/o\b|\bw/(?=\s|\w)|\d+(?=(?:y|yo|yr|yrs|yos)\b)|\d+[.,]\d+(?![\d.])|[^\W_]+|[<>=≤≥]+|[^\s\w]|_", re.UNICODE | re.IGNORECASE
 )
 _CODE: Final = re.compile(r'code\s+("(?:[^"\\]|\\.)*")\s+of\s+("(?:[^"\\]|\\.)*")', re.IGNORECASE)
 """How a sentence names a code that has no term of its own."""
@@ -140,7 +140,7 @@ class _Lexer:
         if token.word[0].isalnum():
             category = "month_alone" if token.word in self._vocabulary.months else "unknown"
             return self._lexeme(token.start, token.end, {category: ""}), at + 1
-        if token.text in _QUIET and self._inside(at):
+        if token.text in _QUIET and token.text != "/" and self._inside(at):
             return None, at + 1
         category = {",": "comma", "/": "slash"}.get(token.text, "sign")
         return self._lexeme(token.start, token.end, {category: ""}), at + 1

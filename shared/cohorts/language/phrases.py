@@ -95,8 +95,26 @@ class PhraseReading(VerbReading):
         if self._negation >= 0:
             self.cursor.refuse({self._negation}, "negation")
             self._negation = -1
+        self._refuse_no_age(before, part)
         self._add(part)
         return True
+
+    def _refuse_no_age(self, before: int, part: AgePart) -> None:
+        """`about 50 years old` is no age; `scans older than 2 years` speaks of the age of a scan."""
+        cursor = self.cursor
+        if cursor.has(before - 1, "approximate"):
+            cursor.refuse({before - 1}, "notSupported")
+        included = cursor.back(before, "who")
+        if cursor.has(included, "along") and not cursor.has(included, "and"):
+            cursor.refuse({included}, "notSupported")
+        last = self._last
+        follows = isinstance(last, StudyPart) and cursor.back(before) == max(last.words)
+        words = [each for each in part.words if not cursor.has(each, "comma", "sign")]
+        compared = any(cursor.has(each, "age_compare") for each in words)
+        years = any(cursor.has(each, "unit") for each in words)
+        of_a_person = any(cursor.has(each, "year_old", "age_word", "at") for each in words)
+        if follows and part.at == "asOf" and (compared or years) and not of_a_person:
+            cursor.refuse(words, "notSupported")
 
     def _take_moment_word(self, before: int, part: AgePart) -> None:
         """`diagnosed with X when over 45`: the word before an age that says of what moment it is."""
@@ -200,7 +218,7 @@ class PhraseReading(VerbReading):
         cursor = self.cursor
         at = cursor.at
         behind = range(at + 1, at + 1 + _LONGEST_VERB)
-        if any(cursor.has(each, "not") for each in behind):
+        if any(cursor.has(each, "not", "neither") for each in behind):
             cursor.cover({at})
         else:
             cursor.refuse({at}, "negation")

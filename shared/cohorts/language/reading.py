@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from shared.cohorts.language.dictionary import TermKind
 from shared.cohorts.language.parts import (
+    AgePart,
     DiagnosesPart,
     DiagnosisPart,
     DrugPart,
@@ -14,7 +15,7 @@ from shared.cohorts.language.parts import (
     StudyPart,
 )
 from shared.cohorts.language.phrases import PhraseReading
-from shared.cohorts.language.rows import row_at
+from shared.cohorts.language.rows import names_system, row_at
 from shared.cohorts.language.verbs import VERBS
 
 
@@ -117,6 +118,8 @@ class Reading(PhraseReading):
         row = row_at(cursor, before, kind, self.choices, negated=self._negation >= 0)
         if row is None:
             return False
+        if kind is TermKind.CONDITION:
+            self._refuse_topic(before, row.end)
         row.either = self._either >= 0
         other = DrugPart if form is DiagnosisPart else DiagnosisPart
         negated, words = self._take_negation()
@@ -129,7 +132,7 @@ class Reading(PhraseReading):
         if negated and len(groups) > 1:
             if "or" in row.joins:
                 cursor.refuse(words, "negation")
-            elif self.choices.choose(2):
+            elif not any(cursor.has(each, "neither") for each in words) and self.choices.choose(2):
                 flags = [True, *[False] * (len(groups) - 1)]
         cursor.at = row.end
         phrase = self._next_phrase()
@@ -221,6 +224,7 @@ class Reading(PhraseReading):
         if not value:
             return False
         if cursor.has(at, "who"):
+            self._refuse_other_persons(at)
             self._returning = self._possessive = False
         if value != "any" and self._negation >= 0:
             self._drop_negation()
@@ -229,6 +233,31 @@ class Reading(PhraseReading):
         cursor.cover({at})
         cursor.at += 1
         return True
+
+    def _refuse_other_persons(self, at: int) -> None:
+        """`patients with A and patients with B` are two groups of people, which no definition joins (NL-18)."""
+        cursor = self.cursor
+        first, self._first_person = self._first_person, at if self._first_person < 0 else self._first_person
+        joint = cursor.back(at, "sex", "with")
+        if cursor.has(joint, "along") and not cursor.has(joint, "and"):
+            cursor.refuse({joint}, "notSupported")  # who is included as well narrows nothing
+        if first < 0 or not cursor.has(joint, "and", "comma") or cursor.has(joint, "along"):
+            return
+        forms = (AgePart, DiagnosisPart, DrugPart, StudyPart)
+        if any(isinstance(each, forms) and each.start > first for each in self.parts):
+            cursor.refuse({joint} if cursor.has(joint, "and") else {at}, "alternative")
+
+    def _refuse_topic(self, before: int, end: int) -> None:
+        """`reports about A`, `reports without A`: what a report says has no form (NL-20)."""
+        cursor = self.cursor
+        if not isinstance(self._last, ReportPart) or cursor.has(cursor.skip(end, "diagnosis_noun"), "who"):
+            return
+        between = range(max(self._last.words) + 1, before)
+        said = [each for each in between if cursor.has(each, "topic", "with", "not")]
+        plain = all(cursor.little(each) or cursor.has(each, "topic", "with", "not") for each in between)
+        if said and plain:
+            negated = any(cursor.has(each, "not") for each in said)
+            cursor.refuse(said, "negation" if negated else "notSupported")
 
     def _read_mode(self) -> bool:
         cursor = self.cursor
@@ -283,6 +312,9 @@ class Reading(PhraseReading):
             cursor.refuse({at}, "notSupported")
             return
         if cursor.has(at, "sign", "comma") or cursor.little(at):
+            return
+        if names_system(cursor, at):
+            cursor.cover({at})
             return
         joins = cursor.has(at, "and", "with", "being", "at", "article", "possessive")
         narrows = cursor.has(at, "not_supported", "only") or (cursor.has(at, "at") and not cursor.has(at, "function"))

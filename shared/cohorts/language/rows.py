@@ -36,7 +36,7 @@ class Row:
         if "and" not in self.joins:
             return [self.items]
         if "or" not in self.joins:
-            return [[each] for each in self.items]
+            return [self.items] if self.either else [[each] for each in self.items]
         if self.either or choices.choose(2) == 0:
             return _cut(self.items, self.joins, "and")
         conjunctions = _cut(self.items, self.joins, "or")
@@ -102,11 +102,21 @@ def _joined(cursor: Cursor, at: int, kind: TermKind) -> tuple[str, int, set[int]
     if not join:
         return "", start, set()
     noun = ("with", "diagnosis_noun") if kind is TermKind.CONDITION else ()
-    while cursor.little(at) or (join == "or" and cursor.has(at, *noun)):
+    while cursor.little(at) or (join == "or" and cursor.has(at, *noun)) or names_system(cursor, at):
         if not cursor.little(at):
             words.add(at)
         at += 1
     return join, at, words
+
+
+def names_system(cursor: Cursor, at: int) -> bool:
+    """Whether a word names the system of the code that follows it: `ICD-10 J45`."""
+    if not cursor.has(at, "code_system") or not 0 <= at + 1 < len(cursor):
+        return False
+    system = cursor.value(at, "code_system")
+    return any(
+        each.by_code and all(system in name for name, _ in each.codes) for each in cursor.lexemes[at + 1].concepts
+    )
 
 
 def _commas(row: Row) -> None:

@@ -80,7 +80,7 @@ class TimeReader:
         cursor = self._cursor
         inner, article = self._opened(at)
         if not cursor.has(inner, "last"):
-            return self._last_behind(at, inner, article)
+            return self._last_behind(at, inner)
         number, end = number_at(cursor, inner + 1)
         if not cursor.has(end, "unit") or cursor.value(end, "unit") == "hour":
             return None
@@ -95,16 +95,22 @@ class TimeReader:
             return TimePart(set(range(at, end + 1)), window=window)
         return self._duration(at, end, number or 1)
 
-    def _last_behind(self, at: int, inner: int, article: int) -> TimePart | None:
-        """`the two last years`, as other languages have it: number, then last, then unit; or unit, then last."""
+    def _last_behind(self, at: int, inner: int) -> TimePart | None:
+        """`the two last years`, as other languages have it: number, then last, then unit; or unit, then last.
+
+        A unit without a number is a duration and a unit of the calendar (`l'année dernière`, `el año pasado`): these
+        languages need the article for both.
+        """
         cursor = self._cursor
         number, end = number_at(cursor, inner)
         if number and cursor.has(end, "last") and cursor.has(end + 1, "unit"):
             return self._duration(at, end + 1, number) if cursor.value(end + 1, "unit") != "hour" else None
         if cursor.has(end, "unit") and cursor.has(end + 1, "last_behind") and cursor.value(end, "unit") != "hour":
-            if number is None and article < 0:
-                return None
+            unit = cursor.value(end, "unit")
+            calendar = number is None and unit in ("week", "month", "year") and self._choices.choose(2)
             part = self._duration(at, end, number or 1)
+            if calendar:
+                part.window = _between(self._calendar_unit(unit))
             part.words.add(end + 1)
             cursor.at = end + 2
             return part

@@ -52,6 +52,7 @@ class VerbReading:
         self._verb: tuple[type[Event], set[int], list[TimePart]] | None = None
         self._kind_words: list[tuple[str, int]] = []
         self._phrase = 0
+        self._first_person = -1
         self._last: Part | None = None
 
     @property
@@ -107,7 +108,10 @@ class VerbReading:
             self._drop_verb()
             self._verb = (form, {at}, [])
         elif following is StudyPart and form is DrugPart and not isinstance(self._last, DrugPart | DrugsPart):
-            cursor.cover({at})  # received a CT
+            if cursor.has(at, "only_of_drugs") and not cursor.has(at, "function"):
+                cursor.refuse({at}, "notSupported")  # a CT that was ordered need not have been made
+            else:
+                cursor.cover({at})  # received a CT
         elif (event := self._preceding(form)) is not None:
             event.words.add(at)
             event.has_verb = True
@@ -163,7 +167,15 @@ class VerbReading:
         try:
             for _ in range(6):
                 cursor.at = cursor.skip(
-                    cursor.at, "with", "diagnosis_noun", "either", "possessive", "not", "neither", "comma", "optional"
+                    cursor.at, "with",
+                    "diagnosis_noun",
+                    "code_system",
+                    "either",
+                    "possessive",
+                    "not",
+                    "neither",
+                    "comma",
+                    "optional",
                 )
                 if not (TimeReader(cursor, Choices(()), date(2000, 1, 1)).read() or self._ages.read()):
                     break
@@ -206,7 +218,9 @@ class VerbReading:
         last = self._last
         if isinstance(last, Event) and last.has_verb and type(last) is not type(event):
             between = range(max(last.words) + 1, min(event.words | {before}))
-            event.hangs = all(self.cursor.little(each) or self.cursor.has(each, "with") for each in between)
+            event.hangs = all(
+                self.cursor.little(each) or self.cursor.has(each, "with", "who", "sex") for each in between
+            )
 
     def _drop_verb(self) -> None:
         if self._verb is not None:

@@ -1,0 +1,141 @@
+"""Words that look like others: what would be read wrongly is refused, or given with every reading."""
+
+from datetime import date
+
+import pytest
+
+from shared.cohorts.definition.canonical import definition_hash
+from shared.cohorts.definition.reading import read_definition
+from shared.cohorts.language.dictionary import Dictionary, TermKind
+from shared.cohorts.language.translation import Translation, translate
+from shared.cohorts.value_sets import shipped_value_sets
+from tests.builders.cohorts import DICTIONARY, SITE, SNOMED, coded
+
+TODAY = date(2026, 6, 30)
+ICD = "http://hl7.org/fhir/sid/icd-10"
+CODED = Dictionary.build([*SITE, coded(TermKind.CONDITION, ICD, "J45", "Asthma")], shipped_value_sets())
+
+
+def asked(question: str, dictionary: Dictionary = DICTIONARY) -> Translation:
+    return translate(question, dictionary, today=TODAY)
+
+
+REFUSED = [
+    # two groups of people are not one (NL-18)
+    ("patients with asthma and patients with hypertension", ["and"]),
+    ("patients with asthma, patients with hypertension", ["patients"]),
+    ("women with hypertension and men with asthma", ["women", "and men"]),
+    ("Frauen mit Hypertension und Männer mit Asthma", ["Frauen", "und Männer"]),
+    ("patients with asthma, including women", ["including"]),
+    ("patients with asthma including those over 60", ["including"]),
+    ("patients with asthma/hypertension", ["/"]),
+    # an age that is not that of the person, or not exact (NL-13)
+    ("patients with scans older than 2 years", ["older than 2 years"]),
+    ("Patienten, deren CT nicht älter als 2 Jahre ist", ["nicht älter als 2 Jahre"]),
+    ("patients about 50 years old with asthma", ["about"]),
+    ("patients aged 40 at their first CT", ["first"]),
+    ("patients with at least two of asthma, hypertension and diabetes", ["at least two"]),
+    # one of several (NL-16, NL-20)
+    ("Premier scanner des patients avec asthma", ["Premier"]),
+    ("Primeira TC de pacientes com asthma", ["Primeira"]),
+    ("erstes CT von Patienten mit Asthma", ["erstes"]),
+    # what is said of the person or of the report (NL-20)
+    ("living patients with asthma", ["living"]),
+    ("CT reports about asthma", ["about"]),
+    ("CT reports with asthma", ["with"]),
+    ("reports without asthma", ["without"]),
+    ("Befunde über Asthma", ["über"]),
+    # what was ordered need not have been done; when it was stopped is not when it was prescribed
+    ("patients with ordered CT", ["ordered"]),
+    ("patients who stopped cisplatin in 2024", ["in 2024"]),
+    # what comes after what (NL-14)
+    ("patients with CT followed by asthma", ["followed by"]),
+    ("patients with asthma then hypertension", ["then"]),
+]
+
+
+@pytest.mark.spec("NL-4", "NL-11", "NL-13", "NL-14", "NL-16", "NL-18", "NL-20")
+@pytest.mark.parametrize(("question", "words"), REFUSED, ids=[each for each, _ in REFUSED])
+def test_what_has_no_form_is_refused_by_the_word_that_says_it(question, words):
+    assert [each.text for each in asked(question).unmatched] == words
+
+
+READINGS = [
+    ("patients living with asthma", ["patients with asthma"]),
+    ("pts w/ asthma aged over 60", ["patients over 60 with asthma"]),
+    ("pts w/o asthma", ["patients without asthma"]),
+    ("patients of any age with asthma", ["patients with asthma"]),
+    ("patients with any of asthma, hypertension and diabetes", ["patients with asthma, hypertension or diabetes"]),
+    (
+        "patients with none of asthma, hypertension and diabetes",
+        ["patients without asthma, without hypertension and without diabetes"],
+    ),
+    ("CT reports of asthma patients", ["CT reports of patients with asthma"]),
+    ("men/women with asthma", ["patients with asthma"]),
+    ("patients with asthma and then a CT", ["patients with asthma who had a CT after the diagnosis"]),
+    (
+        "which drugs were prescribed to women with asthma in 2024",
+        [
+            "drugs of women with asthma diagnosed in 2024",
+            "all drugs prescribed in 2024 to women with asthma",
+        ],
+    ),
+    ("Patientinnen ab 18 mit Asthma", ["women aged at least 18 with asthma"]),
+    ("Patients n'ayant ni scanner ni IRM", ["patients with neither CT nor MRI"]),
+    ("Mostre os laudos e as imagens de mulheres com asthma", ["reports and images of women with asthma"]),
+    *(
+        (
+            each,
+            ["patients diagnosed with asthma in the last year", "patients diagnosed with asthma in 2025"],
+        )
+        for each in (
+            "Patients diagnostiqués avec asthma l'année dernière",
+            "Pacientes diagnosticados de asthma el año pasado",
+            "Pacientes diagnosticados com asthma no ano passado",
+        )
+    ),
+]
+
+
+@pytest.mark.spec("NL-5", "NL-8", "NL-13", "NL-14", "NL-15", "NL-18")
+@pytest.mark.parametrize(("question", "same"), READINGS, ids=[each for each, _ in READINGS])
+def test_a_question_has_the_readings_of_plainer_ones(question, same):
+    translation = asked(question)
+    expected = [reading.hash for each in same for reading in asked(each).readings]
+
+    assert translation.unmatched == ()
+    assert {each.hash for each in translation.readings} == set(expected)
+    assert len(expected) == len(same)
+
+
+@pytest.mark.spec("NL-19")
+@pytest.mark.parametrize(
+    ("question", "system", "code"),
+    [
+        ("patients with J45", ICD, "J45"),
+        ("patients with ICD-10 code J45", ICD, "J45"),
+        ("patients with diagnosis code J45", ICD, "J45"),
+        ("Patienten mit ICD-10 J45", ICD, "J45"),
+        ("patients with SNOMED CT 195967001", SNOMED, "195967001"),
+    ],
+)
+def test_a_code_of_the_site_means_itself_alone(question, system, code):
+    (reading,) = asked(question, CODED).readings
+
+    document = {"version": 1, "conditions": [{"code": {"codes": [{"system": system, "code": code}]}}]}
+    assert reading.hash == definition_hash(read_definition(document))
+    assert asked(reading.sentence, CODED).readings[0].hash == reading.hash
+
+
+@pytest.mark.spec("NL-19", "NL-11")
+@pytest.mark.parametrize(
+    ("question", "words"),
+    [
+        ("patients with SNOMED code J45", ["SNOMED code"]),
+        ("patients with J45.1", ["1"]),
+        ("patients with J46", ["J46"]),
+        ("patients with code 50", ["code 50"]),
+    ],
+)
+def test_a_code_that_the_site_does_not_have_is_refused(question, words):
+    assert [each.text for each in asked(question, CODED).unmatched] == words
