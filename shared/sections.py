@@ -23,6 +23,7 @@ SECTIONS = frozenset(
         "patient",
         "retryconfiguration",
         "tablestore",
+        "terminology",
     }
 )
 """First segments of keys that are settings of this kind; nothing else of the environment is taken."""

@@ -14,16 +14,19 @@ from dicom_cli.operations import waited
 from dicom_cli.outcomes import CommandFailed, ExitCode
 from dicom_cli.output import Output
 from dicom_cli.service import JSON, Service
+from shared.errors import InvalidRequest
+from shared.yaml_documents import read_yaml
 
 EXAMPLE: Final = """\
   dicom cohort ask 'CT scans of women over 60 with osteosarcoma'
   dicom cohort ask 'CT scans of women over 60 with osteosarcoma' --run --out result
-  dicom cohort run definition.json --out result
+  dicom cohort run definition.yaml --out result
   dicom cohort export 9b1c0d5e8f2a4b6c8d0e1f2a3b4c5d6e --to "$CONTAINER" --files
   dicom cohort similar Patient/42
   dicom cohort timeline Patient/42 --format html --out timeline.html
 """
 _FORMATS: Final = {"json": JSON, "bundle": "application/fhir+json", "html": "text/html"}
+_YAML: Final = (".yaml", ".yml")
 _POLL_SECONDS: Final = 2.0
 _TOLD: Final = ("id", "status", "sentence", "definitionHash", "counts", "error")
 _SEVERAL: Final = 409
@@ -34,7 +37,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True)
     for name, text in (("run", "run a definition"), ("explain", "show the searches of a definition; run nothing")):
         action = actions.add_parser(name, help=text)
-        action.add_argument("definition", type=Path, help="a JSON file")
+        action.add_argument("definition", type=Path, help="a file of JSON or YAML")
         action.add_argument("--as-of", help="the day that all dates are relative to")
         action.add_argument("--limit", type=int, help="members at most")
         if name == "run":
@@ -157,10 +160,14 @@ def _timeline(arguments: argparse.Namespace, service: Service, output: Output) -
 
 
 def _definition(arguments: argparse.Namespace) -> dict[str, Any]:
+    path: Path = arguments.definition
     try:
-        definition: dict[str, Any] = json.loads(arguments.definition.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise CommandFailed(f"{arguments.definition} is no definition: {error}", ExitCode.WRONG_USE) from None
+        data = path.read_bytes()
+        definition: Any = read_yaml(data) if path.suffix.lower() in _YAML else json.loads(data)
+    except (OSError, ValueError, InvalidRequest) as error:
+        raise CommandFailed(f"{path} is no definition: {error}", ExitCode.WRONG_USE) from None
+    if not isinstance(definition, dict):
+        raise CommandFailed(f"{path} is no definition: it must be an object.", ExitCode.WRONG_USE)
     if arguments.as_of:
         definition["asOf"] = arguments.as_of
     if arguments.limit:

@@ -7,6 +7,7 @@ from datetime import date
 import azure.functions as func
 
 from shared.cohorts import response
+from shared.cohorts.definition.reading import read_definition
 from shared.cohorts.export.transaction import CohortExports
 from shared.cohorts.feedback.answers import Answers
 from shared.cohorts.feedback.request import accept_cases, accept_predictions, parse_model, parse_reader
@@ -21,7 +22,6 @@ from shared.cohorts.request import (
     TimelineRequest,
     accept_timeline,
     as_of_member,
-    definition_of,
     parse_body,
     parse_cohort_id,
     parse_export,
@@ -83,7 +83,7 @@ def blueprint(boundary: Boundary, engine: Engine) -> func.Blueprint:
     cohorts = engine.cohorts
 
     async def run(request: Run, _accepted: str, context: Context) -> Response:
-        definition = definition_of(await request.body.read())
+        definition = read_definition(await request.body.read())
         if request.explain:
             return response.document(await cohorts.explain(definition))
         return operation_started(await cohorts.start(definition, context.caller.claims), context.urls)

@@ -1,13 +1,10 @@
 """Requests about cohorts and patients (cohorts §8.6). Pure, but for the bodies that are received."""
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
 
-from shared.cohorts.definition.model import CohortDefinition
-from shared.cohorts.definition.reading import read_definition
 from shared.cohorts.language.translation import LONGEST_QUESTION
 from shared.dicom.media_types import ANY, ANY_APPLICATION, FHIR_JSON, HTML, JSON
 from shared.dicomweb.content_negotiation import Accept
@@ -67,7 +64,7 @@ class SimilarRequest:
 def parse_run(request: Request, _version: ApiVersion) -> Run:
     """Raises InvalidRequest, UnsupportedMedia."""
     explain = boolean(_parameters(request).get("explain"), "explain", default=False)
-    return Run(json_body(request, most=_LARGEST_BODY), explain)
+    return Run(json_body(request, most=_LARGEST_BODY, or_yaml=True), explain)
 
 
 def parse_body(request: Request, _version: ApiVersion) -> JsonBody:
@@ -121,20 +118,6 @@ def accept_timeline(request: Request, _version: ApiVersion) -> str:
         if value.type in (ANY, ANY_APPLICATION) and value.quality > 0:
             return JSON
     raise NotAcceptable(f"A timeline is {JSON}, {FHIR_JSON} or {HTML}.")
-
-
-def definition_of(document: Any) -> CohortDefinition:
-    """The definition of a body. Raises InvalidDefinition for what is invalid, and for what is not built."""
-    definition = read_definition(document)
-    if any("expand" in each for each in _codes(document)):
-        raise invalid_field("expand", "No terminology server can be used by this release; name the codes.")
-    return definition
-
-
-def _codes(value: Any) -> list[Mapping[str, Any]]:
-    if isinstance(value, dict):
-        return [value, *(found for each in value.values() for found in _codes(each))]
-    return [found for each in value for found in _codes(each)] if isinstance(value, list) else []
 
 
 def question_of(document: Any) -> tuple[str, str | None]:

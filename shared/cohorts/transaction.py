@@ -1,6 +1,6 @@
 """Running, listing, showing and deleting cohorts (cohorts §8.6)."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -18,6 +18,7 @@ from shared.cohorts.gathering.records import Needs
 from shared.cohorts.language.sentence import sentence
 from shared.cohorts.manifest import head_of_manifest, summary, visible_entry, without_identity
 from shared.cohorts.store import INDETERMINATE, MEMBER, CohortStore, new_key
+from shared.cohorts.terminology import NotExpanded, Terminology
 from shared.cohorts.terms import Terms
 from shared.cohorts.value_sets import ValueSets
 from shared.errors import Conflict, NotFound
@@ -52,13 +53,16 @@ class Cohorts:
         *,
         value_sets: ValueSets,
         now: Callable[[], float],
+        terminology: Terminology | None = None,
     ) -> None:
+        """`terminology`: None where no server expands value sets."""
         self._client = client
         self._store = store
         self._operations = operations
         self._terms = terms
         self._value_sets = value_sets
         self._now = now
+        self._terminology = terminology
 
     def today(self) -> str:
         """The day in UTC."""
@@ -180,7 +184,19 @@ class Cohorts:
                 raise InvalidDefinition(path, f"there is no value set '{name[:100]}'")
             codes = sorted(self._value_sets.codes(name, site))
             found[name] = [{"system": system, "code": code} for system, code in codes]
+        for path, url in _expansions(canonical(definition)):
+            if url not in found:
+                found[url] = [{"system": system, "code": code} for system, code in await self._expanded(path, url)]
         return found
+
+    async def _expanded(self, path: str, url: str) -> list[tuple[str, str]]:
+        """The codes of a value set of the terminology server (COH-38). Raises InvalidDefinition, RequestFailed."""
+        if self._terminology is None:
+            raise InvalidDefinition(path, "no terminology server is known here; name the codes")
+        try:
+            return sorted(await self._terminology.codes(url))
+        except NotExpanded as error:
+            raise InvalidDefinition(path, str(error)) from None
 
     async def _pieces(self, head: dict[str, Any], view: View, *, with_files: bool) -> AsyncIterator[bytes]:
         counts, outside = head["counts"], 0
@@ -230,16 +246,26 @@ class Cohorts:
 
 def _value_sets(form: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The path and the name of each value set of a canonical form."""
-    found: list[tuple[str, str]] = []
+    return [
+        (f"{path}.valueSet".strip("."), name) for path, each in _objects(form, "") for name in each.get("valueSet", ())
+    ]
 
-    def look(value: Any, path: str) -> None:
-        if isinstance(value, dict):
-            found.extend((f"{path}.valueSet".strip("."), name) for name in value.get("valueSet", ()))
-            for key, each in value.items():
-                look(each, f"{path}.{key}".strip("."))
-        elif isinstance(value, list):
-            for at, each in enumerate(value):
-                look(each, f"{path}[{at}]")
 
-    look(form, "")
-    return found
+def _expansions(form: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The path and the URL of each value set that is expanded."""
+    return [
+        (f"{path}.expand.url".strip("."), each["expand"]["url"])
+        for path, each in _objects(form, "")
+        if "expand" in each
+    ]
+
+
+def _objects(value: Any, path: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Every object of a document with its path."""
+    if isinstance(value, Mapping):
+        yield path, value
+        for key, each in value.items():
+            yield from _objects(each, f"{path}.{key}".strip("."))
+    elif isinstance(value, list):
+        for at, each in enumerate(value):
+            yield from _objects(each, f"{path}[{at}]")

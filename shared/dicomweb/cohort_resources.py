@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from shared.dicom.media_types import ANY, FHIR_JSON, HTML, JSON
+from shared.dicom.media_types import ANY, FHIR_JSON, HTML, JSON, YAML
 from shared.dicomweb.documentation import (
     OPERATION_REFERENCE,
     Documentation,
@@ -56,7 +56,7 @@ RUN: Final = Documentation(
     "The patients whom a definition describes are found on the FHIR server; the operation tells how far it is, and the "
     "cohort has its id. With `explain=true` nothing is run, and the searches are answered.",
     produces=(JSON,),
-    consumes=(JSON,),
+    consumes=(JSON, YAML),
     body=DEFINITION,
     successes=(202, 200),
     failures=_FAILURES,

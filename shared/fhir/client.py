@@ -94,6 +94,11 @@ class FhirClient:
         ]
         return versions[::-1]
 
+    async def expand(self, url: str, *, offset: int, count: int) -> Resource:
+        """A ValueSet with a page of its expansion (R4 §4.9.15). Raises RequestFailed."""
+        asked = urlencode((("url", url), ("offset", offset), ("count", count)))
+        return _resource(await self._read("GET", f"ValueSet/$expand?{asked}", {}), "ValueSet")
+
     async def search(
         self, resource_type: str, parameters: Parameters, *, handling: Handling = "preferred"
     ) -> list[Resource]:

@@ -1,21 +1,28 @@
-"""azure-apis §1.2 Bodies of plain JSON: received within a limit, read leniently (GEN-11)."""
+"""azure-apis §1.2 Bodies of plain JSON: received within a limit, read leniently (GEN-11). Some may be YAML."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from shared.dicom.media_types import JSON
+from shared.dicom.media_types import JSON, YAML
 from shared.dicomweb.content_negotiation import parse_content_type
 from shared.dicomweb.json_input import read_json
 from shared.errors import InvalidRequest, TooLarge, UnsupportedMedia
 from shared.http.messages import Request
+from shared.yaml_documents import MalformedYaml, read_yaml
 
 WHERE: Final = "request body"
 MALFORMED: Final = "The syntax of the request body is invalid."
 """AERR-2."""
 _AT_ONCE: Final = 256 * 1024
 """Bytes of a body that is read on the event loop: a few milliseconds."""
+_YAML_AT_ONCE: Final = 8 * 1024
+"""The same of YAML, which takes thirty times as long."""
+_YAML_MOST: Final = 256 * 1024
+"""Bytes of YAML at most, which a process reads in a second."""
+_YAML: Final = frozenset({YAML, "application/x-yaml", "text/yaml", "text/x-yaml"})
+"""RFC 9512 §2.1: the media type, and what it was called before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +32,19 @@ class JsonBody:
     chunks: AsyncIterator[bytes] = field(repr=False)
     most: int
     """Bytes."""
+    yaml: bool = False
+    """Whether it is YAML."""
 
     async def read(self) -> Any:
         """Its value. Raises InvalidRequest (AERR-2), TooLarge."""
         data = await received(self.chunks, self.most)
+        value_of: Callable[[bytes], Any] = read_yaml if self.yaml else read_json
         try:
-            return await asyncio.to_thread(read_json, data) if len(data) > _AT_ONCE else read_json(data)
+            if len(data) > (_YAML_AT_ONCE if self.yaml else _AT_ONCE):
+                return await asyncio.to_thread(value_of, data)
+            return value_of(data)
+        except MalformedYaml as error:
+            raise InvalidRequest(f"{MALFORMED} {error}", where=WHERE) from None
         except InvalidRequest:
             raise InvalidRequest(MALFORMED, where=WHERE) from None
 
@@ -45,11 +59,15 @@ async def received(chunks: AsyncIterator[bytes], most: int) -> bytes:
     return bytes(held)
 
 
-def json_body(request: Request, *, most: int) -> JsonBody:
-    """The body of a request that has one. Raises UnsupportedMedia for one that is no JSON."""
+def json_body(request: Request, *, most: int, or_yaml: bool = False) -> JsonBody:
+    """The body of a request that has one; `or_yaml`: it may be YAML. Raises UnsupportedMedia for any other type."""
     content_type = request.headers.get("content-type")
-    if content_type is not None and parse_content_type(content_type).type != JSON:
-        raise UnsupportedMedia("The body must have the Content-Type application/json.")
+    media_type = JSON if content_type is None else parse_content_type(content_type).type
+    if or_yaml and media_type in _YAML:
+        return JsonBody(request.body, min(most, _YAML_MOST), yaml=True)
+    if media_type != JSON:
+        others = f" or {YAML}" if or_yaml else ""
+        raise UnsupportedMedia(f"The body must have the Content-Type {JSON}{others}.")
     return JsonBody(request.body, most)
 
 

@@ -20,6 +20,7 @@ from shared.cohorts.functions import Engine
 from shared.cohorts.gathering.reader import Reader
 from shared.cohorts.similar import WEIGHTS
 from shared.cohorts.store import CohortStore
+from shared.cohorts.terminology import Terminology
 from shared.cohorts.terms import Terms
 from shared.cohorts.timeline import Links
 from shared.cohorts.transaction import Cohorts
@@ -60,7 +61,9 @@ def cohorts(core: Core, exporting: Exporting) -> Part:
     allowed = _allowed(settings.sections, settings)
     below = settings.sections.below("Feedback")
     audit = _Audit(core.audit(), server.endpoint)
-    transactions = Cohorts(client, store, core.operations, terms, value_sets=sets, now=time.time)
+    transactions = Cohorts(
+        client, store, core.operations, terms, value_sets=sets, now=time.time, terminology=_terminology(core)
+    )
     exports = _export(
         core, exporting, transactions, Sources(store, client, exporting.files, core.base.partitions, audit.cohort)
     )
@@ -81,6 +84,16 @@ def cohorts(core: Core, exporting: Exporting) -> Part:
         cohort_studies=transactions.studies_in,
         clinical_data=lambda studies, series, extent: clinical_data(Reader(client), studies, series, extent),
     )
+
+
+def _terminology(core: Core) -> Terminology | None:
+    """The server that expands value sets; None where the settings name none. Raises Misconfigured."""
+    section = core.settings.sections.below("Terminology")
+    if not section.text("Endpoint"):
+        return None
+    server = server_settings("Terminology", section)
+    tokens = token_source(server.authentication, core.identity.credential)
+    return Terminology(FhirClient(Server(server, tokens), retry=Retry(attempts=_ATTEMPTS)))
 
 
 def _export(core: Core, exporting: Exporting, transactions: Cohorts, sources: Sources) -> CohortExports | None:

@@ -15,6 +15,7 @@ from shared.cohorts.feedback.transaction import Feedback, FeedbackSettings
 from shared.cohorts.functions import Engine
 from shared.cohorts.similar import WEIGHTS
 from shared.cohorts.store import CohortStore
+from shared.cohorts.terminology import Terminology
 from shared.cohorts.terms import Terms
 from shared.cohorts.timeline import Links
 from shared.cohorts.transaction import Cohorts, View
@@ -51,6 +52,7 @@ class Site:
         empty: bool = False,
         allowed: frozenset[str] = frozenset({BASE}),
         client: FhirClient | None = None,
+        terminology: Terminology | None = None,
     ) -> None:
         """`client`: of another server than the one in memory."""
         self.server = FakeFhirServer(page=page)
@@ -63,7 +65,13 @@ class Site:
         self.operations = Operations(self.tables, self.time)
         self.terms = Terms(self.client, self.tables, shipped_value_sets(), self.time)
         self.cohorts = Cohorts(
-            self.client, self.store, self.operations, self.terms, value_sets=shipped_value_sets(), now=self.time
+            self.client,
+            self.store,
+            self.operations,
+            self.terms,
+            value_sets=shipped_value_sets(),
+            now=self.time,
+            terminology=terminology,
         )
         self.exports: CohortExports | None = None
         self.sites_of_codes: dict[CodePair, CodePair] = {}
@@ -106,7 +114,16 @@ class Site:
 
     # ------------------------------------------------------------------------------------------------------- over HTTP
 
-    async def ask(self, name: str, method: str, target: str, document: Any = None, *, role: str = "all") -> Response:
+    async def ask(
+        self,
+        name: str,
+        method: str,
+        target: str,
+        document: Any = None,
+        *,
+        role: str = "all",
+        content_type: str = "application/json",
+    ) -> Response:
         """Call one of the functions, as a caller with some data actions."""
         viewer = "https://viewer.example.org/viewer?StudyInstanceUIDs={studyInstanceUid}"
         links = Links(frozenset({BASE}), viewer)
@@ -118,5 +135,5 @@ class Site:
         handler = handler_of(functions.blueprint(boundary(), engine), name)
         headers = ALL if role == "all" else (("Authorization", f"Bearer {role}"),)
         body = b"" if document is None else document if isinstance(document, bytes) else orjson.dumps(document)
-        fields = (*headers, ("Content-Type", "application/json")) if body else headers
+        fields = (*headers, ("Content-Type", content_type)) if body else headers
         return await handler.request(method, target, fields, body)

@@ -20,10 +20,12 @@ class CodeSet:
 
     @classmethod
     def of(cls, code: Mapping[str, Any], value_sets: Mapping[str, frozenset[CodePair]]) -> "CodeSet":
-        """The codes of a canonical CODE, with what its value sets stand for."""
+        """The codes of a canonical CODE, with what its value sets and its expansion stand for, by name and by URL."""
         pairs = {(each["system"], each["code"]) for each in code.get("codes", ())}
         for name in code.get("valueSet", ()):
             pairs |= value_sets[name]
+        if "expand" in code:
+            pairs |= value_sets[code["expand"]["url"]]
         return cls(frozenset(pairs), frozenset(map(fold, code.get("text", ()))))
 
     def holds(self, concept: Any) -> bool:

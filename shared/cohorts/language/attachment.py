@@ -51,7 +51,13 @@ def _attach_time(reading: Reading, time: TimePart, event: Event | None) -> None:
     early = any(reading.cursor.has(each, "afterwards") for each in time.words) and not any(
         isinstance(each, DiagnosisPart) and each.last_before(at) >= 0 for each in reading.events
     )
-    if event is None or early or isinstance(event, ReportPart) or _is_of_status(reading, event) or not _set(event, time):
+    if (
+        event is None
+        or early
+        or isinstance(event, ReportPart)
+        or _is_of_status(reading, event)
+        or not _set(event, time)
+    ):
         reading.cursor.refuse(time.words, "notSupported")
         return
     text = " ".join(reading.cursor.lexemes[each].text for each in sorted(time.words))

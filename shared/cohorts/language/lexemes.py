@@ -12,7 +12,8 @@ from shared.cohorts.language.dictionary import Concept, Dictionary, TermKind
 from shared.cohorts.language.vocabulary import MODALITY_CODES, Vocabulary
 
 _TOKEN: Final = re.compile(
-    r"\bw/o\b|\bw/(?=\s|\w)|\d+(?=(?:y|yo|yr|yrs|yos)\b)|\d+[.,]\d+(?![\d.])|[^\W_]+|[<>=≤≥]+|[^\s\w]|_", re.UNICODE | re.IGNORECASE
+    r"\bw/o\b|\bw/(?=\s|\w)|\d+(?=(?:y|yo|yr|yrs|yos)\b)|\d+[.,]\d+(?![\d.])|[^\W_]+|[<>=≤≥]+|[^\s\w]|_",
+    re.UNICODE | re.IGNORECASE,
 )
 _CODE: Final = re.compile(r'code\s+("(?:[^"\\]|\\.)*")\s+of\s+("(?:[^"\\]|\\.)*")', re.IGNORECASE)
 """How a sentence names a code that has no term of its own."""

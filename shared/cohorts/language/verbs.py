@@ -167,7 +167,8 @@ class VerbReading:
         try:
             for _ in range(6):
                 cursor.at = cursor.skip(
-                    cursor.at, "with",
+                    cursor.at,
+                    "with",
                     "diagnosis_noun",
                     "code_system",
                     "either",

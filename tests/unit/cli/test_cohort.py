@@ -92,6 +92,16 @@ def test_a_run_leaves_the_manifest_and_its_tables(monkeypatch, tmp_path, capsys)
     assert (folder / "reports.csv").read_text().splitlines()[1] == "p1,s,r,identifier"
 
 
+@pytest.mark.spec("COH-17")
+def test_a_definition_may_be_yaml(tmp_path):
+    definition = tmp_path / "definition.yaml"
+    definition.write_text("version: 1  # a remark\nasOf: 2026-06-30\n")
+    service = FakeService(cohorts=[(200, {"searches": []})])
+
+    assert run(service, "explain", str(definition), "--limit", "5") is ExitCode.DONE
+    assert service.sent[0][2] == {"version": 1, "asOf": "2026-06-30", "limits": {"patients": 5}}
+
+
 def test_what_is_no_definition_is_wrong_use(tmp_path):
     (tmp_path / "x.json").write_text("{")
     for name in ("x.json", "missing.json"):
