@@ -1,7 +1,7 @@
 """YAML 1.2 read as the values that JSON has: definitions that people write (cohorts §8.2). Pure.
 
-Plain scalars are those of the core schema (YAML 1.2.2 §10.3): a day is a text, as it is in JSON, and so is `no`. What JSON has
-no form for is refused: aliases, tags, keys that are no texts, several documents.
+Plain scalars are those of the core schema (YAML 1.2.2 §10.3): a day is a text, as it is in JSON, and so is `no`. What
+JSON has no form for is refused: aliases, tags, keys that are no texts, several documents.
 """
 
 import re
