@@ -110,7 +110,7 @@ def _joined(cursor: Cursor, at: int, kind: TermKind) -> tuple[str, int, set[int]
 
 
 def names_system(cursor: Cursor, at: int) -> bool:
-    """Whether a word names the system of the code that follows it: `ICD-10 J45`."""
+    """Whether a word names the system of the code that follows it: `SNOMED 195967001`."""
     if not cursor.has(at, "code_system") or not 0 <= at + 1 < len(cursor):
         return False
     system = cursor.value(at, "code_system")
