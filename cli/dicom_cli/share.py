@@ -12,6 +12,7 @@ from dicom_cli.service import JSON, Service
 EXAMPLE: Final = """\
   dicom share create STUDY --for P7D --label 'second opinion'
   dicom share create --cohort COHORT --for P30D --view-only
+  dicom share create STUDY --deidentified
   dicom share list
   dicom share revoke SHARE
 """
@@ -32,6 +33,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     create.add_argument("--label", help="for you to recognise it by")
     create.add_argument("--recipient", help="SHA-256 of an e-mail address, or an object id")
     create.add_argument("--view-only", action="store_true", help="pictures and metadata, no downloads")
+    create.add_argument("--deidentified", action="store_true", help="share a copy that names nobody, made once")
     actions.add_parser("list", help="all shares, without their links")
     actions.add_parser("revoke", help="end a share at once").add_argument("share", metavar="SHARE")
 
@@ -40,7 +42,7 @@ def run(arguments: argparse.Namespace, service: Service, output: Output) -> Exit
     """Do what is asked. Raises CommandFailed."""
     if arguments.action == "list":
         rows = service.ask("GET", service.path("shares")).json()
-        output.table(map(_row, rows), ("id", "label", "shares", "expires", "uses", "lastUse"))
+        output.table(map(_row, rows), ("id", "label", "shares", "copy", "expires", "uses", "lastUse"))
         return ExitCode.DONE
     if arguments.action == "revoke":
         service.ask("DELETE", service.path(f"shares/{quote(arguments.share, safe='')}"))
@@ -63,10 +65,14 @@ def _wanted(arguments: argparse.Namespace) -> dict[str, Any]:
         "recipient": arguments.recipient,
     }
     found: dict[str, Any] = {name: value for name, value in given.items() if value}
-    return {**found, "expiresIn": arguments.lasts, **({"download": False} if arguments.view_only else {})}
+    if arguments.view_only:
+        found["download"] = False
+    if arguments.deidentified:
+        found["deidentified"] = True
+    return {**found, "expiresIn": arguments.lasts}
 
 
 def _row(share: dict[str, Any]) -> dict[str, Any]:
     selection = share["selection"]
     what = "the partition" if selection.get("partition") else f"{selection['count']} studies"
-    return {**share, "shares": what}
+    return {"copy": "", **share, "shares": what}

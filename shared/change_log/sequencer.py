@@ -19,6 +19,7 @@ from shared.index.hints import Hint, Hints, Mark
 from shared.index.study_rows import StudyRows
 from shared.index_schema import keys
 from shared.index_schema.clock import HybridClock
+from shared.index_schema.hidden_namespaces import is_hidden
 from shared.index_schema.keys import StudyPlace
 from shared.index_schema.schema import Schemas
 from shared.storage.optimistic import pause
@@ -214,6 +215,10 @@ class Sequencer:
         chosen, rest = self._choose(found, until)
         logged = 0
         cleanup = {study.place for study in found.studies.values() if study.look and study.look.cleanup}
+        hidden = [key for key in chosen if is_hidden(found.changes[key].namespace)]
+        if hidden:  # folded like others, and told to nobody: the feed has no copies of shares (SHR-7)
+            cleanup |= await self._acknowledge([found.changes[key] for key in hidden], found.studies)
+            chosen = [key for key in chosen if key not in set(hidden)]
         if not chosen:
             on_logged(0, rest)
         for at in range(0, len(chosen), self._page_entries):
@@ -235,7 +240,7 @@ class Sequencer:
             await self._log.acknowledged(head, self._acknowledged)
         if clean:
             await self._clean(cleanup)
-        await self._settle(found, set(chosen), cleanup, clean=clean)
+        await self._settle(found, {*chosen, *hidden}, cleanup, clean=clean)
         return logged, rest
 
     async def _settled_head(self) -> Head:

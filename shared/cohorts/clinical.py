@@ -5,9 +5,11 @@ from itertools import batched
 from typing import Any, Final, Literal
 
 from shared.cohorts.evaluation.studies import is_there, study_uid
+from shared.cohorts.export.fhir_profile import Disguise, disguised
 from shared.cohorts.gathering.reader import GROUP, Reader, patient_of
 from shared.cohorts.linking import Orders, link, order_references
 from shared.cohorts.timeline import Links, timeline
+from shared.deidentification.key import Pseudonyms
 from shared.fhir.resources import Resource, local_reference, referenced
 from shared.http.roles import WHOLE_SERVICE
 
@@ -26,11 +28,16 @@ _LEFT_OUT: Final = frozenset({"contained", "text"})
 
 
 async def clinical_data(
-    reader: Reader, studies: Sequence[str], series: Collection[str], extent: Extent
+    reader: Reader,
+    studies: Sequence[str],
+    series: Collection[str],
+    extent: Extent,
+    pseudonyms: Pseudonyms | None = None,
 ) -> dict[str, Any]:
     """A Bundle (collection) of what is known of studies by UID; `series`: only these of them, none: all.
 
-    No resource of another patient or study is in it, and no reference leads to one. Raises RequestFailed.
+    No resource of another patient or study is in it, and no reference leads to one; with `pseudonyms` nothing in it
+    names anybody. Raises RequestFailed.
     """
     imaging = await _imaging(reader, studies)
     patients = sorted({patient_of(each, reader.base) for each in imaging} - {""})
@@ -41,8 +48,38 @@ async def clinical_data(
     kept = {local_reference(each): each for each in found}
     named = {*kept, *(f"Patient/{each}" for each in patients), *map(local_reference, imaging)}
     rules = _Rules(reader.base, frozenset(named), frozenset(studies), frozenset(series))
-    entries = [{"fullUrl": f"{reader.base}/{name}", "resource": rules.confined(each)} for name, each in kept.items()]
+    shown = {name: rules.confined(each) for name, each in kept.items()}
+    if pseudonyms is not None:
+        disguises = await _disguises(pseudonyms, imaging, reader.base)
+        shown = _disguised(shown, disguises, Disguise(pseudonyms.key, 0, reader.base))
+    entries = [{"fullUrl": f"{reader.base}/{name}", "resource": each} for name, each in shown.items()]
     return {"resourceType": "Bundle", "type": "collection", "entry": entries}
+
+
+async def _disguises(pseudonyms: Pseudonyms, imaging: Sequence[Resource], base: str) -> dict[str, Disguise]:
+    """How the resources of the patients of studies are changed, by their ids. Raises Unavailable."""
+    found: dict[str, Disguise] = {}
+    for each in imaging:
+        patient = patient_of(each, base)
+        if patient and patient not in found:
+            days = await pseudonyms.days(study_uid(each))
+            found[patient] = Disguise(pseudonyms.key, pseudonyms.key.days(patient) if days is None else days, base)
+    return found
+
+
+def _disguised(
+    resources: Mapping[str, Resource], disguises: Mapping[str, Disguise], of_nobody: Disguise
+) -> dict[str, dict[str, Any]]:
+    """Resources under pseudonyms, by their new names; what nothing is listed of goes."""
+    found = {}
+    for name, each in resources.items():
+        patient = patient_of(each, of_nobody.fhir)
+        if patient and patient not in disguises:
+            continue
+        disguise = disguises.get(patient, of_nobody)
+        if told := disguised(each, disguise):
+            found[disguise.reference(name)] = told
+    return found
 
 
 async def _imaging(reader: Reader, studies: Sequence[str]) -> list[Resource]:

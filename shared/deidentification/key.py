@@ -7,6 +7,8 @@ import base64
 import hmac
 import secrets
 import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Final, Self
 
 from shared.deidentification.tables import standard_uids
@@ -56,3 +58,12 @@ class Key:
 
     def _digest(self, use: str, value: str) -> bytes:
         return hmac.digest(self._secret, f"{use}\0{value}".encode(), "sha256")
+
+
+@dataclass(frozen=True, slots=True)
+class Pseudonyms:
+    """What records beside files are disguised by, so that they go with the files (DEID-10)."""
+
+    key: Key
+    days: Callable[[str], Awaitable[int | None]]
+    """The days that the dates of the patient of a study, by its UID, are moved by in its files; None without files."""

@@ -21,6 +21,10 @@ class Confinement:
     """Whether whole instances and archives of them may be retrieved, not only shown (SHR-2)."""
     key: bytes = field(default=b"", repr=False)
     """Makes the UIDs that stand for those outside."""
+    namespace: str = ""
+    """Where the studies are, if they are copies: a hidden namespace (SHR-7)."""
+    complete: bool = True
+    """Whether the copies have all been made."""
 
     @property
     def is_whole(self) -> bool:

@@ -31,6 +31,11 @@ NEW_SHARE: Final = Schema(
             "recipient": {"type": "string", "description": "SHA-256 of an e-mail address, or an object id"},
             "download": {"type": "boolean", "default": True, "description": "Whole instances, too, not only pictures"},
             "ehr": _CLINICAL,
+            "deidentified": {
+                "type": "boolean",
+                "default": False,
+                "description": "A copy that names nobody, made once; not of a partition",
+            },
         },
     },
     {"studies": ["1.2.826.0.1.3680043.8.498.1"], "expiresIn": "P7D", "label": "second opinion"},
@@ -59,7 +64,7 @@ SHARE: Final = Schema(
     "Share",
     {
         "type": "object",
-        "required": ["id", "selection", "created", "expires", "download", "ehr", "uses"],
+        "required": ["id", "selection", "created", "expires", "download", "ehr", "deidentified", "uses"],
         "properties": {
             "id": _ID,
             "label": {"type": "string"},
@@ -77,6 +82,9 @@ SHARE: Final = Schema(
             "expires": _TIME,
             "download": {"type": "boolean"},
             "ehr": _CLINICAL,
+            "deidentified": {"type": "boolean"},
+            "copy": {"enum": ["making", "complete", "failed"], "description": "Of a de-identified share"},
+            "operation": {"type": "string", "description": "Id of the operation that makes the copy"},
             "recipient": {"type": "string"},
             "uses": {"type": "integer", "minimum": 0, "description": "Requests, a minute behind at most"},
             "lastUse": _TIME,
@@ -90,6 +98,7 @@ SHARE: Final = Schema(
         "expires": "2026-02-07T09:15:00Z",
         "download": True,
         "ehr": "none",
+        "deidentified": False,
         "uses": 12,
         "lastUse": "2026-02-01T10:00:00Z",
     },
@@ -99,7 +108,8 @@ SHARES: Final = Schema("Shares", {"type": "array", "items": SHARE.reference}, [S
 
 CREATE: Final = Documentation(
     "Whoever has the answer's link, or its token as a bearer token, may see the studies until the share expires or is "
-    "revoked, and nothing else. The token is shown this once.",
+    "revoked, and nothing else. The token is shown this once. With deidentified answers are 503 until an operation, "
+    "which GET shares names, has made the copy.",
     produces=(JSON,),
     consumes=(JSON,),
     body=NEW_SHARE,

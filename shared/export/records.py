@@ -78,6 +78,17 @@ class ExportRecords:
             raise Unavailable("The key is gone")
         return Key(bytes.fromhex(kept))
 
+    @property
+    def keeps_secrets(self) -> bool:
+        """Whether there is a store of secrets."""
+        return self._secrets is not None
+
+    async def drop_key(self, name: str) -> None:
+        """Destroy the key of that name, with the last of what was made under it. Raises Unavailable,
+        DependencyRefused.
+        """
+        await self._required().delete(_key_of(name))
+
     async def forget(self, operation_id: str) -> None:
         """Remove all of it; idempotent. Raises Unavailable, DependencyRefused."""
         row = await self._tables.get("ops", _EXPORTS, operation_id)

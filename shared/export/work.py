@@ -74,12 +74,12 @@ class ExportWork:
                     await self._own_copies.get(operation.input["source"], self._copies)(operation, container),
                     container,
                 )
-                state = await _export(lease, work, state)
+                state = await copy_all(lease, work, state)
             finally:
                 await container.close()
         await self._records.forget(operation.id)
         telemetry.event("exported", operation=operation.id, exported=state["exported"], skipped=state["skipped"])
-        return _results(operation, state)
+        return results_of(operation, state)
 
     async def _destination(self, operation: Operation) -> Destination:
         """The destination with its signature, which is nowhere but in the secret store. Raises OperationFailed."""
@@ -92,8 +92,10 @@ class ExportWork:
         return Destination(url, access, signature)
 
 
-async def _export(lease: Lease, work: Work, state: Document) -> Document:
-    """Copy page after page, the next one being read meanwhile; the last checkpoint."""
+async def copy_all(lease: Lease, work: Work, state: Document) -> Document:
+    """Copy page after page from a checkpoint on, the next one being read meanwhile; the last checkpoint, with the
+    numbers of files that are `exported` and `skipped`.
+    """
     reading = asyncio.create_task(_read(work.source, state.get("position", {})))
     try:
         while True:
@@ -102,7 +104,7 @@ async def _export(lease: Lease, work: Work, state: Document) -> Document:
                 reading = asyncio.create_task(_read(work.source, page.following))
             state = await _copy_page(lease.operation, work, page, state)
             # A page is counted with the position behind it.
-            await lease.checkpoint(state, results=_results(lease.operation, state))
+            await lease.checkpoint(state, results=results_of(lease.operation, state))
             if page.following is None:
                 return state
     finally:
@@ -160,5 +162,6 @@ def first_results(destination: Destination, operation_id: str) -> Document:
     return {"exported": 0, "skipped": 0, "errorHref": destination.error_log(operation_id)}
 
 
-def _results(operation: Operation, state: Document) -> Document:
+def results_of(operation: Operation, state: Document) -> Document:
+    """The results of an export at a checkpoint."""
     return {**(operation.results or {}), "exported": state["exported"], "skipped": state["skipped"]}

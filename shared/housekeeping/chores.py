@@ -147,6 +147,11 @@ def forget_shares(forget: Callable[[], Awaitable[Any]]) -> Chore:
     return Chore("forget_shares", forget, _DAY)
 
 
+def remove_copies(sweep: Callable[[], Awaitable[Any]]) -> Chore:
+    """The de-identified copies of shares that have ended are removed (SHR-7)."""
+    return Chore("remove_copies", sweep)
+
+
 def expire_studies(expire: Callable[[], Awaitable[int]]) -> Chore:
     """Studies whose time has come are deleted (EXP-1)."""
     return Chore("expire_studies", lambda: _work_off(expire))

@@ -160,6 +160,8 @@ class Boundary:
             partition = _DEFAULT_PARTITION
         else:
             partition = await self._partitions.resolve(name, create=resource.create_partition)
+        if caller.confinement is not None and caller.confinement.namespace:
+            partition = replace(partition, namespace=caller.confinement.namespace)
         accepted = transaction.accept(request, version)
         if not permitted:
             raise Forbidden("Authorization failed.")

@@ -26,6 +26,7 @@ from shared.index.instances import InstanceIndex
 from shared.index.lookup import InstanceLookup
 from shared.index.model import CommitOutcome, NewInstance, original_of
 from shared.index_schema import keys
+from shared.index_schema.hidden_namespaces import is_hidden
 from shared.ingest import parsing
 from shared.ingest.batch_entries import discard
 from shared.ingest.index_commit import commit_instances
@@ -185,6 +186,8 @@ class Ingest:
         if keys.file_beside(blob) or keys.is_service_document(blob) or self._finished.get(blob):
             return Ensured.KNOWN
         name = keys.parse_blob_name(blob)
+        if name is not None and is_hidden(name.namespace):  # a copy: who makes it brings it to its end (SHR-7)
+            return Ensured.KNOWN
         partition = await self._partitions.by_namespace(name.namespace if name else keys.DEFAULT_NAMESPACE)
         if partition is None:
             _report(blob, "unknown-partition")

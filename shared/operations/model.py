@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from shared.errors import Conflict
 
@@ -25,15 +25,22 @@ class OperationType(StrEnum):
     MOVE = "move"
     ERASE = "erase"
     REBUILD = "rebuild"
+    SHARE = "share"
 
     @property
     def exclusion(self) -> str:
         """What at most one operation does at a time in the whole service (OP-8); '' if any number may."""
-        if self in (OperationType.EXPORT, OperationType.CAST_VERIFY, OperationType.COHORT):
+        if self in _ANY_NUMBER:
             return ""
         if self is OperationType.CAST_BACKFILL:
             return self.value
         return OperationType.REINDEX.value if self is OperationType.REINDEX else OperationType.UPDATE.value
+
+
+_ANY_NUMBER: Final = frozenset(
+    {OperationType.EXPORT, OperationType.CAST_VERIFY, OperationType.COHORT, OperationType.SHARE}
+)
+"""Those that change no study."""
 
 
 class OperationStatus(StrEnum):

@@ -75,7 +75,13 @@ class _Row:
 
 
 _WITHOUT_PERCENT = frozenset(
-    {OperationType.EXPORT, OperationType.CAST_VERIFY, OperationType.CAST_BACKFILL, OperationType.REBUILD}
+    {
+        OperationType.EXPORT,
+        OperationType.CAST_VERIFY,
+        OperationType.CAST_BACKFILL,
+        OperationType.REBUILD,
+        OperationType.SHARE,
+    }
 )
 """Those that find out how much there is to do only while they do it."""
 

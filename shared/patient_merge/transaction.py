@@ -35,6 +35,8 @@ _GENERAL_STUDY: Final = ("00080020", "00080030", "00080050", "00080090", "000810
 physician, description and identifier. A study has one of each: series that come into it get those that it has.
 """
 _MOST_WORKITEMS: Final = 200
+ENDS_SHARES: Final = "endsShares"
+"""The member of a task that says whether shares of its studies end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,8 @@ class Plan:
     """The study that these series move into."""
     workitems: Sequence[str] = ()
     """Those of the source, which stay as they are."""
+    ends_shares: bool = False
+    """Whether the studies become those of somebody else, whom nobody has shared (MRG-6)."""
 
 
 class PatientMerge:
@@ -82,7 +86,10 @@ class PatientMerge:
 
     async def move_plan(self, request: MoveRequest, partition: Partition) -> Plan:
         """The study, and what it gets (MRG-2). Raises InvalidRequest, Unavailable."""
-        return Plan([request.study], await self._values(request.target, partition, former_issuer=True), {})
+        values = await self._values(request.target, partition, former_issuer=True)
+        source = await self._patients.newest(partition, request.study)
+        is_other = source is not None and not _is_of(request.target.patient, patient_of(source))
+        return Plan([request.study], values, {}, ends_shares=is_other)
 
     async def series_plan(self, request: SeriesMoveRequest, partition: Partition) -> Plan:
         """The series, and what they get of their new study (MRG-3). Raises Conflict, Unavailable."""
@@ -104,9 +111,8 @@ class PatientMerge:
             raise NotFound("The operation does not exist.")
         done = UpdateTask.of(operation.input)
         studies, into = ([done.into], done.studies[0]) if done.into else (done.studies, "")
-        return await self._create(
-            kind, UpdateTask(partition.namespace, studies, {}, into=into, reverts=operation.id), partition, urls
-        )
+        task = UpdateTask(partition.namespace, studies, {}, into=into, reverts=operation.id)
+        return await self._create(kind, task, partition, urls, ends_shares=bool(operation.input.get(ENDS_SHARES)))
 
     async def start(self, kind: OperationType, plan: Plan, reason: str, partition: Partition, urls: Urls) -> Operation:
         """Start what is planned. Raises Conflict while another update is under way (MRG-8), Unavailable."""
@@ -128,13 +134,21 @@ class PatientMerge:
             into=plan.into,
             told=told,
         )
-        return await self._create(kind, task, partition, urls, reason)
+        return await self._create(kind, task, partition, urls, reason, ends_shares=plan.ends_shares)
 
     async def _create(
-        self, kind: OperationType, task: UpdateTask, partition: Partition, urls: Urls, reason: str = ""
+        self,
+        kind: OperationType,
+        task: UpdateTask,
+        partition: Partition,
+        urls: Urls,
+        reason: str = "",
+        *,
+        ends_shares: bool,
     ) -> Operation:
+        told = {**task.document(), "reason": reason, ENDS_SHARES: ends_shares}
         try:
-            return await self._operations.create(kind, {**task.document(), "reason": reason}, partition=partition.name)
+            return await self._operations.create(kind, told, partition=partition.name)
         except OperationActive as error:
             raise busy(error, urls, "Send the request again when it has ended.") from error
 

@@ -12,6 +12,7 @@ from shared.http.caller import Authenticator, Caller
 from shared.http.messages import Request
 from shared.http.roles import Permissions, Scope
 from shared.shares.model import Share, is_share_token, read_token
+from shared.shares.present import PresentStudies
 from shared.shares.store import ShareStore, StoredShare
 
 _ATTEMPTS: Final = 10
@@ -69,12 +70,18 @@ class ShareAuthenticator:
     """Knows the bearers of tokens of shares; who sends another token, or none, is left to another authenticator."""
 
     def __init__(
-        self, other: Authenticator, store: ShareStore, now: Callable[[], float], clock: Callable[[], float]
+        self,
+        other: Authenticator,
+        store: ShareStore,
+        present: PresentStudies,
+        now: Callable[[], float],
+        clock: Callable[[], float],
     ) -> None:
         """`now`: seconds since 1970. `clock`: seconds; only differences count."""
         self.challenge = other.challenge
         self._other = other
         self._store = store
+        self._present = present
         self._now = now
         self._clock = clock
         self._failures = FailedAttempts(clock)
@@ -91,7 +98,13 @@ class ShareAuthenticator:
             self._failures.note(request.client)
             raise MissingCredentials
         await self._count(stored)
-        return _caller(stored.share)
+        return await self._caller(stored.share)
+
+    async def _caller(self, share: Share) -> Caller:
+        claims = {"share": share.id, **({"recipient": share.recipient} if share.recipient else {})}
+        scope = Scope(names=frozenset({share.partition.casefold()}))
+        present = await self._present.copies_of(share) if share.deidentified else ()
+        return Caller(Permissions({"read": scope}), claims, share.confinement(present))
 
     async def _opened(self, text: str) -> StoredShare | None:
         """The share that a token opens now."""
@@ -127,9 +140,3 @@ def _bearer(request: Request) -> str:
     values = request.headers.all("authorization")
     scheme, _, token = values[0].partition(" ") if len(values) == 1 else ("", "", "")
     return token.strip() if scheme.lower() == "bearer" else ""
-
-
-def _caller(share: Share) -> Caller:
-    claims = {"share": share.id, **({"recipient": share.recipient} if share.recipient else {})}
-    scope = Scope(names=frozenset({share.partition.casefold()}))
-    return Caller(Permissions({"read": scope}), claims, share.confinement())

@@ -4,11 +4,13 @@ import hashlib
 import hmac
 import re
 import secrets
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, NamedTuple
 
 from shared.dicomweb.confinement import Confinement
+from shared.index_schema.hidden_namespaces import hidden_namespace
 
 _ID_BYTES: Final = 16
 _SECRET_BYTES: Final = 32
@@ -64,6 +66,12 @@ class Share:
     """A hash that says for whom it is: recorded, not enforced."""
     downloads: bool = True
     clinical: Extent = Extent.NONE
+    copies: tuple[str, ...] = ()
+    """The de-identified copies of the studies, in their order (SHR-7); none: the studies themselves are shared."""
+    operation: str = ""
+    """The operation that makes the copies."""
+    complete: bool = True
+    """Whether all copies have been made."""
     uses: int = 0
     last_use: float = 0.0
 
@@ -72,16 +80,31 @@ class Share:
         """Of the data partition."""
         return namespace_of(self.id)
 
-    def confinement(self) -> Confinement:
-        """What the bearer of the token is confined to."""
-        return Confinement(
-            self.id,
-            self.partition,
-            None if self.studies is None else frozenset(self.studies),
-            frozenset(self.series),
-            self.downloads,
-            hmac.digest(self.digest, _KEY_OF_NAMES, hashlib.sha256),
-        )
+    @property
+    def deidentified(self) -> bool:
+        """Whether copies that name nobody are shared, and not the studies themselves."""
+        return bool(self.operation)
+
+    @property
+    def copy_namespace(self) -> str:
+        """The hidden namespace of the copies."""
+        return copy_namespace(self.id)
+
+    def confinement(self, present: Collection[str] = ()) -> Confinement:
+        """What the bearer of the token is confined to. `present`: of copies, those whose originals are there."""
+        key = hmac.digest(self.digest, _KEY_OF_NAMES, hashlib.sha256)
+        if self.deidentified:
+            return Confinement(
+                self.id,
+                self.partition,
+                frozenset(present),
+                downloads=self.downloads,
+                key=key,
+                namespace=self.copy_namespace,
+                complete=self.complete,
+            )
+        studies = None if self.studies is None else frozenset(self.studies)
+        return Confinement(self.id, self.partition, studies, frozenset(self.series), self.downloads, key)
 
 
 def new_token(namespace: str) -> NewToken:
@@ -109,6 +132,11 @@ def read_token(text: str) -> ReadToken | None:
 def is_share_id(text: str) -> bool:
     """Whether `text` has the form of an id."""
     return _ID.fullmatch(text) is not None
+
+
+def copy_namespace(share_id: str) -> str:
+    """The hidden namespace of the de-identified copies of a share."""
+    return hidden_namespace(f"share {share_id}")
 
 
 def namespace_of(share_id: str) -> str:

@@ -44,6 +44,8 @@ class NewShare:
     recipient: str
     downloads: bool
     clinical: Extent
+    deidentified: bool = False
+    """De-identified copies are shared, and not the studies themselves (SHR-7)."""
 
 
 def parse_share(request: Request, _version: ApiVersion) -> JsonBody:
@@ -78,8 +80,8 @@ def new_share(document: Any) -> NewShare:
         raise invalid_field("series", "It goes with studies.")
     if given.get("partition", True) is not True:
         raise invalid_field("partition", "It must be true.")
-    if "deidentified" in given:
-        raise invalid_field("deidentified", "De-identified shares are not built; export de-identified studies instead.")
+    if _boolean(document, "deidentified", default=False) and "partition" in given:
+        raise invalid_field("deidentified", "It goes with studies or a cohort, of which a copy is made once.")
     if "partition" in given and given.get("ehr", Extent.NONE.value) != Extent.NONE.value:
         raise invalid_field("ehr", "It goes with studies or a cohort.")
     return NewShare(
@@ -91,6 +93,7 @@ def new_share(document: Any) -> NewShare:
         recipient=_recipient(given.get("recipient", "")),
         downloads=_boolean(document, "download", default=True),
         clinical=_clinical(given.get("ehr", Extent.NONE.value)),
+        deidentified=_boolean(document, "deidentified", default=False),
     )
 
 

@@ -11,7 +11,7 @@ from shared.dicom.media_types import FHIR_JSON, JSON_UTF_8
 from shared.dicomweb.urls import Urls
 from shared.http.messages import Response
 from shared.shares.model import Share
-from shared.shares.transaction import MadeShare
+from shared.shares.transaction import ListedShare, MadeShare
 
 _HEADERS: Final = (("Content-Type", JSON_UTF_8), ("Cache-Control", "no-store"))
 _LISTED: Final = 10
@@ -34,7 +34,7 @@ def link(new: MadeShare, urls: Urls) -> str:
     return f"{urls.base}/ui/#/share/{new.token}{f'?{urlencode(told)}' if told else ''}"
 
 
-def listed(shares: Iterable[Share]) -> Response:
+def listed(shares: Iterable[ListedShare]) -> Response:
     """The shares without their tokens."""
     return Response(200, _HEADERS, orjson.dumps([_shown(each) for each in shares]))
 
@@ -44,7 +44,8 @@ def clinical(bundle: Mapping[str, Any]) -> Response:
     return Response(200, (("Content-Type", FHIR_JSON), ("Cache-Control", "no-store")), orjson.dumps(bundle))
 
 
-def _shown(share: Share) -> dict[str, Any]:
+def _shown(listed: ListedShare) -> dict[str, Any]:
+    share = listed.share
     return {
         "id": share.id,
         **({"label": share.label} if share.label else {}),
@@ -53,6 +54,8 @@ def _shown(share: Share) -> dict[str, Any]:
         "expires": _time(share.expires),
         "download": share.downloads,
         "ehr": share.clinical.value,
+        "deidentified": share.deidentified,
+        **({"copy": listed.copy, "operation": share.operation} if share.deidentified else {}),
         **({"recipient": share.recipient} if share.recipient else {}),
         "uses": share.uses,
         **({"lastUse": _time(share.last_use)} if share.last_use else {}),

@@ -73,6 +73,24 @@ class ShareStore:
             changed += 1
         return changed
 
+    async def end_with(self, namespace: str, study: str) -> int:
+        """End the shares that name a study, which becomes that of another patient (MRG-6); how many. Idempotent."""
+        ended = [each.id for each in await self.all(namespace) if study in (each.studies or ())]
+        for share_id in ended:
+            await self.remove(share_id)
+        return len(ended)
+
+    async def complete(self, share_id: str) -> bool:
+        """Note that all copies of a share have been made; False if it has ended. Idempotent."""
+        rounds = Rounds("A share changes too fast")
+        while (stored := await self.get(share_id)) is not None:
+            await rounds.next()
+            row = stored.row
+            write = RowWrite("merge", row.partition_key, row.row_key, {"complete": True}, row.etag)
+            if stored.share.complete or await best_effort_commit(self._tables, "ops", [write]):
+                return True
+        return False
+
     async def _without(self, share_id: str, studies: Collection[str]) -> None:
         rounds = Rounds("A share changes too fast")
         while (stored := await self.get(share_id)) is not None:
@@ -82,7 +100,11 @@ class ShareStore:
             if left == share.studies:
                 return
             if left:
-                write = RowWrite("replace", *_key(share), _properties(replace(share, studies=left)), row.etag)
+                copies = tuple(
+                    copy for copy, each in zip(share.copies, share.studies or (), strict=False) if each in left
+                )
+                changed = _properties(replace(share, studies=left, copies=copies))
+                write = RowWrite("replace", *_key(share), changed, row.etag)
             else:
                 write = RowWrite("delete", *_key(share), etag=row.etag)
             await best_effort_commit(self._tables, "ops", [write])
@@ -126,6 +148,8 @@ def _properties(share: Share) -> dict[str, Any]:
         "recipient": share.recipient,
         "downloads": share.downloads,
         "clinical": share.clinical.value,
+        "copies": share.copies,
+        "operation": share.operation,
     }
     return {
         "digest": share.digest,
@@ -133,6 +157,7 @@ def _properties(share: Share) -> dict[str, Any]:
         "expires": share.expires,
         "uses": share.uses,
         "last_use": share.last_use,
+        "complete": share.complete,
         **split("d", orjson.dumps(document)),
     }
 
@@ -154,6 +179,9 @@ def _share(row: Entity) -> Share:
         recipient=document["recipient"],
         downloads=document["downloads"],
         clinical=Extent(document["clinical"]),
+        copies=tuple(document.get("copies", ())),
+        operation=document.get("operation", ""),
+        complete=bool(given.get("complete", True)),
         uses=int(given["uses"]),
         last_use=float(given["last_use"]),
     )

@@ -3,16 +3,20 @@
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
 from shared.concurrency import together
+from shared.deidentification.key import Pseudonyms
 from shared.dicomweb.confinement import Confinement
 from shared.dicomweb.partitions import Partition
 from shared.errors import Conflict, Forbidden, InvalidRequest, NotFound
 from shared.http.json_body import WHERE, invalid_field
 from shared.http.roles import Permissions
 from shared.index.lookup import InstanceLookup
+from shared.shares.copies import Copies
 from shared.shares.model import Extent, Share, digest_of, namespace_of, new_token
+from shared.shares.present import PresentStudies
 from shared.shares.request import MOST_UIDS, NewShare
 from shared.shares.store import ShareStore
 
@@ -30,8 +34,9 @@ while the run of the cohort has not succeeded.
 """
 
 
-type ClinicalData = Callable[[Sequence[str], Sequence[str], Extent], Awaitable[dict[str, Any]]]
-"""A FHIR Bundle about studies, of some of their series if any are named (SHR-6)."""
+type ClinicalData = Callable[[Sequence[str], Sequence[str], Extent, Pseudonyms | None], Awaitable[dict[str, Any]]]
+"""A FHIR Bundle about studies, of some of their series if any are named (SHR-6); under pseudonyms it names nobody.
+"""
 
 
 class MadeShare(NamedTuple):
@@ -41,8 +46,18 @@ class MadeShare(NamedTuple):
     token: str
 
 
+class ListedShare(NamedTuple):
+    """A share as its maker sees it."""
+
+    share: Share
+    copy: str
+    """How its de-identified copy stands: `making`, `complete`, `failed`; empty: it has none."""
+
+
 class Shares:
-    """The shares of a service. `cohort_studies`, `clinical_data` None: there is no FHIR server to read from."""
+    """The shares of a service. `cohort_studies`, `clinical_data` None: there is no FHIR server to read from; `copies`
+    None: none can be made, since operations are switched off.
+    """
 
     def __init__(
         self,
@@ -52,8 +67,11 @@ class Shares:
         *,
         cohort_studies: CohortStudies | None = None,
         clinical_data: ClinicalData | None = None,
+        copies: Copies | None = None,
     ) -> None:
         self._store = store
+        self._copies = copies
+        self._present = PresentStudies(lookup, now)
         self._lookup = lookup
         self._now = now
         self._cohort_studies = cohort_studies
@@ -67,9 +85,11 @@ class Shares:
         """
         if wanted.cohort or wanted.clinical is not Extent.NONE:
             self._check_identified(wanted, partition, permissions)
-        studies = wanted.studies
+        if wanted.deidentified and self._copies is None:
+            raise InvalidRequest("A de-identified share needs operations, which are switched off.", where=WHERE)
+        studies, series_of = wanted.studies, dict[str, str]()
         if studies is not None:
-            await self._check_present(partition, studies, wanted.series)
+            series_of = await self._check_present(partition, studies, wanted.series)
         elif wanted.cohort:
             studies = await self._of_cohort(wanted.cohort, partition)
         if await self._store.count(partition.namespace) >= _MOST_SHARES:
@@ -93,12 +113,23 @@ class Shares:
             downloads=wanted.downloads,
             clinical=wanted.clinical,
         )
+        if not wanted.deidentified or self._copies is None:
+            await self._store.add(share)
+            return MadeShare(share, token)
+        identifiers = [f"{series_of[each]}/{each}" for each in wanted.series] or studies or ()
+        begun = await self._copies.begin(share_id, studies or (), identifiers)
+        share = replace(share, copies=begun.studies, operation=begun.operation, complete=False)
         await self._store.add(share)
+        await self._copies.start(share)
         return MadeShare(share, token)
 
-    async def all(self, partition: Partition) -> list[Share]:
+    async def all(self, partition: Partition) -> list[ListedShare]:
         """The shares of a data partition, newest first."""
-        return await self._store.all(partition.namespace)
+        found = await self._store.all(partition.namespace)
+        return [ListedShare(each, await self._state(each)) for each in found]
+
+    async def _state(self, share: Share) -> str:
+        return await self._copies.state(share) if share.deidentified and self._copies else ""
 
     async def revoke(self, share_id: str, partition: Partition) -> None:
         """End a share: no request that comes later is answered under it. Raises NotFound."""
@@ -111,20 +142,15 @@ class Shares:
         share = stored.share if stored else None
         if share is None or share.clinical is Extent.NONE or share.studies is None or self._clinical_data is None:
             raise NotFound(_NO_SHARE)
-        present = await self._present(share)
-        return await self._clinical_data(present, share.series, share.clinical)
+        pseudonyms = None
+        if share.deidentified:
+            pseudonyms = await self._copies.pseudonyms(share) if self._copies else None
+            if pseudonyms is None:
+                raise NotFound(_NO_SHARE)
+        present = await self._present.of(share)
+        return await self._clinical_data(present, share.series, share.clinical, pseudonyms)
 
     # ------------------------------------------------------------------------------------------------------- inside
-
-    async def _present(self, share: Share) -> list[str]:
-        """The studies of a share that have not been deleted meanwhile (SHR-4)."""
-        slots = asyncio.Semaphore(_AT_ONCE)
-
-        async def look(study: str) -> str:
-            async with slots:
-                return study if await self._lookup.study_in(share.namespace, study) else ""
-
-        return [each for each in await together(*map(look, share.studies or ())) if each]
 
     def _check_identified(self, wanted: NewShare, partition: Partition, permissions: Permissions) -> None:
         clinical = wanted.clinical is not Extent.NONE
@@ -136,22 +162,25 @@ class Shares:
                 remedy=f"Ask the administrator of the service for a role with the data action {_IDENTIFIED}.",
             )
 
-    async def _check_present(self, partition: Partition, studies: tuple[str, ...], series: tuple[str, ...]) -> None:
-        """Raises NotFound."""
+    async def _check_present(
+        self, partition: Partition, studies: tuple[str, ...], series: tuple[str, ...]
+    ) -> dict[str, str]:
+        """The studies of all series. Raises NotFound."""
         slots = asyncio.Semaphore(_AT_ONCE)
-        present: set[str] = set()
+        present: dict[str, str] = {}
 
         async def look(study: str) -> None:
             async with slots:
                 view = await self._lookup.study(partition, study)
             if view is None:
                 raise NotFound(f"The study {study} does not exist.", where=f"{WHERE}, studies")
-            present.update(view.series)
+            present.update(dict.fromkeys(view.series, study))
 
         await together(*map(look, studies))
         for each in series:
             if each not in present:
                 raise NotFound(f"The series {each} is not in any of the studies.", where=f"{WHERE}, series")
+        return present
 
     async def _of_cohort(self, cohort_id: str, partition: Partition) -> tuple[str, ...]:
         """The studies of a cohort. Raises InvalidRequest, NotFound, Conflict."""

@@ -62,7 +62,7 @@ def blueprints(settings: Settings) -> list[func.Blueprint]:
         _cast(parts_of),
         *_cohorts(parts_of, exporting),
     ]
-    parts.append(shares(parts_of, parts))
+    parts.append(shares(parts_of, taken_in, exporting, parts))
     parts.append(_feed(parts_of, parts))
     parts.append(privacy(parts_of, taken_in, parts))
     parts.append(_service(parts_of, parts))

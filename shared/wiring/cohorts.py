@@ -82,7 +82,7 @@ def cohorts(core: Core, exporting: Exporting) -> Part:
         chores=(chores.collect_terms(terms.collect),),
         work={OperationType.COHORT: CohortWork(client, store, allowed, audit.cohort)},
         cohort_studies=transactions.studies_in,
-        clinical_data=lambda studies, series, extent: clinical_data(Reader(client), studies, series, extent),
+        clinical_data=lambda *asked: clinical_data(Reader(client), *asked),
     )
 
 

@@ -30,6 +30,7 @@ from shared.operations.store import Operations
 from shared.pacing import Foreground
 from shared.settings import Settings
 from shared.shares.authentication import ShareAuthenticator
+from shared.shares.present import PresentStudies
 from shared.shares.store import ShareStore
 from shared.storage.connection import quiet_sdk_logs
 from shared.storage.identity import Identity
@@ -87,13 +88,15 @@ def core(settings: Settings) -> Core:
     )
     trash = trash_of(settings, base)
     foreground = Foreground()
-    bearers = ShareAuthenticator(authenticator(settings), ShareStore(base.tables), time.time, time.monotonic)
+    lookup = InstanceLookup(base.tables, shards=settings.index_shards)
+    present = PresentStudies(lookup, time.monotonic)
+    bearers = ShareAuthenticator(authenticator(settings), ShareStore(base.tables), present, time.time, time.monotonic)
     return Core(
         settings,
         identity,
         base,
         Boundary(settings, bearers, base.partitions, foreground=foreground),
-        InstanceLookup(base.tables, shards=settings.index_shards),
+        lookup,
         index,
         trash,
         _feed(settings, base, trash, events, index.hints),

@@ -6,6 +6,7 @@ from typing import Any
 
 import azure.functions as func
 
+from shared.deidentification.key import Pseudonyms
 from shared.health_status import HealthCheck
 from shared.housekeeping.chores import Chore
 from shared.operations.model import OperationType
@@ -29,8 +30,12 @@ class Part:
     """Erases what the area keeps of studies that are erased (PHI-1)."""
     cohort_studies: Callable[[str, str], AsyncGenerator[str]] | None = None
     """The UIDs of the studies of a cohort, by its id, that lie in a data partition, by its name."""
-    clinical_data: Callable[[Sequence[str], Sequence[str], Any], Awaitable[dict[str, Any]]] | None = None
-    """A FHIR Bundle about studies, of some of their series if any are named: their reports, or a timeline."""
+    clinical_data: (
+        Callable[[Sequence[str], Sequence[str], Any, Pseudonyms | None], Awaitable[dict[str, Any]]] | None
+    ) = None
+    """A FHIR Bundle about studies, of some of their series if any are named: their reports, or a timeline; under
+    pseudonyms it names nobody.
+    """
     changed: Callable[[], Awaitable[None]] | None = None
     """Called after changes were logged."""
 

@@ -11,6 +11,8 @@ from shared.ingest.ingest import Ingest
 from shared.operations.model import OperationType
 from shared.patient_merge import functions as patient_merge
 from shared.patient_merge.transaction import PatientMerge
+from shared.patient_merge.work import MoveWork
+from shared.shares.store import ShareStore
 from shared.study_updates.operation import Update
 from shared.study_updates.patients import PatientStudies
 from shared.study_updates.study_update import Stores
@@ -71,5 +73,8 @@ def updates(core: Core, ingest: Ingest) -> Part:
             bulk_update.blueprint(core.boundary, BulkUpdate(core.operations, enabled=enabled)),
             patient_merge.blueprint(core.boundary, merge),
         ),
-        work=dict.fromkeys((OperationType.UPDATE, OperationType.MERGE, OperationType.MOVE), update),
+        work={
+            **dict.fromkeys((OperationType.UPDATE, OperationType.MERGE), update),
+            OperationType.MOVE: MoveWork(update, ShareStore(base.tables).end_with),
+        },
     )

@@ -63,7 +63,9 @@ def test_a_row_is_named_by_the_table_and_its_package_alone(row):
 
 WORK_OF_OPERATIONS = {f"shared.operations.{module}" for module in ("store", "model", "start", "request")}
 """What starts an operation, and what it does against the lease that it works under, is written elsewhere."""
-_SOURCES = ("copying", "deidentified", "destinations", "model", "records", "request", "transaction")
+_SOURCES = (
+    *("copying", "deidentified", "destinations", "model", "records", "request", "sources", "transaction", "work"),
+)
 EXPORTS = {f"shared.export.{module}" for module in _SOURCES}
 """What starts the export of a source of one's own, and makes its files."""
 WIRING = {path for path in PRODUCT if path.startswith("shared/wiring/")}

@@ -12,14 +12,24 @@ from shared.dicom.identifiers import ResourceIdentifier
 from shared.dicomweb.document_rules import DocumentRules
 from shared.dicomweb.partitions import Partition
 from shared.dicomweb.routes import match
+from shared.export.copying import Files
+from shared.export.records import ExportRecords
 from shared.http.boundary import Boundary
 from shared.http.messages import Request, Response
 from shared.http.transaction import Context
+from shared.ingest.ingest import Ingest
+from shared.ingest.ingest_settings import IngestSettings
+from shared.operations.model import OperationType
+from shared.operations.runner import Runner
+from shared.operations.store import Operations
 from shared.retrieve import functions as retrieve
 from shared.retrieve.snapshot import Backend
 from shared.search import functions as search
 from shared.shares import functions as shares
 from shared.shares.authentication import ShareAuthenticator
+from shared.shares.copies import Copies, CopyStores
+from shared.shares.copying import CopyWork
+from shared.shares.present import PresentStudies
 from shared.shares.store import ShareStore
 from shared.shares.transaction import ClinicalData, CohortStudies, Shares
 from tests.builders.functions import Function
@@ -27,6 +37,8 @@ from tests.builders.http import ALL, KnownPartitions, TokenAuthenticator, routed
 from tests.builders.images import SECONDARY_CAPTURE, Image, image
 from tests.builders.retrieve import ImageArchive
 from tests.builders.service import PARTITION, Time
+from tests.fakes.containers import Urls
+from tests.fakes.secrets import MemorySecrets
 
 DAY = "P1D"
 
@@ -47,15 +59,31 @@ class SharingService:
         *,
         cohort_studies: CohortStudies | None = None,
         clinical_data: ClinicalData | None = None,
+        secrets: bool = True,
         **fields: object,
     ) -> None:
         self.archive = ImageArchive()
         self.time = Time()
         self.store = ShareStore(self.archive.tables)
-        authenticator = ShareAuthenticator(TokenAuthenticator(), self.store, self.time, self.time)
+        present = PresentStudies(self.archive.lookup, self.time)
+        authenticator = ShareAuthenticator(TokenAuthenticator(), self.store, present, self.time, self.time)
         self.directory = KnownPartitions("ward")
         self.boundary = Boundary(settings(**fields), authenticator, self.directory)
         archive = self.archive
+        self.secrets = MemorySecrets()
+        self.operations = Operations(archive.tables, self.time)
+        records = ExportRecords(archive.tables, self.operations, self.secrets if secrets else None, self.time)
+        self.copies = Copies(
+            CopyStores(
+                archive.tables, archive.blobs, archive.index, archive.lookup, records, self.operations, self.store
+            ),
+            self.time,
+        )
+        files = Files(archive.blobs, archive.lookup, Urls())
+        rules = IngestSettings(max_file_bytes=2**30)
+        self.ingest = Ingest(archive.blobs, archive.index, archive.lookup, self.directory, rules=rules, now=self.time)
+        self.copying = CopyWork(files, records, self.store, self.ingest)
+        self.runner = Runner(self.operations, {OperationType.SHARE: self.copying}, look_seconds=0.01)
         blueprints = (
             retrieve.blueprint(self.boundary, Backend(archive.lookup, archive.blobs), DocumentRules()),
             search.blueprint(
@@ -70,7 +98,12 @@ class SharingService:
             shares.blueprint(
                 self.boundary,
                 Shares(
-                    self.store, archive.lookup, self.time, cohort_studies=cohort_studies, clinical_data=clinical_data
+                    self.store,
+                    archive.lookup,
+                    self.time,
+                    cohort_studies=cohort_studies,
+                    clinical_data=clinical_data,
+                    copies=self.copies,
                 ),
             ),
         )
@@ -81,6 +114,10 @@ class SharingService:
             each.get_function_name(): Function(each.get_function_name(), each.get_user_function())
             for each in app.get_functions()
         }
+
+    def renew(self) -> None:
+        """Another process takes the operations over."""
+        self.runner = Runner(self.operations, {OperationType.SHARE: self.copying}, look_seconds=0.01)
 
     @property
     def partition(self) -> Partition:

@@ -279,3 +279,45 @@ def test_another_media_type_and_another_method_are_refused(exporting):
     client = Exchange(exporting.url)
     assert client.send("POST", "export", None, b"{}", Content_Type="text/plain").status_code == 415
     assert client.get("export").status_code == 405
+
+
+@pytest.mark.spec("SHR-7", "SHR-3")
+async def test_a_deidentified_share_is_copied_seen_by_its_bearer_alone_and_removed(exporting):
+    owner = Exchange(exporting.url, "v2")
+    one = image(SOPClassUID="1.2.840.10008.5.1.4.1.1.2", Modality="CT", PatientName="Zquxmorf^Wendelgard")
+    owner.store(one)
+    study = one.identifier.study_instance_uid
+    latest = owner.get("changefeed/latest").json()["sequence"]
+    body = {"studies": [study], "expiresIn": "PT1H", "deidentified": True}
+    made = ask(exporting, body, path="shares").json()
+    stranger = Exchange(exporting.url, "v2", {"Authorization": f"Bearer {made['token']}"})
+    waiting = stranger.get("studies")
+    assert (waiting.status_code, waiting.headers["Retry-After"]) == (503, "30")
+    [listed] = [each for each in owner.get("shares").json() if each["id"] == made["id"]]
+
+    async def run():
+        chores = f"{exporting.url}/admin/functions/housekeeping"
+        await asyncio.to_thread(requests.post, chores, json={"input": ""}, timeout=120)
+        answer = stranger.get("studies?includefield=all")
+        return answer if answer.status_code != 503 else None
+
+    [seen] = (await eventually(run, 120)).json()
+
+    copy = seen["0020000D"]["Value"][0]
+    assert owner.get(f"operations/{listed['operation']}").json()["type"] == "share"
+    file = stranger.get(f"studies/{copy}", "application/zip").content
+    assert leaked(json.dumps(seen).encode() + file, [study, "Zquxmorf", "Wendelgard"]) == []
+    assert stranger.get(f"studies/{study}/metadata").status_code == 404
+    assert owner.get(f"studies/{copy}/metadata").status_code == 404
+    assert owner.get("changefeed/latest").json()["sequence"] == latest
+    kept = set(exporting.secrets.iterdir())
+
+    owner.send("DELETE", f"shares/{made['id']}")
+
+    async def removed():
+        chores = f"{exporting.url}/admin/functions/housekeeping"
+        await asyncio.to_thread(requests.post, chores, json={"input": ""}, timeout=120)
+        return len(kept - set(exporting.secrets.iterdir())) == 1
+
+    await eventually(removed, 120)
+    assert stranger.get("studies").status_code == 401

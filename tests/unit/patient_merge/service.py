@@ -7,9 +7,10 @@ import orjson
 
 from shared.http.messages import Response
 from shared.operations.model import Operation, OperationType
-from shared.operations.runner import Runner
+from shared.operations.runner import Runner, Work
 from shared.patient_merge.functions import blueprint
 from shared.patient_merge.transaction import PatientMerge
+from shared.patient_merge.work import MoveWork
 from shared.study_updates.patients import PatientStudies
 from shared.workitems.store import Workitems
 from tests.builders.functions import handler_of
@@ -29,7 +30,14 @@ class MergingService(UpdatingService):
         self.workitems = Workitems(self.tables, self.time)
         patients = PatientStudies(self.tables, self.blobs, self.lookup, shards=SHARDS)
         self.merges = PatientMerge(self.operations, patients, self.workitems, self.time)
-        self.runner = Runner(self.operations, dict.fromkeys(OperationType, self.update), look_seconds=0.01)
+        self.ended: list[tuple[str, str]] = []
+        """The studies whose shares have ended, with the namespaces of their data partitions."""
+        work = dict[OperationType, Work](dict.fromkeys(OperationType, self.update))
+        work[OperationType.MOVE] = MoveWork(self.update, self._end)
+        self.runner = Runner(self.operations, work, look_seconds=0.01)
+
+    async def _end(self, namespace: str, study: str) -> None:
+        self.ended.append((namespace, study))
 
     def on(self, tables: Any) -> "MergingService":
         return MergingService(tables, self.blobs, self.time, data_partitions=self.data_partitions)

@@ -143,6 +143,35 @@ async def test_one_study_is_given_to_another_patient(service):
     assert (await service.current(other.identifier)).original is None
 
 
+@pytest.mark.spec("MRG-6")
+async def test_shares_of_a_study_end_when_it_becomes_that_of_another_patient(service):
+    await archive(service)
+    body = {"studyInstanceUid": "1.1", "patient": {"patientId": "new"}, "reason": "wrong patient chosen"}
+
+    moved = await service.done(MOVE, body)
+    assert service.ended == [("0", "1.1")]
+    await service.reverted("move", moved)
+    assert service.ended == [("0", "1.1")] * 2
+
+
+@pytest.mark.spec("MRG-6")
+async def test_shares_of_a_study_stay_when_it_is_given_to_the_patient_that_it_is_of(service):
+    await archive(service)
+
+    await service.done(MOVE, {"studyInstanceUid": "1.2", "patient": {"patientId": "old"}, "reason": "spelling"})
+
+    assert service.ended == []
+
+
+@pytest.mark.spec("MRG-6")
+async def test_shares_stay_when_two_identifiers_of_one_patient_are_merged(service):
+    await archive(service)
+
+    await service.done(MERGE, BODY)
+
+    assert service.ended == []
+
+
 @pytest.mark.spec("MRG-8")
 async def test_an_unknown_source_is_a_success_without_studies(service):
     await archive(service)

@@ -14,7 +14,8 @@ STUDIES = [each.identifier.study_instance_uid for each in (ONE, GONE)]
 async def made():
     """A service whose FHIR server answers what it was asked."""
 
-    async def clinical(studies, series, extent):
+    async def clinical(studies, series, extent, pseudonyms):
+        assert pseudonyms is None
         return {"resourceType": "Bundle", "asked": [list(studies), list(series), extent]}
 
     service = SharingService(clinical_data=clinical)

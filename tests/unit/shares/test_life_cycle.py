@@ -221,6 +221,7 @@ async def test_the_list_tells_what_is_shared_and_how_often_it_was_used():
         "expires": "2023-11-15T22:13:20Z",
         "download": True,
         "ehr": "none",
+        "deidentified": False,
         "recipient": "ab" * 32,
         "uses": 4,
         "lastUse": "2023-11-14T22:14:30Z",

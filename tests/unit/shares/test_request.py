@@ -46,7 +46,7 @@ def test_the_time_is_an_iso_8601_duration(text, lasts):
         *({"recipient": each} for each in ("somebody@example.org", "abc", 5)),
         *({"download": each} for each in ("yes", 1)),
         *({"ehr": each} for each in ("all", 1, ["none"])),
-        {"deidentified": True},
+        {"deidentified": "yes"},
         {"partition": True},
         {"cohort": COHORT},
         {"Studies": ["1.2.3"]},

@@ -5,6 +5,7 @@ import pytest
 
 from shared.cohorts.clinical import clinical_data
 from shared.cohorts.gathering.reader import Reader
+from shared.deidentification.key import Key, Pseudonyms
 from shared.fhir.client import FhirClient
 from tests.builders.cohort_runs import Site
 from tests.builders.cohorts import SEED
@@ -107,6 +108,27 @@ async def test_a_timeline_is_that_of_the_patients_without_their_other_studies(re
 
     assert {f"Patient/{ANN}", "ImagingStudy/shared", "Condition/condition", "DiagnosticReport/right"} <= ids(bundle)
     assert "ImagingStudy/own-other" not in ids(bundle)
+
+
+@pytest.mark.spec("SHR-6", "SHR-7", "DEID-10")
+@pytest.mark.parametrize("extent", ["reports", "timeline"])
+async def test_under_pseudonyms_nothing_names_anybody(reader, extent):
+    key = Key(bytes(range(32)))
+
+    async def days(study):
+        assert study == SHARED
+        return 7
+
+    bundle = await clinical_data(reader, [SHARED], (), extent, Pseudonyms(key, days))
+
+    text = orjson.dumps(bundle).decode()
+    assert bundle["entry"]
+    for name in (ANN, BOB, SHARED, OWN_OTHER, FOREIGN, "presentedForm"):
+        assert name not in text
+    subjects = {each["resource"]["subject"]["reference"] for each in bundle["entry"] if "subject" in each["resource"]}
+    assert subjects == {f"Patient/{key.subject(f'Patient/{ANN}')}"}
+    studies = [each["resource"] for each in bundle["entry"] if each["resource"]["resourceType"] == "ImagingStudy"]
+    assert [each["started"] for each in studies] == (["2024-01-09"] if extent == "timeline" else [])
 
 
 @pytest.mark.spec("SHR-6")

@@ -23,6 +23,7 @@ class SharedView extends View {
     const box = element('div', { class: 'stack' });
     this.append(this.head(t('shared.title'), t('shared.lead')), box);
     this.load(box, () => this.#studies(0).catch((error) => {
+      if (error.status === 503) return nothing('share', t('shared.soon'), element('span', {}, t('shared.soon-text')));
       if (error.status !== 401) throw error;
       return nothing('share', t('shared.over'), element('span', {}, t('shared.over-text')));
     }));
