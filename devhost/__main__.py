@@ -25,6 +25,7 @@ from devhost.log import set_up
 from devhost.openid_provider import OpenIdProvider
 from devhost.settings import Unusable, needs_emulator, read_settings, settings_file, with_storage
 from devhost.web_pub_sub import WebPubSub
+from devhost.web_pub_sub_events import EventHandler
 
 _ROOT: Final = Path(__file__).resolve().parent.parent
 
@@ -174,6 +175,7 @@ async def _run(arguments: argparse.Namespace) -> None:
         if needs_emulator(settings) and not arguments.once:
             connection = await emulator.start(stack)
             settings = with_storage(settings, connection)
+        sockets: WebPubSub | None = None
         if not arguments.once and not settings.get("WORKLIST_NOTIFICATIONS_ENDPOINT"):
             sockets = WebPubSub()
             await sockets.start()
@@ -207,6 +209,8 @@ async def _run(arguments: argparse.Namespace) -> None:
             await asyncio.wait({starting})
             return
         await starting
+        if sockets is not None:
+            sockets.handlers["worklist"] = EventHandler(f"http://127.0.0.1:{host.port}/worklist/connections")
         if file := _service_file(arguments):
             stack.enter_context(ServiceFile(file)).write(port=host.port, azurite_port=emulator.port, url=host.url)
         tokens = provider.tokens() if provider else {}

@@ -2,8 +2,10 @@
 
 `azure-messaging-webpubsubservice` speaks to it as it does to Azure, with an access key. A client opens
 `/client/hubs/{hub}?access_token=…`, or sends the token in the header Authorization; the token names its user and the
-groups that it joins. Without a subprotocol it gets each message as it was sent. A connection that does not read loses
-its place when its queue is full: what is sent to others never waits for it.
+groups that it joins. The event handler of the hub is asked about each client first (web_pub_sub_events.py). Without a
+subprotocol a client gets each message as it was sent; with Web PubSub's own it would get another form, which is not
+spoken here: such a client is refused. A connection that does not read loses its place when its queue is full: what is
+sent to others never waits for it.
 """
 
 import asyncio
@@ -17,6 +19,8 @@ from typing import Any, Final
 import jwt
 from aiohttp import WSCloseCode, web
 
+from devhost.web_pub_sub_events import EventHandler
+
 log = logging.getLogger("devhost")
 
 _QUEUE: Final = 1_000
@@ -24,6 +28,8 @@ _QUEUE_BYTES: Final = 8 * 1024**2
 """Messages, and their bytes, that wait for one connection."""
 _LONGEST: Final = 1024**2
 """Bytes of a message, as in Azure."""
+_OWN_SUBPROTOCOLS: Final = ("json.webpubsub.azure.", "json.reliable.webpubsub.", "protobuf.")
+"""How the names of the subprotocols begin that Azure speaks itself."""
 _HEARTBEAT: Final = 20.0
 """Seconds after which a connection that does not answer a ping is noticed."""
 _CLOSE_SECONDS: Final = 2.0
@@ -45,6 +51,8 @@ class WebPubSub:
     def __init__(self) -> None:
         self.key = secrets.token_urlsafe(32)
         self.endpoint = ""
+        self.handlers: dict[str, EventHandler] = {}
+        """The event handler of each hub that has one."""
         self._connections: dict[str, set[_Connection]] = {}
         """By hub."""
         self._runner: web.AppRunner | None = None
@@ -83,6 +91,13 @@ class WebPubSub:
         socket = web.WebSocketResponse(heartbeat=_HEARTBEAT, max_msg_size=_LONGEST, compress=False)
         if not socket.can_prepare(request):
             raise web.HTTPBadRequest(text="A WebSocket is opened here.")
+        offered = [each.strip() for each in request.headers.get("Sec-WebSocket-Protocol", "").split(",") if each]
+        if any(each.startswith(_OWN_SUBPROTOCOLS) for each in offered):
+            raise web.HTTPBadRequest(text="Subprotocols of Web PubSub are not spoken here.")
+        if handler := self.handlers.get(hub):
+            refused = await handler.connect(hub, claims, request, offered, self.key)
+            if refused is not None:
+                return refused
         await socket.prepare(request)
         groups = frozenset(_texts(claims.get("webpubsub.group")))
         connection = _Connection(str(claims.get("sub", "")), groups, socket, request.transport)
@@ -112,6 +127,8 @@ class WebPubSub:
 
     async def _send(self, request: web.Request) -> web.Response:
         self._admit(request)
+        if request.content_type != "text/plain":
+            raise web.HTTPUnsupportedMediaType(text="Texts alone are passed on here.")
         text = await request.text()
         for connection in self._of(request):
             if connection.user == request.match_info["user"]:
@@ -122,11 +139,17 @@ class WebPubSub:
         return list(self._connections.get(request.match_info["hub"], ()))
 
     def _admit(self, request: web.Request) -> None:
-        self._claims(_bearer(request), f"{self.endpoint}{request.raw_path}")
+        if not request.query.get("api-version"):
+            raise web.HTTPBadRequest(text="The query parameter api-version is missing.")
+        # The documentation of the service names the URL without its query, its SDK for Python signs the whole.
+        url = f"{self.endpoint}{request.raw_path}"
+        self._claims(_bearer(request), url, url.partition("?")[0])
 
-    def _claims(self, token: str, audience: str) -> Mapping[str, Any]:
+    def _claims(self, token: str, *audience: str) -> Mapping[str, Any]:
         try:
-            claims: dict[str, Any] = jwt.decode(token, self.key, ["HS256"], audience=audience)
+            claims: dict[str, Any] = jwt.decode(
+                token, self.key, ["HS256"], audience=audience, options={"require": ["aud", "exp"]}
+            )
         except jwt.InvalidTokenError as error:
             log.warning("Web PubSub refuses a token: %s", type(error).__name__)
             raise web.HTTPUnauthorized from error

@@ -1,10 +1,12 @@
-// The event subscriptions. Event Grid calls an endpoint before it accepts a subscription, and the key of the blob
-// webhook exists only once the app has started with its functions: so they follow the code.
+// The event subscriptions, and who Web PubSub asks about its clients. Both services call an endpoint before they accept
+// it, and the key of the blob webhook exists only once the app has started with its functions: so they follow the code.
 param functionAppName string
 param blobTopicName string
 param dicomTopicName string
 param dicomStorageName string
 param bulkImport bool
+@description('The Web PubSub of the worklist; none: there is none.')
+param worklistName string
 
 resource app 'Microsoft.Web/sites@2024-11-01' existing = {
   name: functionAppName
@@ -20,6 +22,10 @@ resource blobTopic 'Microsoft.EventGrid/systemTopics@2025-02-15' existing = {
 
 resource dicomTopic 'Microsoft.EventGrid/topics@2025-02-15' existing = {
   name: dicomTopicName
+}
+
+resource worklistNotifications 'Microsoft.SignalRService/webPubSub@2024-03-01' existing = {
+  name: worklistName
 }
 
 var newBlobs = ['Microsoft.Storage.BlobCreated']
@@ -96,5 +102,22 @@ resource appendChanges 'Microsoft.EventGrid/topics/eventSubscriptions@2025-02-15
         maxEventsPerBatch: 1
       }
     }
+  }
+}
+
+// The app lets each client in, by the ticket that its URL shows, once. There is no key to sign with and none is needed:
+// whoever shows a ticket learns only that it is used up.
+resource worklistHub 'Microsoft.SignalRService/webPubSub/hubs@2024-03-01' = if (worklistName != 'none') {
+  parent: worklistNotifications
+  name: 'worklist'
+  properties: {
+    anonymousConnectPolicy: 'deny'
+    eventHandlers: [
+      {
+        urlTemplate: 'https://${app.properties.defaultHostName}/worklist/connections'
+        systemEvents: ['connect']
+        auth: { type: 'None' }
+      }
+    ]
   }
 }

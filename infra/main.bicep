@@ -453,4 +453,5 @@ output DICOM_EVENTS_TOPIC_NAME string = eventTopics.outputs.dicomTopicName
 output DICOM_IMPORT_SUBSCRIBED bool = bulkImport
 output DICOM_SERVICE_URL string = functionApp.outputs.url
 output DICOM_STORAGE_NAME string = dicomStorage.outputs.name
+output DICOM_WORKLIST_NAME string = worklist ? worklistNotifications!.outputs.name : 'none'
 output DICOM_WORKLIST_ENDPOINT string = worklist ? worklistNotifications!.outputs.endpoint : ''

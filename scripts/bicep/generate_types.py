@@ -44,6 +44,7 @@ PACKAGES: Final = {
     "Microsoft.OperationalInsights/workspaces": ("loganalytics", "Workspace"),
     "Microsoft.Resources/resourceGroups": ("resource.resources", "ResourceGroup"),
     "Microsoft.SignalRService/webPubSub": ("webpubsub", "WebPubSubResource"),
+    "Microsoft.SignalRService/webPubSub/hubs": ("webpubsub", "WebPubSubHub"),
     "Microsoft.Storage/storageAccounts": ("storage", "StorageAccountCreateParameters"),
     "Microsoft.Storage/storageAccounts/blobServices": ("storage", "BlobServiceProperties"),
     "Microsoft.Storage/storageAccounts/blobServices/containers": ("storage", "BlobContainer"),

@@ -46,6 +46,7 @@ REQUIRED: Final[Mapping[str, Mapping[str, Any]]] = {
     "Microsoft.Insights/components": {"properties.DisableLocalAuth": True},
     "Microsoft.OperationalInsights/workspaces": {"properties.features.disableLocalAuth": True},
     "Microsoft.SignalRService/webPubSub": {"properties.disableLocalAuth": True},
+    "Microsoft.SignalRService/webPubSub/hubs": {"properties.anonymousConnectPolicy": "deny"},
     "Microsoft.Web/serverfarms": {"sku.name": "FC1", "sku.tier": "FlexConsumption", "properties.reserved": True},
     "Microsoft.Web/sites": {
         "identity.type": "UserAssigned",

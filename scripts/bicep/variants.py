@@ -62,10 +62,10 @@ def main_deployment(root: Path, environment: Mapping[str, str]) -> Deployment:
     return render(main, from_azd(parse(main), parameters, {**_ALWAYS, **environment}))
 
 
-def events_deployment(root: Path, *, bulk_import: bool = True) -> Deployment:
+def events_deployment(root: Path, *, bulk_import: bool = True, worklist: str = "wps-dicom") -> Deployment:
     """The second phase. Raises BicepError."""
     names = {"functionAppName": "app", "blobTopicName": "blobs", "dicomTopicName": "dicom", "dicomStorageName": "data"}
-    return render(root / "events.bicep", {**names, "bulkImport": bulk_import})
+    return render(root / "events.bicep", {**names, "bulkImport": bulk_import, "worklistName": worklist})
 
 
 def deployments(root: Path) -> dict[str, Deployment]:

@@ -19,6 +19,7 @@ PARAMETERS: Final = {
     "dicomTopicName": "DICOM_EVENTS_TOPIC_NAME",
     "dicomStorageName": "DICOM_STORAGE_NAME",
     "bulkImport": "DICOM_IMPORT_SUBSCRIBED",
+    "worklistName": "DICOM_WORKLIST_NAME",
 }
 """Parameters of the template, from the outputs of the first phase."""
 _HEALTH_TRIES: Final = 60

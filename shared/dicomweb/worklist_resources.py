@@ -150,8 +150,9 @@ _SUBSCRIBED: Final = (
     "1.2.840.10008.5.1.4.34.5.1; and the AE title of the subscriber."
 )
 SUBSCRIBE: Final = Documentation(
-    f"{_SUBSCRIBED} The header Content-Location has the URL of a WebSocket that carries the event reports; it opens a "
-    "connection for a minute. A part of the worklist needs a filter. A Warning tells of a lock that is not granted.",
+    f"{_SUBSCRIBED} The header Content-Location has the URL of a WebSocket that carries the event reports; it opens "
+    "one connection, within a minute. A part of the worklist needs a filter. A Warning tells of a lock that is not "
+    "granted.",
     successes=(201,),
     failures=failures(404, 409, 410),
     parameters=(
@@ -173,8 +174,8 @@ SUSPEND: Final = Documentation(
     failures=failures(404, 409),
 )
 OPEN_CONNECTION: Final = Documentation(
-    "The header Location has the URL of a WebSocket that carries the event reports of a subscriber. It opens a "
-    "connection for a minute.",
+    "The header Location has the URL of a WebSocket that carries the event reports of a subscriber. It opens "
+    "one connection, within a minute.",
     successes=(307,),
     failures=failures(409),
     parameters=(
@@ -271,5 +272,16 @@ ROWS: Final = (
         "open-notifications",
         "Open a connection for event reports",
         OPEN_CONNECTION,
+    ),
+    Resource(
+        "let_in_notification_connection",
+        ("POST", "OPTIONS"),
+        "worklist/connections",
+        None,
+        None,
+        "Asked by Web PubSub before it opens a connection",
+        None,  # no part of the API
+        versioned=False,
+        partitioned=False,
     ),
 )

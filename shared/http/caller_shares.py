@@ -67,4 +67,9 @@ class Share:
 
 def name_of(claims: Mapping[str, str], address: str) -> str:
     """The name by which a caller is known: an identity of its token, else the address that it calls from."""
-    return next((f"{name}={claims[name]}" for name in _IDENTITIES if claims.get(name)), f"address={address}")
+    return identity_of(claims) or f"address={address}"
+
+
+def identity_of(claims: Mapping[str, str]) -> str:
+    """The identity that the token of a caller names; empty without one."""
+    return next((f"{name}={claims[name]}" for name in _IDENTITIES if claims.get(name)), "")

@@ -11,8 +11,8 @@ class Channel(Protocol):
     """The connections of all subscribers. Every method raises Unavailable, or DependencyRefused."""
 
     async def url(self, user: str, ticket: str) -> str:
-        """The `ws:` or `wss:` URL that opens a connection of a subscriber; good for TICKET_SECONDS, and for no other
-        subscriber. `ticket`: what tells the connection that it opens from others.
+        """The `ws:` or `wss:` URL that opens one connection of a subscriber; good for TICKET_SECONDS, and for no other
+        subscriber. `ticket`: what it shows, and what tells the connection that it opens from others.
         """
         ...
 
@@ -35,6 +35,8 @@ class Channel(Protocol):
         ...
 
 
-def user_of(namespace: str, aetitle: str) -> str:
-    """A subscriber of a data partition, as the channel knows it: opaque, and of no other partition."""
-    return sha256(f"{namespace}!{aetitle}".encode()).hexdigest()[:32]
+def user_of(namespace: str, aetitle: str, owner: str = "") -> str:
+    """A subscriber of a data partition, as the channel knows it: opaque, and of no other partition and no other owner:
+    a connection that outlives its subscription hears nothing of who has the AE title next.
+    """
+    return sha256(f"{namespace}\0{aetitle}\0{owner}".encode()).hexdigest()[:32]

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
+from shared.concurrency import together
 from shared.errors import Unavailable
 from shared.storage.ports import Entity
 from shared.subscriptions import rows
@@ -19,6 +20,7 @@ from shared.subscriptions.channel import Channel, user_of
 from shared.subscriptions.reports import numbered, status_change
 from shared.subscriptions.store import Change, Subscriptions, appended
 from shared.subscriptions.subscriber import OVERLAP_MS, RETENTION_MS, Subscriber
+from shared.subscriptions.ticket import Ticket
 from shared.workitems.rows import TABLE
 
 LEASE_MS: Final = 30_000
@@ -36,15 +38,17 @@ class Delivery:
         self._subscriptions = subscriptions
         self._channel = channel
 
-    async def is_opened(self, ticket: str) -> bool:
-        """Whether a connection was opened with a ticket."""
-        return await self._channel.is_opened(ticket)
-
     async def run(self, namespace: str, aetitle: str) -> None:
-        """Send what a subscriber has not got, if it has a connection. Raises Unavailable, DependencyRefused."""
-        user = user_of(namespace, aetitle)
+        """Send what a subscriber has not got, if it has a connection and no other process is at it.
+
+        Raises Unavailable, DependencyRefused.
+        """
         lease = uuid.uuid4().hex
-        held = await self._begin(namespace, aetitle, user, lease)
+        stored = await self._subscriptions.get(namespace, aetitle)
+        if stored is None or self._is_taken(stored.subscriber):
+            return
+        user = user_of(namespace, aetitle, stored.subscriber.owner)
+        held = await self._begin(namespace, stored.subscriber, user, lease)
         try:
             while held is not None:
                 held = await self._send(namespace, held, user)
@@ -52,39 +56,45 @@ class Delivery:
             await asyncio.shield(self._give_back(namespace, aetitle, lease))
             raise
 
-    async def _begin(self, namespace: str, aetitle: str, user: str, lease: str) -> Subscriber | None:
+    async def is_served(self, ticket: Ticket) -> bool:
+        """Whether the connection of a ticket, if it was opened, has begun to get reports."""
+        stored = await self._subscriptions.get(ticket.namespace, ticket.aetitle)
+        return stored is None or all(each.secret != ticket.secret for each in stored.subscriber.openings)
+
+    async def _begin(self, namespace: str, found: Subscriber, user: str, lease: str) -> Subscriber | None:
         """The subscriber, of which this process holds the lease; None if there is nothing to be sent now."""
-        stored = await self._subscriptions.get(namespace, aetitle)
-        if stored is None or self._is_taken(stored.subscriber):
-            return None
-        ticket = stored.subscriber.ticket if stored.subscriber.is_expected(self._subscriptions.now_ms()) else ""
-        opened = bool(ticket) and await self._channel.is_opened(ticket)
-        if not opened and (
-            stored.subscriber.sent >= stored.subscriber.last or not await self._channel.is_connected(user)
-        ):
+        expected = found.expected(self._subscriptions.now_ms())
+        answers = await together(
+            *(self._channel.is_opened(str(Ticket(namespace, found.aetitle, each.secret))) for each in expected)
+        )
+        opened = {each.secret for each, is_opened in zip(expected, answers, strict=True) if is_opened}
+        if not opened and (found.sent >= found.last or not await self._channel.is_connected(user)):
             return None
 
         async def decide(subscriber: Subscriber) -> Change | None:
             now_ms = self._subscriptions.now_ms()
-            if self._is_taken(subscriber):
+            if self._is_taken(subscriber) or subscriber.owner != found.owner:
                 return None
             after = replace(subscriber, lease=lease, lease_ms=now_ms + LEASE_MS, seen_ms=now_ms)
             missed = subscriber.absent
-            if opened and subscriber.ticket == ticket:
-                begin, lacks = await self._beginning(namespace, subscriber, now_ms)
-                after, missed = replace(after, ticket="", resume=-1, sent=begin), missed or lacks
+            served = [each for each in subscriber.openings if each.secret in opened]
+            begins = [await self._beginning(namespace, subscriber, each.resume, now_ms) for each in served]
+            if begins:
+                missed = missed or any(lacks for _, lacks in begins)
+                left = tuple(each for each in subscriber.openings if each not in served)
+                after = replace(after, openings=left, sent=min(begin for begin, _ in begins))
             return appended(namespace, replace(after, absent=False), [status_change()] if missed else [], now_ms)
 
-        return await self._subscriptions.change(namespace, aetitle, decide)
+        return await self._subscriptions.change(namespace, found.aetitle, decide)
 
     def _is_taken(self, subscriber: Subscriber) -> bool:
         return bool(subscriber.lease) and subscriber.lease_ms > self._subscriptions.now_ms()
 
-    async def _beginning(self, namespace: str, subscriber: Subscriber, now_ms: int) -> tuple[int, bool]:
+    async def _beginning(self, namespace: str, subscriber: Subscriber, resume: int, now_ms: int) -> tuple[int, bool]:
         """The report after which a new connection begins, and whether reports behind it are no longer there."""
         last = subscriber.last
-        if subscriber.resume >= 0:
-            begin = min(subscriber.resume, last)
+        if resume >= 0:
+            begin = min(resume, last)
         else:
             begin = min(subscriber.sent, await self._first_since(namespace, subscriber, now_ms - OVERLAP_MS) - 1)
         first = await self._first_since(namespace, subscriber, now_ms - RETENTION_MS)

@@ -76,7 +76,7 @@ class Dispatch:
                 failures.append(error)
         now_ms = self._subscriptions.now_ms()
         found = await self._subscriptions.all(namespace)
-        due = [each for each in found if each.is_expected(now_ms) or each.sent < each.last]
+        due = [each for each in found if each.expected(now_ms) or each.sent < each.last]
         await self._deliver(namespace, [each.aetitle for each in due])
         if failures:
             raise failures[0]
@@ -178,7 +178,7 @@ class Dispatch:
         now_ms = self._subscriptions.now_ms()
         seen_ms = subscriber.seen_ms
         if subscriber.is_away(now_ms):
-            if not await self._channel.is_connected(user_of(namespace, subscriber.aetitle)):
+            if not await self._channel.is_connected(user_of(namespace, subscriber.aetitle, subscriber.owner)):
                 # Nothing is kept for who has been away that long: one number is left out, so that the gap shows.
                 return None if subscriber.absent else (replace(subscriber, absent=True, last=subscriber.last + 1), ())
             seen_ms = now_ms

@@ -14,12 +14,13 @@ from shared.errors import DicomServiceError
 from shared.index_schema import keys
 from shared.subscriptions.channel import TICKET_SECONDS
 from shared.subscriptions.dispatch import Dispatch
+from shared.subscriptions.ticket import Ticket
 
 _IDLE_SECONDS: Final = 2.0
 """Without a subscriber nothing is looked at again for that time: a worklist that nobody watches costs nothing more."""
 _FIRST_LOOK: Final = 0.1
 _LAST_LOOK: Final = 2.0
-"""Seconds between looks for a connection that is about to be opened, at first and in the end."""
+"""Seconds between looks for a connection whose ticket was shown, at first and in the end."""
 _MOST_LOOKS: Final = 200
 """Connections that are waited for at a time; others are found by the sweep."""
 
@@ -33,8 +34,8 @@ class Prompt:
         """Partitions whose events are being told; whether there have been others since."""
         self._idle: dict[str, float] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._looks: dict[tuple[str, str], tuple[str, float]] = {}
-        """Subscribers who are waited for: with which ticket, and until when."""
+        self._looks: set[Ticket] = set()
+        """Those whose connections are waited for."""
 
     def written(self, partition_key: str) -> None:
         """There is an event in a partition of the worklist."""
@@ -51,14 +52,11 @@ class Prompt:
         """There is a subscriber in a data partition."""
         self._idle.pop(namespace, None)
 
-    def opening(self, namespace: str, aetitle: str, ticket: str) -> None:
-        """A subscriber is about to open a connection."""
-        key = namespace, aetitle
-        begun = key in self._looks
-        if begun or len(self._looks) < _MOST_LOOKS:
-            self._looks[key] = ticket, asyncio.get_running_loop().time() + TICKET_SECONDS
-            if not begun:
-                self._start(self._look(namespace, aetitle))
+    def opening(self, ticket: Ticket) -> None:
+        """A connection is about to be there: its ticket was shown."""
+        if len(self._looks) < _MOST_LOOKS:
+            self._looks.add(ticket)
+            self._start(self._look(ticket))
 
     async def close(self) -> None:
         """Wait for what has been started."""
@@ -86,17 +84,21 @@ class Prompt:
         finally:
             self._again.pop(partition_key, None)
 
-    async def _look(self, namespace: str, aetitle: str) -> None:
-        key = namespace, aetitle
+    async def _look(self, ticket: Ticket) -> None:
+        """Serve a connection as soon as it is there. Another process that is sending at that moment may have begun
+        before it opened: then it is looked at again.
+        """
         pause = _FIRST_LOOK
+        delivery, loop = self._dispatch.delivery, asyncio.get_running_loop()
+        end = loop.time() + TICKET_SECONDS
         try:
-            while asyncio.get_running_loop().time() < self._looks[key][1]:
+            while loop.time() < end:
                 await asyncio.sleep(pause)
                 pause = min(pause * 1.3, _LAST_LOOK)
-                if await self._dispatch.delivery.is_opened(self._looks[key][0]):
-                    await self._dispatch.delivery.run(namespace, aetitle)
+                await delivery.run(ticket.namespace, ticket.aetitle)
+                if await delivery.is_served(ticket):
                     break
         except DicomServiceError as error:
             telemetry.failure("connection-not-served", error)
         finally:
-            del self._looks[key]
+            self._looks.discard(ticket)

@@ -12,20 +12,22 @@ sent of it change in one entity group transaction:
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 from typing import Final
+
+import orjson
 
 from shared.index_schema import keys
 from shared.index_schema.postings import Range
 from shared.storage.large_values import join, split
 from shared.storage.ports import Entity, RowWrite, Value
-from shared.subscriptions.subscriber import Subscriber, WorkitemSubscription, WorklistSubscription
+from shared.subscriptions.subscriber import Opening, Subscriber, WorkitemSubscription, WorklistSubscription
 
 SUBSCRIBERS: Final[Range] = ("ae!", 'ae"')
 REPORTS: Final[Range] = ("er!", 'er"')
 MARKS: Final[Range] = ("no!", 'no"')
 _WORKLIST: Final = ("everything", "filtered")
-_SPENT: Final = ("aetitle", *_WORKLIST)
+_SPENT: Final = ("aetitle", "openings", *_WORKLIST)
 
 
 def partition_key(namespace: str) -> str:
@@ -44,7 +46,8 @@ def subscriber_properties(subscriber: Subscriber) -> dict[str, Value]:
     for name in _WORKLIST:
         made: WorklistSubscription = getattr(subscriber, name)
         flat |= {f"{name}_{key}": value for key, value in asdict(made).items()}
-    return {"aetitle": subscriber.aetitle, **flat}
+    openings = orjson.dumps([astuple(each) for each in subscriber.openings]).decode()
+    return {"aetitle": subscriber.aetitle, "openings": openings, **flat}
 
 
 def subscriber_of(entity: Entity) -> Subscriber:
@@ -52,6 +55,7 @@ def subscriber_of(entity: Entity) -> Subscriber:
     properties = entity.properties
     return Subscriber(
         str(properties["aetitle"]),
+        str(properties.get("owner", "")),  # rows that were written before there were owners have none
         int(properties["requests"]),
         _worklist_subscription(properties, "everything"),
         _worklist_subscription(properties, "filtered"),
@@ -61,9 +65,7 @@ def subscriber_of(entity: Entity) -> Subscriber:
         int(properties["sent"]),
         int(properties["seen_ms"]),
         bool(properties["absent"]),
-        str(properties["ticket"]),
-        int(properties["ticket_ms"]),
-        int(properties["resume"]),
+        tuple(Opening(*each) for each in orjson.loads(str(properties.get("openings", "[]")))),
         str(properties["lease"]),
         int(properties["lease_ms"]),
     )

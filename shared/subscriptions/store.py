@@ -1,18 +1,19 @@
 """The store of subscribers: each request of one is an entity group transaction against the etag of its row."""
 
-import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import batched
 from typing import Final
 
-from shared.errors import Conflict, NotFound
+from shared.errors import Conflict, Forbidden, NotFound
 from shared.index_schema.keys import sort_key_time
 from shared.storage.optimistic import Rounds
 from shared.storage.ports import Ambiguous, Entity, PreconditionFailed, RowWrite, TableStore
 from shared.subscriptions import rows
+from shared.subscriptions.channel import TICKET_SECONDS, user_of
 from shared.subscriptions.reports import initial_report
-from shared.subscriptions.subscriber import Subscriber, WorkitemSubscription
+from shared.subscriptions.subscriber import Opening, Subscriber, WorkitemSubscription
+from shared.subscriptions.ticket import Ticket, new_secret
 from shared.workitems.rows import TABLE
 from shared.workitems.workitem import Workitem
 
@@ -83,26 +84,36 @@ class Subscriptions:
 
     # ----------------------------------------------------------------------------------------------------- requests
 
-    async def subscribe(self, namespace: str, aetitle: str, *, matching: str = "") -> None:
-        """Subscribe to all workitems, or to those that match a filter. Raises Conflict for one subscriber too many."""
+    # `caller` is the identity of who asks; empty where nobody signs in. An AE title of somebody else raises Forbidden.
+
+    async def subscribe(self, namespace: str, aetitle: str, caller: str = "", *, matching: str = "") -> None:
+        """Subscribe to all workitems, or to those that match a filter.
+
+        Raises Forbidden, and Conflict for one subscriber too many.
+        """
 
         async def decide(subscriber: Subscriber) -> Change:
-            return subscriber.subscribed(self.now_ms(), matching), ()
+            return owned(subscriber, caller).subscribed(self.now_ms(), matching), ()
 
         await self.change(namespace, aetitle, decide, create=True)
 
     async def subscribe_to(
-        self, namespace: str, aetitle: str, read: Callable[[], Awaitable[Workitem]], *, lock: bool
+        self, namespace: str, aetitle: str, caller: str, read: Callable[[], Awaitable[Workitem]], *, lock: bool
     ) -> None:
         """Subscribe to one workitem, whose state is the first report (PS3.4 §CC.2.4.3).
 
-        `read` reads it, behind the subscriber: it is not older than what was told. Raises Conflict, and what that does.
+        `read` reads it, behind the subscriber: it is not older than what was told. Raises Forbidden, Conflict, and what
+        that does.
         """
 
         async def decide(subscriber: Subscriber) -> Change:
             workitem = await read()
             now_ms = self.now_ms()
-            after = replace(subscriber, requests=subscriber.requests + 1, seen_ms=max(subscriber.seen_ms, now_ms))
+            after = replace(
+                owned(subscriber, caller),
+                requests=subscriber.requests + 1,
+                seen_ms=max(subscriber.seen_ms, now_ms),
+            )
             subscription = WorkitemSubscription(after.requests, subscribed=True, lock=lock)
             after, written = appended(namespace, after, [initial_report(workitem)], now_ms)
             own = self._subscription(namespace, workitem.uid, aetitle, subscription)
@@ -110,20 +121,25 @@ class Subscriptions:
 
         await self.change(namespace, aetitle, decide, create=True)
 
-    async def unsubscribe(self, namespace: str, aetitle: str, *, filtered: bool) -> None:
-        """Unsubscribe from the worklist. Raises NotFound if there is no such subscription."""
+    async def unsubscribe(self, namespace: str, aetitle: str, caller: str = "", *, filtered: bool) -> None:
+        """Unsubscribe from the worklist, and without `filtered` from every workitem.
+
+        Raises Forbidden, and NotFound if there is no such subscription.
+        """
 
         async def decide(subscriber: Subscriber) -> Change:
-            if not (subscriber.filtered if filtered else subscriber.everything).request:
+            check_owner(subscriber, caller)
+            if not (subscriber.filtered.request if filtered else subscriber.has_asked):
                 raise _not_subscribed()
             return subscriber.unsubscribed(filtered=filtered), ()
 
         await self.change(namespace, aetitle, decide)
 
-    async def unsubscribe_from(self, namespace: str, aetitle: str, uid: str, created_ms: int) -> None:
+    async def unsubscribe_from(self, namespace: str, aetitle: str, caller: str, uid: str, created_ms: int) -> None:
         """Unsubscribe from a workitem that was created then. Raises NotFound if there is no such subscription."""
 
         async def decide(subscriber: Subscriber) -> Change:
+            check_owner(subscriber, caller)
             own = (await self.to_workitem(namespace, uid)).get(aetitle)
             if not subscriber.is_subscribed(own, created_ms):
                 raise _not_subscribed()
@@ -133,30 +149,56 @@ class Subscriptions:
 
         await self.change(namespace, aetitle, decide)
 
-    async def suspend(self, namespace: str, aetitle: str, *, filtered: bool) -> None:
+    async def suspend(self, namespace: str, aetitle: str, caller: str = "", *, filtered: bool) -> None:
         """Let no new workitems join a subscription to the worklist. Raises NotFound if there is none."""
 
         async def decide(subscriber: Subscriber) -> Change:
+            check_owner(subscriber, caller)
             if not (subscriber.filtered if filtered else subscriber.everything).request:
                 raise _not_subscribed()
             return subscriber.suspended(self.now_ms(), filtered=filtered), ()
 
         await self.change(namespace, aetitle, decide)
 
-    async def expect(self, namespace: str, aetitle: str, after_message_id: int | None = None) -> str:
-        """The ticket with which a subscriber is about to open a connection: as long as none is opened, the same.
+    async def expect(
+        self, namespace: str, aetitle: str, caller: str, after_message_id: int | None = None
+    ) -> tuple[Subscriber, str]:
+        """The subscriber, and the ticket with which it is about to open one connection.
 
-        `after_message_id`: that of the last report that it has got, None if it does not say. Raises Conflict.
+        `after_message_id`: that of the last report that it has got, None if it does not say. Raises Forbidden,
+        Conflict.
         """
+        secret = new_secret()
 
         async def decide(subscriber: Subscriber) -> Change:
-            now_ms = self.now_ms()
-            resume = subscriber.resume if after_message_id is None else subscriber.resumed(after_message_id)
-            ticket = subscriber.ticket or secrets.token_hex(16)
-            return replace(subscriber, ticket=ticket, ticket_ms=now_ms, resume=resume, seen_ms=now_ms), ()
+            resume = -1 if after_message_id is None else subscriber.resumed(after_message_id)
+            return owned(subscriber, caller).expecting(Opening(secret, self.now_ms(), resume)), ()
 
         written = await self.change(namespace, aetitle, decide, create=True)
-        return written.ticket if written else ""
+        return written or Subscriber(aetitle), str(Ticket(namespace, aetitle, secret))
+
+    async def use(self, ticket: Ticket, user: str) -> bool:
+        """Use up a ticket, which is shown for a user of the channel; whether it may open a connection: it is used for
+        the first time, in its minute, and is that user's own.
+        """
+
+        async def decide(subscriber: Subscriber) -> Change | None:
+            now_ms = self.now_ms()
+            opening = next((each for each in subscriber.openings if each.secret == ticket.secret), None)
+            if (
+                opening is None
+                or opening.used
+                or now_ms - opening.time_ms > TICKET_SECONDS * 1000
+                or user != user_of(ticket.namespace, ticket.aetitle, subscriber.owner)
+            ):
+                return None
+            used = tuple(replace(each, used=True) if each is opening else each for each in subscriber.openings)
+            return replace(subscriber, openings=used, seen_ms=now_ms), ()
+
+        try:
+            return await self.change(ticket.namespace, ticket.aetitle, decide) is not None
+        except NotFound:
+            return False
 
     async def keep_match(self, namespace: str, aetitle: str, uid: str) -> None:
         """A workitem has matched the filter of a subscriber, who is told of it from now on."""
@@ -254,6 +296,22 @@ def appended(
         for place, report in enumerate(reports, start=1)
     ]
     return replace(subscriber, last=subscriber.last + len(reports)), written
+
+
+def check_owner(subscriber: Subscriber, caller: str) -> None:
+    """Refuse who is not the owner of an AE title. Raises Forbidden."""
+    if subscriber.owner and caller and subscriber.owner != caller:
+        raise Forbidden(
+            "The AE title belongs to another subscriber.",
+            where="path, {aetitle}",
+            remedy="Subscribe under an AE title of your own.",
+        )
+
+
+def owned(subscriber: Subscriber, caller: str) -> Subscriber:
+    """The subscriber, whose AE title is its caller's from now on, if it was nobody's. Raises Forbidden."""
+    check_owner(subscriber, caller)
+    return replace(subscriber, owner=subscriber.owner or caller)
 
 
 def _not_subscribed() -> NotFound:

@@ -14,7 +14,10 @@ OVERLAP_MS: Final = 300_000
 """Milliseconds of reports that are repeated to who connects again and does not say what it has got: a broken line is
 noticed within that, and what was sent into it is lost."""
 EXPECTED_MS: Final = 180_000
-"""Milliseconds for which a ticket is looked after: it can be used for one minute, and the sweep comes every minute."""
+"""Milliseconds for which an opening is looked after: its ticket can be used for one minute, and the sweep comes every
+minute."""
+MOST_OPENINGS: Final = 16
+"""Connections that a subscriber may be about to open; of more the oldest tickets are void."""
 MOST_REPORTS: Final = 10_000
 """Reports that are kept for a subscriber: fewer than there are Message IDs, so that each names one of them."""
 MESSAGE_IDS: Final = 65_535
@@ -49,10 +52,26 @@ class WorkitemSubscription:
 
 
 @dataclass(frozen=True, slots=True)
+class Opening:
+    """A connection that a subscriber is about to open."""
+
+    secret: str = field(repr=False)
+    """That of its ticket."""
+    time_ms: int
+    """When the ticket was given out."""
+    resume: int = -1
+    """The report after which the connection begins; -1: it was not said."""
+    used: bool = False
+    """The ticket was shown: it opens no second connection."""
+
+
+@dataclass(frozen=True, slots=True)
 class Subscriber:
     """A subscriber of one data partition."""
 
     aetitle: str
+    owner: str = field(default="", repr=False)
+    """The identity that subscribed first, to which the AE title belongs; empty: nobody, or nobody signs in."""
     requests: int = 0
     """How many requests have changed its subscriptions."""
     everything: WorklistSubscription = WorklistSubscription()
@@ -69,12 +88,8 @@ class Subscriber:
     """When it was last known to be there."""
     absent: bool = False
     """It has not been there for so long that nothing is kept for it."""
-    ticket: str = field(default="", repr=False)
-    """What a connection shows that is about to be opened; empty: none is."""
-    ticket_ms: int = 0
-    """When it was last given out."""
-    resume: int = -1
-    """The report after which that connection begins; -1: it was not said."""
+    openings: tuple[Opening, ...] = ()
+    """The connections that it is about to open, the oldest first."""
     lease: str = ""
     """Who sends its reports at present; empty: nobody."""
     lease_ms: int = 0
@@ -100,6 +115,11 @@ class Subscriber:
         return own is None or not self.is_valid(own) or self.filtered.request > own.request
 
     @property
+    def has_asked(self) -> bool:
+        """Whether it has subscribed to anything since it last ended all."""
+        return self.requests > self.cleared
+
+    @property
     def exists(self) -> bool:
         """Whether it has a subscription to the worklist, suspended or not."""
         return self.everything.request > 0 or self.filtered.request > 0
@@ -114,13 +134,14 @@ class Subscriber:
 
     def unsubscribed(self, *, filtered: bool) -> "Subscriber":
         """The subscriber without its subscription to the worklist, and without those to single workitems: all of them,
-        or with `filtered` those that the filter has made.
+        or with `filtered` those that the filter has made. Who ends all gives its AE title back.
         """
         request = self.requests + 1
         gone = WorklistSubscription()
         if filtered:
             return replace(self, requests=request, filtered=gone, filter_cleared=request)
-        return replace(self, requests=request, everything=gone, filtered=gone, cleared=request)
+        free = replace(self, owner="", openings=())
+        return replace(free, requests=request, everything=gone, filtered=gone, cleared=request)
 
     def suspended(self, now_ms: int, *, filtered: bool) -> "Subscriber":
         """The subscriber, which gets no new workitems from now on. A second time changes nothing."""
@@ -130,9 +151,14 @@ class Subscriber:
 
     # -------------------------------------------------------------------------------------------------- its reports
 
-    def is_expected(self, now_ms: int) -> bool:
-        """Whether a connection may have been opened that has not been served."""
-        return bool(self.ticket) and now_ms - self.ticket_ms <= EXPECTED_MS
+    def expected(self, now_ms: int) -> tuple[Opening, ...]:
+        """The connections that may have been opened and have not been served."""
+        return tuple(each for each in self.openings if now_ms - each.time_ms <= EXPECTED_MS)
+
+    def expecting(self, opening: Opening) -> "Subscriber":
+        """The subscriber, which is about to open one more connection."""
+        kept = (*self.expected(opening.time_ms), opening)[-MOST_OPENINGS:]
+        return replace(self, openings=kept, seen_ms=opening.time_ms)
 
     def is_away(self, now_ms: int) -> bool:
         """Whether nothing has been known of it for longer than reports are kept."""

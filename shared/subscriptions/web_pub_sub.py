@@ -1,8 +1,9 @@
 """Event reports through Azure Web PubSub, by the REST API of the service (PS3.18 §8.10).
 
-A client without a subprotocol gets each message as it was sent. A ticket is a group that a connection joins by its
-token as it opens: whether the group has members tells whether it has been opened. The token of a URL is Web PubSub's
-own, good for a minute and for one subscriber; that of the caller is never in a URL.
+A client without a subprotocol gets each message as it was sent. The token of a URL is Web PubSub's own, good for a
+minute and for one subscriber; that of the caller is never in a URL. The ticket in the query makes it good for one
+connection: Web PubSub asks about it before it lets a client in (the event `connect`, connection_events.py), and uses it
+up. It is a group that the connection joins by its token, too: whether the group has members tells whether it is open.
 """
 
 from collections.abc import Awaitable
@@ -20,6 +21,8 @@ from shared.subscriptions.channel import TICKET_SECONDS
 if TYPE_CHECKING:
     from azure.messaging.webpubsubservice.aio import WebPubSubServiceClient
 
+TICKET_PARAMETER: Final = "ticket"
+"""The query parameter of a client access URL that has the ticket: base64url and hexadecimal digits."""
 HUB: Final = "worklist"
 """The hub of all subscribers, whatever their data partition."""
 _CONNECT_SECONDS: Final = 3
@@ -38,13 +41,13 @@ class WebPubSubChannel:
         self._made: WebPubSubServiceClient | None = None
 
     async def url(self, user: str, ticket: str) -> str:
-        """The client access URL, with its token."""
+        """The client access URL, with its token, and with the ticket, which Web PubSub shows to the event handler."""
         answer = await self._answer(
             self._client().get_client_access_token(
                 user_id=user, groups=[ticket], roles=[], minutes_to_expire=TICKET_SECONDS // 60
             )
         )
-        return str(answer["url"])
+        return f"{answer['url']}&{TICKET_PARAMETER}={ticket}"
 
     async def is_opened(self, ticket: str) -> bool:
         """Whether the group of a ticket has a member."""

@@ -25,7 +25,8 @@ def worklist(core: Core, stores: WorkitemStores) -> Part:
         retention = Retention(tables, workitems, days, stores.subscriptions.is_locked)
         due.append(chores.remove_workitems(retention, directory))
     if reporting:
-        answering.append(subscribe.blueprint(core.boundary, reporting.subscribing))
+        source = subscribe.EventSource(core.settings.notifications_endpoint, core.settings.notifications_key)
+        answering.append(subscribe.blueprint(core.boundary, reporting.subscribing, source))
         due.append(chores.send_event_reports(reporting.dispatch.sweep, directory))
         due.append(chores.clear_event_reports(reporting.dispatch.clear, directory))
     return Part(functions=answering, chores=due)

@@ -183,11 +183,11 @@ class Worklist:
         self, method: str, path: str, data_set: object = None, *headers: tuple[str, str], body: bytes = b""
     ) -> Reply:
         """A request to version 2 with a data set, or with whatever is JSON, as its body."""
-        fields = [*ALL, *headers]
+        fields = [*headers, *ALL]
         if data_set is not None:
             body = json.dumps(data_set).encode()
             fields.append(JSON)
-        target = f"/v2/{path}"
+        target = path if path.startswith("/") else f"/v2/{path}"
         resource, request = routed(method, target, fields, body=body, data_partitions=self.boundary.data_partitions)
         answer: Response = await self.boundary.run(resource, request, self.boundary._transactions[resource.name])
         return Reply(answer.status, {name.lower(): value for name, value in answer.headers}, await content(answer))

@@ -184,7 +184,7 @@ def subscriptions(events: Deployment, functions: Mapping[str, Function]) -> Iter
     for queued in QUEUE_SUBSCRIPTIONS:
         queue = functions[queued.function].binding["queueName"]
         expected[queued.name] = ("StorageQueue", queue, queued.default)
-    found = {str(each.content["name"]): _subscription(each) for each in events.resources}
+    found = {str(each.content["name"]): _subscription(each) for each in events.resources if "eventSub" in each.kind}
     for name in expected.keys() | found.keys():
         if found.get(name) != expected.get(name):
             yield f"the subscription {name} is {found.get(name)}, and should be {expected.get(name)}"

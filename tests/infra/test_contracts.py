@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from scripts.bicep.syntax import BicepError
-from scripts.bicep.variants import VARIANTS, deployments, main_deployment
+from scripts.bicep.variants import VARIANTS, deployments, events_deployment, main_deployment
+from shared.dicomweb.resources import RESOURCES
 from shared.http.roles import ACTIONS, Roles
 from shared.index_schema import keys
+from shared.subscriptions.web_pub_sub import HUB
 from tests.infra import contract
 
 ROOT = Path(__file__).parents[2]
@@ -263,5 +265,14 @@ def test_event_reports_go_through_a_service_without_keys_that_only_a_worklist_ha
     ]
     assert [log["category"] for log in logged[0].at("properties.logs")] == ["ConnectivityLogs"]
     assert contract.app_settings(rendered["everything"])[setting].startswith("https://")
+    [hub] = rendered["events"].of(f"{kind}/hubs")
+    assert hub.content["name"] == HUB
+    [handler] = hub.at("properties.eventHandlers")
+    row = RESOURCES["let_in_notification_connection"]
+    assert set(row.methods) == {"POST", "OPTIONS"}
+    assert handler["systemEvents"] == ["connect"]
+    assert handler["urlTemplate"].startswith("https://")
+    assert handler["urlTemplate"].endswith(f"/{row.template}")
+    assert events_deployment(INFRA, worklist="none").of(f"{kind}/hubs") == []
     assert rendered["trial"].of(kind) == []
     assert contract.app_settings(rendered["trial"])[setting] == ""

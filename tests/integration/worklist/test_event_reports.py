@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from aiohttp import ClientSession
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import InvalidStatus
 
 from tests.builders.worklist import CLAIM, codes, element, new_workitem, performed, state_change
 
@@ -127,7 +128,8 @@ async def test_a_connection_needs_a_caller_who_may_read(fresh_service):
         url = await reader.subscribe(GLOBAL, "AE")
         assert service.tokens["reader"] not in url
         async with connect(url):
-            pass
+            with pytest.raises(InvalidStatus, match="403"):  # it opens one connection
+                await connect(url)
         status, headers = await reader.send("GET", "subscribers/AE")
         assert (status, headers["cache-control"]) == (307, "no-store")
         ticket = url.partition("access_token=")[2]

@@ -1,16 +1,20 @@
 """The channel of event reports: the SDK of Web PubSub against the local host's stand-in."""
 
 import asyncio
+import hmac
 import secrets
 from contextlib import asynccontextmanager
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from devhost.web_pub_sub import WebPubSub
+from devhost.web_pub_sub_events import EventHandler
 from shared.errors import DependencyRefused, Unavailable
-from shared.subscriptions.web_pub_sub import WebPubSubChannel
+from shared.subscriptions.web_pub_sub import HUB, WebPubSubChannel
 
 SECONDS = 60
 
@@ -63,7 +67,11 @@ async def test_a_url_without_a_token_of_the_service_opens_nothing():
     async with channel() as (made, sockets), channel() as (other, _):
         url = await made.url("user", "ticket")
         foreign = (await other.url("user", "ticket")).partition("?")[2]
-        for wrong in (url.partition("?")[0], f"{url.partition('?')[0]}?{foreign}", f"{url}x"):
+        for wrong in (
+            url.partition("?")[0],
+            f"{url.partition('?')[0]}?{foreign}",
+            url.replace("access_token=", "access_token=x"),
+        ):
             with pytest.raises(InvalidStatus):
                 async with connect(wrong):
                     pass
@@ -82,6 +90,59 @@ async def test_a_service_that_does_not_answer_is_unavailable():
     with pytest.raises(Unavailable):
         await made.send("user", "text")
     await made.close()
+
+
+@pytest.mark.spec("WE-14")
+async def test_a_hub_asks_its_event_handler_about_each_client():
+    """In the form that the service's documentation has (CloudEvents extension for Web PubSub)."""
+    asked, answers = [], [204, 204, 401, 500]
+
+    async def allow(request):
+        asked.append((request.method, request.headers["WebHook-Request-Origin"]))
+        return web.Response(headers={"WebHook-Allowed-Origin": "127.0.0.1"})
+
+    async def decide(request):
+        asked.append((request.headers.copy(), await request.json()))
+        return web.Response(status=answers.pop(0))
+
+    handler = web.Application()
+    handler.router.add_options("/events", allow)
+    handler.router.add_post("/events", decide)
+    async with TestServer(handler) as server, channel() as (made, sockets):
+        sockets.handlers[HUB] = EventHandler(str(server.make_url("/events")))
+        url = await made.url("user", "the-ticket")
+        async with connect(url), connect(url, subprotocols=["custom"]) as second:
+            assert second.subprotocol is None
+        for status in (401, 500):
+            with pytest.raises(InvalidStatus, match=str(status)):
+                await connect(url)
+        with pytest.raises(InvalidStatus, match="400"):
+            await connect(url, subprotocols=["json.webpubsub.azure.v1"])
+    (method, origin), (first, body), *_ = asked
+    assert (method, origin) == ("OPTIONS", first["WebHook-Request-Origin"])
+    assert [len(each) for each in asked].count(2) == 5
+    assert (first["ce-type"], first["ce-hub"], first["ce-userId"], first["ce-eventName"], first["ce-specversion"]) == (
+        "azure.webpubsub.sys.connect",
+        HUB,
+        "user",
+        "connect",
+        "1.0",
+    )
+    key, connection = sockets.key.encode(), first["ce-connectionId"]
+    assert f"sha256={hmac.digest(key, connection.encode(), 'sha256').hex()}" in first["ce-signature"].split(",")
+    assert body["query"] == {"ticket": ["the-ticket"]}
+    assert body["claims"]["sub"] == ["user"]
+    assert body["subprotocols"] == []
+    assert asked[2][1]["subprotocols"] == ["custom"]
+
+
+@pytest.mark.spec("WE-14")
+async def test_a_hub_whose_event_handler_takes_no_events_lets_nobody_in():
+    handler = web.Application()
+    async with TestServer(handler) as server, channel() as (made, sockets):
+        sockets.handlers[HUB] = EventHandler(str(server.make_url("/events")))
+        with pytest.raises(InvalidStatus, match="500"):
+            await connect(await made.url("user", "ticket"))
 
 
 @pytest.mark.spec("WE-8")

@@ -134,6 +134,7 @@ def test_exactly_the_data_resources_take_a_partition():
         "health_check",
         "health_check_of_version",
         "browser_pages",
+        "let_in_notification_connection",
         "run_cohort",
         "list_cohorts",
         "translate_question",

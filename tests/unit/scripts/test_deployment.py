@@ -18,6 +18,7 @@ OUTPUTS = {
     "DICOM_EVENTS_TOPIC_NAME": "evgt",
     "DICOM_STORAGE_NAME": "stdicom",
     "DICOM_IMPORT_SUBSCRIBED": "true",
+    "DICOM_WORKLIST_NAME": "none",
     "DICOM_SERVICE_URL": "https://dicom.example",
 }
 READY = {
@@ -130,6 +131,7 @@ def test_the_subscriptions_follow_health_and_key():
         "dicomTopicName=evgt",
         "dicomStorageName=stdicom",
         "bulkImport=true",
+        "worklistName=none",
     )
     assert command[command.index("--resource-group") + 1] == "rg-trial"
     assert azure.waited == 2 * 15 + 2 * 30

@@ -15,7 +15,7 @@ from shared.subscriptions.subscriber import MESSAGE_IDS, MOST_REPORTS, message_i
 from shared.workitems.outbox import Outbox
 from shared.workitems.rows import TABLE
 from shared.worklist.subscribe.request import is_match
-from tests.builders.subscriptions import ALL, NAMESPACE, Watched, value
+from tests.builders.subscriptions import ALL, NAMESPACE, Watched, channel_user, value
 from tests.builders.worklist import CLAIM, codes, element, performed, performer
 
 UPS_PUSH = "1.2.840.10008.5.1.4.34.6.1"
@@ -218,7 +218,7 @@ async def test_who_is_connected_is_never_away(worklist):
 async def test_a_subscriber_to_whom_nothing_can_be_sent_harms_nobody(worklist):
     await worklist.subscribe(ALL, "SICK")
     await worklist.connect("SICK")
-    worklist.channel.broken.add(user_of(NAMESPACE, "SICK"))
+    worklist.channel.broken.add(channel_user("SICK"))
     await worklist.create("1.2.3")
 
     with pytest.raises(Unavailable):
@@ -285,10 +285,10 @@ async def test_subscribers_of_another_partition_hear_nothing():
     worklist = Watched(data_partitions=True)
     assert user_of("0", "AE") != user_of("1", "AE")
     assert rows.partition_key("0") != rows.partition_key("1")
-    await worklist.subscriptions.subscribe("0", "AE")
-    await worklist.subscriptions.subscribe("1", "AE")
-    worklist.channel.connected[user_of("1", "AE")].add("x")
-    worklist.channel.connected[user_of("0", "AE")].add("y")
+    await worklist.subscriptions.subscribe("0", "AE", "sub=user-all")
+    await worklist.subscriptions.subscribe("1", "AE", "sub=user-all")
+    worklist.channel.connected[channel_user("AE", "1")].add("x")
+    worklist.channel.connected[channel_user("AE", "0")].add("y")
     await worklist.workitems.create("0", "1.2.3", {})
 
     await worklist.tell("0")
