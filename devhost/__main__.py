@@ -9,6 +9,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -23,7 +24,7 @@ from devhost.fhir_server import running_fhir_server
 from devhost.host.functions_host import DevHost, HostArguments
 from devhost.log import set_up
 from devhost.openid_provider import OpenIdProvider
-from devhost.settings import Unusable, needs_emulator, read_settings, settings_file, with_storage
+from devhost.settings import Unusable, needs_emulator, read_settings, settings_file, with_secrets, with_storage
 from devhost.web_pub_sub import WebPubSub
 from devhost.web_pub_sub_events import EventHandler
 
@@ -139,6 +140,12 @@ class _Emulator:
         stack.push_async_callback(self._azurite.stop)
         return self._azurite.connection_string
 
+    def folder(self, stack: contextlib.AsyncExitStack) -> Path:
+        """The data folder; one that is gone with the stack, if nothing is kept."""
+        if self._arguments.ephemeral:
+            return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="dicom-")))
+        return Path(self._arguments.data_dir)
+
     @property
     def port(self) -> int:
         """The port of its blob service; 0 when it does not run."""
@@ -174,7 +181,7 @@ async def _run(arguments: argparse.Namespace) -> None:
         connection = settings.get("DicomStorage", "")
         if needs_emulator(settings) and not arguments.once:
             connection = await emulator.start(stack)
-            settings = with_storage(settings, connection)
+            settings = with_secrets(with_storage(settings, connection), emulator.folder(stack))
         sockets: WebPubSub | None = None
         if not arguments.once and not settings.get("WORKLIST_NOTIFICATIONS_ENDPOINT"):
             sockets = WebPubSub()

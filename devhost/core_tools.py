@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -17,7 +18,7 @@ from devhost import arguments as types
 from devhost.arguments import Parser
 from devhost.azurite.emulator import Azurite, Ports
 from devhost.data_folder import SERVICE_FILE, DataFolder, ServiceFile
-from devhost.settings import Unusable, read_settings, settings_file, with_storage
+from devhost.settings import Unusable, read_settings, settings_file, with_secrets, with_storage
 
 _ROOT: Final = Path(__file__).resolve().parent.parent
 
@@ -34,7 +35,8 @@ async def _run(port: int, azurite_port: int, data: Path | None, service_file: Pa
             if service_file:
                 file = stack.enter_context(ServiceFile(service_file))
                 file.write(port=port, azurite_port=azurite.ports.blob, url=f"http://127.0.0.1:{port}")
-            return await _start_app(func, port, with_storage(settings, azurite.connection_string))
+            folder = data or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="dicom-")))
+            return await _start_app(func, port, with_secrets(with_storage(settings, azurite.connection_string), folder))
         finally:
             await azurite.stop()
 

@@ -145,6 +145,13 @@ def with_storage(settings: Mapping[str, str], connection_string: str) -> dict[st
     }
 
 
+def with_secrets(settings: Mapping[str, str], folder: Path) -> dict[str, str]:
+    """The settings with a store of secrets below `folder`, unless they name one: what needs a secret works at once."""
+    if settings.get("SECRET_STORE"):
+        return dict(settings)
+    return {**settings, "SECRET_STORE": (folder.resolve() / "secrets").as_uri()}
+
+
 def needs_emulator(settings: Mapping[str, str]) -> bool:
     """Whether a setting says `UseDevelopmentStorage=true`."""
     return any(value.strip().rstrip(";") == DEVELOPMENT_STORAGE for value in settings.values())

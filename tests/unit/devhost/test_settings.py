@@ -15,6 +15,7 @@ from devhost.settings import (
     resolved,
     seconds_of,
     settings_file,
+    with_secrets,
     with_storage,
 )
 
@@ -107,3 +108,8 @@ def test_development_storage_becomes_the_emulator_that_runs() -> None:
     replaced = with_storage(settings, "connection")
     assert replaced == {"AzureWebJobsStorage": "connection", "DicomStorage": "connection", "X": "1"}
     assert not needs_emulator(replaced)
+
+
+def test_secrets_rest_below_the_data_unless_a_setting_names_their_store(tmp_path: Path) -> None:
+    assert with_secrets({"SECRET_STORE": ""}, tmp_path)["SECRET_STORE"] == (tmp_path / "secrets").as_uri()
+    assert with_secrets({"SECRET_STORE": "file:///elsewhere"}, tmp_path)["SECRET_STORE"] == "file:///elsewhere"
