@@ -35,9 +35,9 @@ class Foreground:
 
 
 class Pace:
-    """The steps of one piece of work, with a rest after each: as long as the step, because the data stores serve others
-    as well; beside clients at least fifteen times the processor time that passed meanwhile. `longest`: the longest rest
-    in seconds. One for each task that works at the same time.
+    """The steps of one piece of work, with a rest after each: some times as long as the step, because the data stores
+    serve others as well; beside clients also at least fifteen times the processor time that passed meanwhile. One for
+    each task that works at the same time.
     """
 
     def __init__(
@@ -45,10 +45,17 @@ class Pace:
         longest: float,
         foreground: Foreground,
         *,
+        alone: float,
+        beside: float,
         processor: Callable[[], float] = time.thread_time,
     ) -> None:
+        """`longest`: the longest rest in seconds; `alone`, `beside`: how many times as long as a step a rest is,
+        without clients and beside them; `processor`: seconds of processor time, with other threads `time.process_time`.
+        """
         self._longest = longest
         self._foreground = foreground
+        self._alone = alone
+        self._beside = beside
         self._processor = processor
         self._begin()
 
@@ -56,7 +63,9 @@ class Pace:
         """A step has ended; the next one begins when this returns."""
         seconds = asyncio.get_running_loop().time() - self._begun
         if self._foreground.busy:
-            seconds = max(seconds, _SHARE_BESIDE_CLIENTS * (self._processor() - self._used))
+            seconds = max(self._beside * seconds, _SHARE_BESIDE_CLIENTS * (self._processor() - self._used))
+        else:
+            seconds *= self._alone
         await asyncio.sleep(min(seconds, self._longest))
         self._begin()
 

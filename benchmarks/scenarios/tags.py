@@ -1,9 +1,10 @@
 """Extended query tags: what the re-index of one costs, and what searches lose while one is under way."""
 
 import asyncio
-import statistics
 import time
+from collections.abc import Awaitable, Callable
 
+from benchmarks.beside import Loss, Searches
 from benchmarks.client import Client
 from benchmarks.measure import Bench, Result
 from benchmarks.service import LocalService
@@ -11,68 +12,89 @@ from benchmarks.service import LocalService
 _STUDY = 8_500_000
 _IN_A_STUDY = 20
 _CLIENTS = 4
-_ALONE = 300
+_BEHIND_SECONDS = 30.0
+"""For so long searches go on after a re-index, at least."""
 _START_SECONDS = 400
 """The timer starts the operation, which waits three minutes until every process has heard of the tag."""
 _LONGEST_SECONDS = 3600
+_TAGS = ("InstitutionName", "StationName")
 
 
 async def run(bench: Bench, client: Client, service: LocalService | None) -> None:
-    """Needs a service of its own with everything on. Storage requests of the re-index are those of its operation, waits
-    included; its CPU time is that of the worker, less what the searches beside it take when they are alone: before
-    it or after it, whichever is less.
+    """Needs a service of its own with everything on. Storage requests of a re-index are those of its operation, waits
+    included; its CPU time is that of the worker, less what searches take when they are alone. The last re-index has no
+    searches beside it.
     """
     assert service is not None, "only of a service that is started here"
     studies = bench.times(250)
-    count = studies * _IN_A_STUDY
     await client.store_studies(_STUDY, studies, _IN_A_STUDY, clients=_CLIENTS)
     await bench.until_quiet()
 
     async def search(number: int) -> None:
         assert await client.search(f"PatientID=PAT-{_STUDY + number % studies:08d}") == 1
 
-    alone = await bench.run("search by PatientID, no re-index beside", search, _ALONE)
+    for tag in _TAGS:
+        await _beside_searches(bench, client, tag, search, studies)
+    await _alone(bench, client, "StudyID", studies)
+    await client.search("InstitutionName=Hospital&limit=200", at_least=min(200, studies))
+
+
+async def _add(bench: Bench, client: Client, tag: str) -> None:
+    """Add a tag, and wait until its re-index walks."""
     bench.telemetry.skip()
-    await client.post_json("extendedquerytags", [{"path": "InstitutionName", "level": "Study"}], expect=202)
+    await client.post_json("extendedquerytags", [{"path": tag, "level": "Study"}], expect=202)
     await bench.telemetry.entries("reindexing", at_least=1, seconds=_START_SECONDS)
-    done = asyncio.create_task(bench.telemetry.entries("reindexed", at_least=1, seconds=_LONGEST_SECONDS))
-    cpu, begin = bench.processes.cpu_seconds(), time.perf_counter()
-    samples: list[float] = []
+
+
+async def _beside_searches(
+    bench: Bench, client: Client, tag: str, search: Callable[[int], Awaitable[None]], studies: int
+) -> None:
+    searches = Searches(bench, search)
     with bench.processes:
-        while not done.done():
-            sent = time.perf_counter()
-            await search(len(samples))
-            samples.append((time.perf_counter() - sent) * 1000)
-    elapsed, cpu = time.perf_counter() - begin, bench.processes.cpu_seconds() - cpu
-    await done
-    entries = await bench.telemetry.entries("trigger", at_least=1, function="run_operations", seconds=60)
-    memory = bench.memory()
-    await bench.until_quiet()
-    again = await bench.run("search by PatientID, no re-index any more", search, _ALONE)
-    alone = min(alone, again, key=lambda result: result.median_ms)
-    longer = statistics.median(samples) / alone.median_ms - 1
-    longer_on_average = statistics.fmean(samples) / 1000 * alone.per_second - 1
+        searching = asyncio.create_task(searches.run())
+        await _add(bench, client, tag)
+        begin = time.perf_counter()
+        await bench.telemetry.entries("reindexed", at_least=1, seconds=_LONGEST_SECONDS)
+        end = time.perf_counter()
+        await searches.stop_after(max(_BEHIND_SECONDS, (end - begin) / 2))
+        await searching
+    loss: Loss = searches.loss(begin, end)
     bench.results.append(
         Result.of(
             "search by PatientID, a re-index beside",
-            samples,
-            elapsed,
-            cpu_rounds_ms=(),
-            memory=memory,
+            loss.samples,
+            loss.seconds,
+            cpu_rounds_ms=(loss.search_cpu_ms,),
+            memory=bench.memory(),
             entries=(),
-            note=f"a search takes {longer:+.0%} longer than alone, on average {longer_on_average:+.0%}",
+            note=str(loss),
         )
     )
-    own = max(0.0, cpu * 1000 - len(samples) * (alone.cpu_ms or 0.0))
+    await _report(bench, studies, end - begin, loss.work_cpu_seconds, "searches beside")
+
+
+async def _alone(bench: Bench, client: Client, tag: str, studies: int) -> None:
+    await bench.until_quiet()
+    await _add(bench, client, tag)
+    cpu, begin = bench.processes.cpu_seconds(), time.perf_counter()
+    with bench.processes:
+        await bench.telemetry.entries("reindexed", at_least=1, seconds=_LONGEST_SECONDS)
+    elapsed, cpu = time.perf_counter() - begin, bench.processes.cpu_seconds() - cpu
+    await _report(bench, studies, elapsed, cpu, "nothing beside")
+
+
+async def _report(bench: Bench, studies: int, elapsed: float, cpu: float, beside: str) -> None:
+    count = studies * _IN_A_STUDY
+    entries = await bench.telemetry.entries("trigger", at_least=1, function="run_operations", seconds=60)
     bench.results.append(
         Result.of(
             f"re-index of {count} instances in {studies} studies",
             [elapsed * 1000],
             elapsed,
             per=count,
-            cpu_rounds_ms=(own / count,),
-            memory=memory,
+            cpu_rounds_ms=(cpu * 1000 / count,),
+            memory=bench.memory(),
             entries=entries,
+            note=beside,
         )
     )
-    await client.search("InstitutionName=Hospital&limit=200", at_least=min(200, studies))

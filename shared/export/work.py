@@ -5,6 +5,8 @@ position of the source in one checkpoint, and a line of the error log may come a
 """
 
 import asyncio
+import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,11 +21,14 @@ from shared.export.records import ExportRecords
 from shared.index.model import StoredInstance
 from shared.operations.model import Document, Operation, OperationFailed
 from shared.operations.store import Lease
+from shared.pacing import Foreground, Pace
 from shared.storage.ports import ForeignContainer
 
 NO_MATCH: Final = "The identifier matches nothing that is stored."
 _AT_ONCE: Final = 16
 """Files that one export copies side by side."""
+_LONGEST_PAUSE: Final = 0.5
+"""Seconds between two files beside clients, at most: a page of them must come to its end."""
 _DONE: Final = "done"
 
 
@@ -38,10 +43,12 @@ class Work:
     source: InstanceSource
     copies: FileCopies
     container: ForeignContainer
+    foreground: Foreground
+    """The clients that it makes way for."""
 
 
 class ExportWork:
-    """The work of operations of the type export. `sources`: by the type of the source that a task names."""
+    """The work of operations of the type export."""
 
     def __init__(
         self,
@@ -49,7 +56,11 @@ class ExportWork:
         records: ExportRecords,
         connect: Callable[[Destination], ForeignContainer],
         copies: CopiesOf,
+        *,
+        foreground: Foreground | None = None,
     ) -> None:
+        """`sources`: by the type of the source that a task names; `foreground`: the clients that it makes way for."""
+        self._foreground = foreground or Foreground()
         self._sources = sources
         self._records = records
         self._connect = connect
@@ -73,6 +84,7 @@ class ExportWork:
                     self._sources[operation.input["source"]](operation),
                     await self._own_copies.get(operation.input["source"], self._copies)(operation, container),
                     container,
+                    self._foreground,
                 )
                 state = await copy_all(lease, work, state)
             finally:
@@ -102,7 +114,8 @@ async def copy_all(lease: Lease, work: Work, state: Document) -> Document:
             page = await reading
             if page.following is not None:
                 reading = asyncio.create_task(_read(work.source, page.following))
-            state = await _copy_page(lease.operation, work, page, state)
+            copied = await _copied(lease, work, page.instances)
+            state = await _after_page(lease.operation, work, page, copied, state)
             # A page is counted with the position behind it.
             await lease.checkpoint(state, results=results_of(lease.operation, state))
             if page.following is None:
@@ -116,22 +129,34 @@ async def _read(source: InstanceSource, position: Mapping[str, Any]) -> SourcePa
     return await source.page(position)
 
 
-async def _copy_page(operation: Operation, work: Work, page: SourcePage, before: Document) -> Document:
-    """The files of a page, and its part of the error log."""
-    slots = asyncio.Semaphore(_AT_ONCE)
-    copied: list[Copied] = []
-
-    async def copy(instance: StoredInstance) -> None:
-        async with slots:
-            copied.append(await work.copies.copy(instance))
-
-    copying = [asyncio.create_task(copy(instance)) for instance in page.instances]
+async def _copied(lease: Lease, work: Work, instances: Sequence[StoredInstance]) -> list[Copied]:
+    """Copy the files of a page side by side; beside clients one after the other, with rests. Whoever is to stop hurries
+    to the next checkpoint.
+    """
+    # Files are copied between accounts, which costs our tables nothing; de-identification works in a thread of its own.
+    pace = Pace(_LONGEST_PAUSE, work.foreground, alone=0, beside=0, processor=time.process_time)
+    waiting, copied = deque(instances), list[Copied]()
+    copying: set[asyncio.Task[Copied]] = set()
     try:
-        await asyncio.gather(*copying)
+        while waiting or copying:
+            at_once = _AT_ONCE if lease.stopping.is_set() else work.foreground.at_once(_AT_ONCE)
+            while waiting and len(copying) < at_once:
+                copying.add(asyncio.create_task(work.copies.copy(waiting.popleft())))
+            done, copying = await asyncio.wait(copying, return_when=asyncio.FIRST_COMPLETED)
+            copied += await asyncio.gather(*done)
+            if not lease.stopping.is_set():
+                await pace.rest()
     finally:
         for task in copying:
             task.cancel()
         await asyncio.gather(*copying, return_exceptions=True)
+    return copied
+
+
+async def _after_page(
+    operation: Operation, work: Work, page: SourcePage, copied: Sequence[Copied], before: Document
+) -> Document:
+    """Write the part of the error log that a page has; what is known behind it."""
     failed = [(each.identifier, each.fault) for each in copied if each.fault]
     faults = [*failed, *((work.copies.named(each), NO_MATCH) for each in page.unknown)]
     if faults:

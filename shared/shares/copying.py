@@ -21,6 +21,7 @@ from shared.ingest.ingest import Ingest
 from shared.ingest.store_options import StoreOptions
 from shared.operations.model import Document, OperationFailed
 from shared.operations.store import Lease
+from shared.pacing import Foreground
 from shared.shares.copies import hidden_partition, key_name
 from shared.shares.store import ShareStore
 
@@ -35,7 +36,17 @@ _SHARE: Final = "share"
 class CopyWork:
     """Makes the copies of one share; goes on where a worker that died has left it."""
 
-    def __init__(self, files: Files, records: ExportRecords, shares: ShareStore, ingest: Ingest) -> None:
+    def __init__(
+        self,
+        files: Files,
+        records: ExportRecords,
+        shares: ShareStore,
+        ingest: Ingest,
+        *,
+        foreground: Foreground | None = None,
+    ) -> None:
+        """`foreground`: the clients that it makes way for."""
+        self._foreground = foreground or Foreground()
         self._files = files
         self._records = records
         self._shares = shares
@@ -53,6 +64,7 @@ class CopyWork:
             _WhileShared(IdentifierSource(self._records, self._files.lookup, operation), self._shares, share_id),
             DeidentifiedCopies(operation.id, namespace, self._files, container, PROFILE, key),
             container,
+            self._foreground,
         )
         state = operation.checkpoint
         if not state.get("done"):

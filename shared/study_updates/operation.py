@@ -119,7 +119,9 @@ class Update:
     ) -> None:
         """Take one study to its end. Raises Paused between steps."""
         view = await self._stores.lookup.study_at(place)
-        step = _steps(lease, progress, studies, view.instances if view else 0, Pace(_LONGEST_PAUSE, self._foreground))
+        # Somebody waits for an update: it rests beside clients alone.
+        pace = Pace(_LONGEST_PAUSE, self._foreground, alone=0.0, beside=1.0)
+        step = _steps(lease, progress, studies, view.instances if view else 0, pace)
         failures: dict[str, str] = {}
         if progress.stage == "prepare":
             failures = dict(await study.prepare(step))

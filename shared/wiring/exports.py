@@ -57,7 +57,7 @@ def exports(core: Core) -> Exporting:
     }
     rules = destination_rules(settings, connection)
     starting = Exports(core.operations, records, connect)
-    work = ExportWork(sources, records, connect, partial(copies_of, files, records))
+    work = ExportWork(sources, records, connect, partial(copies_of, files, records), foreground=core.foreground)
     enabled = settings.export and settings.asynchronous_operations
     part = Part(
         functions=(functions.blueprint(core.boundary, starting, rules),) if enabled else (),

@@ -49,5 +49,9 @@ def shares(core: Core, taken_in: Ingest, exporting: Exporting, parts: list[Part]
             chores.forget_shares(partial(store.forget, core.base.partitions, time.time)),
             chores.remove_copies(copies.sweep),
         ),
-        work={OperationType.SHARE: CopyWork(exporting.files, exporting.records, store, taken_in)},
+        work={
+            OperationType.SHARE: CopyWork(
+                exporting.files, exporting.records, store, taken_in, foreground=core.foreground
+            )
+        },
     )

@@ -17,6 +17,7 @@ from shared.operations import functions as operation_functions
 from shared.operations.model import OperationType
 from shared.operations.runner import Runner
 from shared.operations.store import Operations
+from shared.pacing import Foreground
 from tests.builders.archive import Archive
 from tests.builders.functions import handler_of
 from tests.builders.http import ALL, boundary
@@ -67,7 +68,9 @@ class ExportService(Archive):
             PARTITION: partial(PartitionSource, self.tables, self.lookup, shards=self.shards),
         }
         self.files = Files(self.blobs, self.lookup, Urls())
-        self.work = ExportWork(sources, self.records, self.connect, partial(copies_of, self.files, self.records))
+        self.foreground = Foreground()
+        copies = partial(copies_of, self.files, self.records)
+        self.work = ExportWork(sources, self.records, self.connect, copies, foreground=self.foreground)
         self.runner = Runner(self.operations, {OperationType.EXPORT: self.work}, look_seconds=0.01)
         self.exports = Exports(self.operations, self.records, self.connect)
 
