@@ -251,7 +251,20 @@ OPERATION = Schema(
         "required": ["operationId", "type", "createdTime", "lastUpdatedTime", "status", "resources"],
         "properties": {
             "operationId": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
-            "type": {"enum": ["reindex", "export", "update", "merge", "move"]},
+            "type": {
+                "enum": [
+                    "reindex",
+                    "export",
+                    "update",
+                    "merge",
+                    "move",
+                    "erase",
+                    "cohort",
+                    "cast-verify",
+                    "cast-backfill",
+                    "rebuild",
+                ]
+            },
             "createdTime": {"type": "string", "format": "date-time"},
             "lastUpdatedTime": {"type": "string", "format": "date-time"},
             "status": {
@@ -272,6 +285,7 @@ OPERATION = Schema(
         "resources": [],
     },
 )
+OPERATIONS = Schema("Operations", {"type": "array", "items": OPERATION.reference}, parts=(OPERATION,))
 PARTITIONS = Schema(
     "Partitions",
     {

@@ -58,6 +58,28 @@ def boolean(text: str | None, name: str, *, default: bool) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
+class Window:
+    """A part of a list (GEN-30)."""
+
+    limit: int
+    offset: int
+
+
+def window(query: str) -> Window:
+    """The part of a list that a query string asks for; other parameters are ignored. Raises InvalidRequest."""
+    given: dict[str, str] = {}
+    for name, value in pairs(query):
+        if name.lower() in {"limit", "offset"}:
+            if name.lower() in given:
+                raise invalid_parameter(name.title(), "It is given more than once.")
+            given[name.lower()] = value
+    return Window(
+        integer(given.get("limit"), "Limit", DEFAULT_LIMIT, 1, MAX_LIMIT),
+        integer(given.get("offset"), "Offset", 0, 0, MAX_OFFSET),
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class QueryParameters:
     """A query string of a search, read as far as no attribute needs to be known."""
 

@@ -14,6 +14,7 @@ from shared.dicomweb.documentation import (
     HEALTH,
     OPERATION,
     OPERATION_REFERENCE,
+    OPERATIONS,
     PARTITIONS,
     WHOLE,
     Documentation,
@@ -77,6 +78,17 @@ REBUILD: Final = Documentation(
     successes=(202,),
     failures=failures(406, 409),
     schema=OPERATION_REFERENCE,
+)
+OPERATION_LIST: Final = Documentation(
+    "The operations of the last 30 days, the newest first. The caller needs every data action in the whole service.",
+    produces=(JSON,),
+    failures=failures(406),
+    parameters=(
+        query("limit", "The number of operations", {"type": "integer", "minimum": 1, "maximum": 200, "default": 100}),
+        query("offset", "The number of operations to skip", WHOLE),
+        accept(JSON),
+    ),
+    schema=OPERATIONS,
 )
 PARTITION_LIST: Final = Documentation(
     "Every partition that a store has created, and Microsoft.Default.",

@@ -2,8 +2,8 @@
 
 import azure.functions as func
 
+from shared.dicomweb.query_parameters import Window
 from shared.extended_query_tags.request import (
-    Window,
     new_tags,
     parse_body,
     parse_change,

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, get_args
 
-from shared.dicomweb.query_parameters import DEFAULT_LIMIT, MAX_LIMIT, MAX_OFFSET, integer, invalid_parameter, pairs
+from shared.dicomweb.query_parameters import Window, window
 from shared.dicomweb.versions import ApiVersion
 from shared.errors import InvalidRequest
 from shared.extended_query_tags.paths import tag_path
@@ -28,14 +28,6 @@ class NewTag:
     creator: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
-    """A part of a list (GEN-30)."""
-
-    limit: int
-    offset: int
-
-
 def parse_body(request: Request, _version: ApiVersion) -> JsonBody:
     """The body of a request that has one. Raises UnsupportedMedia for one that is no JSON."""
     return json_body(request, most=_LARGEST_BODY)
@@ -43,16 +35,7 @@ def parse_body(request: Request, _version: ApiVersion) -> JsonBody:
 
 def parse_window(request: Request, _version: ApiVersion) -> Window:
     """The part of the list that is asked for. Raises InvalidRequest."""
-    given: dict[str, str] = {}
-    for name, value in pairs(request.query):
-        if name.lower() in {"limit", "offset"}:
-            if name.lower() in given:
-                raise invalid_parameter(name.title(), "It is given more than once.")
-            given[name.lower()] = value
-    return Window(
-        integer(given.get("limit"), "Limit", DEFAULT_LIMIT, 1, MAX_LIMIT),
-        integer(given.get("offset"), "Offset", 0, 0, MAX_OFFSET),
-    )
+    return window(request.query)
 
 
 def parse_path(request: Request, _version: ApiVersion) -> str:

@@ -93,6 +93,11 @@ class Permissions:
         """Where the caller may do that."""
         return self.scopes.get(action, NOWHERE)
 
+    def all_in(self, partition: str | None) -> bool:
+        """Whether the caller may take every action in the partition of that name; None: in the whole service."""
+        scopes = map(self.scope, ACTIONS)
+        return all(each.whole_service if partition is None else partition in each for each in scopes)
+
 
 EVERYTHING = Permissions(dict.fromkeys(ACTIONS, WHOLE_SERVICE))
 NOTHING = Permissions({})

@@ -3,7 +3,6 @@
 from shared.dicomweb.urls import Urls
 from shared.errors import Forbidden
 from shared.http.caller import Caller
-from shared.http.roles import ACTIONS
 from shared.operations.model import Operation, OperationActive, OperationType
 from shared.operations.start import busy, check_enabled
 from shared.operations.store import Operations
@@ -19,7 +18,7 @@ class IndexRebuilds:
     @staticmethod
     def check_permitted(caller: Caller) -> None:
         """Raises Forbidden unless the caller may do everything in the whole service."""
-        if not all(caller.permissions.scope(action).whole_service for action in ACTIONS):
+        if not caller.permissions.all_in(None):
             raise Forbidden("Authorization failed.")
 
     async def start(self, urls: Urls) -> Operation:

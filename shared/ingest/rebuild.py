@@ -249,7 +249,7 @@ class Rebuild:
             return
         if place is not None:
             await self._to_trash(place, marked)
-        pace = Pace(_LONGEST_PAUSE, self._foreground) if self._foreground else None
+        pace = Pace(_LONGEST_PAUSE, self._foreground, alone=1.0, beside=1.0) if self._foreground else None
         # What an update has made follows the version that it was made of.
         for made in (False, True):
             of_kind = [name for name in wanted if (name in files.made) is made]

@@ -28,8 +28,12 @@ from shared.storage.optimistic import Rounds, best_effort_commit, commit_all
 from shared.storage.ports import Entity, RowWrite, TableStore, Value
 
 LEASE_SECONDS = 60.0
-RETENTION = timedelta(days=7)
-"""The time for which a finished operation can be read (OP-6)."""
+RETENTION = timedelta(days=30)
+"""The time for which a finished operation can be read (OP-6, B-21)."""
+TASK_RETENTION = timedelta(days=7)
+"""How long it is kept what a finished operation was told, values of patients among it; and how long one waits for
+somebody to start it.
+"""
 
 _PARTITION = "operations"
 _MOST = 100
@@ -233,6 +237,13 @@ class Operations:
         row = await self._row(operation_id)
         return row.operation if row else None
 
+    async def recent(self, limit: int, offset: int) -> list[Operation]:
+        """At most `limit` operations behind the first `offset`, the newest first (B-21). Raises Unavailable."""
+        rows = await self._tables.range("ops", _PARTITION, "o!", 'o"', select=("created",))
+        rows.sort(key=lambda row: (float(str(row.properties["created"])), row.row_key), reverse=True)
+        found = await asyncio.gather(*(self.get(row.row_key[2:]) for row in rows[offset : offset + limit]))
+        return [each for each in found if each is not None]
+
     async def is_active(self, operation_id: str) -> bool:
         """Whether an operation has not ended."""
         operation = await self.get(operation_id)
@@ -296,10 +307,16 @@ class Operations:
         return forgotten
 
     async def purge(self) -> int:
-        """Remove the operations whose time is over (OP-6); how many."""
-        oldest = (self._time() - RETENTION).timestamp()
+        """Remove the operations whose time is over, and the tasks of others (OP-6); how many operations."""
+        now = self._time()
+        await self.forget(lambda each: not each.waits and now - each.updated > TASK_RETENTION)
+
+        def is_over(row: Entity) -> bool:
+            kept = TASK_RETENTION if row.properties.get("waits") else RETENTION
+            return not _is_active(row) and float(str(row.properties["updated"])) < (now - kept).timestamp()
+
         rows = await self._tables.range("ops", _PARTITION, "o!", 'o"', select=("status", "updated", "waits"))
-        over = [row.row_key for row in rows if not _is_active(row) and float(str(row.properties["updated"])) < oldest]
+        over = [row.row_key for row in rows if is_over(row)]
         for at in range(0, len(over), _MOST):
             await commit_all(
                 self._tables, "ops", [RowWrite("delete", _PARTITION, key) for key in over[at : at + _MOST]]

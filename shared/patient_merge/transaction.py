@@ -109,6 +109,8 @@ class PatientMerge:
         operation = await self._operations.get(operation_id)
         if operation is None or operation.type is not kind or operation.partition != partition.name:
             raise NotFound("The operation does not exist.")
+        if not operation.input:
+            raise NotFound("The operation is too long ago: what it was told is not kept any more.")
         done = UpdateTask.of(operation.input)
         studies, into = ([done.into], done.studies[0]) if done.into else (done.studies, "")
         task = UpdateTask(partition.namespace, studies, {}, into=into, reverts=operation.id)

@@ -125,6 +125,15 @@ async def test_only_a_merge_or_move_of_the_partition_that_has_ended_is_undone(se
     assert await service.operations.active() == [(active.id, active.type)]
 
 
+@pytest.mark.spec("MRG-9", "OP-6")
+async def test_what_is_over_for_a_week_cannot_be_undone(service):
+    await archive(service)
+    merged = await service.done(MERGE, BODY)
+    service.time.seconds += 7 * 86_400 + 1
+    await service.operations.purge()
+    assert (await service.ask_back("merge", merged.id)).status == 404
+
+
 @pytest.mark.spec("MRG-9", "DAT-52")
 async def test_a_rebuild_finds_what_was_undone(service):
     one, other, _ = await archive(service)
