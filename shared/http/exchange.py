@@ -214,6 +214,7 @@ class Exchange:
             "traceId": self.trace_id,
             "userAgent": (self.request.headers.get("user-agent") or "")[:_USER_AGENT_LENGTH],
             "partitions": self._settings.data_partitions,
+            "export": self._settings.export,
             **uids,
         }
 

@@ -26,6 +26,9 @@ _LONGEST_LIFETIME: Final = timedelta(days=2_800_000)
 """Later ends would lie beyond the year 9999."""
 _EXPIRY_CHOICES: Final = {"msdicom-expiry-option": "RelativeToNow", "msdicom-expiry-level": "Study"}
 
+_EXTERNAL_METADATA: Final = "msdicom-meta-"
+"""How names of header fields begin that give a study attributes outside its files."""
+
 
 @dataclass(frozen=True, slots=True)
 class SingleFile:
@@ -68,8 +71,9 @@ class StoreRequest:
 def parse_store(request: Request, version: ApiVersion) -> StoreRequest:
     """The headers of a store; nothing of its body is read.
 
-    Raises UnsupportedMedia for a Content-Type that is no store (STOW-1, STOW-2), InvalidRequest (STOW-2, EXP-2).
+    Raises UnsupportedMedia for a Content-Type that is no store (STOW-1, STOW-2), InvalidRequest (STOW-2, EXP-2, XMD-0).
     """
+    _check_no_external_metadata(request.headers)
     content_type = request.headers.get("content-type")
     content = None if content_type is None else _content(content_type)
     lifetime = _lifetime(request.headers) if version.expires_studies else None
@@ -141,6 +145,16 @@ def _content(text: str) -> Content:
             remedy="Leave the parameter out: the parts are taken in their order.",
         )
     return content
+
+
+def _check_no_external_metadata(headers: Headers) -> None:
+    """XMD-0: the client must not believe that its attribute was kept."""
+    if any(name.startswith(_EXTERNAL_METADATA) for name, _ in headers):
+        raise InvalidRequest(
+            "Attributes outside the files are not supported, and nothing was stored.",
+            where=f"header {_EXTERNAL_METADATA}*",
+            remedy="Leave the header out, or write the attribute into the files.",
+        )
 
 
 def _lifetime(headers: Headers) -> timedelta | None:

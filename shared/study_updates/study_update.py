@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
+from shared import metrics
 from shared.dicom.part10.attribute_changes import CannotChange
 from shared.dicomweb.partitions import Partition
 from shared.errors import Unavailable
@@ -184,6 +185,7 @@ class StudyUpdate:
         if any(outcome in (CommitOutcome.BUSY, CommitOutcome.UNAVAILABLE) for outcome in outcomes):
             raise Unavailable("Instances could not be committed")
         stored = [entry for entry, outcome in zip(entries, outcomes, strict=True) if outcome is CommitOutcome.STORED]
+        metrics.add(metrics.INSTANCES_UPDATED, len(stored))
         marked = [each.stored.blob for each in before] + [entry.blob for entry in stored]
         # rule: what an update has committed is marked before it succeeds
         await asyncio.gather(*(obsolete_marks.mark_committed(self._blobs, blob) for blob in marked))

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Iterable
 from datetime import UTC, datetime
 
 from shared.dicom.identifiers import InstanceIdentifier
+from shared.dicomweb.partitions import Partition
 from shared.dicomweb.versions import ApiVersion
 from shared.index.model import StoredInstance
 from shared.ingest.ingest import Ingest
@@ -74,11 +75,12 @@ class StoreService(Process):
         replace: bool = False,
         expires: datetime | None = None,
         chunk: int = 64 * 1024,
+        partition: Partition = PARTITION,
     ) -> list[StoreOutcome]:
         """Run the transaction on `body`, cut into chunks."""
         options = StoreOptions(version, study, replace, expires)
         chunks = body if isinstance(body, AsyncIterator) else chunks_of(body, chunk)
-        return await store_instances(content, chunks, options, partition=PARTITION, ingest=self.ingest)
+        return await store_instances(content, chunks, options, partition=partition, ingest=self.ingest)
 
     async def instance(self, identifier: InstanceIdentifier) -> StoredInstance | None:
         """What the index says of an instance."""

@@ -29,8 +29,8 @@ class Client:
         body, content_type = multipart([one.data for one in files])
         return self.post(body, content_type, **options)
 
-    def get(self, path, accept="*/*"):
-        return self.session.get(f"{self.base}/{path}", headers={"Accept": accept}, timeout=60)
+    def get(self, path, accept="*/*", **headers):
+        return self.session.get(f"{self.base}/{path}", headers={"Accept": accept, **headers}, timeout=60)
 
     def file_of(self, one):
         return self.get(one.path, f"{DICOM}; transfer-syntax=*")

@@ -4,7 +4,9 @@ import os
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from io import BytesIO
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
@@ -229,7 +231,7 @@ def test_spellings_that_are_used_first_at_the_same_time_are_one_partition(within
     assert sum(entry["partitionName"].lower() == name for entry in listed(within())) == 1
 
 
-@pytest.mark.spec("PART-11", "CON-7", "DP-8")
+@pytest.mark.spec("PART-11", "CON-7", "DP-8", "ZIP-1")
 @pytest.mark.parametrize("version", ["v1", "v2"])
 def test_the_same_uids_in_two_partitions_never_meet(within, version):
     study, series, sop = new_uid(), new_uid(), new_uid()
@@ -251,6 +253,10 @@ def test_the_same_uids_in_two_partitions_never_meet(within, version):
         assert value(client.metadata(mine)["00081030"]) == description
     assert here.search("instances", SOPInstanceUID=more.identifier.sop_instance_uid) == []
     assert here.get(more.path).status_code == 404
+
+    for client, files in ((here, [mine]), (there, [theirs, more])):
+        archive = ZipFile(BytesIO(client.get(f"studies/{study}", "application/zip").content))
+        assert sorted(map(archive.read, archive.namelist())) == sorted(each.data for each in files)
 
     assert here.session.delete(f"{here.base}/studies/{study}").status_code == 204
 

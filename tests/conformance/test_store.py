@@ -418,6 +418,26 @@ def test_put_is_405_in_v1(store_v1):
     assert "PUT" not in reply.headers["Allow"]
 
 
+@pytest.mark.spec("XMD-0")
+def test_an_attribute_outside_the_files_is_400_in_every_version_and_nothing_is_stored(store_v1, store_v2):
+    one = file()
+
+    for store in (store_v1, store_v2):
+        assert store.store(one, **{"MSDicom-Meta-LO-00091001": "Trial 7"}).status_code == 400
+    assert not store_v2.is_stored(one)
+
+
+@pytest.mark.spec("XMD-0")
+def test_asking_for_attributes_outside_the_files_changes_nothing(store_v2):
+    one = file()
+    store_v2.store(one)
+    path = f"studies/{one.identifier.study_instance_uid}/metadata"
+
+    with_it, without = (store_v2.get(path, **fields) for fields in ({"msdicom-request-meta": "true"}, {}))
+
+    assert (with_it.status_code, with_it.content) == (200, without.content)
+
+
 # ------------------------------------------------------------------------------------------------------------ expiry
 
 

@@ -30,6 +30,20 @@ async def service_with(*values, **settings):
     return service
 
 
+async def store_in(service, version, one):
+    """Store a file as a store of that version does; what was said of it."""
+    reader = Part10Reader(strict=version is ApiVersion.V2, keep_text=KEPT_TEXT)
+    reader.feed(one.data)
+    part10 = reader.finish()
+    verdict = validate(part10, version=version, schema=service.schemas.known, study=None, full_item_validation=False)
+    assert isinstance(verdict, Valid)
+    blob = keys.blob_name("0", verdict.identifier, keys.new_upload_id(0))
+    metadata = orjson.dumps(verdict.metadata)
+    entry = verdict.new_instance(part10, metadata=metadata, blob=blob, length=1, replace=False, expires=None)
+    await service.store_all([entry])
+    return verdict
+
+
 async def failed(service, path="PatientAge", query=""):
     return [each["sopInstanceUid"] for each in read(await service.errors(path, query))]
 
@@ -75,6 +89,16 @@ async def test_a_search_by_an_enabled_tag_with_errors_names_it_as_the_client_has
     assert header not in dict((await service.search("includefield=PatientAge")).headers)
     await service.delete("1.2")
     assert header not in dict((await service.search("PatientAge=042Y")).headers)
+
+
+@pytest.mark.spec("QIDO-18")
+async def test_what_a_store_left_out_with_a_warning_is_no_error_of_its_tag():
+    service = await service_with(GOOD)
+    await service.ready(tag("PatientAge"))
+    verdict = await store_in(service, ApiVersion.V2, file({0x00101010: ("AS", "42 years")}))
+    assert verdict.warning is not None
+    response = await service.search("PatientAge=042Y")
+    assert (response.status, "erroneous-dicom-attributes" in dict(response.headers)) == (200, False)
 
 
 @pytest.mark.spec("EQT-45")
@@ -225,15 +249,7 @@ async def test_what_is_stored_when_the_tag_is_ready_leaves_no_error():
 @pytest.mark.parametrize(("version", "errors"), [(ApiVersion.V1, 1), (ApiVersion.V2, 0)])
 async def test_v1_has_kept_values_that_are_not_valid_and_v2_has_not(version, errors):
     service = await service_with()
-    reader = Part10Reader(strict=version is ApiVersion.V2, keep_text=KEPT_TEXT)
-    reader.feed(file({0x00101010: ("AS", "42 years")}).data)
-    part10 = reader.finish()
-    verdict = validate(part10, version=version, schema=service.schemas.known, study=None, full_item_validation=False)
-    assert isinstance(verdict, Valid)
-    blob = keys.blob_name("0", verdict.identifier, keys.new_upload_id(0))
-    metadata = orjson.dumps(verdict.metadata)
-    entry = verdict.new_instance(part10, metadata=metadata, blob=blob, length=1, replace=False, expires=None)
-    await service.store_all([entry])
+    await store_in(service, version, file({0x00101010: ("AS", "42 years")}))
     await service.ready(tag("PatientAge"))
     assert await count(service) == errors
 

@@ -2,9 +2,11 @@ from dataclasses import replace
 
 import orjson
 import pytest
+from pydicom.datadict import tag_for_keyword
 
-from tests.builders.http import error
+from tests.builders.http import DEFAULT_PARTITION, error
 from tests.unit.extended_query_tags.service import TagService, read, tag
+from tests.unit.upkeep.release import Partitions
 
 NOT_QUERYABLE = "The query parameter 'PatientAge' is invalid. The attribute is not queryable at this resource."
 
@@ -180,6 +182,60 @@ async def test_an_element_inside_a_sequence_is_found():
     assert read(await service.retrieve(path))["path"] == path
     assert await service.series("RequestAttributesSequence.AccessionNumber=a1") == ["1.1.1"]
     assert await service.series(f"{path}=A2") == []
+
+
+@pytest.mark.spec("D-28", "EQT-33", "EQT-34")
+@pytest.mark.parametrize("level", ["Study", "Series", "Instance"])
+@pytest.mark.parametrize(
+    ("path", "value", "match", "other"),
+    [
+        ("ProcedureCodeSequence.CodeValue", "CT01", "ct*", "MR*"),
+        ("ReferencedPerformedProcedureStepSequence.ReferencedSOPInstanceUID", "1.2.3", "1.2.3", "1.2"),
+        ("RequestAttributesSequence.RequestingPhysician", "Doe^John", "doe^john", "Roe*"),
+        ("ContrastBolusAgentSequence.ContentDate", "20260131", "20260101-", "-20251231"),
+    ],
+)
+async def test_a_path_has_levels_and_matching_of_its_element(path, value, match, other, level):
+    sequence, keyword = path.split(".")
+    service = TagService()
+    await service.store("1.1", "1.1.1", "1.1.1.1", **{sequence: [{keyword: value}]})
+    await service.ready(tag(path, level))
+    await service.store("1.2", "1.2.1", "1.2.1.1", **{sequence: [{keyword: value}]})
+    await service.store("1.3", "1.3.1", "1.3.1.1", **{sequence: []})
+    assert await service.instances(f"{path}={match}") == ["1.2.1.1", "1.1.1.1"]
+    assert await service.instances(f"{path}={other}") == []
+    [first, _] = await service.found(f"{path}={match}&includefield={path}", "search_instances")
+    assert sequence_of(first, sequence)
+
+
+def sequence_of(found, keyword):
+    """The items of a sequence in a result."""
+    return found[f"{tag_for_keyword(keyword):08X}"]["Value"]
+
+
+@pytest.mark.spec("EQT-30", "DP-8", "DP-10")
+async def test_a_tag_is_of_every_data_partition_and_its_values_stay_in_theirs(monkeypatch):
+    ward = replace(DEFAULT_PARTITION, name="ward", namespace="ward")
+
+    async def both(_):
+        return [DEFAULT_PARTITION, ward]
+
+    monkeypatch.setattr(Partitions, "partitions", both)
+    service = TagService()
+
+    async def store(study, **values):
+        for partition, value in values.items():
+            service.partition = ward if partition == "ward" else DEFAULT_PARTITION
+            await service.store(study, f"{study}.1", f"{study}.1.1", InstitutionName=value)
+
+    await store("1.1", default="here", ward="there")
+    await service.ready(tag("InstitutionName"))
+    await store("1.2", ward="there", default="here")
+
+    for partition, own, foreign in ((DEFAULT_PARTITION, "here", "there"), (ward, "there", "here")):
+        service.partition = partition
+        assert await service.studies(f"InstitutionName={own}") == ["1.2", "1.1"]
+        assert await service.studies(f"InstitutionName={foreign}") == []
 
 
 def with_private(instance, creators):

@@ -170,6 +170,7 @@ async def test_the_ordinary_log_has_no_query_and_no_plain_uid(caplog):
     (line,) = lines(caplog, "dicom.telemetry")
     assert (line["event"], line["function"], line["status"]) == ("transaction", "search_study_series", 200)
     assert (line["apiVersion"], line["userAgent"], line["partitions"], line["sent"]) == (2, "viewer", False, 5)
+    assert line["export"] is True
     assert len(line["study"]) == 16
     for secret in ("1.2.840", "Doe", "Modality"):
         assert secret not in json.dumps(line)

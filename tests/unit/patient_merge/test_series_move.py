@@ -14,7 +14,9 @@ from shared.study_updates import study_update
 from shared.study_updates.moved_instances import moved_uid
 from tests.builders.images import image
 from tests.builders.service import PARTITION
-from tests.unit.patient_merge.service import MOVE
+from tests.builders.updating import DESCRIPTION
+from tests.fakes.events import MemoryEventPublisher
+from tests.unit.patient_merge.service import MERGE, MOVE, MergingService
 from tests.unit.study_updates.test_killed_at_each_step import Crash, dying
 from tests.unit.study_updates.test_update import dataset, stored
 
@@ -251,6 +253,32 @@ async def test_a_move_goes_on_wherever_its_process_died(service, after, every, m
             return
 
 
+@pytest.mark.spec("EVT-7", "MRG-5")
+async def test_each_entry_of_the_feed_has_its_event():
+    topic = MemoryEventPublisher()
+    service = MergingService(topic=topic)
+    await service.publication.prepare()
+    moving, _, _ = await archive(service)
+    await service.sequencer.catch_up()
+    await service.publication.run()
+    topic.published.clear()
+
+    await service.updated(["2.1"], {DESCRIPTION: ["Thorax"]})
+    move = await service.done(MOVE, BODY)
+    other = {"patientId": "1", "attributes": {"00100010": {"vr": "PN", "Value": [{"Alphabetic": "Roe^Jane"}]}}}
+    await service.done(MERGE, {"source": {"patientId": "4711"}, "target": other, "reason": "wrong patient"})
+    await service.sequencer.catch_up()
+    await service.publication.run()
+
+    entries = await service.feed("/v2/changefeed?includeMetadata=false&offset=4")
+    told = [(each.type.rpartition("DicomImage")[2], each.data["sequenceNumber"]) for each in topic.published]
+    actions = {"Create": "Created", "Update": "Updated", "Delete": "Deleted"}
+    assert told == [(actions[each["action"]], each["sequence"]) for each in entries]
+    assert sorted(kind for kind, _ in told) == ["Created"] * 2 + ["Deleted"] * 2 + ["Updated"] * 5
+    new = {become(move, each.identifier).sop_instance_uid for each in moving}
+    assert {each.data["imageSopInstanceUid"] for each in topic.published if each.type.endswith("Created")} == new
+
+
 @pytest.mark.spec("MRG-3")
 async def test_what_is_replaced_while_it_moves_stays(service, monkeypatch):
     moving, _, _ = await archive(service)
@@ -284,6 +312,42 @@ async def test_a_move_is_undone_with_the_uids_and_the_bytes_that_were(service):
         assert await service.instance(become(moved, each.identifier)) is None
     for each in (staying, there):
         assert await service.instance(each.identifier) is not None
+
+
+@pytest.mark.spec("MRG-9", "MRG-10")
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("every", [89, pytest.param(1, marks=pytest.mark.nightly)])
+async def test_undoing_a_move_goes_on_wherever_its_process_died(service, after, every, monkeypatch):
+    monkeypatch.setattr(study_update, "_INSTANCES_AT_ONCE", 2)
+    for step in count(1, every):
+        service = type(service)()
+        moving, staying, there = await archive(service, instances=3)
+        moved = await service.done(MOVE, BODY)
+        new = [become(moved, each.identifier) for each in moving]
+        service.time.seconds += 1
+        operation = await service.started(await service.ask_back("move", moved.id))
+        died = await dying(service, step, after=after)
+        for old, identifier in zip(moving, new, strict=True):
+            assert await service.instance(old.identifier) or await service.instance(identifier)
+        service.time.seconds += 120
+        other = service.beside()
+        with suppress(Crash):
+            ended = await other.finished(operation)
+        assert ended.status is OperationStatus.SUCCEEDED
+        assert ended.results["instanceUpdated"] == 3
+        assert "notReverted" not in ended.results
+        await other.settle()
+        for old, identifier in zip(moving, new, strict=True):
+            assert service.blobs.content((await service.current(old.identifier)).blob) == old.data
+            assert await service.instance(identifier) is None
+        pages = await other.log.pages(1, 100)
+        kinds = [change.operation for page in pages for change in page.changes]
+        assert (kinds.count("create"), kinds.count("delete")) == (11, 6)
+        assert await service.instance(staying.identifier)
+        assert await service.instance(there.identifier)
+        if not died:
+            assert step > 30
+            return
 
 
 @pytest.mark.spec("MRG-9")

@@ -161,6 +161,15 @@ def test_a_bad_expiry_is_refused_in_v2_and_ignored_in_v1(headers):
     assert parse_store(request(**headers), V1).lifetime is None
 
 
+@pytest.mark.spec("XMD-0", "B-6")
+@pytest.mark.parametrize("version", [V1, V2])
+@pytest.mark.parametrize("method", ["POST", "PUT"])
+@pytest.mark.parametrize("name", ["msdicom-meta-LO-00091001", "MSDICOM-META-"])
+def test_an_attribute_outside_the_files_is_refused_before_anything_is_read(name, method, version):
+    with pytest.raises(InvalidRequest):
+        parse_store(request(method=method, **{name: "Trial 7"}), version)
+
+
 @pytest.mark.spec("EXP-2")
 def test_two_expiry_times_are_refused():
     fields = [("Content-Type", "application/dicom"), (TIME, "1"), (TIME, "2")]

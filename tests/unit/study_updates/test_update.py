@@ -8,16 +8,19 @@ import pytest
 from pydicom import dcmread
 from pydicom.filebase import DicomBytesIO
 
+from shared import metrics
 from shared.dicom.identifiers import ResourceIdentifier
 from shared.dicom.part10.file_meta import IMPLEMENTATION_CLASS_UID
 from shared.index import documents
 from shared.index_schema import keys
 from shared.index_schema.indexed_attributes import IndexedAttribute, QueryTag
 from shared.index_schema.schema import BUILT_IN, IndexSchema
-from shared.operations.model import OperationStatus
+from shared.operations.model import OperationStatus, OperationType
+from shared.study_updates.task import UpdateTask
 from tests.builders.images import ELE, ILE, Image, image
 from tests.builders.service import PARTITION
 from tests.builders.updating import DESCRIPTION, IDENTIFIER, NAME, UpdatingService, name
+from tests.unit.test_metrics import Counted
 
 JPEG = "1.2.840.10008.1.2.4.50"
 STUDY = "1.2.3"
@@ -35,6 +38,18 @@ async def stored(service: UpdatingService, *images: Image) -> None:
 
 def dataset(data: bytes):
     return dcmread(DicomBytesIO(data))
+
+
+@pytest.mark.spec("TEL-1")
+async def test_instances_that_were_updated_are_counted(service):
+    await stored(service, *study_of(3))
+    counted = Counted()
+    metrics.collect(counted)
+    try:
+        await service.updated([STUDY, "1.9"], name("New^Name"))
+    finally:
+        metrics.collect(None)
+    assert counted.added[(metrics.INSTANCES_UPDATED,)] == 3
 
 
 @pytest.mark.spec("UPD-20", "UPD-21", "UPD-22")
@@ -171,6 +186,26 @@ async def test_a_study_with_an_instance_that_cannot_be_changed_stays_and_the_oth
     new = dataset(service.blobs.content((await service.current(others[0].identifier)).blob))
     assert new.PatientName == "山田"
     assert new.SpecificCharacterSet == "ISO_IR 192"
+
+
+@pytest.mark.spec("DP-8", "DP-11")
+async def test_an_update_acts_in_its_data_partition_alone():
+    service = UpdatingService(data_partitions=True)
+    ward = await service.partitions.resolve("Ward-7", create=True)
+    [here] = study_of(1)
+    await stored(service, here)
+    await service.store(here.data, partition=ward)
+
+    task = UpdateTask(ward.namespace, [STUDY], name("New^Name"))
+    service.time.seconds += 1
+    operation = await service.operations.create(OperationType.UPDATE, task.document(), partition=ward.name)
+    ended = await service.finished(operation)
+
+    assert ended.results["instanceUpdated"] == 1
+    assert (await service.current(here.identifier)).original is None
+    there = await service.lookup.instance(ward, here.identifier, metadata=True)
+    assert dataset(service.blobs.content(there.blob)).PatientName == "New^Name"
+    assert service.blobs.content(there.first_version.blob) == here.data
 
 
 @pytest.mark.spec("UPD-32")
