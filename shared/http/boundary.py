@@ -17,6 +17,7 @@ from shared.dicomweb.content_negotiation import accepts_problem
 from shared.dicomweb.partitions import DEFAULT_KEY, DEFAULT_NAME, Partition, PartitionDirectory, is_partition_name
 from shared.dicomweb.resource import Resource
 from shared.dicomweb.urls import Urls, base_url, forwarded_prefix
+from shared.error_frames import forget_frames
 from shared.errors import Forbidden, InvalidRequest, InvalidUid, NotInRelease
 from shared.http.caller import ANONYMOUS, Authenticator
 from shared.http.caller_shares import CallerShares
@@ -112,6 +113,7 @@ class Boundary:
             return await self._finished(exchange, answer, body)
         except Exception as error:  # noqa: BLE001  (whatever it is, the client gets an answer)
             answer = self._failed(exchange, error)
+            forget_frames(error)
             exchange.status = answer.status
             return await self._finished(exchange, answer, None)
         except BaseException:

@@ -12,6 +12,7 @@ from shared import metrics, telemetry
 from shared.dicom.identifiers import is_uid
 from shared.dicomweb.resource import Resource
 from shared.dicomweb.versions import ApiVersion
+from shared.error_frames import forget_frames
 from shared.errors import InvalidRequest, TooLarge
 from shared.http.caller import Caller
 from shared.http.caller_shares import CallerShares, Share, name_of
@@ -263,6 +264,7 @@ class ResponseStream:
                 requestId=exchange.request_id,
                 errors=telemetry.described(error),
             )
+            forget_frames(error)
             raise ResponseAborted from None
 
     async def aclose(self) -> None:

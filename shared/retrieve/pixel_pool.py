@@ -60,7 +60,10 @@ class PixelPool:
             task = asyncio.create_task(self._make(key, needed, work))
             self._making[key] = task
             task.add_done_callback(lambda done: self._finished(key, done))
-        return cast("Shared[T]", await asyncio.shield(task))
+        try:
+            return cast("Shared[T]", await asyncio.shield(task))
+        finally:
+            del task  # a failure holds this frame, and the task the failure: a ring, with the file that was worked on
 
     def check(self, needed: int) -> None:
         """Raises NotAcceptable for work that needs more memory than there is (WADO-12)."""

@@ -114,7 +114,10 @@ def read_file_meta(data: bytes) -> tuple[FileMeta, int]:
         yield len(data) + 1
 
     flow.start(reading())
-    flow.feed(data)
+    try:
+        flow.feed(data)
+    finally:
+        flow.close()  # it refers to itself, and so would all of `data` wait for the garbage collector
     if not starts[0]:
         raise InvalidPart10("The file has no data set.", final=True)
     return meta, starts[0]

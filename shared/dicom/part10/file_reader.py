@@ -61,7 +61,11 @@ class Part10Reader:
             InvalidPart10: this is no Part 10 file, or one that cannot be read.
         """
         self._length += len(chunk)
-        self._flow.feed(chunk)
+        try:
+            self._flow.feed(chunk)
+        except BaseException:
+            self._end_flows()
+            raise
 
     def work(self, length: int) -> int:
         """Bytes that are looked at when `length` more are fed: all that a value was waiting for. What may be deflated
@@ -93,11 +97,17 @@ class Part10Reader:
         return InstanceIdentifier(study, series, sop) if study and series and sop else None
 
     def finish(self) -> Part10:
-        """The content of the file, now that all of it has been fed.
+        """The content of the file, now that all of it has been fed. The reader keeps none of its bytes.
 
         Raises:
             InvalidPart10: the file is not complete.
         """
+        try:
+            return self._finished()
+        finally:
+            self._end_flows()
+
+    def _finished(self) -> Part10:
         self._flow.finish()
         data = self._data
         if data is None:
@@ -129,11 +139,17 @@ class Part10Reader:
     def close(self) -> Attributes:
         """What has been read so far, the outermost elements. The reader is of no more use, and keeps nothing."""
         attributes = self._data.attributes if self._data else {}
+        self._end_flows()
+        self._data = self._inflated = None
+        return attributes
+
+    def _end_flows(self) -> None:
+        """A generator that waits refers to the reader, which refers to it: the bytes that it has been sent, which may
+        be a whole file, would stay until the garbage collector comes by, and to large data sets it does not come.
+        """
         for flow in (self._flow, self._inflated):
             if flow is not None:
                 flow.close()
-        self._data = self._inflated = None
-        return attributes
 
     def _uid(self, key: str) -> str:
         return trim_uid(first_text(self._data.attributes, key) or "") if self._data else ""
@@ -191,12 +207,13 @@ def second_opinion(data: bytes, *, strict: bool = False, keep_text: frozenset[in
 
 def read_whole(data: bytes) -> Part10:
     """The content of a file, read at once, with the second opinion where it is odd. Raises InvalidPart10."""
+    reader = Part10Reader(strict=False)
     try:
-        reader = Part10Reader(strict=False)
         reader.feed(data)
         return reader.finish()
     except InvalidPart10:
-        return second_opinion(data)
+        pass  # and with it its traceback, which holds what was being read
+    return second_opinion(data)
 
 
 def bare_references(opening: bytes) -> tuple[str | None, str | None]:
@@ -206,7 +223,9 @@ def bare_references(opening: bytes) -> tuple[str | None, str | None]:
     if missing is not None:
         with suppress(InvalidPart10):
             reader.feed(missing.prefix + opening)
-    return reader.references
+    references = reader.references
+    reader.close()
+    return references
 
 
 def _reference(data_set: Attributes, key: str, meta: FileMeta, meta_key: str) -> str | None:

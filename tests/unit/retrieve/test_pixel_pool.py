@@ -4,6 +4,7 @@ import asyncio
 import gc
 import threading
 import time
+import weakref
 
 import pytest
 
@@ -148,3 +149,25 @@ async def test_threads_do_the_work_while_the_loop_goes_on():
         await asyncio.sleep(0.001)
     assert (await working) is not threading.main_thread()
     assert turns > 1
+
+
+@pytest.mark.spec("WADO-12")
+async def test_what_failed_work_held_is_gone_although_nobody_looks_for_rings():
+    pool, held = PixelPool(100), []
+
+    class File:
+        """Something large that is worked on."""
+
+    async def fail():
+        file = File()
+        held.append(weakref.ref(file))
+        raise NotAcceptable("no")
+
+    gc.disable()
+    try:
+        with pytest.raises(NotAcceptable):
+            await pool.make("a", 60, fail)
+        await settle()
+        assert [each() for each in held] == [None]
+    finally:
+        gc.enable()
