@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from shared import audit_files, telemetry
+from shared.allocator import give_back_freed_memory
 from shared.change_feed.publication import PUBLICATION, EventOrigin, Publication
 from shared.change_log.follower import Follower
 from shared.change_log.high_water import BlobHighWaterMark
@@ -132,6 +133,7 @@ def _prepare_process(settings: Settings) -> None:
     if settings.audit_folder:
         audit_files.write_to(settings.audit_folder)
     sys.setswitchinterval(SWITCH_SECONDS)
+    give_back_freed_memory()
     if settings.telemetry_export != "off":
         # Its packages take a second to import: only where somebody looks at what they send.
         from shared.telemetry_export import export_to_application_insights
