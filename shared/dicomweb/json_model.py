@@ -155,19 +155,37 @@ def loads_in_slices(document: bytes) -> dict[str, Any]:
     return _data_set(decoded(document), 0)[0]
 
 
+def elements(document: bytes) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The outermost elements of a stored document, each parsed when it is asked for.
+
+    Raises ValueError or IndexError for what is none.
+    """
+    text, at = decoded(document), 0
+    if text == "{}":
+        return
+    while at < len(text) - 1:
+        key, element, at = _element(text, at)
+        yield key, element
+
+
 def _data_set(text: str, at: int) -> tuple[dict[str, Any], int]:
     found: dict[str, Any] = {}
     if text.startswith("{}", at):
         return found, at + 2
     end = ","
     while end == ",":
-        key, at = scan(text, at + 1)
-        if text.startswith(_ITEMS_TEXT, at + 1):
-            found[key], at = _sequence(text, at + 1 + len(_ITEMS_TEXT))
-        else:
-            found[key], at = scan(text, at + 1)
+        key, found_element, at = _element(text, at)
+        found[key] = found_element
         end = text[at]
     return found, at + 1
+
+
+def _element(text: str, at: int) -> tuple[str, dict[str, Any], int]:
+    """The element behind the brace or comma at `at`, and where it ends."""
+    key, at = scan(text, at + 1)
+    if text.startswith(_ITEMS_TEXT, at + 1):
+        return key, *_sequence(text, at + 1 + len(_ITEMS_TEXT))
+    return key, *scan(text, at + 1)
 
 
 def _sequence(text: str, at: int) -> tuple[dict[str, Any], int]:

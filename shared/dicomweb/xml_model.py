@@ -8,13 +8,11 @@ stay text when they are read from XML, because a number could not keep their dig
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import chain
 from typing import Any, Final
 from xml.parsers import expat
 
 from shared.dicom.attributes import Attributes
 from shared.dicom.dictionary import keyword_of, tag_of, vr_of
-from shared.dicom.elements import first
 from shared.dicomweb.long_text import TEXT_PIECE, joined, text_pieces
 from shared.errors import InvalidRequest, TooLarge
 
@@ -23,7 +21,7 @@ NAMESPACE: Final = "http://dicom.nema.org/PS3.19/models/NativeDICOM"
 _HEAD: Final = (
     f'<?xml version="1.0" encoding="UTF-8"?><NativeDicomModel xmlns="{NAMESPACE}" xml:space="preserve">'.encode()
 )
-_TAIL: Final = b"</NativeDicomModel>"
+_TAIL: Final = "</NativeDicomModel>"
 
 _GROUPS: Final = ("Alphabetic", "Ideographic", "Phonetic")
 _COMPONENTS: Final = ("FamilyName", "GivenName", "MiddleName", "NamePrefix", "NameSuffix")
@@ -67,111 +65,83 @@ _TAG = re.compile(r"[0-9A-Fa-f]{8}")
 
 def dumps(dataset: Mapping[str, Any]) -> bytes:
     """The document of one data set."""
-    return joined(_document(dataset, used_up=False))
+    return joined(pieces_of(dataset.items()))
 
 
-def dumps_in_pieces(dataset: Mapping[str, Any]) -> list[bytes]:
-    """The same in pieces, of a large data set, which is used up: its values and the texts they become are not in memory
-    at the same time.
+def pieces_of(elements: Iterable[tuple[str, Mapping[str, Any]]]) -> Iterator[bytes]:
+    """The same in pieces, of the elements of a data set, each of which is asked for when those before it are written:
+    neither all values of a large one nor all of its document need ever be in memory.
     """
-    return list(_document(dataset, used_up=True))
+    yield _HEAD
+    some: list[str] = []
+    size = 0
+    for text in _attributes(elements):
+        some.append(text)
+        size += len(text)
+        if len(some) == _TEXTS or size > TEXT_PIECE:
+            yield "".join(some).encode()
+            some.clear()
+            size = 0
+    yield "".join((*some, _TAIL)).encode()
 
 
-def _document(dataset: Mapping[str, Any], *, used_up: bool) -> Iterable[bytes]:
-    written = _Written(used_up=used_up)
-    _write_attributes(dataset, written)
-    return chain((_HEAD,), written.pieces(), (_TAIL,))
-
-
-class _Written:
-    """The text that has been written, encoded by and by: millions of small strings would take memory and, freed all at
-    once, the interpreter's lock (STOW-46).
-    """
-
-    def __init__(self, *, used_up: bool) -> None:
-        self._used_up = used_up
-        self._some: list[str] = []
-        self._size = 0
-        self._encoded: list[bytes] = []
-
-    def append(self, text: str) -> None:
-        """Take the next text."""
-        self._some.append(text)
-        self._size += len(text)
-        if len(self._some) == _TEXTS or self._size > TEXT_PIECE:
-            self._encoded += self._pieces()
-
-    def append_text(self, start: str, text: str, end: str) -> None:
-        """Take a text of any length, escaped, and the tags around it."""
-        if len(text) <= TEXT_PIECE:
-            self.append(f"{start}{_escaped(text)}{end}")
-            return
-        self.append(start)
-        for piece in text_pieces(text.rstrip("\0")):
-            self.append(_escaped(piece))
-        self.append(end)
-
-    def values(self, element: Mapping[str, Any]) -> Iterator[Any]:
-        """The values of an element that are to be written, each no more in it if the data set is used up."""
-        values = element.get("Value", ())
-        if not self._used_up or not isinstance(values, list):
-            yield from values
-            return
-        values.reverse()
-        while values:
-            yield values.pop()
-
-    def pieces(self) -> list[bytes]:
-        """All of it."""
-        return [*self._encoded, *self._pieces()]
-
-    def _pieces(self) -> list[bytes]:
-        some, self._some, self._size = self._some, [], 0
-        return [piece.encode() for piece in text_pieces("".join(some))]
-
-
-def _write_attributes(dataset: Mapping[str, Any], pieces: "_Written") -> None:
-    for key, element in dataset.items():
+def _attributes(elements: Iterable[tuple[str, Mapping[str, Any]]]) -> Iterator[str]:
+    creators: dict[int, str] = {}
+    for key, element in elements:
         vr = element["vr"]
         tag = int(key, 16)
         keyword = keyword_of(tag)
         named = f' keyword="{keyword}"' if keyword else ""
-        pieces.append(f'<DicomAttribute tag="{key}" vr="{vr}"{named}{_private_creator(dataset, tag)}>')
+        yield f'<DicomAttribute tag="{key}" vr="{vr}"{named}{_private_creator(creators, tag, element)}>'
         if "BulkDataURI" in element:
-            pieces.append(f'<BulkData uri="{_escaped(element["BulkDataURI"])}"/>')
+            yield f'<BulkData uri="{_escaped(element["BulkDataURI"])}"/>'
         elif "InlineBinary" in element:
-            pieces.append_text("<InlineBinary>", element["InlineBinary"], "</InlineBinary>")
-        for number, value in enumerate(pieces.values(element), 1):
+            yield from _tagged("<InlineBinary>", element["InlineBinary"], "</InlineBinary>")
+        for number, value in enumerate(element.get("Value", ()), 1):
             if vr == "SQ":
-                pieces.append(f'<Item number="{number}">')
-                _write_attributes(value or {}, pieces)
-                pieces.append("</Item>")
+                yield f'<Item number="{number}">'
+                yield from _attributes((value or {}).items())
+                yield "</Item>"
             elif vr == "PN":
-                pieces.append(f'<PersonName number="{number}">')
-                _write_name(value or {}, pieces)
-                pieces.append("</PersonName>")
+                yield f'<PersonName number="{number}">'
+                yield from _name(value or {})
+                yield "</PersonName>"
             else:
-                pieces.append_text(f'<Value number="{number}">', "" if value is None else str(value), "</Value>")
-        pieces.append("</DicomAttribute>")
+                yield from _tagged(f'<Value number="{number}">', "" if value is None else str(value), "</Value>")
+        yield "</DicomAttribute>"
 
 
-def _private_creator(dataset: Mapping[str, Any], tag: int) -> str:
-    """The attribute that names who defines a private element, if the data set says it."""
-    block = tag >> 8 & 0xFF
-    if not tag & 0x10000 or block < 0x10:
+def _tagged(start: str, text: str, end: str) -> Iterator[str]:
+    """A text of any length, escaped, and the tags around it."""
+    if len(text) <= TEXT_PIECE:
+        yield f"{start}{_escaped(text)}{end}"
+        return
+    yield start
+    yield from map(_escaped, text_pieces(text.rstrip("\0")))
+    yield end
+
+
+def _private_creator(creators: dict[int, str], tag: int, element: Mapping[str, Any]) -> str:
+    """The attribute that names who defines a private element, if the data set has said it; `creators`, by the block of
+    tags, are kept up to date.
+    """
+    if not tag & 0x10000:
         return ""
-    creator = first(dataset, f"{tag & 0xFFFF0000 | block:08X}")
-    return f' privateCreator="{_escaped(str(creator))}"' if creator else ""
+    block = tag >> 8 & 0xFF
+    if not block and tag & 0xFF >= 0x10:
+        creators[tag & 0xFFFF00FF] = str(next(iter(element.get("Value", ())), None) or "")
+    creator = creators.get(tag & 0xFFFF0000 | block) if block >= 0x10 else None
+    return f' privateCreator="{_escaped(creator)}"' if creator else ""
 
 
-def _write_name(groups: Mapping[str, str], pieces: "_Written") -> None:
+def _name(groups: Mapping[str, str]) -> Iterator[str]:
     for group in _GROUPS:
         if text := groups.get(group):
-            pieces.append(f"<{group}>")
+            yield f"<{group}>"
             for component, part in zip(_COMPONENTS, text.split("^", len(_COMPONENTS) - 1), strict=False):
                 if part:
-                    pieces.append(f"<{component}>{_escaped(part)}</{component}>")
-            pieces.append(f"</{group}>")
+                    yield f"<{component}>{_escaped(part)}</{component}>"
+            yield f"</{group}>"
 
 
 def _escaped(text: str) -> str:

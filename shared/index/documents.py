@@ -105,11 +105,13 @@ async def put_beside(blobs: BlobStore, name: str, data: bytes) -> None:
         return  # of an earlier attempt with the same file: the content is derived from it
 
 
-async def read_metadata(instance: StoredInstance, blobs: BlobStore) -> bytes:
-    """The metadata of an instance that was looked up with its metadata. Raises BlobNotFound."""
+async def read_metadata(instance: StoredInstance, blobs: BlobStore, most: int | None = None) -> bytes:
+    """The metadata of an instance that was looked up with its metadata; of a document beside the file, its first `most`
+    bytes. Raises BlobNotFound.
+    """
     if instance.metadata is not None:
         return instance.metadata
-    return await blobs.read(keys.metadata_blob(instance.blob))
+    return await blobs.read(keys.metadata_blob(instance.blob), 0, most)
 
 
 async def read_frame_table(instance: StoredInstance, blobs: BlobStore) -> FrameTable:

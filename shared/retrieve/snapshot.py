@@ -172,19 +172,33 @@ class Snapshot:
         """The pool in which its pixels are converted."""
         return self.archive.backend.pool
 
+    async def short_document(self, most: int) -> bytes | None:
+        """The metadata document if it is shorter than `most` bytes and shown as it is; else None, without having read
+        more than that. Raises BlobNotFound.
+        """
+        if self.archive.confined is not None:
+            return None
+        await self._describe()
+        document = await read_metadata(self.instance, self.archive.backend.blobs, most)
+        return document if len(document) < most else None
+
     async def document(self) -> bytes:
         """The metadata document, DICOM JSON of one data set. Raises BlobNotFound."""
-        if not self._described:
-            found = await self.archive.find(self.identifier)
-            if found is None or found.location != self.location:
-                raise BlobNotFound
-            self.instance, self._described = found.instance, True
+        await self._describe()
         document = await read_metadata(self.instance, self.archive.backend.blobs)
         confined = self.archive.confined
         if confined is None:
             return document
         self._substitution = await confined.substitution(self.archive.partition, document, self.identifier)
         return self._substitution.whole(document) if self._substitution else document
+
+    async def _describe(self) -> None:
+        """Look the instance up with its metadata, unless it was. Raises BlobNotFound."""
+        if not self._described:
+            found = await self.archive.find(self.identifier)
+            if found is None or found.location != self.location:
+                raise BlobNotFound
+            self.instance, self._described = found.instance, True
 
     async def substitution(self) -> Substitution | None:
         """What hides the UIDs in its file that the caller may not learn; None if it has none. Raises BlobNotFound."""

@@ -4,17 +4,17 @@ A JSON array of them (Annex F), or multipart/related with an XML document for ea
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final
 
-from shared.dicom.attributes import take_apart
 from shared.dicom.identifiers import InstanceIdentifier, ResourceIdentifier
 from shared.dicom.media_types import DICOM_XML
 from shared.dicomweb import multipart, xml_model
 from shared.dicomweb.document_rules import DocumentRules
-from shared.dicomweb.json_model import large, loads
+from shared.dicomweb.json_model import elements, large
 from shared.dicomweb.urls import Urls
 from shared.dicomweb.versions import ApiVersion
 from shared.errors import NotFound
@@ -31,11 +31,31 @@ _INLINE: Final = 1024 * 1024
 _INLINE_PARSED: Final = 32 * 1024
 """Likewise where it has to be taken apart and put together."""
 _CONVERTED: Final = MemoryBudget(384 * 1024**2, "Too many large data sets are being converted; try again later.")
-"""For large documents that are taken apart and put together, until they are sent."""
-_RATIO: Final = 24
-"""Memory that one byte of such a document can take, more or less: `"1",` is a value of 50 bytes, then 40 of XML."""
+"""For large documents while they are finished, until they are sent."""
+_RATIO: Final = 6
+"""Memory that one byte of such a document can take, more or less: as bytes, and as a text of up to 4 bytes a character,
+of which one element at a time is parsed and written.
+"""
+_SELECTED_RATIO: Final = 24
+"""The same where some attributes are chosen (META-11): the document is parsed whole, and `"1",` is a value of 50 bytes.
+"""
+_COPIES: Final = 3
+"""The same where it is finished as it is, in pieces that are joined again (JSON)."""
+_TOGETHER: Final = 1024 * 1024
+"""Bytes of XML that are made with one visit to a thread."""
 _PARALLEL: Final = 16
 """Documents too large for the index that are read from blobs at a time."""
+_SHORT: Final = 1024 * 1024
+"""Bytes of such a document that is read together with others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Bytes of an answer that follow one another."""
+
+    pieces: list[bytes]
+    begins: bool = True
+    """Whether a data set begins with them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,36 +70,38 @@ class MetadataRules:
     selection: Selection | None = None
     """The attributes that are sent (META-11); None: all."""
 
-    def finish(self, document: bytes, identifier: InstanceIdentifier) -> list[bytes]:
-        """The pieces of the data set as it is sent; of XML the whole part."""
+    def finish(self, document: bytes, identifier: InstanceIdentifier) -> Iterator[bytes]:
+        """The pieces of the data set as it is sent, of XML the whole part, each made when it is asked for."""
         url = self.urls.instance(identifier)
         document = self.documents.finished(document, url, self.version)
         if self.selection is not None:
             document = selected(document, self.selection)
         if not self.boundary:
-            return [document]
+            return iter((document,))
         headers = (("Content-Type", DICOM_XML), ("Content-Location", f"{url}/metadata"))
         head = multipart.part_head(self.boundary, headers, first=True)
-        attributes = loads(document)
-        if not large(document):
-            return [head, xml_model.dumps(attributes)]
-        pieces = xml_model.dumps_in_pieces(attributes)
-        take_apart(attributes)
-        return [head, *pieces]
+        return chain((head,), xml_model.pieces_of(elements(document)))
 
-    async def finished(self, document: bytes, identifier: InstanceIdentifier) -> AsyncGenerator[list[bytes]]:
+    async def finished(self, document: bytes, identifier: InstanceIdentifier) -> AsyncGenerator[Stretch]:
         """The same, once; what takes longer beside the event loop (STOW-46), what takes memory by a budget, until the
         next one is asked for. Raises Unavailable.
         """
         is_parsed = bool(self.boundary) or self.selection is not None
         if len(document) <= (_INLINE_PARSED if is_parsed else _INLINE):
-            yield self.finish(document, identifier)
+            yield Stretch(list(self.finish(document, identifier)))
             return
         lease = Lease(_CONVERTED)
         try:
-            if is_parsed and large(document):
-                await lease.grow(_RATIO * len(document))
-            yield await asyncio.to_thread(self.finish, document, identifier)
+            if large(document):
+                ratio = _SELECTED_RATIO if self.selection is not None else _RATIO if self.boundary else _COPIES
+                await lease.grow(ratio * len(document))
+            pieces = await asyncio.to_thread(self.finish, document, identifier)
+            if not self.boundary:
+                lease.shrink(len(document))
+            begins = True
+            while some := await asyncio.to_thread(_some, pieces):
+                yield Stretch(some, begins)
+                begins = False
         finally:
             lease.shrink()
 
@@ -135,39 +157,59 @@ async def _of_one(
         return RetrievedMetadata(versions, _framed(finished, rules))
     before, _, after = rules.framing
     return RetrievedMetadata(
-        versions, b"".join((before, *[piece async for pieces in finished for piece in pieces], after))
+        versions, b"".join((before, *[piece async for stretch in finished for piece in stretch.pieces], after))
     )
 
 
-async def _documents(archive: Archive, scope: ResourceIdentifier, rules: MetadataRules) -> AsyncGenerator[list[bytes]]:
-    async with aclosing(archive.stream(scope)) as snapshots:
-        apart: list[Snapshot] = []
-        async for snapshot in snapshots:
-            if snapshot.instance.metadata is None:
-                apart.append(snapshot)
-                if len(apart) < _PARALLEL:
-                    continue
-                found, apart = await _read(apart), []
-            else:
-                found = [(await snapshot.document(), snapshot.identifier)]
-            for document, identifier in found:
-                async with aclosing(rules.finished(document, identifier)) as finished:
-                    async for pieces in finished:
-                        yield pieces
-        for document, identifier in await _read(apart):
+async def _documents(archive: Archive, scope: ResourceIdentifier, rules: MetadataRules) -> AsyncGenerator[Stretch]:
+    async with aclosing(_stored(archive, scope)) as documents:
+        async for document, identifier in documents:
             async with aclosing(rules.finished(document, identifier)) as finished:
-                async for pieces in finished:
-                    yield pieces
+                async for stretch in finished:
+                    yield stretch
 
 
-async def _read(snapshots: Sequence[Snapshot]) -> list[tuple[bytes, InstanceIdentifier]]:
-    """The documents that are too large for the index."""
-    found = await asyncio.gather(*map(_document, snapshots))
-    return [
-        (document, snapshot.identifier)
-        for snapshot, document in zip(snapshots, found, strict=True)
-        if document is not None
-    ]
+async def _stored(archive: Archive, scope: ResourceIdentifier) -> AsyncGenerator[tuple[bytes, InstanceIdentifier]]:
+    apart: list[Snapshot] = []
+    async with aclosing(archive.stream(scope)) as snapshots:
+        async for snapshot in snapshots:
+            if snapshot.instance.metadata is not None:
+                yield await snapshot.document(), snapshot.identifier
+                continue
+            apart.append(snapshot)
+            if len(apart) == _PARALLEL:
+                together, apart = apart, []
+                async for found in _read(together):
+                    yield found
+    async for found in _read(apart):
+        yield found
+
+
+async def _read(snapshots: Sequence[Snapshot]) -> AsyncGenerator[tuple[bytes, InstanceIdentifier]]:
+    """The documents that are too large for the index; large ones one after the other, each when its turn comes."""
+    short = await asyncio.gather(*(current(snapshot, _short_document) for snapshot in snapshots))
+    for number, snapshot in enumerate(snapshots):
+        document, short[number] = short[number], None
+        if document is None:
+            document = await _document(snapshot)
+        if document is not None:
+            yield document, snapshot.identifier
+
+
+async def _short_document(snapshot: Snapshot) -> bytes | None:
+    return await snapshot.short_document(_SHORT)
+
+
+def _some(pieces: Iterator[bytes]) -> list[bytes]:
+    """The next pieces, up to about _TOGETHER bytes; none at the end."""
+    some: list[bytes] = []
+    size = 0
+    for piece in pieces:
+        some.append(piece)
+        size += len(piece)
+        if size >= _TOGETHER:
+            break
+    return some
 
 
 async def _document(snapshot: Snapshot) -> bytes | None:
@@ -175,17 +217,18 @@ async def _document(snapshot: Snapshot) -> bytes | None:
     return await current(snapshot, Snapshot.document)
 
 
-async def _framed(documents: AsyncGenerator[list[bytes]], rules: MetadataRules) -> AsyncGenerator[bytes]:
+async def _framed(documents: AsyncGenerator[Stretch], rules: MetadataRules) -> AsyncGenerator[bytes]:
     """The documents as one body, in pieces."""
     separator, between, after = rules.framing
     most = _XML_CHUNK if rules.boundary else _CHUNK
     waiting: list[bytes] = []
     size = 0
     async with aclosing(documents):
-        async for pieces in documents:
-            waiting.append(separator)
-            separator = between
-            for piece in pieces:
+        async for stretch in documents:
+            if stretch.begins:
+                waiting.append(separator)
+                separator = between
+            for piece in stretch.pieces:
                 waiting.append(piece)
                 size += len(piece)
                 if size >= most:

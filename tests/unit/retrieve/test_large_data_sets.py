@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import re
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from shared.dicomweb import xml_model
 from shared.dicomweb.json_model import ParsedItems
 from shared.memory_budget import MemoryBudget
 from shared.retrieve.metadata import transaction
+from shared.retrieve.snapshot import Snapshot
 from tests.builders.images import ELE, JPEG, image
 from tests.builders.pictures import ILE, data_set, file
 from tests.builders.retrieve import DICOM, OCTETS, multipart_of, parts
@@ -69,26 +71,57 @@ async def test_large_documents_become_xml_within_a_budget_that_is_given_back(ser
     dataset = data_set(np.zeros((4, 4), "u1"))
     items = [Dataset() for _ in range(20)]
     for item in items:
-        item.add_new(0x00080119, "UC", ["x" * 60] * 4000)
+        item.add_new(0x00080119, "UC", ["x" * 60] * 1000)
     dataset.ReferencedImageSequence = items
     one = file(dataset)
     await service.archive.store(one)
     free = []
-    dumps = xml_model.dumps_in_pieces
+    pieces_of = xml_model.pieces_of
 
-    def watched(attributes):
+    def watched(elements):
         free.append(budget.free)
-        return dumps(attributes)
+        return pieces_of(elements)
 
-    monkeypatch.setattr(xml_model, "dumps_in_pieces", watched)
+    monkeypatch.setattr(xml_model, "pieces_of", watched)
     accept = multipart_of("application/dicom+xml")
     bodies = await asyncio.gather(*(service.body(f"{one.path}/metadata", accept) for _ in range(3)))
     assert len({len(body) for body in bodies}) == 1
     [part] = parts(bodies[0])
-    assert part.count(b'<Value number="4000">' + b"x" * 60) == 20
+    assert part.count(b'<Value number="1000">' + b"x" * 60) == 20
     assert free == [0, 0, 0]
     assert budget.free == budget.size
+    of_study = await service.body(f"{one.path.partition('/series')[0]}/metadata", accept)
+    assert parts(of_study) == [part]
     response = await service.get(f"{one.path}/metadata", accept)
     await anext(aiter(response.body))
     await response.body.aclose()
     assert budget.free == budget.size
+
+
+@pytest.mark.spec("STOW-46", "WADO-27")
+@pytest.mark.parametrize("accept", ["application/dicom+json", multipart_of("application/dicom+xml")])
+async def test_large_documents_of_a_study_are_read_one_after_the_other_and_short_ones_together(
+    service, monkeypatch, accept
+):
+    monkeypatch.setattr(transaction, "_SHORT", 2000)
+    study, series = "2.25.1", "2.25.2"
+    for number, size in enumerate((10, 3000, 20, 4000)):
+        dataset = data_set(np.zeros((4, 4), "u1"))
+        dataset.StudyInstanceUID, dataset.SeriesInstanceUID = study, series
+        dataset.add_new(0x00080119, "UC", str(number) * size)
+        await service.archive.store(file(dataset), metadata_inline=False)
+    read, under_way, most = Snapshot.document, 0, 0
+
+    async def watched(snapshot):
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        await asyncio.sleep(0)
+        under_way -= 1
+        return await read(snapshot)
+
+    monkeypatch.setattr(Snapshot, "document", watched)
+    body = await service.body(f"studies/{study}/metadata", accept)
+    assert most == 1
+    pattern = rb'"00080119":[^]]*\["(\d+)"' if "json" in accept else rb'"00080119".*?>(\d+)</Value>'
+    assert sorted(map(len, re.findall(pattern, body))) == [10, 20, 3000, 4000]
