@@ -2,7 +2,7 @@
 
 The resources themselves go the way of every deletion: the change feed tells of it, and the worker removes the
 ImagingStudy and the Observations that this service has made. Here that is waited for, and the rows about errors are
-removed, whose texts may name the patient.
+removed, whose texts may name the patient, and the choices of people which Patient an identifier means.
 """
 
 import asyncio
@@ -12,6 +12,10 @@ from typing import Any, Final
 
 from shared.cast.dirty_studies import DirtyStudies, StudyKey
 from shared.cast.error_records import ErrorRecords
+from shared.cast.mapping.patient import patient_system
+from shared.cast.patient_links import PatientLinks
+from shared.cast.settings import CastSettings
+from shared.study_updates.patients import Patient
 
 _LOOKS: Final = 24
 _LOOK_SECONDS: Final = 5.0
@@ -25,9 +29,11 @@ class CastErasure:
 
     studies: DirtyStudies
     records: ErrorRecords
+    links: PatientLinks
+    settings: CastSettings
     pause: Callable[[float], Awaitable[None]] = asyncio.sleep
 
-    async def erase(self, partition: str, studies: Sequence[str]) -> dict[str, Any]:
+    async def erase(self, partition: str, studies: Sequence[str], patient: Patient) -> dict[str, Any]:
         """Wait for the removal of the resources of studies that are gone, and remove the rows about their errors; which
         studies still have some, for an operator to look at. `partition`: name. Raises Unavailable.
         """
@@ -40,8 +46,17 @@ class CastErasure:
                 break
         for study in studies:
             await self.records.remove(StudyKey(partition, study))
-        result: dict[str, Any] = {"fhirStudiesRemoved": len(studies) - len(left), "fhirStudiesLeft": len(left)}
+        result: dict[str, Any] = {
+            "fhirStudiesRemoved": len(studies) - len(left),
+            "fhirStudiesLeft": len(left),
+            "fhirPatientLinksRemoved": await self.links.forget(patient.identifier, self._system(patient)),
+        }
         return {**result, "fhirLeft": [key.study for key in left[:_MOST_NAMED]]} if left else result
+
+    def _system(self, patient: Patient) -> str:
+        """The system of an identifier whose issuer is named; empty: whoever has issued it."""
+        issuer = {"00100021": {"vr": "LO", "Value": [patient.issuer]}}
+        return patient_system(issuer, self.settings) if patient.issuer else ""
 
     async def _is_removed(self, key: StudyKey) -> bool:
         if await self.studies.get(key) is not None:

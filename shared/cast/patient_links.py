@@ -53,6 +53,18 @@ class PatientLinks:
                 continue
             return
 
+    async def forget(self, value: str, system: str = "") -> int:
+        """Remove the choices for an identifier, of one system or of all; how many there were (PHI-1)."""
+        rows = await self._tables.range(TABLE, _PARTITION, "", "~")
+        named = [
+            row.row_key
+            for row in rows
+            if row.properties["value"] == value and system in ("", str(row.properties["system"]))
+        ]
+        for identifier in named:
+            await self.remove(identifier)
+        return len(named)
+
     async def remove(self, identifier: str) -> bool:
         """Take a choice back; whether there was one."""
         try:

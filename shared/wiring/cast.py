@@ -38,6 +38,7 @@ from shared.housekeeping.chores import Chore
 from shared.operations.model import OperationType
 from shared.outgoing.server import Server
 from shared.outgoing.sign_in import token_source
+from shared.patient_erasure.traces import Erase
 from shared.settings import Settings
 from shared.storage.azure_queues import AzureQueueStore
 from shared.storage.azure_tables import AzureTableStore
@@ -156,8 +157,12 @@ def cast(core: Core) -> Part:
         work={OperationType.CAST_VERIFY: verifications, OperationType.CAST_BACKFILL: Backfill(listed, studies)},
         health={"fhir": fhir_is_served(place.circuit, verifications.differences)},
         changed=requests.ask,
-        erase=CastErasure(studies, place.errors).erase,
+        erase=_erase(CastErasure(studies, place.errors, links, rules)),
     )
+
+
+def _erase(erasure: CastErasure) -> Erase:
+    return lambda subject: erasure.erase(subject.partition.name, subject.studies, subject.patient)
 
 
 def hosts(*addresses: str) -> frozenset[str]:

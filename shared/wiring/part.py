@@ -11,9 +11,7 @@ from shared.health_status import HealthCheck
 from shared.housekeeping.chores import Chore
 from shared.operations.model import OperationType
 from shared.operations.runner import Work
-
-type EraseStudies = Callable[[str, Sequence[str]], Awaitable[Mapping[str, Any]]]
-"""Of studies of a data partition, by name; what it found, as members of the results of the erasure."""
+from shared.patient_erasure.traces import Erase
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +24,8 @@ class Part:
     """What operations of these types do."""
     health: Mapping[str, HealthCheck] = field(default_factory=dict)
     """Checks of what it depends on, by the name of the entry in a health report."""
-    erase: EraseStudies | None = None
-    """Erases what the area keeps of studies that are erased (PHI-1)."""
+    erase: Erase | None = None
+    """Erases what the area keeps of a patient who is erased (PHI-1)."""
     cohort_studies: Callable[[str, str], AsyncGenerator[str]] | None = None
     """The UIDs of the studies of a cohort, by its id, that lie in a data partition, by its name."""
     clinical_data: (

@@ -18,7 +18,7 @@ from shared.patient_erasure import functions
 from shared.patient_erasure.operations import PatientOperations
 from shared.patient_erasure.study import Stores
 from shared.patient_erasure.task import ErasureTask
-from shared.patient_erasure.traces import Erase
+from shared.patient_erasure.traces import Erase, Subject
 from shared.patient_erasure.transaction import OPERATION, ErasureRequests, Patients
 from shared.patient_erasure.trash import PatientTrash
 from shared.patient_erasure.work import PatientErasure
@@ -29,7 +29,7 @@ from shared.storage.identity import Identity
 from shared.storage.ports import TableStore
 from shared.study_updates.patients import PatientStudies
 from shared.wiring.core import Core
-from shared.wiring.part import EraseStudies, Part
+from shared.wiring.part import Part
 from shared.wiring.stores import import_stores
 from shared.workitems.store import Workitems
 
@@ -51,8 +51,8 @@ def privacy(core: Core, ingest: Ingest, parts: Sequence[Part]) -> Part:
         PatientTrash(core.trash, blobs).erase,
         workitems.erase,
         PatientOperations(core.operations).erase,
-        _of_studies(_of_cohorts(tables)),
-        *(_of_studies(part.erase) for part in parts if part.erase),
+        _of_cohorts(tables),
+        *(part.erase for part in parts if part.erase),
     ]
     if settings.bulk_import:
         traces.append(_of_imports(settings, core.identity))
@@ -87,18 +87,15 @@ def privacy(core: Core, ingest: Ingest, parts: Sequence[Part]) -> Part:
     )
 
 
-def _of_studies(erase: EraseStudies) -> Erase:
-    return lambda subject: erase(subject.partition.name, subject.studies)
-
-
-def _of_cohorts(tables: TableStore) -> EraseStudies:
+def _of_cohorts(tables: TableStore) -> Erase:
     """Manifests outlive the setting that switches cohorts on."""
 
-    async def erase(partition: str, studies: Sequence[str]) -> dict[str, Any]:
+    async def erase(subject: Subject) -> dict[str, Any]:
         from shared.cohorts.erasure import forget_studies
         from shared.cohorts.store import CohortStore
 
-        return {"cohortEntriesChanged": await forget_studies(CohortStore(tables), partition, set(studies))}
+        cohorts, studies = CohortStore(tables), set(subject.studies)
+        return {"cohortEntriesChanged": await forget_studies(cohorts, subject.partition.name, studies)}
 
     return erase
 
@@ -118,5 +115,9 @@ def _remaining(settings: Settings, now: float) -> list[dict[str, str]]:
         "what": "Deleted blobs and versions of them that the storage account keeps.",
         "until": f"{kept:%Y-%m-%d}" if settings.account_retention_days else "as the account is set",
     }
+    patient = {
+        "what": "The Patient on the FHIR server, also if it was created for these studies.",
+        "until": "the owner of the server erases it",
+    }
     operations = {"what": "Ids of operations and their results: UIDs.", "until": f"{time + RETENTION:%Y-%m-%d}"}
-    return [account, operations, *_ELSEWHERE]
+    return [account, operations, *([patient] if settings.dicomcast else []), *_ELSEWHERE]

@@ -1,14 +1,14 @@
 """Settings → shares (exchange §1)."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 from shared.housekeeping import chores
 from shared.ingest.ingest import Ingest
 from shared.operations.model import OperationType
-from shared.registry.data_partitions import namespace_of
+from shared.patient_erasure.traces import Subject
 from shared.shares import functions
 from shared.shares.copies import Copies, CopyStores
 from shared.shares.copying import CopyWork
@@ -37,10 +37,10 @@ def shares(core: Core, taken_in: Ingest, exporting: Exporting, parts: list[Part]
         copies=copies if core.settings.asynchronous_operations else None,
     )
 
-    async def erase(partition: str, studies: Sequence[str]) -> Mapping[str, Any]:
-        namespace = namespace_of(partition)
-        await copies.forget_studies(namespace, studies)  # while the shares still tell which copies are theirs
-        return {"sharesChanged": await store.forget_studies(namespace, studies)}
+    async def erase(subject: Subject) -> Mapping[str, Any]:
+        namespace = subject.partition.namespace
+        await copies.forget_studies(namespace, subject.studies)  # while the shares still tell which copies are theirs
+        return {"sharesChanged": await store.forget_studies(namespace, subject.studies)}
 
     return Part(
         erase=erase,

@@ -20,7 +20,7 @@ from shared.operations.runner import Runner
 from shared.patient_erasure.functions import blueprint
 from shared.patient_erasure.operations import PatientOperations
 from shared.patient_erasure.study import Stores
-from shared.patient_erasure.traces import Subject
+from shared.patient_erasure.traces import Erase, Subject
 from shared.patient_erasure.transaction import ErasureRequests, Patients
 from shared.patient_erasure.trash import PatientTrash
 from shared.patient_erasure.work import PatientErasure
@@ -81,6 +81,7 @@ class ErasingService(UpdatingService):
                 found.erase,
                 erase_leftovers,
                 PatientOperations(self.operations).erase,
+                *self._more_traces(),
             ],
             shards=SHARDS,
             remaining=list,
@@ -89,6 +90,10 @@ class ErasingService(UpdatingService):
         )
         work = {OperationType.UPDATE: self.update, OperationType.MOVE: self.update, OperationType.ERASE: self.erasure}
         self.runner = Runner(self.operations, work, look_seconds=0.01)
+
+    def _more_traces(self) -> list[Erase]:
+        """Places that this service does not have."""
+        return []
 
     async def _wait(self, seconds: float) -> None:
         self.time.seconds += seconds
@@ -141,7 +146,7 @@ class ErasingService(UpdatingService):
             found += [
                 f"{kind} {row.partition_key} {row.row_key}"
                 for row in self.tables.rows(kind)
-                if any(text in piece.casefold() for piece in _pieces(row) for text in wanted)
+                if any(text in piece.casefold() for piece in texts_of(row) for text in wanted)
             ]
         for store in (self.blobs, self.imports, self.refused):
             for name in store.names():
@@ -151,7 +156,7 @@ class ErasingService(UpdatingService):
         return found
 
 
-def _pieces(row: Entity) -> Iterator[str]:
+def texts_of(row: Entity) -> Iterator[str]:
     """All that a row says, as text."""
     yield from (row.partition_key, row.row_key)
     whole: dict[str, bytes] = {}
