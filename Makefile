@@ -1,6 +1,6 @@
 # One word runs each thing; CI calls the same words.
 .DEFAULT_GOAL := help
-.PHONY: help smoke setup doctor run import demo rebuild test unit integration conformance nightly corpora browser check audit format bench docs package conformance-statement lock clean
+.PHONY: help smoke setup doctor run import demo inspect rebuild test unit integration conformance nightly corpora browser check audit format bench docs package conformance-statement lock clean
 
 export PORT ?= 7071
 export AZURITE_PORT ?= 10000
@@ -36,6 +36,10 @@ import: ## send a folder of DICOM files: DIR= (URL= over STOW-RS, PARTITION=, AR
 demo: ## ten synthetic studies for a service that runs (URL=, default http://localhost:7071)
 	@scripts/setup import
 	@PYTHONPATH=cli $(PY) -m scripts.demo $(if $(URL),"$(URL)","http://localhost:$(PORT)")
+
+inspect: ## what the tables of a store hold, with the settings of the app: ARGS="--rows" (docs/operate/backup.md)
+	@scripts/setup import
+	@$(PY) -m scripts.inspect_tables $(ARGS)
 
 rebuild: ## the index from the files, with the settings of the app: ARGS="--verify" (docs/operate/backup.md)
 	@scripts/setup import

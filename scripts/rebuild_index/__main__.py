@@ -21,6 +21,7 @@ from shared.errors import DependencyRefused, Misconfigured, Unavailable
 from shared.ingest.rebuild import Note, Rebuilt
 from shared.settings import Settings
 from shared.storage.connection import quiet_sdk_logs
+from shared.wiring.stores import create_tables
 
 _LINE_SECONDS = 10.0
 _PROBLEMS = ("refused", "not_readable", "invalid", "unknown_partition")
@@ -123,7 +124,7 @@ async def _run(arguments: argparse.Namespace, settings: Settings) -> int:
         service = rebuild_service(settings, at_once=arguments.concurrency, note=note)
         try:
             if arguments.dry_run or arguments.verify:
-                await service.stores.tables.ensure_tables()
+                await create_tables(service.stores.tables, service.stores.connection)
                 await service.stores.row.settings()
                 await service.stores.schemas.refresh()
             else:

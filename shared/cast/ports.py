@@ -37,10 +37,6 @@ class CastTables(Protocol):
         """One entity group transaction. Raises PreconditionFailed, Ambiguous."""
         ...
 
-    async def ensure_tables(self) -> None:
-        """Create what is missing."""
-        ...
-
 
 class StudySource(Protocol):
     """The DICOM side of DICOMcast (CAST-RD-1): this service's own index, or any DICOMweb server."""

@@ -38,7 +38,7 @@ _INSTANCES_AT_ONCE = 40
 _LONGEST_PAUSE = 2.0
 """Seconds of rest between two steps, at most, where a rebuild makes way for clients."""
 _SUPERSEDED = "superseded"
-_CURSOR = ("rebuild", "cursor")
+REBUILD_ROW = ("rebuild", "cursor")
 """Partition key and row key, in `conf`, of where a rebuild is."""
 
 _COUNTED = {
@@ -141,7 +141,7 @@ class Rebuild:
         self._at_once = at_once
         self._note = note
         self._foreground = foreground
-        self._cursor = Cursor(tables, *_CURSOR)
+        self._cursor = Cursor(tables, *REBUILD_ROW)
 
     async def run(
         self, *, restart: bool = False, dry: bool = False, after: str | None = None
@@ -325,7 +325,7 @@ class Rebuild:
 
 async def is_rebuilding(tables: TableStore) -> bool:
     """Whether a rebuild of the index has still to come to its end. Raises Unavailable."""
-    stored = await Cursor(tables, *_CURSOR).read()
+    stored = await Cursor(tables, *REBUILD_ROW).read()
     return bool(stored and stored[0].get("running"))
 
 

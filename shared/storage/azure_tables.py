@@ -4,8 +4,6 @@ A thin client over connections of our own: requests are built and answers read h
 many times the processor time (decision 0006). Keys hold patient data: no URL, key or row enters a text or a log.
 """
 
-import asyncio
-import time
 from collections.abc import Sequence
 from typing import get_args
 from urllib.parse import quote, urlsplit
@@ -33,9 +31,6 @@ _HEADERS = {
     "DataServiceVersion": "3.0",
     "x-ms-version": "2019-02-02",
 }
-_CREATE_SECONDS = 90
-_CREATE_PAUSE = 3.0
-_CREATES_IN_FLIGHT = 16
 
 
 class AzureTableStore:
@@ -152,18 +147,9 @@ class AzureTableStore:
             raise _write_failure(*failure)
         return ""
 
-    async def ensure_tables(self) -> None:
-        """Create the tables that are missing. Waits for one that is being deleted; raises Unavailable in the end."""
-        missing = sorted(set(self.tables()) - await self._existing())
-        slots = asyncio.Semaphore(_CREATES_IN_FLIGHT)
-
-        async def create(name: str) -> None:
-            async with slots:
-                await self._create(name)
-
-        async with asyncio.TaskGroup() as group:
-            for name in missing:
-                group.create_task(create(name))
+    async def missing(self) -> list[str]:
+        """The tables that have to be created before anything else is asked for."""
+        return sorted(set(self.tables()) - await self._existing())
 
     async def ping(self) -> None:
         """Raise Unavailable or DependencyRefused unless the tables answer."""
@@ -223,28 +209,6 @@ class AzureTableStore:
             continuation = _continuation(response, "NextTableName")
             if not continuation:
                 return names
-
-    async def _create(self, name: str) -> None:
-        deadline = time.monotonic() + _CREATE_SECONDS
-        while True:
-            try:
-                response = await self._send(
-                    "POST",
-                    "Tables",
-                    {"Content-Type": "application/json", "Prefer": "return-no-content"},
-                    orjson.dumps({"TableName": name}),
-                )
-            except Ambiguous:  # creating twice does no harm
-                code = "Ambiguous"
-            else:
-                code = _code(response.body)
-                if response.status_code in (201, 204) or code == "TableAlreadyExists":
-                    return
-                if code != "TableBeingDeleted":
-                    raise _failure(response.status_code, response.body)
-            if time.monotonic() > deadline:
-                raise Unavailable(f"A table cannot be created ({code})")
-            await asyncio.sleep(_CREATE_PAUSE)
 
 
 def _continuation(response: StorageResponse, *names: str) -> str:

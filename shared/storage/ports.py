@@ -278,10 +278,6 @@ class TableStore(Protocol):
         """
         ...
 
-    async def ensure_tables(self) -> None:
-        """Create what is missing. Idempotent."""
-        ...
-
 
 # --------------------------------------------------------------------------------------------------------- queues
 

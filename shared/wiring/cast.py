@@ -42,10 +42,11 @@ from shared.patient_erasure.traces import Erase
 from shared.settings import Settings
 from shared.storage.azure_queues import AzureQueueStore
 from shared.storage.azure_tables import AzureTableStore
+from shared.storage.connection import StorageConnection
 from shared.storage.identity import Identity
 from shared.wiring.core import Core
 from shared.wiring.part import Part
-from shared.wiring.stores import storage_connection
+from shared.wiring.stores import create_tables, storage_connection
 
 _WEEK = 7 * 86_400.0
 
@@ -54,13 +55,14 @@ _WEEK = 7 * 86_400.0
 class CastStores:
     """The tables and the queue."""
 
+    connection: StorageConnection
     tables: AzureTableStore
     queues: AzureQueueStore
 
     async def prepare(self) -> None:
         """Create what is missing."""
         await asyncio.gather(
-            self.tables.ensure_tables(),
+            create_tables(self.tables, self.connection),
             self.queues.ensure_queue(functions.QUEUE),
             self.queues.ensure_queue(f"{functions.QUEUE}-poison"),
         )
@@ -77,7 +79,7 @@ def cast_stores(settings: Settings, identity: Identity) -> CastStores:
     tables = AzureTableStore(
         connection.table_endpoint, connection.credential, prefix=prefix, kinds=get_args(CastTable.__value__)
     )
-    return CastStores(tables, AzureQueueStore(connection.queue_endpoint, connection.credential))
+    return CastStores(connection, tables, AzureQueueStore(connection.queue_endpoint, connection.credential))
 
 
 def cast(core: Core) -> Part:

@@ -17,7 +17,7 @@ from shared.settings import Settings
 from shared.upkeep.erasure import Erasure
 from shared.wiring.core import Core
 from shared.wiring.part import Part
-from shared.wiring.stores import Stores
+from shared.wiring.stores import Stores, stores
 
 _AT_ONCE = 4
 """Studies side by side in a process that answers requests."""
@@ -35,7 +35,16 @@ def rebuild(core: Core) -> Part:
             foreground=core.foreground,
         )
     )
-    rebuilds = IndexRebuilds(core.operations, enabled=core.settings.asynchronous_operations)
+
+    async def prepare() -> None:
+        fresh = stores(core.settings, core.identity)  # whoever knows a store already looks no further
+        try:
+            # Data partitions that come back with the files are no contradiction of the settings.
+            await fresh.prepare(data_partitions=True)
+        finally:
+            await fresh.close()
+
+    rebuilds = IndexRebuilds(core.operations, prepare, enabled=core.settings.asynchronous_operations)
     return Part(functions=(functions.blueprint(core.boundary, rebuilds),), work={OperationType.REBUILD: work})
 
 

@@ -31,7 +31,7 @@ class Stores:
 
     async def prepare(self, *, data_partitions: bool) -> None:
         """Create what a new store needs. Raises Misconfigured when settings and store contradict each other."""
-        await asyncio.gather(self.blobs.ensure_container(), self.tables.ensure_tables())
+        await asyncio.gather(self.blobs.ensure_container(), create_tables(self.tables, self.connection))
         await self.row.settings()
         await self.schemas.refresh()
         await self.partitions.check_at_start(enabled=data_partitions)
@@ -49,6 +49,16 @@ def stores(settings: Settings, identity: Identity) -> Stores:
     clock = HybridClock(time.time)
     row = StoreSettingsRow(tables, clock, shards=settings.index_shards, spread=settings.table_spread)
     return Stores(connection, tables, blobs, DataPartitions(tables, clock, blobs), row, SchemaRegistry(tables), clock)
+
+
+async def create_tables(tables: AzureTableStore, connection: StorageConnection) -> None:
+    """Create the tables that are missing. Raises Unavailable, DependencyRefused."""
+    if missing := await tables.missing():
+        # Why here: no start pays for it that finds everything.
+        from shared.administration.tables import TableAdministration
+
+        async with TableAdministration(connection) as administration:
+            await administration.create(missing)
 
 
 def storage_connection(settings: Settings, identity: Identity) -> StorageConnection:

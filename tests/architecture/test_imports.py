@@ -20,7 +20,7 @@ PLACES = {
     "fastapi": ("http/fastapi_extension.py",),
     "uvicorn": (),
     "azure.storage": ("storage/azure_*.py",),
-    "azure.data": ("storage/azure_*.py",),
+    "azure.data": ("administration/tables.py",),
     "obstore": ("storage/azure_*.py",),
     "azure.eventgrid": ("events/event_grid.py",),
     "azure.messaging": ("subscriptions/web_pub_sub.py",),
@@ -46,6 +46,7 @@ LATE = {
     "azure.identity",
     "azure.keyvault",
     "azure.eventgrid",
+    "azure.data",
     "azure.monitor",
     "opentelemetry",
 }
@@ -100,6 +101,20 @@ def test_the_pure_packages_have_no_clock_no_sockets_and_no_azure(package):
     }
 
     assert found == set()
+
+
+def test_administration_is_reached_from_the_wiring_alone_and_when_it_is_needed():
+    """Its package is in the deployment for rare work: no request passes it, and no start pays for it."""
+    users = {path for path in MODULES if any(belongs_to(name, "shared.administration") for name in imported(path))}
+    at_import = {
+        node.module
+        for path in users
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.ImportFrom) and node.module
+    }
+
+    assert {str(path.relative_to(SHARED)) for path in users} == {"wiring/stores.py"}
+    assert not any(belongs_to(name, "shared.administration") for name in at_import)
 
 
 def test_a_cold_start_loads_no_library_that_only_some_requests_need():

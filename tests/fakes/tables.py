@@ -121,9 +121,6 @@ class MemoryTableStore:
         await self._end(kind, "commit")
         return written.etag if written else ""
 
-    async def ensure_tables(self) -> None:
-        """Nothing is missing."""
-
     async def ping(self) -> None:
         """Always there."""
 

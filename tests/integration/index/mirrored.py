@@ -19,7 +19,6 @@ class MirroredTables:
         self.get = store.get
         self.page = store.page
         self.range = store.range
-        self.ensure_tables = store.ensure_tables
 
     @property
     def requests(self) -> int:

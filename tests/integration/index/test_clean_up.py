@@ -36,6 +36,7 @@ from shared.storage.ports import BlobNotFound, RowWrite
 from shared.upkeep.cleanup import StudyCleanup
 from shared.upkeep.erasure import Erasure
 from shared.upkeep.scrubber import Scrubbed, Scrubber
+from shared.wiring.stores import create_tables
 from tests.builders.files import PATIENT_ID, file
 from tests.fakes.lists import covering
 from tests.fakes.schemas import FixedSchemas
@@ -52,6 +53,7 @@ class Store:
     def __init__(self, connection):
         self.hours = 0.0
         name = f"t{secrets.token_hex(6)}"
+        self.connection = connection
         self.tables = AzureTableStore(connection.table_endpoint, connection.credential, spread=1, prefix=name)
         self.blobs = AzureBlobStore(connection.blob_endpoint, name, connection.credential)
         clock = HybridClock(self.now)
@@ -79,7 +81,7 @@ class Store:
         return time.time() + self.hours * HOUR
 
     async def open(self):
-        await asyncio.gather(self.blobs.ensure_container(), self.tables.ensure_tables())
+        await asyncio.gather(self.blobs.ensure_container(), create_tables(self.tables, self.connection))
         await StoreSettingsRow(self.tables, HybridClock(self.now), shards=SHARDS, spread=1).settings()
         return self
 

@@ -25,6 +25,7 @@ from shared.storage.azure_tables import AzureTableStore
 from shared.storage.connection import StorageConnection
 from shared.upkeep.cleanup import StudyCleanup
 from shared.upkeep.erasure import Erasure
+from shared.wiring.stores import create_tables
 from tests.fakes.lists import covering
 from tests.fakes.schemas import FixedSchemas
 from tests.integration.index.mirrored import MirroredTables
@@ -43,7 +44,7 @@ async def tables(azurite: Azurite) -> AsyncIterator[AzureTableStore]:
     store = AzureTableStore(
         connection.table_endpoint, connection.credential, spread=2, prefix=f"t{secrets.token_hex(6)}"
     )
-    await store.ensure_tables()
+    await create_tables(store, connection)
     yield store
     await store.close()
 

@@ -5,7 +5,6 @@ import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-import orjson
 import pytest
 
 from shared.errors import DependencyRefused, Unavailable
@@ -237,16 +236,6 @@ async def test_a_range_follows_continuations_to_the_end() -> None:
     async with scripted(page("", *MORE), page(A_ROW, only_partition), page(A_ROW)) as (store, script):
         assert [entity.row_key for entity in await store.range("dicom", PK, "a", "z")] == ["r", "r"]
         assert len(script.asked) == 3
-
-
-async def test_a_table_that_is_being_deleted_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shared.storage.azure_tables._CREATE_PAUSE", 0.001)
-    names = ["dicom", "idx", "idxi", "hint", "feed", "conf", "trash", "worklist"]
-    existing = answer(200, orjson.dumps({"value": [{"TableName": name} for name in names]}).decode())
-    deleting = refusal(409, "TableBeingDeleted")
-    async with scripted(existing, deleting, DROP, refusal(409, "TableAlreadyExists")) as (store, script):
-        await store.ensure_tables()
-        assert [method for method, _ in script.asked] == ["GET", "POST", "POST", "POST"]
 
 
 async def test_an_answer_that_never_comes_is_a_lost_one() -> None:

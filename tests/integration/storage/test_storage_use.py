@@ -8,6 +8,7 @@ from shared.storage.azure_queues import AzureQueueStore
 from shared.storage.azure_tables import AzureTableStore
 from shared.storage.ports import RowWrite
 from shared.telemetry import StorageUse, counting
+from shared.wiring.stores import create_tables
 
 MIB = 1024**2
 
@@ -68,7 +69,7 @@ async def test_properties_have_no_body(blobs, use):
 async def test_rows_of_a_table(connection, prefix, use):
     tables = AzureTableStore(connection.table_endpoint, connection.credential, prefix=prefix)
     try:
-        await tables.ensure_tables()
+        await create_tables(tables, connection)
         before = tables.requests
         with counting(use):
             await tables.commit("conf", [RowWrite("insert", "p", "r", {"text": "x" * 10_000})])

@@ -9,6 +9,7 @@ import pytest
 from shared.storage.azure_tables import AzureTableStore
 from shared.storage.connection import StorageConnection
 from shared.storage.ports import Entity, PreconditionFailed, RowWrite, TableStore
+from shared.wiring.stores import create_tables
 from tests.fakes.tables import MemoryTableStore
 
 PK = "00a7!1.2.840.113619 'é中𝄞' %+&="
@@ -23,7 +24,7 @@ async def tables(
         return
     spread = 3 if "spread" in request.param else 1
     store = AzureTableStore(connection.table_endpoint, connection.credential, spread=spread, prefix=prefix)
-    await store.ensure_tables()
+    await create_tables(store, connection)
     yield store
     await store.close()
 
@@ -267,9 +268,3 @@ async def test_of_many_writers_with_one_etag_one_succeeds(tables: TableStore) ->
     )
     [winner] = [number for number, result in enumerate(results) if isinstance(result, str)]
     assert await keys(tables) == ["A", f"B{winner}"]
-
-
-async def test_making_the_tables_twice_keeps_their_rows(tables: TableStore) -> None:
-    await tables.commit("dicom", [insert("A")])
-    await tables.ensure_tables()
-    assert await keys(tables) == ["A"]

@@ -23,6 +23,7 @@ from shared.storage.azure_queues import AzureQueueStore
 from shared.storage.azure_tables import AzureTableStore
 from shared.storage.connection import StorageConnection
 from shared.storage.ports import RowWrite
+from shared.wiring.stores import create_tables
 
 
 class Tokens:
@@ -48,9 +49,13 @@ class Tokens:
         pass
 
 
-def stores(tokens, ports):
+def connection_of(tokens, ports):
     uris = [f"https://127.0.0.1:{port}/devstoreaccount1" for port in ports]
-    connection = StorageConnection.from_uris(*uris, tokens)
+    return StorageConnection.from_uris(*uris, tokens)
+
+
+def stores(tokens, ports):
+    connection = connection_of(tokens, ports)
     return (
         AzureTableStore(connection.table_endpoint, connection.credential),
         AzureBlobStore(connection.blob_endpoint, "one", connection.credential),
@@ -62,7 +67,7 @@ def stores(tokens, ports):
 async def main(blob, table, queue):
     tokens = Tokens("https://storage.azure.com")
     tables, *containers, queues = stores(tokens, (blob, table, queue))
-    await tables.ensure_tables()
+    await create_tables(tables, connection_of(tokens, (blob, table, queue)))
     await tables.commit("conf", [RowWrite("insert", "p", "a", {"x": 1}), RowWrite("insert", "p", "b", {"x": 2})])
     assert [entity.properties["x"] for entity in await tables.range("conf", "p", "", "z")] == [1, 2]
     for container in containers:

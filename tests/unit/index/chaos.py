@@ -85,9 +85,6 @@ class UnreliableTables:
             raise Ambiguous("answer lost")
         return etag
 
-    async def ensure_tables(self) -> None:
-        await self._store.ensure_tables()
-
     async def _read[T](self, request: Callable[[], Awaitable[T]]) -> T:
         await self._travel()
         if random.random() < self._process.weather.lose / 4:

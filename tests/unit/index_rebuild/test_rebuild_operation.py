@@ -64,8 +64,12 @@ def index(service):
     return rows
 
 
-async def asked(service, headers=ALL, path=PATH, **options):
-    functions = blueprint(boundary(), IndexRebuilds(service.operations, **options))
+async def _there():
+    """All tables are there."""
+
+
+async def asked(service, headers=ALL, path=PATH, prepare=_there, **options):
+    functions = blueprint(boundary(), IndexRebuilds(service.operations, prepare, **options))
     return await handler_of(functions, "rebuild_index").request("POST", path, headers)
 
 
@@ -238,3 +242,22 @@ async def test_beside_clients_it_works_on_one_study_at_a_time(monkeypatch, busy,
     process.ingest.ensure_study = watched
     await process.rebuilt()
     assert most == at_once
+
+
+@pytest.mark.spec("DAT-5")
+async def test_what_the_store_lacks_is_created_before_anything_is_noted_in_it():
+    service = UpdatingService()
+    prepared = []
+
+    async def prepare():
+        prepared.append(await service.operations.active())
+
+    async def refuse():
+        raise Unavailable
+
+    assert (await asked(service, prepare=refuse)).status == 503
+    assert await service.operations.active() == []
+    assert (await asked(service, prepare=prepare)).status == 202
+    assert prepared == [[]]
+    assert (await asked(service, ALL[:0], prepare=prepare)).status == 401
+    assert prepared == [[]]

@@ -1,0 +1,1 @@
+"""What the tables hold, for an operator (docs/operate/backup.md)."""

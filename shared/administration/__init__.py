@@ -1,0 +1,1 @@
+"""Administration of the tables: creating them, looking into them. No request of a client comes here."""
