@@ -83,6 +83,11 @@ async def test_alerts_watch_timers_that_exist(rendered):
     assert list(contract.watched_timers(rendered, contract.app_functions())) == []
 
 
+async def test_there_is_one_timer():
+    timers = [name for name, each in contract.app_functions().items() if each.trigger == "timerTrigger"]
+    assert timers == ["housekeeping"]
+
+
 def test_the_app_roles_of_the_application_are_in_the_default_roles_document(rendered):
     application = rendered["new application"].one("application")
 

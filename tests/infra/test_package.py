@@ -156,6 +156,22 @@ async def test_the_package_starts_from_its_folder_alone_and_is_small(tmp_path):
     assert sources - compiled == set()
 
 
+def test_bytecode_is_used_whatever_the_times_of_files_are(tmp_path, monkeypatch):
+    monkeypatch.setattr(package, "_install", lambda _requirements, target: (target / "other").mkdir(parents=True))
+    monkeypatch.setattr(package, "codecs", lambda _root: frozenset())
+    root = tmp_path / "root"
+    (root / "shared").mkdir(parents=True)
+    for name in ("function_app.py", "host.json", "shared/one.py"):
+        (root / name).write_text("{}\n")
+
+    package.build(tmp_path / "package", root)
+
+    compiled = sorted((tmp_path / "package").rglob("*.pyc"))
+    assert [path.name.partition(".")[0] for path in compiled] == ["function_app", "one"]
+    # PEP 552: by the hash of the source, which is not checked.
+    assert {int.from_bytes(path.read_bytes()[4:8], "little") for path in compiled} == {0b01}
+
+
 def test_the_image_holds_the_package_and_nothing_else():
     lines = (ROOT / "Dockerfile").read_text().replace("\\\n", " ").splitlines()
     copied = [line.split()[1:] for line in lines if line.startswith(("COPY", "ADD"))]
