@@ -78,10 +78,11 @@ audit: setup ## known vulnerabilities of every pinned package; fails when they c
 format: setup ## let the formatter and the linter mend what they can
 	@$(PY) -m ruff format . && $(PY) -m ruff check --fix .
 
-smoke: ## whether the service at URL= works, in a minute (TOKEN= READER_TOKEN= ORIGIN= PARTITION= LARGE=1)
+smoke: ## whether the service at URL= works, in a minute (TOKEN= READER_TOKEN= ORIGIN= PARTITION= LARGE=1; docs/operate/smoke.md)
 	@scripts/setup import
 	@PYTHONPATH=cli $(PY) -m dicom_cli smoke "$(URL)" $(if $(ORIGIN),--origin "$(ORIGIN)") $(if $(PARTITION),--partition "$(PARTITION)") \
-		$(if $(LARGE),--large)
+		$(if $(LARGE),--large) $(if $(GROUP),--group "$(GROUP)" --app "$(APP)") $(if $(IMPORT),--import-account "$(IMPORT)") \
+		$(if $(WORKSPACE),--workspace "$(WORKSPACE)")
 
 bench: setup ## benchmarks against a service started for it; PEER=URL PEER_PID= beside another server (benchmarks/README.md)
 	@$(PY) -m benchmarks $(if $(PEER),--peer "$(PEER)") $(if $(PEER_PID),--peer-pid "$(PEER_PID)") $(ARGS)

@@ -33,9 +33,8 @@ class Check:
     run: Callable[[], str]
 
 
-def checks(service: Service, *, large: bool) -> Iterator[Check]:
-    """All checks of what any client can see, in order."""
-    one = sample()
+def checks(service: Service, one: Sample, *, large: bool) -> Iterator[Check]:
+    """All checks of what any client can see, in order. `one`: what is stored, retrieved and deleted."""
     yield Check("the app answers", lambda: _answers(service))
     yield Check("it is healthy", lambda: _healthy(service))
     yield Check("it is this service", lambda: _documents(service))

@@ -28,14 +28,17 @@ async def smoke(url: str, *options: str, **environment: str) -> tuple[int, str]:
 @pytest.mark.spec("CLI-3")
 async def test_a_service_that_works_passes_every_check(fresh_service: FreshService) -> None:
     service = await fresh_service(
-        {"CORS_ALLOWED_ORIGINS": VIEWER, "DATA_PARTITIONS_ENABLED": "true"}, options=["--sign-in"]
+        {"CORS_ALLOWED_ORIGINS": VIEWER, "DATA_PARTITIONS_ENABLED": "true", "BULK_IMPORT_ENABLED": "true"},
+        options=["--sign-in"],
     )
     tokens = {"TOKEN": service.tokens["owner"], "READER_TOKEN": service.tokens["reader"]}
+    tokens["IMPORT_CONNECTION"] = service.connection_string
 
     code, said = await smoke(service.url, "--origin", VIEWER, "--partition", "smoke", **tokens)
 
     assert (code, said.splitlines()[-1]) == (0, "all well"), said
-    assert said.count("\nok ") == 12  # and the first line
+    assert said.count("\nok ") == 13  # and the first line
+    assert "import" in said
     assert not any(token in said for token in tokens.values())
 
 

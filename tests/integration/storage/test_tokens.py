@@ -81,7 +81,7 @@ async def main(blob, table, queue):
     await queues.close()
     await tables.close()
     assert set(tokens.asked) == {("https://storage.azure.com/.default",)}, tokens.asked
-    assert len(tokens.asked) <= 5, tokens.asked
+    assert len(tokens.asked) <= 6, tokens.asked
 
     wrong = stores(Tokens("https://elsewhere.example"), (blob, table, queue))
     for store in wrong:
