@@ -31,6 +31,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "worklist": Command("find, create, claim, complete and cancel workitems", "worklist"),
     "cast": Command("look after DICOMcast, which writes into a FHIR server", "cast"),
     "cohort": Command("find patients by clinical data and images, in words or by definition", "cohort"),
+    "labels": Command("label studies, and see which labels there are", "labels"),
     "share": Command("links that open studies to whoever has them", "share"),
     "feedback": Command("what became of reads and of predictions", "feedback"),
     "erase": Command("erase all that is stored of a patient", "erase"),
@@ -67,8 +68,12 @@ def _run(words: Sequence[str]) -> int:
     arguments, words = common.parse_known_args(words)
     name = next((word for word in words if not word.startswith("-")), "")
     parser = parser_for(name)
+    given, words = _keywords(words)
     arguments, rest = parser.parse_known_args(words, arguments)
-    arguments.given = _keywords(rest, parser, allowed=getattr(arguments, "keywords", False))
+    allowed = getattr(arguments, "keywords", False)
+    if given and not allowed:
+        parser.error(f"unrecognized arguments: --{given[0][0]}")
+    arguments.given = [*given, *_behind_options(rest, parser, allowed=allowed)]
     if arguments.command is None:
         parser.print_help()
         return ExitCode.WRONG_USE
@@ -144,15 +149,33 @@ def _module(command: Command) -> Any:
     return importlib.import_module(f"dicom_cli.{command.module}")
 
 
-def _keywords(rest: Sequence[str], parser: argparse.ArgumentParser, *, allowed: bool) -> list[tuple[str, str]]:
-    """What is left of the words as matching keys: `--Keyword value` or `--Keyword=value`."""
+def _keywords(words: Sequence[str]) -> tuple[list[tuple[str, str]], list[str]]:
+    """Matching keys, `--Keyword value` or `--Keyword=value`, and the other words: options begin in lower case, and a
+    value may look like anything, so keys are taken out before options are read.
+    """
     found: list[tuple[str, str]] = []
-    words = list(rest)
-    while words:
-        word = words.pop(0)
-        name, equals, value = word[2:].partition("=")
-        is_key = (word.startswith("--") and name[:1].isupper()) or name[:1].isdigit()
-        if not allowed or not is_key or (not equals and not words):
+    others: list[str] = []
+    left = list(words)
+    while left:
+        word = left.pop(0)
+        name, equals, value = word.removeprefix("--").partition("=")
+        if not word.startswith("--") or not _is_keyword(name) or (not equals and not left):
+            others.append(word)
+        else:
+            found.append((name, value if equals else left.pop(0)))
+    return found, others
+
+
+def _is_keyword(name: str) -> bool:
+    return name[:1].isupper() or name[:1].isdigit()
+
+
+def _behind_options(rest: Sequence[str], parser: argparse.ArgumentParser, *, allowed: bool) -> list[tuple[str, str]]:
+    """`Keyword=value` behind an option, where argparse reads no positional arguments any more."""
+    found: list[tuple[str, str]] = []
+    for word in rest:
+        name, equals, value = word.partition("=")
+        if not allowed or not equals or not _is_keyword(name):
             parser.error(f"unrecognized arguments: {word}")
-        found.append((name, value if equals else words.pop(0)))
+        found.append((name, value))
     return found

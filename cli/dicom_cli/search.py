@@ -31,7 +31,7 @@ COLUMNS: Final[Mapping[str, Sequence[str]]] = {
 
 def add_to(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
-    parser.add_argument("level", nargs="?", default="studies", choices=tuple(COLUMNS))
+    parser.add_argument("level", nargs="?", default="studies", metavar="LEVEL", help="studies, series or instances")
     parser.add_argument("conditions", nargs="*", metavar="KEYWORD=VALUE", help="matching keys: keyword or tag")
     parser.add_argument("--study", help="only of this study")
     parser.add_argument("--series", help="only of this series of the study")
@@ -46,11 +46,12 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, service: Service, output: Output) -> ExitCode:
     """Print what is found. Raises CommandFailed."""
-    conditions = [*pairs(arguments.conditions), *arguments.given]
+    level, said = level_and_conditions(arguments.level, arguments.conditions)
+    conditions = [*pairs(said), *arguments.given]
     fields = list(arguments.field)
     found = results(
         service,
-        resource(arguments.level, arguments.study, arguments.series),
+        resource(level, arguments.study, arguments.series),
         [
             *conditions,
             *(("includefield", field) for field in fields),
@@ -61,10 +62,19 @@ def run(arguments: argparse.Namespace, service: Service, output: Output) -> Exit
         offset=arguments.offset,
     )
     rows = found if output.as_json else map(named, found)
-    columns = [*COLUMNS[arguments.level], *(each for each in fields if each not in COLUMNS[arguments.level])]
+    columns = [*COLUMNS[level], *(each for each in fields if each not in COLUMNS[level])]
     count = output.table(rows, columns)
     output.say(f"{count} found." if arguments.all or count < arguments.limit else f"{count} shown; --all for more.")
     return ExitCode.DONE
+
+
+def level_and_conditions(first: str, others: Sequence[str]) -> tuple[str, list[str]]:
+    """The level, which may be left out, and the matching keys behind it. Raises CommandFailed."""
+    if "=" in first:
+        return "studies", [first, *others]
+    if first not in COLUMNS:
+        raise CommandFailed(f"{first!r} is no level: {', '.join(COLUMNS)}.", ExitCode.WRONG_USE)
+    return first, list(others)
 
 
 def resource(level: str, study: str | None, series: str | None) -> str:

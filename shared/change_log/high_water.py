@@ -8,7 +8,7 @@ are used: small blobs that never change, of which the last one counts.
 from contextlib import suppress
 from typing import Final, Protocol
 
-from shared.index_schema import keys
+from shared.index_schema.service_documents import FEED_MARKS
 from shared.storage.ports import BlobExists, BlobStore
 
 STEP: Final = 100_000
@@ -36,7 +36,7 @@ class BlobHighWaterMark:
 
     async def highest(self) -> int:
         """The mark."""
-        async for blob in self._blobs.list(keys.FEED_MARKS):
+        async for blob in self._blobs.list(FEED_MARKS):
             self._known = max(self._known, _sequence_in(blob.name))
         return self._known
 
@@ -46,7 +46,7 @@ class BlobHighWaterMark:
             return
         mark = -(-sequence // STEP) * STEP
         with suppress(BlobExists):  # of another process, or of an attempt without answer
-            await self._blobs.put(f"{keys.FEED_MARKS}{mark:016}.json", b"{}", {})
+            await self._blobs.put(f"{FEED_MARKS}{mark:016}.json", b"{}", {})
         self._known = mark
 
 
@@ -63,5 +63,5 @@ class NoMark:
 
 def _sequence_in(name: str) -> int:
     """The sequence in the name of a mark; 0 for any other name."""
-    text = name.removeprefix(keys.FEED_MARKS).removesuffix(".json")
+    text = name.removeprefix(FEED_MARKS).removesuffix(".json")
     return int(text) if text.isdecimal() else 0

@@ -11,6 +11,7 @@ from shared.dicomweb import (
     cohort_resources,
     export_resources,
     feedback_resources,
+    label_resources,
     privacy_resources,
     service_resources,
     share_resources,
@@ -27,6 +28,7 @@ RESOURCES: Mapping[str, Resource] = {
     row.name: row
     for row in (
         *study_resources.ROWS,
+        *label_resources.ROWS,
         *update_resources.ROWS,
         *privacy_resources.ROWS,
         *tag_resources.ROWS,

@@ -26,6 +26,7 @@ from shared.dicomweb.documentation import (
     failures,
     query,
 )
+from shared.dicomweb.versions import ApiVersion
 
 
 def _multipart(media_type: str) -> str:
@@ -235,6 +236,13 @@ SEARCH: Final = Documentation(
             "Attributes to return besides the default ones: keywords, tags or `all`; repeated or separated by commas",
             {"type": "array", "items": {"type": "string", "minLength": 1, "pattern": PRINTABLE}},
             ["StudyDescription"],
+        ),
+        query(
+            "Label",
+            "Studies with one of these labels, separated by commas; with wildcards",
+            {"type": "string", "minLength": 1, "pattern": PRINTABLE},
+            "tumour board",
+            only=ApiVersion.V2,
         ),
         accept(*_DATA_SET_TYPES),
     ),

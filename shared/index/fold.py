@@ -11,6 +11,7 @@ from weakref import WeakValueDictionary
 from shared.concurrency import together
 from shared.errors import Unavailable
 from shared.index.implied_postings import ImpliedPostings
+from shared.index.label_rows import emptied_in, label_row_in
 from shared.index.study_rows import StudyRows, read_study, restore_lost
 from shared.index.summary import Summary, Tally
 from shared.index_schema import keys
@@ -264,7 +265,13 @@ class _Fold:
             list(listed),
             [blob for change in self._changes for blob in _obsolete_blobs(change)],
             [row for change in self._changes for row in change.errors],
+            self._ended(),
         )
+
+    def _ended(self) -> int:
+        """The version up to which documents of the study ended with its last instance; 0 if none did."""
+        emptied = emptied_in(self._new)
+        return emptied if label_row_in(self._rows.anchor) and emptied > emptied_in(self._old) else 0
 
     def operations(self) -> list[RowWrite]:
         """The writes of B and C rows, each only if nobody else has folded since, and the removal of the D rows."""

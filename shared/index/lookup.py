@@ -16,6 +16,7 @@ from shared.index.instance_rows import (
     state_in,
     stored_instance_in,
 )
+from shared.index.label_rows import labels_in
 from shared.index.model import SeriesView, StoredInstance, StudyView
 from shared.index.study_rows import StudyRows, read_study, restore_lost
 from shared.index.summary import EXPIRES, NEWEST, Summary, Tally
@@ -244,6 +245,7 @@ def view_of(place: StudyPlace, rows: StudyRows, tally: Tally) -> StudyView | Non
         rows.sort_key,
         datetime.fromtimestamp(int(expires) / 1000, UTC) if expires != "0" else None,
         tally.study.schema,
+        labels_in(rows, tally),
     )
 
 

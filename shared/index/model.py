@@ -172,3 +172,5 @@ class StudyView:
     expires: datetime | None = None
     schema: int = 1
     """As in StoredInstance."""
+    labels: tuple[str, ...] = ()
+    """In the order in which they were given; study lists do not have them (SEL-1)."""

@@ -8,7 +8,7 @@ import orjson
 
 from shared.index.fold import FOLDED_AT_ONCE, Folder, post
 from shared.index.study_rows import StudyRows, read_pages, read_study
-from shared.index.summary import EXPIRES, PSEUDO, TAKING_BACK
+from shared.index.summary import LASTING, PSEUDO, TAKING_BACK
 from shared.index_schema import keys
 from shared.index_schema.changes import Change
 from shared.index_schema.indexed_attributes import IndexedValues
@@ -67,7 +67,7 @@ class _Seen:
     def takes_back(self) -> bool:
         """Whether something that the rows show is about to be taken back: its source is deleted (S-1)."""
         return any(
-            key != EXPIRES and self._is_deleted(source)
+            key not in LASTING and self._is_deleted(source)
             for row in self.rows.values()
             for key, (_, source) in row.items()
         )

@@ -23,7 +23,14 @@ and goes on deciding when its instance is deleted (EXP-1)."""
 TAKING_BACK = frozenset({"delete", "update"})
 """The operations of changes that end a version of an instance whose values are not to be found any more (S-1)."""
 
-PSEUDO = frozenset({NEWEST, EXPIRES})
+EMPTIED = "emptied"
+"""Pseudo attribute of a study: the version of the change that has last taken its only instance. What belonged to the
+study and is in none of its files ended with that (SEL-4)."""
+
+LASTING = frozenset({EXPIRES, EMPTIED})
+"""Those that stand when the instance that they came from is deleted."""
+
+PSEUDO = frozenset({NEWEST, EXPIRES, EMPTIED})
 """Not attributes of the data: no posting, and no reason for a fold."""
 
 
@@ -106,6 +113,8 @@ class Tally:
         if change.operation in TAKING_BACK:
             self.endings[change.digest] = max(change.id, self.endings.get(change.digest, ""))
         if change.operation == "delete":
+            if self.study.count == 0:
+                self.study.absorb(change.id, {EMPTIED: str(change.version)})
             return
         self.study.schema = min(self.study.schema, change.schema)
         series.schema = min(series.schema, change.schema)
@@ -123,7 +132,7 @@ class Tally:
             key
             for key, (_, source) in summary.attributes.items()
             # rule: the last store decides the expiry, deleted or not
-            if key != EXPIRES and self.endings.get(keys.ChangeId.parse(source).digest, "") > source
+            if key not in LASTING and self.endings.get(keys.ChangeId.parse(source).digest, "") > source
         ]
 
     def losing(self) -> list[str] | None:

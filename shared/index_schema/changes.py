@@ -154,9 +154,11 @@ class Cleanup:
     blobs: Sequence[ObsoleteBlob] = ()
     errors: Sequence[ErrorRow] = ()
     """Of deleted and replaced instances."""
+    emptied: int = 0
+    """The study has had no instance at that version: its documents of before are to go. 0: it has none."""
 
     def __bool__(self) -> bool:
-        return bool(self.postings or self.instances or self.listed or self.blobs or self.errors)
+        return bool(self.postings or self.instances or self.listed or self.blobs or self.errors or self.emptied)
 
     def properties(self) -> dict[str, Value]:
         """The properties of its G row."""
@@ -168,6 +170,7 @@ class Cleanup:
                 "listed": self.listed,
                 "blobs": blobs,
                 "errors": self.errors,
+                **({"emptied": self.emptied} if self.emptied else {}),
             }
         )
         return {"sk": self.sort_key, **split("g", document)}
@@ -184,6 +187,7 @@ def cleanup_in(entity: Entity) -> Cleanup:
         document.get("listed", ()),
         [ObsoleteBlob(*blob) for blob in document["blobs"]],
         _error_rows(document.get("errors", ())),
+        document.get("emptied", 0),
     )
 
 

@@ -267,10 +267,6 @@ def encode_number(value: float) -> str:
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _OBSOLETE, _COMMITTED = ".obsolete", ".committed"
-PARTITION_DOCUMENTS = "_partitions/"
-"""What the names of the documents of data partitions begin with."""
-FEED_MARKS = "_feed/"
-"""What the names of the marks of the change feed begin with."""
 _BLOB = re.compile(r"([0-9a-f]{3})/([0-9a-z]+)/([0-9.]+)/([0-9.]+)/([0-9.]+)/([0-9A-HJKMNP-TV-Z]{26})\.dcm")
 
 
@@ -323,16 +319,6 @@ def obsolete_mark(blob: str) -> str:
 def committed_mark(blob: str) -> str:
     """The blob beside `blob`, which an update has made, that says that it has become the instance (DAT-52)."""
     return f"{blob}{_COMMITTED}"
-
-
-def partition_document(namespace: str) -> str:
-    """The blob that holds what a data partition is called: keys and names of files have a digest of that only."""
-    return f"{PARTITION_DOCUMENTS}{namespace}.json"
-
-
-def is_service_document(name: str) -> bool:
-    """Whether a blob is of the service itself and no file: a data partition's name, a mark of the change feed."""
-    return name.startswith((PARTITION_DOCUMENTS, FEED_MARKS))
 
 
 def file_beside(name: str) -> str | None:

@@ -27,6 +27,7 @@ from shared.index.lookup import InstanceLookup
 from shared.index.model import CommitOutcome, NewInstance, original_of
 from shared.index_schema import keys
 from shared.index_schema.hidden_namespaces import is_hidden
+from shared.index_schema.service_documents import is_service_document
 from shared.ingest import parsing
 from shared.ingest.batch_entries import discard
 from shared.ingest.index_commit import commit_instances
@@ -183,7 +184,7 @@ class Ingest:
         """The instance of a file that is not in the index; or why there is nothing to commit. `again`: it was in the
         index before, and so were the files of updates.
         """
-        if keys.file_beside(blob) or keys.is_service_document(blob) or self._finished.get(blob):
+        if keys.file_beside(blob) or is_service_document(blob) or self._finished.get(blob):
             return Ensured.KNOWN
         name = keys.parse_blob_name(blob)
         if name is not None and is_hidden(name.namespace):  # a copy: who makes it brings it to its end (SHR-7)

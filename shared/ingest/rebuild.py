@@ -8,6 +8,7 @@ removed: an older file of an instance goes to the trash, with its retention.
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from functools import partial
 from itertools import batched
 
 from shared.dicomweb.partitions import PartitionDirectory
@@ -15,10 +16,12 @@ from shared.errors import Unavailable
 from shared.health_status import CheckResult, HealthCheck, Status
 from shared.index import obsolete_marks
 from shared.index.instance_rows import STATE_COLUMNS, InstanceState, state_in
+from shared.index.labels import StudyLabels
 from shared.index_schema import keys
 from shared.index_schema.changes import ObsoleteBlob
 from shared.index_schema.clock import HybridClock
 from shared.index_schema.keys import StudyPlace
+from shared.index_schema.service_documents import is_service_document, parse_study_document
 from shared.ingest.ingest import Ensured, Ingest
 from shared.ingest.store_options import UpdatedFile
 from shared.pacing import Foreground, Pace
@@ -108,6 +111,8 @@ class _Files:
     """Those that are marked as committed by an update."""
     made: dict[str, UpdatedFile] = field(default_factory=dict)
     """Those that an update has made."""
+    documented: bool = False
+    """Whether a document lies beside them (DAT-53)."""
 
 
 class Rebuild:
@@ -138,6 +143,7 @@ class Rebuild:
         self._trash = trash
         self._shards = shards
         self._catch_up = catch_up
+        self._labels = StudyLabels(tables, blobs)
         self._at_once = at_once
         self._note = note
         self._foreground = foreground
@@ -189,7 +195,9 @@ class Rebuild:
                     if left.names:
                         done.append(left)
                     left, begins = _Files(key), marker
-                if file := keys.file_beside(name):
+                if is_service_document(name):
+                    left.documented = True
+                elif file := keys.file_beside(name):
                     if name == keys.obsolete_mark(file):
                         left.marked.add(file)
                     elif name == keys.committed_mark(file):
@@ -258,6 +266,8 @@ class Rebuild:
                     self._count(done, _COUNTED[ensured], [name])
                 if pace:
                     await pace.rest()
+        if place is not None and files.documented:
+            await RetryBudget().retry(partial(self._labels.restore, place))
 
     async def _left(
         self, place: StudyPlace, names: Sequence[str], made: Mapping[str, UpdatedFile], done: Rebuilt, *, dry: bool
@@ -343,7 +353,9 @@ def index_is_whole(tables: TableStore, ping: Callable[[], Awaitable[object]]) ->
 
 def _key(name: str) -> tuple[str, ...] | None:
     """What files of one study have in common; None for what is no file and lies beside none."""
-    if keys.is_service_document(name):
+    if study := parse_study_document(name):
+        return study.namespace, study.study_instance_uid
+    if is_service_document(name):
         return None
     file = keys.file_beside(name) or name
     parts = keys.parse_blob_name(file)

@@ -20,8 +20,10 @@ from shared.index.instance_rows import STATE_COLUMNS, InstanceState, state_in
 from shared.index.instances import InstanceIndex
 from shared.index.lookup import InstanceLookup
 from shared.index.model import StoredInstance
+from shared.index.study_documents import StudyDocuments
 from shared.index_schema import keys
 from shared.index_schema.keys import StudyPlace
+from shared.index_schema.service_documents import is_service_document
 from shared.ingest.ingest import Ensured
 from shared.ingest.store_options import UpdatedFile
 from shared.storage.ports import BlobNotFound, BlobStore, TableStore
@@ -30,6 +32,8 @@ from shared.study_updates.patients import Patient
 _INSTANCES_AT_ONCE: Final = 32
 _UPLOAD_ID: Final = re.compile("[0-9A-HJKMNP-TV-Z]{26}")
 """How rows remember a file whose name follows from it."""
+_ANY: Final = 2**64
+"""Greater than every version."""
 _IN_USE: Final = frozenset({Ensured.INDEXED, Ensured.KNOWN})
 """What the ingest says of a file that is an instance now."""
 
@@ -119,6 +123,8 @@ class StudyErasure:
         for name, file in files.items():
             if await self._is_obsolete(name, file, states):
                 erased += await self._erase(name, file)
+        if not states.any_live:
+            await StudyDocuments(self._blobs).remove(self._place, version=_ANY)
         return erased
 
     # ----------------------------------------------------------------------------------------------------- inside
@@ -139,6 +145,8 @@ class StudyErasure:
         files: dict[str, _File] = {}
         prefix = keys.blob_prefix(self._place.namespace, self._place.study_instance_uid)
         async for blob in self._blobs.list(prefix):
+            if is_service_document(blob.name):
+                continue
             name = keys.file_beside(blob.name) or blob.name
             file = files.setdefault(name, _File())
             file.names.append(blob.name)
@@ -176,6 +184,11 @@ class _States:
         for state in instances.values():
             names = (state.blob, state.original, *(each for each in state.dead if not _UPLOAD_ID.fullmatch(each)))
             self.dropped |= {name: state for name in names if name and keys.parse_blob_name(name) is None}
+
+    @property
+    def any_live(self) -> bool:
+        """Whether the study has an instance."""
+        return any(state.live for state in self._instances.values())
 
     def of(self, name: str) -> InstanceState | None:
         """What is known of the instance in a file."""

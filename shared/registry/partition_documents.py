@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import orjson
 
 from shared.dicomweb.partitions import Partition
-from shared.index_schema import keys
+from shared.index_schema.service_documents import PARTITION_DOCUMENTS, partition_document
 from shared.storage.ports import BlobExists, BlobStore
 
 
@@ -15,19 +15,19 @@ async def keep(blobs: BlobStore, partition: Partition) -> None:
     created = int(partition.created.timestamp() * 1000)
     document = orjson.dumps({"key": partition.key, "name": partition.name, "created": created})
     try:
-        await blobs.put(keys.partition_document(partition.namespace), document, {})
+        await blobs.put(partition_document(partition.namespace), document, {})
     except BlobExists:
         return
 
 
 async def names(blobs: BlobStore) -> AsyncIterator[str]:
     """What keys call the data partitions that have a document. Raises Unavailable."""
-    async for blob in blobs.list(keys.PARTITION_DOCUMENTS):
-        yield blob.name.removeprefix(keys.PARTITION_DOCUMENTS).removesuffix(".json")
+    async for blob in blobs.list(PARTITION_DOCUMENTS):
+        yield blob.name.removeprefix(PARTITION_DOCUMENTS).removesuffix(".json")
 
 
 async def kept(blobs: BlobStore) -> AsyncIterator[Partition]:
     """The data partitions that have a document. Raises Unavailable."""
     async for namespace in names(blobs):
-        said = orjson.loads(await blobs.read(keys.partition_document(namespace)))
+        said = orjson.loads(await blobs.read(partition_document(namespace)))
         yield Partition(said["key"], said["name"], namespace, datetime.fromtimestamp(said["created"] / 1000, UTC))

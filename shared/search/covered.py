@@ -156,6 +156,8 @@ class _Reader:
 
 def _list_for(query: SearchQuery) -> _List | None:
     """The list that answers a query; None if none does."""
+    if query.labels is not None:  # rows of the lists have no labels
+        return None
     filters = [item for item in query.filters if not isinstance(item.match, Universal)]
     if any(item.attribute.since > 1 for item in filters):  # rows of an older schema may not say it
         return None

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import azure.functions as func
 
-from shared.dicomweb.query_parameters import QueryParameters, parse_query
+from shared.dicomweb.query_parameters import QueryParameters, invalid_parameter, parse_query
 from shared.dicomweb.versions import ApiVersion
 from shared.errors import InvalidRequest
 from shared.http.azure_functions import mount
@@ -19,6 +19,7 @@ from shared.index.tag_errors import TagErrors
 from shared.index_schema.schema import IndexSchema, Schemas
 from shared.index_schema.study_lists import StudyOrder
 from shared.search.attributes import SEARCH_LEVELS
+from shared.search.label_key import NAME
 from shared.search.request import SearchQuery, parse_search
 from shared.search.response import render
 from shared.search.transaction import SearchPorts, search
@@ -76,6 +77,8 @@ async def _query(
 ) -> SearchQuery:
     def parsed(schema: IndexSchema) -> SearchQuery:
         query = parse_search(resource, context.uids, parameters, context.version, schema, study_order=study_order)
+        if query.labels is not None and context.confinement is not None:
+            raise invalid_parameter(NAME, "A share has no labels.")
         return replace(query, within=context.confinement)
 
     schema = await schemas.current()

@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from shared.dicom.matching import NOTHING, Between, Empty, Equal, Number, Universal
+from shared.dicom.matching import NOTHING, AttributeMatch, Between, Empty, Equal, Number, Universal
 from shared.index_schema.indexed_attributes import SERIES_INSTANCE_UID, SOP_INSTANCE_UID, STUDY_INSTANCE_UID
 from shared.index_search.sources import ListUnion, PostingList, named_uids, sources
+from shared.search.label_key import label_source
 from shared.search.request import Filter, SearchQuery
 from shared.storage.ports import Kind
 
@@ -64,7 +65,8 @@ def plan(query: SearchQuery) -> Plan:
             return Plan(studies=tuple(uid for uid in uids if shared is None or uid in shared))
     if shared is not None:
         return Plan(studies=tuple(sorted(shared)))
-    served: list[ListUnion] = []
+    labels = None if isinstance(query.labels, Universal) else query.labels
+    served: list[ListUnion] = [label_source(labels)] if labels else []
     unserved: list[Filter] = []
     for item in filters:
         kind: Kind = "idxi" if item.attribute.level == "instance" else "idx"
@@ -74,18 +76,19 @@ def plan(query: SearchQuery) -> Plan:
         served += found
         if not found:
             unserved.append(item)
+    matches = [*([labels] if labels else ()), *(item.match for item in filters)]
     return Plan(
         sources=tuple(sorted(served, key=lambda source: source.rank)),
         unserved=tuple(unserved),
-        exact=query.level == "study" and not unserved and (not served or _is_one_list(filters, served)),
+        exact=query.level == "study" and not unserved and (not served or _is_one_list(matches, served)),
     )
 
 
-def _is_one_list(filters: Sequence[Filter], served: Sequence[ListUnion]) -> bool:
+def _is_one_list(matches: Sequence[AttributeMatch], served: Sequence[ListUnion]) -> bool:
     """Whether one list of postings says it all."""
-    if len(filters) > 1 or len(served) > 1 or len(served[0].parts) > 1:
+    if len(matches) > 1 or len(served) > 1 or len(served[0].parts) > 1:
         return False
-    return isinstance(served[0].parts[0], PostingList) and isinstance(filters[0].match, Equal | Between | Number)
+    return isinstance(served[0].parts[0], PostingList) and isinstance(matches[0], Equal | Between | Number)
 
 
 def _selects_nothing(item: Filter) -> bool:

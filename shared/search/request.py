@@ -29,6 +29,7 @@ from shared.search.attributes import (
     all_attributes,
     default_attributes,
 )
+from shared.search.label_key import NAME, is_label_key, parse_labels
 from shared.search.matching_keys import attribute_key, is_foreign, searchable_attribute, shown, unknown_attribute
 
 _MAX_IGNORED: Final = 50
@@ -78,6 +79,8 @@ class SearchQuery:
     """The order of studies; of results below them it says nothing."""
     within: Confinement | None = None
     """The part of the partition that the caller may see; None: all of it."""
+    labels: AttributeMatch | None = field(default=None, repr=False)
+    """The labels of which the study has one; None if nothing is said of them (SEL-3)."""
 
     @property
     def level(self) -> Level:
@@ -108,7 +111,13 @@ def parse_search(
     levels = SEARCH_LEVELS[resource]
     filters: dict[str, Filter] = {}
     ignored: list[str] = []
+    labels: AttributeMatch | None = None
     for name, value in parameters.keys:
+        if version is not ApiVersion.V1 and is_label_key(name):
+            if labels is not None:
+                raise invalid_parameter(NAME, "It is given more than once.")
+            labels = parse_labels(value)
+            continue
         if is_foreign(name):
             ignored.append(name)
             if len(ignored) > _MAX_IGNORED:
@@ -142,6 +151,7 @@ def parse_search(
         schema=schema,
         ignored=tuple(dict.fromkeys(ignored)),
         order=study_order if levels[-1] == "study" else StudyOrder.STORED,
+        labels=labels,
     )
 
 

@@ -13,12 +13,15 @@ from shared.index_schema.indexed_attributes import (
     STUDY_INSTANCE_UID,
 )
 from shared.index_schema.postings import Posting
+from shared.search.label_key import has_label
 from shared.search.request import SearchQuery
 from shared.storage.ports import Entity
 
 
 def is_match(view: StudyView, query: SearchQuery) -> bool:
     """Whether the study-level keys match, by the study's latest values (MATCH-10)."""
+    if query.labels is not None and not has_label(view, query.labels):
+        return False
     return all(_study_value_matches(view, item.key, item.match) for item in query.at("study"))
 
 

@@ -5,12 +5,15 @@ from collections.abc import Sequence
 
 from shared.index.covering_rows import CoveringRows
 from shared.index.implied_postings import ImpliedPostings
+from shared.index.label_rows import label_row_in
+from shared.index.study_documents import StudyDocuments
 from shared.index.study_rows import StudyRows, read_study
 from shared.index.tag_errors import TagErrors
 from shared.index_schema import keys
 from shared.index_schema.changes import Cleanup, cleanup_in
 from shared.index_schema.clock import milliseconds
 from shared.index_schema.keys import RowKind, StudyPlace
+from shared.index_schema.labels import label_postings
 from shared.index_schema.schema import Schemas
 from shared.storage.optimistic import best_effort_commit
 from shared.storage.ports import Entity, Kind, RowWrite, TableStore
@@ -26,7 +29,16 @@ _YOUNG_MS = 120_000
 class StudyCleanup:
     """Finishes the clean-up of studies."""
 
-    def __init__(self, tables: TableStore, trash: Erasure, schemas: Schemas, lists: CoveringRows) -> None:
+    def __init__(
+        self,
+        tables: TableStore,
+        trash: Erasure,
+        schemas: Schemas,
+        lists: CoveringRows,
+        documents: StudyDocuments | None = None,
+    ) -> None:
+        """`documents`: what studies have beside their files; None: nothing."""
+        self._documents = documents
         self._tables = tables
         self._trash = trash
         self._schemas = schemas
@@ -83,7 +95,12 @@ class StudyCleanup:
             gone += [rows.anchor, rows.summary]
         schema = await self._schemas.current()
         postings = ImpliedPostings(schema, place.study_instance_uid, sort_key).allowed(rows.tally())
-        cleanup = Cleanup(keys.cleanup_row(int(rows.summary.properties["ver"]) + 1, sort_key), sort_key, list(postings))
+        labels, emptied = label_row_in(rows.anchor), 0
+        if labels:
+            postings |= label_postings(sort_key, place.study_instance_uid, labels.labels)
+            emptied = max(int(rows.anchor.properties["lv"]), labels.version)
+        row_key = keys.cleanup_row(int(rows.summary.properties["ver"]) + 1, sort_key)
+        cleanup = Cleanup(row_key, sort_key, list(postings), emptied=emptied)
         # rule: only an untouched study is removed
         operations = [RowWrite("delete", partition_key, row.row_key, etag=row.etag) for row in gone]
         operations.append(RowWrite("insert", partition_key, cleanup.row_key, cleanup.properties()))
@@ -107,6 +124,8 @@ class StudyCleanup:
             return False
         await asyncio.gather(*(self._trash.put(place, blob) for blob in cleanup.blobs))
         await self._errors.remove(cleanup.errors)
+        if cleanup.emptied and self._documents:
+            await self._documents.remove(place, version=cleanup.emptied)
         gone = RowWrite("delete", place.partition_key, cleanup.row_key)
         await best_effort_commit(self._tables, "dicom", [gone])
         return True

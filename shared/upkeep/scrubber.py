@@ -23,6 +23,7 @@ from shared.index_schema.clock import HybridClock
 from shared.index_schema.keys import StudyPlace
 from shared.index_schema.postings import is_listed
 from shared.index_schema.schema import Schemas
+from shared.index_schema.service_documents import is_service_document
 from shared.storage.optimistic import Cursor, best_effort_commit, commit_all
 from shared.storage.ports import (
     BlobNotFound,
@@ -154,7 +155,7 @@ class Scrubber:
             elif file := keys.file_beside(blob.name):
                 if age > _ABANDONED_SECONDS and file not in here and not await self._exists(file):
                     scrubbed.abandoned += await self._blobs.delete(blob.name)
-            elif not parts and not keys.is_service_document(blob.name) and age > _YOUNG_SECONDS:
+            elif not parts and not is_service_document(blob.name) and age > _YOUNG_SECONDS:
                 scrubbed.dropped += 1
                 await self._take_in(blob.name)
         for name in page.empty:

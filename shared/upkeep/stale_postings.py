@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import orjson
 
 from shared.index.implied_postings import ImpliedPostings
+from shared.index.label_rows import posted_labels
 from shared.index.study_rows import read_study
 from shared.index_schema import keys
 from shared.index_schema.keys import StudyPlace
@@ -87,7 +88,9 @@ class StalePostings:
             return None
         schema = await self._schemas.current()
         known = ImpliedPostings(schema, place.study_instance_uid, sort_key)
-        implied = known.allowed(rows.tally()) if rows.summary else {}
+        tally = rows.tally()
+        implied = known.allowed(tally) if rows.summary else {}
+        implied |= posted_labels(rows, place.study_instance_uid, tally)
         # rule: what the summary implies is not unposted
         return [posting for posting in postings if posting.row_key not in implied]
 

@@ -26,6 +26,7 @@ from shared.index.covering_rows import CoveringRows
 from shared.index.hints import Hints
 from shared.index.instances import InstanceIndex
 from shared.index.lookup import InstanceLookup
+from shared.index.study_documents import StudyDocuments
 from shared.index_schema.clock import HybridClock
 from shared.operations.store import Operations
 from shared.pacing import Foreground
@@ -161,7 +162,8 @@ def _announcer(settings: Settings, clock: HybridClock, events: EventGridPublishe
 
 def _feed(settings: Settings, base: Stores, trash: Erasure, events: EventGridPublisher | None, hints: Hints) -> Feed:
     log = ChangeLog(base.tables, BlobHighWaterMark(base.blobs))
-    remover = StudyCleanup(base.tables, trash, base.schemas, CoveringRows(base.tables, base.row.has_study_lists))
+    lists = CoveringRows(base.tables, base.row.has_study_lists)
+    remover = StudyCleanup(base.tables, trash, base.schemas, lists, StudyDocuments(base.blobs))
     sequencer = Sequencer(
         base.tables, base.clock, remover, base.schemas, hints=hints, shards=settings.index_shards, log=log
     )

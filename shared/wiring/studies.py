@@ -7,6 +7,7 @@ from shared.bulk_import import functions as bulk_import
 from shared.bulk_import.transaction import Archive, BulkImport, ImportRules, Inbox
 from shared.delete import functions as delete
 from shared.housekeeping import chores
+from shared.index.labels import StudyLabels
 from shared.index_schema.study_lists import StudyOrder
 from shared.ingest import functions as ingest_functions
 from shared.ingest.ingest import Ingest
@@ -16,6 +17,7 @@ from shared.retrieve.pixel_pool import PixelPool
 from shared.retrieve.snapshot import Backend
 from shared.search import functions as search
 from shared.store import functions as store
+from shared.study_labels import functions as study_labels
 from shared.upkeep.scrubber import Scrubber
 from shared.wiring.core import Core
 from shared.wiring.part import NOTHING, Part
@@ -61,6 +63,13 @@ def studies(core: Core, ingest: Ingest) -> Part:
                 study_order=StudyOrder(settings.study_order),
             ),
             delete.blueprint(boundary, core.index),
+            study_labels.blueprint(
+                boundary,
+                StudyLabels(base.tables, base.blobs),
+                core.lookup,
+                base.tables,
+                shards=settings.index_shards,
+            ),
             ingest_functions.blueprint(ingest, settings.container),
         ),
         chores=(

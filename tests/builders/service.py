@@ -10,6 +10,7 @@ from shared.change_log.log import ChangeLog
 from shared.change_log.sequencer import Sequencer
 from shared.index.instances import InstanceIndex
 from shared.index.lookup import InstanceLookup
+from shared.index.study_documents import StudyDocuments
 from shared.index_schema.clock import HybridClock
 from shared.index_schema.schema import Schemas
 from shared.upkeep.cleanup import StudyCleanup
@@ -62,7 +63,9 @@ class Process:
 
 def study_cleanup(process: Process, erasure: Erasure) -> StudyCleanup:
     """The clean-up of a process, in a store with study lists."""
-    return StudyCleanup(process.tables, erasure, process.schemas, covering(process.tables))
+    return StudyCleanup(
+        process.tables, erasure, process.schemas, covering(process.tables), StudyDocuments(process.blobs)
+    )
 
 
 def sequencer(

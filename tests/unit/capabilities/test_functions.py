@@ -158,6 +158,8 @@ def fits(value, schema, document) -> bool:
         "enum": lambda rule: value in rule,
         "pattern": lambda rule: re.search(rule, value),
         "minLength": lambda rule: len(value) >= rule,
+        "maxLength": lambda rule: len(value) <= rule,
+        "const": lambda rule: value == rule,
         "minimum": lambda rule: value >= rule,
         "maximum": lambda rule: value <= rule,
         "required": lambda rule: set(rule) <= set(value),
@@ -169,6 +171,7 @@ def fits(value, schema, document) -> bool:
         "minItems": lambda rule: len(value) >= rule,
         "maxItems": lambda rule: len(value) <= rule,
         "oneOf": lambda rule: sum(1 for each in rule if inner(value, each)) == 1,
+        "anyOf": lambda rule: any(inner(value, each) for each in rule),
         "allOf": lambda rule: all(inner(value, each) for each in rule),
     }
     silent = {"additionalProperties", "description", "default", "format"}

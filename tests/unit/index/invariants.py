@@ -9,7 +9,7 @@ from shared.index import study_rows
 from shared.index.covering_rows import packed
 from shared.index.instance_rows import original_blob_in
 from shared.index.lookup import view_of
-from shared.index.summary import EXPIRES, NEWEST, Summary
+from shared.index.summary import LASTING, NEWEST, Summary
 from shared.index_schema import keys, study_lists
 from shared.index_schema.changes import schema_in
 from shared.index_schema.keys import StudyPlace
@@ -186,8 +186,8 @@ def _summary_follows(summary: Summary, facts: StudyFacts, series: str | None, le
     }
     digests = {keys.ChangeId.parse(change_id).digest for change_id in live}
     for key, (text, source) in summary.attributes.items():
-        if key == EXPIRES:
-            continue  # the last store decides, deleted or not
+        if key in LASTING:
+            continue  # it stands, deleted or not
         if keys.ChangeId.parse(source).digest not in digests:
             yield f"{key} comes from an instance that is deleted"
         for change_id, (attributes, uid, instance) in live.items():

@@ -13,7 +13,7 @@ AS_STORED = f"{DICOM}; transfer-syntax=*"
 
 
 def test_every_retrieve_resource_has_a_handler(service):
-    others = ("workitem", "share")
+    others = ("workitem", "share", "labels")
     rows = {
         name
         for name, row in RESOURCES.items()

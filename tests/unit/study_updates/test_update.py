@@ -15,6 +15,7 @@ from shared.index import documents
 from shared.index_schema import keys
 from shared.index_schema.indexed_attributes import IndexedAttribute, QueryTag
 from shared.index_schema.schema import BUILT_IN, IndexSchema
+from shared.index_schema.service_documents import is_service_document
 from shared.operations.model import OperationStatus, OperationType
 from shared.study_updates.task import UpdateTask
 from tests.builders.images import ELE, ILE, Image, image
@@ -123,7 +124,7 @@ async def test_a_deleted_instance_leaves_neither_version(service):
     await service.outlive_retention()
 
     assert await service.instance(one.identifier) is None
-    assert [each for each in service.blobs.names() if not keys.is_service_document(each)] == []
+    assert [each for each in service.blobs.names() if not is_service_document(each)] == []
 
 
 @pytest.mark.spec("UPD-26")

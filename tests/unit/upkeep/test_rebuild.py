@@ -9,6 +9,7 @@ from shared.dicom.identifiers import ResourceIdentifier
 from shared.errors import Unavailable
 from shared.health_status import CheckResult, Status
 from shared.index_schema import keys
+from shared.index_schema.service_documents import is_service_document, partition_document
 from shared.ingest import rebuild
 from shared.ingest.rebuild import index_is_whole
 from tests.builders.files import PATIENT_ID, STUDY_DATE, file
@@ -83,7 +84,7 @@ SEARCHES = (
 
 def instance_files(service):
     """The names of all blobs but those that name data partitions."""
-    return [name for name in service.blobs.names() if not keys.is_service_document(name)]
+    return [name for name in service.blobs.names() if not is_service_document(name)]
 
 
 async def answers(service, identifiers):
@@ -220,7 +221,7 @@ async def test_files_of_a_partition_that_nothing_names_are_reported_and_indexed_
     one = file()
     name = keys.blob_name(partition.namespace, one.identifier, keys.new_upload_id(1_700_000_000_000))
     service.blobs.drop(name, one.data)
-    await service.blobs.delete(keys.partition_document(partition.namespace))
+    await service.blobs.delete(partition_document(partition.namespace))
     process = service.on(MemoryTableStore())
     assert (await process.rebuilt()).unknown_partition == 1
     assert process.noted == [("unknown_partition", name)]

@@ -1,0 +1,1 @@
+"""exchange §5 Labels of studies."""
