@@ -16,7 +16,6 @@ from shared.errors import Unavailable
 from shared.health_status import CheckResult, HealthCheck, Status
 from shared.index import obsolete_marks
 from shared.index.instance_rows import STATE_COLUMNS, InstanceState, state_in
-from shared.index.labels import StudyLabels
 from shared.index_schema import keys
 from shared.index_schema.changes import ObsoleteBlob
 from shared.index_schema.clock import HybridClock
@@ -27,6 +26,7 @@ from shared.ingest.store_options import UpdatedFile
 from shared.pacing import Foreground, Pace
 from shared.storage.optimistic import Cursor, RetryBudget
 from shared.storage.ports import BlobStore, TableStore
+from shared.study_documents.labels import StudyLabels
 from shared.upkeep.erasure import Erasure
 
 type CatchUp = Callable[[], Awaitable[object]]

@@ -20,13 +20,13 @@ from shared.index.instance_rows import STATE_COLUMNS, InstanceState, state_in
 from shared.index.instances import InstanceIndex
 from shared.index.lookup import InstanceLookup
 from shared.index.model import StoredInstance
-from shared.index.study_documents import StudyDocuments
 from shared.index_schema import keys
 from shared.index_schema.keys import StudyPlace
 from shared.index_schema.service_documents import is_service_document
 from shared.ingest.ingest import Ensured
 from shared.ingest.store_options import UpdatedFile
 from shared.storage.ports import BlobNotFound, BlobStore, TableStore
+from shared.study_documents.documents import StudyDocuments
 from shared.study_updates.patients import Patient
 
 _INSTANCES_AT_ONCE: Final = 32

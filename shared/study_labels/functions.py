@@ -13,10 +13,10 @@ from shared.http.boundary import Boundary
 from shared.http.json_body import JsonBody
 from shared.http.messages import Response
 from shared.http.transaction import Context, Transaction, accepted_plain_json, nothing
-from shared.index.labels import StudyLabels
 from shared.index.lookup import InstanceLookup
 from shared.index_schema import keys
 from shared.storage.ports import TableStore
+from shared.study_documents.labels import StudyLabels
 from shared.study_labels.in_use import labels_in_use
 from shared.study_labels.request import label_change, parse_change, parse_studies
 

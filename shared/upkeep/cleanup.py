@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from shared.index.covering_rows import CoveringRows
 from shared.index.implied_postings import ImpliedPostings
 from shared.index.label_rows import label_row_in
-from shared.index.study_documents import StudyDocuments
 from shared.index.study_rows import StudyRows, read_study
 from shared.index.tag_errors import TagErrors
 from shared.index_schema import keys
@@ -17,6 +16,7 @@ from shared.index_schema.labels import label_postings
 from shared.index_schema.schema import Schemas
 from shared.storage.optimistic import best_effort_commit
 from shared.storage.ports import Entity, Kind, RowWrite, TableStore
+from shared.study_documents.documents import StudyDocuments
 from shared.upkeep.erasure import Erasure
 from shared.upkeep.stale_postings import StalePostings
 

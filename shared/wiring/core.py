@@ -26,7 +26,6 @@ from shared.index.covering_rows import CoveringRows
 from shared.index.hints import Hints
 from shared.index.instances import InstanceIndex
 from shared.index.lookup import InstanceLookup
-from shared.index.study_documents import StudyDocuments
 from shared.index_schema.clock import HybridClock
 from shared.operations.store import Operations
 from shared.pacing import Foreground
@@ -36,6 +35,7 @@ from shared.shares.present import PresentStudies
 from shared.shares.store import ShareStore
 from shared.storage.connection import quiet_sdk_logs
 from shared.storage.identity import Identity
+from shared.study_documents.documents import StudyDocuments
 from shared.telemetry import AuditLog
 from shared.upkeep.cleanup import StudyCleanup
 from shared.upkeep.erasure import Erasure

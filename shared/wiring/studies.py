@@ -7,7 +7,6 @@ from shared.bulk_import import functions as bulk_import
 from shared.bulk_import.transaction import Archive, BulkImport, ImportRules, Inbox
 from shared.delete import functions as delete
 from shared.housekeeping import chores
-from shared.index.labels import StudyLabels
 from shared.index_schema.study_lists import StudyOrder
 from shared.ingest import functions as ingest_functions
 from shared.ingest.ingest import Ingest
@@ -17,6 +16,7 @@ from shared.retrieve.pixel_pool import PixelPool
 from shared.retrieve.snapshot import Backend
 from shared.search import functions as search
 from shared.store import functions as store
+from shared.study_documents.labels import StudyLabels
 from shared.study_labels import functions as study_labels
 from shared.upkeep.scrubber import Scrubber
 from shared.wiring.core import Core

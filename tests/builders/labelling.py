@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from shared.index.labels import StudyLabels
 from shared.index_schema import keys
 from shared.index_schema.keys import StudyPlace
 from shared.index_schema.labels import CODE
 from shared.index_schema.service_documents import parse_study_document
+from shared.study_documents.labels import StudyLabels
 from shared.study_labels.request import LabelChange
 from tests.builders.images import Image, image
 from tests.builders.rebuilding import LosableService

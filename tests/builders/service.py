@@ -10,9 +10,9 @@ from shared.change_log.log import ChangeLog
 from shared.change_log.sequencer import Sequencer
 from shared.index.instances import InstanceIndex
 from shared.index.lookup import InstanceLookup
-from shared.index.study_documents import StudyDocuments
 from shared.index_schema.clock import HybridClock
 from shared.index_schema.schema import Schemas
+from shared.study_documents.documents import StudyDocuments
 from shared.upkeep.cleanup import StudyCleanup
 from shared.upkeep.erasure import Erasure
 from tests.builders.http import DEFAULT_PARTITION as PARTITION

@@ -16,13 +16,13 @@ from typing import Final
 from shared.errors import NotFound
 from shared.index.fold import post
 from shared.index.label_rows import LABELS, LabelRow, emptied_in, label_row_in
-from shared.index.study_documents import StudyDocument, StudyDocuments
 from shared.index.study_rows import StudyRows, read_study
 from shared.index_schema import keys
 from shared.index_schema.keys import StudyPlace
 from shared.index_schema.labels import label_postings
 from shared.storage.optimistic import Rounds, best_effort_commit
 from shared.storage.ports import BlobStore, RowWrite, TableStore
+from shared.study_documents.documents import StudyDocument, StudyDocuments
 
 type ChangeLabels = Callable[[tuple[str, ...]], tuple[str, ...]]
 """The labels that a study is to have, by those that it has; the same, if that is so already."""
