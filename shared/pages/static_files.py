@@ -20,6 +20,9 @@ PAGE: Final = "index.html"
 VIEWER: Final = "viewer.html"
 """The page of the viewer, which lies a segment deeper."""
 VIEWER_PLACE: Final = "viewer/"
+_WORKER: Final = "scripts/viewer/media_worker.js"
+_WORKER_PLACE: Final = "viewer/media.js"
+"""A service worker serves the pages below the address that it has itself."""
 _FOLDER: Final = Path(__file__).parent / "static"
 _DICTIONARY: Final = Path(__file__).parents[1] / "dicom" / "data_elements.tsv"
 """Names of attributes, as the rest of the service knows them."""
@@ -76,6 +79,7 @@ def static_files(configuration: bytes, viewer: ViewerRelease | None = None) -> M
     return {
         **{name: StaticFile(_MEDIA_TYPES[".html"], _PLACE.sub(place, text), EACH_TIME) for name, text in pages.items()},
         "configuration.json": StaticFile(JSON_UTF_8, configuration, EACH_TIME),
+        **({} if viewer is None else {_WORKER_PLACE: StaticFile(JAVASCRIPT, sources[_WORKER], EACH_TIME)}),
         **{
             f"{digest}/{name}": StaticFile(_MEDIA_TYPES[Path(name).suffix], content, FOR_GOOD)
             for name, content in sources.items()

@@ -177,10 +177,11 @@ async def ohif(request, browser, viewer, archive):
 
 
 @pytest.fixture(scope="session")
-async def guarded(azurite):
+async def guarded(azurite, tmp_path_factory):
     """A service that asks its callers who they are, and the provider that knows them; it holds what `archive` does."""
     connection = azurite.connection_string
-    settings = {"AzureWebJobsStorage": connection, "DicomStorage": connection, **VIEWER}
+    secrets = tmp_path_factory.mktemp("secrets").as_uri()
+    settings = {"AzureWebJobsStorage": connection, "DicomStorage": connection, "SECRET_STORE": secrets, **VIEWER}
     async with running_service(ROOT, settings, options=("--sign-in",)) as service:
         yield service
 

@@ -19,7 +19,7 @@ const browser = await chromium.launch({
     '--disable-sync',
   ],
 });
-const context = await browser.newContext({ viewport: { width: 1280, height: 640 }, serviceWorkers: 'block' });
+const context = await browser.newContext({ viewport: { width: 1280, height: 640 }, serviceWorkers: 'allow' });
 let page, exchanges, complaints;
 
 async function record(session) {

@@ -4,12 +4,16 @@ Nothing may be asked elsewhere and no script may complain, of a policy that forb
 that.
 """
 
+import json
+
 import numpy as np
 import pytest
+from aiohttp import ClientSession
 
 from tests.browser import samples
 from tests.browser.likeness import eventually, expected, likeness, shown
 from tests.browser.test_ohif import THUMBNAIL, VIEWPORT, hounsfield
+from tests.browser.test_pages_shares import owner_token
 from tests.browser.test_pages_sign_in import LATER, requests_of, sign_in
 
 
@@ -183,3 +187,100 @@ async def test_the_viewer_renews_a_token_that_is_about_to_end(guarded_pages, arc
         return float(len(await requests_of(guarded_pages, "/token")) - before)
 
     await eventually(renewed, least=1)
+
+
+@pytest.mark.spec("VIEW-4", "VIEW-9")
+async def test_a_video_plays_for_who_is_signed_in(guarded_pages, archive):
+    await open_viewer(guarded_pages, archive.video)
+    await guarded_pages.page("click", "a:text-is('reader')")
+    picture = samples.video_picture()
+    await looks_like(guarded_pages, VIEWPORT, expected(picture, centre=127.5, width=255), (240, 320))
+
+    await guarded_pages.page("press", "c")
+    await guarded_pages.page("click", "[data-cy=cine-player-play-pause]")
+
+    await looks_like(guarded_pages, VIEWPORT, expected(picture[:, ::-1], centre=127.5, width=255), (240, 320))
+    exchanges = await guarded_pages.page("exchanges")
+    assert [one["url"] for one in exchanges if "eyJ" in one["url"]] == []
+
+
+async def shared(guarded_pages, *studies, **members):
+    """The answer to a request for a share, by the owner."""
+    token = await owner_token(guarded_pages)
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    body = json.dumps({"studies": [each.study_instance_uid for each in studies], "expiresIn": "PT1H", **members})
+    async with (
+        ClientSession() as session,
+        session.post(f"{guarded_pages.url}/v2/shares", data=body, headers=headers) as answer,
+    ):
+        assert answer.status == 201, await answer.text()
+        return await answer.json()
+
+
+@pytest.mark.spec("VIEW-4", "SHR-8", "SHR-3")
+async def test_opened_from_a_share_the_viewer_shows_the_shared_study_and_no_other(guarded_pages, archive):
+    made = await shared(guarded_pages, archive.ct)
+    await guarded_pages.page("goto", "about:blank")
+    await guarded_pages.page("goto", made["url"])
+
+    await guarded_pages.page("click", "a.primary >> text=Open in viewer")
+
+    wanted = expected(hounsfield(archive.ct.datasets[-2]), centre=100, width=2000)
+    await looks_like(guarded_pages, VIEWPORT, wanted, (128, 128))
+    address = await guarded_pages.page("address")
+    assert "authorize" not in address
+    exchanges = await guarded_pages.page("exchanges")
+    assert [one["url"] for one in exchanges if made["token"] in one["url"].partition("#")[0]] == []
+
+    other = archive.ultrasound.study_instance_uid
+    await guarded_pages.page("goto", "about:blank")
+    await guarded_pages.page(
+        "goto", f"{guarded_pages.url}/ui/viewer/viewer?StudyInstanceUIDs={other}#/share/{made['token']}"
+    )
+
+    async def refused():
+        return float(len([one for one in await requests_of(guarded_pages, other) if one["status"] in {204, 404}]))
+
+    await eventually(refused, least=1)
+    shown_of = [one for one in await requests_of(guarded_pages, f"/{other}/") if one["status"] == 200]
+    assert shown_of == []
+    await guarded_pages.page("open")  # what the viewer says to its console of a study that is not there is no fault
+
+
+@pytest.mark.spec("VIEW-4", "SHR-8")
+async def test_opened_from_a_share_a_video_plays(guarded_pages, archive):
+    made = await shared(guarded_pages, archive.video)
+    await guarded_pages.page("goto", "about:blank")
+    study = archive.video.study_instance_uid
+    await guarded_pages.page(
+        "goto", f"{guarded_pages.url}/ui/viewer/viewer?StudyInstanceUIDs={study}#/share/{made['token']}"
+    )
+
+    await looks_like(guarded_pages, VIEWPORT, expected(samples.video_picture(), centre=127.5, width=255), (240, 320))
+
+
+@pytest.mark.spec("VIEW-4", "SHR-7", "SHR-8")
+async def test_a_deidentified_share_is_opened_in_the_viewer(guarded_pages, archive):
+    made = await shared(guarded_pages, archive.codecs, deidentified=True)
+    headers = {"Authorization": f"Bearer {made['token']}"}
+
+    async def ready():
+        async with ClientSession() as session:
+            chores = f"{guarded_pages.url}/admin/functions/housekeeping"
+            async with session.post(chores, json={"input": ""}) as run:
+                await run.read()
+            async with session.get(f"{guarded_pages.url}/v2/studies", headers=headers) as answer:
+                return float(answer.status == 200)
+
+    await eventually(ready, least=1)
+    await guarded_pages.page("goto", "about:blank")
+    await guarded_pages.page("goto", made["url"])
+    await guarded_pages.page("click", "a.primary >> text=Open in viewer")
+
+    wanted = expected(archive.codecs.datasets[0].pixel_array, centre=600, width=1600)
+    await looks_like(guarded_pages, VIEWPORT, wanted, (64, 64))
+    assert archive.codecs.study_instance_uid not in await guarded_pages.page("address")
+    told = [
+        one["url"] for one in await guarded_pages.page("exchanges") if archive.codecs.study_instance_uid in one["url"]
+    ]
+    assert told == []

@@ -6,6 +6,7 @@ import { shareToken, within } from '../parts/share.js';
 import * as signIn from '../parts/sign_in.js';
 import { loadTexts, t } from '../parts/texts.js';
 import { configuration } from './configuration.js';
+import { authorizeMedia } from './media.js';
 
 const RENEWAL_MILLISECONDS = 20_000;
 const HERE = new URL('.', location.origin + location.pathname);
@@ -62,9 +63,13 @@ async function begin() {
   window.PUBLIC_URL = new URL(`${told('release')}/`, HERE).pathname;
   window.browserImportFunction = run; // of the one part that is no part of the bundle: microscopy
   if (location.pathname === HERE.pathname) history.replaceState(null, '', `viewer${location.search}`);
+  const service = new URL('../v2', PAGES).href;
+  if (signIn.needed() || shareToken !== null) {
+    await authorizeMedia({ script: new URL('media.js', HERE).href, scope: HERE.pathname, service, fields: signIn.credentials });
+  }
   window.config = configuration({
     base: HERE.pathname,
-    service: new URL('../v2', PAGES).href,
+    service,
     partition: settings.dataPartitions ? query.get('partition') ?? 'Microsoft.Default' : null,
     credentials: await freshCredentials(),
     refused: signIn.signInAgain,
