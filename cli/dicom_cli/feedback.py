@@ -1,13 +1,15 @@
 """`dicom feedback`: what became of the reads of a reader, and of the predictions of a model (docs/use/cohorts.md)."""
 
 import argparse
+import http.client
 import json
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from dicom_cli.outcomes import ExitCode
+from dicom_cli.outcomes import CommandFailed, ExitCode
 from dicom_cli.output import Output
 from dicom_cli.service import JSON, Service
 
@@ -15,13 +17,15 @@ EXAMPLE: Final = """\
   dicom feedback reader --practitioner tele-1 --since 2026-01-01
   dicom feedback reader --practitioner tele-1 --deliver
   dicom feedback model --device StentPlanner --format csv --out pairs.csv
-  dicom feedback model --device StentPlanner --after TOKEN
+  dicom feedback model --device StentPlanner --after TOKEN --format parquet --out pairs.parquet
   dicom feedback assess --report rep-1 --outcome Procedure/biopsy-1 --agreement minor --comment 'Too small.'
 """
 _CSV: Final = "text/csv"
 _FHIR: Final = "application/fhir+json"
-_OF_READER: Final = {"json": JSON, "csv": _CSV, "fhir": _FHIR}
-_OF_MODEL: Final = {"ndjson": "application/x-ndjson", "csv": _CSV, "fhir": _FHIR}
+_NDJSON: Final = "application/x-ndjson"
+_OF_READER: Final = {"json": JSON, "csv": _CSV, "fhir": _FHIR, "parquet": JSON}
+_OF_MODEL: Final = {"ndjson": _NDJSON, "csv": _CSV, "fhir": _FHIR, "parquet": _NDJSON}
+"""What is asked for, by the format of the file; Parquet is made here."""
 
 
 class Written(NamedTuple):
@@ -30,6 +34,7 @@ class Written(NamedTuple):
     media_type: str
     out: Path | None
     """A file; None: standard output."""
+    parquet: bool = False
 
 
 def add_to(parser: argparse.ArgumentParser) -> None:
@@ -62,14 +67,21 @@ def run(arguments: argparse.Namespace, service: Service, output: Output) -> Exit
         _post(service, output, "feedback", {name: getattr(arguments, name) for name in names})
     elif arguments.action == "model":
         asked = {"device": arguments.device, "since": arguments.since, "after": arguments.after}
-        _fetch(service, output, "model", asked, Written(_OF_MODEL[arguments.format], arguments.out))
+        _fetch(service, output, "model", asked, _written(arguments, _OF_MODEL))
     elif arguments.deliver:
         body = {"practitioner": arguments.practitioner} | ({"since": arguments.since} if arguments.since else {})
         _post(service, output, "feedback/reader/deliver", body)
     else:
         asked = {"practitioner": arguments.practitioner, "since": arguments.since}
-        _fetch(service, output, "reader", asked, Written(_OF_READER[arguments.format], arguments.out))
+        _fetch(service, output, "reader", asked, _written(arguments, _OF_READER))
     return ExitCode.DONE
+
+
+def _written(arguments: argparse.Namespace, formats: Mapping[str, str]) -> Written:
+    parquet = arguments.format == "parquet"
+    if parquet and arguments.out is None:
+        raise CommandFailed("Parquet is written into a file: name it with --out.", ExitCode.WRONG_USE)
+    return Written(formats[arguments.format], arguments.out, parquet)
 
 
 def _post(service: Service, output: Output, path: str, document: dict[str, str]) -> None:
@@ -86,6 +98,19 @@ def _fetch(service: Service, output: Output, name: str, asked: dict[str, str | N
             shutil.copyfileobj(response, sys.stdout.buffer)
             sys.stdout.buffer.flush()
             return
-        with written.out.open("wb") as file:
-            shutil.copyfileobj(response, file)
+        if written.parquet:
+            _parquet(response, output, name, written.out)
+        else:
+            with written.out.open("wb") as file:
+                shutil.copyfileobj(response, file)
     output.say(f"{written.out}: {written.out.stat().st_size:,} bytes")
+
+
+def _parquet(response: http.client.HTTPResponse, output: Output, name: str, out: Path) -> None:
+    """The answer as Parquet; of predictions the token of the next ones is told."""
+    from dicom_cli import parquet
+
+    if name == "reader":
+        parquet.cases(json.loads(response.read()), out)
+    elif token := parquet.predictions(response, out):
+        output.say(f"Go on with --after {token}")

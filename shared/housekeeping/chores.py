@@ -182,6 +182,16 @@ def collect_terms(collect: Callable[[], Awaitable[Any]]) -> Chore:
     return Chore("collect_terms", collect, _TEN_MINUTES)
 
 
+def deliver_feedback(nightly: Callable[[], Awaitable[Any]]) -> Chore:
+    """Readers are told what became of their reads (COH-39)."""
+    return Chore("deliver_feedback", nightly, _DAY)
+
+
+def deliver_due_feedback(due: Callable[[], Awaitable[Any]]) -> Chore:
+    """Readers are told of outcomes that events have named (COH-40)."""
+    return Chore("deliver_due_feedback", due)
+
+
 def purge_tags(purge: Callable[[], Awaitable[Any]]) -> Chore:
     """The lists of deleted extended query tags are removed (EQT-55)."""
     return Chore("purge_tags", purge, _TEN_MINUTES)

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
+from urllib.parse import urlsplit
 
 from shared import telemetry
 from shared.cohorts import functions
@@ -14,7 +15,10 @@ from shared.cohorts.export.copies import Sources, cohort_copies
 from shared.cohorts.export.source import COHORT, CohortSource
 from shared.cohorts.export.transaction import CohortExports
 from shared.cohorts.feedback.answers import Answers
+from shared.cohorts.feedback.deliveries import ASKED, Deliveries, Told
+from shared.cohorts.feedback.functions import event_functions
 from shared.cohorts.feedback.models import models_of
+from shared.cohorts.feedback.request import reader_reference
 from shared.cohorts.feedback.transaction import Feedback, FeedbackSettings
 from shared.cohorts.functions import Engine
 from shared.cohorts.gathering.reader import Reader
@@ -26,6 +30,7 @@ from shared.cohorts.timeline import Links
 from shared.cohorts.transaction import Cohorts
 from shared.cohorts.value_sets import shipped_value_sets
 from shared.cohorts.work import CohortWork
+from shared.errors import Misconfigured
 from shared.export.copying import FileCopies
 from shared.fhir.client import FhirClient, Retry
 from shared.housekeeping import chores
@@ -77,13 +82,37 @@ def cohorts(core: Core, exporting: Exporting) -> Part:
         Answers(Feedback(client, core.base.tables, feedback_settings(below, allowed), time.time), audit.feedback),
         exports,
     )
+    deliveries = _deliveries(core, engine.feedback.feedback, below, audit)
+    hosts = frozenset(filter(None, (urlsplit(server.endpoint).netloc.lower(), urlsplit(server.endpoint).hostname)))
     return Part(
-        functions=(functions.blueprint(core.boundary, engine),),
-        chores=(chores.collect_terms(terms.collect),),
+        functions=(
+            functions.blueprint(core.boundary, engine),
+            *((event_functions(deliveries.note, hosts),) if deliveries else ()),
+        ),
+        chores=(
+            chores.collect_terms(terms.collect),
+            *(
+                (chores.deliver_feedback(deliveries.nightly), chores.deliver_due_feedback(deliveries.due))
+                if deliveries
+                else ()
+            ),
+        ),
         work={OperationType.COHORT: CohortWork(client, store, allowed, audit.cohort)},
         cohort_studies=transactions.studies_in,
         clinical_data=lambda *asked: clinical_data(Reader(client), *asked),
     )
+
+
+def _deliveries(core: Core, feedback: Feedback, section: Sections, audit: "_Audit") -> Deliveries | None:
+    """Deliveries that nobody asks for; None where no readers are named. Raises Misconfigured."""
+    readers = [reader_reference(each) for each in section.words("Readers")]
+    named = [each for each in readers if each is not None]
+    if len(named) < len(readers):
+        raise Misconfigured("The setting Feedback:Readers must be ids of Practitioners, or references.")
+    if not named:
+        return None
+    told = Told(tuple(dict.fromkeys(named)), section.whole("WindowDays", _WINDOW_DAYS, low=1, high=36_500))
+    return Deliveries(feedback, core.base.tables, told, lambda patients: audit.feedback(ASKED, {}, patients), time.time)
 
 
 def _terminology(core: Core) -> Terminology | None:

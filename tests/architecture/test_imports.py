@@ -14,7 +14,13 @@ MODULES = sorted(SHARED.rglob("*.py"))
 
 # An SDK, and the files of shared/ that may import it.
 PLACES = {
-    "azure.functions": ("*/functions.py", "worklist/subscribe/functions.py", "http/azure_functions.py", "wiring/*.py"),
+    "azure.functions": (
+        "*/functions.py",
+        "worklist/subscribe/functions.py",
+        "cohorts/feedback/functions.py",
+        "http/azure_functions.py",
+        "wiring/*.py",
+    ),
     "azurefunctions": ("*/functions.py", "web_extension/extension.py", "http/fastapi_extension.py"),
     "starlette": ("http/fastapi_extension.py",),
     "fastapi": ("http/fastapi_extension.py",),

@@ -99,6 +99,15 @@ class Cases:
         for at in range(0, len(reads), GROUP):
             yield await self._group(reads[at : at + GROUP], scope, tally)
 
+    async def of_patients(
+        self, patients: Sequence[str], practitioner: str, scope: Scope, tally: Tally
+    ) -> AsyncIterator[list[Case]]:
+        """The cases of a reader about some patients, by id. Raises RequestFailed."""
+        held = await self._reader.of_patients("DiagnosticReport", patients, self._reader.base)
+        reads = [each for reports in held.values() for each in reports if self._is_read_of(each, practitioner)]
+        for at in range(0, len(reads), GROUP):
+            yield await self._group(reads[at : at + GROUP], scope, tally)
+
     async def study_is_visible(self, report: Resource, scope: Scope) -> bool:
         """Whether a caller may know of a report: of one of its studies, or of everything. Raises RequestFailed."""
         if scope.whole_service:

@@ -114,10 +114,16 @@ def _members(document: Any, known: tuple[str, ...]) -> dict[str, Any]:
     return document
 
 
+def reader_reference(text: str) -> str | None:
+    """`Type/id` of a reader who is named by an id or a reference; None for what is neither."""
+    return _as_reference(text) if _REFERENCE.fullmatch(text) else None
+
+
 def _practitioner(text: str) -> str:
-    if not _REFERENCE.fullmatch(text):
+    found = reader_reference(text)
+    if found is None:
         raise invalid_parameter("practitioner", "It must be the id of a Practitioner, or a reference.")
-    return _as_reference(text)
+    return found
 
 
 def _as_reference(text: str) -> str:

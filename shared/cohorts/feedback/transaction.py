@@ -18,7 +18,7 @@ from shared.cohorts.store import new_key
 from shared.fhir.client import FhirClient
 from shared.fhir.resources import local_reference
 from shared.http.json_body import invalid_field
-from shared.http.roles import Scope
+from shared.http.roles import WHOLE_SERVICE, Scope
 from shared.storage.optimistic import Rounds, best_effort_commit
 from shared.storage.ports import RowWrite, TableStore
 
@@ -71,11 +71,25 @@ class Feedback:
         counts = {"delivered": 0, "existing": 0}
         groups, _, _ = await self.cases(practitioner, since, scope, audit)
         async for group in groups:
-            for case in group:
-                for outcome in case.outcomes:
-                    told = communication(case, outcome, practitioner, self._today())
-                    _, new = await self._client.create(told, if_none_exist=condition_of(told))
-                    counts["delivered" if new else "existing"] += 1
+            await self._tell(group, practitioner, counts)
+        return counts
+
+    async def deliver_about(
+        self, references: Sequence[str], practitioners: Sequence[str], audit: Audit
+    ) -> dict[str, int]:
+        """Tell some readers of the outcomes of the patients of some resources (COH-40); what is gone has none.
+
+        Raises RequestFailed.
+        """
+        counts = {"delivered": 0, "existing": 0}
+        reader = Reader(self._client)
+        found = (await reader.by_reference(references)).values()
+        patients = sorted({patient for each in found if (patient := patient_of(each, reader.base))})
+        cases = self._cases(reader)
+        for practitioner in practitioners if patients else ():
+            async for group in cases.of_patients(patients, practitioner, WHOLE_SERVICE, Tally()):
+                audit(dict.fromkeys(each.patient for each in group))
+                await self._tell(group, practitioner, counts)
         return counts
 
     async def assess(self, given: Assessment, scope: Scope, audit: Audit) -> str:
@@ -114,6 +128,14 @@ class Feedback:
         return groups(), page
 
     # ------------------------------------------------------------------------------------------------------- inside
+
+    async def _tell(self, cases: Sequence[Case], practitioner: str, counts: dict[str, int]) -> None:
+        """Tell of each pair once, and count it."""
+        for case in cases:
+            for outcome in case.outcomes:
+                told = communication(case, outcome, practitioner, self._today())
+                _, new = await self._client.create(told, if_none_exist=condition_of(told))
+                counts["delivered" if new else "existing"] += 1
 
     def _cases(self, reader: Reader) -> Cases:
         reach = Duration(0, self._settings.window_days)
