@@ -1,4 +1,4 @@
-"""The tables of an account by azure-data-tables: what is rare and may cost its import (decision 0049).
+"""The tables of an account by azure-data-tables: what is rare and may cost its import (decision 0051).
 
 Rows hold patient data: none of them enters a text or a log.
 """

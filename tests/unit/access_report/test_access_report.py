@@ -4,8 +4,10 @@ import csv
 import io
 import json
 import logging
+import re
 import stat
 from datetime import date
+from pathlib import Path
 
 import pytest
 
@@ -195,3 +197,15 @@ def test_a_record_that_cannot_be_written_is_counted_and_nothing_fails(tmp_path, 
     handler = AuditFiles(tmp_path / "file" / "audit")
     handler.emit(logging.makeLogRecord({"msg": "{}"}))
     assert counted == [metrics.AUDIT_NOT_WRITTEN]
+
+
+@pytest.mark.spec("PHI-2", "AUD-2")
+@pytest.mark.parametrize("place", ["docs/operate/privacy.md", "cli/dicom_cli/smoke/deployment.py"])
+def test_queries_for_log_analytics_name_fields_that_records_have(trail, place):
+    accessed("studies/1.1")
+    telemetry.AuditLog().detail("erase-patient", "1", {}, event="erased")
+    written = {name for record in records(trail.folder, date(2000, 1, 1), date(2100, 1, 1)) for name in record}
+    named = set(re.findall(r"\brecord\.(\w+)", (Path(__file__).parents[3] / place).read_text()))
+
+    assert named
+    assert named <= written
