@@ -18,6 +18,10 @@ class Client:
     def __init__(self, url: str, session: aiohttp.ClientSession, *, multipart: bool = False) -> None:
         self._url, self._session, self._multipart = url.rstrip("/"), session, multipart
 
+    def of_version(self, version: str) -> "Client":
+        """The same service by another version of its API."""
+        return Client(f"{self._url.rpartition('/')[0]}/{version}", self._session, multipart=self._multipart)
+
     async def store_studies(self, first: int, count: int, instances_each: int, *, clients: int) -> None:
         """POST so many studies of small instances, a request for each, by several clients at once."""
         small = instances.small()
@@ -61,6 +65,12 @@ class Client:
             async for chunk in response.content.iter_chunked(1 << 20):
                 length += len(chunk)
         return length
+
+    async def json(self, path: str) -> object:
+        """GET a JSON document."""
+        async with self._session.get(f"{self._url}/{path}", headers={"Accept": "application/json"}) as response:
+            assert response.status == 200, response.status
+            return await response.json()
 
     async def instance(self, path: str, *, length: int = 0) -> None:
         """GET an instance as stored; `length`: the bytes of its file, which are checked."""

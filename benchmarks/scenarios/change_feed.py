@@ -4,6 +4,7 @@ import asyncio
 import statistics
 import time
 from collections.abc import Sequence
+from urllib.parse import quote
 
 from benchmarks import instances
 from benchmarks.client import Client
@@ -13,6 +14,8 @@ from benchmarks.service import LocalService
 _PAGE = 100
 _CLIENTS = 8
 _STUDY = 6_000_000
+_WRITERS = 16
+_NEWEST = 10
 
 
 async def run(bench: Bench, client: Client, service: LocalService | None) -> None:
@@ -31,6 +34,9 @@ async def run(bench: Bench, client: Client, service: LocalService | None) -> Non
             await client.get(path, "application/json")
 
         await bench.run(name, read, bench.times(100))
+    for newest in (1, _NEWEST, 0):
+        await _read_newest(bench, client, newest, bench.times(100))
+    await bench.until_quiet()
     await _until_published(bench, client, bench.times(100))
 
 
@@ -66,6 +72,58 @@ async def _fill(bench: Bench, client: Client) -> None:
             note="per s: until the last event was taken",
         )
     )
+
+
+async def _read_newest(bench: Bench, client: Client, newest: int, readings: int) -> None:
+    """The last entries, or with 0 those since the latest one of a moment ago, while clients store into a study each."""
+    small = instances.small()
+    base = _STUDY + 100_000 * (newest + 1)
+    reader = client.of_version("v1") if newest else client
+    over = asyncio.Event()
+    stored = 0
+
+    async def write(study: int) -> None:
+        nonlocal stored
+        number = 0
+        while not over.is_set():
+            await client.store([small.instance(study, number // 100, number % 100)])
+            number, stored = number + 1, stored + 1
+
+    writers = [asyncio.create_task(write(base + number)) for number in range(_WRITERS)]
+    samples: list[float] = []
+    try:
+        await asyncio.sleep(3)
+        bench.telemetry.skip()
+        written, begin = stored, time.perf_counter()
+        for _ in range(readings):
+            latest = await client.json("changefeed/latest?includeMetadata=false")
+            assert isinstance(latest, dict)
+            window = (
+                f"offset={latest['sequence'] - newest}&limit={newest}"
+                if newest
+                else f"startTime={quote(latest['timestamp'])}"
+            )
+            sent = time.perf_counter()
+            await reader.get(f"changefeed?{window}&includeMetadata=false", "application/json")
+            samples.append((time.perf_counter() - sent) * 1000)
+        elapsed = time.perf_counter() - begin
+        written = stored - written
+    finally:
+        over.set()
+        await asyncio.gather(*writers)
+    own = await bench.telemetry.entries("transaction", at_least=readings, function="change_feed")
+    cycles = await bench.telemetry.entries("trigger", at_least=1, function="number_changes")
+    of_cycle = statistics.mean(float(entry["storageRequests"]) for entry in cycles)
+    result = Result.of(
+        f"change feed: {f'the newest {newest}' if newest else 'what is new'}, {_WRITERS} clients write",
+        samples,
+        elapsed,
+        cpu_rounds_ms=(),
+        memory=bench.memory(),
+        entries=own,
+        note=f"and {of_cycle:.1f} of the cycle; {written / elapsed:.0f} stored a second",
+    )
+    bench.results.append(result)
 
 
 async def _until_published(bench: Bench, client: Client, operations: int) -> None:

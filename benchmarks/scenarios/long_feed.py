@@ -10,9 +10,10 @@ from urllib.parse import quote
 from benchmarks.client import Client
 from benchmarks.measure import Bench
 from benchmarks.service import LocalService
-from shared.change_log.log import PAGE_ENTRIES, ChangeLog, LoggedChange
+from shared.change_log.log import PAGE_ENTRIES, ChangeLog
 from shared.dicom.identifiers import InstanceIdentifier
 from shared.index_schema import keys
+from shared.index_schema.changes import LoggedChange
 from shared.storage.azure_tables import AzureTableStore
 from shared.storage.connection import StorageConnection
 
@@ -60,7 +61,7 @@ async def _fill(service: LocalService, pages: int) -> list[str]:
         ]
         page = await log.append(head, changes, int(time.time() * 1_000_000))
         assert page is not None, "nobody else appends"
-        await log.acknowledged(head, page.end - 1)
+        await log.acknowledged(head.bucket, page.end - 1)
         times.append(datetime.fromtimestamp(page.timestamp / 1_000_000, UTC).isoformat())
     await tables.close()
     return times

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from shared.change_log.reader import ChangeFeed, FeedEntry
@@ -54,4 +55,5 @@ class NewestEntries:
         for entry in entries:
             known = self._newest.get(entry.namespace)
             if known is None or known.sequence < entry.sequence:
-                self._newest[entry.namespace] = entry
+                # It may be shown long after it was read.
+                self._newest[entry.namespace] = replace(entry, told=None)

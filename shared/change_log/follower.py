@@ -17,9 +17,10 @@ from enum import Enum, auto
 from itertools import count
 
 from shared import telemetry
-from shared.change_log.log import ChangeLog, FeedPage, LoggedChange
+from shared.change_log.log import ChangeLog, FeedPage
 from shared.change_log.sequencer import Sequencer
 from shared.errors import DicomServiceError
+from shared.index_schema.changes import LoggedChange
 from shared.storage.optimistic import Cursor, Rounds
 from shared.storage.ports import TableStore, Value
 
@@ -266,7 +267,7 @@ class Follower:
     async def _unhandled(self, sequence: int) -> tuple[list[FollowedChange], bool]:
         """Acknowledged changes from `sequence` on, and whether the log has more than them.
 
-        The last page of the log may not be acknowledged yet: what it tells of may be missing in a search.
+        What a page tells of may be missing in a search until the page is acknowledged.
         """
         page = self._log.recent
         if page is not None and page.first <= sequence < page.end:
@@ -274,14 +275,14 @@ class Follower:
             most = self._following.changes_at_once
             return changes[:most], len(changes) > most
         head = await self._log.head()
-        if head.next <= sequence:
+        # rule: a follower gets what is acknowledged
+        end = min(head.next, head.settled + 1)
+        if end <= sequence:
             return [], False
-        most = min(self._following.changes_at_once, head.next - sequence)
+        most = min(self._following.changes_at_once, end - sequence)
         pages = await self._log.pages(sequence, most)
-        if pages and head.needs_acknowledgement and pages[-1].end == head.next:
-            del pages[-1]
         changes = [change for page in pages for change in _changes_of(page) if change.sequence >= sequence][:most]
-        return changes, bool(changes) and changes[-1].sequence + 1 < head.next
+        return changes, bool(changes) and changes[-1].sequence + 1 < end
 
     async def _call(self, handle: Handler, changes: Sequence[FollowedChange], lease: _Lease) -> None:
         """Call the handler, and renew the lease while it takes long. Raises _LeaseLost, and what the handler raises."""

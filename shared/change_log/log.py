@@ -20,8 +20,7 @@ import orjson
 from shared.change_log.high_water import HighWaterMark, NoMark
 from shared.dicom.identifiers import InstanceIdentifier
 from shared.errors import Unavailable
-from shared.index_schema import keys
-from shared.index_schema.changes import ChangeOperation
+from shared.index_schema.changes import LoggedChange
 from shared.index_schema.clock import milliseconds
 from shared.storage.large_values import join, split
 from shared.storage.optimistic import ROUNDS, Rounds, best_effort_commit, commit_all, pause
@@ -36,22 +35,6 @@ _MOST_PAGES = 200
 _DIRECTORY = "feed"
 _HEAD = "h"
 _ACKNOWLEDGED = "k"
-
-
-@dataclass(frozen=True, slots=True)
-class LoggedChange:
-    """A change as a page holds it."""
-
-    id: str
-    """The change id; its first 16 hex digits are the version."""
-    operation: ChangeOperation
-    namespace: str
-    identifier: InstanceIdentifier
-
-    @property
-    def version(self) -> int:
-        """The version that the change made."""
-        return keys.ChangeId.parse(self.id).version
 
 
 def _committed(change: LoggedChange) -> int:
@@ -106,10 +89,9 @@ class Head:
     """Every page up to this sequence is known to be acknowledged; 0: not known."""
 
     @property
-    def needs_acknowledgement(self) -> bool:
-        """Whether the last page may still have D and E rows. Those of earlier buckets have none."""
-        # rule: a sequencer that saw a bucket filled looks again
-        return self.first < self.next != self.acknowledged + 1
+    def settled(self) -> int:
+        """Every page up to this sequence is acknowledged, those of earlier buckets too."""
+        return max(self.acknowledged, self.first - 1)
 
     def properties(self, **changed: int | bool) -> dict[str, int | bool]:
         """The properties of its row, some of them changed."""
@@ -167,10 +149,10 @@ class ChangeLog:
                 return head
         raise Unavailable("The change feed is busy")
 
-    async def append(self, head: Head, changes: Sequence[LoggedChange], now: int) -> FeedPage | None:
+    async def append(self, head: Head, changes: Sequence[LoggedChange], now: int, *, final: int = 0) -> FeedPage | None:
         """Commit one page after `head`; None if somebody else did, or if the outcome is unknown: read the head again.
 
-        `now`: microseconds since 1970.
+        `now`: microseconds since 1970. Every later page carries a timestamp ≥ `final`, as after a `fence`.
         """
         # rule: no page comes before the end of a window that was read
         # rule: timestamps increase whatever the clocks say
@@ -181,24 +163,25 @@ class ChangeLog:
         await self._mark.cover(page.end - 1)
         last = page.end - 1
         key = _partition(head.bucket)
+        floor = max(head.floor, final)
         operations = [
             # rule: a page is appended only after the head that was read
-            RowWrite("replace", key, _HEAD, head.properties(next=last + 1, ts=page.timestamp), head.etag),
+            RowWrite("replace", key, _HEAD, head.properties(next=last + 1, ts=page.timestamp, min=floor), head.etag),
             RowWrite("insert", key, f"p{last:016}", _page_properties(page)),
             RowWrite("insert", key, f"t{page.timestamp:020}", {"first": page.first}),
         ]
         self._known = None
         self._appended = page if await best_effort_commit(self._tables, "feed", operations) else None
         if self._appended:
-            self.end, self._floor = max(self.end, page.end), max(self._floor, page.timestamp)
+            self.end, self._floor = max(self.end, page.end), max(self._floor, page.timestamp, floor)
             self._remember(page)
         return self._appended
 
-    async def acknowledged(self, head: Head, last: int) -> None:
-        """Note that the pages up to `last` are acknowledged. A lost note costs work, nothing else."""
-        if self._appended and self._appended.end == last + 1:
+    async def acknowledged(self, bucket: int, last: int) -> None:
+        """Note that the pages of a bucket up to `last` are acknowledged. A lost note costs work, nothing else."""
+        if self._appended and self._appended.end <= last + 1:
             self.recent = self._appended
-        row = RowWrite("upsert", _partition(head.bucket), _ACKNOWLEDGED, {"acked": last})
+        row = RowWrite("upsert", _partition(bucket), _ACKNOWLEDGED, {"acked": last})
         await best_effort_commit(self._tables, "feed", [row])
 
     def is_full(self, head: Head) -> bool:
@@ -228,13 +211,6 @@ class ChangeLog:
         """The first sequence of the feed: 1, or more where it was begun anew. Raises Unavailable."""
         head = None if self._start else await self._head(0)
         return self._start or (head.first if head else 1)
-
-    async def last_page(self, head: Head) -> FeedPage | None:
-        """The page before `head`; None if the feed is empty."""
-        if head.next == head.first and not head.bucket:
-            return None
-        pages = await self.pages(head.next - 1, 1)
-        return pages[0] if pages else None
 
     async def pages(self, sequence: int, entries: int) -> list[FeedPage]:
         """The pages from the one that holds `sequence` on, until at least `entries` entries from there are in them."""
@@ -289,6 +265,15 @@ class ChangeLog:
                     return None
                 if nothing:
                     bucket = self._follow(head)
+
+    def last_changes(self, sequence: int) -> Mapping[tuple[str, InstanceIdentifier], LoggedChange] | None:
+        """The last change of each instance, data partition first, that has one from `sequence` on; None if not every
+        page from there to the end is known here.
+        """
+        pages = self._pages_known_from(sequence)
+        if not pages or pages[-1].end != self.end:
+            return None
+        return {(change.namespace, change.identifier): change for page in pages for change in page.changes}
 
     def _remember(self, page: FeedPage) -> None:
         pages = self._last_pages

@@ -4,11 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from shared.change_log.log import LoggedChange
 from shared.dicom.identifiers import InstanceIdentifier
 from shared.index.study_rows import StudyRows, rows_in
 from shared.index_schema import keys
-from shared.index_schema.changes import LOGGED_COLUMNS
+from shared.index_schema.changes import LOGGED_COLUMNS, LoggedChange
 from shared.index_schema.keys import RowKind, StudyPlace
 from shared.storage.ports import Entity, Page, TableStore
 

@@ -4,107 +4,62 @@ Any number of processes may run one: only who holds the head's etag appends a pa
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextvars import Context
 from dataclasses import dataclass, field
-from enum import Enum, auto
-from heapq import nsmallest
 
 from shared import telemetry
-from shared.change_log.log import PAGE_ENTRIES, ChangeLog, Head, LoggedChange
+from shared.change_log.finishing import ROWS_KEPT, STUDIES_IN_FLIGHT, Finishing
+from shared.change_log.log import PAGE_ENTRIES, ChangeLog, Head
 from shared.change_log.look import Look, look_at
+from shared.change_log.numbering import Found, Numbering, Rest, Study
+from shared.change_log.tail import Tail
 from shared.concurrency import together
+from shared.hints import Hint, Hints
 from shared.index.fold import Folder
-from shared.index.hints import Hint, Hints, Mark
-from shared.index.study_rows import StudyRows
-from shared.index_schema import keys
 from shared.index_schema.clock import HybridClock
-from shared.index_schema.hidden_namespaces import is_hidden
 from shared.index_schema.keys import StudyPlace
 from shared.index_schema.schema import Schemas
 from shared.storage.optimistic import pause
 from shared.storage.ports import TableStore
 from shared.upkeep.cleanup import StudyCleanup
 
-_STUDIES_IN_FLIGHT = 32
 _CYCLES = 8
 _MOST_PAGES = 20
 """A cycle logs no more: what it has found is in memory until then."""
-_ROWS_KEPT = 64
-"""Of so many studies a cycle keeps the rows that it has read until it folds them."""
-
-type _ChangeKey = tuple[str, str]
-"""Change id, then the study's partition key: two studies may have changes of one id."""
-
-
-@dataclass(slots=True)
-class _Study:
-    """A study that a cycle looks at."""
-
-    place: StudyPlace
-    hints: dict[Hint, Mark] = field(default_factory=dict)
-    """Its hints, and what each had been used for before the look."""
-    look: Look | None = None
-
-
-@dataclass(slots=True)
-class _Found:
-    """The findings of a cycle in the studies that it looked at."""
-
-    studies: dict[str, _Study] = field(default_factory=dict)
-    """By partition key."""
-    settled: list[Hint] = field(default_factory=list)
-    """Hints of the studies that were passed over."""
-    changes: dict[_ChangeKey, LoggedChange] = field(default_factory=dict)
-    complete: bool = True
-    """Whether every change that was pending when the cycle began is in `changes`."""
-    upto: str = ""
-    """Changes with greater ids may be missing; '': none is."""
-
-    def add(self, key: str, look: Look, most: int) -> None:
-        """Note what was found in a study; `most` changes are kept, the first ones."""
-        # rule: changes of two studies may share an id
-        self.changes |= {(change.id, key): change for change in look.changes}
-        self.complete = self.complete and look.complete
-        self._bound(look.upto)
-        if len(self.changes) > 2 * most:
-            first = nsmallest(most, self.changes)
-            self.changes = {each: self.changes[each] for each in first}
-            self.complete = False
-            self._bound(first[-1][0])
-
-    def is_known_at(self, key: _ChangeKey) -> bool:
-        """Whether no change before this one is missing."""
-        return not self.upto or key[0] <= self.upto
-
-    def _bound(self, upto: str) -> None:
-        self.upto = min(filter(None, (self.upto, upto)), default="")
-
-
-class _Rest(Enum):
-    """Changes pending at the beginning of a cycle that it has not logged."""
-
-    NOTHING = auto()
-    LATE = auto()
-    """Those that the next cycle logs, whatever there is. If an earlier cycle has seen all that there was, they were
-    committed after it."""
-    MORE = auto()
-    """More than it takes, or it is not known what became of a page."""
 
 
 @dataclass(slots=True)
 class _Calls:
     """Calls that are served by the same cycles."""
 
-    answer: asyncio.Future[bool]
+    logged: asyncio.Future[bool]
+    """Whether everything is logged."""
+    finished: asyncio.Future[bool]
+    """The same, when it is finished too."""
     studies: dict[str, StudyPlace] = field(default_factory=dict)
+    reading: bool = False
+    """Somebody reads what is logged."""
     thorough: bool = False
     """Go on until everything is logged, and clean up."""
+    final: int = 0
+    """What is logged later has no timestamp below this: microseconds since 1970."""
+    complete: bool = False
+    """Whether everything is logged in the end."""
 
-    def answer_with(self, complete: bool) -> None:
-        """Let the callers go on."""
-        if not self.answer.done():
-            self.answer.set_result(complete)
+    def fail(self, error: BaseException) -> None:
+        """Tell the callers, unless they have gone on."""
+        waiting = [each for each in (self.logged, self.finished) if not each.done()]
+        if self.finished.done() or (self.logged.done() and not self.thorough):
+            telemetry.failure("changes-not-acknowledged", error)
+        for each in waiting:
+            each.set_exception(error)
+            each.exception()  # perhaps nobody waits any more
+
+    def cancel(self) -> None:
+        """The process ends."""
+        self.logged.cancel()
+        self.finished.cancel()
 
 
 class Sequencer:
@@ -126,43 +81,45 @@ class Sequencer:
         """`hints`: those of this process's commits."""
         self._tables = tables
         self._clock = clock
-        self._remover = remover
-        self._shards = shards
         self._log = log
         self._page_entries = page_entries
-        self._most_pages = most_pages
-        self._folder = Folder(tables, clock, schemas)
+        self._most = page_entries * most_pages
         self._hints = hints
+        self._tail = Tail(log, shards)
+        self._numbering = Numbering(hints)
+        folder = Folder(tables, clock, schemas)
+        self._finishing = Finishing(tables, folder, remover, hints, self._tail, shards=shards)
         self._running = asyncio.Lock()
-        self._acknowledged = 0
-        self._seen: set[_ChangeKey] = set()
-        """Changes that the last cycle has found."""
-        self._has_seen_all = False
-        """Whether those were all that there were."""
         self._waiting: _Calls | None = None
         self._task: asyncio.Task[None] | None = None
+        self._unfinished: list[tuple[_Calls, list[Found]]] = []
+        self._finisher: asyncio.Task[None] | None = None
 
-    async def catch_up(self, studies: Collection[StudyPlace] = (), *, thorough: bool = True) -> bool:
+    async def catch_up(self, studies: Collection[StudyPlace] = (), *, thorough: bool = True, final: int = 0) -> bool:
         """Log every change that was committed before this call, also where only `studies` tell of it; False if there
-        was too much for a few cycles. Not `thorough`: for one cycle or two, and what they leave behind is left to
-        others (S-8).
+        was too much for a few cycles. Not `thorough`: for one cycle or two, after which the log knows its end, and
+        what they leave behind is left to others (S-8). If a page is appended, what comes after it has no timestamp
+        below `final`, microseconds since 1970: the log need not be fenced.
 
         Calls that come while cycles run are served together by the next ones. Raises Unavailable.
         """
         calls = self._waiting
         if calls is None:
-            calls = self._waiting = _Calls(asyncio.get_running_loop().create_future())
+            loop = asyncio.get_running_loop()
+            calls = self._waiting = _Calls(loop.create_future(), loop.create_future())
         calls.thorough = calls.thorough or thorough
+        calls.reading = calls.reading or not thorough
+        calls.final = max(calls.final, final)
         calls.studies.update((place.partition_key, place) for place in studies)
         if self._task is None or self._task.done():
             # It serves many calls: none of them may end it, and it is done for none of them alone.
             self._task = asyncio.create_task(self._work(), context=Context())
-        return await asyncio.shield(calls.answer)
+        return await asyncio.shield(calls.finished if thorough else calls.logged)
 
     # ----------------------------------------------------------------------------------------------------- inside
 
     async def _work(self) -> None:
-        """Run cycles while there are calls."""
+        """Number changes while there are calls."""
         while True:
             async with self._running:
                 calls, self._waiting = self._waiting, None
@@ -170,224 +127,158 @@ class Sequencer:
                     return
                 try:
                     with telemetry.trigger("number_changes"):
-                        await self._serve(calls)
+                        found = await self._serve(calls)
                 except asyncio.CancelledError:
-                    calls.answer.cancel()
+                    calls.cancel()
                     raise
-                except BaseException as error:  # noqa: BLE001 - it is the callers', unless they have gone on
-                    if calls.answer.done():
-                        telemetry.failure("changes-not-acknowledged", error)
-                    else:
-                        calls.answer.set_exception(error)
-                        calls.answer.exception()  # perhaps nobody waits any more
+                except BaseException as error:  # noqa: BLE001 - it is the callers'
+                    calls.fail(error)
+                    continue
+            if calls.thorough or self._tail.is_long:
+                self._unfinished.append((calls, found if calls.thorough else []))
+                if self._finisher is None or self._finisher.done():
+                    self._finisher = asyncio.create_task(self._finish(), context=Context())
 
-    async def _serve(self, calls: _Calls) -> None:
-        seen_all = False
+    async def _serve(self, calls: _Calls) -> list[Found]:
+        """Run cycles until the calls are served, but for what follows; what was found."""
+        everything: list[Found] = []
+        seen_all = complete = False
         for attempt in range(_CYCLES):
             await pause(attempt)
-
-            def on_logged(logged: int, rest: _Rest, seen_all: bool = seen_all) -> None:
-                """Nobody who only reads has to wait for what follows."""
-                if not calls.thorough and (_is_enough(rest, seen_all=seen_all) or (logged and rest is _Rest.MORE)):
-                    calls.answer_with(rest is not _Rest.MORE)
-
-            _, rest = await self._cycle(calls.studies.values(), clean=calls.thorough, on_logged=on_logged)
-            if _is_enough(rest, seen_all=seen_all):
-                calls.answer_with(True)
+            found, logged, rest = await self._cycle(calls.studies.values(), seen_all=seen_all, final=calls.final)
+            everything.append(found)
+            complete = _is_enough(rest, seen_all=seen_all)
+            if complete or (logged and rest is Rest.MORE):
+                await self._tell(calls, complete=complete, logged=logged)
+                if complete or not calls.thorough:
+                    break
             # rule: what is late was committed after a cycle that has seen everything
-            seen_all = seen_all or self._has_seen_all
-            if calls.answer.done():
-                return
-        calls.answer_with(False)
+            seen_all = seen_all or self._numbering.has_seen_all
+            if not found.complete:
+                await self._finishing.acknowledge([found])  # the rest of a large study lies behind what is logged
+        calls.complete = complete
+        if not calls.logged.done():
+            calls.logged.set_result(complete)
+        if not calls.thorough:
+            calls.finished.set_result(complete)
+        return everything
+
+    async def _tell(self, calls: _Calls, *, complete: bool, logged: int) -> None:
+        """Nobody who only reads has to wait for what follows."""
+        if calls.logged.done():
+            return
+        # Another process may have logged what the cycle would have found after it has read the head.
+        # rule: a cycle that has appended nothing reads the head again
+        if calls.reading and not logged:
+            await self._log.head()
+        calls.logged.set_result(complete)
+
+    async def _finish(self) -> None:
+        """Finish what was numbered while there is something."""
+        while self._unfinished:
+            batch, self._unfinished = self._unfinished, []
+            try:
+                with telemetry.trigger("finish_changes"):
+                    await self._finishing.finish([each for _, found in batch for each in found])
+            except asyncio.CancelledError:
+                for calls, _ in batch:
+                    calls.cancel()
+                raise
+            except BaseException as error:  # noqa: BLE001 - it is the callers'
+                for calls, _ in batch:
+                    calls.fail(error)
+                continue
+            for calls, _ in batch:
+                if not calls.finished.done():
+                    calls.finished.set_result(calls.complete)
 
     async def _cycle(
-        self,
-        studies: Iterable[StudyPlace],
-        *,
-        clean: bool,
-        on_logged: Callable[[int, _Rest], None] = lambda _logged, _rest: None,
-    ) -> tuple[int, _Rest]:
-        """The number of changes logged, and what is left. `on_logged` is told that before they are acknowledged."""
+        self, studies: Iterable[StudyPlace], *, seen_all: bool = False, final: int = 0
+    ) -> tuple[Found, int, Rest]:
+        """What was found, the number of changes logged, and what is left."""
         until = self._clock.bound()
-        head, hints = await together(self._settled_head(), self._hints.all())
-        found = self._places(hints, studies)
-        await self._look(found)
-        chosen, rest = self._choose(found, until)
+        head, hints = await together(self._open_head(), self._hints.all())
+        found = await self._find(hints, studies)
+        chosen, rest = self._numbering.choose(found, until, self._most)
         logged = 0
-        cleanup = {study.place for study in found.studies.values() if study.look and study.look.cleanup}
-        hidden = [key for key in chosen if is_hidden(found.changes[key].namespace)]
-        if hidden:  # folded like others, and told to nobody: the feed has no copies of shares (SHR-7)
-            cleanup |= await self._acknowledge([found.changes[key] for key in hidden], found.studies)
-            chosen = [key for key in chosen if key not in set(hidden)]
-        if not chosen:
-            on_logged(0, rest)
         for at in range(0, len(chosen), self._page_entries):
             if at:
                 own = head.next + self._page_entries
-                head = await self._settled_head()
+                head = await self._open_head()
                 # rule: what was found is logged only while no other process logs
                 if head.next != own:
-                    return logged, _Rest.MORE
+                    return found, logged, Rest.MORE
             changes = [found.changes[key] for key in chosen[at : at + self._page_entries]]
-            page = await self._log.append(head, changes, int(self._clock.now() * 1_000_000))
+            # rule: a window is final only when everything before its end is logged
+            is_last = at + self._page_entries >= len(chosen) and _is_enough(rest, seen_all=seen_all)
+            now = int(self._clock.now() * 1_000_000)
+            page = await self._log.append(head, changes, now, final=final if is_last else 0)
             if page is None:
-                return logged, _Rest.MORE
+                return found, logged, Rest.MORE
+            self._tail.append(page)
+            self._hints.logged(changes)
             logged += len(changes)
-            if logged == len(chosen):
-                on_logged(logged, rest)
-            cleanup |= await self._acknowledge(changes, found.studies)
-            self._acknowledged = head.next + len(changes) - 1
-            await self._log.acknowledged(head, self._acknowledged)
-        if clean:
-            await self._clean(cleanup)
-        await self._settle(found, {*chosen, *hidden}, cleanup, clean=clean)
-        return logged, rest
+        return found, logged, rest
 
-    async def _settled_head(self) -> Head:
-        """The head of a bucket with room, all pages before it acknowledged."""
+    async def _open_head(self) -> Head:
+        """The head of a bucket with room, and the tail that goes with it."""
         while True:
             head = await self._log.head()
-            if head.needs_acknowledgement:
-                if self._acknowledged != head.next - 1:
-                    # Another process, or this one before a doubt, appended the last page and may not have finished it.
-                    page = await self._log.last_page(head)
-                    # rule: the last page is acknowledged before the next is read for
-                    await self._acknowledge(page.changes if page else (), {})
-                    self._acknowledged = head.next - 1
-                await self._log.acknowledged(head, head.next - 1)  # again: events wait for the note
+            appended = await self._tail.follow(head)
+            if appended is None:
+                # rule: who does not know what others have logged forgets what it has committed
+                self._hints.forget_unlogged()
+            else:
+                # rule: what others have logged is not logged from memory
+                self._hints.logged([change for page in appended for change in page.changes])
             if not self._log.is_full(head):
                 return head
+            # rule: a bucket is sealed when all its pages are acknowledged
+            await self._finishing.acknowledge()
             await self._log.seal(head)
 
-    # ---------------------------------------------------------------------------------------------------- looking
-
-    def _places(self, hints: Sequence[Hint], named: Iterable[StudyPlace]) -> _Found:
-        """The studies that may have pending work."""
-        studies = {place.partition_key: _Study(place) for place in named}
+    async def _find(self, hints: Sequence[Hint], named: Iterable[StudyPlace]) -> Found:
+        """What is pending, as far as it has no number."""
+        # rule: what has its number already gets no other
+        found = Found(passed=self._tail.keys())
+        studies = {place.partition_key: Study(place) for place in named}
         for hint in hints:
-            study = studies.setdefault(hint.place.partition_key, _Study(hint.place))
+            study = studies.setdefault(hint.place.partition_key, Study(hint.place))
             study.hints[hint] = self._hints.mark(hint)
-        found = _Found()
+        looks: list[tuple[str, Study]] = []
         for key, study in studies.items():
             # rule: a study is passed over only if all its hints are settled
             if study.hints and all(map(self._hints.is_settled, study.hints)):
-                found.settled += study.hints
+                found.settled |= study.hints
+                continue
+            found.studies[key] = study
+            unlogged = self._hints.unlogged(study.hints)
+            if unlogged is None:
+                looks.append((key, study))
             else:
-                found.studies[key] = study
-        return found
-
-    async def _look(self, found: _Found) -> None:
-        slots = asyncio.Semaphore(_STUDIES_IN_FLIGHT)
-        most = self._page_entries * self._most_pages
+                found.add(key, Look(study.place, list(unlogged)), self._most)
+        slots = asyncio.Semaphore(STUDIES_IN_FLIGHT)
         kept = 0
 
-        async def look(key: str, study: _Study) -> None:
+        async def look(key: str, study: Study) -> None:
             nonlocal kept
             async with slots:
-                study.look = await look_at(self._tables, study.place)
-            look = study.look
+                before = self._hints.before_look(study.place)
+                study.look = look = await look_at(self._tables, study.place)
+            if look.complete:
+                missing = [change for change in look.changes if (change.id, key) not in found.passed]
+                self._hints.learn(study.place, before, missing)
             kept += bool(look.changes)
-            if kept > _ROWS_KEPT:
+            if kept > ROWS_KEPT:
                 look.rows = None
-            found.add(key, look, most)
+            found.add(key, look, self._most)
 
-        await asyncio.gather(*(look(key, study) for key, study in found.studies.items()))
-
-    def _choose(self, found: _Found, until: int) -> tuple[list[_ChangeKey], _Rest]:
-        """The changes that are to be logged, in order.
-
-        What was committed after the cycle has begun may follow what it has not found. The next cycle finds that, and
-        logs both, whatever the clocks say.
-        """
-        # rule: what is committed after a cycle has begun waits for the next
-        late = {key for key, change in found.changes.items() if change.version >= until} - self._seen
-        chosen = sorted(key for key in found.changes if key not in late and found.is_known_at(key))
-        # rule: what a cycle has found is logged by the next
-        self._seen = set(found.changes)
-        self._has_seen_all = found.complete
-        most = self._page_entries * self._most_pages
-        if not found.complete or len(chosen) > most or len(chosen) + len(late) < len(found.changes):
-            return chosen[:most], _Rest.MORE
-        # Those of this process have versions of its clock: they were committed later than whoever waits has asked.
-        # rule: what another process has committed may be older than its version
-        if any(not self._is_own(found.studies[key]) for _, key in late):
-            return chosen, _Rest.LATE
-        return chosen, _Rest.NOTHING
-
-    def _is_own(self, study: _Study) -> bool:
-        """Whether no other process has written to the study lately."""
-        return bool(study.hints) and all(map(self._hints.is_own, study.hints))
-
-    # -------------------------------------------------------------------------------------------------- finishing
-
-    async def _acknowledge(self, changes: Sequence[LoggedChange], studies: Mapping[str, _Study]) -> set[StudyPlace]:
-        """Fold the changes of a page and remove their D and E rows; the studies with clean-up. Idempotent."""
-        by_study: dict[StudyPlace, set[str]] = {}
-        for change in changes:
-            place = keys.study_place(change.namespace, change.identifier.study_instance_uid, self._shards)
-            by_study.setdefault(place, set()).add(change.id)
-        slots = asyncio.Semaphore(_STUDIES_IN_FLIGHT)
-
-        async def acknowledge(place: StudyPlace, change_ids: Collection[str]) -> bool:
-            study = studies.get(place.partition_key)
-            rows: StudyRows | None = None
-            if study and study.look:
-                rows, study.look.rows = study.look.rows, None
-            async with slots:
-                return await self._folder.acknowledge(place, change_ids, rows)
-
-        left = await asyncio.gather(*(acknowledge(place, change_ids) for place, change_ids in by_study.items()))
-        return {place for place, cleanup in zip(by_study, left, strict=True) if cleanup}
-
-    async def _clean(self, places: Collection[StudyPlace]) -> None:
-        slots = asyncio.Semaphore(_STUDIES_IN_FLIGHT)
-
-        async def clean(place: StudyPlace) -> None:
-            async with slots:
-                await self._remover.tidy(place)
-
-        await asyncio.gather(*map(clean, places))
-
-    async def _settle(
-        self, found: _Found, logged: Collection[_ChangeKey], cleanup: Collection[StudyPlace], *, clean: bool
-    ) -> None:
-        """Note which studies have nothing left to do, and drop their hints in time."""
-        idle: dict[StudyPlace, dict[Hint, Mark]] = {}
-        for hint in found.settled:
-            idle.setdefault(hint.place, {})[hint] = self._hints.mark(hint)
-        emptied: set[StudyPlace] = set()
-        for key, study in found.studies.items():
-            look = study.look
-            if look is None or study.place in cleanup or not look.complete:
-                continue
-            # rule: a hint stays while something is unfinished
-            if any((change.id, key) not in logged for change in look.changes):
-                continue
-            idle[study.place] = study.hints
-            if look.emptied:
-                emptied.add(study.place)
-                continue
-            for hint, mark in study.hints.items():
-                self._hints.found_idle(hint, mark)
-        if not clean:
-            return
-        slots = asyncio.Semaphore(_STUDIES_IN_FLIGHT)
-        drops: dict[Hint, Mark] = {}
-
-        async def settle(place: StudyPlace, hints: Mapping[Hint, Mark]) -> None:
-            due = {hint: mark for hint, mark in hints.items() if self._hints.may_drop(hint, mark)}
-            if due:
-                async with slots:
-                    # rule: a hint is dropped only when the lists say what the study is
-                    if await self._remover.settle(place, emptied=place in emptied):
-                        drops.update(due)
-
-        await asyncio.gather(*(settle(place, hints) for place, hints in idle.items()))
-        await self._hints.drop(drops)
+        await asyncio.gather(*(look(key, study) for key, study in looks))
+        return found
 
 
-def _is_enough(rest: _Rest, *, seen_all: bool) -> bool:
+def _is_enough(rest: Rest, *, seen_all: bool) -> bool:
     """Whether everything is logged that was committed before the first cycle. `seen_all`: an earlier one of the same
     calls has found everything that there was.
     """
-    return rest is _Rest.NOTHING or (rest is _Rest.LATE and seen_all)
+    return rest is Rest.NOTHING or (rest is Rest.LATE and seen_all)

@@ -9,9 +9,9 @@ from shared.bounded import RecentValues
 from shared.concurrency import together
 from shared.dicom.identifiers import InstanceIdentifier
 from shared.errors import Unavailable
+from shared.hints import COMMIT_SECONDS, Hints
 from shared.index.expiry import schedule_expiry
 from shared.index.fold import anchor_properties, post
-from shared.index.hints import COMMIT_SECONDS, Hints
 from shared.index.instance_rows import STATE_COLUMNS, InstanceState, live_properties, state_in, write
 from shared.index.model import CommitOutcome, NewInstance
 from shared.index.summary import EXPIRES
@@ -205,6 +205,7 @@ class Committer:
                 # rule: what was posted for an anchor that another store has made is taken back
                 await self._take_back(place, posted)
             return False
+        self._hints.committed(place, changes)
         self._sort_keys.put(place, sort_key)
         result.is_new = anchor.verb == "insert"
         result.changes += changes

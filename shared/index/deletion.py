@@ -3,8 +3,8 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from shared.errors import Unavailable
+from shared.hints import Hints
 from shared.index.fold import Folder
-from shared.index.hints import Hints
 from shared.index.instance_rows import STATE_COLUMNS, failures_in, state_in, stored_instance_in, tombstone_properties
 from shared.index.model import StoredInstance
 from shared.index.read_your_writes import wait_until_folded
@@ -196,6 +196,7 @@ class Deleter:
             )
         # rule: a delete touches the anchor
         if await best_effort_commit(self._tables, "dicom", operations):
+            self._hints.committed(place, changes)
             return True
         self._hints.doubt(place)
         return False

@@ -9,12 +9,12 @@ from shared.concurrency import together
 from shared.dicom.identifiers import InstanceIdentifier, ResourceIdentifier
 from shared.dicomweb.partitions import Partition
 from shared.errors import Unavailable
+from shared.hints import Hints
 from shared.index.commit import MOST_INSTANCES, Committed, Committer, SortKeys
 from shared.index.deletion import Accepts, Deleter
 from shared.index.documents import INLINE_FRAMES
 from shared.index.expiry import expire_studies
 from shared.index.fold import Folder
-from shared.index.hints import Hints
 from shared.index.model import CommitOutcome, NewInstance
 from shared.index.read_your_writes import make_visible
 from shared.index_schema import keys

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import orjson
 
+from shared.dicom.identifiers import InstanceIdentifier
 from shared.index_schema import keys
 from shared.index_schema.indexed_attributes import IndexedValues
 from shared.storage.large_values import join, split
@@ -96,6 +97,22 @@ class Change:
             "instance": self.instance,
             "v": self.version,
         }
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedChange:
+    """A change as the change feed holds it."""
+
+    id: str
+    """The change id; its first 16 hex digits are the version."""
+    operation: ChangeOperation
+    namespace: str
+    identifier: InstanceIdentifier
+
+    @property
+    def version(self) -> int:
+        """The version that the change made."""
+        return keys.ChangeId.parse(self.id).version
 
 
 def change_in(entity: Entity) -> Change:

@@ -5,8 +5,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from shared.dicom.matching import FIRST, LAST, Between, Universal
+from shared.hints import hinted_studies
 from shared.index.covering_rows import unpacked
-from shared.index.hints import hinted_studies
 from shared.index.model import StudyView
 from shared.index_schema import study_lists
 from shared.index_schema.indexed_attributes import STUDY_DATE

@@ -16,7 +16,7 @@ from functools import partial
 
 from shared import telemetry
 from shared.dicomweb.partitions import PartitionDirectory
-from shared.index.hints import Hints
+from shared.hints import Hints
 from shared.index.instance_rows import failures_in
 from shared.index.tag_errors import TagError, TagErrors
 from shared.index_schema import keys

@@ -14,7 +14,7 @@ from itertools import groupby
 
 from shared import telemetry
 from shared.dicomweb.partitions import PartitionDirectory
-from shared.index.hints import Hints
+from shared.hints import Hints
 from shared.index.instance_rows import STATE_COLUMNS, InstanceState, state_in
 from shared.index.study_rows import read_study
 from shared.index_schema import keys
@@ -188,7 +188,7 @@ class Scrubber:
         unfinished = await self._tables.page("dicom", place.partition_key, *keys.UNFINISHED, top=1, select=("sk",))
         if unfinished.entities and not await self._hints.exist(place):
             scrubbed.hinted += 1
-            await self._hints.give(place)
+            await self._hints.announce(place)
 
     async def _instance_rows(self, place: StudyPlace) -> list[Entity]:
         return await self._tables.range("dicom", place.partition_key, *keys.INSTANCES, select=STATE_COLUMNS)
@@ -299,7 +299,7 @@ class Scrubber:
         postings = [key for uid in empty for key in schema.series_postings(sort_key, study, uid, series[uid].plain())]
         cleanup = Cleanup(keys.cleanup_row(version, sort_key), sort_key, postings)
         summary = {**rows.summary.properties, "ver": version}
-        await self._hints.give(place)
+        await self._hints.announce(place)
         operations = [
             RowWrite("replace", partition_key, keys.SUMMARY, summary, rows.summary.etag),
             RowWrite("insert", partition_key, cleanup.row_key, cleanup.properties()),

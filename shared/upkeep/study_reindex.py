@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from itertools import batched
 
 from shared import metrics, telemetry
+from shared.hints import Hints
 from shared.index.documents import data_set_in, metadata_in
 from shared.index.fold import Folder, post
-from shared.index.hints import Hints
 from shared.index.implied_postings import ImpliedPostings
 from shared.index.instance_rows import (
     LIVE_INSTANCE_COLUMNS,
@@ -220,7 +220,7 @@ class StudyReindex:
             row_key, properties = keys.series_row(uid), step.new.series[uid].properties()
             operations.append(RowWrite("replace", partition_key, row_key, properties, rows.series[uid].etag))
         # rule: a re-index gives a hint, too
-        await self._hints.give(place)
+        await self._hints.announce(place)
         if removed:
             cleanup = Cleanup(keys.cleanup_row(version, sort_key), sort_key, removed)
             operations.append(RowWrite("insert", partition_key, cleanup.row_key, cleanup.properties()))

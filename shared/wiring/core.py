@@ -19,11 +19,11 @@ from shared.dicomweb.document_rules import DocumentRules
 from shared.events.dicom_events import changes_pending
 from shared.events.event_grid import EventGridPublisher
 from shared.events.publisher import Announcer, CloudEventData
+from shared.hints import Hints
 from shared.http import azure_functions
 from shared.http.authentication import authenticator
 from shared.http.boundary import Boundary
 from shared.index.covering_rows import CoveringRows
-from shared.index.hints import Hints
 from shared.index.instances import InstanceIndex
 from shared.index.lookup import InstanceLookup
 from shared.index_schema.clock import HybridClock

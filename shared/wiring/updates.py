@@ -4,8 +4,8 @@ from shared.bulk_update import functions as bulk_update
 from shared.bulk_update.transaction import BulkUpdate
 from shared.extended_query_tags import functions as extended_query_tags
 from shared.extended_query_tags.transaction import ExtendedQueryTags
+from shared.hints import Hints
 from shared.housekeeping import chores
-from shared.index.hints import Hints
 from shared.index.tag_errors import TagErrors
 from shared.ingest.ingest import Ingest
 from shared.operations.model import OperationType

@@ -7,13 +7,13 @@ from shared.change_feed import functions
 from shared.change_feed.publication import PUBLICATION, EventOrigin, Publication
 from shared.change_feed.transaction import ChangeFeedReader
 from shared.change_log.follower import Follower
-from shared.change_log.log import ChangeLog, LoggedChange
+from shared.change_log.log import ChangeLog
 from shared.change_log.reader import ChangeFeed
 from shared.dicom.identifiers import InstanceIdentifier, ResourceIdentifier
 from shared.dicomweb.document_rules import DocumentRules
 from shared.http.boundary import Boundary
 from shared.index_schema import keys
-from shared.index_schema.changes import ChangeOperation
+from shared.index_schema.changes import ChangeOperation, LoggedChange
 from shared.registry.data_partitions import DataPartitions
 from shared.upkeep.erasure import Erasure
 from tests.builders.functions import Function, handler_of

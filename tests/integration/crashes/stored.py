@@ -8,9 +8,10 @@ from typing import Self
 
 from azure.storage.blob.aio import ContainerClient
 
-from shared.change_log.log import ChangeLog, LoggedChange
+from shared.change_log.log import ChangeLog
 from shared.dicom.identifiers import InstanceIdentifier
 from shared.index_schema import keys
+from shared.index_schema.changes import LoggedChange
 from shared.storage.azure_tables import AzureTableStore
 from shared.storage.connection import StorageConnection
 from tests.integration.crashes.archive import Archive

@@ -4,7 +4,7 @@ import asyncio
 import os
 import time
 
-from shared.index.hints import Hints
+from shared.hints import Hints
 from shared.index_schema.clock import HybridClock
 from shared.index_schema.indexed_attributes import IndexedAttribute
 from shared.operations.model import OperationType

@@ -9,8 +9,8 @@ from shared.cast.functions import QUEUE
 from shared.cast.queueing import Message, read_message
 from shared.cast.sweeping import Marking, SweepRequests
 from shared.change_log.follower import FollowedChange
-from shared.change_log.log import LoggedChange
 from shared.dicom.identifiers import InstanceIdentifier
+from shared.index_schema.changes import LoggedChange
 from tests.builders.cast import PARTITION, Cast, instance
 
 STUDY = "2.25.1"

@@ -50,6 +50,17 @@ async def test_each_follower_goes_its_own_way() -> None:
     assert quick.calls == [[4, 5]]
 
 
+async def test_what_is_numbered_is_followed_when_it_is_acknowledged() -> None:
+    """Before that a search may not find it."""
+    service, sink = IndexService(), Sink()
+    await service.put()
+    await service.feed.latest()
+    cast = following(service, sink.take)
+    assert await cast.run() == 0
+    await service.sequencer.catch_up()
+    assert await cast.run() == 1
+
+
 async def test_a_run_of_limited_time_leaves_the_rest_to_the_next() -> None:
     service, sink = IndexService(), Sink()
     await fill(service, 5)

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from shared.index import hints
+from shared import hints
 from shared.index_schema import keys
 from shared.index_schema.clock import HybridClock
 from tests.builders.sequencing import run_cycle
@@ -40,9 +40,9 @@ async def test_a_reading_does_not_look_at_studies_whose_changes_are_all_logged()
         await service.put(f"1.{number}", "1.2", f"1.3.{number}")
     await service.sequencer.catch_up()
     idle = await cost(service)
-    assert idle == 2  # the head, and the hints
+    assert idle == 3  # the head, and the hints; and the head again
     await service.put("1.5", "1.2", "1.4.1")
-    assert await cost(service) <= idle + 5  # a look, the page, a fold and two notes
+    assert await cost(service) == 3  # the head, the hints, and the page
     await service.sequencer.catch_up()
     assert await cost(service) == idle
 
@@ -204,11 +204,7 @@ async def test_what_another_process_logs_between_two_pages_is_not_logged_again()
     for number in range(4):
         await service.put("1.1", "1.2", f"1.3.{number}")
     other = IndexService(service.stores)
-
-    def notes(kind: str, batch: list) -> bool:
-        return kind == "feed" and batch[0].row_key == "k"
-
-    service.stores.once_after(notes, lambda: run_cycle(other.sequencer))
+    service.stores.once_after(appends, lambda: run_cycle(other.sequencer))
     await run_cycle(service.sequencer)
     assert await sops(service) == ["1.3.0", "1.3.1", "1.3.2", "1.3.3"]
 

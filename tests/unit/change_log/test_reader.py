@@ -211,13 +211,13 @@ async def test_a_window_of_time_that_was_read_too_early_stays_as_it_was_read(mon
     assert sequences(await service.feed.by_time(end, None, 0, 10)) == [1]
 
 
-async def test_a_reader_leaves_the_clean_up_to_others() -> None:
+async def test_a_reader_leaves_what_follows_to_others() -> None:
     service = IndexService()
     await service.put("1.1", "1.2", "1.3")
     await service.feed.latest()
     await service.delete("1.1")
     entries = await service.feed.by_sequence(0, 10)
     assert [entry.operation for entry in entries] == ["create", "delete"]
-    assert any(row.startswith("G!") for row in service.stores.facts().unfinished)
+    assert len(service.stores.facts().unfinished) == 2
     await service.settle()
     assert not service.stores.facts().unfinished

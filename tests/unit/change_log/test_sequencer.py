@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
+from shared import hints
 from shared.change_log.reader import EntryState
-from shared.index import hints
 from shared.index_schema import keys
 from shared.index_schema.changes import Change
 from shared.storage.ports import Ambiguous, RowWrite
@@ -37,6 +37,7 @@ async def test_each_change_becomes_one_entry_in_the_order_of_its_instance() -> N
     states = [each.state for each in await service.feed.resolve(entries, metadata=False)]
     assert states == [EntryState.REPLACED, EntryState.REPLACED, EntryState.CURRENT]
     await service.delete("1.1")
+    entries = await service.feed.by_sequence(0, 3)
     states = [each.state for each in await service.feed.resolve(entries, metadata=False)]
     assert states == [EntryState.DELETED] * 3
 

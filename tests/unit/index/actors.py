@@ -9,12 +9,14 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from unittest.mock import patch
 
-from shared.change_log.log import FeedPage, LoggedChange
+from shared import hints
+from shared.change_log.log import FeedPage
 from shared.dicom.identifiers import InstanceIdentifier, ResourceIdentifier
 from shared.errors import DicomServiceError
-from shared.index import commit, fold, hints, read_your_writes
+from shared.index import commit, fold, read_your_writes
 from shared.index.instance_rows import original_blob_in
 from shared.index_schema import keys
+from shared.index_schema.changes import LoggedChange
 from shared.registry import schema_registry
 from shared.upkeep.reindex import start_reindex
 from tests.builders.sequencing import run_cycle
@@ -81,7 +83,7 @@ async def history(world: World) -> World:
             _repeatedly(world, over, _reindex, 5.0),
         )
     ]
-    await asyncio.gather(*(_client(world) for _ in range(plan.clients)))
+    await asyncio.gather(*(_client(world, reader) for _ in range(plan.clients)))
     world.active = False
     while world.events:
         await sleep(60)
@@ -99,12 +101,14 @@ async def history(world: World) -> World:
 # ------------------------------------------------------------------------------------------------------------ actors
 
 
-async def _client(world: World) -> None:
+async def _client(world: World, reader: Reader) -> None:
     process = world.process()
     for _ in range(world.plan.requests):
         await sleep(random.random() * world.plan.pause)
         try:
             await _request(world, process)
+            if world.plan.reading and random.random() < world.plan.reading:
+                await (_catch_up(process, reader) if random.random() < 0.7 else run_cycle(process.sequencer))
         except FAILURES:
             if not process.process.alive:
                 world.crashes += 1
@@ -216,7 +220,6 @@ async def _catch_up(process: ServiceProcess, reader: Reader) -> None:
     """As ChangeFeed does before it reads."""
     acknowledged = set(process.world.acknowledged)
     if await process.sequencer.catch_up(thorough=False):
-        await process.log.head()
         reader.readings.append((acknowledged, process.log.end))
 
 

@@ -14,7 +14,7 @@ from shared.change_log.sequencer import Sequencer
 from shared.dicom.identifiers import InstanceIdentifier
 from shared.dicomweb.partitions import Partition
 from shared.errors import Unavailable
-from shared.index.hints import Hints
+from shared.hints import Hints
 from shared.index.instances import InstanceIndex
 from shared.index.lookup import InstanceLookup
 from shared.index.model import CommitOutcome, NewInstance, original_of
@@ -83,6 +83,8 @@ class Plan:
     """Seconds between two requests of a client, at most."""
     updates: float = 0.0
     """How many of the requests make a new version of an instance."""
+    reading: float = 0.0
+    """How many of the requests are followed by a reading of the feed, or a cycle, in the same process."""
     upgrade: bool = False
     """Processes that begin later are of a release with more attributes, beside those that run already."""
 
@@ -121,6 +123,13 @@ class Plan:
             pause=random.choice((0.01, 0.5, 4.0)),
             updates=random.choice((0.0, 0.2, 0.4)),
         )
+
+    @staticmethod
+    def of_reading(seed: int) -> "Plan":
+        """The same with processes that number what they have committed themselves."""
+        plan = Plan.of(seed)
+        plan.reading, plan.clients, plan.days = random.choice((0.4, 0.8)), 3, 1
+        return plan
 
     @staticmethod
     def of_upgrade(seed: int) -> "Plan":

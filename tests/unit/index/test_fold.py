@@ -77,6 +77,7 @@ async def test_a_folded_change_waits_for_the_feed() -> None:
     facts = service.stores.facts()
     assert (facts.rows.pending, [key[0] for key in facts.unfinished]) == ([], ["E"])
     assert len(await service.feed.by_sequence(0, 10)) == 1
+    await service.settle()
     assert service.stores.facts().unfinished == []
 
 

@@ -20,6 +20,12 @@ def test_a_random_history_violates_nothing(seed: int) -> None:
     assert run_history(seed).violations == []
 
 
+@pytest.mark.spec("S-8", "CF-27", "CF-28")
+@pytest.mark.parametrize("seed", range(200, 208))
+def test_processes_that_number_what_they_have_committed_violate_nothing(seed: int) -> None:
+    assert run_history(seed, Plan.of_reading(seed)).violations == []
+
+
 @pytest.mark.parametrize("seed", range(100, 112))
 def test_an_upgrade_to_a_later_schema_violates_nothing(seed: int) -> None:
     world = run_history(seed, Plan.of_upgrade(seed))
@@ -38,6 +44,13 @@ def test_a_history_is_deterministic() -> None:
 def test_many_random_histories_violate_nothing(first: int) -> None:
     violations = {seed: found for seed in range(first, first + _BLOCK) if (found := run_history(seed).violations)}
     assert violations == {}
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("first", range(9000, 9000 + _LONG // 2, _BLOCK))
+def test_many_processes_that_number_what_they_have_committed_violate_nothing(first: int) -> None:
+    histories = {seed: run_history(seed, Plan.of_reading(seed)) for seed in range(first, first + _BLOCK)}
+    assert {seed: world.violations for seed, world in histories.items() if world.violations} == {}
 
 
 @pytest.mark.nightly

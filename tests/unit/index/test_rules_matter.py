@@ -13,7 +13,7 @@ from tests.unit.index.rules import OMISSIONS, Omission, leave_out, marked
 ROOT = Path(__file__).resolve().parents[3]
 _TESTS = (
     *(f"index/test_{name}" for name in ("commit", "fold", "deletion", "expiry", "lookup", "histories")),
-    *(f"change_log/test_{name}" for name in ("sequencer", "reader", "passing_over")),
+    *(f"change_log/test_{name}" for name in ("sequencer", "reader", "passing_over", "own_changes", "follower")),
     "search/test_covered",
     "extended_query_tags/test_errors",
     "study_updates/test_update",

@@ -7,9 +7,9 @@ import pytest
 
 from shared.change_log.log import ChangeLog
 from shared.change_log.sequencer import Sequencer
+from shared.hints import STALE_SECONDS, Hints
 from shared.index import covering_rows
 from shared.index.covering_rows import packed, unpacked
-from shared.index.hints import STALE_SECONDS, Hints
 from shared.index.model import StudyView
 from shared.index.study_rows import read_study
 from shared.index_schema import keys, study_lists

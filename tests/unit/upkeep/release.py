@@ -3,7 +3,7 @@
 from itertools import count
 
 from shared.change_log.log import ChangeLog
-from shared.index.hints import Hints
+from shared.hints import Hints
 from shared.index_schema.changes import schema_in
 from shared.index_schema.clock import HybridClock
 from shared.index_schema.indexed_attributes import IndexedAttribute

@@ -1,17 +1,20 @@
 """Hints: which studies may have pending work (storage §2, §5, §7).
 
 Each process has hint rows of its own. Of these it knows whether a commit that relies on one is under way, and so
-whether a study that was found without pending work is still without; of those of other processes it knows nothing.
+whether a study that was found without pending work is still without, and which changes it has committed since; of those
+of other processes it knows nothing.
 """
 
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from shared.bounded import RecentValues
+from shared.dicom.identifiers import InstanceIdentifier
 from shared.errors import Unavailable
 from shared.index_schema import keys
+from shared.index_schema.changes import Change, LoggedChange
 from shared.index_schema.clock import HybridClock
 from shared.index_schema.keys import StudyPlace
 from shared.storage.optimistic import best_effort_commit, commit_all
@@ -28,6 +31,8 @@ QUIET_SECONDS = 2
 
 _REMEMBERED = 10_000
 _DROPPED_AT_ONCE = 100
+_UNLOGGED = 1000
+"""More changes of a study are not remembered: it is looked at."""
 _DOUBTS = 1000
 """More are looked through for those that are over."""
 
@@ -64,6 +69,26 @@ class _Own:
     """Number of the last commit that relies on it."""
     idle: int = -1
     """That number when the study was found without pending work."""
+    unlogged: dict[str, LoggedChange] = field(default_factory=dict)
+    """Changes that the process has committed and that are not known to be in the feed, by change id."""
+    is_whole: bool = True
+    """Whether those are all that may not be in the feed, as far as its own commits go."""
+    losses: int = 0
+    """How often that was no longer known."""
+
+    def lose(self) -> None:
+        """There may be changes that are not known here."""
+        self.unlogged, self.is_whole, self.losses = {}, False, self.losses + 1
+
+
+@dataclass(frozen=True, slots=True)
+class BeforeLook:
+    """The knowledge of the changes of a study before a look at it."""
+
+    own: _Own
+    losses: int
+    known: frozenset[str]
+    """Ids of the changes that were committed before."""
 
 
 def new_writer() -> str:
@@ -105,9 +130,17 @@ class Hints:
             return
         partition_key, row_key = _row(place, self._writer)
         await commit_all(self._tables, "hint", [RowWrite("upsert", partition_key, row_key, {"t": now})])
-        own = self._own.get(place.partition_key) or _Own()
+        own = self._known(place.partition_key)
         own.written = now
         self._own.put(place.partition_key, own)
+
+    async def announce(self, place: StudyPlace) -> None:
+        """Give a hint of work that others have left, or that is no commit. Raises Unavailable."""
+        own = self._known(place.partition_key)
+        # rule: what others have left is looked at
+        own.lose()
+        self._own.put(place.partition_key, own)
+        await self.give(place)
 
     @contextmanager
     def committing(self, place: StudyPlace) -> Iterator[None]:
@@ -128,9 +161,22 @@ class Hints:
                 del self._under_way[key]
             self._use(key)
 
+    def committed(self, place: StudyPlace, changes: Sequence[Change]) -> None:
+        """Note changes that are committed, before anybody is told of them."""
+        own = self._own.get(place.partition_key)
+        if own is None:
+            return
+        # rule: a process remembers what it has committed
+        own.unlogged |= {change.id: _logged(place, change) for change in changes}
+        if len(own.unlogged) > _UNLOGGED:
+            own.lose()
+
     def doubt(self, place: StudyPlace) -> None:
         """A commit got no answer: it may be applied later."""
         now = self._clock.now()
+        if own := self._own.get(place.partition_key):
+            # rule: after a commit without an answer a study is looked at
+            own.lose()
         if len(self._doubts) >= _DOUBTS:
             self._doubts = {key: since for key, since in self._doubts.items() if 0 <= now - since < STALE_SECONDS}
         self._doubts[place.partition_key] = now
@@ -162,7 +208,7 @@ class Hints:
         if not self.is_own(hint) or key in self._under_way:
             return None
         # rule: a hint with a commit without an answer says nothing
-        if 0 <= self._clock.now() - self._doubts.get(key, 0.0) < STALE_SECONDS:
+        if self._is_doubtful(key):
             return None
         own = self._own.get(key)
         return own.commits if own else 0
@@ -179,6 +225,47 @@ class Hints:
         # rule: a study is looked at again after a commit
         return own is not None and own.idle == self.mark(hint)
 
+    # ---------------------------------------------------------------------------------- what is not in the feed
+
+    def unlogged(self, hints: Collection[Hint]) -> Collection[LoggedChange] | None:
+        """The changes of a study with these hints that may not be in the feed; None if only a look can tell."""
+        owns = [self._own.get(hint.place.partition_key) for hint in hints if self.is_own(hint)]
+        # rule: a study to which another process writes is looked at
+        if not owns or len(owns) < len(hints):
+            return None
+        return owns[0].unlogged.values() if owns[0] and owns[0].is_whole else None
+
+    def before_look(self, place: StudyPlace) -> BeforeLook | None:
+        """What `learn` needs; None if a look cannot tell everything."""
+        own = self._own.get(place.partition_key)
+        if own is None or self._is_doubtful(place.partition_key):
+            return None
+        return BeforeLook(own, own.losses, frozenset(own.unlogged))
+
+    def learn(self, place: StudyPlace, before: BeforeLook | None, changes: Sequence[LoggedChange]) -> None:
+        """A look at the whole study has found these changes that are not in the feed."""
+        own = self._own.get(place.partition_key)
+        if before is None or own is not before.own or own.losses != before.losses:
+            return
+        # What was committed meanwhile may have come behind the look; what was known before and is gone is in the feed.
+        found = {change.id: change for change in changes}
+        own.unlogged = found | {id_: each for id_, each in own.unlogged.items() if id_ not in before.known}
+        own.is_whole = True
+
+    def logged(self, changes: Sequence[LoggedChange]) -> None:
+        """Note that changes are in the feed."""
+        for change in changes:
+            place = keys.study_place(change.namespace, change.identifier.study_instance_uid, self._shards)
+            if own := self._own.get(place.partition_key):
+                own.unlogged.pop(change.id, None)
+
+    def forget_unlogged(self) -> None:
+        """Others may have logged anything."""
+        for own in self._own.values():
+            own.lose()
+
+    # --------------------------------------------------------------------------------------------------- dropping
+
     def may_drop(self, hint: Hint, mark: Mark) -> bool:
         """Whether the hint may be dropped, as a look at the study that began after `mark` has found nothing."""
         # rule: a hint is kept for two minutes
@@ -190,8 +277,9 @@ class Hints:
     async def drop(self, hints: Mapping[Hint, Mark]) -> None:
         """Remove those hints that may be dropped, unless they have been given again since they were read."""
         operations: list[RowWrite] = []
-        for hint in [hint for hint, mark in hints.items() if self.may_drop(hint, mark)]:
-            if self.is_own(hint):
+        for hint, mark in [each for each in hints.items() if self.may_drop(*each)]:
+            # rule: what a process has committed since is not forgotten with its hint
+            if mark is not None and self.mark(hint) == mark:
                 self._own.forget(hint.place.partition_key)
             partition_key, row_key = hint.row
             # rule: a hint that was given again is not dropped
@@ -207,9 +295,16 @@ class Hints:
 
     def _use(self, key: str) -> None:
         self._commits += 1
-        own = self._own.get(key) or _Own()
+        own = self._known(key)
         own.used, own.commits = self._clock.now(), self._commits
         self._own.put(key, own)
+
+    def _known(self, key: str) -> _Own:
+        # rule: what was forgotten for want of room is looked at
+        return self._own.get(key) or _Own(is_whole=self._own.is_whole)
+
+    def _is_doubtful(self, key: str) -> bool:
+        return 0 <= self._clock.now() - self._doubts.get(key, 0.0) < STALE_SECONDS
 
     def _is_quiet(self, hint: Hint) -> bool:
         own = self._own.get(hint.place.partition_key)
@@ -221,6 +316,11 @@ class Hints:
         namespace, study, *writer = entity.row_key.split("!")
         place = keys.named_place(f"{namespace}!{study}", self._shards)
         return Hint(place, "".join(writer), float(written) if isinstance(written, int | float) else 0.0, entity.etag)
+
+
+def _logged(place: StudyPlace, change: Change) -> LoggedChange:
+    identifier = InstanceIdentifier(place.study_instance_uid, change.series, change.instance)
+    return LoggedChange(change.id, change.operation, place.namespace, identifier)
 
 
 def _row(place: StudyPlace, writer: str) -> tuple[str, str]:
