@@ -1,5 +1,6 @@
 """Making, using, listing and revoking shares (SHR-1, SHR-2, SHR-4, SHR-5)."""
 
+import asyncio
 import logging
 
 import pytest
@@ -184,6 +185,35 @@ async def test_a_revoked_share_opens_nothing_from_the_next_request_on():
     assert (await made.ask("GET", "studies", token=new["token"])).status == 401
     assert (await made.ask("DELETE", f"shares/{new['id']}")).status == 404
     assert said(await made.ask("GET", "shares")) == []
+
+
+@pytest.mark.spec("SHR-4")
+async def test_under_load_no_request_that_begins_after_a_revocation_is_answered():
+    made = await service()
+    new = await made.share(STUDY)
+    over = asyncio.Event()
+    before: list[int] = []
+    after: list[int] = []
+
+    async def reader(path):
+        while len(after) < 100:
+            begun_after = over.is_set()
+            answer = await made.ask("GET", path, token=new["token"])
+            (after if begun_after else before).append(answer.status)
+            await asyncio.sleep(0)
+
+    async def owner():
+        while len(before) < 100:
+            await asyncio.sleep(0)
+        assert (await made.ask("DELETE", f"shares/{new['id']}")).status == 204
+        over.set()
+
+    paths = ("studies", f"studies/{STUDY}/metadata", f"{ONE.path}/rendered", ONE.path)
+    await asyncio.gather(owner(), *(reader(path) for path in paths * 3))
+
+    assert 200 in before
+    assert set(before) <= {200, 401}
+    assert set(after) <= {401, 429}
 
 
 @pytest.mark.spec("SHR-4")
