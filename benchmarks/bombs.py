@@ -319,6 +319,13 @@ BOMBS: Final[dict[str, Callable[[], Bomb]]] = {
     "16 MB that no character set has": lambda: file(
         _text(16_000_000, b"\xff", "UT", 0x0040A160, "ISO_IR 166"), *METADATA
     ),
+    "6 texts of 16 MB of control characters": lambda: file(
+        {
+            tag: explicit(tag, "UT", b"\1" * 16_000_000)
+            for tag in (0x00081050, 0x0040A160, 0x00401400, 0x00404032, 0x00741238, 0x00189367)
+        },
+        *METADATA,
+    ),
     "deflated: three UT of 15 MB": lambda: file(
         {
             **_text(15_000_000, b"x", "UT", 0x0040A160),

@@ -10,7 +10,7 @@ import re
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import batched
-from typing import Any, overload
+from typing import Any, Final, overload
 
 import orjson
 
@@ -31,6 +31,10 @@ _ITEMS_TEXT = _ITEMS.decode()
 _VALUES = 64
 """Values of an element that are encoded at one go, in a large data set."""
 _LARGE = 1024 * 1024
+LARGEST_DOCUMENT: Final = 128 * 1024**2
+"""Bytes of a document, which each of its readers pays for. Of as many numbers and names as a data set may have it is
+smaller; but a control character in a text takes six bytes.
+"""
 _FEW_ITEMS = 256
 """Items of a sequence that are parsed once and kept."""
 
@@ -46,12 +50,25 @@ def dumps(document: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> bytes:
     return orjson.dumps(document)
 
 
+class DocumentTooLarge(Exception):
+    """The document of a data set is larger than LARGEST_DOCUMENT."""
+
+
 def dumps_in_slices(dataset: Mapping[str, Any], *, below: str = "") -> bytes:
     """A data set as `dumps` encodes it, piece by piece: the encoder holds the interpreter's lock while it works.
 
-    `below`: a key that the items of sequences lose.
+    `below`: a key that the items of sequences lose. Raises DocumentTooLarge.
     """
-    return joined(_slices(dataset, "", below))
+    return joined(_bounded(_slices(dataset, "", below)))
+
+
+def _bounded(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    left = LARGEST_DOCUMENT
+    for piece in pieces:
+        left -= len(piece)
+        if left < 0:
+            raise DocumentTooLarge
+        yield piece
 
 
 def _slices(dataset: Mapping[str, Any], lost: str, below: str) -> Iterator[bytes]:

@@ -18,7 +18,6 @@ from shared.bounded import RecentValues
 from shared.concurrency import together
 from shared.dicom.identifiers import InstanceIdentifier
 from shared.dicom.part10.file_reader import InvalidPart10, Part10, Part10Reader
-from shared.dicomweb.json_model import dumps_in_slices
 from shared.dicomweb.partitions import Partition, PartitionDirectory
 from shared.errors import Unavailable
 from shared.index import documents, obsolete_marks
@@ -32,7 +31,7 @@ from shared.ingest import parsing
 from shared.ingest.batch_entries import discard
 from shared.ingest.index_commit import commit_instances
 from shared.ingest.ingest_settings import IngestSettings
-from shared.ingest.instance_validation import KEPT_TEXT, Invalid, Valid, needs_strict_reading, validate
+from shared.ingest.instance_validation import KEPT_TEXT, Invalid, Valid, document_of, needs_strict_reading, validate
 from shared.ingest.part10_upload import HELD_BYTES_UNREADABLE
 from shared.ingest.repeated_stores import RepeatedStores
 from shared.ingest.store_batch import StoreBatch
@@ -296,9 +295,9 @@ class Ingest:
 
         def judge() -> tuple[Valid | Invalid, bytes]:
             verdict = validate(part10, version=terms.version, schema=schema, full_item_validation=full)
-            document = dumps_in_slices(verdict.metadata) if isinstance(verdict, Valid) else b""
+            examined = document_of(verdict)
             parsing.release(part10.attributes)
-            return verdict, document
+            return examined
 
         return await parsing.parse(judge, part10.header_bytes)
 

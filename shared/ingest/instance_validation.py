@@ -16,7 +16,9 @@ from shared.dicom.dictionary import keyword_of, vm_of
 from shared.dicom.elements import enclosing, first, first_text, values
 from shared.dicom.identifiers import InstanceIdentifier, trim_uid
 from shared.dicom.part10.file_reader import Part10, Violation
+from shared.dicom.part10.limits import TOO_LARGE
 from shared.dicom.reasons import WarningReason
+from shared.dicomweb.json_model import DocumentTooLarge, dumps, dumps_in_slices
 from shared.dicomweb.versions import ApiVersion
 from shared.index.model import NewInstance
 from shared.index_schema.attribute_extraction import located
@@ -219,6 +221,19 @@ def _tag_errors(attributes: Attributes, schema: IndexSchema) -> dict[int, str]:
         if text.strip(" \0") and (explanation := validation.minimum(int(path, 16), vr, text, trim_nul=True)):
             errors[int(path, 16)] = explanation
     return errors
+
+
+def document_of(verdict: Valid | Invalid, *, large: bool = True) -> tuple[Valid | Invalid, bytes]:
+    """The verdict, and the metadata of an instance that may be stored as its document; `large`: made step by step.
+
+    An instance whose document is too large is invalid.
+    """
+    if isinstance(verdict, Invalid):
+        return verdict, b""
+    try:
+        return verdict, (dumps_in_slices if large else dumps)(verdict.metadata)
+    except DocumentTooLarge:
+        return Invalid(verdict.sop_class_uid, verdict.identifier.sop_instance_uid, (TOO_LARGE,)), b""
 
 
 def _leave_out(part10: Part10, violations: Iterable[Violation], schema: IndexSchema) -> Taken:

@@ -16,7 +16,6 @@ from shared.concurrency import together
 from shared.dicom.identifiers import InstanceIdentifier
 from shared.dicom.part10.file_reader import Part10
 from shared.dicom.reasons import FailureReason
-from shared.dicomweb.json_model import dumps, dumps_in_slices
 from shared.dicomweb.partitions import Partition
 from shared.errors import DependencyRefused, Unavailable
 from shared.index import documents
@@ -27,7 +26,7 @@ from shared.ingest import parsing
 from shared.ingest.batch_entries import BatchEntry, PendingInstance, discard, explanation
 from shared.ingest.index_commit import commit_instances
 from shared.ingest.ingest_settings import IngestSettings
-from shared.ingest.instance_validation import Invalid, Valid, needs_strict_reading, validate
+from shared.ingest.instance_validation import Invalid, Valid, document_of, needs_strict_reading, validate
 from shared.ingest.part10_upload import Part10Upload
 from shared.ingest.repeated_stores import AlreadyStored, RepeatedStores
 from shared.ingest.store_options import StoreOptions
@@ -198,12 +197,10 @@ class StoreBatch:
                 study=self._terms.study,
                 full_item_validation=self._rules.full_item_validation,
             )
-            document = b""
-            if isinstance(verdict, Valid):
-                document = (dumps_in_slices if large else dumps)(verdict.metadata)
+            examined = document_of(verdict, large=large)
             if large:
                 parsing.release(part10.attributes)
-            return verdict, document
+            return examined
 
         large = part10.header_bytes > parsing.LARGE
         return await parsing.parse(judge, part10.header_bytes)

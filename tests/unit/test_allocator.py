@@ -28,7 +28,7 @@ print(c.mallinfo2().mappings - before)
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the settings are those of the GNU C library")
-@pytest.mark.spec("STOW-15")
+@pytest.mark.spec("STOW-50")
 @pytest.mark.parametrize(("set_up", "mappings"), [("no", "0"), ("yes", "1")])
 def test_a_large_block_is_a_mapping_of_its_own_even_after_a_larger_one_was_freed(set_up, mappings):
     """By itself the library learns to take it from an arena, where it leaves a hole."""

@@ -39,7 +39,7 @@ async def in_a_task(held, failure):
     return await asyncio.shield(task)
 
 
-@pytest.mark.spec("STOW-15", "WADO-12")
+@pytest.mark.spec("STOW-50", "WADO-12")
 @pytest.mark.parametrize("failure", [NotAcceptable("no"), ZeroDivisionError()])
 async def test_what_a_failed_request_worked_on_is_gone_with_it(without_collector, failure):
     held: list[weakref.ref[File]] = []
@@ -53,7 +53,7 @@ async def test_what_a_failed_request_worked_on_is_gone_with_it(without_collector
     assert [each() for each in held] == [None]
 
 
-@pytest.mark.spec("STOW-15", "WADO-28")
+@pytest.mark.spec("STOW-50", "WADO-28")
 async def test_what_a_broken_answer_worked_on_is_gone_with_it(without_collector):
     held: list[weakref.ref[File]] = []
 

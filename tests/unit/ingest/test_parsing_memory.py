@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from shared import memory_budget
+from shared.dicomweb import json_model
 from shared.errors import Unavailable
 from shared.ingest import parsing, part10_upload
 from shared.memory_budget import MemoryBudget
@@ -53,7 +54,7 @@ class Watch:
         patch.setattr(part10_upload.Part10Upload, "abort", ended)
 
 
-@pytest.mark.spec("STOW-15")
+@pytest.mark.spec("STOW-50")
 async def test_hostile_odd_files_at_once_do_not_multiply_and_an_honest_one_is_stored_beside_them(monkeypatch):
     files = [odd(n, 4000) for n in range(8)]
     one_at_a_time = MemoryBudget(parsing._most_needed(len(files[0])), "busy")
@@ -66,7 +67,7 @@ async def test_hostile_odd_files_at_once_do_not_multiply_and_an_honest_one_is_st
     assert one_at_a_time.free == one_at_a_time.size
 
 
-@pytest.mark.spec("STOW-15")
+@pytest.mark.spec("STOW-50")
 async def test_second_opinions_wait_for_one_another_when_what_they_found_is_large(monkeypatch):
     files = [odd(n, 4000) for n in range(4)]
     monkeypatch.setattr(parsing, "ODD", MemoryBudget(1000, "busy"))
@@ -126,3 +127,21 @@ async def test_the_bytes_of_large_files_that_nobody_can_read_yet_are_bounded(mon
     assert [outcome.failure for [outcome] in outcomes] == [None] * 4
     assert max(taken) == budget.size
     assert budget.free == budget.size
+
+
+@pytest.mark.spec("STOW-50", "STOW-37")
+async def test_an_instance_whose_metadata_would_be_very_much_longer_than_its_file_fails_by_name(monkeypatch):
+    """A control character is a byte of a text, and six of its JSON."""
+    monkeypatch.setattr(json_model, "LARGEST_DOCUMENT", 300 * KIB)
+    monkeypatch.setattr(parsing, "LARGE", 10 * KIB)
+    service = StoreService()
+
+    def text(number, content):
+        body = explicit(0x00100020, "LO", "P") + explicit(0x0020000D, "UI", "1.3") + explicit(0x0020000E, "UI", "1.4")
+        start = explicit(0x00080016, "UI", "1.2.840.10008.5.1.4.1.1.7") + explicit(0x00080018, "UI", f"1.2.{number}")
+        return part10(start + body + explicit(0x0040A160, "UT", content))
+
+    hostile, honest = await service.store(text(1, b"\1" * 100 * KIB), text(2, b"a" * 100 * KIB))
+    assert (hostile.failure, hostile.sop_instance_uid) == (0xA900, "1.2.1")
+    assert "too large" in hostile.comments[0]
+    assert honest.failure is None

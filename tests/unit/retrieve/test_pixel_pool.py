@@ -151,7 +151,7 @@ async def test_threads_do_the_work_while_the_loop_goes_on():
     assert turns > 1
 
 
-@pytest.mark.spec("WADO-12")
+@pytest.mark.spec("STOW-50", "WADO-12")
 async def test_what_failed_work_held_is_gone_although_nobody_looks_for_rings():
     pool, held = PixelPool(100), []
 

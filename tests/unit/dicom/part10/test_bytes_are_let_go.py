@@ -51,7 +51,7 @@ def without_collector():
     gc.enable()
 
 
-@pytest.mark.spec("STOW-15", "STOW-46")
+@pytest.mark.spec("STOW-50", "STOW-46")
 @pytest.mark.parametrize("read", [read_whole, second_opinion, read_file_meta, bare_references, in_chunks])
 @pytest.mark.parametrize("name", FILES)
 def test_the_bytes_of_a_file_are_let_go(without_collector, read, name):
@@ -62,7 +62,7 @@ def test_the_bytes_of_a_file_are_let_go(without_collector, read, name):
     assert sys.getrefcount(data) == before
 
 
-@pytest.mark.spec("STOW-15", "STOW-46")
+@pytest.mark.spec("STOW-50", "STOW-46")
 @pytest.mark.parametrize("name", FILES)
 def test_a_reader_that_has_ended_is_in_no_ring(without_collector, name):
     reader = Part10Reader(strict=False)
