@@ -22,6 +22,7 @@ _CHARACTERS: Final = re.compile(rf'(?:[^"\\]++|{_SURROGATES}|\\u(?![dD][89a-fA-F
 """The inside of a string, up to its end or to what ends the piece."""
 _PLAIN_STRING: Final = re.compile(r'"([^"\\\x00-\x1f]{0,64}+)"')
 """A short string without escapes, which most values are."""
+_EMPTY: Final = ("{}", "[]")
 _BLANK: Final = re.compile("[ \t\r\n]*+")
 
 
@@ -74,6 +75,8 @@ class _Scanner:
             return _scan(text, at)
         if found := _PLAIN_STRING.match(text, at):
             return found[1], found.end()
+        if text.startswith(_EMPTY, at):  # cheaper than a piece of the text for each of very many
+            return ({} if text[at] == "{" else []), at + 2
         if at >= self._try_at:
             piece = text[at : at + _SHORT]
             try:

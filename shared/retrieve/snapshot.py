@@ -214,6 +214,14 @@ class Snapshot:
             self._attributes = await asyncio.to_thread(loads, document) if large(document) else loads(document)
         return self._attributes
 
+    async def attributes_once(self) -> Attributes:
+        """The same for a snapshot that is kept with many others: it does not keep them. Raises BlobNotFound."""
+        kept = self.instance, self._described, self._attributes
+        try:
+            return await self.attributes()
+        finally:
+            self.instance, self._described, self._attributes = kept
+
     async def read(self, offset: int = 0, length: int | None = None) -> bytes:
         """A range of the file. Raises BlobNotFound."""
         return await self.archive.backend.blobs.read(self.location, offset, length)

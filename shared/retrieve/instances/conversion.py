@@ -75,7 +75,7 @@ async def _memory_needed(snapshot: Snapshot, target: str) -> int:
     """Bytes of memory that converting takes. Raises NotAcceptable where size or attributes forbid it."""
     pool = snapshot.pool
     pool.check_length(snapshot.length)
-    pixels = pixels_to_change(await snapshot.attributes(), snapshot.syntax, target, snapshot.instance.frame_count)
+    pixels = pixels_to_change(await snapshot.attributes_once(), snapshot.syntax, target, snapshot.instance.frame_count)
     return memory_needed(pixels, snapshot.syntax, snapshot.length, inflated_limit=pool.largest_file)
 
 

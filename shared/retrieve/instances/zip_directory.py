@@ -1,8 +1,8 @@
 """The DICOMDIR of an archive, for import into workstations (ZIP-4): names of files, records, and their stream.
 
 Records are made twice, first for their lengths and then to be sent, so that no more is held than the archive holds
-anyway. Keys that the index does not carry are read from the metadata of their objects and kept: those of what is no
-image, a few in a study.
+anyway. Those of what is no image, a few in a study, have keys that the index does not carry: they are made of the
+metadata and kept, within a limit.
 """
 
 import asyncio
@@ -35,6 +35,12 @@ from shared.storage.ports import BlobNotFound
 _FOLDER: Final = "IMAGES"
 _LEAST: Final = 10**38
 """The least number of 39 digits, which most UUIDs have."""
+_LONGEST_RECORD: Final = 256 * 1024
+"""Bytes of a record from metadata: a presentation state may refer to two thousand images. Of what has more, or has
+values that nobody can encode, what the index carries must do.
+"""
+_MOST_OF_RECORDS: Final = 32 * 1024**2
+"""Bytes of all such records of an archive, which are held until they are sent."""
 _TOGETHER: Final = 256
 """Records that are made at one go: some milliseconds."""
 _PERSON: Final = "00100010"
@@ -70,7 +76,9 @@ class Directory:
         self._study = study
         self._names = names
         self._series: dict[str, list[tuple[StoredInstance, str]]] = {}
-        self._keys: dict[InstanceIdentifier, Attributes] = {}
+        self._records: dict[InstanceIdentifier, bytes] = {}
+        """Of what is no image, from its metadata."""
+        self._left = _MOST_OF_RECORDS
         self._uid = new_directory_uid()
         self._any: InstanceIdentifier | None = None
 
@@ -83,10 +91,14 @@ class Directory:
         kind = record_type(instance.sop_class_uid)
         if kind != IMAGE:
             try:
-                attributes = await snapshot.attributes()
+                attributes = await snapshot.attributes_once()
             except BlobNotFound:  # deleted this moment: its file is in the archive, its metadata are gone
                 attributes = {}
-            self._keys[instance.identifier] = keys_of(kind, attributes)
+            file = self._reference(instance, transfer_syntax_uid)
+            made = await asyncio.to_thread(_of_metadata, kind, attributes, file)
+            if len(made) <= min(_LONGEST_RECORD, self._left):
+                self._left -= len(made)
+                self._records[instance.identifier] = made
 
     async def entry(self) -> Entry:
         """The file, its length known and its records still to be made. At least one file has been added."""
@@ -135,15 +147,20 @@ class Directory:
         return _of_values("SERIES", {**(series.attributes if series else {}), "0020000E": uid})
 
     def _file_record(self, instance: StoredInstance, syntax: str) -> bytes:
+        made = self._records.get(instance.identifier)
+        return made or _of_values(IMAGE, instance.attributes, self._reference(instance, syntax))
+
+    def _reference(self, instance: StoredInstance, syntax: str) -> FileReference:
         components = tuple(self._names[instance.identifier].split("/"))
-        file = FileReference(components, instance.sop_class_uid, instance.identifier.sop_instance_uid, syntax)
-        keys = self._keys.get(instance.identifier)
-        if keys is not None:
-            try:
-                return record(record_type(instance.sop_class_uid), keys, file)
-            except CannotCompose:  # of values that nobody can encode, what the index has must do
-                pass
-        return _of_values(IMAGE, instance.attributes, file)
+        return FileReference(components, instance.sop_class_uid, instance.identifier.sop_instance_uid, syntax)
+
+
+def _of_metadata(kind: str, attributes: Attributes, file: FileReference) -> bytes:
+    """A record of what the metadata say; nothing where they have values that nobody can encode."""
+    try:
+        return record(kind, keys_of(kind, attributes), file)
+    except CannotCompose:
+        return b""
 
 
 def _of_values(kind: str, values: IndexedValues, file: FileReference | None = None) -> bytes:

@@ -375,3 +375,15 @@ async def test_a_pixel_that_is_not_square_is_shown_in_its_true_shape(service, ch
     await service.archive.store(one)
     for query, expected in (("", plain), ("viewport=100,100", fitted)):
         assert shown(await service.body(f"{one.path}/rendered", "image/png", query)).shape[:2] == expected
+
+
+@pytest.mark.spec("STOW-50", "WADO-11")
+async def test_the_attributes_of_a_study_that_is_converted_are_not_kept_until_its_last_file(service):
+    one = file(data_set(ramp()), J2K_LOSSLESS)
+    await service.archive.store(one)
+    snapshot = await service.archive.view.snapshot(one.identifier)
+    await conversion.convert_file(snapshot, ELE)
+    assert snapshot._attributes is None
+    assert await snapshot.attributes_once() == await snapshot.attributes()
+    assert snapshot._attributes is not None
+    assert await snapshot.attributes_once() is snapshot._attributes

@@ -133,6 +133,33 @@ async def test_objects_that_are_no_images_have_records_of_their_own_with_keys_of
     assert records["RT PLAN"].RTPlanLabel == "Plan 1"
 
 
+@pytest.mark.spec("ZIP-4", "STOW-50")
+@pytest.mark.parametrize(("longest", "most", "kept"), [(600, 10_000, 2), (10_000, 500, 1)])
+async def test_what_records_take_of_metadata_is_bounded_and_no_file_is_left_out(
+    service, monkeypatch, longest, most, kept
+):
+    monkeypatch.setattr(zip_directory, "_LONGEST_RECORD", longest)
+    monkeypatch.setattr(zip_directory, "_MOST_OF_RECORDS", most)
+    study, codes = new_uid(), []
+    for number in range(200):
+        code = datasets.Dataset()
+        code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = str(number), "DCM", "x"
+        codes.append(code)
+    reports = [
+        image(study, frames=0, SOPClassUID=SR, ConceptNameCodeSequence=codes[:count], InstanceNumber=count)
+        for count in (1, 1, 200)
+    ]
+    found = await archive_of(service, await stored(service, *reports))
+
+    _, [(_, [(_, series)])] = read(found)
+    records = [record for _, members in series for record, _ in members]
+    assert len(records) == 3
+    assert sum(record.DirectoryRecordType == "SR DOCUMENT" for record in records) == kept
+    assert {record.ReferencedSOPInstanceUIDInFile for record in records} == {
+        one.identifier.sop_instance_uid for one in reports
+    }
+
+
 @pytest.mark.spec("ZIP-4")
 async def test_keys_that_are_missing_are_empty_and_no_file_is_left_out(service):
     one = image()
