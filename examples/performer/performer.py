@@ -1,9 +1,11 @@
-"""A performer: claims workitems, measures the dense part of a CT, stores a report (TID 1500). No clinical worth."""
+"""A performer: hears of workitems, claims them, measures what is dense in a CT, stores a report. No clinical worth."""
 
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
+from itertools import chain
 
 import numpy as np
 import requests
@@ -12,25 +14,29 @@ from highdicom import sr
 from pydicom import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+from websockets.exceptions import WebSocketException
+from websockets.sync.client import connect
 
+SESSION, FORM, TIME = requests.Session(), {"Content-Type": "application/dicom+json"}, "%Y%m%d%H%M%S%z"
 STATION = sr.CodedConcept("NODULE-AI", "99EXAMPLE", "Nodule detection")  # as the template of the worklist rule has it
+KEYS = f"ProcedureStepState=SCHEDULED&ScheduledStationNameCodeSequence.CodeValue={STATION.value}"
 
 
 def images(client: DICOMwebClient, workitem: Dataset) -> Iterator[tuple[Dataset, np.ndarray]]:
     """Header and Hounsfield units of each image in the input information of a workitem."""
     for item in workitem.InputInformationSequence:
-        series = item.StudyInstanceUID, item.SeriesInstanceUID
-        for data_set in client.retrieve_series_metadata(*series):
-            header = Dataset.from_json(data_set, lambda _: None)  # without bulk data
-            native = (("application/octet-stream", ExplicitVRLittleEndian),)
-            [frame] = client.retrieve_instance_frames(*series, header.SOPInstanceUID, [1], native)
-            pixels = np.frombuffer(frame, "<i2" if header.PixelRepresentation else "<u2")
+        series, native = (item.StudyInstanceUID, item.SeriesInstanceUID), ExplicitVRLittleEndian
+        for header in [Dataset.from_json(each, lambda _: None) for each in client.retrieve_series_metadata(*series)]:
+            one, form = (*series, header.SOPInstanceUID, [1]), (("application/octet-stream", native),)
+            pixels = np.frombuffer(
+                *client.retrieve_instance_frames(*one, form), f"<{'ui'[header.PixelRepresentation]}2"
+            )
             pixels = pixels.reshape(header.Rows, header.Columns)
             yield header, pixels * float(header.RescaleSlope) + float(header.RescaleIntercept)
 
 
 def dense_part(client: DICOMwebClient, workitem: Dataset) -> list[Dataset]:
-    """How much is denser than 300 HU, as a report."""
+    """How much is denser than 300 HU, as a report (TID 1500)."""
     headers, pixels = zip(*images(client, workitem), strict=True)
     voxel = float(np.prod([*headers[0].PixelSpacing, headers[0].SliceThickness]))
     volume = sr.Measurement(codes.SCT.Volume, float((np.stack(pixels) > 300).sum() * voxel), codes.UCUM.CubicMillimeter)
@@ -42,39 +48,33 @@ def dense_part(client: DICOMwebClient, workitem: Dataset) -> list[Dataset]:
     return [sr.ComprehensiveSR(headers, content, generate_uid(), 99, generate_uid(), 1, "Example", is_complete=True)]
 
 
-def performed(results: list[Dataset], begun: datetime) -> dict:
-    """What a workitem has to tell before it is completed (PS3.4 Table CC.2.5-3)."""
-    item, output = Dataset(), Dataset()
-    output.TypeOfInstances, output.ReferencedSOPSequence = "DICOM", [Dataset() for _ in results]
-    for reference, result in zip(output.ReferencedSOPSequence, results, strict=True):
-        reference.ReferencedSOPClassUID, reference.ReferencedSOPInstanceUID = result.SOPClassUID, result.SOPInstanceUID
-    item.PerformedStationNameCodeSequence, item.PerformedWorkitemCodeSequence = [STATION], [STATION]
-    item.PerformedProcedureStepStartDateTime = f"{begun:%Y%m%d%H%M%S%z}"
-    item.PerformedProcedureStepEndDateTime = f"{datetime.now(UTC):%Y%m%d%H%M%S%z}"
-    item.OutputInformationSequence = [output]
-    return {"UnifiedProcedureStepPerformedProcedureSequence": {"vr": "SQ", "Value": [item.to_json_dict()]}}
-
-
 def perform(url: str, work: Callable[[DICOMwebClient, Dataset], list[Dataset]]) -> Iterator[str]:
     """Claim, do and complete what is scheduled for the station; the UIDs of the workitems."""
-    session, form = requests.Session(), {"Content-Type": "application/dicom+json"}
-    client = DICOMwebClient(url, session)
-    query = f"ProcedureStepState=SCHEDULED&ScheduledStationNameCodeSequence.CodeValue={STATION.value}"
-    found = session.get(f"{url}/workitems?{query}")
+    client, found = DICOMwebClient(url, SESSION), SESSION.get(f"{url}/workitems?{KEYS}")
     for workitem in map(Dataset.from_json, found.json() if found.status_code == 200 else []):
-        place, begun = f"{url}/workitems/{workitem.SOPInstanceUID}", datetime.now(UTC)
-        claim = {"TransactionUID": {"vr": "UI", "Value": [generate_uid()]}}
-        state = {"vr": "CS", "Value": ["IN PROGRESS"]}
-        if not session.put(f"{place}/state", json=claim | {"ProcedureStepState": state}, headers=form).ok:
+        place, item, output, state = f"{url}/workitems/{workitem.SOPInstanceUID}", Dataset(), Dataset(), Dataset()
+        item.PerformedProcedureStepStartDateTime = f"{datetime.now(UTC):{TIME}}"
+        state.TransactionUID, state.ProcedureStepState = generate_uid(), "IN PROGRESS"
+        if not SESSION.put(f"{place}/state", state.to_json(), headers=FORM).ok:
             continue  # another performer was faster
         client.store_instances(results := work(client, workitem))
-        session.post(place, json=claim | performed(results, begun), headers=form).raise_for_status()
-        state = {"vr": "CS", "Value": ["COMPLETED"]}
-        session.put(f"{place}/state", json=claim | {"ProcedureStepState": state}, headers=form).raise_for_status()
+        output.TypeOfInstances, output.ReferencedSOPSequence = "DICOM", [Dataset() for _ in results]
+        for entry, result in zip(output.ReferencedSOPSequence, results, strict=True):
+            entry.ReferencedSOPClassUID, entry.ReferencedSOPInstanceUID = result.SOPClassUID, result.SOPInstanceUID
+        item.PerformedStationNameCodeSequence, item.PerformedWorkitemCodeSequence = [STATION], [STATION]
+        item.OutputInformationSequence, item.PerformedProcedureStepEndDateTime = [output], f"{datetime.now(UTC):{TIME}}"
+        done = {"00741216": {"vr": "SQ", "Value": [item.to_json_dict()]}}  # before it is completed (PS3.4 CC.2.5-3)
+        SESSION.post(f"{place}?{state.TransactionUID}", json=done, headers=FORM).raise_for_status()
+        state.ProcedureStepState = "COMPLETED"
+        SESSION.put(f"{place}/state", state.to_json(), headers=FORM).raise_for_status()
         yield workitem.SOPInstanceUID
 
 
 if __name__ == "__main__":
-    while True:
-        print(*perform(sys.argv[1], dense_part), sep="\n", flush=True)
-        time.sleep(10)
+    subscription = f"{sys.argv[1]}/workitems/1.2.840.10008.5.1.4.34.5.1/subscribers/{STATION.value}?{KEYS}"
+    while not time.sleep(1):
+        with suppress(OSError, WebSocketException):  # a connection that breaks is opened again
+            (answer := SESSION.post(subscription)).raise_for_status()
+            with connect(answer.headers["Content-Location"]) as reports:
+                for _ in chain(["what was scheduled before"], reports):
+                    print(*perform(sys.argv[1], dense_part), sep="\n", flush=True)

@@ -39,40 +39,57 @@ def test_it_is_as_short_as_it_says():
     assert len(PERFORMER.read_text().splitlines()) <= 80
 
 
-async def test_a_stored_study_is_measured_and_its_workitem_completed(own_service, python_of_examples):
-    client, study = Exchange(own_service.url), new_uid()
-    rule = json.loads((PERFORMER.parent / "rule.json").read_text())
-    rule |= {"quietSeconds": 0, "filter": {**rule["filter"], "StudyInstanceUID": study}}
+async def test_what_is_stored_is_measured_though_the_connection_breaks(fresh_service, python_of_examples):
+    service = await fresh_service()
+    client, studies = Exchange(service.url), [new_uid() for _ in range(3)]
+    rule = json.loads((PERFORMER.parent / "rule.json").read_text()) | {"quietSeconds": 0}
     made = client.send("POST", "worklist-rules", body=json.dumps(rule).encode(), Content_Type="application/json")
     assert made.status_code == 201, made.text
-    series = new_uid()
-    for number in (1, 2):
-        stored = client.send("POST", "studies", JSON, dense_ct(study, series, number), Content_Type="application/dicom")
-        assert stored.status_code == 200, stored.text
+    await asyncio.to_thread(store, client, studies[0])
+    await asyncio.to_thread(chores, service)
     performer = await asyncio.create_subprocess_exec(python_of_examples, PERFORMER, client.base, stdout=subprocess.PIPE)
 
-    async def completed():
-        chores = f"{own_service.url}/admin/functions/housekeeping"
-        await asyncio.to_thread(requests.post, chores, json={"input": ""}, timeout=120)
+    async def completed(study: str):
+        await asyncio.to_thread(chores, service)
         assert performer.returncode is None
         keys = f"workitems?StudyInstanceUID={study}&ProcedureStepState=COMPLETED&includefield=all"
         found = await asyncio.to_thread(client.get, keys, JSON)
         return found.json() if found.status_code == 200 else None
 
     try:
-        [workitem] = await eventually(completed, 200)
+        found = [await eventually(lambda: completed(studies[0]), 200)]  # scheduled before it came
+        await asyncio.to_thread(store, client, studies[1])
+        found.append(await eventually(lambda: completed(studies[1]), 200))  # it is told
+        await service.kill()
+        await service.start()
+        await asyncio.to_thread(store, client, studies[2])
+        await asyncio.to_thread(chores, service)
+        found.append(await eventually(lambda: completed(studies[2]), 200))  # its connection is gone
     finally:
         performer.kill()
         await performer.wait()
-    [step] = workitem["00741216"]["Value"]
-    [output] = step["00404033"]["Value"][0]["00081199"]["Value"]
-    data_sets = client.get(f"studies/{study}/metadata", JSON).json()
-    [report] = [each for each in data_sets if each["00080060"]["Value"] == ["SR"]]
-    assert output["00081155"]["Value"] == report["00080018"]["Value"]
-    assert report["0040A504"]["Value"][0]["0040DB00"]["Value"] == ["1500"]
-    assert report["00100020"]["Value"] == ["P-1"]
-    assert [float(value) for value in numbers(report)] == [2 * DENSE * VOXEL]
-    assert client.send("DELETE", f"worklist-rules/{made.json()['id']}").status_code == 204
+    for study, [workitem] in zip(studies, found, strict=True):
+        [step] = workitem["00741216"]["Value"]
+        [output] = step["00404033"]["Value"][0]["00081199"]["Value"]
+        data_sets = client.get(f"studies/{study}/metadata", JSON).json()
+        [report] = [each for each in data_sets if each["00080060"]["Value"] == ["SR"]]
+        assert output["00081155"]["Value"] == report["00080018"]["Value"]
+        assert report["0040A504"]["Value"][0]["0040DB00"]["Value"] == ["1500"]
+        assert report["00100020"]["Value"] == ["P-1"]
+        assert [float(value) for value in numbers(report)] == [2 * DENSE * VOXEL]
+
+
+def store(client: Exchange, study: str) -> None:
+    """Store a study of two images."""
+    series = new_uid()
+    for number in (1, 2):
+        stored = client.send("POST", "studies", JSON, dense_ct(study, series, number), Content_Type="application/dicom")
+        assert stored.status_code == 200, stored.text
+
+
+def chores(service) -> None:
+    """What is done every minute, now."""
+    requests.post(f"{service.url}/admin/functions/housekeeping", json={"input": ""}, timeout=120)
 
 
 def numbers(item: dict) -> list:
