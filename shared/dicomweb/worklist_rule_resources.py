@@ -23,6 +23,7 @@ _MEMBERS: Final[Mapping[str, Any]] = {
     "minimumInstances": {"type": "integer", "minimum": 1, "maximum": 1_000_000, "default": 1},
     "quietSeconds": {"type": "integer", "minimum": 0, "maximum": 86_400, "default": 120},
     "template": DATA_SET.reference,
+    "enabled": {"type": "boolean", "default": True, "description": "Else the rule makes nothing"},
 }
 _REQUIRED: Final = ["name", "filter"]
 _EXAMPLE: Final[Mapping[str, Any]] = {
@@ -65,6 +66,7 @@ RULE: Final = Schema(
         "createdTime": "2026-01-31T12:00:00.000Z",
         **_EXAMPLE,
         "filter": {"Modality": ["CT"], "BodyPartExamined": ["CHEST", "THORAX"]},
+        "enabled": True,
     },
     (DATA_SET,),
 )

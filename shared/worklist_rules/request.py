@@ -30,7 +30,7 @@ _QUIET: Final = 120
 """Seconds: longer than the pauses of a modality that sends the series of a study one after the other."""
 MOST_STUDIES: Final = 20
 """That one dry run judges."""
-_MEMBERS: Final = frozenset({"name", "filter", "minimumInstances", "quietSeconds", "template"})
+_MEMBERS: Final = frozenset({"name", "filter", "minimumInstances", "quietSeconds", "template", "enabled"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,10 @@ def rule_document(document: Any) -> dict[str, Any]:
         "minimumInstances": _whole(document, "minimumInstances", 1, 1, _MOST_INSTANCES),
         "quietSeconds": _whole(document, "quietSeconds", _QUIET, _LEAST_QUIET, _MOST_QUIET),
         "template": _template(document.get("template", {})),
+        "enabled": document.get("enabled", True),
     }
+    if not isinstance(found["enabled"], bool):
+        raise invalid_field("enabled", "It must be true or false.")
     check_template(found["template"], found["name"])
     return found
 

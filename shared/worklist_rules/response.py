@@ -38,7 +38,7 @@ def dry_run_results(results: Sequence[tuple[str, MadeWorkitem | None]]) -> Respo
 
 def _document(rule: WorklistRule) -> dict[str, Any]:
     created = datetime.fromtimestamp(rule.created_ms / 1000, UTC).isoformat(timespec="milliseconds")
-    return {"id": rule.id, "createdTime": created.replace("+00:00", "Z"), **rule.document}
+    return {"id": rule.id, "createdTime": created.replace("+00:00", "Z"), **rule.document, "enabled": rule.enabled}
 
 
 def _result(study: str, made: MadeWorkitem | None) -> dict[str, Any]:

@@ -46,6 +46,8 @@ class WorklistRule:
     """So long nothing must have been stored in a study before it gets its workitem."""
     created_ms: int
     """Series that were first stored before do not match. In milliseconds since 1970."""
+    enabled: bool
+    """Else it makes nothing."""
     document: Mapping[str, Any] = field(repr=False)
     """What clients see of it, as it was checked."""
 
@@ -70,5 +72,6 @@ def rule_of(rule_id: str, namespace: str, created_ms: int, document: Mapping[str
         document["minimumInstances"],
         document["quietSeconds"],
         created_ms,
+        document.get("enabled", True),  # a rule that was made before rules could be switched off does not say
         document,
     )

@@ -60,7 +60,8 @@ class RuleWork:
         due: list[tuple[ChangedStudy, list[WorklistRule]]] = []
         async for study in self.studies.all():
             if study.namespace not in rules:
-                rules[study.namespace] = await self.rules.of(study.namespace)
+                found = await self.rules.of(study.namespace)
+                rules[study.namespace] = [rule for rule in found if rule.enabled]
             known = rules[study.namespace]
             age = now - study.changed_ms / 1000
             ready = [rule for rule in known if study.judged_seconds < rule.quiet_seconds <= age]

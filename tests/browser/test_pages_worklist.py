@@ -55,3 +55,41 @@ async def test_values_of_a_workitem_are_text(pages):
     await pages.show("worklist")
     await pages.page("visible", "tr.opens >> text=<img src=x onerror=hurt()>")
     assert await pages.page("evaluate", "document.querySelectorAll('main img, [onerror]').length") == 0
+
+
+@pytest.mark.spec("VIEW-5", "AIX-2", "AIX-7")
+async def test_rules_are_made_tried_switched_off_and_deleted(pages, archive):
+    await pages.show("worklist")
+    await pages.page("click", "main a:has-text('Worklist rules')")
+    await pages.page("visible", "h1 >> text=Worklist rules")
+    await pages.page("click", "main button.primary")
+    await pages.page("visible", "dialog label >> text=Series with")
+    await pages.page("fill", "dialog input[name=name]", "Find <b>nodules</b>")
+    await pages.page("fill", "dialog input[name=station]", "NODULE-AI")
+    await pages.page("fill", "dialog textarea[name=filter]", "Modality=CT\nModality=PT")
+    assert await pages.page("violations") == []
+    await pages.page("click", "dialog button.primary")
+    await pages.page("visible", "tbody th >> text=Find <b>nodules</b>")
+    assert "Modality=PT" in (await pages.page("texts", "tbody tr"))[0]
+    assert await pages.page("violations") == []
+
+    await pages.page("click", "tbody button:has-text('Try')")
+    await pages.page("fill", "dialog textarea", f"{archive.ct.study_instance_uid} 1.2.3")
+    await pages.page("click", "dialog button.primary")
+    await pages.page("visible", "dialog td >> text=A workitem")
+    assert "No such study" in " ".join(await pages.page("texts", "dialog tbody tr"))
+    await pages.page("click", "dialog .row.end button:not(.primary)")
+
+    await pages.page("click", "tbody button:has-text('Change')")
+    await pages.page("fill", "dialog input[name=quiet]", "30")
+    await pages.page("click", "dialog button.primary")
+    await pages.page("visible", "tbody th >> text=30 s after")
+    assert "NODULE-AI" in (await pages.page("texts", "tbody tr"))[0]
+    await pages.page("click", "tbody button:has-text('Switch off')")
+    await pages.page("visible", "tbody .badge >> text=Off")
+    await pages.page("click", "tbody button:has-text('Switch on')")
+    await pages.page("visible", "tbody .badge >> text=On")
+
+    await pages.page("click", "tbody button.danger")
+    await pages.page("click", "dialog button.danger")
+    await pages.page("visible", "text=There are no rules")

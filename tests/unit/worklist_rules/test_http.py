@@ -14,7 +14,7 @@ async def test_the_life_of_a_rule() -> None:
     assert status == 201
     assert headers["location"] == f"https://dicom.example/v2/worklist-rules/{rule['id']}"
     assert rule["filter"] == {"Modality": ["CT"], "BodyPartExamined": ["CHEST", "THORAX"]}
-    assert (rule["minimumInstances"], rule["quietSeconds"]) == (1, 60)
+    assert (rule["minimumInstances"], rule["quietSeconds"], rule["enabled"]) == (1, 60, True)
     assert (await ask(made, "GET", "worklist-rules"))[2] == [rule]
     path = f"worklist-rules/{rule['id']}"
     assert (await ask(made, "GET", path))[2] == rule

@@ -18,6 +18,7 @@ def test_a_rule_is_completed() -> None:
         "minimumInstances": 1,
         "quietSeconds": 120,
         "template": {},
+        "enabled": True,
     }
 
 
@@ -35,6 +36,7 @@ def test_a_template_may_name_its_attributes_by_keyword() -> None:
         {"name": ""},
         {"name": "x" * 65},
         {"name": 1},
+        {"enabled": "no"},
         {"name": "a\nb"},
         {"filter": {}},
         {"filter": None},

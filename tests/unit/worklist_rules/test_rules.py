@@ -54,6 +54,22 @@ async def test_a_study_gets_no_second_workitem_by_a_rule(service: RuleService) -
     assert [each async for each in service.studies.all()] == []
 
 
+async def test_a_rule_that_is_switched_off_makes_nothing_until_it_is_on_again(service: RuleService) -> None:
+    rule = await service.add_rule(enabled=False)
+    await service.store(chest())
+    await service.run()
+    assert await service.after(61) == 0
+    assert [each async for each in service.studies.all()] == []
+    await service.worklist_rules.replace(PARTITION.namespace, rule, rule_document(NODULES))
+    assert await service.after(61) == 0
+    await service.store(chest(series=2))
+    await service.run()
+    assert await service.after(61) == 1
+    workitem = await service.made(rule)
+    assert workitem is not None
+    assert len(workitem["00404021"]["Value"]) == 2
+
+
 async def test_each_rule_waits_as_long_as_it_says(service: RuleService) -> None:
     soon, late = await service.add_rule(quietSeconds=0), await service.add_rule(quietSeconds=600)
     await service.store(chest())

@@ -4,10 +4,11 @@ import { button, element, fill, icon } from './elements.js';
 import { has, t } from './texts.js';
 
 const spoken = element('div', { class: 'hidden-text', role: 'status', 'aria-live': 'polite' });
-const notices = element('div', { class: 'notices' });
+const notices = element('div', { class: 'notices', role: 'region' });
 
 /** The elements that must be on the page. */
 export function regions() {
+  notices.setAttribute('aria-label', t('notices'));
   return [notices, spoken];
 }
 

@@ -4,9 +4,9 @@ import { chosenPartition } from './api.js';
 
 const routes = [];
 
-/** Makes a custom element the view of a path such as `studies/:study`; `title` names a text. */
-export function route(path, tag, title) {
-  routes.push({ parts: path.split('/'), tag, title });
+/** Makes a custom element the view of a path such as `studies/:study`; `title` names a text; `load` fetches a view that few visit. */
+export function route(path, tag, title, load = null) {
+  routes.push({ parts: path.split('/'), tag, title, load });
 }
 
 /** The place that the address names: path, parameters, view. */
@@ -19,7 +19,7 @@ export function place() {
       if (part.startsWith(':')) names[part.slice(1)] = parts[at];
       return part.startsWith(':') ? parts[at] !== '' : part === parts[at];
     });
-    if (fits) return { path, names, query: new URLSearchParams(query), tag: each.tag, title: each.title };
+    if (fits) return { path, names, query: new URLSearchParams(query), tag: each.tag, title: each.title, load: each.load };
   }
   return { path, names: {}, query: new URLSearchParams(query), tag: 'unknown-view', title: 'unknown.title' };
 }

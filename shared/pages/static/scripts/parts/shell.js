@@ -2,7 +2,7 @@
 
 import { choosePartition, chosenPartition, conformance, json } from './api.js';
 import { button, choice, element, field, fill, icon } from './elements.js';
-import { dialog, regions } from './messages.js';
+import { dialog, failure, regions } from './messages.js';
 import { applyTheme, prefer, preference } from './preferences.js';
 import { go, link, place } from './router.js';
 import { settings } from './settings.js';
@@ -141,6 +141,10 @@ export function show() {
   const now = place();
   if (settings.dataPartitions && now.query.has('partition')) choosePartition(now.query.get('partition'));
   if (partitions) partitions.value = chosenPartition();
+  if (now.load && !customElements.get(now.tag)) {
+    now.load().then(show, (error) => fill(main, failure(error, show)));
+    return;
+  }
   const known = !signIn.needed() || signIn.signedIn();
   const view = document.createElement(known ? now.tag : 'sign-in-view');
   view.place = now;

@@ -19,7 +19,7 @@ class WorklistView extends View {
   #timer = null;
 
   show() {
-    this.append(this.head(t('nav.worklist'), t('worklist.lead'), button(t('worklist.create'), () => this.#create(), { kind: 'primary' })), this.#filters(), this.#box);
+    this.append(this.head(t('nav.worklist'), t('worklist.lead'), element('a', { href: link('worklist-rules'), class: 'button' }, t('rules.title')), button(t('worklist.create'), () => this.#create(), { kind: 'primary' })), this.#filters(), this.#box);
     this.#search(0);
   }
 
