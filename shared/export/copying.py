@@ -37,6 +37,10 @@ class Copied:
     """What was done to it, of one that is de-identified."""
 
 
+type Ending = Callable[[], Awaitable[None]]
+"""Writes one thing that an export ends with, whole; again does no harm. Raises ContainerRefused, Unavailable."""
+
+
 class FileCopies(Protocol):
     """Makes the files of one export."""
 
@@ -52,8 +56,8 @@ class FileCopies(Protocol):
         """What a report has to tell of all files so far: a JSON object of bounded size."""
         ...
 
-    async def finish(self, tally: Document) -> None:
-        """Write what is written when all files are. Raises ContainerRefused, Unavailable."""
+    def endings(self, tally: Document, /) -> Sequence[Ending]:
+        """What is written when all files are, in this order: each is done whole, or again."""
         ...
 
 
@@ -132,8 +136,9 @@ class CopiesAsStored:
         """Nothing."""
         return before
 
-    async def finish(self, tally: Document) -> None:
+    def endings(self, _tally: Document, /) -> Sequence[Ending]:
         """Nothing is left to write."""
+        return ()
 
     async def _copy(self, instance: StoredInstance, name: str) -> None:
         """Raises BlobNotFound when the file is not there any more."""

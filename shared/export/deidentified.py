@@ -30,7 +30,7 @@ from shared.dicom.part10.file_reader import InvalidPart10, Part10, Part10Reader
 from shared.dicom.part10.inflating import inflated
 from shared.dicom.part10.tolerant_reader import locate
 from shared.dicom.transfer_syntaxes import DEFLATED, EXPLICIT_BIG_ENDIAN
-from shared.export.copying import Copied, CopiesAsStored, FileCopies, Files, of_latest
+from shared.export.copying import Copied, CopiesAsStored, Ending, FileCopies, Files, of_latest
 from shared.export.model import REPORT, file_name
 from shared.export.records import ExportRecords
 from shared.index.model import StoredInstance
@@ -160,13 +160,16 @@ class DeidentifiedCopies:
                 deeds[deed.value] = deeds.get(deed.value, 0) + count
         return {"files": files, "refused": refused, "findings": findings, "elements": tags}
 
-    async def finish(self, tally: Document) -> None:
-        """Write the report."""
+    def endings(self, tally: Document) -> Sequence[Ending]:
+        """The report."""
+        return (partial(self._report, tally),)
+
+    # ----------------------------------------------------------------------------------------------------- inside
+
+    async def _report(self, tally: Document) -> None:
         document = {"deidentify": profile_document(self._profile), **tally}
         data = orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
         await self._container.write(f"{self._operation_id}/{REPORT}", _only(data))
-
-    # ----------------------------------------------------------------------------------------------------- inside
 
     async def _copy(self, instance: StoredInstance, path: str, arriving: Lease, odd: Lease) -> Copied:
         try:

@@ -30,6 +30,8 @@ _AT_ONCE: Final = 16
 _LONGEST_PAUSE: Final = 0.5
 """Seconds between two files beside clients, at most: a page of them must come to its end."""
 _DONE: Final = "done"
+_ENDED: Final = "ended"
+"""How many of the endings are written, in checkpoints behind the last page."""
 
 
 type CopiesOf = Callable[[Operation, ForeignContainer], Awaitable[FileCopies]]
@@ -105,9 +107,22 @@ class ExportWork:
 
 
 async def copy_all(lease: Lease, work: Work, state: Document) -> Document:
-    """Copy page after page from a checkpoint on, the next one being read meanwhile; the last checkpoint, with the
+    """Copy what there is from a checkpoint on, then write what is written at the end; the last checkpoint, with the
     numbers of files that are `exported` and `skipped`.
     """
+    if _ENDED not in state:
+        state = await _copy_pages(lease, work, state)
+    endings = work.copies.endings(state["tally"])
+    for ended in range(state[_ENDED], len(endings)):
+        await endings[ended]()
+        # Each is counted alone: an end of many files that is interrupted again and again gets on all the same.
+        state = {**state, _ENDED: ended + 1, _DONE: ended + 1 == len(endings)}
+        await lease.checkpoint(state, results=results_of(lease.operation, state))
+    return state
+
+
+async def _copy_pages(lease: Lease, work: Work, state: Document) -> Document:
+    """Copy page after page, the next one being read meanwhile; the checkpoint behind the last."""
     reading = asyncio.create_task(_read(work.source, state.get("position", {})))
     try:
         while True:
@@ -162,14 +177,14 @@ async def _after_page(
     if faults:
         await work.container.append(error_log(operation.id), _lines(faults))
     tally = work.copies.tally(before.get("tally", {}), copied)
-    if page.following is None:
-        await work.copies.finish(tally)
+    last = page.following is None
     return {
         "tally": tally,
         "position": page.following,
         "exported": before.get("exported", 0) + len(copied) - len(failed),
         "skipped": before.get("skipped", 0) + len(faults),
-        _DONE: page.following is None,
+        _DONE: last and not work.copies.endings(tally),
+        **({_ENDED: 0} if last else {}),
     }
 
 

@@ -7,6 +7,7 @@ it, and writing it again gives the same.
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 import orjson
@@ -22,7 +23,7 @@ from shared.deidentification.key import Key
 from shared.dicom.identifiers import InstanceIdentifier, ResourceIdentifier
 from shared.dicomweb.partitions import PartitionDirectory
 from shared.errors import InvalidRequest
-from shared.export.copying import Copied, FileCopies, Files
+from shared.export.copying import Copied, Ending, FileCopies, Files
 from shared.export.deidentified import copies_in, key_of
 from shared.export.model import file_name
 from shared.export.records import ExportRecords
@@ -80,14 +81,14 @@ class CohortCopies:
         """What a report has to tell of all files so far."""
         return self._of(self._namespace).tally(before, copied)
 
-    async def finish(self, tally: Document) -> None:
-        """Write the report, the manifest, its tables and the resources. Raises ContainerRefused, RequestFailed."""
-        await self._of(self._namespace).finish(tally)
-        await self._write("manifest.json", self._manifest())
-        for table in TABLES:
-            await self._write(f"{table}.csv", self._table(table))
-        for kind in KINDS:
-            await self._write(f"fhir/{kind}.ndjson", self._resources(kind))
+    def endings(self, tally: Document) -> Sequence[Ending]:
+        """The report, the manifest, its tables and the resources. Each raises ContainerRefused, RequestFailed."""
+        return (
+            *self._of(self._namespace).endings(tally),
+            partial(self._write, "manifest.json", self._manifest),
+            *(partial(self._write, f"{table}.csv", partial(self._table, table)) for table in TABLES),
+            *(partial(self._write, f"fhir/{kind}.ndjson", partial(self._resources, kind)) for kind in KINDS),
+        )
 
     # ----------------------------------------------------------------------------------------------------- inside
 
@@ -100,8 +101,8 @@ class CohortCopies:
             self._copies[namespace] = self.copies_of(namespace)
         return self._copies[namespace]
 
-    async def _write(self, name: str, pieces: AsyncIterator[bytes]) -> None:
-        await self.container.write(f"{self.operation.id}/{name}", pieces)
+    async def _write(self, name: str, pieces: Callable[[], AsyncIterator[bytes]]) -> None:
+        await self.container.write(f"{self.operation.id}/{name}", pieces())
 
     async def _groups(self, kind: str) -> AsyncIterator[list[dict[str, Any]]]:
         """The entries of a kind as the caller sees them, a group at a time."""

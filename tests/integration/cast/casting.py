@@ -130,11 +130,23 @@ class Caster:
         """Wait until every change up to now was seen, and no study waits any more; the status then."""
         return await self.seen(await self.newest())
 
-    async def seen(self, sequence: int) -> dict[str, Any]:
-        """The same, up to a change of the server whose studies are cast."""
+    async def seen(self, sequence: int, *, timer: bool = False) -> dict[str, Any]:
+        """The same, up to a change of the server whose studies are cast; `timer`: what would be a minute is now."""
+
+        async def status() -> Any:
+            told = await self.ask("cast/status")
+            if timer and told["newestSequence"] < sequence:
+                await self.let_timer_run()
+            return told
+
         return await eventually(
-            lambda: self.ask("cast/status"), lambda told: told["newestSequence"] >= sequence and _is_settled(told)
+            status, lambda told: told["newestSequence"] >= sequence and _is_settled(told), pause=2.0 if timer else 0.5
         )
+
+    async def let_timer_run(self) -> None:
+        """The timer of the service does its chores."""
+        async with self.session.post(f"{self.service.url}/admin/functions/housekeeping", json={}) as response:
+            assert response.status == 202
 
     async def newest(self) -> int:
         """The sequence of the newest change; reading the feed numbers what is pending."""
@@ -145,8 +157,7 @@ class Caster:
 
         async def state() -> Any:
             # The timer does operations: what would be a minute here is let happen now.
-            async with self.session.post(f"{self.service.url}/admin/functions/housekeeping", json={}) as response:
-                assert response.status == 202
+            await self.let_timer_run()
             async with self.session.get(f"{self.service.url}/v2/operations/{identifier}") as response:
                 return await response.json()
 

@@ -55,7 +55,7 @@ async def test_both_sources_give_the_same_resources(version, fresh_service, fhir
         )
         caster = Caster(await fresh_service(elsewhere), session)
         # no event at all: the timer reads the feed
-        await caster.seen(await first.newest())
+        await caster.seen(await first.newest(), timer=True)
         assert await remote.content() == await own.content()
         assert await caster.differences() == []
 
@@ -77,8 +77,8 @@ async def test_both_sources_give_the_same_resources(version, fresh_service, fhir
         started = await caster.ask("cast/backfill", "POST", expected=202)
         assert await caster.operation(started["id"]) == {"studies": len(STUDIES) - 2}
         await eventually(remote.studies, lambda held: len(held) == len(STUDIES) - 2)
-        await caster.seen(await first.newest())
+        await caster.seen(await first.newest(), timer=True)
         assert await remote.content() == await own.content()
         assert await caster.ask("cast/reset", "POST", {"sequence": 0}, expected=202) == {"checkpoint": 0}
-        await caster.seen(await first.newest())
+        await caster.seen(await first.newest(), timer=True)
         assert await remote.content() == await own.content()

@@ -4,6 +4,7 @@ import random
 from collections.abc import AsyncIterator
 from typing import Any
 
+import orjson
 import pytest
 from aiohttp import ClientSession
 
@@ -12,6 +13,14 @@ from tests.builders.cohorts import SEED
 from tests.builders.datasets import part10
 from tests.builders.osteosarcoma_files import STUDIES, UNKNOWN, study_uid
 from tests.integration.cast.casting import Caster, Fhir, settings
+
+STENTS = {
+    "model": {"deviceName": "StentPlanner"},
+    "prediction": {"code": {"text": "recommended stent diameter"}, "value": "Quantity"},
+    "outcome": {"resource": "Observation", "code": {"text": "implanted stent diameter"}, "within": "P90D"},
+    "compare": {"kind": "numeric", "tolerance": 0.25, "unit": "mm"},
+}
+"""cohorts §8.10."""
 
 
 def all_files() -> list[bytes]:
@@ -30,11 +39,12 @@ async def session() -> AsyncIterator[ClientSession]:
 async def test_the_images_become_exactly_these_resources_and_the_cohort_is_exactly_this(
     fresh_service, fhir_server, session
 ) -> None:
-    """Points 1 to 7, 10 and 15, in the order of a day."""
+    """Points 1 to 7, 10, 14, 15 and 17 (a) and (d), in the order of a day."""
     async with Fhir(fhir_server.url) as fhir:
         await fhir.load(osteosarcoma.clinical())
         ehr = await fhir.versions()
-        caster = Caster(await fresh_service(settings(fhir_server.url)), session)
+        more = {"Feedback__Models": orjson.dumps([STENTS]).decode()}
+        caster = Caster(await fresh_service(settings(fhir_server.url, **more)), session)
         await caster.store(all_files())
         await caster.settled()
         studies = await _resources_are_right(fhir, ehr)
@@ -63,6 +73,16 @@ async def test_the_images_become_exactly_these_resources_and_the_cohort_is_exact
         without = await _cohort(caster, imaging={**SEED["imaging"], "required": False})
         assert without["patients"] == {1, 2, 3, 8, 9, 14}
         assert "med-6" in without["medications"]
+
+        # point 17 (a) and (d)
+        only = {name: SEED[name] for name in ("version", "asOf")}
+        drug = {"medications": [{"code": {"codes": [{"system": osteosarcoma.RXNORM, "code": "6851"}]}}]}
+        assert (await _cohort(caster, {**only, **drug, "collect": {}}))["patients"] == {2, 3}
+        imaging = {"modality": ["MR"], "not": {"modality": ["CT"]}}
+        unseen = await _cohort(caster, imaging=imaging)
+        assert (unseen["patients"], unseen["indeterminate"]) == ({8}, set())
+
+        await _feedback_is_right(fhir, caster, {number: each["id"] for number, each in studies.items()})
 
         # point 10
         await caster.delete(f"{study_uid(2)}/series/{study_uid(2)}.1/instances/{study_uid(2)}.1.2")
@@ -136,17 +156,47 @@ def _components(observation) -> dict[str, object]:
     return {each["code"]["coding"][0]["code"]: value(each) for each in observation["component"]}
 
 
-async def _cohort(caster: Caster, **changed) -> dict[str, set]:
-    started = await caster.ask("cohorts", "POST", {**SEED, **changed}, expected=202)
+async def _feedback_is_right(fhir: Fhir, caster: Caster, studies: dict[int, str]) -> None:
+    """Point 14: two pairs for the reader, told once; a prediction that was not right."""
+    await fhir.load(osteosarcoma.outcomes_of_rep_1())
+    (case,) = (await caster.ask("feedback/reader?practitioner=tele-1"))["cases"]
+    assert case["report"] == "DiagnosticReport/rep-1"
+    assert [(each["outcome"], each["strength"], each["date"]) for each in case["outcomes"]] == [
+        ("Procedure/biopsy-1", "explicit", "2025-03-05"),
+        ("DiagnosticReport/path-1", "time", "2025-03-05"),
+    ]
+    reader = {"practitioner": "tele-1"}
+    assert await caster.ask("feedback/reader/deliver", "POST", reader) == {"delivered": 2, "existing": 0}
+    assert await caster.ask("feedback/reader/deliver", "POST", reader) == {"delivered": 0, "existing": 2}
+    stents = orjson.dumps(list(osteosarcoma.stent_observations())).replace(b"img-11", studies[11].encode())
+    await fhir.load(orjson.loads(stents))
+    url = f"{caster.service.url}/v2/feedback/model?device=StentPlanner"
+    async with caster.session.get(url) as response:
+        assert response.status == 200, await response.text()
+        line, summary = [orjson.loads(each) for each in (await response.text()).splitlines()]
+    told = {name: line[name] for name in ("studyUid", "prediction", "outcome", "outcomeSource", "delta", "agree")}
+    assert told == {
+        "studyUid": study_uid(11),
+        "prediction": 3.0,
+        "outcome": 3.5,
+        "outcomeSource": "Observation/stent-implanted",
+        "delta": 0.5,
+        "agree": False,
+    }
+    assert (summary["summary"]["count"], summary["summary"]["meanAbsoluteError"]) == (1, 0.5)
+
+
+async def _cohort(caster: Caster, definition: dict[str, Any] | None = None, **changed) -> dict[str, set]:
+    started = await caster.ask("cohorts", "POST", definition or {**SEED, **changed}, expected=202)
     await caster.operation(started["id"])
     manifest = await caster.ask(f"cohorts/{started['id']}/manifest")
     members = manifest["patients"]
-    studies = [study for each in members for study in each["studies"]]
+    studies = [study for each in members for study in each.get("studies", ())]
     return {
         "patients": {_number(each["id"]) for each in members},
         "studies": {study["uid"] for study in studies},
-        "reports": {(_id(report), report["link"]) for study in studies for report in study["reports"]},
-        "medications": {_id(medication) for each in members for medication in each["medications"]},
+        "reports": {(_id(report), report["link"]) for study in studies for report in study.get("reports", ())},
+        "medications": {_id(medication) for each in members for medication in each.get("medications", ())},
         "indeterminate": {_number(each["id"]) for each in manifest["indeterminate"]},
     }
 

@@ -311,3 +311,34 @@ async def test_each_patient_that_is_exported_is_audited(exporting):
     assert [(told[0], told[2]) for told in exporting.audited] == [
         (cohort_id, ["Patient/pat-1", "Patient/pat-14", "Patient/pat-2", "Patient/pat-3", "Patient/pat-9"])
     ]
+
+
+@pytest.mark.spec("COH-8")
+@pytest.mark.parametrize("written", [False, True], ids=["before", "behind"])
+async def test_the_end_of_an_export_may_be_cut_off_at_each_of_its_files(exporting, written, monkeypatch):
+    """Report, manifest, tables and resources are counted one by one: more interruptions than an operation survives."""
+    cohort_id = await exporting.site.run(SEED)
+    whole = (await exporting.export(cohort_id, files=True))[2]
+    write = type(exporting.archive.container).write
+    cut: list[str] = []
+
+    async def cut_off(container, name, pieces):
+        end = name.partition("/")[2]
+        fails = not end.startswith("results/") and end not in cut
+        if written or not fails:
+            await write(container, name, pieces)
+        if fails:
+            cut.append(end)
+            raise ConnectionResetError
+
+    monkeypatch.setattr(type(exporting.archive.container), "write", cut_off)
+    started = await exporting.ask(cohort_id, files=True)
+    operation_id = json.loads(started.body)["id"]
+    while (state := await exporting.archive.state(operation_id))["status"] not in ("succeeded", "failed"):
+        exporting.archive.time.seconds += 600
+        await exporting.archive.runner.run()
+    assert state["status"] == "succeeded", (state, cut)
+    blobs = exporting.archive.container.blobs
+    found = {name.removeprefix(f"{operation_id}/"): data for name, data in blobs.items() if operation_id in name}
+    assert found == whole
+    assert {"manifest.json", "patients.csv", "fhir/Patient.ndjson"} <= set(cut) <= set(whole)
