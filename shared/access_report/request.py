@@ -1,5 +1,6 @@
 """data-safety §6 What an access report is asked for. Pure."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
@@ -8,7 +9,7 @@ from shared.dicom.media_types import ANY, ANY_APPLICATION, CSV, JSON
 from shared.dicomweb.content_negotiation import Accept
 from shared.dicomweb.query_parameters import invalid_parameter, pairs
 from shared.dicomweb.versions import ApiVersion
-from shared.errors import NotAcceptable
+from shared.errors import InvalidRequest, NotAcceptable
 from shared.http.messages import Request
 from shared.study_updates.patients import Patient
 from shared.study_updates.request_fields import long_string
@@ -37,10 +38,7 @@ def parse(request: Request, _version: ApiVersion) -> ReportRequest:
         if known in given:
             raise invalid_parameter(known, "It is given more than once.")
         given[known] = value
-    issuer = given.get("issuer")
-    patient = Patient(
-        long_string(given.get("PatientID"), "PatientID"), "" if issuer is None else long_string(issuer, "issuer")
-    )
+    patient = Patient(_name(given, "PatientID"), _name(given, "issuer") if "issuer" in given else "")
     last = _day(given.get("to"), "to") or datetime.now(UTC).date()
     first = _day(given.get("from"), "from") or last - timedelta(days=_DAYS)
     if first > last:
@@ -56,6 +54,13 @@ def accept(request: Request, _version: ApiVersion) -> str:
         if value.type in (ANY, ANY_APPLICATION) and value.quality > 0:
             return JSON
     raise NotAcceptable(f"An access report is {JSON} or {CSV}.")
+
+
+def _name(given: Mapping[str, str], parameter: str) -> str:
+    try:
+        return long_string(given.get(parameter), parameter)
+    except InvalidRequest:
+        raise invalid_parameter(parameter, "It is no value of VR LO, or missing.") from None
 
 
 def _day(text: str | None, name: str) -> date | None:

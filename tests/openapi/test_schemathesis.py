@@ -53,6 +53,8 @@ BY_CHANCE = {
     "Its width and height are whole numbers of pixels": "their product is limited, too",
     "The requested range begins behind the end": "it depends on the value",
     "The query string included invalid characters": "parameters that are not named are written at random",
+    "Only archives, of the type application/zip": "accept and dicomdir are looked at together",
+    "It is no value of VR LO": "a schema does not count the characters of control that Unicode has",
     "curl -X HEAD": "an answer without a body does not say why: GET does, and takes the same",
     "curl -I": "the same",
 }

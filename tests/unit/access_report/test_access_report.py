@@ -162,6 +162,15 @@ async def test_bad_requests_are_refused(service, trail, target, status):
     assert (await asked(service, trail.folder, target)).status == status
 
 
+@pytest.mark.spec("PHI-2", "ERR-2")
+@pytest.mark.parametrize("query", ["", "?PatientID=", "?PatientID=%C2%8C", "?PatientID=a&issuer=%5C"])
+async def test_a_refusal_names_the_parameter_of_the_query(service, trail, query):
+    response = await asked(service, trail.folder, f"/v2/patients/$access-report{query}")
+    text = response.body.decode()
+    assert "query parameter " + ("issuer" if "issuer" in query else "PatientID") in text
+    assert "request body" not in text
+
+
 @pytest.mark.spec("PHI-2")
 @pytest.mark.parametrize("actions", ["read", "manageRetention", "delete+manageRetention+read+write+export"])
 async def test_a_report_takes_every_action(service, trail, actions):
