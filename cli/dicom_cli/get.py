@@ -14,8 +14,8 @@ from dicom_cli.search import results
 from dicom_cli.service import DICOM_JSON, PIECE, Service
 
 EXAMPLE: Final = """\
-  dicom get 1.2.3 -o study/                          every instance of a study, as stored
-  dicom get 1.2.3/1.2.3.4/1.2.3.4.5 -o one.dcm       one instance
+  dicom get 1.2.3 -o study/                         # every instance of a study, as stored
+  dicom get 1.2.3/1.2.3.4/1.2.3.4.5 -o one.dcm      # one instance
   dicom get 1.2.3 --as zip -o study.zip
   dicom get 1.2.3/1.2.3.4/1.2.3.4.5 --as rendered -o one.jpg
   dicom get 1.2.3/1.2.3.4/1.2.3.4.5 --as frame --frame 3 -o frame.bin

@@ -37,9 +37,9 @@ _MEDIA_TYPES: Final = {
 _PLACE: Final = re.compile(rb'"(\.\./)?static/')
 _MODULE: Final = ".js"
 _MODULES: Final = b"<!-- modules -->"
-"""Where the page names all modules, so that a browser asks for them at once and not one after the other."""
-_OF_VIEWER: Final = "scripts/viewer/"
-"""Scripts that the pages themselves have no use for."""
+"""Where the page names the modules that every view needs: a browser asks for them at once, not one after the other."""
+_LATER: Final = ("scripts/viewer/", "scripts/views/", "scripts/upload/")
+"""Scripts that are fetched when they are needed: those of the viewer, and of each view (VIEW-14)."""
 FOR_GOOD: Final = "public, max-age=31536000, immutable"
 EACH_TIME: Final = "no-cache"
 
@@ -88,4 +88,4 @@ def static_files(configuration: bytes, viewer: ViewerRelease | None = None) -> M
 
 
 def _is_module(name: str) -> bool:
-    return name.endswith(_MODULE) and not name.startswith(_OF_VIEWER)
+    return name.endswith(_MODULE) and not name.startswith(_LATER)

@@ -387,3 +387,29 @@ async def test_colours_are_those_of_the_system_until_somebody_chooses(pages):
     assert await pages.page("evaluate", ground) != dark
     assert json.loads(await pages.page("evaluate", "JSON.stringify({...localStorage})")) == {"pages.theme": "light"}
     await pages.page("evaluate", "localStorage.clear()")
+
+
+# ----------------------------------------------------------------------------------------------------------- labels
+
+
+@pytest.mark.spec("VIEW-2", "SEL-1", "SEL-3")
+async def test_a_study_is_labelled_and_found_by_its_label(pages, archive):
+    word = f"board {new_uid()[-8:]}"
+    await pages.show(f"studies/{archive.ct.study_instance_uid}")
+    await pages.page("visible", "text=No labels")
+
+    await pages.page("fill", "#new-label", word)
+    await pages.page("click", "section[aria-labelledby=labels-title] form button")
+    await pages.page("visible", f"ul[aria-label=Labels] >> text={word}")
+
+    await pages.show("studies")
+    await names(pages, 8)
+    await pages.page("visible", f"tr.opens .badge >> text={word}")
+    await pages.page("fill", "input[name=label]", word.upper())
+    await pages.page("hidden", "tr.opens >> text=Birch")
+    assert await names(pages) == ["Alder, Ada"]
+    assert "board" not in (await pages.page("address")).lower()
+
+    await pages.show(f"studies/{archive.ct.study_instance_uid}")
+    await pages.page("click", f"button[aria-label='Remove {word}']")
+    await pages.page("visible", "text=No labels")

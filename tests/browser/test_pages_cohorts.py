@@ -89,3 +89,23 @@ async def test_words_that_are_not_understood_are_named_and_nothing_can_be_run(br
     await browser("visible", "text=These words were not understood")
     assert "zyxwvutsr" in (await browser("texts", ".message.warn"))[0]
     assert await browser("count", "section[aria-label='Reading'] button.primary:not(:disabled)") == 0
+
+
+@pytest.mark.spec("VIEW-6", "COH-30")
+async def test_an_export_is_asked_for_with_its_choices_and_a_refusal_is_told(browser, service):
+    await browser("open")
+    pages = Pages(browser, service.url)
+    await pages.show("cohorts")
+    await browser("fill", "main textarea", QUESTION)
+    await browser("click", "main form button.primary")
+    await browser("visible", "section[aria-label='Reading'] strong")
+    await browser("click", "section[aria-label='Reading'] button.primary")
+    await browser("visible", "text=Could not be decided")
+
+    await browser("click", ".page-head button >> text=Export")
+    await browser("fill", "dialog input[type=url]", "https://nobody.blob.core.windows.net/allowed")
+    assert await browser("violations") == []
+    await browser("click", "dialog form button.primary")
+
+    await browser("visible", "dialog .message.bad")
+    assert await browser("violations") == []

@@ -101,5 +101,5 @@ def test_the_first_version_has_no_labels(service, v2):
     v2.store(one)
     v1 = Exchange(service.url, "v1")
 
-    assert labels(v1, one).status_code == 404
+    assert labels(v1, one).status_code == 405
     assert v1.get("studies?Label=a").status_code == 400

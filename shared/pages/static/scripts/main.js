@@ -1,4 +1,4 @@
-// Starts the pages: texts, sign-in, views.
+// Starts the pages: texts, sign-in. A view is fetched when it is shown (VIEW-14).
 
 import { choosePartition } from './parts/api.js';
 import { applyTheme } from './parts/preferences.js';
@@ -7,38 +7,25 @@ import { loadSettings } from './parts/settings.js';
 import { openShell, show } from './parts/shell.js';
 import * as signIn from './parts/sign_in.js';
 import { loadTexts } from './parts/texts.js';
-import './views/changes.js';
-import './views/cohort.js';
-import './views/cohorts.js';
-import './views/home.js';
-import './views/operations.js';
-import './views/shared.js';
-import './views/shares.js';
 import './views/sign_in.js';
-import './views/studies.js';
-import './views/study.js';
-import './views/tags.js';
 import './views/unknown.js';
-import './views/upload.js';
-import './views/workitem.js';
-import './views/worklist.js';
 
-route('', 'home-view', 'nav.home');
-route('studies', 'studies-view', 'nav.studies');
-route('studies/:study', 'study-view', 'study.title');
-route('upload', 'upload-view', 'nav.upload');
-route('worklist', 'worklist-view', 'nav.worklist');
-route('worklist/:workitem', 'workitem-view', 'workitem.title');
+route('', 'home-view', 'nav.home', () => import('./views/home.js'));
+route('studies', 'studies-view', 'nav.studies', () => import('./views/studies.js'));
+route('studies/:study', 'study-view', 'study.title', () => import('./views/study.js'));
+route('upload', 'upload-view', 'nav.upload', () => import('./views/upload.js'));
+route('worklist', 'worklist-view', 'nav.worklist', () => import('./views/worklist.js'));
+route('worklist/:workitem', 'workitem-view', 'workitem.title', () => import('./views/workitem.js'));
 route('worklist-rules', 'worklist-rules-view', 'rules.title', () => import('./views/worklist_rules.js'));
-route('cohorts', 'cohorts-view', 'nav.cohorts');
-route('cohorts/:cohort', 'cohort-view', 'cohorts.title');
-route('shares', 'shares-view', 'nav.shares');
-route('share/:token', 'shared-view', 'shared.title');
-route('share/:token/studies/:study', 'study-view', 'study.title');
-route('changes', 'changes-view', 'nav.changes');
-route('operations', 'operations-view', 'nav.operations');
-route('operations/:operation', 'operations-view', 'nav.operations');
-route('tags', 'tags-view', 'nav.tags');
+route('cohorts', 'cohorts-view', 'nav.cohorts', () => import('./views/cohorts.js'));
+route('cohorts/:cohort', 'cohort-view', 'cohorts.title', () => import('./views/cohort.js'));
+route('shares', 'shares-view', 'nav.shares', () => import('./views/shares.js'));
+route('share/:token', 'shared-view', 'shared.title', () => import('./views/shared.js'));
+route('share/:token/studies/:study', 'study-view', 'study.title', () => import('./views/study.js'));
+route('changes', 'changes-view', 'nav.changes', () => import('./views/changes.js'));
+route('operations', 'operations-view', 'nav.operations', () => import('./views/operations.js'));
+route('operations/:operation', 'operations-view', 'nav.operations', () => import('./views/operations.js'));
+route('tags', 'tags-view', 'nav.tags', () => import('./views/tags.js'));
 route('api', 'api-view', 'nav.api', () => import('./views/api.js'));
 
 applyTheme();

@@ -4,12 +4,12 @@ import { chosenPartition } from './api.js';
 
 const routes = [];
 
-/** Makes a custom element the view of a path such as `studies/:study`; `title` names a text; `load` fetches a view that few visit. */
+/** Makes a custom element the view of a path such as `studies/:study`; `title` names a text; `load` fetches a view (VIEW-14). */
 export function route(path, tag, title, load = null) {
   routes.push({ parts: path.split('/'), tag, title, load });
 }
 
-/** The place that the address names: path, parameters, view. */
+/** The place that the address names: path, parameters, view and what fetches it. */
 export function place() {
   const [path, query = ''] = location.hash.replace(/^#\/?/, '').split('?');
   const parts = path.split('/').map(decodeURIComponent);
@@ -21,7 +21,7 @@ export function place() {
     });
     if (fits) return { path, names, query: new URLSearchParams(query), tag: each.tag, title: each.title, load: each.load };
   }
-  return { path, names: {}, query: new URLSearchParams(query), tag: 'unknown-view', title: 'unknown.title' };
+  return { path, names: {}, query: new URLSearchParams(query), tag: 'unknown-view', title: 'unknown.title', load: null };
 }
 
 /** The address of a path, to be linked; with the data partition that is asked, so that a link leads others to the same. */

@@ -25,7 +25,7 @@ export function studyRow(study) {
     element('th', { scope: 'row', class: 'wrap' }, element('a', { href: link(path) }, name), element('span', { class: 'cell-sub' }, text(study, TAG.patientId))),
     element('td', { class: 'nowrap' }, text(study, TAG.studyDate), element('span', { class: 'cell-sub' }, text(study, TAG.studyTime))),
     element('td', {}, element('span', { class: 'badges' }, modalities.map((each) => element('span', { class: 'badge accent' }, each)))),
-    element('td', { class: 'wrap' }, text(study, TAG.studyDescription), offline(study)),
+    element('td', { class: 'wrap', 'data-labels': '' }, text(study, TAG.studyDescription), offline(study)),
     element('td', { class: 'wrap' }, text(study, TAG.accession)),
     element('td', { class: 'number' }, counted(study, TAG.seriesOfStudy)),
     element('td', { class: 'number' }, counted(study, TAG.instancesOfStudy)),

@@ -1,8 +1,9 @@
 // One cohort: how far its run is, its members with their evidence, and who could not be decided (VIEW-6).
 
-import { json } from '../parts/api.js';
+import { json, offers } from '../parts/api.js';
 import { offer } from '../parts/download.js';
 import { button, element, table, tiles } from '../parts/elements.js';
+import { exportCohort } from '../parts/exporting.js';
 import { number } from '../parts/format.js';
 import { nothing } from '../parts/messages.js';
 import { link } from '../parts/router.js';
@@ -33,10 +34,12 @@ class CohortView extends View {
       return [...parts, element('p', { role: 'status' }, t('cohorts.running'))];
     }
     if (cohort.status !== 'succeeded') return [...parts, nothing('cohorts', t('cohorts.failed'), element('span', {}, cohort.error ?? ''))];
+    const canExport = await offers('export_cohort');
     const manifest = await json(`${this.path}/manifest`, { ...PLACE, signal: this.signal });
     return [
       this.head(cohort.name || t('cohorts.title'), cohort.sentence,
-        button(t('cohorts.save'), () => offer(new Blob([JSON.stringify(manifest, null, 2)], { type: 'application/json' }), `cohort-${cohort.id}.json`), { image: 'download' })),
+        button(t('cohorts.save'), () => offer(new Blob([JSON.stringify(manifest, null, 2)], { type: 'application/json' }), `cohort-${cohort.id}.json`), { image: 'download' }),
+        canExport && button(t('cohorts.export'), () => exportCohort(this.path), { image: 'folder' })),
       element('section', { class: 'card', 'aria-label': t('cohorts.counts') },
         tiles(Object.entries(cohort.counts ?? {}).map(([name, value]) => [t(`cohorts.count.${name}`), number(value)]))),
       (manifest.warnings ?? []).map((each) => element('div', { class: 'message warn' }, element('span', {}, each))),

@@ -1,9 +1,10 @@
 // The study list: filters, paging, newest first (VIEW-2).
 
 import { search } from '../parts/api.js';
-import { toDicomDate } from '../parts/dicom.js';
+import { TAG, text, toDicomDate } from '../parts/dicom.js';
 import { button, choice, element, field, icon, table } from '../parts/elements.js';
-import { nothing, say } from '../parts/messages.js';
+import { badges, labelsInUse, labelsOf } from '../parts/labels.js';
+import { failure, nothing, say } from '../parts/messages.js';
 import { go, kept, link } from '../parts/router.js';
 import { settings } from '../parts/settings.js';
 import { studyHeads, studyRow } from '../parts/study_row.js';
@@ -15,7 +16,7 @@ const TYPING_MILLISECONDS = 350;
 const FIELDS = ['StudyTime', 'StudyDescription', 'ModalitiesInStudy', 'NumberOfStudyRelatedSeries', 'NumberOfStudyRelatedInstances', 'InstanceAvailability'];
 const MODALITIES = ['CR', 'CT', 'DX', 'ECG', 'MG', 'MR', 'NM', 'OT', 'PT', 'RF', 'RTSTRUCT', 'SEG', 'SM', 'SR', 'US', 'XA'];
 /** What names a patient: kept out of the address where URLs are private. */
-const PRIVATE = ['name', 'patient', 'accession', 'description'];
+const PRIVATE = ['name', 'patient', 'accession', 'description', 'label'];
 const OPEN = ['modality', 'from', 'to', 'order', 'offset'];
 
 class StudiesView extends View {
@@ -60,10 +61,11 @@ class StudiesView extends View {
       field(t('studies.accession'), input('accession', { type: 'search', spellcheck: 'false' })),
       field(t('studies.description'), input('description', { type: 'search' })),
       field(t('studies.modality'), input('modality', { type: 'search', list: 'modalities', maxlength: 16 })),
+      field(t('studies.label'), input('label', { type: 'search', list: 'labels' })),
       field(t('studies.from'), input('from', { type: 'date' })),
       field(t('studies.to'), input('to', { type: 'date' })),
       field(t('studies.order'), choice([['', t('studies.order.date')], ['stored', t('studies.order.stored')]], this.#before('order'), { name: 'order' })),
-      modalities),
+      modalities, labelsInUse('labels', this.signal)),
     element('div', { class: 'row end' },
       button(t('studies.clear'), () => {
         for (const control of this.#form.elements) if (control.name) control.value = '';
@@ -82,7 +84,7 @@ class StudiesView extends View {
       PatientName: filters.name, ...(filters.name && !wild.test(filters.name) ? { fuzzymatching: true } : {}),
       PatientID: open(filters.patient), AccessionNumber: open(filters.accession),
       StudyDescription: filters.description && !wild.test(filters.description) ? `*${filters.description}*` : filters.description,
-      ModalitiesInStudy: filters.modality.toUpperCase(), StudyDate: from || to ? (from === to ? from : `${from}-${to}`) : '',
+      Label: filters.label, ModalitiesInStudy: filters.modality.toUpperCase(), StudyDate: from || to ? (from === to ? from : `${from}-${to}`) : '',
       orderby: filters.order === 'stored' ? '' : '-StudyDate', includefield: FIELDS, limit: PAGE + 1, offset: offset || '',
     };
   }
@@ -117,13 +119,29 @@ class StudiesView extends View {
     const values = { from: offset + 1, to: offset + rows.length };
     const count = t(more ? 'studies.count-more' : 'studies.count', values);
     say(count);
+    const made = rows.map((study) => studyRow(study));
+    const trouble = element('div', {});
+    this.#label(rows, made, trouble);
     return [
-      table(t('nav.studies'), studyHeads(), rows.map((study) => studyRow(study))),
+      table(t('nav.studies'), studyHeads(), made), trouble,
       element('nav', { class: 'pager', 'aria-label': t('studies.pages') }, element('span', { class: 'muted' }, count),
         element('div', { class: 'row' },
           button(t('previous'), () => this.#turn(offset - PAGE), { image: 'previous', disabled: offset === 0 }),
           button(t('next'), () => this.#turn(offset + PAGE), { image: 'next', disabled: !more }))),
     ];
+  }
+
+  /** Adds the labels of the studies to their rows, once they are known. */
+  async #label(studies, rows, trouble) {
+    const uids = studies.map((study) => text(study, TAG.study));
+    try {
+      const labels = await labelsOf(uids, this.signal);
+      for (const [at, uid] of uids.entries()) {
+        if (labels.get(uid)?.length) rows[at].querySelector('[data-labels]').append(badges(labels.get(uid)));
+      }
+    } catch (error) {
+      if (!this.signal.aborted) trouble.append(failure(error));
+    }
   }
 
   async #turn(offset) {

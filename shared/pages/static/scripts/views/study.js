@@ -6,6 +6,7 @@ import { list, TAG, text } from '../parts/dicom.js';
 import { zipButton } from '../parts/download.js';
 import { button, element, table, tiles } from '../parts/elements.js';
 import { number } from '../parts/format.js';
+import { labelEditor } from '../parts/labels.js';
 import { confirm, copy, dialog, nothing, notify, waiting } from '../parts/messages.js';
 import { thumbnail } from '../parts/pictures.js';
 import { preview } from '../parts/preview.js';
@@ -50,6 +51,7 @@ class StudyView extends View {
         [t('study.accession'), text(study, TAG.accession)], [t('study.id'), text(study, TAG.studyId)],
         [t('study.referring'), text(study, TAG.referringPhysician)], [t('study.modalities'), list(study, TAG.modalities)],
         [t('study.images'), count(study, TAG.instancesOfStudy)], [t('study.uid'), element('span', { class: 'mono' }, this.uid), 'full']])),
+      shareToken === null && labelEditor(this.uid, this.signal),
       element('section', { class: 'stack' }, element('h2', {}, t('study.series-title')),
         !hasViewer() && element('p', { class: 'muted small' }, t('viewer.absent')), series),
     ];
