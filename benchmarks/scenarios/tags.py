@@ -16,6 +16,8 @@ _BEHIND_SECONDS = 30.0
 """For so long searches go on after a re-index, at least."""
 _START_SECONDS = 400
 """The timer starts the operation, which waits three minutes until every process has heard of the tag."""
+_BEFORE_SECONDS = 150
+"""A re-index has not begun to walk so long after its tag was added: searches before it begin then."""
 _LONGEST_SECONDS = 3600
 _TAGS = ("InstitutionName", "StationName")
 
@@ -51,8 +53,10 @@ async def _beside_searches(
 ) -> None:
     searches = Searches(bench, search)
     with bench.processes:
+        adding = asyncio.create_task(_add(bench, client, tag))
+        await asyncio.sleep(_BEFORE_SECONDS)
         searching = asyncio.create_task(searches.run())
-        await _add(bench, client, tag)
+        await adding
         begin = time.perf_counter()
         await bench.telemetry.entries("reindexed", at_least=1, seconds=_LONGEST_SECONDS)
         end = time.perf_counter()
