@@ -37,7 +37,7 @@ async def run(bench: Bench, client: Client, service: LocalService | None) -> Non
 
     for tag in _TAGS:
         await _beside_searches(bench, client, tag, search, studies)
-    await _alone(bench, client, "StudyID", studies)
+    await _alone(bench, client, "ProtocolName", studies)
     await client.search("InstitutionName=Hospital&limit=200", at_least=min(200, studies))
 
 
