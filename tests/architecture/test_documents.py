@@ -57,7 +57,7 @@ def test_no_file_of_the_product_is_longer_than_400_lines_and_none_of_the_tests_t
 
 
 def test_the_index_stays_small_enough_to_be_read_whole():
-    assert sum(len(path.read_text().splitlines()) for path in (ROOT / "shared" / "index").glob("*.py")) < 3_300
+    assert sum(len(path.read_text().splitlines()) for path in (ROOT / "shared" / "index").glob("*.py")) < 3_200
 
 
 def test_every_module_says_what_it_is():
