@@ -57,7 +57,8 @@ def _write(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], beside: Ma
         remedy = "pip install 'serverless-dicom-command[parquet]'"
         raise CommandFailed(f"Parquet needs an extra of this program: {remedy}", ExitCode.WRONG_USE) from None
     types = {"number": DataType.float64(), "boolean": DataType.bool(), "text": DataType.utf8()}
-    arrays, fields = {}, []
+    arrays: dict[str, Any] = {}
+    fields = []
     for name in columns:
         kind, values = _column(name, [row.get(name) for row in rows])
         arrays[name] = Array(values, type=types[kind])

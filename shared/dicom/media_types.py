@@ -64,6 +64,8 @@ WOFF2: Final = "font/woff2"
 WADL: Final = "application/vnd.sun.wadl+xml"
 XML: Final = "application/xml"
 YAML: Final = "application/yaml"
+YAML_NAMES: Final = frozenset({YAML, "application/x-yaml", "text/yaml", "text/x-yaml"})
+"""RFC 9512 §2.1: the media type, and what it was called before."""
 ZIP: Final = "application/zip"
 
 GIF: Final = "image/gif"

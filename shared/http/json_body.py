@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from shared.dicom.media_types import JSON, YAML
+from shared.dicom.media_types import JSON, YAML, YAML_NAMES
 from shared.dicomweb.content_negotiation import parse_content_type
 from shared.dicomweb.json_input import read_json
 from shared.errors import InvalidRequest, TooLarge, UnsupportedMedia
@@ -21,8 +21,6 @@ _YAML_AT_ONCE: Final = 8 * 1024
 """The same of YAML, which takes thirty times as long."""
 _YAML_MOST: Final = 256 * 1024
 """Bytes of YAML at most, which a process reads in a second."""
-_YAML: Final = frozenset({YAML, "application/x-yaml", "text/yaml", "text/x-yaml"})
-"""RFC 9512 §2.1: the media type, and what it was called before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +61,7 @@ def json_body(request: Request, *, most: int, or_yaml: bool = False) -> JsonBody
     """The body of a request that has one; `or_yaml`: it may be YAML. Raises UnsupportedMedia for any other type."""
     content_type = request.headers.get("content-type")
     media_type = JSON if content_type is None else parse_content_type(content_type).type
-    if or_yaml and media_type in _YAML:
+    if or_yaml and media_type in YAML_NAMES:
         return JsonBody(request.body, min(most, _YAML_MOST), yaml=True)
     if media_type != JSON:
         others = f" or {YAML}" if or_yaml else ""
