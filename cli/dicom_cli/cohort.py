@@ -22,6 +22,7 @@ EXAMPLE: Final = """\
   dicom cohort ask 'CT scans of women over 60 with osteosarcoma' --run --out result
   dicom cohort run definition.yaml --out result
   dicom cohort export 9b1c0d5e8f2a4b6c8d0e1f2a3b4c5d6e --to "$CONTAINER" --files
+  dicom cohort export result/manifest.json --to files/ --identified
   dicom cohort similar Patient/42
   dicom cohort timeline Patient/42 --format html --out timeline.html
 """
@@ -50,14 +51,17 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     ask.add_argument("--force", action="store_true", help="run it although words were not understood")
     ask.add_argument("--yes", action="store_true", help="do not ask before it is run")
     ask.add_argument("--out", type=Path, help="folder for the manifest and its tables")
-    export = actions.add_parser("export", help="copy files, manifest and tables of a cohort into a container")
-    export.add_argument("cohort", help="id of a cohort")
-    export.add_argument("--to", required=True, help="URL of the container, with a signature if it needs one")
+    export = actions.add_parser(
+        "export", help="copy files, manifest and tables of a cohort into a container or a folder"
+    )
+    export.add_argument("cohort", help="id of a cohort, or the file of its manifest")
+    export.add_argument("--to", required=True, help="URL of a container, with a signature if it needs one; or a folder")
     export.add_argument("--managed-identity", action="store_true", help="the service signs in there as itself")
     export.add_argument("--files", action="store_true", help="list the files in the manifest")
     identity = export.add_mutually_exclusive_group()
     identity.add_argument("--deidentify", action="store_true", help="name nobody; what is done unless told otherwise")
-    identity.add_argument("--identified", action="store_true", help="everything as it is")
+    identity.add_argument("--identified", action="store_true", help="everything as it is; a folder gets nothing else")
+    export.add_argument("--parallel", type=int, default=4, help="files fetched into a folder at a time (4)")
     export.add_argument("--no-wait", action="store_true", help="do not wait for the end")
     actions.add_parser("list", help="the cohorts there are")
     similar = actions.add_parser("similar", help="patients who are like one")
@@ -133,13 +137,17 @@ def _finished(service: Service, output: Output, definition: Mapping[str, Any], o
 
 
 def _exported(arguments: argparse.Namespace, service: Service, output: Output) -> ExitCode:
+    from dicom_cli.cohort_files import export_to_folder, manifest_id
+
+    if "://" not in arguments.to:
+        return export_to_folder(arguments, service, output)
     settings = {"blobContainerUri": arguments.to} | ({"useManagedIdentity": True} if arguments.managed_identity else {})
     body = {
         "destination": {"type": "azureBlob", "settings": settings},
         "identified": arguments.identified,
         "files": arguments.files,
     }
-    path = f"/v2/cohorts/{quote(arguments.cohort, safe='')}/export"
+    path = f"/v2/cohorts/{quote(manifest_id(arguments.cohort), safe='')}/export"
     started = service.ask("POST", path, body=json.dumps(body).encode(), headers={"Accept": JSON, "Content-Type": JSON})
     return waited(service, started, output, wait=not arguments.no_wait)
 

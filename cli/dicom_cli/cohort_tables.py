@@ -17,19 +17,26 @@ _COLUMNS: Mapping[str, Sequence[str]] = {
 def write_result(folder: Path, manifest: Mapping[str, Any]) -> None:
     """Write `manifest.json` and one CSV file for each kind of thing that was collected."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "manifest.json").write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    replace_text(folder / "manifest.json", json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
     rows: dict[str, list[Mapping[str, Any]]] = {name: [] for name in _COLUMNS}
     for patient in manifest["patients"]:
         rows["patients"].append(patient)
         who = {"patient": patient["id"]}
         for study in patient.get("studies", ()):
-            rows["studies"].append({**who, **study, "modality": " ".join(study["modality"])})
-            rows["reports"] += [{**who, "study": study["id"], **report} for report in study.get("reports", ())]
+            rows["studies"].append({**who, **study, "modality": " ".join(study.get("modality", ()))})
+            rows["reports"] += [{**who, "study": study.get("id"), **report} for report in study.get("reports", ())]
         for each in patient.get("medications", ()):
             code = each.get("code", {})
             rows["medications"].append({**who, **each, "system": code.get("system"), "code": code.get("code")})
     for name, columns in _COLUMNS.items():
         _write(folder / f"{name}.csv", columns, rows[name])
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write a file beside its place, then put it there: what is there is whole."""
+    part = path.with_name(path.name + ".part")
+    part.write_text(text, "utf-8")
+    part.replace(path)
 
 
 def _write(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:

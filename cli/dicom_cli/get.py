@@ -21,7 +21,8 @@ EXAMPLE: Final = """\
   dicom get 1.2.3/1.2.3.4/1.2.3.4.5 --as frame --frame 3 -o frame.bin
 """
 _KINDS: Final = ("dicom", "metadata", "zip", "rendered", "frame")
-_UID: Final = re.compile(r"[0-9.]{1,64}")
+UID: Final = re.compile(r"(?=.{1,64}$)[0-9]+(\.[0-9]+)*")
+"""A UID, which names a file and leads nowhere else."""
 _SYNTAX: Final = "1.2.840.10008.1.2.1"
 _PART: Final = ".part"
 
@@ -41,7 +42,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, service: Service, output: Output) -> ExitCode:
     """Write the files. Raises CommandFailed."""
     uids = arguments.what.strip("/").split("/")
-    if len(uids) > 3 or not all(map(_UID.fullmatch, uids)):
+    if len(uids) > 3 or not all(map(UID.fullmatch, uids)):
         raise CommandFailed(
             f"{arguments.what!r} is not STUDY, STUDY/SERIES or STUDY/SERIES/INSTANCE.", ExitCode.WRONG_USE
         )
@@ -65,7 +66,7 @@ def run(arguments: argparse.Namespace, service: Service, output: Output) -> Exit
             accept = f'application/octet-stream; transfer-syntax="{wanted}"'
             return _fetched(arguments, service, output, f"{path}/frames/{arguments.frame}", accept)
         case _ if len(uids) == 3:
-            return _fetched(arguments, service, output, path, _dicom(syntax))
+            return _fetched(arguments, service, output, path, accepted_file(syntax))
         case _:
             return _instances(arguments, service, output, path, uids)
 
@@ -75,7 +76,8 @@ def resource_path(uids: Sequence[str]) -> str:
     return "/".join(f"{name}/{uid}" for name, uid in zip(("studies", "series", "instances"), uids, strict=False))
 
 
-def _dicom(syntax: str) -> str:
+def accepted_file(syntax: str) -> str:
+    """What to accept for a file in a transfer syntax; `*`: in that of the file."""
     return f'application/dicom; transfer-syntax="{syntax}"'
 
 
@@ -99,7 +101,12 @@ def _instances(
         name = f"{uids[0]}/{series}/{instance}"
         try:
             if arguments.force or not target.exists():
-                _save(service, resource_path([uids[0], series, instance]), _dicom(arguments.transfer_syntax), target)
+                save(
+                    service,
+                    resource_path([uids[0], series, instance]),
+                    accepted_file(arguments.transfer_syntax),
+                    target,
+                )
             output.item({"instance": name, "file": str(target)}, str(target))
         except CommandFailed as failure:
             failed.append(name)
@@ -116,7 +123,7 @@ def _instances(
 
 def _fetched(arguments: argparse.Namespace, service: Service, output: Output, path: str, accept: str) -> ExitCode:
     _refuse_to_overwrite(arguments)
-    length = _save(service, path, accept, arguments.output)
+    length = save(service, path, accept, arguments.output)
     output.item({"file": str(arguments.output), "bytes": length}, f"{arguments.output}: {length:,} bytes")
     return ExitCode.DONE
 
@@ -134,8 +141,11 @@ def _refuse_to_overwrite(arguments: argparse.Namespace) -> None:
         raise CommandFailed(f"{arguments.output} is there already; --force overwrites it.", ExitCode.WRONG_USE)
 
 
-def _save(service: Service, path: str, accept: str, target: Path) -> int:
-    """Write a response beside `target`, then put it in its place: what is there is whole. Goes on where it was cut."""
+def save(service: Service, path: str, accept: str, target: Path) -> int:
+    """Write a response beside `target`, then put it in its place: what is there is whole. Goes on where it was cut.
+
+    How many bytes there are. Raises CommandFailed, and OSError for a file that cannot be written.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(target.name + _PART)
     tag = part.with_name(part.name + ".etag")

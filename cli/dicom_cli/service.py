@@ -1,5 +1,6 @@
 """The service over the standard library's HTTP client, with retries (CLI-8)."""
 
+import copy
 import http.client
 import json
 import random
@@ -60,6 +61,12 @@ class Service:
     def path(self, rest: str) -> str:
         """The path of a resource of v2, in the data partition if one is configured."""
         return f"/v2/partitions/{quote(self.partition, safe='')}/{rest}" if self.partition else f"/v2/{rest}"
+
+    def in_partition(self, name: str) -> "Service":
+        """The same service, with the resources of a data partition; empty: without one."""
+        found = copy.copy(self)
+        found.partition = name
+        return found
 
     def ask(
         self,

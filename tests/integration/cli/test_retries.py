@@ -6,7 +6,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from dicom_cli.configuration import Configuration, Value
-from dicom_cli.get import _save
+from dicom_cli.get import save
 from dicom_cli.outcomes import CommandFailed, ExitCode
 from dicom_cli.service import Service
 
@@ -88,9 +88,9 @@ def test_a_file_that_was_cut_goes_on_where_it_ended(server, tmp_path):
     answers += [content(200, 0, 100_000), content(206, 100_000, None)]
     target = tmp_path / "one.dcm"
     with pytest.raises(CommandFailed):
-        _save(service(url, []), "x", "*/*", target)
+        save(service(url, []), "x", "*/*", target)
     assert not target.exists()
-    _save(service(url, []), "x", "*/*", target)
+    save(service(url, []), "x", "*/*", target)
     assert target.read_bytes() == CONTENT
     assert (asked[1]["Range"], asked[1]["If-Range"]) == ("bytes=100000-", '"1"')
     assert [path.name for path in tmp_path.iterdir()] == ["one.dcm"]
@@ -102,8 +102,8 @@ def test_a_file_that_changed_meanwhile_is_fetched_whole(server, tmp_path):
     answers += [content(200, 0, 100_000), content(200, 0, None, '"2"')]
     target = tmp_path / "one.dcm"
     with pytest.raises(CommandFailed):
-        _save(service(url, []), "x", "*/*", target)
-    _save(service(url, []), "x", "*/*", target)
+        save(service(url, []), "x", "*/*", target)
+    save(service(url, []), "x", "*/*", target)
     assert target.read_bytes() == CONTENT
 
 

@@ -111,10 +111,24 @@ def test_what_is_no_definition_is_wrong_use(tmp_path):
 
 
 @pytest.mark.parametrize(("words", "identified"), [((), False), (("--deidentify",), False), (("--identified",), True)])
-def test_a_cohort_is_exported_without_identities_unless_they_are_asked_for(words, identified):
+@pytest.mark.parametrize("named_by_manifest", [False, True])
+def test_a_cohort_is_exported_without_identities_unless_they_are_asked_for(
+    words, identified, named_by_manifest, tmp_path
+):
     service = FakeService(export=[(202, {"id": "o", "href": "x"})])
+    manifest = tmp_path / "manifest.json"
+    manifest.write_text(json.dumps(MANIFEST | {"id": "c1"}))
 
-    run(service, "export", "c1", "--to", "https://r.example/c", "--files", "--no-wait", *words)
+    run(
+        service,
+        "export",
+        str(manifest) if named_by_manifest else "c1",
+        "--to",
+        "https://r.example/c",
+        "--files",
+        "--no-wait",
+        *words,
+    )
     ((method, path, body),) = service.sent
     assert (method, path) == ("POST", "/v2/cohorts/c1/export")
     assert (body["identified"], body["files"]) == (identified, True)
