@@ -23,6 +23,7 @@ _UNITS: Mapping[str, str] = {
     metrics.TRANSACTION_MILLISECONDS: "ms",
     metrics.OLDEST_PENDING_DELETION: "s",
     metrics.FEED_LAG_SECONDS: "s",
+    metrics.CAST_SECONDS: "s",
 }
 
 

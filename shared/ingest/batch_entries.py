@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import dataclass, replace
 
-from shared import metrics, telemetry
+from shared import telemetry
 from shared.dicom.part10.file_reader import InvalidPart10
 from shared.dicom.reasons import FailureReason
 from shared.index.model import NewInstance
@@ -48,7 +48,6 @@ class BatchEntry:
 
     def fail(self, reason: FailureReason, *, unavailable: bool = False) -> None:
         """Make it a failure, whatever it was."""
-        metrics.add(metrics.INSTANCES_REFUSED, reason=int(reason))
         self.outcome = replace(self.outcome, failure=reason, warning=None)
         self.unavailable = unavailable
 

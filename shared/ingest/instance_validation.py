@@ -156,7 +156,6 @@ def validate(
             if oddity.tag not in errors:
                 warnings.setdefault(oddity.tag, oddity.explanation)
 
-    metrics.add(metrics.VALIDATION_WARNINGS, len(warnings))
     comments = tuple(_comment(tag, explanation) for tag, explanation in (errors | warnings).items())
     sop_class_uid, sop_instance_uid = (
         first_text(attributes, _key(_SOP_CLASS)),
@@ -164,6 +163,7 @@ def validate(
     )
     if errors:
         return Invalid(sop_class_uid, sop_instance_uid, comments)
+    metrics.add(metrics.VALIDATION_WARNINGS, len(warnings))
 
     identifier = InstanceIdentifier(*(trim_uid(first_text(attributes, _key(tag)) or "") for tag in _IDENTIFIERS))
     indexed = _leave_out(part10, violations if version.warns_instead_of_failing else (), schema)
@@ -203,9 +203,13 @@ def _minimum_error(part10: Part10, tag: int, *, trim_nul: bool) -> str | None:
     if element is None:
         return None
     first = part10.text.get(_key(tag), "").split("\\", 1)[0]
-    error = validation.minimum(tag, element["vr"], first, trim_nul=trim_nul)
-    if error is None and trim_nul and first.endswith("\0"):
-        metrics.add(metrics.NUL_PADDED_VALUES)
+    vr = element["vr"]
+    error = validation.minimum(tag, vr, first, trim_nul=trim_nul)
+    if error is None and trim_nul:
+        # One NUL is how a UID is padded (PS3.5 §6.2).
+        padded = first.removesuffix("\0") if vr == "UI" else first
+        if padded.endswith("\0") and validation.minimum(tag, vr, padded, trim_nul=False):
+            metrics.add(metrics.NUL_PADDED_VALUES)
     return error
 
 

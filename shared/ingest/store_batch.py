@@ -262,7 +262,11 @@ class StoreBatch:
             entry.fail(first.outcome.failure or FailureReason.ALREADY_STORED, unavailable=first.unavailable)
         if wanted and all(entry.unavailable for entry in wanted):
             raise self._refused or Unavailable("The data stores are unavailable. Please retry the request.")
-        return [entry.outcome for entry in self._entries]
+        outcomes = [entry.outcome for entry in self._entries]
+        for outcome in outcomes:
+            if outcome.failure is not None:
+                metrics.add(metrics.INSTANCES_REFUSED, reason=int(outcome.failure))
+        return outcomes
 
     def _first_of_each(self) -> tuple[list[BatchEntry], list[tuple[BatchEntry, BatchEntry]]]:
         """The accepted entries without repeated instances; and those, each with the entry that comes first."""

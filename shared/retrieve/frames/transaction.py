@@ -40,11 +40,13 @@ class FramesTransaction:
             tag = representation_tag(snapshot, located.choice, located.encoding, changed=located.changed)
             if context.if_none_match.has(tag):
                 return response.not_modified(tag)
+            if located.choice.multipart:
+                parts = _parts(numbers, located, await read_frames(located), context.urls)
+                answer = response.several_parts(located.encoding.media_type, parts, tag)
+            else:
+                answer = await _only(located, request, tag)
             metrics.add(metrics.INSTANCES_RETRIEVED, transcoded=located.changed, frames=True)
-            if not located.choice.multipart:
-                return await _only(located, request, tag)
-            parts = _parts(numbers, located, await read_frames(located), context.urls)
-            return response.several_parts(located.encoding.media_type, parts, tag)
+            return answer
 
         answer = await current(found, attempt)
         if answer is None:

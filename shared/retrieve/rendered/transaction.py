@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from http import HTTPStatus
 
 from shared import metrics
 from shared.dicom.elements import first_text
@@ -128,7 +129,13 @@ async def _answer(snapshot: Snapshot, wanted: PictureOrder, context: Context) ->
 
 async def picture_of(snapshot: Snapshot, wanted: PictureOrder, context: Context) -> Response:
     """The picture of one version of an instance. Raises NotFound, NotAcceptable, BlobNotFound."""
-    metrics.add(metrics.INSTANCES_RETRIEVED, rendered=True)
+    answer = await _picture_of(snapshot, wanted, context)
+    if answer.status != HTTPStatus.NOT_MODIFIED:
+        metrics.add(metrics.INSTANCES_RETRIEVED, rendered=True)
+    return answer
+
+
+async def _picture_of(snapshot: Snapshot, wanted: PictureOrder, context: Context) -> Response:
     attributes = await snapshot.attributes()
     medium = medium_of(snapshot, attributes)
     if wanted.thumbnail:
@@ -182,6 +189,7 @@ async def _all(snapshots: Sequence[Snapshot], wanted: PictureOrder, context: Con
         opened = await current(snapshot, attempt)
         if opened is None:
             continue
+        metrics.add(metrics.INSTANCES_RETRIEVED, rendered=True)
         async with aclosing(opened) as parts:
             async for part in parts:
                 yield part
