@@ -27,6 +27,9 @@ param authAudiences string = ''
 @description('Object id of the user who gets the app role DICOM.Data.Owner of a created application. Empty: nobody.')
 param dataOwnerId string = ''
 
+@description('Names of further app roles of a created application, comma-separated. What they permit is said by the roles document: docs/operate/roles.md.')
+param appRoles string = ''
+
 @description('Object id of the group whose members administer the stored data: blobs, tables and queues. Empty: nobody.')
 param operatorGroupId string = ''
 
@@ -170,6 +173,7 @@ var forbiddenSettings = [
 var signInIsKnown = createEntraApplication || !empty(authClientId) || (!empty(authAuthority) && !empty(authAudiences))
 var problems = concat(
   signInIsKnown ? [] : ['Sign-in: set createEntraApplication, authClientId, or authAuthority with authAudiences.'],
+  createEntraApplication || empty(appRoles) ? [] : ['Sign-in: appRoles are those of an application that is created.'],
   createEntraApplication && !empty(authClientId) ? ['Sign-in: createEntraApplication and authClientId exclude each other.'] : [],
   bodyCost * maxRequestMiB * httpConcurrency <= bodyMemoryMB ? [] : ['Memory: ${bodyCost} x maxRequestMiB x httpConcurrency exceeds ${bodyMemoryMB} MB.'],
   empty(intersection(map(objectKeys(extraSettings), name => toUpper(name)), forbiddenSettings)) ? [] : ['extraSettings: ${join(forbiddenSettings, ', ')} cannot be set.']
@@ -320,6 +324,7 @@ module entraApplication './modules/entra-application.bicep' = if (createEntraApp
     displayName: 'DICOM service (${environmentName})'
     pagesUrl: 'https://${appName}.azurewebsites.net/ui/'
     dataOwnerId: dataOwnerId
+    furtherRoles: empty(appRoles) ? [] : split(appRoles, ',')
   }
 }
 

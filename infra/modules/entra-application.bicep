@@ -5,6 +5,7 @@ param uniqueName string
 param displayName string
 param pagesUrl string
 param dataOwnerId string
+param furtherRoles array
 
 // Azure CLI, so that a token for a first request needs no application of one's own.
 var azureCliId = '04b07795-8ddb-461a-bbee-02f9e1bf7b46'
@@ -33,7 +34,7 @@ resource application 'Microsoft.Graph/applications@v1.0' = {
     ]
     preAuthorizedApplications: [{ appId: azureCliId, delegatedPermissionIds: [accessScopeId] }]
   }
-  appRoles: [
+  appRoles: concat([
     {
       id: ownerRoleId
       value: 'DICOM.Data.Owner'
@@ -50,7 +51,14 @@ resource application 'Microsoft.Graph/applications@v1.0' = {
       allowedMemberTypes: ['User', 'Application']
       isEnabled: true
     }
-  ]
+  ], map(furtherRoles, name => {
+    id: guid(uniqueName, name)
+    value: name
+    displayName: name
+    description: 'What the roles document of the service says of ${name}.'
+    allowedMemberTypes: ['User', 'Application']
+    isEnabled: true
+  }))
 }
 
 resource servicePrincipal 'Microsoft.Graph/servicePrincipals@v1.0' = {

@@ -222,6 +222,7 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "map": lambda items, function: [function(item) for item in items],
     "objectKeys": list,
     "resourceGroup": lambda: {"id": f"{SUBSCRIPTION}/resourceGroups/rg", "location": "region"},
+    "split": lambda text, separator: text.split(separator),
     "string": lambda value: value if isinstance(value, str) else json.dumps(value),
     "subscription": lambda: {"id": SUBSCRIPTION},
     "subscriptionResourceId": lambda kind, name: f"{SUBSCRIPTION}/providers/{kind}/{name}",

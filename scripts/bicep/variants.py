@@ -14,6 +14,10 @@ _CLIENT: Final = {"DICOM_AUTH_CLIENT_ID": "11111111-2222-3333-4444-555555555555"
 VARIANTS: Final[Mapping[str, Mapping[str, str]]] = {
     "existing application": _CLIENT,
     "new application": {"DICOM_CREATE_ENTRA_APPLICATION": "true"},
+    "further roles": {
+        "DICOM_CREATE_ENTRA_APPLICATION": "true",
+        "DICOM_APP_ROLES": "DICOM.Radiologist,DICOM.Researcher",
+    },
     "other provider": {
         "DICOM_AUTH_AUTHORITY": "https://id.example/",
         "DICOM_AUTH_AUDIENCES": "dicom,https://dicom.example",

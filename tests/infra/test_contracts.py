@@ -95,6 +95,30 @@ def test_the_app_roles_of_the_application_are_in_the_default_roles_document(rend
     assert allowed == {"DICOM.Data.Owner": ACTIONS, "DICOM.Data.Reader": {"read"}}
 
 
+def test_further_app_roles_are_those_of_the_documented_roles_document(rendered, tmp_path):
+    page = (ROOT / "docs/operate/roles.md").read_text().partition("\n## Further roles\n")[2]
+    example = json.loads(f"{{{re.search(r'```json\n(.+?)\n```', page, re.DOTALL)[1]}}}")
+    infra = contract.copied(INFRA, tmp_path)
+    file = infra / "main.parameters.json"
+    file.write_text(json.dumps({"parameters": {**json.loads(file.read_text())["parameters"], **example}}))
+    values = contract.app_settings(main_deployment(infra, VARIANTS["further roles"]))
+    roles = Roles(values["AUTHENTICATION_ROLES"])
+
+    app_roles = rendered["further roles"].one("application").content["appRoles"]
+    assert len({role["id"] for role in app_roles}) == len(app_roles)
+    assert {role["value"]: roles.permissions([role["value"]]).actions for role in app_roles} == {
+        "DICOM.Data.Owner": ACTIONS,
+        "DICOM.Data.Reader": {"read"},
+        "DICOM.Radiologist": {"read", "write", "feedback"},
+        "DICOM.Researcher": {"read", "cohort"},
+    }
+
+
+def test_roles_of_an_application_that_is_not_created_are_refused():
+    with pytest.raises(BicepError, match="appRoles are those of an application that is created"):
+        main_deployment(INFRA, {**contract.CLIENT, "DICOM_APP_ROLES": "DICOM.Researcher"})
+
+
 def test_what_cannot_work_is_refused_before_anything_is_created():
     assert list(contract.refusals(INFRA)) == []
 

@@ -95,6 +95,17 @@ async def test_a_provider_that_answers_nonsense_makes_the_service_unavailable(an
             await ProviderKeys(f"{provider.url}/tenant").fetch()
 
 
+async def test_an_issuer_that_is_not_the_authority_is_told_once_and_is_the_one_that_counts(caplog):
+    async with serving() as provider:
+        keys = ProviderKeys(f"{provider.url}/tenant")
+        await keys.fetch()
+        assert "identity-provider-issuer-differs" not in caplog.text
+
+        provider.configuration["issuer"] = "https://other.example"
+        assert [(await keys.fetch()).issuer for _ in range(2)] == ["https://other.example"] * 2
+    assert caplog.text.count("identity-provider-issuer-differs") == 1
+
+
 async def test_a_provider_that_cannot_be_reached_makes_the_service_unavailable():
     async with serving() as provider:
         url = provider.url

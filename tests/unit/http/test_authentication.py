@@ -108,6 +108,8 @@ async def test_the_principal_may_name_the_type_of_its_role_claims():
         (base64.b64encode(b'{"claims": 7}').decode(),),
         (base64.b64encode(b'{"claims": [{"typ": "roles"}]}').decode(),),
         (base64.b64encode(b"\xff").decode(),),
+        (base64.b64encode(b"[" * 40_000 + b"]" * 40_000).decode(),),
+        (base64.b64encode(b'{"claims": [[]]}').decode(),),
         (principal(("roles", "globalAdmin")), principal(("roles", "globalAdmin"))),
     ],
 )
