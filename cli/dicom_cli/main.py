@@ -32,7 +32,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "cast": Command("look after DICOMcast, which writes into a FHIR server", "cast"),
     "cohort": Command("find patients by clinical data and images, in words or by definition", "cohort"),
     "labels": Command("label studies, and see which labels there are", "labels"),
-    "migrate": Command("move an archive to the service", "migrate.command"),
+    "migrate": Command("move an archive to the service", "migrate.options"),
     "share": Command("links that open studies to whoever has them", "share"),
     "feedback": Command("what became of reads and of predictions", "feedback"),
     "erase": Command("erase all that is stored of a patient", "erase"),

@@ -1,4 +1,4 @@
-"""`dicom migrate SOURCE --to URL`: an archive moves to the service; the source is never changed (exchange §6)."""
+"""The work of `dicom migrate`: an archive moves to the service; the source is never changed (exchange §6)."""
 
 import argparse
 import tempfile
@@ -13,57 +13,23 @@ from dicom_cli.migrate.destination import Destination
 from dicom_cli.migrate.dicomweb_source import DicomwebSource
 from dicom_cli.migrate.feed_source import Change, FeedPosition, FeedSource
 from dicom_cli.migrate.folder_source import FolderSource
-from dicom_cli.migrate.limits import Limits, Throttle
+from dicom_cli.migrate.limits import MOST_WORKERS, Limits, Throttle
 from dicom_cli.migrate.model import FAULTS, Entry, State
 from dicom_cli.migrate.report import Report
-from dicom_cli.migrate.run import MOST_WORKERS, Migration
+from dicom_cli.migrate.run import Migration
 from dicom_cli.migrate.source_service import SourceService
 from dicom_cli.migrate.spool import SpooledFile
 from dicom_cli.migrate.state import MigrationState
 from dicom_cli.outcomes import CommandFailed, ExitCode
 from dicom_cli.output import Bar, Output
-from dicom_cli.places import state_folder
 from dicom_cli.service import Service
 
-EXAMPLE: Final = """\
-  dicom migrate https://old.example.org/v2 --to https://dicom.example.org --dry-run
-  dicom migrate https://old.example.org/v2 --to https://dicom.example.org --report migration.json
-  dicom migrate https://old.example.org/v2 --to https://dicom.example.org --follow
-  dicom migrate http://orthanc:8042/dicom-web --to https://dicom.example.org --concurrency 8 --hours 20-6
-  dicom migrate /mnt/archive --to https://dicom.example.org
-"""
 _SAMPLES: Final = 8
 """Instances whose sizes and times a dry run measures."""
 _NOTE: Final = "feed"
 
 
-def add_to(parser: argparse.ArgumentParser) -> None:
-    """The options of the command."""
-    add = parser.add_argument
-    add("source", metavar="SOURCE", help="root URL of a DICOMweb server, with its version if it has some, or a folder")
-    add("--to", default="", help="URL of the destination; otherwise --url")
-    add("--source-partition", default="", help="data partition of the source")
-    add("--all-partitions", action="store_true", help="every data partition of the source, under its name")
-    add("--source-token-command", default="", help="prints a token for the source (a token itself: DICOM_SOURCE_TOKEN)")
-    add("--source-scope", default="", help="what to sign in for at the source")
-    add("--verify", choices=("full", "count"), default="full", help="full: each file is read again and compared")
-    add("--follow", action="store_true", help="then repeat what the change feed of the source tells, until interrupted")
-    add("--apply-deletes", action="store_true", help="with --follow: deletes, too")
-    add("--interval", type=float, default=10.0, help="with --follow: seconds between two looks")
-    add("--dry-run", action="store_true", help="count and estimate")
-    add("--compare", action="store_true", help="compare both ends, move nothing")
-    add("--again", action="store_true", help="try those again that did not arrive")
-    add("--restart", action="store_true", help="forget what earlier runs have done")
-    add("--concurrency", type=int, default=4, help=f"instances on their way at a time, at most {MOST_WORKERS}")
-    add("--bytes-per-second", type=float, default=0.0, help="of all files together")
-    add("--requests-per-second", type=float, default=0.0, help="at both ends together")
-    add("--hours", default="", help="hours of the day in which it works, as 22-6")
-    add("--limits", type=Path, help="a JSON file that changes concurrency, bytes_per_second, … while it runs")
-    add("--state", type=Path, default=state_folder() / "migrations", help="where is remembered what was done")
-    add("--report", type=Path, help="write the report to this file (JSON)")
-
-
-def run(arguments: argparse.Namespace, service: Service, output: Output) -> ExitCode:
+def migrate(arguments: argparse.Namespace, service: Service, output: Output) -> ExitCode:
     """Do what is asked. Raises CommandFailed."""
     if arguments.to:
         options = {each: getattr(arguments, each) for each in ("url", "partition", "scope", "token_command")}

@@ -10,6 +10,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
+MOST_WORKERS: Final = 64
+"""Instances on their way at a time: each has a thread, a connection to either end and a temporary file."""
 _LOOK_SECONDS: Final = 2.0
 """The file with the limits is read as often."""
 _CLOSED_SECONDS: Final = 30.0

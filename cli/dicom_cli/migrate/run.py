@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from dicom_cli.migrate.destination import Destination, Refused
-from dicom_cli.migrate.limits import Throttle
+from dicom_cli.migrate.limits import MOST_WORKERS, Throttle
 from dicom_cli.migrate.model import Entry, SourceFailed, State
 from dicom_cli.migrate.spool import SpooledFile
 from dicom_cli.migrate.state import MigrationState
 
-MOST_WORKERS: Final = 64
 _LOOK_SECONDS: Final = 0.1
 
 

@@ -3,19 +3,22 @@
 import argparse
 import os
 import sys
-import time
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Final
 
-from dicom_cli.outcomes import ExitCode
-from dicom_cli.smoke.checks import Check, checks, clean_up
-from dicom_cli.smoke.deployment import Deployed, Trail, azure_cli, check_import
-from dicom_cli.smoke.sample import sample
-from dicom_cli.smoke.service import Failed, Service
+EXAMPLE: Final = """\
+  dicom smoke https://dicom.example.org
+  dicom smoke https://dicom.example.org --large --origin https://viewer.example.org
+  dicom smoke https://dicom.example.org --group GROUP --app APP
+"""
 
 
 def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="dicom smoke", description="Whether a deployed service works.")
+    parser = argparse.ArgumentParser(
+        prog="dicom smoke",
+        description="Whether a deployed service works.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     add = parser.add_argument
     add(
         "url", nargs="?", default=os.environ.get("DICOM_URL", ""), help="of the service, with a path base if it has one"
@@ -32,8 +35,8 @@ def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
         help="customer id of the Log Analytics workspace: looks for audit records (WORKSPACE=)",
     )
     parser.epilog = (
-        "In the environment: TOKEN, of somebody who may do everything; READER_TOKEN, of one who may only read; "
-        "IMPORT_CONNECTION, a connection string instead of --import-account."
+        "In the environment: TOKEN, of somebody who may do everything; READER_TOKEN, of one who may only read;\n"
+        f"IMPORT_CONNECTION, a connection string instead of --import-account.\n\nexamples:\n{EXAMPLE}"
     )
     arguments = parser.parse_args(given)
     if not arguments.url:
@@ -43,60 +46,12 @@ def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
     return arguments
 
 
-def run(number: int, check: Check) -> bool:
-    """Whether the check has passed; a line tells."""
-    began = time.monotonic()
-    try:
-        told = check.run()
-    except Failed as failed:
-        print(f"FAILED {number:2}  {check.name}: {failed.wrong}\n           {failed.means}", flush=True)
-        return False
-    print(f"ok     {number:2}  {check.name} ({time.monotonic() - began:.1f} s): {told}", flush=True)
-    return True
-
-
-def _unseen(service: Service, study: str, arguments: argparse.Namespace) -> Iterator[Check]:
-    """Checks of what a client cannot see, as far as somebody has named it."""
-    if arguments.group:
-        yield Check("the deployment", Deployed(azure_cli, arguments.group, arguments.app).check)
-    connection = os.environ.get("IMPORT_CONNECTION", "")
-    if arguments.import_account or connection:
-        yield Check("import", lambda: check_import(service, _blobs(arguments.import_account, connection)))
-    if arguments.workspace:
-        yield Check("audit trail", lambda: Trail(azure_cli, arguments.workspace).check(study))
-
-
-def _blobs(account: str, connection: str) -> Any:
-    from azure.storage.blob import BlobServiceClient
-
-    if connection:
-        return BlobServiceClient.from_connection_string(connection)
-    from azure.identity import DefaultAzureCredential
-
-    return BlobServiceClient(account, credential=DefaultAzureCredential())
-
-
 def main(given: Sequence[str] | None = None) -> int:
-    """Run them all: what an early one has found explains later ones."""
+    """Run the program; its exit code."""
     arguments = _arguments(given)
-    service = Service(
-        arguments.url.rstrip("/"),
-        os.environ.get("TOKEN") or os.environ.get("DICOM_TOKEN", ""),
-        os.environ.get("READER_TOKEN", ""),
-        arguments.origin,
-        arguments.partition,
-    )
-    failed, one = 0, sample()
-    seen = [*checks(service, one, large=arguments.large), *_unseen(service, one.study, arguments)]
-    for number, check in enumerate(seen, 1):
-        passed = run(number, check)
-        failed += not passed
-        if not passed and number == 1:
-            break
-    else:
-        failed += not run(0, Check("cleaned up", lambda: clean_up(service)))
-    print("all well" if not failed else f"{failed} failed", flush=True)
-    return ExitCode.SOME_FAILED if failed else ExitCode.DONE
+    from dicom_cli.smoke.command import run
+
+    return run(arguments)
 
 
 if __name__ == "__main__":

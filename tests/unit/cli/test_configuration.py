@@ -1,5 +1,9 @@
 """Where the command's values come from, and what a file may not hold (CLI-6)."""
 
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +14,18 @@ from dicom_cli.main import COMMANDS, PROGRAMS, main, parser_for
 from dicom_cli.outcomes import CommandFailed
 
 ROOT = Path(__file__).resolve().parents[3]
+HELPS = """
+import contextlib, io, json, sys
+known, told = set(sys.modules), {}
+from dicom_cli.main import main
+for words in json.loads(sys.argv[1]):
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
+        main([*words, "--help"])
+    loaded = {name.partition(".")[0] for name in set(sys.modules) - known}
+    told[" ".join(words)] = sorted(loaded - sys.stdlib_module_names)
+print(json.dumps(told))
+"""
+"""Asks for the help of one command after the other, and tells the packages that have been loaded by then."""
 
 
 @pytest.fixture(autouse=True)
@@ -53,6 +69,30 @@ def test_the_help_of_every_command_has_an_example(name, capsys):
         parser_for(name).parse_args([name, "--help"])
     assert ended.value.code == 0
     assert f"examples:\n  dicom {name}" in capsys.readouterr().out
+
+
+@pytest.mark.spec("CLI-1")
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_so_has_the_help_of_those_that_read_their_options_themselves(name, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main([name, "--help"])
+    assert ended.value.code == 0
+    assert f"examples:\n  dicom {name}" in capsys.readouterr().out
+
+
+@pytest.mark.spec("CLI-1")
+def test_no_help_loads_a_library():
+    names = [[], *([name] for name in (*COMMANDS, *PROGRAMS, "config", "completion"))]
+    done = subprocess.run(
+        [sys.executable, "-c", HELPS, json.dumps(names)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (ROOT / "cli", ROOT)))},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    told = json.loads(done.stdout)
+    assert len(told) == len(names)
+    assert {name: found for name, found in told.items() if set(found) - {"dicom_cli", "shared"}} == {}
 
 
 @pytest.mark.spec("CLI-5")
