@@ -28,8 +28,11 @@ from shared.operations.model import OperationStatus
 from shared.outgoing.failures import Failure, RequestFailed
 from shared.shares.model import Share
 from shared.shares.store import ShareStore
+from shared.study_documents.labels import StudyLabels
+from shared.study_labels.request import LabelChange
 from tests.builders.cast import PARTITION, SETTINGS, MemoryQueue
 from tests.builders.images import image
+from tests.builders.labelling import place_of
 from tests.builders.worklist import element, new_workitem
 from tests.fakes.fhir import FakeFhirServer
 from tests.unit.patient_erasure.service import ErasingService, texts_of
@@ -123,6 +126,9 @@ async def planted():
     await stored(service, *gone, kept)
     await service.updated(["1.1"], name("Erasee^Corrected"))  # a former version, and an operation that was told of it
     await service.delete(gone[2].identifier)
+    labels = StudyLabels(service.tables, service.blobs)
+    for study, label in (("1.1", "Erasee board"), ("1.2", "of zz-4711"), (STAYING, "Keeper board")):
+        await labels.change(place_of(study), LabelChange((label,), ()))
     await service.settle()
     await service.cast()
     for held in (GONE, KEPT):
@@ -170,12 +176,13 @@ async def check(service, kept, before):
     assert service.blobs.content((await service.instance(kept.identifier)).blob) == kept.data
 
 
-@pytest.mark.spec("PHI-1", "PHI-14")
+@pytest.mark.spec("PHI-1", "PHI-14", "SEL-4")
 async def test_nothing_of_a_patient_is_left_in_any_place():
     service, kept = await planted()
     before = service.places_with(KEPT["PatientID"], "Keeper")
     planted_in = service.places_with(*TRACES)
     kinds = {place.partition(" ")[0] for place in planted_in}
+    assert any("/1.2/study." in place for place in planted_in)  # the document of its labels
     assert kinds >= {"dicom", "idx", "ops", "worklist", "DicomCast", "InvalidDicomTagExceptionTable", "zz.dcm"}
     assert len(service.fhir.all("ImagingStudy")) == 3
 
