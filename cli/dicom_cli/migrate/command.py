@@ -13,6 +13,7 @@ from dicom_cli.migrate.destination import Destination
 from dicom_cli.migrate.dicomweb_source import DicomwebSource
 from dicom_cli.migrate.feed_source import Change, FeedPosition, FeedSource
 from dicom_cli.migrate.folder_source import FolderSource
+from dicom_cli.migrate.labels import Labelled, move_labels
 from dicom_cli.migrate.limits import MOST_WORKERS, Limits, Throttle
 from dicom_cli.migrate.model import FAULTS, Entry, State
 from dicom_cli.migrate.report import Report
@@ -143,11 +144,13 @@ def _migrate(
             (migration.compare if arguments.compare else migration.move)(bar.step)
             bar.close()
             others = _counted(pair, state, settles=arguments.verify == "count" and not arguments.compare)
+            labelled = _move_labels(pair, state, throttle, arguments)
             if feed is not None:
                 deletes, place = arguments.apply_deletes, arguments.source_partition
                 _follow(feed, migration, pair, state, _Following(place, arguments.interval, output, deletes=deletes))
+                labelled = _move_labels(pair, state, throttle, arguments)  # the feed does not tell them
             report = Report.of(state, pair.source.name, pair.destination.name, monotonic() - begun)
-            report.other_counts, report.tags = others, tags
+            report.other_counts, report.tags, report.labelled = others, tags, labelled
             report.tells_undated = not isinstance(pair.source, DicomwebSource) or pair.source.tells_undated
             if arguments.report:
                 report.write(arguments.report)
@@ -155,6 +158,12 @@ def _migrate(
             return report.code
         finally:
             state.close()
+
+
+def _move_labels(pair: _Pair, state: MigrationState, throttle: Throttle, arguments: argparse.Namespace) -> Labelled:
+    if pair.service is None or arguments.compare:
+        return Labelled()
+    return move_labels(pair.service, pair.destination, state.by_study(), throttle)
 
 
 def _discover(pair: _Pair, state: MigrationState, output: Output) -> None:

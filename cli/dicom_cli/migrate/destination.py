@@ -2,11 +2,12 @@
 
 import json
 from typing import Any, Final
+from urllib.parse import quote
 
 from dicom_cli.migrate.model import Entry, SourceFailed
 from dicom_cli.migrate.spool import CONTENT_TYPE, SpooledFile
 from dicom_cli.outcomes import CommandFailed, ExitCode
-from dicom_cli.service import DICOM_JSON, Service
+from dicom_cli.service import DICOM_JSON, JSON, Service
 
 _ALREADY_STORED: Final = 45070
 _HEADERS: Final = {"Content-Type": CONTENT_TYPE, "Accept": DICOM_JSON}
@@ -75,6 +76,24 @@ class Destination:
         path = self._service.path(entry.place.path.removeprefix("/"))
         self._service.ask("DELETE", path, expect=(200, 204, 404))
 
+    def add_labels(self, study: str, labels: list[str]) -> bool:
+        """Give a study labels, beside those that it has; False if it is not there, or cannot have them. Raises
+        CommandFailed where the service does not answer.
+        """
+        try:
+            answer = self._service.ask(
+                "PATCH",
+                self._service.path(f"studies/{quote(study, safe='')}/labels"),
+                body=json.dumps({"add": labels}).encode(),
+                headers={"Content-Type": JSON},
+                expect=(200, 400, 404),
+            )
+        except CommandFailed as failure:
+            if failure.code in _LOST:
+                raise
+            return False
+        return answer.status == 200
+
     def add_tags(self, tags: list[dict[str, Any]]) -> list[str]:
         """Make attributes searchable that are not yet; the paths of those that are new. Raises CommandFailed."""
         known = self._service.ask("GET", "/v2/extendedquerytags", query={"limit": str(_PAGE)}).json() or []
@@ -88,7 +107,7 @@ class Destination:
                 "POST",
                 "/v2/extendedquerytags",
                 body=json.dumps(body).encode(),
-                headers={"Content-Type": "application/json"},
+                headers={"Content-Type": JSON},
                 expect=(200, 202, 409),
             )
             added.append(str(tag["path"]))

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from dicom_cli.migrate.labels import Labelled
 from dicom_cli.migrate.model import State
 from dicom_cli.migrate.state import MigrationState
 from dicom_cli.outcomes import ExitCode
@@ -30,6 +31,7 @@ class Report:
     """Studies with another number of instances at the destination."""
     passed_over: list[dict[str, str]] = field(default_factory=list)
     tags: list[str] = field(default_factory=list)
+    labelled: Labelled = field(default_factory=Labelled)
     tells_undated: bool = True
     """Whether the source has told all studies without a date."""
 
@@ -58,7 +60,8 @@ class Report:
         if self.counts.get(State.DIFFERENT, 0) or self.other_counts:
             return ExitCode.DIFFERENT
         arrived = self.counts.get(State.EQUAL, 0) + self.counts.get(State.DELETED, 0)
-        return ExitCode.DONE if arrived == self.instances and self.tells_undated else ExitCode.SOME_FAILED
+        whole = arrived == self.instances and self.tells_undated and not self.labelled.without
+        return ExitCode.DONE if whole else ExitCode.SOME_FAILED
 
     def document(self) -> dict[str, Any]:
         """As JSON."""
@@ -75,6 +78,8 @@ class Report:
             "studiesWithOtherCounts": self.other_counts,
             "passedOver": self.passed_over,
             "tagsAdded": self.tags,
+            "studiesLabelled": self.labelled.studies,
+            "studiesWithoutTheirLabels": self.labelled.without,
             "tellsStudiesWithoutDate": self.tells_undated,
         }
 
@@ -90,9 +95,10 @@ class Report:
             f"study {each['study']}: {each['source']} instances at the source, {each['destination']} at the destination"
             for each in self.other_counts[:_LISTED]
         ]
+        labels = [f"study {each}: without its labels" for each in self.labelled.without[:_LISTED]]
         untold = [] if self.tells_undated else ["The source ignores offset: studies without a date may be missing."]
         passed = [f"passed over: {each['file']}: {each['reason']}" for each in self.passed_over[:_LISTED]]
-        return [f"{found}: {states or 'nothing'}; {self.seconds:,.0f} s.", *untold, *faults, *others, *passed]
+        return [f"{found}: {states or 'nothing'}; {self.seconds:,.0f} s.", *untold, *faults, *others, *labels, *passed]
 
     def write(self, path: Path) -> None:
         """Write the document."""

@@ -35,6 +35,10 @@ class DicomwebServer:
     """Whether it stores other files than it is sent."""
     changes: list[dict[str, Any]] = field(default_factory=list)
     tags: list[dict[str, Any]] = field(default_factory=list)
+    labels: dict[str, list[str]] = field(default_factory=dict)
+    """Labels by study."""
+    unlabelled: set[str] = field(default_factory=set)
+    """Studies that take no labels."""
     partitions: tuple[str, ...] = ()
     """Data partitions, all with the same files."""
     asked: list[str] = field(default_factory=list)
@@ -80,10 +84,26 @@ class DicomwebServer:
         start = int(query.get("offset", 0)) if self.offsets else 0
         return rows[start : start + min(self.page, int(query.get("limit", 1000)))]
 
+    def feed(self, query: dict[str, str], *, first: bool) -> list[dict[str, Any]]:
+        """A page of the change feed: of the first version behind a number, of the second from a time on."""
+        offset, limit = int(query["offset"]), int(query["limit"])
+        if first:
+            return [each for each in self.changes if each["sequence"] > offset][:limit]
+        return [each for each in self.changes if each["timestamp"] >= query["startTime"]][offset : offset + limit]
+
+    def labelled(self, query: dict[str, str]) -> list[dict[str, Any]]:
+        """The labels in use, or those of the studies that are named."""
+        if "StudyInstanceUID" not in query:
+            return [
+                {"label": each, "studies": 1} for each in sorted({one for of in self.labels.values() for one in of})
+            ]
+        studies = query["StudyInstanceUID"].split(",")
+        return [{"studyInstanceUid": each, "labels": self.labels.get(each, [])} for each in studies]
+
 
 def unparted(path: str) -> str:
     """A path behind the version and the data partition."""
-    return re.sub(r"^/v2(/partitions/[^/]+(?=/))?", "", path)
+    return re.sub(r"^/v[12](/partitions/[^/]+(?=/))?", "", path)
 
 
 def date_of(image: Image) -> str:
@@ -124,8 +144,9 @@ def serving(server: DicomwebServer, known: dict[bytes, Image]) -> Iterator[Dicom
             elif path == "/changefeed/latest":
                 self.answer(200, json.dumps(server.changes[-1]).encode()) if server.changes else self.answer(204)
             elif path == "/changefeed":
-                after = [each for each in server.changes if each["timestamp"] >= query["startTime"]]
-                self.answer(200, json.dumps(after[int(query["offset"]) :][: int(query["limit"])]).encode())
+                self.answer(200, json.dumps(server.feed(query, first=parts.path.startswith("/v1"))).encode())
+            elif path == "/labels":
+                self.answer(200, json.dumps(server.labelled(query)).encode(), "application/json")
             else:
                 self.answer(404)
 
@@ -162,6 +183,16 @@ def serving(server: DicomwebServer, known: dict[bytes, Image]) -> Iterator[Dicom
                 server.add(next(iter(known.values())) if server.altered else image)
                 server.files[f"/{image.path}"] = next(iter(known.values())) if server.altered else image
                 self.answer(200, b"{}")
+
+        def do_PATCH(self) -> None:
+            added = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["add"]
+            server.asked.append(f"PATCH {self.path}")
+            study = unparted(self.path).split("/")[2]
+            if study in server.unlabelled or not any(path.startswith(f"/studies/{study}/") for path in server.files):
+                self.answer(400 if study in server.unlabelled else 404)
+                return
+            server.labels[study] = [*server.labels.get(study, []), *added]
+            self.answer(200, b"{}", "application/json")
 
         do_PUT = do_POST  # noqa: N815 - the name that the library calls
 

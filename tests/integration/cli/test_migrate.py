@@ -232,6 +232,43 @@ def test_extended_query_tags_come_first(ends, migrate):
 
 
 @pytest.mark.spec("MIG-8")
+@pytest.mark.parametrize("others", [{}, {"1.2.3.2": ["kept"]}], ids=["none", "some"])
+def test_labels_go_with_their_studies(ends, migrate, others):
+    source, target = ends
+    source.labels = {"1.2.3.1": ["tumour board", "to read"], "1.2.3.2": ["teaching"], "1.2.3.3": []}
+    target.labels = dict(others)
+
+    code, report = migrate("--concurrency", "1")
+
+    assert (code, report["studiesLabelled"], report["studiesWithoutTheirLabels"]) == (0, 2, [])
+    wanted = {"1.2.3.1": ["tumour board", "to read"], "1.2.3.2": [*others.get("1.2.3.2", []), "teaching"]}
+    assert target.labels == wanted
+    assert "teaching" not in json.dumps(report)
+
+
+@pytest.mark.spec("MIG-8", "MIG-9")
+def test_labels_that_did_not_arrive_are_told(ends, migrate):
+    source, target = ends
+    source.labels = {"1.2.3.1": ["a"], "1.2.3.2": ["b"]}
+    target.unlabelled = {"1.2.3.2"}
+
+    code, report = migrate()
+
+    assert (code, report["studiesLabelled"], report["studiesWithoutTheirLabels"]) == (1, 1, ["1.2.3.2"])
+
+
+@pytest.mark.spec("MIG-8", "MIG-10")
+@pytest.mark.parametrize("words", [("--dry-run",), ("--compare",)])
+def test_who_moves_nothing_labels_nothing(ends, migrate, words):
+    source, target = ends
+    source.labels = {"1.2.3.1": ["a"]}
+
+    migrate(*words)
+
+    assert target.labels == {}
+
+
+@pytest.mark.spec("MIG-8")
 def test_data_partitions_keep_their_names(ends, migrate):
     source, target = ends
     source.partitions = ("Microsoft.Default", "north ward")
@@ -255,10 +292,11 @@ def change(sequence, action, one):
     }
 
 
-@pytest.mark.spec("MIG-3")
-@pytest.mark.parametrize("deletes", [False, True])
-def test_the_feed_is_followed_until_interrupted(ends, migrate, images, monkeypatch, deletes):
+@pytest.mark.spec("MIG-3", "MIG-8")
+@pytest.mark.parametrize("way", [("v1", False), ("v1", True), ("v2", False), ("v2", True)], ids=str)
+def test_the_feed_is_followed_until_interrupted(ends, migrate, images, monkeypatch, way):
     source, target = ends
+    version, deletes = way
     late, gone = images[-1], images[0]
     del source.files[f"/{late.path}"]
     source.changes = [change(1, "create", images[0])]
@@ -267,17 +305,24 @@ def test_the_feed_is_followed_until_interrupted(ends, migrate, images, monkeypat
         if len(source.changes) > 1:
             raise KeyboardInterrupt
         source.add(late)
+        source.labels = {late.identifier.study_instance_uid: ["meanwhile"]}
         del source.files[f"/{gone.path}"]
         source.changes += [change(2, "create", late), change(3, "update", images[1]), change(4, "delete", gone)]
 
     monkeypatch.setattr(command, "sleep", later)
-    code, report = migrate("--follow", *(["--apply-deletes"] if deletes else []))
+    code, report = migrate("--follow", *(["--apply-deletes"] if deletes else []), root=f"{source.url}/{version}")
 
     assert code == 0, report
     assert f"/{late.path}" in target.files
     assert (f"/{gone.path}" in target.files) != deletes
     assert "PUT /v2/studies" in target.asked
     assert report["states"]["deleted"] == int(deletes)
+    assert target.labels == (source.labels if version == "v2" else {})
+    asked = [each for each in source.asked if "/changefeed?" in each]
+    assert asked
+    assert all(
+        (f"GET /{version}/changefeed?" in each) and (("startTime" in each) == (version == "v2")) for each in asked
+    )
 
 
 @pytest.mark.spec("MIG-4")
