@@ -150,9 +150,9 @@ _SUBSCRIBED: Final = (
     "1.2.840.10008.5.1.4.34.5.1; and the AE title of the subscriber."
 )
 SUBSCRIBE: Final = Documentation(
-    f"{_SUBSCRIBED} The header Content-Location has the URL of a WebSocket that carries the event reports; it opens "
-    "one connection, within a minute. A part of the worklist needs a filter. A Warning tells of a lock that is not "
-    "granted.",
+    f"{_SUBSCRIBED} The headers Location and Content-Location have the URL of a WebSocket that carries the event "
+    "reports; it opens one connection, within a minute. A part of the worklist needs a filter. A Warning tells of a "
+    "lock that is not granted.",
     successes=(201,),
     failures=failures(404, 409, 410),
     parameters=(

@@ -233,7 +233,7 @@ def send_event_reports(sweep: Callable[[str], Awaitable[None]], directory: Parti
 
 
 def clear_event_reports(clear: Callable[[str], Awaitable[None]], directory: PartitionDirectory) -> Chore:
-    """Event reports that are no longer kept are removed (WE-6)."""
+    """Event reports that are no longer kept are removed, and subscribers that have nothing left (WE-6, WE-16)."""
     return Chore("clear_event_reports", lambda: _in_each(directory, clear), _TEN_MINUTES)
 
 

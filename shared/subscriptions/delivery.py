@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Final
 
 from shared.concurrency import together
-from shared.errors import Unavailable
+from shared.errors import NotFound, Unavailable
 from shared.storage.ports import Entity
 from shared.subscriptions import rows
 from shared.subscriptions.channel import Channel, user_of
@@ -48,10 +48,12 @@ class Delivery:
         if stored is None or self._is_taken(stored.subscriber):
             return
         user = user_of(namespace, aetitle, stored.subscriber.owner)
-        held = await self._begin(namespace, stored.subscriber, user, lease)
         try:
+            held = await self._begin(namespace, stored.subscriber, user, lease)
             while held is not None:
                 held = await self._send(namespace, held, user)
+        except NotFound:
+            return  # it was removed meanwhile
         except BaseException:
             await asyncio.shield(self._give_back(namespace, aetitle, lease))
             raise
@@ -153,5 +155,5 @@ class Delivery:
 
         try:
             await self._subscriptions.change(namespace, aetitle, decide)
-        except Unavailable:
+        except (NotFound, Unavailable):
             return  # it ends by itself

@@ -18,7 +18,7 @@ from shared.subscriptions.channel import Channel, user_of
 from shared.subscriptions.delivery import Delivery
 from shared.subscriptions.reports import reports_of
 from shared.subscriptions.store import Change, Subscriptions, appended
-from shared.subscriptions.subscriber import MOST_REPORTS, RETENTION_MS, Subscriber, WorkitemSubscription
+from shared.subscriptions.subscriber import Subscriber, WorkitemSubscription
 from shared.workitems.events import SearchValues, WorkitemEvent
 from shared.workitems.outbox import Outbox, PendingEvent
 from shared.workitems.rows import TABLE, partition_keys
@@ -188,31 +188,6 @@ class Dispatch:
         reports = [report for event in events for report in reports_of(event)]
         after, written = appended(namespace, replace(subscriber, seen_ms=seen_ms), reports, now_ms)
         return after, [*marks.values(), *written]
-
-    # ----------------------------------------------------------------------------------------------------- clearing
-
-    async def clear(self, namespace: str) -> None:
-        """Remove reports and marks that are older than they are kept, and reports that are too many."""
-        before_ms = self._subscriptions.now_ms() - RETENTION_MS
-        first = {
-            rows.report_key(each.aetitle, 0)[:-12]: each.last - MOST_REPORTS
-            for each in await self._subscriptions.all(namespace)
-        }
-        for bounds in (rows.REPORTS, rows.MARKS):
-            low: str | None = bounds[0]
-            while low is not None:
-                page = await self._subscriptions.tables.page(
-                    TABLE, rows.partition_key(namespace), low, bounds[1], select=("time",)
-                )
-                await self._subscriptions.remove(
-                    [
-                        row
-                        for row in page.entities
-                        if rows.time_of(row) < before_ms
-                        or (bounds is rows.REPORTS and rows.report_number(row) <= first.get(row.row_key[:-12], 0))
-                    ]
-                )
-                low = page.next_row_key
 
 
 class _Step:

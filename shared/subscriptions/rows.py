@@ -26,6 +26,8 @@ from shared.subscriptions.subscriber import Opening, Subscriber, WorkitemSubscri
 SUBSCRIBERS: Final[Range] = ("ae!", 'ae"')
 REPORTS: Final[Range] = ("er!", 'er"')
 MARKS: Final[Range] = ("no!", 'no"')
+SUBSCRIPTIONS: Final[Range] = ("wi!", 'wi"')
+"""To single workitems."""
 _WORKLIST: Final = ("everything", "filtered")
 _SPENT: Final = ("aetitle", "openings", *_WORKLIST)
 

@@ -52,8 +52,12 @@ class Subscriptions:
 
     async def all(self, namespace: str) -> list[Subscriber]:
         """The subscribers of a data partition."""
+        return [each.subscriber for each in await self.stored(namespace)]
+
+    async def stored(self, namespace: str) -> list[StoredSubscriber]:
+        """The same, as they were read."""
         found = await self.tables.range(TABLE, rows.partition_key(namespace), *rows.SUBSCRIBERS)
-        return [rows.subscriber_of(row) for row in found]
+        return [StoredSubscriber(rows.subscriber_of(row), row.etag) for row in found]
 
     async def to_workitem(self, namespace: str, uid: str) -> dict[str, WorkitemSubscription]:
         """What subscribers have asked for of a workitem, by AE title."""
@@ -172,7 +176,10 @@ class Subscriptions:
 
         async def decide(subscriber: Subscriber) -> Change:
             resume = -1 if after_message_id is None else subscriber.resumed(after_message_id)
-            return owned(subscriber, caller).expecting(Opening(secret, self.now_ms(), resume)), ()
+            # Who names a report that nobody knows of was removed meanwhile: it is told that reports are missing.
+            absent = subscriber.absent or (subscriber.last == 0 and bool(after_message_id))
+            expecting = owned(subscriber, caller).expecting(Opening(secret, self.now_ms(), resume))
+            return replace(expecting, absent=absent), ()
 
         written = await self.change(namespace, aetitle, decide, create=True)
         return written or Subscriber(aetitle), str(Ticket(namespace, aetitle, secret))
@@ -267,10 +274,20 @@ class Subscriptions:
         found = await self.tables.range(TABLE, rows.partition_key(namespace), *rows.subscriptions_to(uid))
         await self.remove(found)
 
-    async def remove(self, found: Sequence[Entity]) -> None:
-        """Remove rows; those that are gone already do no harm."""
+    async def retire(self, namespace: str, aetitle: str, etag: str) -> None:
+        """Remove a subscriber, if it is still as it was read: its AE title is nobody's then (WE-16)."""
+        row = RowWrite("delete", rows.partition_key(namespace), rows.subscriber_key(aetitle), etag=etag)
+        try:
+            await self.tables.commit(TABLE, [row])
+        except (PreconditionFailed, Ambiguous):
+            return  # it has asked for something, or is gone
+
+    async def remove(self, found: Sequence[Entity], *, as_read: bool = False) -> None:
+        """Remove rows; those that are gone already do no harm. `as_read`: those that have changed stay."""
         for batch in batched(found, 100, strict=False):
-            writes = [RowWrite("delete", row.partition_key, row.row_key) for row in batch]
+            writes = [
+                RowWrite("delete", row.partition_key, row.row_key, etag=row.etag if as_read else "*") for row in batch
+            ]
             try:
                 await self.tables.commit(TABLE, writes)
             except (PreconditionFailed, Ambiguous):

@@ -164,6 +164,16 @@ class Subscriber:
         """Whether nothing has been known of it for longer than reports are kept."""
         return now_ms - self.seen_ms > RETENTION_MS
 
+    def is_idle(self, now_ms: int) -> bool:
+        """Whether it is away and has no subscription to the worklist; it may have some to single workitems."""
+        return self.is_away(now_ms) and not self.exists
+
+    def has_ended(self, own: WorkitemSubscription) -> bool:
+        """Whether what it has asked for of a workitem says nothing any more, while it has no subscription to the
+        worklist. A request that is newer than what is known of the subscriber has not.
+        """
+        return own.request <= self.requests and not (own.subscribed and self.is_valid(own))
+
     def resumed(self, message_id: int) -> int:
         """The number of the report that had that Message ID; the latest of those that had."""
         return max(self.last - (self.last - message_id) % MESSAGE_IDS, 0)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from shared.subscriptions.clearing import Clearing
 from shared.subscriptions.dispatch import Dispatch
 from shared.subscriptions.prompt import Prompt
 from shared.subscriptions.store import Subscriptions
@@ -18,6 +19,7 @@ class Reporting:
     """What sends event reports."""
 
     dispatch: Dispatch
+    clearing: Clearing
     subscribing: Subscribing
 
 
@@ -43,5 +45,7 @@ def workitem_stores(core: Core) -> WorkitemStores:
     dispatch = Dispatch(subscriptions, outbox, channel, is_match)
     prompt = Prompt(dispatch)
     workitems = Workitems(tables, now, prompt.written)
-    reporting = Reporting(dispatch, Subscribing(workitems, subscriptions, channel, prompt))
+    reporting = Reporting(
+        dispatch, Clearing(subscriptions, channel), Subscribing(workitems, subscriptions, channel, prompt)
+    )
     return WorkitemStores(workitems, subscriptions, outbox, reporting)

@@ -28,5 +28,5 @@ def worklist(core: Core, stores: WorkitemStores) -> Part:
         source = subscribe.EventSource(core.settings.notifications_endpoint, core.settings.notifications_key)
         answering.append(subscribe.blueprint(core.boundary, reporting.subscribing, source))
         due.append(chores.send_event_reports(reporting.dispatch.sweep, directory))
-        due.append(chores.clear_event_reports(reporting.dispatch.clear, directory))
+        due.append(chores.clear_event_reports(reporting.clearing.run, directory))
     return Part(functions=answering, chores=due)

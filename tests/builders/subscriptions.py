@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from shared.subscriptions.channel import user_of
+from shared.subscriptions.clearing import Clearing
 from shared.subscriptions.dispatch import Dispatch
 from shared.subscriptions.prompt import Prompt
 from shared.subscriptions.reports import FILTERED_SUBSCRIPTION, GLOBAL_SUBSCRIPTION
@@ -106,6 +107,10 @@ class Watched(Worklist):
     async def tell(self, namespace: str = NAMESPACE) -> None:
         """What the sweep does."""
         await self.dispatch.sweep(namespace)
+
+    async def clear(self, namespace: str = NAMESPACE) -> None:
+        """What the chore does that removes what is no longer kept."""
+        await Clearing(self.subscriptions, self.channel).run(namespace)
 
     def got(self, aetitle: str = "AE", namespace: str = NAMESPACE) -> list[dict[str, Any]]:
         """The reports that a subscriber has got, taken away."""

@@ -46,7 +46,7 @@ def blueprint(boundary: Boundary, subscribing: Subscribing, source: EventSource)
     async def subscribe(asked: SubscriptionRequest, _accepted: None, context: Context) -> Response:
         url, warning = await subscribing.subscribe(context.uids["workitem"], asked, context)
         warned = (context.warning(warning),) if warning else ()
-        return Response(201, (("Content-Location", url), _NOT_KEPT, *warned))
+        return Response(201, (("Location", url), ("Content-Location", url), _NOT_KEPT, *warned))
 
     async def unsubscribe(asked: SubscriptionRequest, _accepted: None, context: Context) -> Response:
         await subscribing.unsubscribe(context.uids["workitem"], asked, context)

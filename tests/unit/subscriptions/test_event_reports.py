@@ -173,7 +173,7 @@ async def test_what_is_no_longer_kept_shows_as_a_gap_and_is_said(worklist):
     await worklist.create("1.2.4")
     await worklist.tell()
     worklist.time.seconds += 3601
-    await worklist.dispatch.clear(NAMESPACE)
+    await worklist.clear()
 
     await worklist.connect(after=1)
 
@@ -234,17 +234,17 @@ async def test_a_subscriber_to_whom_nothing_can_be_sent_harms_nobody(worklist):
 @pytest.mark.spec("WE-8")
 async def test_old_reports_and_too_many_are_removed(worklist, monkeypatch):
     assert MOST_REPORTS < MESSAGE_IDS
-    monkeypatch.setattr("shared.subscriptions.dispatch.MOST_REPORTS", 3)
+    monkeypatch.setattr("shared.subscriptions.clearing.MOST_REPORTS", 3)
     for number in range(5):
         await worklist.create(f"1.2.{number + 1}")
     await worklist.tell()
 
-    await worklist.dispatch.clear(NAMESPACE)
+    await worklist.clear()
     kept = [row.row_key for row in worklist.tables.rows(TABLE) if row.row_key.startswith("er!")]
     assert kept == [rows.report_key("AE", number) for number in (3, 4, 5)]
 
     worklist.time.seconds += 3601
-    await worklist.dispatch.clear(NAMESPACE)
+    await worklist.clear()
     assert not [row for row in worklist.tables.rows(TABLE) if row.row_key.startswith(("er!", "no!"))]
 
 

@@ -128,7 +128,7 @@ def check(steps):
 
 
 @pytest.mark.spec("WE-5", "WE-6", "WE-9")
-@pytest.mark.parametrize("examples", [5, pytest.param(500, marks=pytest.mark.nightly)])
+@pytest.mark.parametrize("examples", [3, pytest.param(500, marks=pytest.mark.nightly)])
 def test_every_report_arrives_numbered_and_in_the_order_of_its_workitem(examples):
     settings(deadline=None, max_examples=examples)(given(st.lists(STEPS, max_size=25))(check))()
 

@@ -5,7 +5,7 @@ import pytest
 from shared.subscriptions.store import MOST
 from shared.workitems.retention import Retention
 from tests.builders.subscriptions import ALL, PART, Watched
-from tests.builders.worklist import CLAIM, element
+from tests.builders.worklist import CLAIM, codes, element
 
 STATE = 1
 """The event type of a UPS State Report."""
@@ -27,6 +27,7 @@ async def test_the_answer_has_the_url_of_the_connection(worklist):
         assert reply.status == 201
         assert reply.body == b""
         assert reply.headers["content-location"].startswith("wss://channel/")
+        assert reply.headers["location"] == reply.headers["content-location"]
         assert reply.headers["cache-control"] == "no-store"
         assert "warning" not in reply.headers
 
@@ -266,15 +267,21 @@ async def test_a_performer_who_is_subscribed_is_asked_to_cancel(worklist):
     assert (await worklist.cancel("1.2.3")).status == 409
     await worklist.subscribe("1.2.3")
     await worklist.reported()
+    said = {
+        "00741238": element("LT", "gone"),
+        "0074100A": element("UR", "tel:1"),
+        "0074100C": element("LO", "Desk"),
+        "0074100E": codes("110501"),
+    }
 
-    reply = await worklist.send("POST", "workitems/1.2.3/cancelrequest/WARD", [{"00741238": element("LT", "gone")}])
+    reply = await worklist.send("POST", "workitems/1.2.3/cancelrequest/WARD", [said])
 
     assert reply.status == 202
     await worklist.tell()
     (report,) = worklist.got()
     assert report["00001002"]["Value"] == [2]
     assert report["00741236"] == element("AE", "WARD")
-    assert report["00741238"] == element("LT", "gone")
+    assert {tag: report[tag] for tag in said} == said
 
 
 @pytest.mark.spec("WE-3")

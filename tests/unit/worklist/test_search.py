@@ -422,6 +422,12 @@ async def test_a_search_finds_what_matches_and_nothing_else(queries, seed, count
     assert not page.changed
 
 
+@pytest.mark.spec("WQ-12")
+def test_a_search_has_a_hundred_results_unless_it_says_something_else():
+    assert (parse("").limit, parse("").offset) == (100, 0)
+    assert [parse(f"limit={number}").limit for number in (1, 200)] == [1, 200]
+
+
 def test_control_parameters_are_those_of_all_searches():
     assert parse_query("Limit=5&OFFSET=2").limit == parse("Limit=5&OFFSET=2").limit == 5
 

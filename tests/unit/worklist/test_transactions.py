@@ -259,6 +259,26 @@ async def test_the_state_changes_as_state_target_and_transaction_uid_say(state, 
     worklist.check()
 
 
+@pytest.mark.spec("WS-1")
+async def test_of_a_change_of_state_two_attributes_count_and_the_state_as_it_is_written():
+    worklist = Worklist()
+    await worklist.create()
+    before = worklist.row(UID)
+    for target in ("in progress", "IN_PROGRESS", "INPROGRESS", "DONE"):
+        reply = await worklist.change(UID, target)
+        assert (reply.status, reply.warning) == (400, reply.text)
+    assert worklist.row(UID) == before
+
+    others = {"00741204": element("LO", "other label"), "00100010": element("PN", {"Alphabetic": "Doe"})}
+    sent = state_change("IN PROGRESS") | others
+    assert (await worklist.send("PUT", f"workitems/{UID}/state", [sent])).status == 200
+
+    stored = await worklist.retrieve(UID)
+    assert stored["00741000"] == element("CS", "IN PROGRESS")
+    assert stored["00741204"] == element("LO", "Nodule detection")
+    assert stored["00100010"] == {"vr": "PN"}
+
+
 @pytest.mark.spec("WS-4")
 @pytest.mark.parametrize("key", ["x", "1.", "1.2.a"])
 async def test_a_transaction_uid_is_a_uid(key):
