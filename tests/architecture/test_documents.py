@@ -158,3 +158,19 @@ def test_no_page_speaks_in_metaphors_but_for_one_line():
     lines = [relative(path) for path in DOCUMENTS for line in path.read_text().splitlines() if words.search(line)]
 
     assert lines in ([], ["docs/architecture.md"])
+
+
+def test_pages_name_no_setting_that_nobody_reads():
+    read = [*(path for path in CODE if path.relative_to(ROOT).parts[0] != "tests"), *(ROOT / "cli").rglob("*.py")]
+    read += [*(ROOT / "infra").glob("*.json"), *(ROOT / "scripts").glob("*[!y]"), ROOT / "Makefile"]
+    texts = "".join(path.read_text() for path in read if path.is_file())
+    told = set(re.findall(r"\w+", texts)) | ALIASES
+
+    pages = [path for path in DOCUMENTS if not {"decisions", "specification", "design"} & set(path.parts)]
+    named = {
+        (path.relative_to(ROOT).as_posix(), name)
+        for path in pages
+        for name in re.findall(r"`([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)(?:=[^`]*)?`", path.read_text())
+    }
+    assert len(named) > 100
+    assert sorted((page, name) for page, name in named if name not in told) == []
