@@ -4,6 +4,8 @@ from typing import Any
 
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from shared.yaml_documents import MalformedYaml, read_yaml
 from tests.builders.cohort_runs import Site
@@ -97,3 +99,35 @@ def test_scalars_are_those_of_the_core_schema(text, value):
 def test_what_is_no_yaml_is_refused(data):
     with pytest.raises(MalformedYaml):
         read_yaml(data)
+
+
+WORDS = [
+    *("a", "1", "- ", "? ", ": ", "[", "]", "{", "}", ",", "&a ", "*a", "!!int ", "!<x> ", "<<", "|\n", "> ", "'", '"'),
+    *(
+        "\n",
+        "  ",
+        "\t",
+        "#",
+        "---\n",
+        "...\n",
+        "%YAML 1.2\n",
+        "%TAG ! x\n",
+        "\\x",
+        "\\ud800",
+        "\0",
+        "\ufeff",
+        "\x85",
+        "\u2028",
+    ),
+]
+
+
+@given(
+    st.binary(max_size=40) | st.lists(st.sampled_from(WORDS), max_size=14).map(lambda words: "".join(words).encode())
+)
+def test_whatever_the_bytes_are_they_are_a_value_of_json_or_refused(data):
+    try:
+        value = read_yaml(data)
+    except MalformedYaml:
+        return
+    assert orjson.loads(orjson.dumps(value)) == value
