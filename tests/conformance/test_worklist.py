@@ -200,9 +200,9 @@ def test_workitems_and_studies_have_nothing_to_do_with_each_other(v2):
     one = image()
     study = one.identifier.study_instance_uid
     v2.store(one)
-    uid = create(v2, t0020000D=element("UI", study))
     latest = v2.get("changefeed/latest").json()
 
+    uid = create(v2, t0020000D=element("UI", study))
     assert change(v2, uid, "IN PROGRESS").status_code == 200
     assert v2.get("changefeed/latest").json() == latest
     assert v2.send("DELETE", f"studies/{study}").status_code == 204
