@@ -115,7 +115,8 @@ class _Export:
         uid, address, base = str(study.get("uid")), str(study.get("retrieve", "")), self._service.url
         found = _ADDRESS.fullmatch(address.removeprefix(base)) if address.startswith(f"{base}/") else None
         if not UID.fullmatch(uid) or found is None or found[2] != uid:
-            raise CommandFailed(f"The manifest has no address of it at {base}, and nothing is asked elsewhere.")
+            place = address.partition("/studies/")[0] or "nowhere"
+            raise CommandFailed(f"Its address is {place}, not {base} (--url): nothing is asked elsewhere.")
         service = self._service.in_partition(unquote(found[1] or ""))
         rows = study.get("files") or [
             {

@@ -1,18 +1,22 @@
 """cohorts §9: images and clinical data together, with exactly the results that the chapter expects."""
 
+import asyncio
 import random
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 from aiohttp import ClientSession
+from pydicom import dcmread
 
+from dicom_cli.main import main
 from tests.builders import osteosarcoma, osteosarcoma_files
 from tests.builders.cohorts import SEED
 from tests.builders.datasets import part10
 from tests.builders.osteosarcoma_files import STUDIES, UNKNOWN, study_uid
-from tests.integration.cast.casting import Caster, Fhir, settings
+from tests.integration.cast.casting import BASE, Caster, Fhir, settings
 
 STENTS = {
     "model": {"deviceName": "StentPlanner"},
@@ -37,9 +41,10 @@ async def session() -> AsyncIterator[ClientSession]:
 
 
 async def test_the_images_become_exactly_these_resources_and_the_cohort_is_exactly_this(
-    fresh_service, fhir_server, session
+    fresh_service, fhir_server, session, tmp_path, monkeypatch
 ) -> None:
-    """Points 1 to 7, 10, 14, 15 and 17 (a) and (d), in the order of a day."""
+    """Points 1 to 8, 10, 14, 15 and 17 (a) and (d), in the order of a day; point 8 by a client."""
+    monkeypatch.setenv("DICOM_CONFIG", str(tmp_path / "config.toml"))
     async with Fhir(fhir_server.url) as fhir:
         await fhir.load(osteosarcoma.clinical())
         ehr = await fhir.versions()
@@ -82,6 +87,7 @@ async def test_the_images_become_exactly_these_resources_and_the_cohort_is_exact
         unseen = await _cohort(caster, imaging=imaging)
         assert (unseen["patients"], unseen["indeterminate"]) == ({8}, set())
 
+        await _files_are_right(caster, cohort["id"], tmp_path)
         await _feedback_is_right(fhir, caster, {number: each["id"] for number, each in studies.items()})
 
         # point 10
@@ -186,13 +192,30 @@ async def _feedback_is_right(fhir: Fhir, caster: Caster, studies: dict[int, str]
     assert (summary["summary"]["count"], summary["summary"]["meanAbsoluteError"]) == (1, 0.5)
 
 
-async def _cohort(caster: Caster, definition: dict[str, Any] | None = None, **changed) -> dict[str, set]:
+async def _files_are_right(caster: Caster, cohort: str, folder: Path) -> None:
+    """Point 8, with identities: the instances of the six studies, as they were stored."""
+    manifest = orjson.dumps(await caster.ask(f"cohorts/{cohort}/manifest"))
+    given, out = folder / "manifest.json", folder / "out"
+    given.write_bytes(manifest.replace(BASE.encode(), f"{caster.service.url}/v2".encode()))
+    words = ("cohort", "export", str(given), "--to", str(out), "--identified", "--files", "--url", caster.service.url)
+    assert await asyncio.to_thread(main, words) == 0
+    wanted = {each for number in (1, 2, 4, 5, 11, 17) for each in osteosarcoma_files.files(number)}
+    assert {path.read_bytes() for path in out.rglob("*.dcm")} == wanted
+    patients = orjson.loads((out / "manifest.json").read_bytes())["patients"]
+    listed = [file for each in patients for study in each["studies"] for file in study["files"]]
+    assert len(listed) == len(wanted) == 13
+    for each in listed:
+        assert dcmread(out / each["url"]).SOPInstanceUID == each["sopInstanceUid"]
+
+
+async def _cohort(caster: Caster, definition: dict[str, Any] | None = None, **changed) -> dict[str, Any]:
     started = await caster.ask("cohorts", "POST", definition or {**SEED, **changed}, expected=202)
     await caster.operation(started["id"])
     manifest = await caster.ask(f"cohorts/{started['id']}/manifest")
     members = manifest["patients"]
     studies = [study for each in members for study in each.get("studies", ())]
     return {
+        "id": started["id"],
         "patients": {_number(each["id"]) for each in members},
         "studies": {study["uid"] for study in studies},
         "reports": {(_id(report), report["link"]) for study in studies for report in study.get("reports", ())},

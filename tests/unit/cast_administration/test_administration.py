@@ -186,7 +186,9 @@ async def test_a_check_says_what_is_wrong_and_never_shows_the_token() -> None:
     assert found["token"] == {"aud": "api", "iss": "i", "exp": None}
     assert "c2ln" not in str(found)
     cast.fhir.fault = lambda _m, _t: request_failed(Failure.AUTHENTICATION, "no")
-    assert (await administration(cast).check())["failure"]["class"] == "authentication"
+    refused = await administration(cast, "e30.eyJhdWQiOiJhcGkiLCJpc3MiOiJpIn0.c2ln").check()
+    assert (refused["well"], refused["failure"]["class"]) == (False, "authentication")
+    assert refused["token"]["aud"] == "api"  # what to compare with the audience that the server wants
 
 
 async def test_a_preview_writes_nothing() -> None:

@@ -34,6 +34,12 @@ def test_the_example_of_the_page_has_its_hash():
         {"conditions": [{"code": {"valueSet": ["osteosarcoma", "osteosarcoma"]}, "when": {"within": "P24M"}}]},
         {"imaging": CT},
         {
+            "patient": {"age": {"ge": 46}},
+            "conditions": [{"code": {"valueSet": ["osteosarcoma"]}, "when": {"within": "P24M"}}],
+            "consent": None,
+            "collect": {"reports": {"status": ["amended", "final", "corrected", "appended"]}, "medications": {}},
+        },
+        {
             "collect": {
                 "studies": "all",
                 "reports": {"status": ["appended", "corrected", "final", "amended"]},

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from collections import Counter
 from dataclasses import replace
 from functools import partial
 
@@ -25,6 +26,8 @@ from tests.unit.export.service import ExportService, destination, rules
 
 MEMBERS = (1, 2, 4, 5, 11, 17)
 """The studies of the cohort of cohorts §9.4."""
+INSTANCES = {f"2.25.7000.{n}.1.{i}" for n in MEMBERS for i in (1, 2)} | {"2.25.7000.1.2.1"}
+"""Two images of each study, and the dose report of the first."""
 PLANTED = [
     *(f"COH-{n:03}" for n in (1, 2, 3, 9, 14)),
     *(f"Family{n}^G" for n in (1, 2, 3, 9, 14)),
@@ -120,6 +123,7 @@ async def test_an_identified_export_has_everything_as_it_is(exporting):
     for each in listed:
         dataset = dcmread(DicomBytesIO(found[each["url"]]))
         assert dataset.SOPInstanceUID == each["sopInstanceUid"]
+    assert {each["sopInstanceUid"] for each in listed} == INSTANCES
     seen = await exporting.site.manifest(cohort_id)
     without = [{**each, "studies": [{**s, "files": 0} for s in each["studies"]]} for each in manifest["patients"]]
     assert without == [{**each, "studies": [{**s, "files": 0} for s in each["studies"]]} for each in seen["patients"]]
@@ -143,7 +147,11 @@ async def test_a_de_identified_export_names_nobody_in_any_file(exporting):
     listed = [file for each in manifest["patients"] for study in each["studies"] for file in study["files"]]
     assert {each["url"] for each in listed} == set(images(found))
     for each in listed:
-        assert dcmread(DicomBytesIO(found[each["url"]])).SOPInstanceUID == each["sopInstanceUid"]
+        dataset = dcmread(DicomBytesIO(found[each["url"]]))
+        assert (dataset.SOPInstanceUID, dataset.StudyInstanceUID) == (each["sopInstanceUid"], each["studyInstanceUid"])
+    others = {each["sopInstanceUid"] for each in listed}
+    assert (len(others), others & INSTANCES) == (13, set())
+    assert sorted(Counter(each["studyInstanceUid"] for each in listed).values()) == [2, 2, 2, 2, 2, 3]
     assert manifest["counts"]["patients"] == 5
     assert all("why" not in each for each in manifest["indeterminate"])
 

@@ -95,6 +95,8 @@ async def test_windows_are_closed_and_end_with_the_day_of_the_run(window, told, 
         ({"onsetPeriod": {"end": "2020-01-01"}}, "1980-01-01", None),
         ({"onsetString": "last year", "recordedDate": "2025-05-05"}, "1980-01-01", None),
         ({"onsetDateTime": "2015-05-05", "recordedDate": "2025-05-05"}, "1980-01-01", False),
+        ({"onsetAge": {"value": 45, "code": "a"}, "recordedDate": "2010-05-05"}, "1980-01-01", True),
+        ({"onsetAge": {"value": 30, "code": "a"}, "recordedDate": "2025-05-05"}, "1980-01-01", False),
         ({"recordedDate": "2025-05-05"}, "1980-01-01", True),
         ({}, "1980-01-01", None),
     ],
@@ -145,6 +147,14 @@ async def test_age_is_completed_years_and_ends_with_death(age, person, inside):
     members, unsure = await judged({"patient": {"age": age}}, patient(**person))
 
     assert (members, bool(unsure)) == {True: ("a", False), False: ("", False), None: ("", True)}[inside]
+
+
+@pytest.mark.spec("COH-6", "COH-23")
+async def test_a_patient_without_birth_date_is_indeterminate():
+    unborn = {name: value for name, value in patient().items() if name != "birthDate"}
+    members, unsure = await judged({"patient": {"age": {"ge": 46}}} | conditions(), unborn, condition())
+
+    assert (members, unsure) == ("", [("patient.age", "no birthDate")])
 
 
 @pytest.mark.spec("COH-23")
