@@ -7,8 +7,24 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-_FOLDERS = ("shared", "scripts", "tests", "docs", "devhost", "benchmarks", "infra")
-_SUFFIXES = {".py", ".md", ".toml", ".json", ".yaml", ".yml", ".txt", ".tsv", ".ipynb", ".html", ".sh"}
+_FOLDERS = ("shared", "cli", "scripts", "tests", "docs", "devhost", "benchmarks", "examples", "infra")
+_SUFFIXES = {
+    ".py",
+    ".md",
+    ".toml",
+    ".json",
+    ".yaml",
+    ".yml",
+    ".txt",
+    ".tsv",
+    ".ipynb",
+    ".html",
+    ".sh",
+    ".js",
+    ".mjs",
+    ".bicep",
+    "",
+}
 _RUN = 5
 _RUNS = {
     "1b856785a6bf",
@@ -55,7 +71,7 @@ _RUNS = {
 def _files():
     for folder in _FOLDERS:
         yield from (path for path in (ROOT / folder).rglob("*") if path.suffix in _SUFFIXES and path.is_file())
-    yield from ROOT.glob("*.md")
+    yield from (path for path in ROOT.iterdir() if path.suffix in _SUFFIXES - {""} and path.is_file())
 
 
 def _runs(text):

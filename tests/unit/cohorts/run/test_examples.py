@@ -13,7 +13,11 @@ from tests.builders.cohort_runs import Site
 PAGE = (Path(__file__).parents[4] / "docs" / "use" / "cohorts.md").read_text("utf-8")
 DEFINITIONS = [json.loads(each) for each in re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)]
 QUESTIONS = [line for each in re.findall(r"```text\n(.*?)```", PAGE, re.DOTALL) for line in each.splitlines()]
-COMMANDS = re.findall(r'scripts\.cohort ask "(.*?)"', PAGE)
+COMMANDS = re.findall(r'dicom cohort ask "(.*?)"', PAGE)
+
+
+def test_the_page_has_examples_of_each_kind():
+    assert (len(QUESTIONS), len(COMMANDS), len(DEFINITIONS)) == (6, 1, 2)
 
 
 @pytest.mark.spec("COH-11")
