@@ -86,6 +86,8 @@ const calls = {
     }
     target.dispatchEvent(new DragEvent('drop', { dataTransfer, bubbles: true, cancelable: true }));
   }, files),
+  // Answers requests for a pattern of URLs itself, with JSON, until the next page is opened.
+  answer: (pattern, json) => page.route(pattern, (route) => route.fulfill({ json })),
   colours: (scheme) => page.emulateMedia({ colorScheme: scheme }),
   size: (width, height) => page.setViewportSize({ width, height }),
   evaluate: (text) => page.evaluate(text),

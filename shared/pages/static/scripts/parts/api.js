@@ -127,6 +127,12 @@ export async function search(path, query, options = {}) {
   return (await json(path, { accept: 'application/dicom+json', query, ...options })) ?? [];
 }
 
+/** What the service says of its parts, well or not (HC-1). */
+export async function health(signal) {
+  const answer = await fetch(address('health/check', { parted: false }), { headers: { Accept: 'application/json' }, cache: 'no-store', signal });
+  return answer.json();
+}
+
 let described = null;
 
 /** What the deployment can do (CAP-2). Asked once. */

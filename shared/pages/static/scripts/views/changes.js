@@ -1,9 +1,10 @@
-// The change feed: newest entries, or those of a time (VIEW-7).
+// The change feed: newest entries, or those of a time, and who follows it (VIEW-7).
 
 import { json } from '../parts/api.js';
 import { changeHeads, changeRow } from '../parts/changes.js';
 import { button, element, field, icon, table } from '../parts/elements.js';
 import { nothing, say } from '../parts/messages.js';
+import { followers } from '../parts/followers.js';
 import { go } from '../parts/router.js';
 import { t } from '../parts/texts.js';
 import { View } from '../parts/view.js';
@@ -28,7 +29,7 @@ class ChangesView extends View {
         this.#newest();
       }, { kind: 'plain' }),
       element('button', { class: 'primary' }, icon('search'), t('changes.show'))));
-    this.append(this.head(t('nav.changes'), t('changes.lead')), this.#form, this.#box);
+    this.append(this.head(t('nav.changes'), t('changes.lead')), this.#form, this.#box, followers(this.signal));
     this.#newest();
   }
 

@@ -1,6 +1,6 @@
 // Home: is the service up, what is in it, what has changed, and how programs ask it.
 
-import { API, address, conformance, json, search } from '../parts/api.js';
+import { API, address, conformance, health, json, search } from '../parts/api.js';
 import { drop } from '../parts/drop.js';
 import { element, fill, icon, table } from '../parts/elements.js';
 import { moment, number } from '../parts/format.js';
@@ -78,8 +78,7 @@ class HomeView extends View {
   }
 
   async #health() {
-    const answer = await fetch(address('health/check', { parted: false }), { headers: { Accept: 'application/json' }, cache: 'no-store' });
-    const report = await answer.json();
+    const report = await health(this.signal);
     const kind = { Healthy: 'good', Degraded: 'warn' }[report.overallStatus] ?? 'bad';
     const parts = report.details.map((each) => `${each.name}: ${t(`health.${each.status}`)}`).join(' · ');
     return [element('span', { class: `badge ${kind}` }, t(`health.${report.overallStatus}`)), parts];
