@@ -35,7 +35,7 @@ def _check(arguments: argparse.Namespace) -> None:
     if not arguments.folder.strip():
         raise Fatal("Name the folder: make import DIR=/path/to/folder")
     arguments.folder = Path(arguments.folder).expanduser()
-    if not arguments.folder.is_dir():
+    if not arguments.folder.is_dir() and not arguments.folder.is_file():
         raise Fatal(f"{arguments.folder} is no folder.")
     if arguments.concurrency < 1:
         raise Fatal("--concurrency is at least 1.")

@@ -81,8 +81,11 @@ class Fatal(Exception):
 
 def files_of(folder: Path, *, everything: bool = False, archives: bool = False) -> Iterator[LocalFile | PassedOver]:
     """The regular files below `folder`, by name: those that look like DICOM, or `everything`; and those in zip
-    `archives`. Hidden folders are left out.
+    `archives`. Hidden folders are left out. Or the one file that `folder` is.
     """
+    if folder.is_file():
+        yield from _files_in(folder, folder.name, everything=everything, archives=archives)
+        return
     for directory, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
@@ -90,11 +93,16 @@ def files_of(folder: Path, *, everything: bool = False, archives: bool = False) 
             if not path.is_file():
                 continue
             relative = path.relative_to(folder).as_posix()
-            if archives and zipfile.is_zipfile(path):
-                yield from _members(path, relative, everything=everything)
-                continue
-            status = path.stat()
-            yield _judged(LocalFile(path, relative, status.st_size, status.st_mtime_ns), everything=everything)
+            yield from _files_in(path, relative, everything=everything, archives=archives)
+
+
+def _files_in(path: Path, relative: str, *, everything: bool, archives: bool) -> Iterator[LocalFile | PassedOver]:
+    """A file, or those in it."""
+    if archives and zipfile.is_zipfile(path):
+        yield from _members(path, relative, everything=everything)
+        return
+    status = path.stat()
+    yield _judged(LocalFile(path, relative, status.st_size, status.st_mtime_ns), everything=everything)
 
 
 def _members(path: Path, relative: str, *, everything: bool) -> Iterator[LocalFile | PassedOver]:

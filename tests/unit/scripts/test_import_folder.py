@@ -43,6 +43,17 @@ def test_what_looks_like_dicom_is_sent_in_order(folder):
     assert all(isinstance(one, LocalFile) for one in files_of(folder, everything=True))
 
 
+@pytest.mark.spec("CLI-2")
+def test_one_file_is_sent_as_those_of_a_folder_are(folder):
+    with zipfile.ZipFile(folder / "c.zip", "w") as archive:
+        archive.writestr("deep/1.dcm", file().data)
+
+    assert [type(one) for one in files_of(folder / "notes.txt")] == [PassedOver]
+    [found] = files_of(folder / "b" / "2.dcm")
+    assert (found.name, identifiers(found).complete) == ("2.dcm", True)
+    assert [one.name for one in files_of(folder / "c.zip", archives=True)] == ["c.zip!/deep/1.dcm"]
+
+
 def test_a_data_set_without_file_meta_information_is_sent_with_what_it_lacks(folder):
     whole = file().data
     length = int.from_bytes(whole[140:144], "little")
