@@ -16,7 +16,7 @@ export function followers(signal) {
   const draw = () => attempt(box, signal, async () => {
     const checks = new Map((await health(signal)).details.map((each) => [each.name, each]));
     const { features } = await conformance();
-    fill(box, [features.events && events(checks.get('events')), checks.has('fhir') && await cast(signal, draw)]);
+    fill(box, [features.events && events(checks.get('events')), checks.has('fhir') && await cast(signal, draw).catch((error) => failure(error, draw))]);
     if (!box.hasChildNodes()) fill(box, element('p', { class: 'muted' }, t('followers.none')));
   });
   draw();
