@@ -1,12 +1,13 @@
 """`dicom get`: studies, series, instances, frames, metadata, pictures and zip archives into files."""
 
 import argparse
+import http.client
 import json
 import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from dicom_cli.outcomes import CommandFailed, ExitCode
 from dicom_cli.output import Bar, Output
@@ -159,11 +160,22 @@ def save(service: Service, path: str, accept: str, target: Path) -> int:
         if etag and not etag.startswith("W/"):
             tag.write_text(etag, encoding="ascii")
         with part.open("ab" if goes_on else "wb") as file:
-            while piece := response.read(PIECE):
-                file.write(piece)
+            cut = not _copied(response, file)
         left = response.length  # of an announced length; http.client ends without an error when it is cut there
-    if left:
+    if cut or left:
         raise CommandFailed(f"{path} was cut short; run it again to go on.", ExitCode.NOT_REACHABLE)
     part.replace(target)
     tag.unlink(missing_ok=True)
     return target.stat().st_size
+
+
+def _copied(response: http.client.HTTPResponse, file: BinaryIO) -> bool:
+    """Whether the connection held to the end of what came. Raises OSError for a file that cannot be written."""
+    while True:
+        try:
+            piece = response.read(PIECE)
+        except (OSError, http.client.HTTPException):
+            return False
+        if not piece:
+            return True
+        file.write(piece)

@@ -58,6 +58,9 @@ def main(given: Sequence[str] | None = None) -> int:
     except CommandFailed as failure:
         print(failure, file=sys.stderr)
         return failure.code
+    except OSError as failure:
+        print(f"A file cannot be read or written: {failure}", file=sys.stderr)
+        return ExitCode.SOME_FAILED
     except KeyboardInterrupt:
         print("\nInterrupted.", file=sys.stderr)
         return ExitCode.INTERRUPTED
