@@ -31,14 +31,19 @@ from dicom_cli.importing.target import Target, find_target
 _LISTED: Final = 20
 
 
-def _check(arguments: argparse.Namespace) -> None:
-    if not arguments.folder.strip():
+def _checked(arguments: argparse.Namespace) -> list[Path]:
+    """What is to be sent."""
+    if not all(path.strip() for path in arguments.paths):
         raise Fatal("Name the folder: make import DIR=/path/to/folder")
-    arguments.folder = Path(arguments.folder).expanduser()
-    if not arguments.folder.is_dir() and not arguments.folder.is_file():
-        raise Fatal(f"{arguments.folder} is no folder.")
+    paths = [Path(path).expanduser() for path in arguments.paths]
+    for path in paths:
+        if not path.is_dir() and not path.is_file():
+            raise Fatal(f"{path} is no folder.")
+    if arguments.report and len(paths) > 1:
+        raise Fatal("--report goes with one folder.")
     if arguments.concurrency < 1:
         raise Fatal("--concurrency is at least 1.")
+    return paths
 
 
 def _selected(arguments: argparse.Namespace) -> tuple[list[LocalFile], list[PassedOver]]:
@@ -216,12 +221,15 @@ async def _run(arguments: argparse.Namespace) -> int:
 
 def run(arguments: argparse.Namespace) -> int:
     """Do what is asked; the answer is the exit code: 0 all stored, 1 some refused or unknown, 2 it cannot be done."""
+    code = 0
     try:
-        _check(arguments)
-        return asyncio.run(_run(arguments))
+        for path in _checked(arguments):
+            arguments.folder = path
+            code = max(code, asyncio.run(_run(arguments)))
     except Fatal as error:
         print(error, file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("\nInterrupted. Run it again to go on.", file=sys.stderr)
         return 130
+    return code

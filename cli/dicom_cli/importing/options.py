@@ -9,7 +9,7 @@ from dicom_cli.places import state_folder
 
 EXAMPLE: Final = """\
   dicom import /mnt/archive/2025
-  dicom import image.dcm
+  dicom import image.dcm other.dcm
   dicom import /mnt/archive --dry-run
   dicom import /mnt/archive --url https://dicom.example.org/v2 --zip --verify --report studies.csv
   dicom import /mnt/archive --account importaccount --service https://dicom.example.org/v2
@@ -27,7 +27,7 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = found.add_argument
-    add("folder", metavar="PATH", help="a folder of files, or one file")
+    add("paths", nargs="+", metavar="PATH", help="a folder of files, or one file; each is an import of its own")
     add("--url", default="", help="DICOMweb base URL with version: send over STOW-RS, to any service")
     add("--partition", default="", help="data partition, where the service has them")
     add("--connection", default="", help="connection string of the account with the import container")

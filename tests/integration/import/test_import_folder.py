@@ -175,6 +175,21 @@ async def test_an_address_where_nobody_is_ends_it_at_once(folder, arguments, tex
     assert text in errors
 
 
+@pytest.mark.spec("CLI-2")
+async def test_several_places_are_imports_of_their_own(importing, tmp_path):
+    places = [tmp_path / "one", tmp_path / "two.dcm"]
+    places[0].mkdir()
+    (places[0] / "a.dcm").write_bytes(file().data)
+    places[1].write_bytes(file().data)
+
+    code, output, errors = await run(places[0], str(places[1]), "--url", f"{importing.url}/v2")
+
+    assert (code, output.count("1 file in"), output.count("1 stored")) == (0, 2, 2), errors
+
+    code, _, errors = await run(places[0], str(places[1]), "--url", f"{importing.url}/v2", "--report", "studies.csv")
+    assert (code, errors) == (2, "--report goes with one folder.\n")
+
+
 async def test_no_folder_and_a_wrong_token_command_are_said_at_once(importing, folder):
     place, _ = folder
     code, _, errors = await run(place, "--url", f"{importing.url}/v2", "--token-command", "/no/such/program")
