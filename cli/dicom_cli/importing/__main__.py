@@ -9,7 +9,7 @@ from dicom_cli.importing.options import parser
 
 def main(given: Sequence[str] | None = None) -> int:
     """Run the program; its exit code."""
-    arguments = parser().parse_args(given)
+    arguments = parser().parse_intermixed_args(given)
     from dicom_cli.importing.command import run
 
     return run(arguments)
