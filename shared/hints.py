@@ -65,6 +65,8 @@ class _Own:
     written: float = 0.0
     used: float = 0.0
     """The time at which a commit that relies on it last began or ended."""
+    is_single: bool = False
+    """Whether no other commit is expected soon."""
     commits: int = 0
     """Number of the last commit that relies on it."""
     idle: int = -1
@@ -143,10 +145,10 @@ class Hints:
         await self.give(place)
 
     @contextmanager
-    def committing(self, place: StudyPlace) -> Iterator[None]:
-        """Around giving a hint and the commit that relies on it."""
+    def committing(self, place: StudyPlace, *, single: bool = False) -> Iterator[None]:
+        """Around giving a hint and the commit that relies on it. `single`: no other is expected soon."""
         key = place.partition_key
-        self._use(key)
+        self._use(key, single=single)
         self._under_way[key] = self._under_way.get(key, 0) + 1
         try:
             yield
@@ -159,7 +161,7 @@ class Hints:
             self._under_way[key] -= 1
             if not self._under_way[key]:
                 del self._under_way[key]
-            self._use(key)
+            self._use(key, single=single)
 
     def committed(self, place: StudyPlace, changes: Sequence[Change]) -> None:
         """Note changes that are committed, before anybody is told of them."""
@@ -293,9 +295,10 @@ class Hints:
 
     # ----------------------------------------------------------------------------------------------------- inside
 
-    def _use(self, key: str) -> None:
+    def _use(self, key: str, *, single: bool) -> None:
         self._commits += 1
         own = self._known(key)
+        own.is_single = single and (own.is_single or not own.commits)
         own.used, own.commits = self._clock.now(), self._commits
         self._own.put(key, own)
 
@@ -309,7 +312,7 @@ class Hints:
     def _is_quiet(self, hint: Hint) -> bool:
         own = self._own.get(hint.place.partition_key)
         used = max(hint.written, own.used if own else 0.0)
-        return self._clock.now() - used > QUIET_SECONDS
+        return bool(own and own.is_single) or self._clock.now() - used > QUIET_SECONDS
 
     def _hint(self, entity: Entity) -> Hint:
         written = entity.properties["t"]

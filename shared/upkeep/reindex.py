@@ -10,7 +10,7 @@ Then no row of a lower schema is left, and none can come: the lists are complete
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from functools import partial
 
@@ -34,6 +34,8 @@ _LOOK_SECONDS = 5.0
 """The interval at which a waiting re-index asks whether it is to pause."""
 _STUDIES_IN_A_PAGE = 100
 _STUDIES_AT_ONCE = 4
+_CYCLES = 2
+"""After studies were brought on: one cleans up, the next finds them idle and drops their hints."""
 _LONGEST_PAUSE = 5.0
 """Seconds between two steps, at most."""
 _BESIDE_CLIENTS = 9.0
@@ -52,10 +54,14 @@ class Reindex:
         hints: Hints,
         *,
         shards: int,
+        catch_up: Callable[[], Awaitable[object]] | None = None,
         settled_seconds: float = SETTLED_SECONDS,
         foreground: Foreground | None = None,
     ) -> None:
-        """`foreground`: the clients that it makes way for; None: none."""
+        """`catch_up`: `Sequencer.catch_up`, which finishes what was brought on; None: that is left to others.
+        `foreground`: the clients that it makes way for; None: none.
+        """
+        self._catch_up = catch_up
         self._foreground = foreground or Foreground()
         self._tables = tables
         self._schemas = schemas
@@ -149,16 +155,22 @@ class Reindex:
     async def _bring(self, places: Iterable[StudyPlace], number: int, done: Reindexed) -> None:
         """Bring studies on, some at a time, in steps that leave others time."""
 
-        async def bring(place: StudyPlace) -> None:
+        async def bring(place: StudyPlace) -> Pace:
             pace = Pace(_LONGEST_PAUSE, self._foreground, alone=1.0, beside=_BESIDE_CLIENTS)
             await self._studies.bring(place, number, done, pace)
-            await pace.rest()
+            return pace
 
         waiting = deque(places)
         while waiting:
+            finished = done.studies
             at_once = min(len(waiting), self._foreground.at_once(_STUDIES_AT_ONCE))
             group = [waiting.popleft() for _ in range(at_once)]
-            await asyncio.gather(*map(bring, group))
+            paces = await asyncio.gather(*map(bring, group))
+            # While they have a hint, each search reads them: not during the rest as well.
+            if self._catch_up and done.studies > finished:
+                for _ in range(_CYCLES):
+                    await self._catch_up()
+            await asyncio.gather(*(pace.rest() for pace in paces))
 
 
 async def start_reindex(operations: Operations, schemas: SchemaRegistry) -> None:

@@ -62,15 +62,18 @@ class StudyReindex:
     """Brings studies to later schemas. One per process."""
 
     def __init__(
-        self, tables: TableStore, blobs: BlobStore, clock: HybridClock, schemas: Schemas, *, shards: int
+        self, tables: TableStore, blobs: BlobStore, clock: HybridClock, schemas: Schemas, hints: Hints
     ) -> None:
+        """`hints`: those of this process, which are dropped as soon as nothing is left to do. Others would be looked at
+        for two minutes, by each search and each reading of the feed.
+        """
         self._tables = tables
         self._blobs = blobs
         self._schemas = schemas
         self._clock = clock
         self._errors = TagErrors(tables)
         self._folder = Folder(tables, clock, schemas)
-        self._hints = Hints(tables, clock, shards=shards)
+        self._hints = hints
 
     async def bring(self, place: StudyPlace, number: int, done: Reindexed, pace: Pace) -> None:
         """Let no row of a study be of a lower schema than `number`, which is active. Idempotent. Raises Unavailable.
@@ -219,12 +222,14 @@ class StudyReindex:
         for uid in step.touched:
             row_key, properties = keys.series_row(uid), step.new.series[uid].properties()
             operations.append(RowWrite("replace", partition_key, row_key, properties, rows.series[uid].etag))
-        # rule: a re-index gives a hint, too
-        await self._hints.announce(place)
         if removed:
             cleanup = Cleanup(keys.cleanup_row(version, sort_key), sort_key, removed)
             operations.append(RowWrite("insert", partition_key, cleanup.row_key, cleanup.properties()))
-        return await best_effort_commit(self._tables, "dicom", operations)
+        # Nobody drops the hint while the commit that relies on it is under way.
+        with self._hints.committing(place, single=True):
+            # rule: a re-index gives a hint, too
+            await self._hints.announce(place)
+            return await best_effort_commit(self._tables, "dicom", operations)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ from shared.bulk_update import functions as bulk_update
 from shared.bulk_update.transaction import BulkUpdate
 from shared.extended_query_tags import functions as extended_query_tags
 from shared.extended_query_tags.transaction import ExtendedQueryTags
-from shared.hints import Hints
 from shared.housekeeping import chores
 from shared.index.tag_errors import TagErrors
 from shared.ingest.ingest import Ingest
@@ -33,9 +32,10 @@ def tags(core: Core) -> Part:
         tables,
         schemas,
         partitions,
-        StudyReindex(tables, base.blobs, clock, schemas, shards=shards),
-        Hints(tables, clock, shards=shards),
+        StudyReindex(tables, base.blobs, clock, schemas, core.index.hints),
+        core.index.hints,
         shards=shards,
+        catch_up=core.feed.sequencer.catch_up,
         foreground=core.foreground,
     )
     transaction = ExtendedQueryTags(

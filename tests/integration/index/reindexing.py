@@ -37,12 +37,13 @@ async def run(connection_string: str, ahead: float) -> None:
     clock = HybridClock(time.time)
     schemas = SchemaRegistry(tables, added=ADDED)
     operations = Operations(tables, lambda: time.time() + ahead)
+    hints = Hints(tables, clock, shards=SHARDS)
     reindex = Reindex(
         tables,
         schemas,
         DataPartitions(tables, clock),
-        StudyReindex(tables, blobs, clock, schemas, shards=SHARDS),
-        Hints(tables, clock, shards=SHARDS),
+        StudyReindex(tables, blobs, clock, schemas, hints),
+        hints,
         shards=SHARDS,
         settled_seconds=_SETTLED_SECONDS,
     )

@@ -138,6 +138,24 @@ async def test_a_process_drops_its_hint_when_a_study_has_been_quiet_and_gives_it
     assert await sops(IndexService(service.stores)) == ["1.3", "1.4"]
 
 
+@pytest.mark.parametrize("others", [False, True])
+async def test_the_hint_of_a_single_commit_needs_no_quiet_unless_others_were_before(*, others: bool) -> None:
+    service = IndexService()
+    await service.put()
+    place = keys.study_place("0", "1.1", SHARDS)
+    if not others:
+        await service.settle()
+        service.stores.time.seconds += hints.QUIET_SECONDS + 1
+        await service.settle()
+        assert service.tables.rows("hint") == []
+    with service.index.hints.committing(place, single=True):
+        await service.index.hints.announce(place)
+        await service.settle()
+        assert len(service.tables.rows("hint")) == 1
+    await service.settle()
+    assert len(service.tables.rows("hint")) == others
+
+
 async def test_many_hints_are_dropped_in_few_requests_though_one_was_given_again() -> None:
     service = IndexService()
     for number in range(150):

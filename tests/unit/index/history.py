@@ -14,7 +14,6 @@ from shared.change_log.sequencer import Sequencer
 from shared.dicom.identifiers import InstanceIdentifier
 from shared.dicomweb.partitions import Partition
 from shared.errors import Unavailable
-from shared.hints import Hints
 from shared.index.instances import InstanceIndex
 from shared.index.lookup import InstanceLookup
 from shared.index.model import CommitOutcome, NewInstance, original_of
@@ -283,8 +282,8 @@ class ServiceProcess:
             shards=plan.shards,
         )
         self.operations = Operations(self.tables, process.time)
-        studies = StudyReindex(self.tables, world.blobs, self.clock, self.schemas, shards=plan.shards)
-        hints = Hints(self.tables, self.clock, shards=plan.shards)
+        hints = self.index.hints
+        studies = StudyReindex(self.tables, world.blobs, self.clock, self.schemas, hints)
         reindex = Reindex(
             self.tables,
             self.schemas,
@@ -292,6 +291,7 @@ class ServiceProcess:
             studies,
             hints,
             shards=plan.shards,
+            catch_up=self.sequencer.catch_up,
             settled_seconds=SETTLED_SECONDS,
         )
         self.runner = Runner(self.operations, {OperationType.REINDEX: reindex})

@@ -3,7 +3,7 @@
 from itertools import count
 
 from shared.change_log.log import ChangeLog
-from shared.hints import Hints
+from shared.change_log.sequencer import Sequencer
 from shared.index_schema.changes import schema_in
 from shared.index_schema.clock import HybridClock
 from shared.index_schema.indexed_attributes import IndexedAttribute
@@ -42,10 +42,24 @@ class Release(Archive):
         super().__init__(beside=self, schemas=registry)
         self.time = 1_800_000_000.0
         self.operations = Operations(self.tables, lambda: self.time)
-        studies = StudyReindex(self.tables, self.blobs, self.clock, registry, shards=self.shards)
-        hints = Hints(self.tables, self.clock, shards=self.shards)
-        self.work = Reindex(self.tables, registry, Partitions(), studies, hints, shards=self.shards, settled_seconds=0)
+        hints = self.index.hints
+        self.hints_after_cycles: list[int] = []
+        studies = StudyReindex(self.tables, self.blobs, self.clock, registry, hints)
+        self.work = Reindex(
+            self.tables,
+            registry,
+            Partitions(),
+            studies,
+            hints,
+            shards=self.shards,
+            catch_up=self._cycle,
+            settled_seconds=0,
+        )
         self.runner = Runner(self.operations, {OperationType.REINDEX: self.work})
+
+    async def _cycle(self) -> None:
+        await self._sequencer().catch_up()
+        self.hints_after_cycles.append(len(await self.index.hints.all()))
 
     async def start(self) -> None:
         await self.schemas.refresh()
@@ -77,9 +91,12 @@ class Release(Archive):
         return {schema_in(row) for row in rows}
 
     async def clean_up(self) -> None:
-        trash = Erasure(self.tables, self.clock, shards=self.shards, retention_hours=0)
         for _ in range(2):
-            await sequencer(self, study_cleanup(self, trash), ChangeLog(self.tables)).catch_up()
+            await self._sequencer().catch_up()
+
+    def _sequencer(self) -> Sequencer:
+        trash = Erasure(self.tables, self.clock, shards=self.shards, retention_hours=0)
+        return sequencer(self, study_cleanup(self, trash), ChangeLog(self.tables))
 
 
 async def old_store(studies: int = 3, added=()) -> Release:

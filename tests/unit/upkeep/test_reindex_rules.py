@@ -131,3 +131,13 @@ async def test_a_new_value_of_an_instance_is_there_before_its_posting():
     assert early
     assert not any(early)
     assert await new.instances("AcquisitionNumber=7") == ["1.1.1.1"]
+
+
+async def test_a_re_index_leaves_no_hints_of_its_own_while_it_rests():
+    new = Release(await old_store(12))
+    await Release(new).clean_up()
+
+    await new.reindex()
+
+    assert new.hints_after_cycles[1::2] == [0] * (len(new.hints_after_cycles) // 2)
+    assert len(new.hints_after_cycles) >= 6
