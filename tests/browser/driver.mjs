@@ -45,12 +45,19 @@ const calls = {
     page.setDefaultTimeout(120_000);
     [exchanges, complaints] = [[], []];
     await record(await context.newCDPSession(page));
+    const opened = page;
     page.on('requestfinished', async (request) => {
-      const [response, sent] = [await request.response(), await request.allHeaders()];
-      exchanges.push({
-        method: request.method(), url: request.url(), status: response.status(), failure: null,
-        sent, received: await response.allHeaders(),
-      });
+      try {
+        const [response, sent] = [await request.response(), await request.allHeaders()];
+        const exchange = {
+          method: request.method(), url: request.url(), status: response.status(), failure: null,
+          sent, received: await response.allHeaders(),
+        };
+        if (opened === page) exchanges.push(exchange);
+      } catch (error) {
+        // A page that was closed meanwhile is asked for nothing any more; any other failure is the test's.
+        if (!opened.isClosed()) complaints.push(String(error.stack ?? error));
+      }
     });
     page.on('requestfailed', (request) => exchanges.push({
       method: request.method(), url: request.url(), status: null, failure: request.failure().errorText, sent: {}, received: {},
