@@ -1,11 +1,12 @@
-"""How far the change feed of another server was read (dicomcast §5.3): a row, where the archived DICOMcast kept it."""
+"""The position in the change feed of another server (dicomcast §5.3): a row, where the archived DICOMcast kept it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from shared.cast.ports import CastTable, CastTables
-from shared.storage.ports import Ambiguous, PreconditionFailed, RowWrite
+from shared.cast.ports import CastTables
+from shared.storage.optimistic import commit_once
+from shared.storage.ports import CastTable, RowWrite
 
 _SYNC_STATE: CastTable = "SyncStateTable"
 _ROW = ("SyncStatePartitionKey", "SyncStateRowKey")
@@ -14,7 +15,7 @@ _ROW = ("SyncStatePartitionKey", "SyncStateRowKey")
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """Where the sweep is."""
+    """The position of the sweep."""
 
     sequence: int = 0
     """Every change up to it has been seen."""
@@ -62,8 +63,5 @@ class Checkpoints:
             },
             to.etag or "*",
         )
-        try:
-            etag = await self._tables.commit(_SYNC_STATE, [write])
-        except (PreconditionFailed, Ambiguous):
-            return None
-        return replace(to, etag=etag)
+        etag = await commit_once(self._tables, _SYNC_STATE, [write])
+        return None if etag is None else replace(to, etag=etag)

@@ -12,13 +12,14 @@ from typing import Any, Literal
 from shared.cast.dirty_studies import TABLE
 from shared.cast.ports import CastTables
 from shared.outgoing.failures import Failure
-from shared.storage.ports import Ambiguous, Entity, PreconditionFailed, RowWrite, Value
+from shared.storage.optimistic import commit_once
+from shared.storage.ports import Entity, RowWrite, Value
 
 _KEY = ("circuit", "fhir")
 _FIRST_SECONDS, _MOST_SECONDS = 2.0, 60.0
 _IN_A_ROW = 3
 _KNOWN_SECONDS = 2.0
-"""What a process has read of the row is good for that long: two more requests to a server that is away do no harm."""
+"""A reading of the row is good for that long: two more requests to a server that is away do no harm."""
 _PROGRESS_SECONDS = 5.0
 _REFUSALS = (Failure.AUTHENTICATION, Failure.PERMISSION)
 """They last until people do something: one probe a minute from the start."""
@@ -133,9 +134,9 @@ class Circuit:
 
     async def _write(self, state: CircuitState) -> bool:
         verb: Literal["replace", "insert"] = "replace" if state.etag else "insert"
-        try:
-            etag = await self._tables.commit(TABLE, [RowWrite(verb, *_KEY, state.properties(), state.etag or "*")])
-        except (PreconditionFailed, Ambiguous):
+        write = RowWrite(verb, *_KEY, state.properties(), state.etag or "*")
+        etag = await commit_once(self._tables, TABLE, [write])
+        if etag is None:
             self._read_at = float("-inf")
             return False
         self._remember(replace(state, etag=etag))

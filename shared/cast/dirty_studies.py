@@ -13,10 +13,10 @@ from typing import Any, Literal
 
 import orjson
 
-from shared.cast.ports import CastTable, CastTables
+from shared.cast.ports import CastTables
 from shared.storage.large_values import join, split
-from shared.storage.optimistic import Rounds
-from shared.storage.ports import Ambiguous, Entity, PreconditionFailed, RowWrite, Value
+from shared.storage.optimistic import Rounds, best_effort_commit, commit_once
+from shared.storage.ports import CastTable, Entity, RowWrite, Value
 
 TABLE: CastTable = "DicomCast"
 LEASE_SECONDS = 60.0
@@ -66,14 +66,14 @@ class Dirty:
     detail: str = ""
     """JSON: what whoever lists parked studies is told (CAST-PM-1)."""
     owner: str = ""
-    """Who reconciles it now; empty: nobody."""
+    """The process that reconciles it now; empty: none."""
     until: float = 0.0
     """End of that lease."""
     attempts: int = 0
     """Those that failed since the last success."""
     first_failure: float = 0.0
     open_seconds: float = 0.0
-    """What the circuit had counted when the first attempt failed."""
+    """The count of the circuit when the first attempt failed."""
     etag: str = ""
 
     def properties(self) -> dict[str, Value]:
@@ -100,7 +100,7 @@ class Dirty:
 
 @dataclass(frozen=True, slots=True)
 class Synced:
-    """What was written of a study."""
+    """The record of the resources that were written of a study."""
 
     sequence: int = 0
     at: float = 0.0
@@ -177,7 +177,7 @@ class DirtyStudies:
         return _dirty(row) if row else None
 
     async def synced(self, key: StudyKey) -> Synced | None:
-        """What was written of it; None if nothing is recorded."""
+        """The record of the study; None if there is none."""
         row = await self._tables.get(TABLE, key.partition_key, f"{_SYNCED}{key.name}")
         return _synced(row) if row else None
 
@@ -228,12 +228,9 @@ class DirtyStudies:
                 mark = RowWrite("replace", key.partition_key, f"{_DIRTY}{key.name}", rest.properties(), current.etag)
             else:
                 mark = RowWrite("delete", key.partition_key, f"{_DIRTY}{key.name}", etag=current.etag)
-            try:
-                await self._tables.commit(TABLE, [record, mark])
-            except (PreconditionFailed, Ambiguous):
-                current = await self.get(key)
-                continue
-            return True
+            if await best_effort_commit(self._tables, TABLE, [record, mark]):
+                return True
+            current = await self.get(key)
         return current is None
 
     async def all(self, *, parked: bool | None = None) -> AsyncIterator[Dirty]:
@@ -267,11 +264,8 @@ class DirtyStudies:
         verb: Literal["replace", "insert"] = "replace" if dirty.etag else "insert"
         key = dirty.key
         write = RowWrite(verb, key.partition_key, f"{_DIRTY}{key.name}", dirty.properties(), dirty.etag or "*")
-        try:
-            etag = await self._tables.commit(TABLE, [write])
-        except (PreconditionFailed, Ambiguous):
-            return None
-        return replace(dirty, etag=etag)
+        etag = await commit_once(self._tables, TABLE, [write])
+        return None if etag is None else replace(dirty, etag=etag)
 
 
 def _key(row: Entity) -> StudyKey:

@@ -8,7 +8,6 @@ studies.
 import base64
 import hashlib
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, Literal
@@ -17,9 +16,9 @@ import orjson
 
 from shared.cast.dirty_studies import StudyKey
 from shared.cast.model import Note, RefusedInstance
-from shared.cast.ports import CastTable, CastTables
-from shared.storage.optimistic import Rounds
-from shared.storage.ports import Ambiguous, Entity, PreconditionFailed, RowWrite, Value
+from shared.cast.ports import CastTables
+from shared.storage.optimistic import Rounds, best_effort_commit
+from shared.storage.ports import CastTable, Entity, RowWrite, Value
 
 FHIR_ERROR, DICOM_ERROR, TRANSIENT_FAILURE, NOTE, TRANSIENT_RETRY = (
     "FhirError",
@@ -45,12 +44,12 @@ _LAST = "\U0010ffff"
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What went wrong."""
+    """The fault."""
 
     kind: str
     """A class of `CLASSES`."""
     text: str
-    """What people are told."""
+    """The text for people."""
     series: str = ""
     instance: str = ""
     status: int = 0
@@ -61,7 +60,7 @@ class Fault:
 
     @property
     def name(self) -> str:
-        """What tells it from others of its class in a study; one that is of the study as a whole has none."""
+        """The name of the fault among others of its class in a study; one that is of the study as a whole has none."""
         if self.kind == NOTE:
             return self.text
         return self.instance
@@ -105,13 +104,9 @@ class ErrorRecords:
                 key, replace(fault, first=min(fault.first, int(first))), attempts + 1, float(created)
             )
             verb: Literal["replace", "insert"] = "replace" if held else "insert"
-            try:
-                await self._tables.commit(
-                    table, [RowWrite(verb, partition_key, row_key, properties, held.etag if held else "*")]
-                )
-            except (PreconditionFailed, Ambiguous):
-                continue
-            return
+            write = RowWrite(verb, partition_key, row_key, properties, held.etag if held else "*")
+            if await best_effort_commit(self._tables, table, [write]):
+                return
 
     async def write_notes(self, key: StudyKey, notes: Iterable[Note], refused: Iterable[RefusedInstance]) -> None:
         """The notes of a reconciliation; those that are not given any more are resolved, and refused instances too."""
@@ -145,8 +140,8 @@ class ErrorRecords:
         for kind in CLASSES:
             table, partition_key, row_key = _place(key, kind, "")
             for row in await self._tables.range(table, partition_key, row_key, f"{row_key}{_LAST}"):
-                with suppress(PreconditionFailed, Ambiguous):  # somebody else has, or the next look tells
-                    await self._tables.commit(table, [RowWrite("delete", partition_key, row.row_key)])
+                # If not, somebody else has, or the next look tells.
+                await best_effort_commit(self._tables, table, [RowWrite("delete", partition_key, row.row_key)])
                 removed += 1
         return removed
 
@@ -182,10 +177,7 @@ class ErrorRecords:
         if row.properties.get("ResolvedAt"):
             return
         changed = RowWrite("merge", row.partition_key, row.row_key, {"ResolvedAt": self._now()}, row.etag)
-        try:
-            await self._tables.commit(table, [changed])
-        except (PreconditionFailed, Ambiguous):
-            return  # whoever changed it knows more
+        await best_effort_commit(self._tables, table, [changed])  # if not, whoever changed it knows more
 
 
 def _partition_key(kind: str) -> str:

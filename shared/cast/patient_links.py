@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from shared.cast.dirty_studies import TABLE
 from shared.cast.ports import CastTables
+from shared.storage.optimistic import commit_all
 from shared.storage.ports import Ambiguous, PreconditionFailed, RowWrite, Value
 
 _PARTITION = "patientlink"
@@ -46,12 +47,7 @@ class PatientLinks:
             "who": who,
             "when": self._now(),
         }
-        while True:
-            try:
-                await self._tables.commit(TABLE, [RowWrite("upsert", _PARTITION, link_id(system, value), row)])
-            except Ambiguous:
-                continue
-            return
+        await commit_all(self._tables, TABLE, [RowWrite("upsert", _PARTITION, link_id(system, value), row)])
 
     async def forget(self, value: str, system: str = "") -> int:
         """Remove the choices for an identifier, of one system or of all; how many there were (PHI-1)."""

@@ -1,21 +1,10 @@
 """The ports of DICOMcast: its tables, and the server whose studies are read."""
 
 from collections.abc import Sequence
-from typing import Literal, Protocol
+from typing import Protocol
 
 from shared.cast.model import Study
-from shared.storage.ports import Entity, Page, RowWrite
-
-type CastTable = Literal[
-    "DicomCast",
-    "SyncStateTable",
-    "InvalidDicomTagExceptionTable",
-    "DicomFailToStoreExceptionTable",
-    "FhirFailToStoreExceptionTable",
-    "TransientRetryExceptionTable",
-    "TransientFailureExceptionTable",
-]
-"""Tables (dicomcast §5.3). All but the first are named as the archived DICOMcast named them."""
+from shared.storage.ports import CastTable, Entity, Page, RowWrite
 
 
 class CastTables(Protocol):

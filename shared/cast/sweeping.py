@@ -10,7 +10,8 @@ from shared.cast.queueing import Hints
 from shared.cast.settings import CastSettings
 from shared.change_log.follower import FollowedChange, Following, Start
 from shared.dicomweb.partitions import DEFAULT_NAME, PartitionDirectory
-from shared.storage.ports import Ambiguous, PreconditionFailed, RowWrite
+from shared.storage.optimistic import best_effort_commit
+from shared.storage.ports import RowWrite
 
 FOLLOWING = Following("cast", "cast-sweep-failed", start=Start.BEGINNING, changes_at_once=1000)
 """All that was ever stored is cast: the log begins with the first store."""
@@ -94,9 +95,7 @@ class SweepRequests:
             return
         until = now + self._settle
         write = RowWrite("replace" if row else "insert", *_SWEEP, {"until": until}, row.etag if row else "*")
-        try:
-            await self._tables.commit(TABLE, [write])
-        except (PreconditionFailed, Ambiguous):
+        if not await best_effort_commit(self._tables, TABLE, [write]):
             return  # somebody else has asked; if not, the timer sweeps
         self._asked_until = until
         await self._hints.sweep(self._settle)

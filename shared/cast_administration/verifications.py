@@ -9,12 +9,12 @@ from shared import metrics, telemetry
 from shared.cast.dirty_studies import TABLE
 from shared.cast.ports import CastTables, Unreadable
 from shared.cast.verification import MOST_DIFFERENCES, Difference, Verification
-from shared.errors import NotFound, Unavailable
+from shared.errors import NotFound
 from shared.operations.model import Document, Operation, OperationFailed, OperationType
 from shared.operations.store import Lease, Operations
 from shared.outgoing.failures import RequestFailed
-from shared.storage.optimistic import ROUNDS, pause
-from shared.storage.ports import Ambiguous, RowWrite
+from shared.storage.optimistic import commit_all
+from shared.storage.ports import RowWrite
 
 _PAGE = 100
 """Differences of one row."""
@@ -61,7 +61,8 @@ class Verifications:
         except Unreadable as error:
             raise OperationFailed({"error": str(error)}) from error
         await self._keep(operation.id, found)
-        await self._put(RowWrite("upsert", *_LAST, {"operation": operation.id, "differences": len(found)}))
+        last = RowWrite("upsert", *_LAST, {"operation": operation.id, "differences": len(found)})
+        await commit_all(self._tables, TABLE, [last])
         metrics.set_to(metrics.CAST_DIFFERENCES, len(found))
         return {
             "studies": studies,
@@ -87,14 +88,4 @@ class Verifications:
             write = RowWrite(
                 "upsert", f"verify {identifier}", f"{number:06}", {"differences": orjson.dumps(part).decode()}
             )
-            await self._put(write)
-
-    async def _put(self, write: RowWrite) -> None:
-        for attempt in range(ROUNDS):
-            await pause(attempt)
-            try:
-                await self._tables.commit(TABLE, [write])
-            except Ambiguous:
-                continue
-            return
-        raise Unavailable("Table Storage does not answer")
+            await commit_all(self._tables, TABLE, [write])

@@ -4,12 +4,13 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any
+from itertools import batched
+from typing import Any, Protocol
 
 from shared import telemetry
 from shared.concurrency import together
 from shared.errors import Unavailable
-from shared.storage.ports import Ambiguous, Kind, PreconditionFailed, RowWrite, TableStore, Value
+from shared.storage.ports import Ambiguous, CastTable, Kind, PreconditionFailed, RowWrite, TableStore, Value
 
 ROUNDS = 30
 """Optimistic rounds before a caller gives up."""
@@ -17,7 +18,7 @@ ROUNDS = 30
 PAUSES = (0.25, 1.0, 4.0)
 """Seconds between two attempts at what a data store did not let be done."""
 
-_PATIENCE_SECONDS = 90.0
+_RETRY_SECONDS = 90.0
 """Nothing is begun again after that: the request must be answered while somebody waits."""
 _ANSWERS = 6
 _BATCH = 100
@@ -52,7 +53,7 @@ class Rounds:
 
 
 class RetryBudget:
-    """The patience of one request with data stores that fail. What they refuse for being busy, they often take a
+    """The retries of one request at data stores that fail. A write that they refuse for being busy, they often take a
     second later, and only who sent the files could begin anew.
     """
 
@@ -85,23 +86,46 @@ class RetryBudget:
             raise
 
     def _is_late(self) -> bool:
-        return self._time() - self._begun > _PATIENCE_SECONDS
+        return self._time() - self._begun > _RETRY_SECONDS
 
 
-async def best_effort_commit(tables: TableStore, kind: Kind, operations: Sequence[RowWrite]) -> bool:
-    """Commit one transaction, once; whether it is known to be applied.
+class Commits[K: (Kind, CastTable)](Protocol):
+    """Tables that transactions are committed to; `K` names them."""
 
-    If not, another writer was faster, or no answer came and it may have been applied all the same: reading again tells.
+    async def commit(self, kind: K, operations: Sequence[RowWrite]) -> str:
+        """As `TableStore.commit`."""
+        ...
+
+
+async def commit_once[K: (Kind, CastTable)](tables: Commits[K], kind: K, operations: Sequence[RowWrite]) -> str | None:
+    """Commit one transaction, once: the etag of a single row; None if it is not known to be applied.
+
+    Then another writer was faster, or no answer came and it may have been applied all the same: reading again tells.
     Raises Unavailable.
     """
     try:
-        await tables.commit(kind, operations)
+        return await tables.commit(kind, operations)
     except (PreconditionFailed, Ambiguous):
-        return False
-    return True
+        return None
 
 
-async def commit_all(tables: TableStore, kind: Kind, operations: Sequence[RowWrite]) -> None:
+async def best_effort_commit[K: (Kind, CastTable)](tables: Commits[K], kind: K, operations: Sequence[RowWrite]) -> bool:
+    """`commit_once`; whether it is known to be applied."""
+    return await commit_once(tables, kind, operations) is not None
+
+
+async def commit_each[K: (Kind, CastTable)](tables: Commits[K], kind: K, operations: Sequence[RowWrite]) -> None:
+    """Apply writes of one partition of which each may fail for itself: together if that is possible, else one by one.
+
+    What is then not applied was not as expected any more, or got no answer: reading again tells. Raises Unavailable.
+    """
+    for batch in batched(operations, _BATCH, strict=False):
+        if not await best_effort_commit(tables, kind, batch) and len(batch) > 1:
+            for operation in batch:
+                await best_effort_commit(tables, kind, [operation])
+
+
+async def commit_all[K: (Kind, CastTable)](tables: Commits[K], kind: K, operations: Sequence[RowWrite]) -> None:
     """Apply writes of one partition whose repetition does no harm, as many transactions as it takes, side by side.
 
     A write without answer is repeated. Raises PreconditionFailed, and Unavailable when no answer comes.
@@ -113,7 +137,7 @@ async def commit_all(tables: TableStore, kind: Kind, operations: Sequence[RowWri
         await together(*(_commit_batch(tables, kind, batch) for batch in batches))
 
 
-async def _commit_batch(tables: TableStore, kind: Kind, operations: Sequence[RowWrite]) -> None:
+async def _commit_batch[K: (Kind, CastTable)](tables: Commits[K], kind: K, operations: Sequence[RowWrite]) -> None:
     rounds = Rounds("Table Storage does not answer", rounds=_ANSWERS)
     while True:
         await rounds.next()
@@ -149,10 +173,7 @@ class Cursor:
 
         Raises Unavailable.
         """
-        try:
-            return await self._tables.commit("conf", [RowWrite("replace", *self._key, properties, etag)])
-        except (PreconditionFailed, Ambiguous):
-            return ""
+        return await commit_once(self._tables, "conf", [RowWrite("replace", *self._key, properties, etag)]) or ""
 
     async def remove(self, etag: str) -> bool:
         """Remove the row as it was read; whether that is known to have been done. Raises Unavailable."""

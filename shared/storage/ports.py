@@ -209,6 +209,16 @@ type Value = str | int | float | bool | bytes
 
 type Kind = Literal["dicom", "idx", "idxi", "hint", "feed", "conf", "trash", "ops", "worklist"]
 """The tables of storage §2; an adapter maps (kind, partition key) to a physical table."""
+type CastTable = Literal[
+    "DicomCast",
+    "SyncStateTable",
+    "InvalidDicomTagExceptionTable",
+    "DicomFailToStoreExceptionTable",
+    "FhirFailToStoreExceptionTable",
+    "TransientRetryExceptionTable",
+    "TransientFailureExceptionTable",
+]
+"""Tables of DICOMcast (dicomcast §5.3). All but the first are named as the archived DICOMcast named them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,7 +319,7 @@ class SecretStore(Protocol):
         ...
 
     async def get(self, name: str) -> str | None:
-        """What is kept under `name`; None if nothing is."""
+        """The secret under `name`; None if there is none."""
         ...
 
     async def delete(self, name: str) -> None:

@@ -2,13 +2,12 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from itertools import batched
 from typing import Final
 
 from shared.errors import Conflict, Forbidden, NotFound
 from shared.index_schema.keys import sort_key_time
-from shared.storage.optimistic import Rounds
-from shared.storage.ports import Ambiguous, Entity, PreconditionFailed, RowWrite, TableStore
+from shared.storage.optimistic import Rounds, best_effort_commit, commit_each
+from shared.storage.ports import Entity, RowWrite, TableStore
 from shared.subscriptions import rows
 from shared.subscriptions.channel import TICKET_SECONDS, user_of
 from shared.subscriptions.reports import initial_report
@@ -60,7 +59,7 @@ class Subscriptions:
         return [StoredSubscriber(rows.subscriber_of(row), row.etag) for row in found]
 
     async def to_workitem(self, namespace: str, uid: str) -> dict[str, WorkitemSubscription]:
-        """What subscribers have asked for of a workitem, by AE title."""
+        """The subscriptions to a workitem, by AE title."""
         found = await self.tables.range(TABLE, rows.partition_key(namespace), *rows.subscriptions_to(uid))
         return {rows.aetitle_of(row): rows.subscription_of(row) for row in found}
 
@@ -255,11 +254,8 @@ class Subscriptions:
                 if stored is None
                 else RowWrite("replace", partition, key, properties, stored.etag)
             )
-            try:
-                await self.tables.commit(TABLE, [written, *beside])
-            except (PreconditionFailed, Ambiguous):
-                continue
-            return after
+            if await best_effort_commit(self.tables, TABLE, [written, *beside]):
+                return after
 
     async def _check_room(self, namespace: str) -> None:
         if len(await self.all(namespace)) >= MOST:
@@ -277,25 +273,14 @@ class Subscriptions:
     async def retire(self, namespace: str, aetitle: str, etag: str) -> None:
         """Remove a subscriber, if it is still as it was read: its AE title is nobody's then (WE-16)."""
         row = RowWrite("delete", rows.partition_key(namespace), rows.subscriber_key(aetitle), etag=etag)
-        try:
-            await self.tables.commit(TABLE, [row])
-        except (PreconditionFailed, Ambiguous):
-            return  # it has asked for something, or is gone
+        await best_effort_commit(self.tables, TABLE, [row])  # if not, it has asked for something, or is gone
 
     async def remove(self, found: Sequence[Entity], *, as_read: bool = False) -> None:
         """Remove rows; those that are gone already do no harm. `as_read`: those that have changed stay."""
-        for batch in batched(found, 100, strict=False):
-            writes = [
-                RowWrite("delete", row.partition_key, row.row_key, etag=row.etag if as_read else "*") for row in batch
-            ]
-            try:
-                await self.tables.commit(TABLE, writes)
-            except (PreconditionFailed, Ambiguous):
-                for write in writes:
-                    try:
-                        await self.tables.commit(TABLE, [write])
-                    except (PreconditionFailed, Ambiguous):
-                        continue
+        writes = [
+            RowWrite("delete", row.partition_key, row.row_key, etag=row.etag if as_read else "*") for row in found
+        ]
+        await commit_each(self.tables, TABLE, writes)
 
 
 def appended(

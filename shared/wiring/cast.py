@@ -19,7 +19,7 @@ from shared.cast.health import fhir_is_served
 from shared.cast.matching import Matching
 from shared.cast.own_studies import OwnStudies
 from shared.cast.patient_links import PatientLinks
-from shared.cast.ports import CastTable, StudySource
+from shared.cast.ports import StudySource
 from shared.cast.queueing import Hints, Message
 from shared.cast.reconcile import Reconciler
 from shared.cast.remote_studies import RemoteStudies
@@ -44,6 +44,7 @@ from shared.storage.azure_queues import AzureQueueStore
 from shared.storage.azure_tables import AzureTableStore
 from shared.storage.connection import StorageConnection
 from shared.storage.identity import Identity
+from shared.storage.ports import CastTable
 from shared.wiring.core import Core
 from shared.wiring.part import Part
 from shared.wiring.stores import create_tables, storage_connection

@@ -5,8 +5,8 @@ from typing import get_args
 import pytest
 
 from shared.cast import functions
-from shared.cast.ports import CastTable
 from shared.outgoing.server import Answer
+from shared.storage.ports import CastTable
 from tests.builders.cast import PARTITION, Cast, instance
 from tests.builders.functions import handler_of
 from tests.fakes.fhir import outcome

@@ -14,7 +14,6 @@ from shared.cast.error_records import DICOM_ERROR, NOTE, ErrorRecords, Fault
 from shared.cast.matching import Matching
 from shared.cast.own_studies import OwnStudies
 from shared.cast.patient_links import PatientLinks
-from shared.cast.ports import CastTable
 from shared.cast.queueing import Hints
 from shared.cast.reconcile import Reconciler
 from shared.cast.settings import CastSettings
@@ -28,6 +27,7 @@ from shared.operations.model import OperationStatus
 from shared.outgoing.failures import Failure, RequestFailed
 from shared.shares.model import Share
 from shared.shares.store import ShareStore
+from shared.storage.ports import CastTable
 from shared.study_documents.labels import StudyLabels
 from shared.study_labels.request import LabelChange
 from tests.builders.cast import PARTITION, SETTINGS, MemoryQueue
