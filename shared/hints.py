@@ -17,7 +17,7 @@ from shared.index_schema import keys
 from shared.index_schema.changes import Change, LoggedChange
 from shared.index_schema.clock import HybridClock
 from shared.index_schema.keys import StudyPlace
-from shared.storage.optimistic import best_effort_commit, commit_all
+from shared.storage.optimistic import commit_all, commit_each
 from shared.storage.ports import Entity, RowWrite, TableStore
 
 FRESH_SECONDS = 30
@@ -30,9 +30,11 @@ QUIET_SECONDS = 2
 """A process keeps its hint that long after the last commit: the next one of a running acquisition needs it again."""
 
 _REMEMBERED = 10_000
-_DROPPED_AT_ONCE = 100
 _UNLOGGED = 1000
 """More changes of a study are not remembered: it is looked at."""
+_HINTS_OF_A_STUDY = 4
+"""Processes that write to a study at a time are fewer, as a rule: so many rows of each are read at one go."""
+_LARGEST_PAGE = 1000
 _DOUBTS = 1000
 """More are looked through for those that are over."""
 
@@ -103,7 +105,8 @@ async def hinted_studies(tables: TableStore, namespace: str, *, most: int) -> fr
     found: set[str] = set()
     start: str | None = f"{namespace}!"
     while start is not None and len(found) <= most:
-        page = await tables.page("hint", keys.HINT_PARTITION, start, f'{namespace}"', select=("t",))
+        top = min(_HINTS_OF_A_STUDY * (most + 1), _LARGEST_PAGE)
+        page = await tables.page("hint", keys.HINT_PARTITION, start, f'{namespace}"', top=top, select=("t",))
         found.update(entity.row_key.split("!")[1] for entity in page.entities)
         start = page.next_row_key
     return frozenset(found) if len(found) <= most else None
@@ -238,7 +241,7 @@ class Hints:
         return owns[0].unlogged.values() if owns[0] and owns[0].is_whole else None
 
     def before_look(self, place: StudyPlace) -> BeforeLook | None:
-        """What `learn` needs; None if a look cannot tell everything."""
+        """The state that `learn` needs; None if a look cannot tell everything."""
         own = self._own.get(place.partition_key)
         if own is None or self._is_doubtful(place.partition_key):
             return None
@@ -287,11 +290,7 @@ class Hints:
             # rule: a hint that was given again is not dropped
             gone = RowWrite("delete", partition_key, row_key, etag=hint.etag)
             operations.append(gone)
-        for at in range(0, len(operations), _DROPPED_AT_ONCE):
-            batch = operations[at : at + _DROPPED_AT_ONCE]
-            if not await best_effort_commit(self._tables, "hint", batch) and len(batch) > 1:
-                for operation in batch:
-                    await best_effort_commit(self._tables, "hint", [operation])
+        await commit_each(self._tables, "hint", operations)
 
     # ----------------------------------------------------------------------------------------------------- inside
 

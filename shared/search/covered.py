@@ -5,7 +5,6 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from shared.dicom.matching import FIRST, LAST, Between, Universal
-from shared.hints import hinted_studies
 from shared.index.covering_rows import unpacked
 from shared.index.model import StudyView
 from shared.index_schema import study_lists
@@ -13,16 +12,19 @@ from shared.index_schema.indexed_attributes import STUDY_DATE
 from shared.index_schema.postings import Range
 from shared.index_schema.study_lists import StudyOrder
 from shared.index_search.limits import SearchLimits
+from shared.search.changing import ChangingStudies
 from shared.search.date_order import position_of
 from shared.search.reads import Reads
 from shared.search.request import Filter, SearchQuery
 from shared.search.verification import is_match
 from shared.storage.ports import TableStore
 
-_MOST_HINTED = {StudyOrder.STORED: 100, StudyOrder.LATEST_FIRST: 1000, StudyOrder.EARLIEST_FIRST: 1000}
-"""So many studies that may be changing are read for a page of many. More cost more than the postings, which have no
-order of dates; those of one value cost little more than a request for each shard.
-"""
+_MOST_CHANGING = 100
+"""So many studies that may be changing are read for a page of all. More cost more than the postings."""
+_MOST_CHANGING_BY_DATE = 1000
+"""The same in an order that postings do not have."""
+_MOST_CHANGING_OF_DATES = 16
+"""The same for a range of dates in the order of storing, whose postings cost a request for each study of the range."""
 _MOST_OFFSET = 50_000
 """The rows before the page are read, their keys alone."""
 _KEYS_ALONE = ("study",)
@@ -54,15 +56,22 @@ class _Moved(Exception):
 
 
 async def covered_studies(
-    tables: TableStore, reads: Reads, namespace: str, query: SearchQuery, *, shards: int, limits: SearchLimits
+    tables: TableStore,
+    reads: Reads,
+    namespace: str,
+    query: SearchQuery,
+    *,
+    changing: ChangingStudies,
+    shards: int,
+    limits: SearchLimits,
 ) -> list[StudyView] | None:
     """The studies of the page that `query` asks for and one more if there is one; None if the lists cannot tell."""
     source = _list_for(query)
     if source is None or query.offset > _MOST_OFFSET:
         return None
+    most = _most_changing(source, query.order, shards)
     # rule: hints are read before the lists that they make doubtful
-    most = shards if source.of_value and query.order is StudyOrder.STORED else _MOST_HINTED[query.order]
-    hinted = await hinted_studies(tables, namespace, most=most)
+    hinted = await changing.of(tables, namespace, most=most)
     if hinted is None:
         return None
     reader = _Reader(tables, study_lists.partition_key(namespace), limits, hinted)
@@ -71,10 +80,10 @@ async def covered_studies(
         listing = reader.first(source.bounds[0], end, query.offset - len(hinted))
     else:
         listing = reader.whole(source.bounds)
-    changing, rows = await asyncio.gather(asyncio.gather(*map(reads.study, hinted)), listing)
+    read, rows = await asyncio.gather(asyncio.gather(*map(reads.study, hinted)), listing)
     if rows is None:
         return None
-    found = [(position_of(view, query.order), view) for view in changing if view and is_match(view, query)]
+    found = [(position_of(view, query.order), view) for view in read if view and is_match(view, query)]
     try:
         if not source.ordered:
             studies = {row.study_instance_uid: row for row in rows}  # one name may have several rows of a study
@@ -88,6 +97,15 @@ async def covered_studies(
         return list(await asyncio.gather(*(_of(reads, each, query) for each in page)))
     except _Moved:
         return None
+
+
+def _most_changing(source: _List, order: StudyOrder, shards: int) -> int:
+    """With more studies that may be changing, the postings answer."""
+    if order is not StudyOrder.STORED:
+        return _MOST_CHANGING_BY_DATE
+    if source.of_value:  # its postings cost little more than a request for each shard
+        return shards
+    return _MOST_CHANGING if source.ordered else _MOST_CHANGING_OF_DATES
 
 
 async def _of(reads: Reads, each: StudyView | _Row, query: SearchQuery) -> StudyView:

@@ -7,7 +7,7 @@ what has to be read for that is at most 5,000 rows; above that by study, newest 
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import batched, product
 
 from shared.dicom.identifiers import InstanceIdentifier, ResourceIdentifier
@@ -23,6 +23,7 @@ from shared.index_search.limits import DEFAULT_LIMITS, SearchLimits
 from shared.index_search.merge import Candidate, Candidates, find_candidates
 from shared.index_search.scan import Effort, Shard
 from shared.index_search.sources import named_uids
+from shared.search.changing import ChangingStudies
 from shared.search.completion import Completion
 from shared.search.covered import covered_studies
 from shared.search.date_order import DatedRow, dated_rows, position_of
@@ -54,6 +55,10 @@ class SearchPorts:
     clock: Callable[[], float]
     """Seconds; only differences count."""
     limits: SearchLimits = DEFAULT_LIMITS
+    changing: ChangingStudies = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "changing", ChangingStudies(self.clock))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +92,13 @@ async def _covered(
     if query.level != "study" or plan(query).studies is not None or not await ports.study_lists():
         return None
     views = await covered_studies(
-        ports.tables, reads, partition.namespace, query, shards=ports.shards, limits=ports.limits
+        ports.tables,
+        reads,
+        partition.namespace,
+        query,
+        changing=ports.changing,
+        shards=ports.shards,
+        limits=ports.limits,
     )
     return None if views is None else [SearchResult(view) for view in views]
 

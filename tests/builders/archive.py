@@ -140,16 +140,17 @@ class Archive(Process):
         """As StoreSettingsRow tells it."""
         return self.lists
 
-    def _read(self, query: str, resource: str, version: ApiVersion, route: dict[str, str]) -> SearchQuery:
-        return parse_search(resource, route, parse_query(query), version, self.schemas.known)
+    def query(
+        self, text: str, resource: str = "search_studies", version: ApiVersion = ApiVersion.V2, **route: str
+    ) -> SearchQuery:
+        """A search as it is parsed."""
+        return parse_search(resource, route, parse_query(text), version, self.schemas.known)
 
     async def page(
         self, query: str = "", resource: str = "search_studies", version: ApiVersion = ApiVersion.V2, **route: str
     ) -> SearchPage:
         """The results of a search."""
-        return await search(
-            self.ports(), self.partition, parse_search(resource, route, parse_query(query), version, self.schemas.known)
-        )
+        return await search(self.ports(), self.partition, self.query(query, resource, version, **route))
 
     async def response(
         self,
@@ -161,7 +162,7 @@ class Archive(Process):
         **route: str,
     ) -> Response:
         """The response of a search."""
-        parsed = self._read(query, resource, version, route)
+        parsed = self.query(query, resource, version, **route)
         page = await search(self.ports(), self.partition, parsed, character_set_as_stored=as_stored)
         asked = context("dicom.example:8080", version)
         return render(page.results, parsed, asked, more=page.more, character_set_as_stored=as_stored)
