@@ -33,7 +33,7 @@ OMISSIONS = (
         "a study that is stored again gets another sort key",
         'return {"sk": "fe5c000000000000", "created": now_ms, "lv": 0}',
     ),
-    Omission("the hint comes before the commit", "asyncio.sleep(0),"),
+    Omission("the hint comes before the commit", "self._no_states(),"),
     Omission("a commit starts within a minute of its hint"),
     Omission("new instances are posted before their commit", 'await post(self._tables, place, "idxi", {})'),
     Omission("instances that were there before are posted after their commit"),
@@ -89,7 +89,7 @@ OMISSIONS = (
     Omission("an empty PatientID never wins"),
     Omission(
         "the last store decides the expiry, deleted or not",
-        'if self.deletions.get(keys.ChangeId.parse(source).digest, "") > source',
+        'if self.endings.get(keys.ChangeId.parse(source).digest, "") > source',
     ),
     Omission(
         "a stale posting is removed only as it was read", 'RowWrite("delete", posting.partition_key, posting.row_key)'
@@ -125,7 +125,7 @@ OMISSIONS = (
     Omission("a reader does not leave a bucket before its last page", "if True:"),
     Omission("rows of a second page wait for the next cycle"),
     Omission("folded changes are read after pending ones", "look = _look(place, pending)"),
-    Omission("what is committed after a cycle has begun waits for the next", "late: set[_ChangeKey] = set()"),
+    Omission("what is committed after a cycle has begun waits for the next", "late: set[ChangeKey] = set()"),
     Omission("what a cycle has found is logged by the next"),
     Omission("what another process has committed may be older than its version", "if False:"),
     Omission("what is late was committed after a cycle that has seen everything", "seen_all = True"),
@@ -143,7 +143,7 @@ OMISSIONS = (
     ),
     Omission(
         "changes of two studies may share an id",
-        'self.changes |= {(change.id, ""): change for change in look.changes}',
+        'found = {(change.id, ""): change for change in look.changes}',
     ),
     Omission(
         "a hint that was given again is not dropped",
@@ -167,7 +167,7 @@ OMISSIONS = (
     Omission("overdue work is looked for in the hours before", "_LATE_HOURS = -1"),
     Omission("work that is overdue when it is noted is due now", "due_ms = max(due_ms, 0)"),
     Omission("an expired study is deleted only as it was read", 'if await self._commit(place, live, changes, "*"):'),
-    Omission("the expiry is noted before the commit", "asyncio.sleep(0),"),
+    Omission("the expiry is noted before the commit", "self._no_states(),"),
     Omission("a suspect posting is removed only some time later"),
     Omission(
         "a suspect posting is removed only as it was seen", "stale = await self._unposter.stale(place, kind, found)"
@@ -189,7 +189,7 @@ OMISSIONS = (
     Omission("nothing is committed on old knowledge of the schema"),
     Omission("what is announced is known everywhere before it is written"),
     Omission("nobody writes an older schema when the walk begins"),
-    Omission("changes that are not folded are looked for where they are"),
+    Omission("changes that are not folded are looked for where they are", "places: dict[StudyPlace, None] = {}"),
     Omission("pending changes of lower schemas are folded before their study is brought on", "if False:"),
     Omission("values of an instance are written before they are posted", "written = number"),
     Omission("the number follows what it promises", "if True:"),
