@@ -29,7 +29,7 @@ class OperationType(StrEnum):
 
     @property
     def exclusion(self) -> str:
-        """What at most one operation does at a time in the whole service (OP-8); '' if any number may."""
+        """The thing that at most one operation does at a time in the whole service (OP-8); '' if any number may."""
         if self in _ANY_NUMBER:
             return ""
         if self is OperationType.CAST_BACKFILL:

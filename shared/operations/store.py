@@ -1,18 +1,14 @@
 """azure-apis §5 Operations as they are stored: durable, leased to one worker at a time (OP-9).
 
-All rows are in one partition of `ops`, because what must change together does so in one transaction: `o!{id}` the
-operation, `a!{id}` while it is active, and `x!{exclusion}` while one of those is that exclude each other (OP-8).
 Operations are few; what they work on is not kept here.
 """
 
 import asyncio
 import uuid
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
-
-import orjson
 
 from shared.operations.model import (
     Document,
@@ -23,9 +19,9 @@ from shared.operations.model import (
     OperationType,
     Paused,
 )
-from shared.storage.large_values import join, split
+from shared.operations.rows import PARTITION, OperationRow, active_rows, is_active, row_in
 from shared.storage.optimistic import Rounds, best_effort_commit, commit_all
-from shared.storage.ports import Entity, RowWrite, TableStore, Value
+from shared.storage.ports import Entity, RowWrite, TableStore
 
 LEASE_SECONDS = 60.0
 RETENTION = timedelta(days=30)
@@ -35,47 +31,7 @@ TASK_RETENTION = timedelta(days=7)
 somebody to start it.
 """
 
-_PARTITION = "operations"
 _MOST = 100
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """A stored operation."""
-
-    operation: Operation
-    holder: str = ""
-    """The worker that has it; '': none."""
-    until: float = 0.0
-    """The end of the lease, in seconds since 1970."""
-    attempts: int = 0
-    """The number of times that it was taken since its last checkpoint."""
-    written: str = ""
-    """Names the write that made this row, so that a lost answer can be told from a lost request."""
-    etag: str = ""
-
-    def properties(self) -> dict[str, Value]:
-        operation = self.operation
-        document = {
-            "input": operation.input,
-            "checkpoint": operation.checkpoint,
-            "percent": operation.percent,
-            "resources": operation.resources,
-            "results": operation.results,
-            "partition": operation.partition,
-        }
-        return {
-            "type": operation.type.value,
-            "status": operation.status.value,
-            "created": operation.created.timestamp(),
-            "updated": operation.updated.timestamp(),
-            "holder": self.holder,
-            "until": self.until,
-            "attempts": self.attempts,
-            "written": self.written,
-            "waits": operation.waits,
-            **split("d", orjson.dumps(document)),
-        }
 
 
 _WITHOUT_PERCENT = frozenset(
@@ -204,8 +160,8 @@ class Operations:
             partition,
             waits,
         )
-        written = RowWrite("insert", _PARTITION, f"o!{operation.id}", _Row(operation).properties())
-        rows = [written] if waits else [written, *_active_rows(operation)]
+        written = RowWrite("insert", PARTITION, f"o!{operation.id}", OperationRow(operation).properties())
+        rows = [written] if waits else [written, *active_rows(operation)]
         rounds = Rounds("The operation cannot be created")
         while True:
             await rounds.next()
@@ -229,8 +185,8 @@ class Operations:
             operation = replace(row.operation, input=task, results=results, waits=False, updated=self._time())
             await self._check_alone(operation)
             properties = replace(row, operation=operation).properties()
-            rows = [RowWrite("replace", _PARTITION, f"o!{operation.id}", properties, row.etag)]
-            await best_effort_commit(self._tables, "ops", [*rows, *_active_rows(operation)])
+            rows = [RowWrite("replace", PARTITION, f"o!{operation.id}", properties, row.etag)]
+            await best_effort_commit(self._tables, "ops", [*rows, *active_rows(operation)])
 
     async def get(self, operation_id: str) -> Operation | None:
         """An operation; None if there is none, or no longer (OP-6)."""
@@ -239,7 +195,7 @@ class Operations:
 
     async def recent(self, limit: int, offset: int) -> list[Operation]:
         """At most `limit` operations behind the first `offset`, the newest first (B-21). Raises Unavailable."""
-        rows = await self._tables.range("ops", _PARTITION, "o!", 'o"', select=("created",))
+        rows = await self._tables.range("ops", PARTITION, "o!", 'o"', select=("created",))
         rows.sort(key=lambda row: (float(str(row.properties["created"])), row.row_key), reverse=True)
         found = await asyncio.gather(*(self.get(row.row_key[2:]) for row in rows[offset : offset + limit]))
         return [each for each in found if each is not None]
@@ -251,7 +207,7 @@ class Operations:
 
     async def active(self) -> list[tuple[str, OperationType]]:
         """The operations that have not ended, the longest waiting not necessarily first."""
-        rows = await self._tables.range("ops", _PARTITION, "a!", 'a"')
+        rows = await self._tables.range("ops", PARTITION, "a!", 'a"')
         return [(row.row_key[2:], OperationType(str(row.properties["type"]))) for row in rows]
 
     async def claim(self, operation_id: str) -> Lease | None:
@@ -272,7 +228,7 @@ class Operations:
             await self._replace(taken, LEASE_SECONDS)
 
     async def write(
-        self, operation_id: str, holder: str, change: Callable[[_Row], _Row], *, seconds: float
+        self, operation_id: str, holder: str, change: Callable[[OperationRow], OperationRow], *, seconds: float
     ) -> Operation:
         """Change an operation on behalf of `holder`, who keeps it for `seconds` more. Raises LeaseLost, Unavailable."""
         written = uuid.uuid4().hex
@@ -292,8 +248,8 @@ class Operations:
         Raises Unavailable.
         """
         forgotten = 0
-        for entity in await self._tables.range("ops", _PARTITION, "o!", 'o"'):
-            row = _row_in(entity)
+        for entity in await self._tables.range("ops", PARTITION, "o!", 'o"'):
+            row = row_in(entity)
             over = row.operation.waits or not row.operation.status.active
             if not (over and row.operation.input and accepts(row.operation)):
                 continue
@@ -301,7 +257,7 @@ class Operations:
             if not row.operation.waits:
                 operation = replace(operation, status=row.operation.status)
             properties = replace(row, operation=operation).properties()
-            written = RowWrite("replace", _PARTITION, entity.row_key, properties, entity.etag)
+            written = RowWrite("replace", PARTITION, entity.row_key, properties, entity.etag)
             # If not done, it has been started, or purged.
             forgotten += await best_effort_commit(self._tables, "ops", [written])
         return forgotten
@@ -313,14 +269,12 @@ class Operations:
 
         def is_over(row: Entity) -> bool:
             kept = TASK_RETENTION if row.properties.get("waits") else RETENTION
-            return not _is_active(row) and float(str(row.properties["updated"])) < (now - kept).timestamp()
+            return not is_active(row) and float(str(row.properties["updated"])) < (now - kept).timestamp()
 
-        rows = await self._tables.range("ops", _PARTITION, "o!", 'o"', select=("status", "updated", "waits"))
+        rows = await self._tables.range("ops", PARTITION, "o!", 'o"', select=("status", "updated", "waits"))
         over = [row.row_key for row in rows if is_over(row)]
         for at in range(0, len(over), _MOST):
-            await commit_all(
-                self._tables, "ops", [RowWrite("delete", _PARTITION, key) for key in over[at : at + _MOST]]
-            )
+            await commit_all(self._tables, "ops", [RowWrite("delete", PARTITION, key) for key in over[at : at + _MOST]])
         return len(over)
 
     # ----------------------------------------------------------------------------------------------------- inside
@@ -328,70 +282,29 @@ class Operations:
     async def _check_alone(self, operation: Operation) -> None:
         """Raises OperationActive if another operation excludes this one (OP-8)."""
         exclusion = operation.type.exclusion
-        lock = await self._tables.get("ops", _PARTITION, f"x!{exclusion}") if exclusion else None
+        lock = await self._tables.get("ops", PARTITION, f"x!{exclusion}") if exclusion else None
         if lock is not None and lock.properties["operation"] != operation.id:
             raise OperationActive(operation.type, str(lock.properties["operation"]))
 
     def _time(self) -> datetime:
         return datetime.fromtimestamp(self._now(), UTC)
 
-    async def _row(self, operation_id: str) -> _Row | None:
-        entity = await self._tables.get("ops", _PARTITION, f"o!{operation_id}")
-        return _row_in(entity) if entity else None
+    async def _row(self, operation_id: str) -> OperationRow | None:
+        entity = await self._tables.get("ops", PARTITION, f"o!{operation_id}")
+        return row_in(entity) if entity else None
 
-    async def _replace(self, row: _Row, seconds: float) -> None:
+    async def _replace(self, row: OperationRow, seconds: float) -> None:
         """Write a row unless somebody else has since it was read: reading it again tells."""
         operation = replace(row.operation, updated=self._time())
         properties = replace(row, operation=operation, until=self._now() + seconds).properties()
-        rows = [RowWrite("replace", _PARTITION, f"o!{operation.id}", properties, row.etag)]
+        rows = [RowWrite("replace", PARTITION, f"o!{operation.id}", properties, row.etag)]
         if not operation.status.active:
-            rows.append(RowWrite("delete", _PARTITION, f"a!{operation.id}"))
+            rows.append(RowWrite("delete", PARTITION, f"a!{operation.id}"))
             if operation.type.exclusion:
-                rows.append(RowWrite("delete", _PARTITION, f"x!{operation.type.exclusion}"))
+                rows.append(RowWrite("delete", PARTITION, f"x!{operation.type.exclusion}"))
         await best_effort_commit(self._tables, "ops", rows)
 
 
 def new_operation_id() -> str:
     """An id that no other operation has (GEN-21)."""
     return uuid.uuid4().hex
-
-
-def _active_rows(operation: Operation) -> list[RowWrite]:
-    """The rows that there are while an operation is active."""
-    kind = operation.type
-    rows = [RowWrite("insert", _PARTITION, f"a!{operation.id}", {"type": kind.value})]
-    if kind.exclusion:
-        rows.append(RowWrite("insert", _PARTITION, f"x!{kind.exclusion}", {"operation": operation.id}))
-    return rows
-
-
-def _is_active(row: Entity) -> bool:
-    """Whether it is active; one that nobody has started in time is over."""
-    return OperationStatus(str(row.properties["status"])).active and not row.properties.get("waits")
-
-
-def _row_in(entity: Entity) -> _Row:
-    properties: Mapping[str, Any] = entity.properties
-    document = orjson.loads(join("d", properties))
-    operation = Operation(
-        entity.row_key[2:],
-        OperationType(properties["type"]),
-        OperationStatus(properties["status"]),
-        datetime.fromtimestamp(properties["created"], UTC),
-        datetime.fromtimestamp(properties["updated"], UTC),
-        document["input"],
-        document["checkpoint"],
-        document["percent"],
-        tuple(document["resources"]),
-        document["results"],
-        document.get("partition"),
-        bool(properties.get("waits")),
-    )
-    return _Row(
-        operation,
-        properties["holder"],
-        properties["until"],
-        properties["attempts"],
-        properties["written"],
-        entity.etag,
-    )
