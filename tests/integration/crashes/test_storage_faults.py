@@ -28,11 +28,13 @@ def check_answer(reply: Reply) -> None:
         assert not any(word in reply.content for word in (b"Table", b"Blob", b"Error", b"Busy "))
 
 
-async def fail_at_each_step(scene: Watched, transaction: str, fault: Fault, *, lasting: bool) -> list[Attempt]:
+async def fail_at_each_step(
+    scene: Watched, transaction: str, fault: Fault, *, lasting: bool, every: int
+) -> list[Attempt]:
     """Try a transaction, and again without the fault, until it never meets it."""
     [pid] = await scene.workers()
     attempts: list[Attempt] = []
-    for step in range(1, _MOST_STEPS):
+    for step in range(1, _MOST_STEPS, every):
         act = await TRANSACTIONS[transaction](scene.archive)
         point = scene.proxy.arm(fault, step, [pid], lasting=lasting)
         attempt = await act()
@@ -48,14 +50,14 @@ async def fail_at_each_step(scene: Watched, transaction: str, fault: Fault, *, l
     raise AssertionError("the transaction never came to an end")
 
 
-async def fail_in_each(transactions: Iterable[str], faults: Iterable[Fault], *, lasting: bool) -> None:
+async def fail_in_each(transactions: Iterable[str], faults: Iterable[Fault], *, lasting: bool, every: int = 1) -> None:
     """The same with several transactions and faults; then what was stored is compared."""
     async with watched() as scene:
         attempts = [
             attempt
             for transaction in transactions
             for fault in faults
-            for attempt in await fail_at_each_step(scene, transaction, fault, lasting=lasting)
+            for attempt in await fail_at_each_step(scene, transaction, fault, lasting=lasting, every=every)
         ]
         await scene.service.stop()
         await check_after_restart(scene.storage, attempts)
@@ -68,7 +70,8 @@ async def test_a_transaction_that_meets_one_fault_is_done_or_can_be_repeated():
 
 @pytest.mark.spec("ERR-4", "STOW-42", "DEL-13")
 async def test_a_transaction_in_which_storage_stops_working_is_503_and_can_be_repeated_later():
-    await fail_in_each(["store of one", "deletion of a study"], [Fault.BUSY], lasting=True)
+    # Each attempt is repeated for seconds before it is given up: the nightly run tries the requests in between.
+    await fail_in_each(["store of one", "deletion of a study"], [Fault.BUSY], lasting=True, every=3)
 
 
 @pytest.mark.nightly

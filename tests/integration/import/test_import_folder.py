@@ -59,7 +59,7 @@ async def run(folder, *options):
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "dicom_cli", "import", str(folder), "--journals", str(folder.parent / "journals"),
         *options, cwd=ROOT, env=ENVIRONMENT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
+    )  # fmt: skip  # read at once: one item a line says no more
     async with asyncio.timeout(180):
         output, errors = await process.communicate()
     return process.returncode, output.decode(), errors.decode()

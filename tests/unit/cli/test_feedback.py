@@ -9,10 +9,11 @@ from contextlib import contextmanager
 import pytest
 from arro3.io import read_parquet
 
-from dicom_cli import feedback
+from dicom_cli import feedback, parquet
 from dicom_cli.main import parser_for
 from dicom_cli.outcomes import CommandFailed, ExitCode
 from dicom_cli.output import Output
+from shared.cohorts.feedback.response import CASE_COLUMNS, LINE_COLUMNS
 
 
 class FakeService:
@@ -175,3 +176,9 @@ def test_parquet_without_a_file_or_without_its_writer_is_wrong_use(tmp_path, mon
     with pytest.raises(CommandFailed, match="parquet") as failed:
         run(FakeService(b""), *words, "--out", str(tmp_path / "x"))
     assert failed.value.code is ExitCode.WRONG_USE
+
+
+def test_columns_of_parquet_are_those_of_the_answers_as_csv():
+    """The program is a project of its own and imports nothing of the service: this holds the two lists together."""
+    assert parquet._OF_MODEL == LINE_COLUMNS
+    assert set(parquet._OF_READER) <= set(CASE_COLUMNS)

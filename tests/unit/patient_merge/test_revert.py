@@ -1,6 +1,5 @@
 """A merge, or a move, that is undone (data-safety §8, MRG-9)."""
 
-from contextlib import suppress
 from itertools import count
 
 import pytest
@@ -12,7 +11,7 @@ from tests.builders.service import PARTITION
 from tests.builders.updating import DESCRIPTION
 from tests.unit.patient_merge.service import MERGE, MOVE
 from tests.unit.patient_merge.test_merge import BODY, OLD, archive, file_of, found
-from tests.unit.study_updates.test_killed_at_each_step import Crash, dying
+from tests.unit.study_updates.test_killed_at_each_step import dying, taken_up
 from tests.unit.study_updates.test_update import dataset, stored
 
 GIVEN = {"studyInstanceUid": "1.1", "patient": {"patientId": "new"}, "reason": "wrong patient chosen"}
@@ -159,10 +158,7 @@ async def test_it_goes_on_wherever_its_process_died(service, after, every):
         service.time.seconds += 1
         operation = await service.started(await service.ask_back("merge", merged.id))
         died = await dying(service, step, after=after)
-        service.time.seconds += 120
-        process = service.beside()
-        with suppress(Crash):
-            ended = await process.finished(operation)
+        process, ended = await taken_up(service, operation)
         assert ended.results == {"studyProcessed": 2, "studyUpdated": 2, "studyFailed": 0, "instanceUpdated": 2}
         for each in (one, other):
             assert await content(process, each) == each.data

@@ -1,7 +1,6 @@
 """Series that move into another study of the same patient (data-safety §8, MRG-3)."""
 
 import json
-from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import count
 
@@ -17,7 +16,7 @@ from tests.builders.service import PARTITION
 from tests.builders.updating import DESCRIPTION
 from tests.fakes.events import MemoryEventPublisher
 from tests.unit.patient_merge.service import MERGE, MOVE, MergingService
-from tests.unit.study_updates.test_killed_at_each_step import Crash, dying
+from tests.unit.study_updates.test_killed_at_each_step import dying, taken_up
 from tests.unit.study_updates.test_update import dataset, stored
 
 PATIENT = {"PatientID": "4711", "PatientName": "Doe^Jane"}
@@ -219,6 +218,16 @@ async def test_a_rebuild_finds_what_has_moved_where_it_is_now(service):
         assert await again.instance(each.identifier) is not None
 
 
+async def taken_up_with(service, operation, moving, new):
+    """As `taken_up`; each instance is there before, where it was or where it is to be, and all three in the end."""
+    for old, identifier in zip(moving, new, strict=True):
+        assert await service.instance(old.identifier) or await service.instance(identifier)
+    other, ended = await taken_up(service, operation)
+    assert ended.status is OperationStatus.SUCCEEDED
+    assert ended.results["instanceUpdated"] == 3
+    return other, ended
+
+
 @pytest.mark.spec("MRG-3", "MRG-10")
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("every", [41, pytest.param(1, marks=pytest.mark.nightly)])
@@ -230,14 +239,7 @@ async def test_a_move_goes_on_wherever_its_process_died(service, after, every, m
         operation = await service.begun(MOVE, BODY)
         died = await dying(service, step, after=after)
         new = [become(operation, each.identifier) for each in moving]
-        for old, identifier in zip(moving, new, strict=True):
-            assert await service.instance(old.identifier) or await service.instance(identifier)
-        service.time.seconds += 120
-        other = service.beside()
-        with suppress(Crash):
-            ended = await other.finished(operation)
-        assert ended.status is OperationStatus.SUCCEEDED
-        assert ended.results["instanceUpdated"] == 3
+        other, ended = await taken_up_with(service, operation, moving, new)
         assert len(ended.results["moved"]["sopInstanceUids"]) == 3
         await other.settle()
         for old, identifier in zip(moving, new, strict=True):
@@ -327,14 +329,7 @@ async def test_undoing_a_move_goes_on_wherever_its_process_died(service, after, 
         service.time.seconds += 1
         operation = await service.started(await service.ask_back("move", moved.id))
         died = await dying(service, step, after=after)
-        for old, identifier in zip(moving, new, strict=True):
-            assert await service.instance(old.identifier) or await service.instance(identifier)
-        service.time.seconds += 120
-        other = service.beside()
-        with suppress(Crash):
-            ended = await other.finished(operation)
-        assert ended.status is OperationStatus.SUCCEEDED
-        assert ended.results["instanceUpdated"] == 3
+        other, ended = await taken_up_with(service, operation, moving, new)
         assert "notReverted" not in ended.results
         await other.settle()
         for old, identifier in zip(moving, new, strict=True):
