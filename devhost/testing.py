@@ -103,7 +103,7 @@ class RunningService:
                 "--webhooks", no_webhooks.name, *self._options,
                 cwd=_ROOT, env={**os.environ, **self._settings}, start_new_session=True,
                 stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=self._log.fileno(),
-            )  # fmt: skip
+            )  # fmt: skip  # read at once: one item a line says no more
             assert self._process.stdout is not None
             try:
                 async with asyncio.timeout(_START_SECONDS):

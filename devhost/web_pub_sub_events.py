@@ -23,7 +23,7 @@ _ANSWER_SECONDS: Final = 30.0
 
 
 class EventHandler:
-    """What is asked about the clients of a hub. `url` is where."""
+    """The event handler that is asked about the clients of a hub, at `url`."""
 
     def __init__(self, url: str) -> None:
         self.url = url

@@ -16,7 +16,7 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 _PYTHON: Final = (
     sys.executable, "-m", "pip_audit", "--requirement", "requirements-dev.txt", "--require-hashes", "--disable-pip",
     "--vulnerability-service", "osv", "--format", "json", "--progress-spinner", "off", "--timeout", "10",
-)  # fmt: skip
+)  # fmt: skip  # read at once: one item a line says no more
 _NODE: Final = ("npm", "audit", "--prefix", "devhost/azurite/npm", "--package-lock-only", "--json")
 _SECONDS: Final = 120.0
 

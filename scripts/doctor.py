@@ -249,7 +249,7 @@ type Check = Callable[[Machine], Iterator[Finding]]
 ALL: Final[tuple[Check, ...]] = (
     check_version, check_python, check_node, check_emulator, check_packages, check_disk, check_clock, check_ports,
     check_data_folder,
-)  # fmt: skip
+)  # fmt: skip  # read at once: one item a line says no more
 
 
 def before(purpose: str, machine: Machine) -> tuple[Check, ...]:

@@ -17,7 +17,7 @@ def enter() -> None:
 
 
 def keep_away() -> None:
-    """What exists by now is left alone, until all holders have left."""
+    """Leave objects that exist by now alone, until all holders have left."""
     with _lock:
         if _holders:
             gc.freeze()

@@ -9,7 +9,7 @@ from typing import Final
 from shared import collector
 from shared.errors import Unavailable
 
-_PATIENCE_SECONDS: Final = 60.0
+_WAIT_SECONDS: Final = 60.0
 """The longest wait of a request for memory that other requests hold."""
 
 
@@ -53,7 +53,7 @@ class MemoryBudget:
         waiting = _Waiting(needed, lease, turn)
         self._queue.append(waiting)
         try:
-            async with asyncio.timeout(_PATIENCE_SECONDS):
+            async with asyncio.timeout(_WAIT_SECONDS):
                 await turn
         except BaseException as error:
             if turn.done() and not turn.cancelled():

@@ -66,7 +66,7 @@ class Collector(Protocol):
         ...
 
     def span(self, name: str, seconds: float, traceparent: str, attributes: Mapping[str, Dimension]) -> None:
-        """What has just ended took so long; `traceparent`: the W3C header of its request, '' without one."""
+        """Record the duration of an act that has ended; `traceparent`: W3C header of its request, '' without one."""
         ...
 
 
@@ -103,6 +103,6 @@ def set_to(name: str, value: float) -> None:
 
 
 def span(name: str, seconds: float, traceparent: str = "", /, **attributes: Dimension) -> None:
-    """What has just ended took so long."""
+    """Record the duration of an act that has just ended."""
     if _Chosen.collector is not None:
         _Chosen.collector.span(name, seconds, traceparent, attributes)

@@ -14,7 +14,7 @@ _SHARE_BESIDE_CLIENTS: Final = 15
 
 
 class Foreground:
-    """What clients ask of a process. `now`: seconds of a clock that never goes back."""
+    """The load that clients put on a process. `now`: seconds of a clock that never goes back."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now

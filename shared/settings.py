@@ -69,7 +69,7 @@ class Settings(BaseModel):
     character_set_as_stored: bool = Field(False, alias="CHARACTER_SET_AS_STORED")
     """Return (0008,0005) as stored instead of the encoding of the response (D-7)."""
     zip_names: Literal["attributes", "uid"] = Field("attributes", alias="ZIP_NAMES")
-    """What files in a zip archive are named by: patient, series, modality and numbers, or UIDs alone (ZIP-2)."""
+    """The kind of names of files in a zip archive: patient, series, modality and numbers, or UIDs alone (ZIP-2)."""
     study_order: Literal["stored", "StudyDate", "-StudyDate"] = Field("stored", alias="STUDY_ORDER")
     """The order of studies in a search that names none: as they were first stored, newest first, or by StudyDate
     (B-23)."""
@@ -175,7 +175,7 @@ class Settings(BaseModel):
     ui_client_id: str = Field("", alias="UI_CLIENT_ID")
     """The client that the authority knows the pages by; a public one, without a secret (VIEW-9)."""
     ui_scopes: str = Field("openid profile offline_access", alias="UI_SCOPES")
-    """What the pages ask the authority for, separated by spaces; most authorities want a scope of this API, too."""
+    """Scopes that the pages ask the authority for, separated by spaces; most authorities want one of this API, too."""
     ui_private_urls: bool = Field(True, alias="UI_PRIVATE_URLS")
     """Keep what somebody searches for by name or number of a patient out of the address bar (VIEW-2)."""
 

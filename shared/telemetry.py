@@ -198,8 +198,8 @@ class AuditLog:
         self._write("Executed", request, status)
 
     def detail(self, operation: str, correlation_id: str, claims: Mapping[str, str], **details: Any) -> None:
-        """What the URI of a request does not say, as its body named it (PHI-13), or what became of it later. `details`
-        hold no attribute of a patient.
+        """Record facts that the URI of a request does not say, as its body named them (PHI-13), or its later outcome.
+        `details` hold no attribute of a patient.
         """
         if _audit.isEnabledFor(logging.INFO):
             fields = {"operation": operation, "correlationId": correlation_id, "callerClaims": dict(claims)}

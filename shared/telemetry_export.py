@@ -65,7 +65,7 @@ class OpenTelemetryCollector:
         instrument.set(value)
 
     def span(self, name: str, seconds: float, traceparent: str, attributes: Mapping[str, Dimension]) -> None:
-        """What has just ended took so long."""
+        """Record the duration of an act that has just ended."""
         end = time.time_ns()
         context = self._parents.extract({"traceparent": traceparent}) if traceparent else None
         span = self._tracer.start_span(

@@ -22,7 +22,7 @@ from dicom_cli.search import results
 from dicom_cli.service import JSON, Service
 
 CHECKSUMS: Final = "checksums.sha256"
-"""What was fetched, as `sha256sum --check` reads it; a file that it does not name as it is, is fetched again."""
+"""The files that were fetched, as `sha256sum --check` reads them; one that differs is fetched again."""
 _LINE: Final = re.compile(r"([0-9a-f]{64})  (dicom/[0-9.]+/[0-9.]+/[0-9.]+\.dcm)")
 _ADDRESS: Final = re.compile(r"/v[12](?:/partitions/([^/?#]+))?/studies/([0-9.]+)")
 _TOGETHER: Final = 256

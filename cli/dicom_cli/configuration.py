@@ -1,4 +1,4 @@
-"""Where the service is and who asks: option, environment, profile, default, in that order (CLI-6)."""
+"""The address of the service and the caller: option, environment, profile, default, in that order (CLI-6)."""
 
 import os
 import tomllib

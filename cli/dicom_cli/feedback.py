@@ -25,11 +25,11 @@ _FHIR: Final = "application/fhir+json"
 _NDJSON: Final = "application/x-ndjson"
 _OF_READER: Final = {"json": JSON, "csv": _CSV, "fhir": _FHIR, "parquet": JSON}
 _OF_MODEL: Final = {"ndjson": _NDJSON, "csv": _CSV, "fhir": _FHIR, "parquet": _NDJSON}
-"""What is asked for, by the format of the file; Parquet is made here."""
+"""The format that is asked for, by that of the file; Parquet is made here."""
 
 
 class Written(NamedTuple):
-    """How an answer is written."""
+    """The form of an answer in a file."""
 
     media_type: str
     out: Path | None

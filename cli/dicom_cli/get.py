@@ -78,7 +78,7 @@ def resource_path(uids: Sequence[str]) -> str:
 
 
 def accepted_file(syntax: str) -> str:
-    """What to accept for a file in a transfer syntax; `*`: in that of the file."""
+    """The Accept header for a file in a transfer syntax; `*`: in that of the file."""
     return f'application/dicom; transfer-syntax="{syntax}"'
 
 

@@ -1,4 +1,4 @@
-"""How a command ends (CLI-5)."""
+"""Exit codes and failures of commands (CLI-5)."""
 
 from enum import IntEnum
 

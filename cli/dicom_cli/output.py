@@ -1,4 +1,4 @@
-"""What commands print: results to standard output, everything else to standard error (CLI-4)."""
+"""The output of commands: results to standard output, everything else to standard error (CLI-4)."""
 
 import json
 import shutil

@@ -178,7 +178,7 @@ def _wait(response: http.client.HTTPResponse, attempt: int) -> float:
 
 
 def failure_of(method: str, path: str, answer: Answer) -> CommandFailed:
-    """What a refusal says, in one sentence."""
+    """The failure in a refusal, in one sentence."""
     code = _CODES.get(answer.status, ExitCode.NOT_REACHABLE if answer.status in _TRANSIENT else ExitCode.SOME_FAILED)
     if answer.status == 401:
         return CommandFailed("The service wants a sign-in: `az login`, DICOM_SCOPE, or DICOM_TOKEN.", code)

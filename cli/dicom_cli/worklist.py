@@ -38,8 +38,8 @@ _MAY_BE_EMPTY: Final[Mapping[str, str]] = {
     "00101002": "SQ", "00380010": "LO", "00380014": "SQ", "00400400": "LT", "00404018": "SQ", "00404021": "SQ",
     "00404025": "SQ", "00404026": "SQ", "00404027": "SQ", "0040A370": "SQ", "00741002": "SQ", "00741210": "SQ",
     "00741216": "SQ",
-}  # fmt: skip
-"""What a new workitem must have, and may have without a value (PS3.4 Table CC.2.5-3)."""
+}  # fmt: skip  # a table
+"""The attributes that a new workitem must have, and may have without a value (PS3.4 Table CC.2.5-3)."""
 _TYPE: Final = {"Content-Type": DICOM_JSON, "Accept": DICOM_JSON}
 
 

@@ -41,7 +41,7 @@ def azurite_command(environment: Mapping[str, str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """Where the three services listen; 0: wherever there is room."""
+    """The ports of the three services; 0: any that is free."""
 
     blob: int = 0
     queue: int = 0
@@ -85,7 +85,7 @@ class Azurite:
             *options, *place, "--skipApiVersionCheck", "--disableTelemetry", "--silent",
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
             start_new_session=True, env=_with_quick_rows(environment), pass_fds=() if lock is None else (lock,),
-        )  # fmt: skip
+        )  # fmt: skip  # read at once: one item a line says no more
         try:
             async with asyncio.timeout(_START_SECONDS):
                 found = await _listening(process)

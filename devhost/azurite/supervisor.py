@@ -4,7 +4,7 @@
 
 The starter holds the other end of this process's standard input. When that ends - because the starter closed it, or
 died - the command gets SIGTERM and, if it does not end, SIGKILL.
-"""  # fmt: skip
+"""
 
 import os
 import signal

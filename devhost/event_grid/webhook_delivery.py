@@ -33,7 +33,7 @@ _ORIGIN: Final = "eventgrid.azure.net"
 
 
 class DeadLetters(Protocol):
-    """Where events end that cannot be delivered."""
+    """A place for events that cannot be delivered."""
 
     async def put(self, subscription: Subscription, letter: Event) -> None:
         """Keep one event; `letter` also says why it is here."""

@@ -144,9 +144,13 @@ class BlobTrigger:
             }
             content = (
                 "model_binding_data",
-                {"version": "1.0", "source": "AzureStorageBlobs", "content_type": "application/json",
-                 "content": reference},
-            )  # fmt: skip
+                {
+                    "version": "1.0",
+                    "source": "AzureStorageBlobs",
+                    "content_type": "application/json",
+                    "content": reference,
+                },
+            )
         else:
             content = ("bytes", bytes(await found.bytes_async()))
         return {self.function.trigger["name"]: content}, metadata

@@ -29,7 +29,7 @@ _LONGEST_SLEEP: Final = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """When a timer last ran and when it is to run next."""
+    """The last run of a timer, and the next one."""
 
     last: datetime
     next: datetime
@@ -142,8 +142,11 @@ class TimerTrigger:
     async def _write_status(self, status: Status) -> None:
         if self._account is None:
             return
-        content = {"Last": status.last.isoformat(), "Next": status.next.isoformat(),
-                   "LastUpdated": self._now().isoformat()}  # fmt: skip
+        content = {
+            "Last": status.last.isoformat(),
+            "Next": status.next.isoformat(),
+            "LastUpdated": self._now().isoformat(),
+        }
         try:
             await self._account.container(HOST_CONTAINER).put_async(self._status_blob, json.dumps(content).encode())
         except Exception as error:  # noqa: BLE001 - the schedule goes on

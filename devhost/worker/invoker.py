@@ -27,8 +27,11 @@ def log_end(function: Function, invocation_id: str, started: float, error: str =
     if error:
         log.error(
             "Executed 'Functions.%s' (Failed, Id=%s, Duration=%dms): %s",
-            function.name, invocation_id, milliseconds, error,
-        )  # fmt: skip
+            function.name,
+            invocation_id,
+            milliseconds,
+            error,
+        )
     else:
         log.info(
             "Executed 'Functions.%s' (Succeeded, Id=%s, Duration=%dms)", function.name, invocation_id, milliseconds

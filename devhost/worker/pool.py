@@ -79,7 +79,7 @@ class Worker:
                 self._command.log_level,
                 pass_fds=(theirs.fileno(), theirs_pipe), env=dict(self._command.environment),
                 stdin=asyncio.subprocess.DEVNULL, stdout=sys.stderr.fileno(), start_new_session=True,
-            )  # fmt: skip
+            )  # fmt: skip  # read at once: one item a line says no more
         finally:
             theirs.close()
             os.close(theirs_pipe)

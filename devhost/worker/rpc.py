@@ -62,7 +62,7 @@ class RpcFunctionMetadata(_Message):
     __slots__ = (
         "bindings", "directory", "entry_point", "function_id", "is_proxy", "language", "managed_dependency_enabled",
         "name", "properties", "raw_bindings", "retry_options", "script_file", "status",
-    )  # fmt: skip
+    )  # fmt: skip  # read at once: one item a line says no more
 
 
 class FunctionMetadataResponse(_Message):
@@ -128,7 +128,7 @@ class NullableTimestamp(_Message):
 class RpcHttpCookie(_Message):
     __slots__ = (
         "domain", "expires", "http_only", "max_age", "name", "path", "same_site", "secure", "value",
-    )  # fmt: skip
+    )  # fmt: skip  # read at once: one item a line says no more
 
     class SameSite:
         Lax: ClassVar = 1
@@ -140,7 +140,7 @@ class RpcHttp(_Message):
     __slots__ = (
         "body", "cookies", "enable_content_negotiation", "headers", "identities", "method", "params", "query",
         "raw_body", "status_code", "url",
-    )  # fmt: skip
+    )  # fmt: skip  # read at once: one item a line says no more
 
     def __init__(self, **fields: Any) -> None:
         for name in ("headers", "params", "query"):

@@ -14,7 +14,7 @@ from scripts.demo.scans import ct, follow_up, mr, radiotherapy
 
 STUDIES: Final[Sequence[Callable[[], Study]]] = (
     ct, follow_up, mr, ultrasound, report, slide, letter, ecg, radiotherapy, video,
-)  # fmt: skip
+)  # fmt: skip  # read at once: one item a line says no more
 _BOUNDARY: Final = "demonstration-of-nobody"
 _STORED: Final = 200
 _THERE: Final = 409

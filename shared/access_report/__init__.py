@@ -1,1 +1,1 @@
-"""Who did what with the data of a patient (data-safety §6)."""
+"""Access reports: who did what with the data of a patient (data-safety §6)."""

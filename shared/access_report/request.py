@@ -21,7 +21,7 @@ _DAYS: Final = 90
 
 @dataclass(frozen=True, slots=True)
 class ReportRequest:
-    """Who is asked about, and of which days, both included."""
+    """The patient who is asked about, and the days, both included."""
 
     patient: Patient
     first: date

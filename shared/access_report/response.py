@@ -12,7 +12,7 @@ from shared.dicom.media_types import CSV, JSON_UTF_8
 from shared.http.messages import Response
 
 _RISKY = ("=", "+", "-", "@", "\t")
-"""What a spreadsheet takes for the beginning of a formula."""
+"""Characters that a spreadsheet takes for the beginning of a formula."""
 
 
 def report_answer(request: ReportRequest, report: Report, media_type: str) -> Response:

@@ -41,7 +41,7 @@ class Access:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What was found."""
+    """The findings of a report."""
 
     hash: str
     studies: Collection[str]
@@ -94,7 +94,7 @@ def _erased(trail: Iterable[Mapping[str, Any]], hashed: str) -> set[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """What is looked for."""
+    """The subject of a look into the audit trail."""
 
     patient: Patient
     hash: str

@@ -1,4 +1,4 @@
-"""Whether a file is the one that is stored (IMP-8)."""
+"""Comparison of a file with the one that is stored (IMP-8)."""
 
 import asyncio
 import hashlib

@@ -1,4 +1,4 @@
-"""From a message of the import queue to the file that it is about (IMP-3, IMP-4, IMP-12). Pure.
+"""Messages of the import queue, and the files that they are about (IMP-3, IMP-4, IMP-12). Pure.
 
 A message is a wake-up: it names a file, everything else is read from the container. There are two kinds, the
 BlobCreated event that Event Grid delivers, in either of its schemas, and our own, which counts attempts.

@@ -36,7 +36,7 @@ from shared.storage.ports import Ambiguous, BlobNotFound, BlobProperties, BlobSt
 
 DELAYS: Final = (10, 60, 300, 900)
 """Seconds before the second attempt, the third, and so on (IMP-10)."""
-_TERMS: Final = StoreOptions(ApiVersion.V2)
+_OPTIONS: Final = StoreOptions(ApiVersion.V2)
 _LARGE_BYTES: Final = 4 * 1024**2
 _LARGE_AT_ONCE: Final = 4
 """Of large files; each holds some 40 MiB while it passes, whatever its size. Small ones are as many as messages."""
@@ -48,7 +48,7 @@ _TRANSIENT: Final = (Unavailable, Ambiguous, DependencyRefused)
 
 @dataclass(frozen=True, slots=True)
 class ImportPlaces:
-    """Where files come from and go to (IMP-3). `account_url`: of the account's blobs, without trailing slash."""
+    """The containers of an import (IMP-3). `account_url`: of the account's blobs, without trailing slash."""
 
     account_url: str
     container: str
@@ -63,7 +63,7 @@ class ImportPlaces:
 
 @dataclass(frozen=True, slots=True)
 class Inbox:
-    """Where files come from."""
+    """The container that files come from."""
 
     files: BlobStore
     """The import container."""
@@ -73,7 +73,7 @@ class Inbox:
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """Where files go."""
+    """The store that files go to."""
 
     ingest: Ingest
     lookup: InstanceLookup
@@ -209,7 +209,7 @@ class BulkImport:
         """The outcome of the file, and the parts that had to be added to it."""
         created = int(file.created.timestamp() * 1000)
         upload_id = keys.dropped_upload_id(f"{self._places.container}/{file.name}/{file.etag}", created)
-        async with self._archive.ingest.begin(partition, _TERMS, upload_id=upload_id) as batch:
+        async with self._archive.ingest.begin(partition, _OPTIONS, upload_id=upload_id) as batch:
             source = await self._files.open(file.name)
             if source.etag != file.etag:
                 raise BlobNotFound("The file has been replaced; its own message follows")

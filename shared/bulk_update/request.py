@@ -17,7 +17,7 @@ _REMEDY: Final = 'Send {"studyInstanceUids": [UID], "changeDataset": {"00100010"
 
 @dataclass(frozen=True, slots=True)
 class BulkUpdateRequest:
-    """What is to be updated."""
+    """The studies that are to be updated, and their new values."""
 
     studies: Sequence[str]
     values: Mapping[str, Sequence[object]]

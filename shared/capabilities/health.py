@@ -1,4 +1,4 @@
-"""Whether the service is well (URL-9, HC-1 to HC-4)."""
+"""The health of the service (URL-9, HC-1 to HC-4)."""
 
 import asyncio
 import time
@@ -71,6 +71,6 @@ class Health:
             return CheckResult(Status.DEGRADED, "Access has been withdrawn.")
         except TimeoutError:
             return CheckResult(Status.UNHEALTHY, "No answer in time.")
-        except Exception as error:  # noqa: BLE001  (a check that fails in any way is a result)
+        except Exception as error:  # noqa: BLE001 - a check that fails in any way is a result
             telemetry.failure("health-check", error, check=name)
             return CheckResult(Status.UNHEALTHY, "The check failed.")

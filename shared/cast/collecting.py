@@ -188,7 +188,7 @@ class StudyCollector:
 
 
 def _title(data_set: DataSet) -> str:
-    """What an instance is called: of a document, of a report or key objects, of an image (dicomcast §4.6)."""
+    """The name of an instance: of a document, of a report or key objects, of an image (dicomcast §4.6)."""
     named = text(data_set, "00420010") or text(item(data_set, _KEY_OBJECT_OR_REPORT), "00080104")
     kinds = values(data_set, "00080008")
     third = kinds[2] if len(kinds) > 2 else ""

@@ -16,7 +16,7 @@ from shared.fhir.resources import Resource, elements
 
 _OURS = ("status", "category", "code", "subject", "partOf", "effectiveDateTime", "bodySite", "hasMember", "component")
 _OF_MEASUREMENTS = ("valueQuantity", "derivedFrom", "device")
-"""What of a measurement is ours besides."""
+"""Other elements of a measurement that are ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class DoseChange:
 
 @dataclass(frozen=True, slots=True)
 class DoseReferences:
-    """What Observations refer to."""
+    """Resources that Observations refer to."""
 
     patient: str
     study: str
@@ -73,7 +73,7 @@ def dose_changes(
     written_reports: AbstractSet[str] | None,
     settings: CastSettings,
 ) -> list[DoseChange]:
-    """What is to be done, creations and updates first.
+    """The changes to be made, creations and updates first.
 
     `existing`: Observations with the identifier of the study. `written_reports`: SOP Instance UIDs of the SRs whose
     Observations this service wrote; None: nothing is recorded.

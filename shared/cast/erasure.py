@@ -1,4 +1,4 @@
-"""What DICOMcast keeps of studies that are erased (PHI-1).
+"""The traces that DICOMcast keeps of studies that are erased (PHI-1).
 
 The resources themselves go the way of every deletion: the change feed tells of it, and the worker removes the
 ImagingStudy and the Observations that this service has made. Here that is waited for, and the rows about errors are

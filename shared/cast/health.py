@@ -1,4 +1,4 @@
-"""Whether DICOMcast keeps up (dicomcast §5.1, §5.6).
+"""The health of DICOMcast: whether it keeps up (dicomcast §5.1, §5.6).
 
 A FHIR server that is away makes nothing of the images unavailable: the service is degraded, never unhealthy, because a
 platform takes instances that are unhealthy out of service.

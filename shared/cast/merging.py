@@ -37,7 +37,7 @@ _ONLY_IF_ABSENT = ("referrer", "interpreter", "location")
 
 @dataclass(frozen=True, slots=True)
 class Ownership:
-    """What of a resource is this service's."""
+    """The elements of a resource that are this service's."""
 
     created: bool
     """The whole resource: `meta.source` is ours."""

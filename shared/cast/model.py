@@ -1,4 +1,4 @@
-"""What a study tells, as far as it is mapped (dicomcast §4): between reading DICOM and writing FHIR. Pure."""
+"""The data of a study, as far as they are mapped (dicomcast §4): between reading DICOM and writing FHIR. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -80,7 +80,7 @@ class Study:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What a search for a study and its series answers: latest non-empty values (CAST-RD-1)."""
+    """The answer to a search for a study and its series: latest non-empty values (CAST-RD-1)."""
 
     study: DataSet = field(default_factory=dict)
     series: Mapping[str, DataSet] = field(default_factory=dict)

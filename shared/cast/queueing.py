@@ -26,7 +26,7 @@ class MessageQueue(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What a message asks for: a study, a probe of the circuit, or a sweep of the change log."""
+    """The request in a message: a study, a probe of the circuit, or a sweep of the change log."""
 
     kind: str
     key: StudyKey | None = None

@@ -35,7 +35,7 @@ _MANY = 300
 
 @dataclass(slots=True)
 class _Plan:
-    """What one study comes to: the requests of a transaction, in the order that people expect."""
+    """The plan for one study: the requests of a transaction, in the order that people expect."""
 
     entries: list[Entry] = field(default_factory=list)
     notes: set[Note] = field(default_factory=set)
@@ -59,7 +59,7 @@ class _Plan:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a reconciliation came to."""
+    """The outcome of a reconciliation."""
 
     synced: Synced
     notes: frozenset[Note] = frozenset()

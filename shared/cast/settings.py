@@ -17,7 +17,7 @@ _NOT_MAPPED = frozenset({"settle_seconds", "total_retry_seconds", "replay_second
 
 @dataclass(frozen=True, slots=True)
 class CastSettings:
-    """What is written, and when."""
+    """The resources that are written, and the time at which they are."""
 
     base: str
     """Public address of the DICOMweb service, as `normalised_base` has it."""
@@ -78,7 +78,7 @@ def dicom_settings(sections: Sections) -> ServerSettings | None:
 
 
 def cast_settings(sections: Sections) -> CastSettings:
-    """What the settings say, by the profile for what they do not. Raises Misconfigured."""
+    """The settings as they are given, by the profile where they are not. Raises Misconfigured."""
     cast, patient = sections.below("DicomCast"), sections.below("Patient")
     features = cast.below("Features")
     ms = cast.choice("Profile", ("default", "ms"), "default") == "ms"

@@ -136,7 +136,7 @@ def _mount_operations(
 
 
 def _who(context: Context) -> str:
-    """Who makes a choice, as audit records name them."""
+    """The caller who makes a choice, as audit records name it."""
     claims = context.caller.claims
     return next((claims[name] for name in ("oid", "sub", "azp", "appid") if claims.get(name)), "")
 

@@ -40,7 +40,7 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class NewVerification:
-    """What a verification is to do."""
+    """The scope of a verification."""
 
     repair: bool
 

@@ -30,7 +30,7 @@ _SEARCHED = ("ImagingStudy", "Patient", "Endpoint", "Observation")
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """What the resources look at beside the workplace."""
+    """Services that the resources look at beside the workplace."""
 
     source: StudySource
     position: Callable[[], Awaitable[tuple[int, int]]]
@@ -230,7 +230,7 @@ def _named(told: dict[str, Any]) -> WantedPatient:
 
 
 def _claims(token: str) -> dict[str, Any] | None:
-    """What a token says of itself; never the token."""
+    """The claims of a token; never the token."""
     parts = token.split(".")
     if len(parts) != 3:
         return {"kind": "opaque"} if token else None

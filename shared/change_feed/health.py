@@ -1,4 +1,4 @@
-"""Whether the events of changes come in time (HC-1)."""
+"""The health of publication: whether the events of changes come in time (HC-1)."""
 
 from typing import Final
 

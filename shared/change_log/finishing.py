@@ -1,4 +1,4 @@
-"""What follows the numbering of changes: acknowledging pages, clean-up, and dropping hints (storage §7). Idempotent."""
+"""The steps behind the numbering of changes: acknowledging pages, clean-up, dropping hints (storage §7). Idempotent."""
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence

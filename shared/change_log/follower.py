@@ -36,7 +36,7 @@ _TURNS = 10_000
 _LOOKS = (0.1, 0.3, 0.6)
 """Seconds until one more look at a cursor that another process holds."""
 _LONG_SECONDS = 0.5
-"""Whoever has held the cursor that long looks again: those who wait for it may have gone."""
+"""A process that has held the cursor that long looks again: those who wait for it may have gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ perhaps without one. Raises what kept it from handling all of them; they come ag
 
 
 class Start(Enum):
-    """Where a follower begins that has no cursor."""
+    """The beginning of a follower that has no cursor."""
 
     NOW = auto()
     """Behind everything that was committed before."""

@@ -51,7 +51,7 @@ class BlobHighWaterMark:
 
 
 class NoMark:
-    """Where there are no blobs to hold it: the feed begins with 1."""
+    """The mark of a store without blobs to hold it: the feed begins with 1."""
 
     async def highest(self) -> int:
         """None."""

@@ -72,7 +72,7 @@ class FeedPage:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """Where a bucket stands."""
+    """The state of a bucket."""
 
     bucket: int
     etag: str

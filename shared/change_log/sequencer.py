@@ -43,7 +43,7 @@ class _Calls:
     thorough: bool = False
     """Go on until everything is logged, and clean up."""
     final: int = 0
-    """What is logged later has no timestamp below this: microseconds since 1970."""
+    """A change that is logged later has no timestamp below this: microseconds since 1970."""
     complete: bool = False
     """Whether everything is logged in the end."""
 
@@ -195,7 +195,7 @@ class Sequencer:
     async def _cycle(
         self, studies: Iterable[StudyPlace], *, seen_all: bool = False, final: int = 0
     ) -> tuple[Found, int, Rest]:
-        """What was found, the number of changes logged, and what is left."""
+        """The findings, the number of changes logged, and the rest."""
         until = self._clock.bound()
         head, hints = await together(self._open_head(), self._hints.all())
         found = await self._find(hints, studies)
@@ -238,7 +238,7 @@ class Sequencer:
             await self._log.seal(head)
 
     async def _find(self, hints: Sequence[Hint], named: Iterable[StudyPlace]) -> Found:
-        """What is pending, as far as it has no number."""
+        """The pending changes, as far as they have no number."""
         # rule: what has its number already gets no other
         found = Found(passed=self._tail.keys())
         studies = {place.partition_key: Study(place) for place in named}

@@ -14,7 +14,7 @@ from shared.fhir.resources import Resource, local_reference, referenced
 from shared.http.roles import WHOLE_SERVICE
 
 type Extent = Literal["reports", "timeline"]
-"""What is read: the reports of the studies, or all that the timelines of their patients list."""
+"""The extent of a reading: the reports of the studies, or all that the timelines of their patients list."""
 
 _DICOM_UID: Final = "urn:dicom:uid"
 _OID: Final = "urn:oid:"
@@ -117,7 +117,7 @@ async def _timelines(reader: Reader, patients: Sequence[str], studies: frozenset
 
 
 class _Rules:
-    """What may stand in a resource. `named`: the references that may stand there."""
+    """The elements that may stand in a resource. `named`: the references that may stand there."""
 
     def __init__(self, base: str, named: frozenset[str], studies: frozenset[str], series: frozenset[str]) -> None:
         self._base = base

@@ -24,7 +24,7 @@ DEFAULT_PARTITION: Final = "Microsoft.Default"
 
 @dataclass(slots=True)
 class Gaps:
-    """What was left out, by reason: the warnings of a result."""
+    """The resources that were left out, by reason: the warnings of a result."""
 
     counts: dict[str, int] = field(default_factory=dict)
 
@@ -36,7 +36,7 @@ class Gaps:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What is read of members beside their records."""
+    """The resources that are read of members beside their records."""
 
     reports: Mapping[str, Sequence[Resource]]
     """By patient id."""

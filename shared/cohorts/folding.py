@@ -1,4 +1,4 @@
-"""How words and terms are compared (NL-19). Pure."""
+"""The folded form in which words and terms are compared (NL-19). Pure."""
 
 import re
 import unicodedata

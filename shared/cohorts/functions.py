@@ -51,7 +51,7 @@ _IDENTIFIED = "cohortIdentified"
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """What the functions use."""
+    """Services that the functions use."""
 
     cohorts: Cohorts
     terms: Terms
@@ -65,13 +65,13 @@ class Engine:
 
 
 def view_of(context: Context) -> View:
-    """What the caller of a request may see of a cohort (cohorts §8.11)."""
+    """The view that the caller of a request has of a cohort (cohorts §8.11)."""
     identified = context.caller.permissions.scope(_IDENTIFIED)
     return View(identified, identified=True) if identified else View(context.visible, identified=False)
 
 
 async def understand(terms: Terms, text: str, as_of: str | None, today: date) -> Translation:
-    """What a question means at this site; with words that nobody knows, also by what is new there."""
+    """The meaning of a question at this site; with words that nobody knows, also by what is new there."""
     found = await asyncio.to_thread(translate, text, await terms.dictionary(), today=today, as_of=as_of)
     if any(each.reason == "unknown" for each in found.unmatched):
         found = await asyncio.to_thread(translate, text, await terms.dictionary(look=True), today=today, as_of=as_of)

@@ -41,7 +41,7 @@ def visible_entry(entry: Document, scope: Scope) -> tuple[dict[str, Any], int]:
 
 
 def without_identity(entry: Document, key: str) -> dict[str, Any]:
-    """What a caller without `cohortIdentified` sees of an entry: an allow-list without dates, UIDs and addresses."""
+    """The view of an entry without `cohortIdentified`: an allow-list without dates, UIDs and addresses."""
     found: dict[str, Any] = {"id": pseudonym(key, entry["id"])}
     if "age" in entry:
         found["age"] = min(entry["age"], _OLDEST)
@@ -75,7 +75,7 @@ def without_identity(entry: Document, key: str) -> dict[str, Any]:
 
 
 def summary(head: Document) -> dict[str, Any]:
-    """What a list, or `GET /cohorts/{id}`, says of a cohort."""
+    """The summary of a cohort in a list, or in the answer to `GET /cohorts/{id}`."""
     names = ("id", "name", "asOf", "createdAt", "definition", "definitionHash", "sentence", "status", "counts", "error")
     return {name: head[name] for name in names if head.get(name) is not None} | {"exports": head.get("exports", [])}
 

@@ -29,7 +29,7 @@ _GROUP: Final = 50
 
 @dataclass(frozen=True, slots=True)
 class Likeness:
-    """What is compared of a patient."""
+    """The features of a patient that are compared."""
 
     patient: Resource
     conditions: Sequence[Resource]

@@ -41,12 +41,12 @@ class CohortStore:
         await commit_all(self._tables, "ops", [row])
 
     async def get(self, cohort_id: str) -> dict[str, Any] | None:
-        """What is known of a cohort; None if there is none."""
+        """The record of a cohort; None if there is none."""
         row = await self._tables.get("ops", _COHORTS, cohort_id)
         return _document(row) if row else None
 
     async def all(self) -> list[dict[str, Any]]:
-        """What is known of every cohort, the newest first."""
+        """The records of all cohorts, the newest first."""
         rows = await self._tables.range("ops", _COHORTS, "", keys.LAST)
         return sorted(map(_document, rows), key=lambda each: (each["createdAt"], each["id"]), reverse=True)
 

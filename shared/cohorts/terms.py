@@ -30,7 +30,7 @@ _MOST: Final = 200_000
 _LONGEST: Final = 200
 """Characters of a term."""
 _OVERLAP_SECONDS: Final = 120.0
-"""What may have been written before the last collection looked, by another clock."""
+"""The margin for resources that were written before the last collection looked, by another clock."""
 _FRESH_SECONDS: Final = 20.0
 """An unknown word leads to a look at what is new at the site, at most so often."""
 _LOADED_SECONDS: Final = 300.0
@@ -79,7 +79,7 @@ class Terms:
             return self._dictionary
 
     async def conditions(self) -> list[CodedText]:
-        """What the conditions of the site say."""
+        """The terms in the conditions of the site."""
         await self.dictionary()
         return [each for each in self._rows if each.kind is TermKind.CONDITION]
 
@@ -95,7 +95,7 @@ class Terms:
     # ------------------------------------------------------------------------------------------------------- inside
 
     async def _load(self) -> None:
-        """What other processes have collected, from time to time."""
+        """Read the collection of other processes, from time to time."""
         if self._collected and self._now() - self._loaded < _LOADED_SECONDS:
             return
         head = await self._tables.get("ops", _PARTITION, "head")

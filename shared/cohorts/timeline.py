@@ -51,7 +51,7 @@ _PRECISIONS: Final = {"year": 0, "month": 1, "day": 2, "second": 3}
 
 @dataclass(frozen=True, slots=True)
 class Links:
-    """How addresses of images are made."""
+    """The addresses of images."""
 
     allowed: frozenset[str]
     viewer: str = ""

@@ -33,7 +33,7 @@ _OUTSIDE: Final = "studies are outside your scopes and left out"
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What a caller may see of a cohort."""
+    """The view that a caller has of a cohort."""
 
     scope: Scope
     """The data partitions whose studies are seen."""
@@ -140,7 +140,7 @@ class Cohorts:
         return self._pieces(head, view, with_files=with_files and view.identified)
 
     async def succeeded(self, cohort_id: str) -> dict[str, Any]:
-        """What is known of a cohort whose run has succeeded. Raises NotFound; Conflict while it has not."""
+        """The record of a cohort whose run has succeeded. Raises NotFound; Conflict while it has not."""
         head = await self._with_status(await self._head(cohort_id))
         if head["status"] != OperationStatus.SUCCEEDED.value:
             raise Conflict(f"The run of the cohort has the status {head['status']}: there is no manifest.")

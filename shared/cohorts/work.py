@@ -28,7 +28,7 @@ _NOTED: Final = 1000
 _COUNTS: Final = ("patients", "studies", "reports", "medications", "instances", "indeterminate")
 
 type CodesOf = Callable[[str], Awaitable[frozenset[tuple[str, str]]]]
-"""What a value set stands for at this site (COH-26)."""
+"""A function that gives the codes of a value set at this site (COH-26)."""
 type Audit = Callable[[str, Document, Sequence[str]], None]
 """Notes that the run of a cohort has read patients: id, what is known of the cohort, references."""
 
@@ -156,7 +156,7 @@ class _Run:
         }
 
     async def too_many(self, state: Mapping[str, Any]) -> dict[str, Any]:
-        """What a client is told of a cohort that has reached its limit (COH-5)."""
+        """The message to a client about a cohort that has reached its limit (COH-5)."""
         form = self._form
         narrower = (
             ("patient.age", "age" not in form["patient"]),

@@ -8,7 +8,7 @@ from shared.deidentification.tables import Type, row
 
 
 class Action(Enum):
-    """What is done with an element."""
+    """The action on an element."""
 
     REMOVE = auto()
     EMPTY = auto()
@@ -16,7 +16,7 @@ class Action(Enum):
     MAP = auto()
     """UIDs are replaced by those of the key; in sequences too."""
     CLEAN = auto()
-    """What identifies somebody is taken out of the value."""
+    """Parts of the value that identify somebody are taken out."""
     RETAIN = auto()
     """An option retains the value; it still does not name the subject."""
     JUDGE = auto()

@@ -53,4 +53,4 @@ def _item(sequence: str, depth: int) -> dict[str, Element]:
 _OTHER_FORMS: Final = frozenset(
     {"00080119", "00080120", "00080121", "00080122", "00080103", "0008010D", "00080106", "00080107"}
 )
-"""What a code has instead of a short value, or of its context group."""
+"""Elements of a code that may stand beside its short value, or are of its context group."""

@@ -84,7 +84,7 @@ def _uid(attributes: Attributes, key: str) -> str:
 
 
 def patient_of(attributes: Attributes, study: str) -> str:
-    """What tells one patient from another: identifier and issuer; where there is none, every study is one."""
+    """The identity of a patient: identifier and issuer; where there is none, every study is one."""
     identifier, issuer = ((first_text(attributes, key) or "").strip(" \0") for key in (_PATIENT_ID, _ISSUER))
     return f"patient\0{issuer}\0{identifier}" if identifier else f"study\0{study}"
 

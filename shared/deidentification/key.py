@@ -62,7 +62,7 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Pseudonyms:
-    """What records beside files are disguised by, so that they go with the files (DEID-10)."""
+    """The key by which records beside files are disguised, so that they go with the files (DEID-10)."""
 
     key: Key
     days: Callable[[str], Awaitable[int | None]]

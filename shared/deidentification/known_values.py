@@ -1,4 +1,4 @@
-"""What a data set itself tells about persons, so that it can be found again in texts that stay (DEID-5)."""
+"""The values of persons in a data set, so that they can be found again in texts that stay (DEID-5)."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field

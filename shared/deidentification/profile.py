@@ -24,7 +24,7 @@ class Subjects(StrEnum):
 
 
 class BurnedIn(StrEnum):
-    """What becomes of instances whose pixels are suspected to show text (DEID-6)."""
+    """The treatment of instances whose pixels are suspected to show text (DEID-6)."""
 
     REFUSE = "refuse"
     REPORT = "report"

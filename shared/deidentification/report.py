@@ -1,4 +1,4 @@
-"""What de-identification has done to instances, in numbers and tags: never a value (DEID-9)."""
+"""The report of a de-identification, in numbers and tags: never a value (DEID-9)."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Deed(StrEnum):
-    """What became of an element that did not stay as it was."""
+    """The fate of an element that did not stay as it was."""
 
     REMOVED = "removed"
     EMPTIED = "emptied"
@@ -19,7 +19,7 @@ class Deed(StrEnum):
 
 
 class Finding(StrEnum):
-    """What somebody has to look at in a result, or why there is none."""
+    """The part of a result that somebody has to look at, or why there is none."""
 
     BURNED_IN = "burnedInAnnotation"
     HABITUAL_TEXT = "habitualBurnedInText"

@@ -36,7 +36,7 @@ ANY_VIDEO: Final = "video/*"
 
 FORM: Final = "application/x-www-form-urlencoded"
 FORM_DATA: Final = "multipart/form-data"
-"""What clients send by mistake where DICOM is meant."""
+"""Media types that clients send by mistake where DICOM is meant."""
 
 DICOM: Final = "application/dicom"
 DICOM_JSON: Final = "application/dicom+json"

@@ -10,7 +10,7 @@ from shared.errors import InvalidRequest
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 200
 MAX_OFFSET = 2**63 - 1
-"""What other servers hold in 64 bits."""
+"""The largest number that other servers hold in 64 bits."""
 _MAX_PARAMETERS = 500
 
 _CORRECT: Final = "Correct the parameter or leave it out."

@@ -58,7 +58,7 @@ class CloudEventData:
 
 
 class EventPublisher(Protocol):
-    """Where events go."""
+    """The port to the destination of events."""
 
     async def publish(self, events: Sequence[CloudEventData]) -> None:
         """Hand over `events`; when it returns, all were taken. Raises Unavailable or DependencyRefused: some may have

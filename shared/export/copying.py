@@ -27,14 +27,14 @@ _LARGE_AT_ONCE: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class Copied:
-    """What became of an instance."""
+    """The outcome of an instance."""
 
     identifier: str
     """As the error log names it: the path of the instance, or what tells nothing of it where its names are secret."""
     fault: str = ""
     """Why there is no file; '' if there is one."""
     report: Report | None = None
-    """What was done to it, of one that is de-identified."""
+    """The changes to it, of one that is de-identified."""
 
 
 type Ending = Callable[[], Awaitable[None]]
@@ -53,11 +53,11 @@ class FileCopies(Protocol):
         ...
 
     def tally(self, before: Document, copied: Sequence[Copied]) -> Document:
-        """What a report has to tell of all files so far: a JSON object of bounded size."""
+        """The part of the report that is about all files so far: a JSON object of bounded size."""
         ...
 
     def endings(self, tally: Document, /) -> Sequence[Ending]:
-        """What is written when all files are, in this order: each is done whole, or again."""
+        """The files that are written behind all others, in this order: each is done whole, or again."""
         ...
 
 
@@ -91,8 +91,8 @@ async def of_latest(
     copy: Callable[[StoredInstance], Awaitable[Copied]],
     name: str,
 ) -> Copied:
-    """What `copy` makes of an instance, or of the version that has replaced it meanwhile; a fault, under `name`, if
-    there is none any more. `copy` raises BlobNotFound for a file that is not there.
+    """The result of `copy` for an instance, or for the version that has replaced it meanwhile; a fault, under `name`,
+    if there is none any more. `copy` raises BlobNotFound for a file that is not there.
     """
     while True:
         try:

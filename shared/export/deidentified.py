@@ -50,7 +50,7 @@ _WINDOW: Final = 1024**2
 _MOST_WINDOWS: Final = 512
 """Reads of a file that look for its bulk values."""
 _DATA_SETS: Final = 3
-"""What is held of the values of a file: the source, what is made of it, and that in bytes."""
+"""Copies of the values of a file that are held: the source, its copy, and that in bytes."""
 _WORKING: Final = ThreadPoolExecutor(1, thread_name_prefix="deidentification")
 """One thread: more would win nothing, and the thread that reads what is being stored is not held up."""
 _MOST_TAGS: Final = 4096
@@ -99,7 +99,7 @@ class _Stored:
 
 @dataclass(frozen=True, slots=True)
 class _Made:
-    """What is made of a file."""
+    """The copy of a file."""
 
     result: Deidentified | Refused
     pieces: Sequence[Piece] = ()
@@ -225,7 +225,7 @@ class DeidentifiedCopies:
         return _made(result, part10, values, _Held(data))
 
     async def _streamed(self, instance: StoredInstance, arriving: Lease) -> _Made | None:
-        """What is made of a file that is not held; None where it has no ranges. Raises InvalidPart10, CannotCompose."""
+        """The copy of a file that is not held; None where it has no ranges. Raises InvalidPart10, CannotCompose."""
         blob = instance.blob
         meta, start = read_file_meta(await self._files.blobs.read(blob, 0, _HEAD))
         if meta.deflated:
@@ -299,7 +299,7 @@ async def key_of(records: ExportRecords, operation: Operation) -> Key | None:
 async def copies_of(
     files: Files, records: ExportRecords, operation: Operation, container: ForeignContainer
 ) -> FileCopies:
-    """What makes the files of the export of an operation. Raises OperationFailed where its key is gone, Unavailable."""
+    """The copier of the files of an operation. Raises OperationFailed where its key is gone, Unavailable."""
     key = await key_of(records, operation)
     return copies_in(str(operation.input["namespace"]), files, operation, container, key)
 
@@ -307,7 +307,7 @@ async def copies_of(
 def copies_in(
     namespace: str, files: Files, operation: Operation, container: ForeignContainer, key: Key | None
 ) -> FileCopies:
-    """What makes the files of an export of instances of one data partition; `key` None: as they are stored."""
+    """The copier of instances of one data partition; `key` None: as they are stored."""
     if key is None:
         return CopiesAsStored(operation.id, namespace, files, container)
     profile = profile_in(operation.input["deidentify"])

@@ -18,7 +18,7 @@ REPORT: Final = "report.json"
 
 
 class Access(StrEnum):
-    """How the service proves itself to a destination."""
+    """The credential of the service at a destination."""
 
     IDENTITY = "identity"
     SIGNATURE = "sas"
@@ -81,7 +81,7 @@ class InstanceSource(Protocol):
     """
 
     async def page(self, position: Position) -> SourcePage:
-        """What follows a position, in bounded memory; a page may be empty and not the last. Raises Unavailable."""
+        """Instances behind a position, in bounded memory; a page may be empty and not the last. Raises Unavailable."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""What an export needs besides its operation: its identifiers and its secret, from before it begins until it has ended.
+"""The records of an export beside its operation: identifiers and secret, from before it begins until it has ended.
 
 Rows of `ops`: `exports` has one row for each export that something is kept for, written before anything else, so that
 nothing is left over by a crash; `export!{operation id}` has the identifiers, a hundred in a row. Secrets are in the

@@ -33,7 +33,7 @@ _STUDIES: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """What some resources hold: of all of them, or of the first ones and a part of the next."""
+    """The instances of some resources: of all of them, or of the first ones and a part of the next."""
 
     instances: Sequence[StoredInstance]
     empty: Sequence[int]
@@ -58,7 +58,7 @@ class IdentifierSource:
         """The row of identifiers that was read last."""
 
     async def page(self, position: Position) -> SourcePage:
-        """What follows a position: `list`, the row of identifiers; `at`, the identifier in it; `row` and `some`."""
+        """Instances behind a position: `list`, the row of identifiers; `at`, the identifier in it; `row` and `some`."""
         number, at = int(position.get("list", 0)), int(position.get("at", 0))
         listed = await self._list(number)
         if listed is None:
@@ -116,7 +116,7 @@ class PartitionSource:
         self._shards = shards
 
     async def page(self, position: Position) -> SourcePage:
-        """What follows a position: `shard`; `listed`, a key of the list; `study`, one that is begun, and its `row`."""
+        """Instances behind a position: `shard`; `listed`, a key of the list; `study`, one begun, and its `row`."""
         shard, listed, row = (
             int(position.get("shard", 0)),
             str(position.get("listed", "")),

@@ -35,12 +35,12 @@ _ENDED: Final = "ended"
 
 
 type CopiesOf = Callable[[Operation, ForeignContainer], Awaitable[FileCopies]]
-"""What makes the files of the export of an operation."""
+"""A maker of the copier of an operation."""
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What the export of one operation needs."""
+    """The services that the export of one operation needs."""
 
     source: InstanceSource
     copies: FileCopies

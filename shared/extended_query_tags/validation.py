@@ -1,4 +1,4 @@
-"""Whether an attribute can be an extended query tag (EQT-7 to EQT-18). Pure."""
+"""Validation of extended query tags that are to be added (EQT-7 to EQT-18). Pure."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -22,8 +22,8 @@ _NATIVE: Final = frozenset(BUILT_IN.searchable)
 
 
 def indexed_attributes(tags: Iterable[NewTag]) -> list[IndexedAttribute]:
-    """What the entries of a request add to the schema, without keys and codes. Raises InvalidRequest: all or nothing
-    (EQT-24).
+    """The tags that the entries of a request add to the schema, without keys and codes. Raises InvalidRequest: all or
+    nothing (EQT-24).
     """
     found: dict[str, IndexedAttribute] = {}
     for tag in tags:

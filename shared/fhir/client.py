@@ -38,7 +38,7 @@ _PAGES = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """How reads are repeated: `attempts` in all, after pauses that double, from `seconds` to `most_seconds`; longer
+    """The repetition of reads: `attempts` in all, after pauses that double, from `seconds` to `most_seconds`; longer
     where the server asks for it.
     """
 

@@ -1,4 +1,4 @@
-"""What every FHIR resource has: its identity, its version, references to it (dicomcast §3.4, FHIR R4 §2.21). Pure.
+"""The common parts of FHIR resources: identity, version, references (dicomcast §3.4, FHIR R4 §2.21). Pure.
 
 A resource is a plain dictionary, as JSON has it.
 """

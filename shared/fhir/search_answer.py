@@ -1,4 +1,4 @@
-"""What a search answers: matches, included resources, the way to the next page (CAST-SR-2, R4 §3.1.1.3). Pure."""
+"""The answer to a search: matches, included resources, the way to the next page (CAST-SR-2, R4 §3.1.1.3). Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -173,7 +173,7 @@ def purge_operations(purge: Callable[[], Awaitable[Any]]) -> Chore:
 
 
 def sweep_exports(sweep: Callable[[], Awaitable[Any]]) -> Chore:
-    """What is kept for exports that have ended, secrets above all, is removed (XPT-28)."""
+    """A chore that removes records of exports that have ended, secrets above all (XPT-28)."""
     return Chore("sweep_exports", sweep, _TEN_MINUTES)
 
 

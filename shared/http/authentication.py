@@ -58,7 +58,7 @@ class NoAuthentication:
         )
         self._caller = Caller(EVERYTHING, {})
 
-    async def authenticate(self, request: Request) -> Caller:  # noqa: ARG002  (the protocol's)
+    async def authenticate(self, request: Request) -> Caller:  # noqa: ARG002 - the protocol's
         """A caller with every action."""
         return self._caller
 

@@ -111,7 +111,7 @@ class Boundary:
             answer, body = await self._answer(exchange, transaction)
             exchange.status = answer.status
             return await self._finished(exchange, answer, body)
-        except Exception as error:  # noqa: BLE001  (whatever it is, the client gets an answer)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the client gets an answer
             answer = self._failed(exchange, error)
             forget_frames(error)
             exchange.status = answer.status

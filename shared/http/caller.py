@@ -18,7 +18,7 @@ class Caller:
     claims: Mapping[str, str]
     """The claims that audit records name; nothing else of the token is kept."""
     confinement: Confinement | None = None
-    """What the bearer of a share's token may see; None: whoever has a role sees whatever the role lets."""
+    """The studies that the bearer of a share's token may see; None: whoever has a role sees whatever the role lets."""
 
 
 ANONYMOUS = Caller(NOTHING, {})

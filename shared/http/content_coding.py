@@ -44,7 +44,7 @@ def content_coding(values: Iterable[str]) -> str | None:
 
 
 async def decoded(body: AsyncIterator[bytes], coding: str, limit: int) -> AsyncIterator[bytes]:
-    """What `body` holds without its `coding`, in pieces of at most 256 KiB.
+    """The content of `body` without its `coding`, in pieces of at most 256 KiB.
 
     Raises TooLarge for more than `limit` bytes, and for far more than were sent; InvalidRequest for what is not coded
     so, and for what was cut short.

@@ -46,7 +46,7 @@ _REPEAT: Final = "Send the request again; name the request id when you ask for h
 
 
 class _Row(NamedTuple):
-    """What is said of a kind of error that does not say it itself."""
+    """The texts of a kind of error that does not say them itself."""
 
     status: int
     where: str
@@ -152,7 +152,7 @@ def _details(error: BaseException, request_id: str, resource: Resource | None) -
 
 
 def _of_resource(status: int, resource: Resource | None) -> str:
-    """What is advised because of the resource: the media types that it has, the data action that it needs."""
+    """The advice that depends on the resource: the media types that it has, the data action that it needs."""
     if resource is None:
         return ""
     if status == 403 and resource.action is not None:

@@ -255,7 +255,7 @@ class ResponseStream:
             self._complete = True
             self._exchange.end(self._sent)
             raise
-        except Exception as error:  # noqa: BLE001  (whatever it is, the connection is cut and the reason reported)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the connection is cut and the reason reported
             exchange = self._exchange
             telemetry.afterwards(
                 "response-aborted",

@@ -35,7 +35,7 @@ _PARTITIONS = "/partitions/"
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Where an action counts: in the whole service, or in some data partitions. Names compare without regard to case
+    """The scope of an action: the whole service, or some data partitions. Names compare without regard to case
     (DP-4a); with partitions off everything lies in `Microsoft.Default`.
     """
 
@@ -57,7 +57,7 @@ class Scope:
         return self.whole_service or bool(self.names) or bool(self.prefixes)
 
     def __and__(self, other: "Scope") -> "Scope":
-        """What lies in both."""
+        """The intersection of both."""
         if self.whole_service or other.whole_service:
             return other if self.whole_service else self
         names = {each for each in self.names if each in other} | {each for each in other.names if each in self}

@@ -34,7 +34,7 @@ _ABSENT: Final = {
     "implant-templates": "The non-patient instance service",
     "protocol-approvals": "The non-patient instance service",
 }
-"""What PS3.18, or the server that this one succeeds, has behind the version under these names (URL-16)."""
+"""Paths that PS3.18, or the server that this one succeeds, has behind the version under these names (URL-16)."""
 _BULK_UPDATE: Final = "$bulkupdate"
 _PRERELEASE: Final = "prerelease"
 _SHOWN: Final = 64
@@ -110,7 +110,7 @@ def _wants_page(request: Request) -> bool:
 
 
 def _bulk_update(resource: Resource, request: Request, version: ApiVersion, segment: str) -> Routed:
-    """What the host took for a study of that name, because of how it compares what is percent-encoded."""
+    """A bulk update that the host took for a study of that name, because of how it compares percent-encoded names."""
     if version is ApiVersion.V1 or resource.template != "studies/{study}":
         raise NotFound(_UNKNOWN)
     if request.method not in BULK_UPDATE.methods:
@@ -166,7 +166,7 @@ def _after_partition(segments: Sequence[str]) -> str:
 
 
 def _nearest(name: str, version: str) -> str:
-    """What to do about a path that no row serves."""
+    """The advice for a path that no row serves."""
     every = f"/{version}/api.yaml lists every resource."
     if name in {"patients", "patient"}:
         return f"Search for the studies of a patient: GET /{version}/studies?PatientID=ID. {every}"

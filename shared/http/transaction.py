@@ -46,7 +46,7 @@ class Context:
 
     @property
     def confinement(self) -> Confinement | None:
-        """What the caller is confined to; None: nothing but its role."""
+        """The studies that the caller is confined to; None: nothing but its role."""
         return self.caller.confinement
 
     @property

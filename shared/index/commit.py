@@ -80,7 +80,7 @@ class Committer:
         self._sort_keys = sort_keys
 
     async def commit(
-        self, place: StudyPlace, batch: Sequence[NewInstance], patience: RetryBudget, *, late: bool
+        self, place: StudyPlace, batch: Sequence[NewInstance], budget: RetryBudget, *, late: bool
     ) -> Committed:
         """Commit at most MOST_INSTANCES different instances of a study in one transaction.
 
@@ -96,7 +96,7 @@ class Committer:
             try:
                 look = attempt > 0 or not optimistic
                 with self._hints.committing(place):
-                    waiting = await patience.retry(partial(self._round, place, waiting, result, look=look))
+                    waiting = await budget.retry(partial(self._round, place, waiting, result, look=look))
             except Unavailable as error:
                 telemetry.failure("instances-not-committed", error, instances=len(waiting))
                 given_up = CommitOutcome.UNAVAILABLE

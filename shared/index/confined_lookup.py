@@ -58,7 +58,7 @@ class ConfinedLookup:
     async def substitution(
         self, partition: Partition, document: bytes, identifier: InstanceIdentifier
     ) -> Substitution | None:
-        """What hides the references of an instance that lead out of the share; None if none does.
+        """A filter that hides the references of an instance that lead out of the share; None if none does.
 
         `document`: its metadata. A reference to an instance of a shared study stays, if the data set names that study.
         """

@@ -142,13 +142,13 @@ class InstanceIndex:
         for entry in entries:
             by_study.setdefault(entry.identifier.study_instance_uid, []).append(entry)
         places = [self._place(partition, study) for study in by_study]
-        slots, patience = asyncio.Semaphore(_STUDIES_IN_FLIGHT), RetryBudget()
+        slots, budget = asyncio.Semaphore(_STUDIES_IN_FLIGHT), RetryBudget()
 
         async def commit(place: StudyPlace, batch: Sequence[NewInstance]) -> dict[InstanceIdentifier, CommitOutcome]:
             async with slots:
-                if patience.is_lost:
+                if budget.is_lost:
                     return {entry.identifier: CommitOutcome.UNAVAILABLE for entry in batch}
-                return await self._commit_study(place, batch, patience, late=late)
+                return await self._commit_study(place, batch, budget, late=late)
 
         results = await together(*map(commit, places, by_study.values()), return_exceptions=True)
         self._announce(places)
@@ -160,13 +160,13 @@ class InstanceIndex:
         return outcomes
 
     async def _commit_study(
-        self, place: StudyPlace, entries: Sequence[NewInstance], patience: RetryBudget, *, late: bool
+        self, place: StudyPlace, entries: Sequence[NewInstance], budget: RetryBudget, *, late: bool
     ) -> dict[InstanceIdentifier, CommitOutcome]:
         slots = asyncio.Semaphore(_BATCHES_IN_FLIGHT)
 
         async def commit(batch: Sequence[NewInstance]) -> Committed:
             async with slots:
-                return await self._committer.commit(place, batch, patience, late=late)
+                return await self._committer.commit(place, batch, budget, late=late)
 
         # The first batch alone makes a new study: others at the same time would post it under sort keys of their own.
         first, *others = _batches(entries)
@@ -178,7 +178,7 @@ class InstanceIndex:
         outcomes = {identifier: outcome for result in committed for identifier, outcome in result.outcomes.items()}
         changes = [change for result in committed for change in result.changes]
         is_new = any(result.is_new for result in committed)
-        if changes and not await self._show(place, changes, patience, is_new=is_new):
+        if changes and not await self._show(place, changes, budget, is_new=is_new):
             hidden = {
                 InstanceIdentifier(place.study_instance_uid, change.series, change.instance) for change in changes
             }
@@ -189,7 +189,7 @@ class InstanceIndex:
                 raise result
         return outcomes
 
-    async def _show(self, place: StudyPlace, changes: Sequence[Change], patience: RetryBudget, *, is_new: bool) -> bool:
+    async def _show(self, place: StudyPlace, changes: Sequence[Change], budget: RetryBudget, *, is_new: bool) -> bool:
         """Make committed changes visible; False if the data stores did not let that come to its end."""
 
         async def show() -> None:
@@ -198,7 +198,7 @@ class InstanceIndex:
             self._sort_keys.put(place, sort_key) if sort_key else self._sort_keys.forget(place)
 
         try:
-            await patience.retry(show)
+            await budget.retry(show)
         except Unavailable as error:
             telemetry.failure("instances-not-visible", error, instances=len(changes))
             self._sort_keys.forget(place)

@@ -23,7 +23,7 @@ _NUMBER, _VERSION = "labels_number", "labels_version"
 
 @dataclass(frozen=True, slots=True)
 class LabelRow:
-    """What an anchor says of labels."""
+    """The labels in an anchor."""
 
     labels: tuple[str, ...] = ()
     number: int = 0

@@ -30,7 +30,7 @@ async def mark_committed(blobs: BlobStore, blob: str) -> None:
 
 
 async def marked(blobs: BlobStore, blob: str) -> ObsoleteBlob | None:
-    """What the mark of a file says; None if it has none. Raises Unavailable."""
+    """The content of the mark of a file; None if it has none. Raises Unavailable."""
     try:
         return ObsoleteBlob(*orjson.loads(await blobs.read(keys.obsolete_mark(blob))))
     except BlobNotFound:

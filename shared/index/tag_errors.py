@@ -40,7 +40,7 @@ class TagError:
     version: int
     """That of the instance."""
     fault: str
-    """What is wrong with the value; without it."""
+    """The fault of the value; without it."""
     created_ms: int
 
     @property
@@ -115,7 +115,7 @@ class TagErrors:
             raise TooLarge(
                 f"More than {_MOST_SKIPPED} errors cannot be passed over.",
                 where="query parameter Offset",
-                remedy="Mend and store again what the first errors name, or delete it, and ask again.",
+                remedy="Mend and store again the instances of the first errors, or delete them, and ask again.",
             )
         found: list[TagError] = []
         low: str | None = _ROWS[0]

@@ -44,7 +44,7 @@ class TagValue:
     text: str | None = None
     """As DICOM text."""
     fault: str | None = None
-    """What keeps it out of the index; without the value."""
+    """The fault that keeps it out of the index; without the value."""
 
 
 def tag_value(attributes: Mapping[str, Mapping[str, Any]], tag: QueryTag, vr: str) -> TagValue:
@@ -96,7 +96,7 @@ def located(attributes: Mapping[str, Any], tag: QueryTag) -> str | None:
 
 
 def _fault(vr: str, text: str) -> str | None:
-    """What keeps a value from being matched by its VR (azure-apis §3.3, §3.5), or None."""
+    """The fault that keeps a value from being matched by its VR (azure-apis §3.3, §3.5), or None."""
     stripped = text.strip(" \0")
     if vr in _INTEGERS:
         low, high = _INTEGERS[vr]

@@ -5,7 +5,7 @@ from hashlib import sha256
 from typing import Final
 
 _HIDDEN: Final = "1"
-"""What hidden namespaces begin with: the default one is `0`, others are letters and 2 to 7 (base32)."""
+"""The first character of hidden namespaces: the default one is `0`, others are letters and 2 to 7 (base32)."""
 _LENGTH: Final = 24
 """Characters behind it: nobody finds one by trying."""
 

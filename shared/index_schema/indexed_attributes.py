@@ -32,7 +32,7 @@ UNREGISTERED = 2**31
 
 @dataclass(frozen=True, slots=True)
 class QueryTag:
-    """What makes an attribute an extended query tag (azure-apis §3)."""
+    """The properties that make an attribute an extended query tag (azure-apis §3)."""
 
     path: str
     """Tag, or tags joined by a dot, as in `AttributePath.key`. Of a private element the block does not count."""

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from shared.index_schema import keys
 
 PARTITION_DOCUMENTS = "_partitions/"
-"""What the names of the documents of data partitions begin with."""
+"""The prefix of the names of the documents of data partitions."""
 FEED_MARKS = "_feed/"
-"""What the names of the marks of the change feed begin with."""
+"""The prefix of the names of the marks of the change feed."""
 _OF_A_STUDY = re.compile(r"[0-9a-f]{3}/([0-9a-z]+)/([0-9.]+)/study\.([0-9]{8})\.json")
 
 
@@ -27,7 +27,7 @@ def partition_document(namespace: str) -> str:
 
 
 def study_documents(namespace: str, study: str) -> str:
-    """What the names of the documents of a study begin with."""
+    """The prefix of the names of the documents of a study."""
     return f"{keys.blob_prefix(namespace, study)}study."
 
 

@@ -1,4 +1,4 @@
-"""How much of which lists is worth reading, as their first pages tell (storage §6.3). Pure."""
+"""Extents of lists that are worth reading, as their first pages tell (storage §6.3). Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -194,7 +194,7 @@ async def _open_whole_list(
 
 
 def _candidates_in(source: _Opened[Cursor]) -> Iterator[Candidate]:
-    """What is on a source that is wholly at hand."""
+    """The candidates of a source that is wholly at hand."""
     by_key: dict[str, list[Entity]] = {}
     for cursor in source.cursors:
         for entity in cursor.postings:

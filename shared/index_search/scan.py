@@ -187,7 +187,7 @@ class WholeListCursor(ListCursor):
 
 
 class UnionCursor(Cursor):
-    """What is on one of several lists."""
+    """Postings that are on one of several lists."""
 
     def __init__(self, cursors: Sequence[Cursor]) -> None:
         super().__init__()

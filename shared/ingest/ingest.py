@@ -51,7 +51,7 @@ _REMEMBERED: Final = 20_000
 
 
 class Ensured(Enum):
-    """What `Ingest.ensure` found or did."""
+    """The result of `Ingest.ensure`."""
 
     INDEXED = auto()
     """It is in the index, and was not before."""
@@ -108,7 +108,7 @@ class Ingest:
 
     # ---- transactions
 
-    def begin(self, partition: Partition, terms: StoreOptions, *, upload_id: str = "") -> StoreBatch:
+    def begin(self, partition: Partition, options: StoreOptions, *, upload_id: str = "") -> StoreBatch:
         """The instances of one request, none so far.
 
         With `upload_id` it takes one file, which may have been stored under that id before, wholly or in part: the
@@ -119,7 +119,7 @@ class Ingest:
             self._index,
             rules=self._rules,
             partition=partition,
-            terms=terms,
+            options=options,
             repeats=self._repeats,
             new_upload_id=(lambda: upload_id) if upload_id else self._new_upload_id,
             resumes=bool(upload_id),
@@ -137,7 +137,7 @@ class Ingest:
         """The instance in `blob` is in the index when this returns, unless it must not be.
 
         Idempotent: events come late, twice and in any order. A blob that this process wrote and committed, or removed
-        again, costs nothing. One that the service wrote is committed under the terms
+        again, costs nothing. One that the service wrote is committed under the options
         of its request, or removed if another one has won. A file that somebody else dropped is indexed where it lies;
         one that is not DICOM, fails validation or is already stored is reported and left alone. `again`: it was in the
         index before, whoever made it.
@@ -260,11 +260,11 @@ class Ingest:
     ) -> _Prepared | Ensured:
         """`again`: whether it is in the index does not matter."""
         blob = properties.name
-        terms = StoreOptions.of_blob(properties.metadata)
+        options = StoreOptions.of_blob(properties.metadata)
         arriving, odd = Lease(parsing.ARRIVING), Lease(parsing.ODD)
         try:
-            part10 = await self._read(None if again else partition, properties, terms, arriving, odd)
-            judged = None if isinstance(part10, Ensured) else await self._judge(part10, terms)
+            part10 = await self._read(None if again else partition, properties, options, arriving, odd)
+            judged = None if isinstance(part10, Ensured) else await self._judge(part10, options)
         finally:
             arriving.shrink()
             odd.shrink()
@@ -282,19 +282,19 @@ class Ingest:
             metadata=document,
             blob=blob,
             length=properties.length,
-            replace=terms.replace,
-            expires=terms.expires,
+            replace=options.replace,
+            expires=options.expires,
             upload_id="" if name else keys.dropped_upload_id(blob, created),
         )
         instance = await documents.move_to_blobs(instance, self._blobs, metadata_inline=self._rules.metadata_inline)
         uploaded = int(keys.upload_time(name.upload_id) * 1000) if name else created
         return _Prepared(partition, replace(instance, uploaded_ms=uploaded))
 
-    async def _judge(self, part10: Part10, terms: StoreOptions) -> tuple[Valid | Invalid, bytes]:
+    async def _judge(self, part10: Part10, options: StoreOptions) -> tuple[Valid | Invalid, bytes]:
         full, schema = self._rules.full_item_validation, self._index.schema
 
         def judge() -> tuple[Valid | Invalid, bytes]:
-            verdict = validate(part10, version=terms.version, schema=schema, full_item_validation=full)
+            verdict = validate(part10, version=options.version, schema=schema, full_item_validation=full)
             examined = document_of(verdict)
             parsing.release(part10.attributes)
             return examined
@@ -305,14 +305,14 @@ class Ingest:
         self,
         partition: Partition | None,
         properties: BlobProperties,
-        terms: StoreOptions,
+        options: StoreOptions,
         arriving: Lease,
         odd: Lease,
     ) -> Part10 | Ensured:
         """The instance in a blob; NOT_READABLE if it is not DICOM, which is reported, KNOWN if it is in the index of
         the partition.
         """
-        strict = needs_strict_reading(terms.version, full_item_validation=self._rules.full_item_validation)
+        strict = needs_strict_reading(options.version, full_item_validation=self._rules.full_item_validation)
         reader = Part10Reader(strict=strict, keep_text=KEPT_TEXT)
         source = await self._blobs.open(properties.name)
         known = partition is None
@@ -340,7 +340,7 @@ class Ingest:
 
 
 def _ensured(outcome: CommitOutcome) -> Ensured:
-    """What a commit means for its file. Raises Unavailable if it should be tried again."""
+    """The meaning of a commit for its file. Raises Unavailable if it should be tried again."""
     match outcome:
         case CommitOutcome.STORED:
             return Ensured.INDEXED

@@ -1,4 +1,4 @@
-"""Whether a readable instance is stored, and what is left out of its metadata and index (dicomweb §6.2 to §6.5).
+"""Validation of a readable instance, and what is left out of its metadata and index (dicomweb §6.2 to §6.5).
 
 Pure. The versions differ in what is checked and in what a fault costs, not in how a value is judged: that is
 `shared.dicom.validation`.

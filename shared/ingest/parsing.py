@@ -106,7 +106,7 @@ def _most_needed(length: int) -> int:
 
 
 async def read_document[T](function: Callable[[bytes], T], document: bytes, lease: Lease) -> T:
-    """What `function` reads in a document; `lease` has what that takes of DOCUMENTS until whoever gives it ends it.
+    """The result of `function` on a document; `lease` has what that takes of DOCUMENTS until whoever gives it ends it.
 
     Raises what `function` does, and Unavailable.
     """
@@ -139,7 +139,7 @@ def _read_tolerantly(pieces: Sequence[bytes], *, strict: bool) -> Part10:
 
 
 def _uncollected[T](read: Callable[[], T], is_large: Callable[[T], bool]) -> T:
-    """What is read while the collector is switched off; it leaves what is large alone until the lease ends."""
+    """The result of a reading with the collector switched off; it leaves what is large alone until the lease ends."""
     gc.disable()
     try:
         found = read()

@@ -59,7 +59,7 @@ _SILENT = ("indexed", "known", "obsolete", "unfinished", "gone")
 
 @dataclass(slots=True)
 class Rebuilt:
-    """What became of the files, in numbers, in this run."""
+    """The outcome of the files, in numbers, in this run."""
 
     files: int = 0
     """Looked at; the sum of what follows."""
@@ -94,7 +94,7 @@ class Rebuilt:
         return {each.name: getattr(self, each.name) for each in fields(self) if each.type is int}
 
     def add(self, numbers: Mapping[str, int]) -> None:
-        """What became of other files."""
+        """Add the outcome of other files."""
         for name, number in numbers.items():
             setattr(self, name, getattr(self, name) + number)
 
@@ -213,7 +213,7 @@ class Rebuild:
             yield begins, done
 
     async def _page(self, studies: Sequence[_Files], *, dry: bool) -> Mapping[str, int]:
-        """What became of the files of some studies."""
+        """The outcome of the files of some studies."""
         done = Rebuilt()
         slots = asyncio.Semaphore(self._foreground.at_once(self._at_once) if self._foreground else self._at_once)
 
@@ -309,7 +309,7 @@ class Rebuild:
             await self._trash.put(place, ObsoleteBlob(name, series, instance, version, deleted=False))
 
     async def _to_trash(self, place: StudyPlace, names: Iterable[str]) -> None:
-        """What became obsolete before the rows were lost is erased when it would have been."""
+        """Let files that were obsolete before the rows were lost be erased when they would have been."""
         for name in names:
             obsolete = await obsolete_marks.marked(self._blobs, name)
             if obsolete is not None:
@@ -352,7 +352,7 @@ def index_is_whole(tables: TableStore, ping: Callable[[], Awaitable[object]]) ->
 
 
 def _key(name: str) -> tuple[str, ...] | None:
-    """What files of one study have in common; None for what is no file and lies beside none."""
+    """The key that files of one study have in common; None for a blob that is no file and lies beside none."""
     if study := parse_study_document(name):
         return study.namespace, study.study_instance_uid
     if is_service_document(name):

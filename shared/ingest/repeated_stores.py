@@ -25,7 +25,7 @@ class AlreadyStored(Exception):
 
 
 class RepeatedStores:
-    """What this process knows of studies that are being stored again. It may lose all of it, at the cost of uploads."""
+    """Studies that are being stored again, as this process knows. It may lose all of it, at the cost of uploads."""
 
     def __init__(self, lookup: InstanceLookup) -> None:
         self._lookup = lookup

@@ -65,7 +65,7 @@ class StoreBatch:
         *,
         rules: IngestSettings,
         partition: Partition,
-        terms: StoreOptions,
+        options: StoreOptions,
         repeats: RepeatedStores,
         new_upload_id: Callable[[], str],
         resumes: bool = False,
@@ -78,12 +78,12 @@ class StoreBatch:
         self._index = index
         self._rules = rules
         self._partition = partition
-        self._terms = terms
+        self._options = options
         self._repeats = repeats
         self._new_upload_id = new_upload_id
         self._resumes = resumes
         self._on_finished = on_finished
-        self._strict = needs_strict_reading(terms.version, full_item_validation=rules.full_item_validation)
+        self._strict = needs_strict_reading(options.version, full_item_validation=rules.full_item_validation)
         self._entries: list[BatchEntry] = []
         self._receivers: set[Part10Upload] = set()
         self._refused: DependencyRefused | None = None
@@ -145,7 +145,7 @@ class StoreBatch:
                 )
             )
         try:
-            verdict, document = await self._examine(part10)
+            verdict, document = await self._validate(part10)
         except Exception as error:  # noqa: BLE001 - one instance that trips the reader must not fail the others
             telemetry.failure("instance-not-judged", error)
             return BatchEntry(StoreOutcome(failure=FailureReason.PROCESSING_FAILURE))
@@ -169,8 +169,8 @@ class StoreBatch:
             metadata=None,
             blob=blob,
             length=receiver.length,
-            replace=self._terms.replace,
-            expires=self._terms.expires,
+            replace=self._options.replace,
+            expires=self._options.expires,
         )
         pending = PendingInstance(instance, upload)
         await self._hold(pending, document)
@@ -188,19 +188,19 @@ class StoreBatch:
             pending,
         )
 
-    async def _examine(self, part10: Part10) -> tuple[Valid | Invalid, bytes]:
+    async def _validate(self, part10: Part10) -> tuple[Valid | Invalid, bytes]:
         def judge() -> tuple[Valid | Invalid, bytes]:
             verdict = validate(
                 part10,
-                version=self._terms.version,
+                version=self._options.version,
                 schema=self._index.schema,
-                study=self._terms.study,
+                study=self._options.study,
                 full_item_validation=self._rules.full_item_validation,
             )
-            examined = document_of(verdict, large=large)
+            validated = document_of(verdict, large=large)
             if large:
                 parsing.release(part10.attributes)
-            return examined
+            return validated
 
         large = part10.header_bytes > parsing.LARGE
         return await parsing.parse(judge, part10.header_bytes)
@@ -209,7 +209,7 @@ class StoreBatch:
         blob = keys.blob_name(self._partition.namespace, identifier, self._new_upload_id())
         upload: BlobUpload = self._blobs.upload(blob)
         # What replaces is stored anyhow, and the file of an earlier attempt may itself be what is stored.
-        refusable = not self._terms.replace and not self._resumes
+        refusable = not self._options.replace and not self._resumes
         if refusable and self._repeats.expected(self._partition, identifier):
             upload = self._repeats.deferred(upload, self._partition, identifier)
         return blob, upload
@@ -288,7 +288,7 @@ class StoreBatch:
             try:
                 if pending.staging is not None:
                     await pending.staging
-                pending.written = await self._commit_upload(pending.upload, self._terms.blob_metadata())
+                pending.written = await self._commit_upload(pending.upload, self._options.blob_metadata())
                 if not pending.written:
                     await self._check_earlier(pending.instance)
                 if pending.beside is not None:

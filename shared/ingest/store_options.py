@@ -38,7 +38,7 @@ class UpdatedFile:
 
     @classmethod
     def of_blob(cls, metadata: Mapping[str, str]) -> Self | None:
-        """What the metadata of a blob say of it; None if no operation has made it."""
+        """The options in the metadata of a blob; None if no operation has made it."""
         if metadata.get("mode") != _UPDATE:
             return None
         names = (unquote(metadata.get(name, "")) for name in ("source", "original", "moved_from"))
@@ -66,7 +66,7 @@ class StoreOptions:
 
     @classmethod
     def of_blob(cls, metadata: Mapping[str, str]) -> Self:
-        """The terms of a blob, for whoever finishes its store. A blob that says nothing was dropped by somebody."""
+        """The options of a blob, for whoever finishes its store. A blob that says nothing was dropped by somebody."""
         try:
             version = ApiVersion(int(metadata.get("version", "")))
         except ValueError:

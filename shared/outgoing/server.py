@@ -44,7 +44,7 @@ class Server:
 
     @property
     def name(self) -> str:
-        """What people call it."""
+        """The name for people."""
         return self._settings.name
 
     @property

@@ -36,7 +36,7 @@ class ManagedIdentity:
     """The identity of the deployment."""
 
     scope: str
-    """What the token is for: `{resource}/.default` where nothing else is said."""
+    """The scope of the token: `{resource}/.default` where nothing else is said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class ServerSettings:
     """One server."""
 
     name: str
-    """What people call it, such as `FHIR`."""
+    """The name for people, such as `FHIR`."""
     endpoint: str
     """Without a slash at the end."""
     authentication: Authentication

@@ -1,4 +1,4 @@
-"""What the scripts of the pages must know of a deployment before they can ask it anything (VIEW-9, VIEW-10)."""
+"""The configuration that the scripts of the pages need before they can ask a deployment anything (VIEW-9, VIEW-10)."""
 
 import re
 from typing import Any, Final

@@ -28,13 +28,13 @@ _START: Final = "/ui/"
 _VIEWER: Final = "/viewer"
 _APP: Final = Path(__file__).parents[2]
 _VIEW: Final = re.compile(r"viewer/[A-Za-z0-9-]*")
-"""What the viewer itself makes of its address: a way of showing a study, such as `viewer` or `microscopy`."""
+"""The part of an address that the viewer itself makes: a way of showing a study, such as `viewer` or `microscopy`."""
 _REFERRER: Final = ("Referrer-Policy", "no-referrer")
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a browser asks for."""
+    """The request of a browser."""
 
     name: str = ""
     """The path of a file behind `/ui/`."""

@@ -61,5 +61,5 @@ class ViewerRelease:
 
 
 def media_type(name: str) -> str:
-    """What a file of the viewer is, by the end of its name."""
+    """The media type of a file of the viewer, by the end of its name."""
     return _MEDIA_TYPES.get(Path(name).suffix, OCTET_STREAM)

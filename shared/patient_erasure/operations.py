@@ -1,4 +1,4 @@
-"""What operations of the last days were told of a patient: values of updates, identifiers of merges (PHI-1)."""
+"""The values in operations of the last days that are of a patient: of updates, and identifiers of merges (PHI-1)."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -35,12 +35,12 @@ _UPLOAD_ID: Final = re.compile("[0-9A-HJKMNP-TV-Z]{26}")
 _ANY: Final = 2**64
 """Greater than every version."""
 _IN_USE: Final = frozenset({Ensured.INDEXED, Ensured.KNOWN})
-"""What the ingest says of a file that is an instance now."""
+"""Outcomes of the ingest for a file that is an instance now."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """What an erasure works on."""
+    """The services that an erasure works on."""
 
     tables: TableStore
     blobs: BlobStore
@@ -175,7 +175,7 @@ class StudyErasure:
 
 
 class _States:
-    """What the rows of a study say of its instances."""
+    """The instances in the rows of a study."""
 
     def __init__(self, instances: Mapping[tuple[str, str], InstanceState]) -> None:
         self._instances = instances
@@ -191,7 +191,7 @@ class _States:
         return any(state.live for state in self._instances.values())
 
     def of(self, name: str) -> InstanceState | None:
-        """What is known of the instance in a file."""
+        """The record of the instance in a file."""
         parts = keys.parse_blob_name(name)
         if parts is None:
             return self.dropped.get(name)

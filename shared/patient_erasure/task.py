@@ -1,4 +1,4 @@
-"""What an erasure is to do, and what it has done, as its operation keeps it (PHI-1). Pure."""
+"""The task of an erasure, and its progress, as its operation keeps them (PHI-1). Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ class ErasureTask:
     studies: Sequence[str]
     """Those that were seen when the erasure was asked for: what is stored later is not erased (PHI-14)."""
     hash: str
-    """What audit records call the patient (PHI-13)."""
+    """The name of the patient in audit records (PHI-13)."""
     requested_by: str = ""
     """A pseudonym of the caller who has asked for it."""
 
@@ -56,7 +56,7 @@ class ErasureTask:
 
 @dataclass(slots=True)
 class Progress:
-    """How far an erasure is, and what came of it."""
+    """The progress of an erasure, and its results."""
 
     study: int = 0
     """The number of the study that it works on, from 0; then that of the traces, behind the last study."""
@@ -69,7 +69,7 @@ class Progress:
     untouched: list[str] = field(default_factory=list)
     """Studies with instances of somebody else, or that have none of the patient any more."""
     traces: dict[str, Any] = field(default_factory=dict)
-    """What was found elsewhere, by the name of the place."""
+    """The findings elsewhere, by the name of the place."""
 
     def checkpoint(self) -> Document:
         """As the operation keeps it."""

@@ -1,4 +1,4 @@
-"""What is stored of a patient beside studies: each place is looked through once the studies are gone (PHI-1)."""
+"""The traces of a patient beside studies: each place is looked through once the studies are gone (PHI-1)."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from shared.study_updates.patients import Patient
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """Who is erased."""
+    """The patient who is erased."""
 
     partition: Partition
     patient: Patient

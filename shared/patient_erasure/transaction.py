@@ -32,7 +32,7 @@ _NOT_NAMED: Final = "The token names nobody: an erasure needs two callers that c
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What an erasure would erase."""
+    """The data that an erasure would erase."""
 
     studies: Sequence[StudyOfPatient]
     """Those with instances of somebody else are not touched."""
@@ -57,7 +57,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Patients:
-    """What there is of patients."""
+    """Inventories of patients."""
 
     studies: PatientStudies
     workitems: PatientWorkitems
@@ -97,7 +97,7 @@ class ErasureRequests:
         check_enabled(enabled=self._enabled)
 
     async def plan(self, request: ErasureRequest, partition: Partition) -> Plan:
-        """What there is of the patient (PHI-11). Raises Conflict, Unavailable."""
+        """The inventory of the patient (PHI-11). Raises Conflict, Unavailable."""
         if await self._rebuilding():
             raise Conflict(_REBUILDING, remedy="Send the request again when the health of the index is good.")
         studies = await self._patients.studies.counted(partition, request.patient)

@@ -41,7 +41,7 @@ ENDS_SHARES: Final = "endsShares"
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a request comes to."""
+    """The decision on a request."""
 
     studies: Sequence[str]
     values: Mapping[str, Sequence[object]]
@@ -110,7 +110,7 @@ class PatientMerge:
         if operation is None or operation.type is not kind or operation.partition != partition.name:
             raise NotFound("The operation does not exist.")
         if not operation.input:
-            raise NotFound("The operation is too long ago: what it was told is not kept any more.")
+            raise NotFound("The operation is too long ago: its task is no longer kept.")
         done = UpdateTask.of(operation.input)
         studies, into = ([done.into], done.studies[0]) if done.into else (done.studies, "")
         task = UpdateTask(partition.namespace, studies, {}, into=into, reverts=operation.id)

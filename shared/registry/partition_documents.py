@@ -1,4 +1,4 @@
-"""What data partitions are called, kept with the files: names of files hold a digest only (DAT-56)."""
+"""The names of data partitions, kept with the files: names of files hold a digest only (DAT-56)."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -21,7 +21,7 @@ async def keep(blobs: BlobStore, partition: Partition) -> None:
 
 
 async def names(blobs: BlobStore) -> AsyncIterator[str]:
-    """What keys call the data partitions that have a document. Raises Unavailable."""
+    """The namespaces of the data partitions that have a document. Raises Unavailable."""
     async for blob in blobs.list(PARTITION_DOCUMENTS):
         yield blob.name.removeprefix(PARTITION_DOCUMENTS).removesuffix(".json")
 

@@ -1,4 +1,4 @@
-"""What audit records call a patient: a keyed hash, which says nothing without the key of the store (PHI-13)."""
+"""The names of patients in audit records: a keyed hash, which says nothing without the key of the store (PHI-13)."""
 
 import hmac
 import secrets

@@ -235,7 +235,7 @@ def choose(
         if found is not None:
             return found
     raise NotAcceptable(
-        "What is stored is in another transfer syntax than the accepted ones.",
+        "The stored object is in another transfer syntax than the accepted ones.",
         remedy="Add transfer-syntax=* to the accepted media type: it retrieves what is stored, as it is stored.",
     )
 

@@ -201,7 +201,7 @@ class Snapshot:
             self.instance, self._described = found.instance, True
 
     async def substitution(self) -> Substitution | None:
-        """What hides the UIDs in its file that the caller may not learn; None if it has none. Raises BlobNotFound."""
+        """A filter of the UIDs in its file that the caller may not learn; None if it has none. Raises BlobNotFound."""
         if self.archive.confined is None:
             return None
         await self.document()

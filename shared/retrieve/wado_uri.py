@@ -23,7 +23,7 @@ from shared.retrieve.byte_ranges import RangeRequest, parse_range
 from shared.retrieve.frames.request import check_frame_numbers
 from shared.retrieve.instances.functions import InstanceTransactions
 from shared.retrieve.negotiation import RetrievedResource, choices
-from shared.retrieve.rendered.request import Appearance, Form, parse_window
+from shared.retrieve.rendered.request import RenderingOptions, Representation, parse_window
 from shared.retrieve.rendered.transaction import PictureOrder, RenderedTransactions, picture_of
 from shared.retrieve.snapshot import NO_INSTANCE, Snapshot, current
 
@@ -66,7 +66,7 @@ class UriRequest:
     columns: int | None = None
     region: Region | None = None
     """Left, top, right and bottom edge, as fractions of the image."""
-    look: Appearance = field(default_factory=Appearance)
+    look: RenderingOptions = field(default_factory=RenderingOptions)
 
 
 def parse_uri_request(request: Request, version: ApiVersion) -> UriRequest:
@@ -162,7 +162,7 @@ def _frame(text: str | None) -> int | None:
     return int(text)
 
 
-def _look(given: Mapping[str, str]) -> Appearance:
+def _look(given: Mapping[str, str]) -> RenderingOptions:
     quality = given.get("imageQuality", "100")
     if not _WHOLE.fullmatch(quality) or not 1 <= int(quality) <= 100:
         raise invalid_parameter("imageQuality", "It is an integer from 1 to 100.")
@@ -173,7 +173,7 @@ def _look(given: Mapping[str, str]) -> Appearance:
             where="query parameter windowCenter",
             remedy="Send both, or neither.",
         )
-    return Appearance(
+    return RenderingOptions(
         quality=int(quality),
         window=None if center is None else parse_window(f"{center},{width},linear"),
         ignored=("annotation",) if "annotation" in given else (),
@@ -214,9 +214,9 @@ class UriTransaction:
         return answer
 
 
-def _form(request: UriRequest) -> Form | None:
+def _form(request: UriRequest) -> Representation | None:
     media_type = request.accept[0].type
-    return Form(media_type, multipart=False) if media_type in IMAGE_TYPES else None
+    return Representation(media_type, multipart=False) if media_type in IMAGE_TYPES else None
 
 
 def _viewport(request: UriRequest, attributes: Attributes) -> Viewport | None:

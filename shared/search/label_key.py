@@ -26,7 +26,7 @@ def is_label_key(name: str) -> bool:
 
 
 def parse_labels(value: str) -> AttributeMatch:
-    """What the key says: one of the labels `a,b`, each with or without wildcards. Raises InvalidRequest."""
+    """The value of the key: one of the labels `a,b`, each with or without wildcards. Raises InvalidRequest."""
     parts = [part for text in value.split(",") if (part := normal(text))]
     if not parts:
         raise invalid_parameter(NAME, "It has no value.")

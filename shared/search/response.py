@@ -263,7 +263,7 @@ def _row_attributes(result: SearchResult, query: SearchQuery) -> dict[str, str]:
 
 
 def _carried(result: SearchResult, query: SearchQuery) -> Mapping[str, str]:
-    """What the rows of a result carry, by the keys of the schema."""
+    """The values in the rows of a result, by the keys of the schema."""
     if query.level == "instance":
         return result.instance.attributes if result.instance else {}
     study = result.study.attributes

@@ -1,4 +1,4 @@
-"""Whether a study, series or instance really meets the matching keys: judged by its own rows (dicomweb §8.4). Pure."""
+"""The last word on whether a study, series or instance matches: judged by its own rows (dicomweb §8.4). Pure."""
 
 from collections.abc import Callable, Sequence
 

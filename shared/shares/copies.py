@@ -49,7 +49,7 @@ class Begun(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class CopyStores:
-    """Where copies are, and what is known of them."""
+    """The stores of copies, and their records."""
 
     tables: TableStore
     blobs: BlobStore

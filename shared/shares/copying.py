@@ -79,14 +79,14 @@ class CopyWork:
 
 @dataclass(frozen=True, slots=True)
 class _WhileShared:
-    """What a source has, as long as the share is there."""
+    """The instances of a source, as long as the share is there."""
 
     source: InstanceSource
     shares: ShareStore
     share_id: str
 
     async def page(self, position: Position) -> SourcePage:
-        """What follows a position. Raises OperationFailed where the share has ended, Unavailable."""
+        """The instances behind a position. Raises OperationFailed where the share has ended, Unavailable."""
         if await self.shares.get(self.share_id) is None:
             raise OperationFailed
         return await self.source.page(position)

@@ -91,7 +91,7 @@ class Share:
         return copy_namespace(self.id)
 
     def confinement(self, present: Collection[str] = ()) -> Confinement:
-        """What the bearer of the token is confined to. `present`: of copies, those whose originals are there."""
+        """The studies that the bearer of the token may see. `present`: of copies, those whose originals are there."""
         key = hmac.digest(self.digest, _KEY_OF_NAMES, hashlib.sha256)
         if self.deidentified:
             return Confinement(
@@ -114,7 +114,7 @@ def new_token(namespace: str) -> NewToken:
 
 
 def digest_of(token: str) -> bytes:
-    """What is stored of a token."""
+    """The digest of a token, as it is stored."""
     return hashlib.sha256(token.encode()).digest()
 
 

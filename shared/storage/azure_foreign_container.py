@@ -149,7 +149,7 @@ class AzureForeignContainer:
 
 
 def _written(name: str, length: int) -> BlobProperties:
-    """What an upload is told; nobody asks for more of a foreign blob."""
+    """The properties of a blob that was uploaded; nobody asks for more of a foreign one."""
     return BlobProperties(name, length, "", datetime.now(UTC), {})
 
 

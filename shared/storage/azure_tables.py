@@ -19,7 +19,7 @@ from shared.storage.connection import Credential
 from shared.storage.http_answer import StorageResponse
 from shared.storage.http_connection import NoAnswer, NotSent
 from shared.storage.ports import Ambiguous, Entity, Kind, Page, PreconditionFailed, RowWrite
-from shared.storage.retry import DEFAULT_BACKOFF, Backoff, send_patiently, was_turned_away
+from shared.storage.retry import DEFAULT_BACKOFF, Backoff, send_with_retries, was_turned_away
 from shared.storage.transport import StorageRequest, StorageTransport
 
 _KINDS: tuple[Kind, ...] = get_args(Kind.__value__)
@@ -176,7 +176,7 @@ class AzureTableStore:
             return response
 
         try:
-            response = await send_patiently(attempt, self._backoff, is_read=read)
+            response = await send_with_retries(attempt, self._backoff, is_read=read)
         except NotSent as error:
             raise Unavailable(f"Table Storage cannot be reached ({error})") from None
         except NoAnswer as error:

@@ -1,4 +1,4 @@
-"""Where an account's blobs, tables and queues are, and how the service proves itself there."""
+"""Endpoints of an account's blobs, tables and queues, and the credential of the service there."""
 
 import logging
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""When a request to storage is sent again, and when it must not be.
+"""Repetition of requests to storage: when one is sent again, and when it must not be.
 
 A read may always be repeated. A write is repeated only when it certainly was not applied: the connection was never
 made, or the service said that it was too busy to look. Everything else is for the caller, who re-reads and compares
@@ -44,7 +44,7 @@ def was_turned_away(response: StorageResponse) -> bool:
     return response.status_code == 429 or (response.status_code == 503 and b"ServerBusy" in response.body)
 
 
-async def send_patiently(
+async def send_with_retries(
     send: Callable[[], Awaitable[StorageResponse]], backoff: Backoff, *, is_read: bool
 ) -> StorageResponse:
     """Call `send`, which makes one attempt, as often as it may be and `backoff` has it; the last answer counts.

@@ -1,4 +1,4 @@
-"""Where secrets of other accounts rest: Azure Key Vault, or files of a developer's machine (XPT-28)."""
+"""Stores of secrets of other accounts: Azure Key Vault, or files of a developer's machine (XPT-28)."""
 
 import asyncio
 import os

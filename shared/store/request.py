@@ -113,7 +113,7 @@ _SLIPS: Final = {
     OCTET_STREAM: "Octets may be anything: a DICOM file is application/dicom.",
     MULTIPART_RELATED: "The Content-Type multipart/related has no boundary.",
 }
-"""What is said of the types that clients send by mistake (STOW-1)."""
+"""The text about the types that clients send by mistake (STOW-1)."""
 
 
 def unsupported_body(media_type: str | None) -> UnsupportedMedia:

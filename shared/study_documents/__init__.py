@@ -1,1 +1,1 @@
-"""What belongs to a study and is in none of its files: kept in a document beside them (DAT-53)."""
+"""Data of a study that are in none of its files: kept in a document beside them (DAT-53)."""

@@ -1,4 +1,4 @@
-"""What belongs to a study and is in none of its files, kept beside them (DAT-53).
+"""Data of a study that are in none of its files, kept beside them (DAT-53).
 
 A document holds all of it, so that one read gives it back after a loss of the tables. Blobs never change: a change is
 the document of the next number, which only one writer can make, and the one before is removed afterwards. It is written

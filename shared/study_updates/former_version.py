@@ -67,15 +67,15 @@ class FormerVersions:
         made: dict[str, UpdatedFile] = {}
         async for blob in blobs.list(keys.blob_prefix(place.namespace, place.study_instance_uid)):
             lengths[blob.name] = blob.length
-            terms = UpdatedFile.of_blob(blob.metadata)
-            if terms is not None and terms.operation == reverts:
-                made[blob.name] = terms
+            file = UpdatedFile.of_blob(blob.metadata)
+            if file is not None and file.operation == reverts:
+                made[blob.name] = file
         formers: dict[str, _Former | None] = {}
-        for name, terms in made.items():
-            length = lengths.get(terms.source)
+        for name, file in made.items():
+            length = lengths.get(file.source)
             if length is None:
-                length = await _length(blobs, terms.source)
-            formers[name] = None if length is None else _former(name, terms, length)
+                length = await _length(blobs, file.source)
+            formers[name] = None if length is None else _former(name, file, length)
         return cls(blobs, operation, partition, entry_of, formers)
 
     def blob(self, instance: IndexedInstance) -> str | None:
@@ -109,7 +109,7 @@ class FormerVersions:
         return replace(entry, updates=stored.blob, original=stored.original or original_of(stored))
 
     def left(self, live: frozenset[str]) -> list[InstanceIdentifier]:
-        """What the operation has made and what did not become again what it was, of which `live` are the files."""
+        """The instances of the operation that did not become again what they were, of which `live` are the files."""
         found = []
         for blob, former in self._formers.items():
             name = keys.parse_blob_name(blob)
@@ -132,11 +132,11 @@ class FormerVersions:
         return replace(entry, replace=False, expires=None)
 
 
-def _former(name: str, terms: UpdatedFile, length: int) -> _Former | None:
-    if terms.moved_from:
-        return _Former(terms.source, length, parsed(terms.moved_from), moved=True)
+def _former(name: str, file: UpdatedFile, length: int) -> _Former | None:
+    if file.moved_from:
+        return _Former(file.source, length, parsed(file.moved_from), moved=True)
     made = keys.parse_blob_name(name)
-    return None if made is None else _Former(terms.source, length, made.identifier, moved=False)
+    return None if made is None else _Former(file.source, length, made.identifier, moved=False)
 
 
 async def _length(blobs: BlobStore, name: str) -> int | None:

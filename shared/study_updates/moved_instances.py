@@ -47,8 +47,8 @@ async def uid_changes(
     operation has `made` files. Raises Unavailable.
     """
     moving = set(series)
-    for terms in made.values():
-        left = parsed(terms.moved_from)
+    for file in made.values():
+        left = parsed(file.moved_from)
         moving |= {left.series_instance_uid, left.sop_instance_uid}
     for uid in series:
         start: str | None = keys.instance_range(uid, None)[0]
@@ -62,7 +62,7 @@ async def uid_changes(
 
 
 def uid_map(made: Mapping[str, UpdatedFile]) -> dict[str, Any]:
-    """What became of series and instances, for the results of the operation that has made these files."""
+    """The outcome of series and instances, for the results of the operation that has made these files."""
     names = {blob: keys.parse_blob_name(blob) for blob in sorted(made)}
     pairs = [(parsed(made[blob].moved_from), name.identifier) for blob, name in names.items() if name]
     series = {old.series_instance_uid: new.series_instance_uid for old, new in pairs}

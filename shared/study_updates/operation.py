@@ -77,7 +77,7 @@ class Update:
         results = {**progress.results(), **task.told}
         if task.series and into is not None:
             made = await made_files(self._stores.blobs, operation, into)
-            results["moved"] = uid_map({blob: terms for blob, (terms, _) in made.items()})
+            results["moved"] = uid_map({blob: file for blob, (file, _) in made.items()})
         telemetry.event("studies-updated", **{name: getattr(progress, name) for name in _COUNTED})
         if progress.failed:
             raise OperationFailed(results)
@@ -88,9 +88,9 @@ class Update:
     ) -> VersionMaker:
         """Makes the instances of another study."""
         made = await made_files(self._stores.blobs, operation, into)
-        terms = {blob: terms for blob, (terms, _) in made.items()}
+        files = {blob: file for blob, (file, _) in made.items()}
         uids = await uid_changes(
-            self._stores.lookup, operation.id, place, series=task.series, target=into.study_instance_uid, made=terms
+            self._stores.lookup, operation.id, place, series=task.series, target=into.study_instance_uid, made=files
         )
         moving = replace(operation, changes=replace(operation.changes, uids=uids))
         return VersionMaker(self._stores.blobs, moving, metadata_inline=self._metadata_inline)
@@ -146,7 +146,7 @@ _COUNTED = ("processed", "updated", "failed", "instances")
 
 
 def _steps(lease: Lease, progress: Progress, studies: int, instances: int, pace: Pace) -> Step:
-    """What is done between steps: a pause, and a checkpoint that shows how far the work is: from time to time, and as
+    """A step between two pieces of work: a pause, and a checkpoint that shows how far it is: from time to time, and as
     soon as work that was taken up again has got further, so that it only fails for want of progress.
     """
     loop = asyncio.get_running_loop()

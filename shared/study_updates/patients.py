@@ -31,7 +31,7 @@ class Patient:
     """Empty: whatever the studies say."""
 
     def conditions(self) -> dict[str, str]:
-        """What a data set has that is of the patient."""
+        """The attributes of the patient in a data set."""
         return {PATIENT_ID: self.identifier, **({ISSUER: self.issuer} if self.issuer else {})}
 
     def fits(self, data_set: Mapping[str, Any]) -> bool:

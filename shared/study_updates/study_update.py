@@ -47,7 +47,7 @@ the study is taken up again later.
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """What an update works on."""
+    """The services that an update works on."""
 
     blobs: BlobStore
     index: InstanceIndex
@@ -226,7 +226,7 @@ async def made_files(blobs: BlobStore, operation: Operation, place: StudyPlace) 
     """The files that an operation has made in a study: of what, and how long they are. Raises Unavailable."""
     made = {}
     async for blob in blobs.list(keys.blob_prefix(place.namespace, place.study_instance_uid)):
-        terms = UpdatedFile.of_blob(blob.metadata)
-        if terms is not None and terms.operation == operation.id:
-            made[blob.name] = (terms, blob.length)
+        file = UpdatedFile.of_blob(blob.metadata)
+        if file is not None and file.operation == operation.id:
+            made[blob.name] = (file, blob.length)
     return made

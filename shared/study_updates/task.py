@@ -1,4 +1,4 @@
-"""What an update is to do, and what it has done, as its operation keeps it (azure-apis §5, §6). Pure."""
+"""The task of an update, and its progress, as its operation keeps them (azure-apis §5, §6). Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -36,7 +36,7 @@ class UpdateTask:
     reverts: str = ""
     """The operation whose work is undone."""
     told: Mapping[str, Any] = field(default_factory=dict)
-    """What the results say beside what was done."""
+    """The part of the results beside the outcome."""
 
     def document(self) -> Document:
         """As the operation keeps it."""
@@ -68,7 +68,7 @@ class UpdateTask:
         )
 
     def changes(self) -> AttributeChanges:
-        """What is done to each file."""
+        """The change to each file."""
         record = None
         if self.record is not None:
             fields = {
@@ -81,7 +81,7 @@ class UpdateTask:
 
 @dataclass(slots=True)
 class Progress:
-    """How far an update is, and what came of it."""
+    """The progress of an update, and its results."""
 
     study: int = 0
     """The number of the study that it works on, from 0."""

@@ -1,4 +1,4 @@
-"""What an update asks of those who make the files of new versions."""
+"""The port to the makers of the files of new versions."""
 
 from typing import Protocol
 

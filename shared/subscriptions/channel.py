@@ -1,4 +1,4 @@
-"""What carries event reports to subscribers over WebSocket (PS3.18 §8.10)."""
+"""The port to whatever carries event reports to subscribers over WebSocket (PS3.18 §8.10)."""
 
 from hashlib import sha256
 from typing import Final, Protocol

@@ -1,4 +1,4 @@
-"""What is no longer kept of subscribers: old reports, and those who have nothing left (WE-6, WE-8, WE-16)."""
+"""The removal of old reports, and of subscribers who have nothing left (WE-6, WE-8, WE-16)."""
 
 from collections.abc import Mapping, Sequence
 

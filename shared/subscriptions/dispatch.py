@@ -1,4 +1,4 @@
-"""From the outbox of the worklist to the reports of subscribers, and to whoever is connected (WE-5 to WE-9).
+"""The dispatch of events from the outbox of the worklist to the reports of subscribers (WE-5 to WE-9).
 
 An event leaves the outbox when each subscriber that is to be told of it has its reports. A mark remembers the latest
 event of a workitem that a subscriber has got: what is done twice, because a process died or two were at work, changes
@@ -201,7 +201,7 @@ class _Step:
         self._events = events
 
     async def decide(self, subscriber: Subscriber) -> Change | None:
-        """What is written of the subscriber."""
+        """The change to the subscriber that is written; None if there is none."""
         uids = list(dict.fromkeys(event.uid for event in self._events))
         seen = await self._dispatch.marks(self._namespace, subscriber.aetitle, uids)
         new, self.taken = _batch(self._events, seen)

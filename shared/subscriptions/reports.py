@@ -43,7 +43,7 @@ _HUMAN_PERFORMER_CODES: Final = "00404009"
 _HUMAN_PERFORMER_ORGANIZATION: Final = "00404036"
 _PARAMETERS: Final = "00741007"
 _PROGRESS_ITEM: Final = ("00741004", "00741006", _PARAMETERS, "00741008")
-"""What Table CC.2.4-1 has of an item of progress."""
+"""The attributes of an item of progress in Table CC.2.4-1."""
 _ON_CANCELLATION: Final = (REASON_FOR_CANCELLATION, DISCONTINUATION_REASONS)
 _REQUEST: Final = (REQUESTING_AE, *_ON_CANCELLATION, CONTACT_URI, CONTACT_DISPLAY_NAME)
 _NOBODY: Final = "UNKNOWN"
@@ -58,7 +58,7 @@ def reports_of(event: WorkitemEvent) -> list[bytes]:
 
 
 def initial_report(workitem: Workitem) -> bytes:
-    """What a subscriber is told of a workitem when it subscribes to it (PS3.4 §CC.2.4.3)."""
+    """The report to a subscriber of a workitem when it subscribes to it (PS3.4 §CC.2.4.3)."""
     return _fitting(workitem.uid, ReportType.STATE_REPORT, _state(workitem.attributes))
 
 

@@ -43,7 +43,7 @@ class WorklistSubscription:
 
 @dataclass(frozen=True, slots=True)
 class WorkitemSubscription:
-    """What a subscriber has asked for of one workitem, or what its filter has found."""
+    """A subscription to one workitem, asked for or found by a filter."""
 
     request: int
     subscribed: bool
@@ -91,7 +91,7 @@ class Subscriber:
     openings: tuple[Opening, ...] = ()
     """The connections that it is about to open, the oldest first."""
     lease: str = ""
-    """Who sends its reports at present; empty: nobody."""
+    """The process that sends its reports at present; empty: none."""
     lease_ms: int = 0
     """Until when."""
 

@@ -19,7 +19,7 @@ _STUDIES = (f"{ALL}!", f'{ALL}"')
 
 @dataclass(slots=True)
 class RowsChecked:
-    """What a look at the rows of one study found."""
+    """The findings of a look at the rows of one study."""
 
     instances: int = 0
     without_file: tuple[str, ...] = ()

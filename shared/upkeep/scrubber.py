@@ -87,7 +87,7 @@ class Scrubbed:
 
 @dataclass(slots=True)
 class _Walk:
-    """Where the walk stands."""
+    """The position of the walk."""
 
     stage: str = "blobs"
     """`blobs`, `idx` or `idxi`."""

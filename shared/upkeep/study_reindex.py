@@ -161,7 +161,7 @@ class StudyReindex:
         return not operations or await best_effort_commit(self._tables, "dicom", operations)
 
     def _failures(self, known: Failures, faults: Mapping[str, str]) -> Failures:
-        """What is known of an instance, and what is found now: an error keeps its time when a step is repeated."""
+        """The errors of an instance, known and found now: an error keeps its time when a step is repeated."""
         now_ms = self._clock.now_ms()
         return {**{key: (fault, now_ms) for key, fault in faults.items()}, **known}
 

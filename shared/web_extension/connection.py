@@ -74,7 +74,7 @@ class Connection(asyncio.Protocol):
         if not self._owner.opened(self):
             self._write_refusal(refusal(503, "Too many connections.", where="connection"))
 
-    def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002  (asyncio's)
+    def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002 - asyncio's
         """The host has gone, or the connection was cut. A response that is being sent ends at once."""
         self._lost = True
         self._waiting.clear()
@@ -297,7 +297,7 @@ class Connection(asyncio.Protocol):
                     if self._writable is not None:
                         await self._writable
             self._write((*head, framing.end()))
-        except Exception as error:  # noqa: BLE001  (whatever it is: the head is out, only a cut tells the client)
+        except Exception as error:  # noqa: BLE001 - whatever it is: the head is out, only a cut tells the client
             if not self._lost:
                 telemetry.event("response-cut", error=type(error).__name__)
             request.keep_alive = False
@@ -328,5 +328,5 @@ async def _close(body: object) -> None:
         return
     try:
         await aclose()
-    except Exception as error:  # noqa: BLE001  (the response has been sent)
+    except Exception as error:  # noqa: BLE001 - the response has been sent
         telemetry.failure("response-not-closed", error)

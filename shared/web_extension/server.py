@@ -103,7 +103,7 @@ class HttpServer:
         except asyncio.CancelledError:
             forget = not request.claimed  # the function still runs, and will look for its pair
             raise
-        except Exception as error:  # noqa: BLE001  (what the function raised: it catches everything that it can)
+        except Exception as error:  # noqa: BLE001 - what the function raised: it catches everything that it can
             telemetry.failure("no-response", error)
         finally:
             if forget:
@@ -121,7 +121,7 @@ class _SignalToEnd:
         if self._mine:
             loop = asyncio.get_running_loop()
 
-            def handle(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  (a signal handler's)
+            def handle(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - a signal handler's
                 self._told = True
                 loop.call_soon_threadsafe(end)
 

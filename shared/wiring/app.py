@@ -114,7 +114,7 @@ def _feed(core: Core, parts: list[Part]) -> Part:
 
 
 def _service(core: Core, parts: list[Part]) -> Part:
-    """What is of the service as a whole: operations, the timer, capabilities and health, partitions, pages."""
+    """The part of the service as a whole: operations, the timer, capabilities and health, partitions, pages."""
     settings, base, boundary = core.settings, core.base, core.boundary
     operations = core.operations
     work = {kind: each for part in parts for kind, each in part.work.items()}

@@ -1,4 +1,4 @@
-"""What every part of the app is built from: stores, the index of instances, the log of changes, operations."""
+"""The core that every part of the app is built from: stores, the index of instances, the log of changes, operations."""
 
 import sys
 import time

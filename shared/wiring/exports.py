@@ -31,7 +31,7 @@ from shared.wiring.part import Part
 
 @dataclass(frozen=True, slots=True)
 class Exporting:
-    """What exports are started and done by, for whoever adds a source of their own."""
+    """The start and the work of exports, for areas that add a source of their own."""
 
     part: Part
     exports: Exports

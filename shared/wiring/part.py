@@ -16,12 +16,12 @@ from shared.patient_erasure.traces import Erase
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What an area adds to the app; all of it may be nothing."""
+    """The functions and work that an area adds to the app; all of it may be nothing."""
 
     functions: Sequence[func.Blueprint] = ()
     chores: Sequence[Chore] = ()
     work: Mapping[OperationType, Work] = field(default_factory=dict)
-    """What operations of these types do."""
+    """The work of operations of these types."""
     health: Mapping[str, HealthCheck] = field(default_factory=dict)
     """Checks of what it depends on, by the name of the entry in a health report."""
     erase: Erase | None = None
@@ -39,4 +39,4 @@ class Part:
 
 
 NOTHING = Part()
-"""What an area adds that is switched off."""
+"""The part of an area that is switched off."""

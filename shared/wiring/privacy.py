@@ -39,7 +39,7 @@ _ELSEWHERE: Final = (
     {"what": "Event reports of workitems to subscribers: UIDs, states, free text.", "until": "an hour later"},
     {"what": "Entries of the change feed: UIDs.", "until": "the index is made anew"},
 )
-"""What no erasure here reaches."""
+"""Places that no erasure here reaches."""
 
 
 def privacy(core: Core, ingest: Ingest, parts: Sequence[Part]) -> Part:
@@ -108,7 +108,7 @@ def _of_imports(settings: Settings, identity: Identity) -> Erase:
 
 
 def _remaining(settings: Settings, now: float) -> list[dict[str, str]]:
-    """What is still there after an erasure, and until when."""
+    """The data that are still there after an erasure, and until when."""
     time = datetime.fromtimestamp(now, UTC)
     kept = time + timedelta(days=settings.account_retention_days)
     account = {

@@ -16,7 +16,7 @@ from shared.worklist.subscribe.transaction import Subscribing
 
 @dataclass(frozen=True, slots=True)
 class Reporting:
-    """What sends event reports."""
+    """The senders of event reports."""
 
     dispatch: Dispatch
     clearing: Clearing

@@ -13,7 +13,7 @@ from shared.worklist_rules.work import FOLLOWING, RuleWork
 
 
 def worklist_rules(core: Core, workitems: Workitems) -> Part:
-    """What makes workitems of what is stored."""
+    """The part that makes workitems of what is stored."""
     tables, now = core.base.tables, core.base.clock.now
     rules = RuleStore(tables)
     making = Making(core.lookup, core.base.blobs, core.settings.index_shards, now)

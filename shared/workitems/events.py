@@ -51,15 +51,15 @@ class WorkitemEvent:
     reports: tuple[ReportType, ...] = ()
     """The reports that PS3.4 has of it, in the order in which they are sent."""
     attributes: Attributes = field(default_factory=dict, repr=False)
-    """What the reports are made of, as it was after the write: states, progress, scheduled stations and performers."""
+    """The source of the reports, as it was after the write: states, progress, scheduled stations and performers."""
     request: Attributes = field(default_factory=dict, repr=False)
-    """What somebody has said who asks for a cancellation: reason, codes, contact."""
+    """The words of a request for cancellation: reason, codes, contact."""
     removed: bool = False
     """Whether the workitem is no longer there."""
     created_ms: int = 0
     """When the workitem was created."""
     values: SearchValues = field(default_factory=dict, repr=False)
-    """What searches match of the workitem after the write, by path."""
+    """The values of the workitem after the write that searches match, by path."""
     previous: SearchValues = field(default_factory=dict, repr=False)
     """The same before the write, of those paths alone that it has changed; nothing at creation."""
 

@@ -21,7 +21,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What becomes of a request to change the state."""
+    """The outcome of a request to change the state."""
 
     changes: bool = False
     code: str = ""

@@ -73,7 +73,7 @@ def created(sent: Attributes, uid: str, now: float) -> Attributes:
 
 
 def without_transaction_uid(attributes: Attributes) -> Attributes:
-    """What is stored of a data set that has been checked."""
+    """The part of a data set that is stored, once it has been checked."""
     return {tag: element for tag, element in attributes.items() if tag != TRANSACTION_UID}
 
 

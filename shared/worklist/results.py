@@ -19,7 +19,7 @@ FINAL: Final[Mapping[State, str]] = {
     State.COMPLETED: "The UPS is already COMPLETED.",
     State.CANCELED: "The UPS is already in the requested state of CANCELED.",
 }
-"""What is said of a final state (PS3.18 Table 11.6.3-2)."""
+"""The text about a final state (PS3.18 Table 11.6.3-2)."""
 
 
 def quoted(status: int, text: str, *headers: tuple[str, str]) -> Response:

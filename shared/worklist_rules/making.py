@@ -18,7 +18,7 @@ _PAGE = 1000
 
 @dataclass(frozen=True, slots=True)
 class MadeWorkitem:
-    """What a rule makes of a study."""
+    """The workitem that a rule makes of a study."""
 
     uid: str
     series: tuple[str, ...]
@@ -36,7 +36,7 @@ class Making:
     now: Callable[[], float]
 
     async def of(self, study: str, rules: Sequence[WorklistRule], *, only_new: bool = True) -> list[MadeWorkitem]:
-        """What each of some rules of one data partition makes of a study; nothing, if the study is not there.
+        """The workitems that some rules of one data partition make of a study; none, if the study is not there.
 
         `only_new`: series that are older than a rule do not count. Raises Unavailable.
         """

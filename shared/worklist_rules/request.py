@@ -61,7 +61,7 @@ def parse_replacement(request: Request, version: ApiVersion) -> tuple[str, JsonB
 
 
 def unknown_rule() -> NotFound:
-    """What is said of a rule that is not there."""
+    """The error for a rule that is not there."""
     return NotFound("There is no such worklist rule.", remedy="GET /v2/worklist-rules lists those that there are.")
 
 

@@ -32,7 +32,7 @@ def rule_made(rule: WorklistRule, urls: Urls) -> Response:
 
 
 def dry_run_results(results: Sequence[tuple[str, MadeWorkitem | None]]) -> Response:
-    """What a rule would make of studies; of one that is not there, nothing is said but that."""
+    """The workitems that a rule would make of studies; of one that is not there, nothing is said but that."""
     return Response(200, _HEADERS, orjson.dumps([_result(*each) for each in results]))
 
 

@@ -15,7 +15,7 @@ _NAMES: Final = uuid.UUID("5b0c1cf8-6f0e-4f5d-9a3b-3c1c5f3f5a86")
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """What a series must have: an attribute that matches one of some values."""
+    """A condition on a series: an attribute that matches one of some values."""
 
     path: str
     """Tags of 8 upper-case hex digits, joined by a dot."""
@@ -49,7 +49,7 @@ class WorklistRule:
     enabled: bool
     """Else it makes nothing."""
     document: Mapping[str, Any] = field(repr=False)
-    """What clients see of it, as it was checked."""
+    """The view of clients, as it was checked."""
 
     @property
     def template(self) -> Attributes:

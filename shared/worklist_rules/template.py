@@ -72,7 +72,7 @@ _OF_THE_SERVICE: Final = frozenset(
         *_OF_THE_STUDY,
     }
 )
-"""What a template must not have: it is different in each workitem."""
+"""Attributes that a template must not have: they are different in each workitem."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class InputSeries:
 
 @dataclass(frozen=True, slots=True)
 class InputStudy:
-    """What a workitem is about."""
+    """The subject of a workitem."""
 
     uid: str
     series: Sequence[InputSeries]

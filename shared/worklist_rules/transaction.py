@@ -54,7 +54,7 @@ class WorklistRules:
             raise unknown_rule()
 
     async def dry_run(self, namespace: str, asked: DryRun) -> Sequence[tuple[str, MadeWorkitem | None]]:
-        """What a rule would make of studies, whenever they were stored; None for a study that is not there."""
+        """The workitems that a rule would make of studies, whenever stored; None for a study that is not there."""
         rule = rule_of(uuid.uuid4().hex, namespace, 0, asked.rule)
         return [(study, await self._made(study, rule)) for study in asked.studies]
 

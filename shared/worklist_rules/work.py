@@ -28,7 +28,7 @@ _STUDIES: Final = 2_000
 
 @dataclass(frozen=True, slots=True)
 class RuleWork:
-    """What makes workitems. `now`: seconds since 1970. Everything raises Unavailable."""
+    """The maker of workitems. `now`: seconds since 1970. Everything raises Unavailable."""
 
     rules: RuleStore
     studies: ChangedStudies

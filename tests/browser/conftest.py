@@ -129,9 +129,15 @@ async def archive(azurite, viewer):
         )
         # The list shows the latest of a day first only by chance, so the order of storing means nothing.
         for study in (
-            archive.ct, archive.earlier, archive.ultrasound, archive.codecs, archive.documents, archive.slide,
-            archive.video, archive.bare,
-        ):  # fmt: skip
+            archive.ct,
+            archive.earlier,
+            archive.ultrasound,
+            archive.codecs,
+            archive.documents,
+            archive.slide,
+            archive.video,
+            archive.bare,
+        ):
             await store(service.url, study)
         yield archive
 

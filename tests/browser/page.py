@@ -72,9 +72,14 @@ async def running_browser() -> AsyncIterator[Page]:
         raise RuntimeError("the browser is not set up: run these tests with `make browser`")
     executable = (CACHE / "chromium").read_text().strip()
     driver = await asyncio.create_subprocess_exec(
-        "node", str(Path(__file__).with_name("driver.mjs")), str(CACHE), executable,
-        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=_ANSWER_LIMIT,
-    )  # fmt: skip
+        "node",
+        str(Path(__file__).with_name("driver.mjs")),
+        str(CACHE),
+        executable,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        limit=_ANSWER_LIMIT,
+    )
     try:
         yield Page(driver)
     finally:

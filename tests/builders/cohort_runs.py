@@ -60,7 +60,7 @@ class Site:
             self.server.put(each)
         self.tables = MemoryTableStore()
         self.time = Time(1_782_800_000.0)  # 2026-06-30
-        self.client = client or FhirClient(self.server)  # type: ignore[arg-type]  # the fake has what is asked of it
+        self.client = client or FhirClient(self.server)
         self.store = CohortStore(self.tables)
         self.operations = Operations(self.tables, self.time)
         self.terms = Terms(self.client, self.tables, shipped_value_sets(), self.time)

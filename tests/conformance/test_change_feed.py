@@ -69,7 +69,7 @@ def test_what_is_stored_is_in_the_feed_when_the_store_is_answered(v1, v2):
     assert set(entry) == {
         "sequence", "partitionName", "studyInstanceUid", "seriesInstanceUid", "sopInstanceUid",
         "action", "timestamp", "state", "metadata",
-    }  # fmt: skip
+    }  # fmt: skip  # a table
 
 
 @pytest.mark.spec("CF-21", "CF-23", "CF-24", "CF-26", "CF-29")

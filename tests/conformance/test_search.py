@@ -83,7 +83,7 @@ def test_head_answers_as_get_without_a_body(v2, patient):
     "query",
     ["limit=0", "limit=201", "limit=x", "limit=", "offset=-1", "offset=x", "fuzzymatching=1", "FuzzyMatching=",
      "limit=1&LIMIT=1", "offset=0&offset=0", "emptyvaluematching=x", "includefield=", "includefield=nonsense"],
-)  # fmt: skip
+)  # fmt: skip  # a table
 def test_a_control_parameter_out_of_its_range_is_refused(v2, query):
     reply = v2.get(f"studies?{query}", JSON)
 
@@ -124,7 +124,7 @@ def test_what_is_no_searchable_attribute_is_refused(v2, path):
     "query",
     ["StudyDate=2020-01-02", "StudyDate=-", "StudyDate=20200230", "StudyDate=20200102-20200101", "StudyDate=x",
      "StudyTime=25", "StudyTime=-", "PatientBirthDate=1970", "PatientName=a%22b&fuzzymatching=true"],
-)  # fmt: skip
+)  # fmt: skip  # a table
 def test_a_value_that_its_vr_does_not_allow_is_refused(v2, query):
     assert v2.get(f"studies?{query}", JSON).status_code == 400
 
@@ -229,7 +229,7 @@ def test_series_attributes_are_matched_in_one_series(either, v2, patient):
         return values(search(either, f"{mine}&{query}"), SERIES)
 
     for query in ("Modality=ct", "Modality=CT,DX", "ManufacturerModelName=one", "SeriesNumber=7", "Modality=CT%00",
-                  f"SeriesInstanceUID={uid(ct, SERIES)}", "ModalitiesInStudy=MR&Modality=CT"):  # fmt: skip
+                  f"SeriesInstanceUID={uid(ct, SERIES)}", "ModalitiesInStudy=MR&Modality=CT"):  # fmt: skip  # cases
         assert found(query) == [uid(ct, SERIES)], query
     assert found("PerformedProcedureStepStartDate=20200101-") == [uid(mr, SERIES)]
     assert found("Modality=CT&ManufacturerModelName=Two") == []
@@ -274,7 +274,7 @@ def test_studies_are_matched_and_shown_by_their_latest_values(v2, patient):
 
 @pytest.mark.spec("W-19", "QIDO-34")
 def test_the_study_list_of_a_viewer(v2, patient):
-    recent = (date.today() - timedelta(days=3)).strftime("%Y%m%d")  # noqa: DTZ011  (a day is a day)
+    recent = (date.today() - timedelta(days=3)).strftime("%Y%m%d")  # noqa: DTZ011 - the day of this machine
     one = patient.image(PatientName=f"{patient.word}^Jane", StudyDate=recent, Modality="CT", StudyDescription="Chest")
     v2.store(one)
     rest = "limit=101&offset=0&fuzzymatching=true&includefield=00081030%2C00080060%2C00080090%2C00100030"

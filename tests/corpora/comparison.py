@@ -259,7 +259,7 @@ class Comparison:
 _PIXEL_TAGS = {
     0x7FE00010, 0x7FE00001, 0x7FE00002, 0x00280002, 0x00280004, 0x00280006, 0x00280100, 0x00280101, 0x00280102,
     0x00280103, 0x00282110, 0x00282112, 0x00282114, 0x00280008,
-}  # fmt: skip
+}  # fmt: skip  # a table
 
 
 def _with_paths(attributes: dict[str, Any]) -> dict[str, Any]:

@@ -175,8 +175,11 @@ def test_each_private_endpoint_is_registered_in_the_zone_of_its_service(rendered
 
 def test_erased_is_gone_after_three_days_where_that_is_asked_for(rendered):
     def blobs(variant):
-        (found,) = (each for each in rendered[variant].of("Microsoft.Storage/storageAccounts/blobServices")
-                    if each.where.startswith("dicom-storage"))  # fmt: skip
+        (found,) = (
+            each
+            for each in rendered[variant].of("Microsoft.Storage/storageAccounts/blobServices")
+            if each.where.startswith("dicom-storage")
+        )
         return found.content["properties"]
 
     assert blobs("trial")["isVersioningEnabled"] is True

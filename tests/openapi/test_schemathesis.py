@@ -85,7 +85,7 @@ async def requests_of(base, folder, *, checks, methods, phases, seconds):
         "--request-timeout", "60", *(word for method in methods for word in ("--include-method", method)),
         "--report", "json", "--report-json-path", str(folder / "report.json"), "--no-color",
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT, cwd=folder,
-    )  # fmt: skip
+    )  # fmt: skip  # read at once: one item a line says no more
     output, _ = await process.communicate()
     text = output.decode()
     report = json.loads((folder / "report.json").read_text())

@@ -32,7 +32,7 @@ async def test_what_is_not_there_is_waited_for_in_order():
 
 
 async def test_who_waits_too_long_is_told_so_and_nobody_behind_is_blocked(monkeypatch):
-    monkeypatch.setattr(memory_budget, "_PATIENCE_SECONDS", 0.01)
+    monkeypatch.setattr(memory_budget, "_WAIT_SECONDS", 0.01)
     budget = MemoryBudget(100, "busy")
     await budget.reserve(50)
     large = asyncio.create_task(budget.reserve(60))

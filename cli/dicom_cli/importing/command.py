@@ -32,7 +32,7 @@ _LISTED: Final = 20
 
 
 def _checked(arguments: argparse.Namespace) -> list[Path]:
-    """What is to be sent."""
+    """The places to be sent, once they have been checked."""
     if not all(path.strip() for path in arguments.paths):
         raise Fatal("Name the folder: make import DIR=/path/to/folder")
     paths = [Path(path).expanduser() for path in arguments.paths]
@@ -97,7 +97,7 @@ async def _dry_run(
 
 
 async def _verify_earlier(run: Run, target: Target, left: list[LocalFile]) -> None:
-    """What an earlier run has stored is only believed when the service has it; what is gone is sent again."""
+    """Verify files of an earlier run: only those that the service has count as stored, the others are sent again."""
     claimed = run.files("stored", "duplicate")
     if not claimed:
         return

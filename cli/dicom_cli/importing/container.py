@@ -30,7 +30,7 @@ type Acknowledge = Callable[[], Awaitable[None]]
 
 
 async def store_id_of(blobs: BlobServiceClient, container: str) -> str:
-    """What tells the store that takes in the files of `container` from every other one; empty where it does not say.
+    """The identity of the store that takes in the files of `container`; empty where it does not say.
 
     Raises Fatal when the account cannot be used.
     """
@@ -117,7 +117,7 @@ class ContainerSender:
         return None
 
     async def results(self) -> list[tuple[str, Verdict, Acknowledge]]:
-        """What has been reported since the last call: name, verdict, and what acknowledges the report."""
+        """The reports since the last call: name, verdict, and the receipt that acknowledges the report."""
         found: list[tuple[str, Verdict, Acknowledge]] = []
         try:
             pages = self._queue.receive_messages(messages_per_page=_PAGE, visibility_timeout=60).by_page()

@@ -36,7 +36,7 @@ class LocalFile:
     member: str = ""
     """The name in the archive `path`; empty: the file itself."""
     lacks: Completion | None = None
-    """What belongs before it."""
+    """The completion that belongs before it."""
 
     def open(self) -> IO[bytes]:
         """The bytes, as they are. Raises OSError."""
@@ -53,7 +53,7 @@ class LocalFile:
 
     @property
     def prefix(self) -> bytes:
-        """What belongs before the bytes."""
+        """The bytes that belong before those of the file."""
         return b"" if self.lacks is None else self.lacks.prefix
 
 
@@ -67,12 +67,12 @@ class PassedOver:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What became of a file."""
+    """The outcome of a file."""
 
     state: State
     reason: str = ""
     added: str = ""
-    """What the file lacked and was stored with."""
+    """The part that the file lacked and was stored with."""
 
 
 class Fatal(Exception):

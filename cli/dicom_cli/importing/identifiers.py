@@ -1,4 +1,4 @@
-"""What a file says it is: read from its header on this machine, to ask a service for it and to report by study."""
+"""The identifiers in the header of a file, read on this machine, to ask a service for it and to report by study."""
 
 import io
 from dataclasses import dataclass

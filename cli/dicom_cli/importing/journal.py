@@ -1,4 +1,4 @@
-"""What earlier runs have done, a line of JSON for each step, so that a run that was cut off can be taken up again.
+"""The journal of earlier runs, a line of JSON for each step, so that a run that was cut off can be taken up again.
 
 A journal belongs to one folder and one store: an address alone does not say what is there.
 """
@@ -40,7 +40,7 @@ class Journal:
         return cls(directory / f"{digest}.jsonl", target, restart=restart)
 
     def verdict(self, file: LocalFile) -> Verdict | None:
-        """What became of a file, if it has not changed since."""
+        """The outcome of a file, if it has not changed since."""
         entry = self._entry(file)
         if entry is None or entry["state"] not in _STATES:
             return None

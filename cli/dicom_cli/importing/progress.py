@@ -1,4 +1,4 @@
-"""How far it is: a bar on a terminal, else a line from time to time."""
+"""Progress of an import: a bar on a terminal, else a line from time to time."""
 
 import shutil
 import sys
@@ -36,12 +36,12 @@ class Progress:
         self._show()
 
     def done(self, state: str) -> None:
-        """What became of one more file is known."""
+        """Count one more file whose outcome is known."""
         self.counts[state] += 1
         self._show()
 
     def undone(self, state: str) -> None:
-        """What an earlier run has done is to be done again."""
+        """Count a file of an earlier run that is to be done again."""
         self._earlier -= 1
         self.counts[state] -= 1
 

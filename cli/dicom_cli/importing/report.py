@@ -1,4 +1,4 @@
-"""What a folder holds and what became of it, study by study."""
+"""The content of a folder and the outcome of its files, study by study."""
 
 import csv
 from collections import Counter
@@ -9,7 +9,7 @@ from typing import Final
 
 _COLUMNS: Final = (
     "study", "modalities", "series", "files", "bytes", "stored", "duplicate", "refused", "there", "missing",
-)  # fmt: skip
+)  # fmt: skip  # read at once: one item a line says no more
 
 
 @dataclass(slots=True)

@@ -23,7 +23,7 @@ _HEADERS_AT_ONCE: Final = 256
 
 @dataclass(slots=True)
 class Run:
-    """What became of the files so far."""
+    """The progress of a run: the outcome of the files so far."""
 
     journal: Journal
     progress: Progress

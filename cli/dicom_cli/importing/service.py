@@ -44,7 +44,7 @@ class Service:
         await self._session.close()
 
     async def store_id(self) -> str:
-        """What tells the store of the service from every other one; empty where the service does not say."""
+        """The identity of the store of the service; empty where the service does not say."""
         try:
             async with self._session.get(f"{self.url}/conformance", headers={"Accept": "application/json"}) as answer:
                 content = json.loads(await answer.text()) if answer.status == 200 else {}

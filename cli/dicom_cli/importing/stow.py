@@ -127,7 +127,7 @@ def _pause(attempt: int, retry_after: str) -> float:
 
 
 async def _verdict(answer: ClientResponse) -> Verdict:
-    """What an answer says of its one instance. Raises Fatal."""
+    """The outcome of the one instance of an answer. Raises Fatal."""
     if answer.status in (401, 403, 404, 405):
         raise Fatal(f"The service answers {answer.status} {answer.reason}: check the address, and who you are.")
     reasons, comments = _failures(await answer.text(errors="replace"))

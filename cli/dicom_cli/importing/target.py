@@ -1,4 +1,4 @@
-"""Where an import goes: to a DICOMweb service, or to the import container of one, on this machine or elsewhere."""
+"""Targets of an import: a DICOMweb service, or the import container of one, on this machine or elsewhere."""
 
 import argparse
 import asyncio
@@ -58,7 +58,7 @@ def _connection(arguments: argparse.Namespace, local: _LocalService) -> str:
 
 @dataclass(slots=True)
 class Target:
-    """Where the files go, and the service that can be asked for them."""
+    """The target of the files, and the service that can be asked for them."""
 
     name: str
     """Address and identity: what a journal belongs to."""
@@ -76,7 +76,7 @@ class Target:
 
 
 async def find_target(arguments: argparse.Namespace) -> Target:
-    """Who takes the files, by what the command line says. Raises Fatal when nobody is there."""
+    """The target that takes the files, by the command line. Raises Fatal when nobody is there."""
     token = Token(arguments.token, arguments.token_command)
     partition = arguments.partition
     if arguments.url:

@@ -21,7 +21,7 @@ class Token:
         return bool(self._command)
 
     async def headers(self) -> Mapping[str, str]:
-        """What a request says of who sends it. Raises Fatal when the command fails."""
+        """The header that says who sends a request. Raises Fatal when the command fails."""
         if not self._token and self._command:
             await self.renew()
         return {"Authorization": f"Bearer {self._token}"} if self._token else {}

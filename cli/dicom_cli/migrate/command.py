@@ -55,7 +55,7 @@ class _Pair:
 
 @dataclass(frozen=True, slots=True)
 class _Following:
-    """How a change feed is followed."""
+    """The way in which a change feed is followed."""
 
     partition: str
     interval: float
@@ -179,7 +179,7 @@ def _discover(pair: _Pair, state: MigrationState, output: Output) -> None:
 
 
 def _estimate(pair: _Pair, state: MigrationState, throttle: Throttle, folder: Path, output: Output) -> ExitCode:
-    """What there is, and what moving it would take, by a few instances (MIG-10)."""
+    """Print the extent of a move and its cost, estimated by a few instances (MIG-10)."""
     studies, instances, _ = state.totals()
     file, lengths = SpooledFile(folder / "sample.part"), list[int]()
     waiting = list(state.undone())

@@ -32,7 +32,7 @@ _NOT_THERE: Final = ExitCode.NOT_FOUND
 
 @dataclass(slots=True)
 class _Listing:
-    """What a window of dates has."""
+    """The studies in a window of dates."""
 
     studies: list[str]
     complete: bool

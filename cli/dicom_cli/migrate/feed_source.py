@@ -68,7 +68,7 @@ class FeedSource:
         return _position(_change(found)) if found else FeedPosition()
 
     def after(self, position: FeedPosition) -> Iterator[Change]:
-        """What follows a position, in order."""
+        """The entries behind a position, in order."""
         seen, offset = position.sequence, 0
         start = (_moment(position.time) - _OVERLAP).isoformat().replace("+00:00", "Z")
         while True:

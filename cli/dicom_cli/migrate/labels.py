@@ -16,7 +16,7 @@ _STUDIES: Final = 50
 
 @dataclass(slots=True)
 class Labelled:
-    """What became of the labels. UIDs alone: labels may hold patient data."""
+    """The outcome of the labels. UIDs alone: labels may hold patient data."""
 
     studies: int = 0
     """Studies that have the labels of the source at the destination."""

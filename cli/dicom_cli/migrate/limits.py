@@ -19,7 +19,7 @@ _CLOSED_SECONDS: Final = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a migration may take; 0: any amount."""
+    """The most that a migration may take; 0: any amount."""
 
     concurrency: int = 4
     bytes_per_second: float = 0.0

@@ -1,4 +1,4 @@
-"""What a migration knows of studies and instances (MIG-6, MIG-9)."""
+"""The knowledge that a migration has of studies and instances (MIG-6, MIG-9)."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -19,7 +19,7 @@ class Place(NamedTuple):
 
 
 class State(StrEnum):
-    """What has become of an instance. FOUND and SENT are on their way, the others are ends."""
+    """The state of an instance. FOUND and SENT are on their way, the others are ends."""
 
     FOUND = "found"
     SENT = "sent"

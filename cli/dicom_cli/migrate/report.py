@@ -1,4 +1,4 @@
-"""What a migration has come to: for people, and as JSON (MIG-9). It names UIDs and files, no patient."""
+"""The report of a migration: for people, and as JSON (MIG-9). It names UIDs and files, no patient."""
 
 import json
 from collections.abc import Sequence
@@ -37,7 +37,7 @@ class Report:
 
     @classmethod
     def of(cls, state: MigrationState, source: str, destination: str, seconds: float) -> "Report":
-        """What a state says."""
+        """The report of a state."""
         studies, instances, length = state.totals()
         report = cls(source, destination, seconds, studies, instances, length, state.counts(), state.syntaxes())
         report.faults = [

@@ -19,7 +19,7 @@ _LOOK_SECONDS: Final = 0.1
 
 
 class Source(Protocol):
-    """Where instances come from."""
+    """A source of instances."""
 
     def fetch(self, entry: Entry, into: SpooledFile, *, original: bool = False) -> None:
         """Take a file. Raises SourceFailed, CommandFailed."""

@@ -26,7 +26,7 @@ _PAGE: Final = 500
 
 
 class MigrationState:
-    """What has been done. Each note is durable when its method returns; safe to use from several threads."""
+    """The record of a migration. Each note is durable when its method returns; safe to use from several threads."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -140,7 +140,7 @@ class MigrationState:
         after: tuple[str, ...] = ("", "", "")
         marks = ",".join("?" * len(wanted))
         while rows := self._all(
-            f"SELECT {_COLUMNS} FROM instance WHERE (study, series, sop) > (?, ?, ?) AND state IN ({marks}) "  # noqa: S608
+            f"SELECT {_COLUMNS} FROM instance WHERE (study, series, sop) > (?, ?, ?) AND state IN ({marks}) "  # noqa: S608 - likewise
             f"ORDER BY study, series, sop LIMIT {_PAGE}",
             (*after, *wanted),
         ):

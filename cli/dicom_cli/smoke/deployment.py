@@ -120,7 +120,7 @@ class Deployed:
         there = self.az(
             "storage", "blob", "list", "--auth-mode", "login", "--account-name", account,
             "--container-name", "event-dead-letters", "--num-results", "1", "--query", "[].name",
-        )  # fmt: skip
+        )  # fmt: skip  # read at once: one item a line says no more
         if there:
             raise Failed(
                 "there are dead letters in event-dead-letters", "read one: it says which delivery failed, and why"

@@ -56,7 +56,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """Where it is, and who asks."""
+    """The service at its URL, asked by one caller."""
 
     url: str
     """Without trailing slash."""

@@ -1,1 +1,1 @@
-"""What a FHIR resource says of a study (dicomcast §4). Pure."""
+"""FHIR resources, made of the data of a study (dicomcast §4). Pure."""

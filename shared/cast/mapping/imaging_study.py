@@ -59,7 +59,7 @@ _PERFORMER = "http://terminology.hl7.org/CodeSystem/v3-ParticipationType"
 
 @dataclass(frozen=True, slots=True)
 class References:
-    """What an ImagingStudy refers to."""
+    """Resources that an ImagingStudy refers to."""
 
     patient: str
     """`Patient/id`, or the `urn:uuid:` of one in the same transaction; empty: none is known."""

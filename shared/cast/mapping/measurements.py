@@ -29,7 +29,7 @@ _MODEL: Final = (DCM, "121015")
 _SERIAL: Final = (DCM, "121016")
 _ALGORITHM_VERSION: Final = (DCM, "111003")
 _PLACE: Final = "Place of the measurement in its report"
-"""What the identifier of a measurement without a tracking UID is."""
+"""The kind of the identifier of a measurement without a tracking UID."""
 _DEPTH: Final = 32
 """Deepest level of a content tree that is looked at."""
 _MOST: Final = 1_000

@@ -111,7 +111,7 @@ def _summary(root: DataSet, data_set: DataSet, settings: CastSettings) -> dict[s
 
 
 def _below(source: DataSet) -> Iterator[DataSet]:
-    """What hangs on a container, in depth-first order, without the containers of events and those that sum up."""
+    """The items below a container, in depth-first order, without the containers of events and those that sum up."""
     for child in items(source, CONTENT):
         if name_of(child) in _EVENTS | _ACCUMULATED:
             continue

@@ -130,7 +130,7 @@ def _required(*names: str) -> dict[str, Any]:
 
 
 class Code(Member):
-    """What something is: alternatives of which one must be met (COH-26)."""
+    """The kind of a thing: alternatives of which one must be met (COH-26)."""
 
     model_config = ConfigDict(json_schema_extra=_required("valueSet", "codes", "text", "expand"))
 
@@ -248,7 +248,7 @@ class Age(Member):
 
 
 class Patient(Member):
-    """What is asked of the patient."""
+    """Criteria about the patient."""
 
     age: Age | None = None
     gender: Literal["any", "male", "female", "other", "unknown"] = "any"
@@ -345,7 +345,7 @@ class CollectedMedications(Member):
 
 
 class Collect(Member):
-    """What is listed of each member beside what made it one (COH-25)."""
+    """The lists that each member comes with, beside what made it one (COH-25)."""
 
     studies: Literal["matching", "all"] | None = None
     reports: Reports | None = None
@@ -354,7 +354,7 @@ class Collect(Member):
 
 
 class Consent(Member):
-    """Whether a Consent to research is required of a patient."""
+    """The Consent to research that is required of a patient."""
 
     mode: Literal["ignore", "require"] = "ignore"
 
@@ -366,7 +366,7 @@ class Limits(Member):
 
 
 class CohortDefinition(Member):
-    """Who belongs to a cohort, and what is collected of them."""
+    """The criteria of a cohort, and the data that are collected of its members."""
 
     version: Literal[1]
     name: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = None

@@ -68,7 +68,7 @@ def _reason(error: Any) -> str:
 
 
 def _contradictions(definition: CohortDefinition) -> Iterator[tuple[str, str]]:
-    """What no schema says (COH-17)."""
+    """Contradictions that no schema tells (COH-17)."""
     age = definition.patient.age
     imaging = definition.imaging
     if age is not None:

@@ -1,4 +1,4 @@
-"""Whether a CodeableConcept is one of a CODE (COH-26). Pure."""
+"""Comparison of a CodeableConcept with a CODE (COH-26). Pure."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ type CodePair = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class CodeSet:
-    """What a CODE stands for in one run."""
+    """The meaning of a CODE in one run."""
 
     pairs: frozenset[CodePair]
     texts: frozenset[str]

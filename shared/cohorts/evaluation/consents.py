@@ -1,4 +1,4 @@
-"""Whether a Consent permits research on a day (cohorts §8.11). Pure."""
+"""Consents that permit research on a day (cohorts §8.11). Pure."""
 
 from collections.abc import Iterable, Mapping
 from datetime import date

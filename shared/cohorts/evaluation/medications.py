@@ -19,7 +19,7 @@ class Drugs:
     found: Mapping[str, Resource]
 
     def concept(self, request: Resource) -> Resource | None:
-        """What was prescribed: a CodeableConcept, also of the Medication referred to; None: unreadable."""
+        """The drug that was prescribed: a CodeableConcept, also of the Medication referred to; None: unreadable."""
         own = request.get("medicationCodeableConcept")
         if isinstance(own, Mapping):
             return own

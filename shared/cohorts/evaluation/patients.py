@@ -18,7 +18,7 @@ type Document = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What the FHIR server has of one patient, as far as a definition asks."""
+    """The resources that the FHIR server has of one patient, as far as a definition asks."""
 
     patient: Resource
     conditions: Sequence[Resource] = ()
@@ -29,7 +29,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a definition says of one patient."""
+    """The verdict of a definition on one patient."""
 
     truth: Truth
     age: int | None = None

@@ -16,7 +16,7 @@ class Value(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What shows that a criterion is met; without a resource where it is met by there being none."""
+    """The resource that shows that a criterion is met; none where it is met by there being none."""
 
     criterion: str
     resource: str = ""

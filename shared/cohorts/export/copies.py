@@ -40,13 +40,13 @@ _AT_ONCE: Final = 16
 _FILES: Final = 256
 
 type CopiesOf = Callable[[str], FileCopies]
-"""What copies the files of one data partition, by its namespace."""
+"""A maker of copiers of the files of a data partition, by its namespace."""
 type Audit = Callable[[str, Document, Sequence[str]], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What an export of a cohort reads."""
+    """The sources of an export of a cohort."""
 
     store: CohortStore
     client: FhirClient
@@ -78,7 +78,7 @@ class CohortCopies:
         return self._of(self._namespace).named(identifier)
 
     def tally(self, before: Document, copied: Sequence[Copied]) -> Document:
-        """What a report has to tell of all files so far."""
+        """The part of the report that is about all files so far."""
         return self._of(self._namespace).tally(before, copied)
 
     def endings(self, tally: Document) -> Sequence[Ending]:
@@ -234,7 +234,7 @@ class CohortCopies:
 async def cohort_copies(
     sources: Sources, records: ExportRecords, operation: Operation, container: ForeignContainer
 ) -> FileCopies:
-    """What makes the files of the export of a cohort. Raises OperationFailed where that or its key is gone."""
+    """The copier of the files of the export of a cohort. Raises OperationFailed where the export or its key is gone."""
     head = await sources.store.get(str(operation.input["cohort"]))
     if head is None:
         raise OperationFailed({**(operation.results or {}), "error": "The cohort has been deleted."})

@@ -21,7 +21,7 @@ _UIDS: Final = "urn:dicom:uid"
 
 @dataclass(frozen=True, slots=True)
 class Disguise:
-    """How the resources of one patient are changed."""
+    """The changes to the resources of one patient."""
 
     key: Key
     days: int
@@ -46,11 +46,11 @@ class Disguise:
 
 
 type Rule = Callable[[Disguise, Any], Any]
-"""What an element becomes; None: it goes."""
+"""A rule: the new form of an element; None: it goes."""
 
 
 def disguised(resource: Resource, disguise: Disguise) -> dict[str, Any] | None:
-    """What a resource becomes; None for a type that nothing is listed of."""
+    """The new form of a resource; None for a type that nothing is listed of."""
     rules = _ALLOWED.get(str(resource.get("resourceType")))
     if rules is None:
         return None

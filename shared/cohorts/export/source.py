@@ -31,7 +31,7 @@ class CohortSource:
         self._scope = scope_in(operation.input["scope"])
 
     async def page(self, position: Position) -> SourcePage:
-        """What follows a position: `member`, an id of a patient; `study`, a number among theirs; `row` inside it."""
+        """Entries behind a position: `member`, an id of a patient; `study`, a number among theirs; `row` inside it."""
         member, number, row = (
             str(position.get("member", "")),
             int(position.get("study", 0)),

@@ -1,3 +1,3 @@
-"""What became of reads and of predictions: outcomes beside the reports of a reader and the results of a model
+"""Feedback on reads and predictions: outcomes beside the reports of a reader and the results of a model
 (cohorts §8.9, §8.10).
 """

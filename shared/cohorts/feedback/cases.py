@@ -55,7 +55,7 @@ class Case:
 
 @dataclass(slots=True)
 class Tally:
-    """What is counted while cases are read."""
+    """Counters of a reading of cases."""
 
     reads: int = 0
     with_outcome: int = 0
@@ -70,7 +70,7 @@ class Tally:
 
     @property
     def warnings(self) -> list[str]:
-        """What was left out, and why."""
+        """The cases that were left out, and why."""
         told = (
             (self.undecided, "outcomes have a date that does not tell whether they lie in the window"),
             (self.without_study, "reports have no ImagingStudy and are left out"),

@@ -20,7 +20,7 @@ from shared.storage.ports import Entity, RowWrite, TableStore
 OUTCOMES: Final = frozenset({"DiagnosticReport", "Procedure", "Condition", "Observation"})
 """Types of the resources by which an outcome comes to be, or is linked to a read."""
 ASKED: Final = "feedback/reader/deliver"
-"""What audit records of deliveries say was asked."""
+"""The request in audit records of deliveries."""
 _DUE: Final = "feedback-due"
 _LATE_DAYS: Final = 90
 """How long after its day an outcome may be typed in for the night to find it: a quarter, in which the pathology and the
@@ -32,7 +32,7 @@ _MOST: Final = 1000
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """Who is told, and how far back."""
+    """The readers who are told, and how far back."""
 
     readers: Sequence[str]
     """`Type/id` of each."""

@@ -23,7 +23,7 @@ _DERIVABLE: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """What somebody thinks of a report, knowing an outcome."""
+    """The opinion of a person on a report, given an outcome."""
 
     report: str
     outcome: str
@@ -33,8 +33,8 @@ class Assessment:
 
 
 def communication(case: Case, outcome: Outcome, practitioner: str, sent: str = "") -> dict[str, Any]:
-    """What tells a reader of one outcome. Its identifier is made of reader, report and outcome: of one pair there is
-    one. `sent`: an instant; empty while it has not been.
+    """A message to a reader about one outcome. Its identifier is made of reader, report and outcome: of one pair there
+    is one. `sent`: an instant; empty while it has not been.
     """
     report = local_reference(case.report)
     told = {

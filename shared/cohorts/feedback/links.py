@@ -1,4 +1,4 @@
-"""How strongly an outcome belongs to a read: by reference, by body site, or by time alone (cohorts §8.9). Pure."""
+"""The strength of the link of an outcome to a read: by reference, body site, or time alone (cohorts §8.9). Pure."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, Literal
@@ -23,7 +23,7 @@ _LEADING: Final[Mapping[str, Sequence[str]]] = {
 
 
 def references_of(resource: Resource, base: str) -> Iterator[str]:
-    """What a resource says that it follows from, as `Type/id`."""
+    """The resources that a resource says it follows from, as `Type/id`."""
     for name in _LEADING.get(str(resource.get("resourceType")), ()):
         outer, _, inner = name.partition(".")
         for element in elements(resource, outer):

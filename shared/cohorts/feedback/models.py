@@ -11,7 +11,7 @@ from shared.cohorts.folding import fold
 
 type ValueKind = Literal["Quantity", "CodeableConcept", "boolean", "integer", "string"]
 type Value = float | bool | str
-"""What a prediction says, or an outcome."""
+"""The value of a prediction, or of an outcome."""
 
 _OFFERED = {"numeric": ("Quantity", "integer"), "equal": ("CodeableConcept", "boolean", "integer", "string")}
 
@@ -50,7 +50,7 @@ class Selected(_Member):
 
     @property
     def code_set(self) -> CodeSet:
-        """What concepts are compared with."""
+        """The key by which concepts are compared."""
         pairs = frozenset((each.system, each.code) for each in self.codes)
         return CodeSet(pairs, frozenset(map(fold, self.texts)))
 
@@ -110,7 +110,7 @@ class FeedbackModel(_Member):
         return Duration.parse(self.outcome.within)
 
     def value_of(self, observation: Mapping[str, Any], kind: ValueKind) -> Value | None:
-        """What an Observation says; None where it says nothing that can be compared, as in another unit."""
+        """The value of an Observation; None where it has none that can be compared, as in another unit."""
         value = observation.get(f"value{kind[:1].upper()}{kind[1:]}")
         match kind:
             case "Quantity":

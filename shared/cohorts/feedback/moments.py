@@ -1,4 +1,4 @@
-"""When something was: FHIR dates, and whether one is later than another (COH-18). Pure."""
+"""Moments: FHIR dates, and whether one is later than another (COH-18). Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class Moment:
 
     @property
     def order(self) -> str:
-        """What moments are sorted by: the instant in UTC, else what is written."""
+        """The sort key of moments: the instant in UTC, else the text as it is written."""
         return self.text if self.instant is None else self.instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
     def later_than(self, other: "Moment") -> bool | None:
@@ -54,7 +54,7 @@ class Moment:
 
 
 def order_of(moment: Moment | None) -> str:
-    """What a moment is sorted by; one that nobody knows comes last."""
+    """The sort key of a moment; one that nobody knows comes last."""
     return moment.order if moment else _NEVER
 
 

@@ -1,4 +1,4 @@
-"""What happened to a patient after a read: pathology, procedures, diagnoses, later reports (cohorts §8.9). Pure."""
+"""Outcomes of a patient after a read: pathology, procedures, diagnoses, later reports (cohorts §8.9). Pure."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -36,13 +36,13 @@ class Outcome:
 
     @property
     def text(self) -> str:
-        """What it says."""
+        """The text of it."""
         return text_of(self.resource)
 
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """What is read of one patient."""
+    """The resources that are read of one patient."""
 
     reports: Sequence[Resource] = ()
     procedures: Sequence[Resource] = ()
@@ -54,7 +54,7 @@ class Chart:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What is read beside the charts of a group of patients."""
+    """The resources that are read beside the charts of a group of patients."""
 
     base: str
     """Of the FHIR server."""
@@ -101,7 +101,7 @@ def outcomes_of(read: Read, chart: Chart, around: Surroundings, reach: Duration)
 
 
 def text_of(resource: Resource) -> str:
-    """What a report, procedure or diagnosis says: its conclusion, else the text of its code, else the code."""
+    """The text of a report, procedure or diagnosis: its conclusion, else the text of its code, else the code."""
     if isinstance(resource.get("conclusion"), str):
         return str(resource["conclusion"])
     code = resource.get("code")
@@ -127,7 +127,7 @@ def _strength(
 def _evidence(
     read: Read, chart: Chart, around: Surroundings, sites: set[CodePair]
 ) -> Iterator[tuple[Resource, Moment, str]]:
-    """What may be an outcome, with its date."""
+    """The resources that may be outcomes, with their dates."""
     own = local_reference(read.report)
     reported = {local_reference(each) for each in read.studies}
     for report in chart.reports:

@@ -11,7 +11,7 @@ from shared.http.roles import Scope
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where the studies of a FHIR server are."""
+    """The places of the studies of a FHIR server."""
 
     reader: Reader
     allowed: frozenset[str]

@@ -32,7 +32,7 @@ _CERTAIN: Final = frozenset({"final", "amended", "corrected"})
 _REFUTED: Final = frozenset({"refuted", "entered-in-error"})
 
 type Order = tuple[str, str]
-"""What lines are sorted by: moment, id of the Observation."""
+"""The sort key of lines: moment, id of the Observation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class Line(NamedTuple):
 
 @dataclass(slots=True)
 class Summary:
-    """What the lines of one version say together."""
+    """The summary of the lines of one version."""
 
     count: int = 0
     outcomes: int = 0
@@ -151,7 +151,7 @@ class Predictions:
         return found
 
     async def _observations(self, model: FeedbackModel) -> AsyncIterator[Resource]:
-        """What may be predictions: by code, else those of the patients of our studies (their texts cannot be asked)."""
+        """Observations that may be predictions: by code, else those of the patients of our studies."""
         code = model.prediction.code
         if code.searchable:
             for value in code_values(code.code_set.pairs):
@@ -239,7 +239,7 @@ class Predictions:
         return lines
 
     async def _outcomes(self, predictions: Iterable[Prediction]) -> Mapping[tuple[str, str, str], Sequence[Resource]]:
-        """What may be outcomes, by model, type and patient."""
+        """Observations that may be outcomes, by model, type and patient."""
         wanted: dict[tuple[str, str], set[str]] = defaultdict(set)
         models: dict[tuple[str, str], list[FeedbackModel]] = defaultdict(list)
         for each in predictions:
@@ -302,7 +302,7 @@ def _moment_of(resource: Resource) -> Moment | None:
 
 
 def _value_of(resource: Resource, model: FeedbackModel) -> Value | None:
-    """What an outcome says; of a presence that it is there."""
+    """The value of an outcome; of a presence that it is there."""
     kind, status = resource.get("resourceType"), resource.get("status")
     if kind == "Observation":
         if status not in _CERTAIN:
@@ -344,5 +344,5 @@ def _order_of_token(token: str) -> Order:
     try:
         moment, known = orjson.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
     except (ValueError, TypeError):
-        raise InvalidRequest("It is no token of an earlier answer.", where="query parameter after") from None
+        raise InvalidRequest("The token is not one of an earlier answer.", where="query parameter after") from None
     return str(moment), str(known)

@@ -43,7 +43,7 @@ class FeedbackSettings:
 
 
 class Feedback:
-    """What became of reads and predictions that one FHIR server knows of."""
+    """Feedback on the reads and predictions that one FHIR server knows of."""
 
     def __init__(
         self, client: FhirClient, tables: TableStore, settings: FeedbackSettings, now: Callable[[], float]

@@ -261,7 +261,7 @@ class _Assembly:
     # --------------------------------------------------------------------------------------------------------- check
 
     def _check(self, definition: Document) -> None:
-        """What needs another member that is not there (COH-17)."""
+        """Refuse parts that need another member that is not there (COH-17)."""
         imaging = definition.get("imaging", {})
         required = sum("not" not in each for each in definition.get("conditions", ()))
         stage = definition.get("patient", {}).get("age", {}).get("at")

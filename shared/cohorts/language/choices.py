@@ -25,7 +25,7 @@ class Choices:
 
 
 def every_reading[T](read: Callable[[Choices], T]) -> Iterator[T]:
-    """What `read` returns for each combination of choices, at most MOST_READINGS of them."""
+    """The results of `read` for each combination of choices, at most MOST_READINGS of them."""
     pending: list[tuple[int, ...]] = [()]
     for _ in range(MOST_READINGS):
         if not pending:

@@ -27,7 +27,7 @@ class Cursor:
         return 0 <= at < len(self.lexemes) and any(each in self.lexemes[at] for each in categories)
 
     def value(self, at: int, category: str) -> str:
-        """What the lexeme says in a category."""
+        """The reading of the lexeme in a category."""
         return self.lexemes[at].value(category)
 
     def number(self, at: int) -> int | None:

@@ -24,7 +24,7 @@ class Period:
 
 
 type Written = tuple[Period, ...]
-"""What a date may mean: one period, or two where the order of day and month is open."""
+"""The readings of a date: one period, or two where the order of day and month is open."""
 
 
 def date_at(text: str, at: int, months: Mapping[str, int], *, day_first: bool) -> tuple[Written, int] | None:

@@ -27,7 +27,7 @@ _SHORT_CODE: Final = 3
 
 
 class TermKind(StrEnum):
-    """What a term is about."""
+    """The kind of a term: its subject."""
 
     CONDITION = "condition"
     MEDICATION = "medication"
@@ -38,7 +38,7 @@ class TermKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CodedText:
-    """What a CodeableConcept of the site says: its codings and its text."""
+    """The content of a CodeableConcept of the site: its codings and its text."""
 
     kind: TermKind
     codes: frozenset[CodePair]

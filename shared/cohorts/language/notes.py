@@ -5,7 +5,7 @@ from shared.cohorts.language.reading import Reading
 
 
 def notes_of(reading: Reading) -> list[str]:
-    """What was chosen."""
+    """The choices of a reading."""
     notes = list(dict.fromkeys(reading.notes))
     drugs = [each for each in reading.parts if isinstance(each, DrugPart)]
     if drugs:

@@ -1,4 +1,4 @@
-"""What the phrases of a question say, before they are one definition. Pure."""
+"""The meaning of the phrases of a question, before they are one definition. Pure."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -52,7 +52,7 @@ class TimePart(Part):
 
 @dataclass(slots=True)
 class Event(Part):
-    """What has a time of its own: a diagnosis, a drug, a study; or a report, which has none."""
+    """A part that has a time of its own: a diagnosis, a drug, a study; or a report, which has none."""
 
     negated: bool = False
     has_verb: bool = False

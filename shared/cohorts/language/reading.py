@@ -167,7 +167,7 @@ class Reading(PhraseReading):
         return joined and bool(self.choices.choose(2))
 
     def _coded_kind(self) -> TermKind:
-        """What a code that has no term is about: what the words before it were."""
+        """The subject of a code that has no term: that of the words before it."""
         if self._verb is not None and self._verb[0] is DrugPart:
             return TermKind.MEDICATION
         last = self._last

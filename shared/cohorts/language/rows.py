@@ -90,7 +90,7 @@ def row_at(cursor: Cursor, at: int, kind: TermKind, choices: Choices, *, negated
 
 
 def _joined(cursor: Cursor, at: int, kind: TermKind) -> tuple[str, int, set[int]]:
-    """What joins the next term of the kind to the row; the place of the term; the words in between."""
+    """The word that joins the next term of the kind to the row; the place of the term; the words in between."""
     words: set[int] = set()
     join = ""
     start = at

@@ -25,7 +25,7 @@ type Form = Literal["exactly", "without", "any"]
 
 @dataclass(slots=True)
 class StatusPhrase:
-    """What a phrase says of the statuses that count."""
+    """The statuses that count by a phrase."""
 
     form: Form
     statuses: list[str]

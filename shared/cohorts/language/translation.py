@@ -51,7 +51,7 @@ class Understood:
 
 @dataclass(frozen=True, slots=True)
 class Translation:
-    """What a question means."""
+    """The meaning of a question."""
 
     readings: tuple[Understood, ...] = ()
     """One; more where the question has several meanings; none where nothing was understood or must be refused."""

@@ -1,4 +1,4 @@
-"""What a reading remembers, and its verbs (NL-15). Pure."""
+"""The memory of a reading, and its verbs (NL-15). Pure."""
 
 from datetime import date
 

@@ -96,7 +96,7 @@ class Vocabulary:
 
     language: str
     day_first: bool
-    """What 3/4/2024 means: 3 April; else both readings are possible."""
+    """The meaning of 3/4/2024: 3 April; else both readings are possible."""
     phrases: Mapping[tuple[str, ...], Categories]
     longest: int
     months: Mapping[str, int]

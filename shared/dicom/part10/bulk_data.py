@@ -54,7 +54,7 @@ type _Wanted = dict[int, "str | dict[int, _Wanted]"]
 
 @dataclass(frozen=True, slots=True)
 class BulkValue:
-    """Where a value is."""
+    """The place of a value."""
 
     offset: int
     """Of its first byte; of an encapsulated value: of the item after the basic offset table."""

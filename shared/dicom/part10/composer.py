@@ -114,7 +114,7 @@ def encoded_data_set(dataset: Attributes) -> bytes:
 
 
 def file_head(sop_class_uid: str, sop_instance_uid: str) -> bytes:
-    """What stands in front of the data set of a file in Explicit VR Little Endian."""
+    """The bytes before the data set of a file in Explicit VR Little Endian."""
     uids = (("00080016", sop_class_uid), ("00080018", sop_instance_uid))
     return _file_meta({}, {key: {"vr": "UI", "Value": [uid]} for key, uid in uids}, EXPLICIT_LITTLE_ENDIAN)
 

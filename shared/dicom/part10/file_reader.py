@@ -137,7 +137,7 @@ class Part10Reader:
         )
 
     def close(self) -> Attributes:
-        """What has been read so far, the outermost elements. The reader is of no more use, and keeps nothing."""
+        """The outermost elements that have been read so far. The reader is of no more use, and keeps nothing."""
         attributes = self._data.attributes if self._data else {}
         self._end_flows()
         self._data = self._inflated = None

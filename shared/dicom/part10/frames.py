@@ -1,4 +1,4 @@
-"""Where the frames of an instance are in its file (PS3.5 §8, §A.4; CON-4, FRM-7)."""
+"""The places of the frames of an instance in its file (PS3.5 §8, §A.4; CON-4, FRM-7)."""
 
 import struct
 import zlib

@@ -56,7 +56,7 @@ VRS: Final = {
     "300A0002": "SH", "300A0006": "DA", "300A0007": "TM", "30080250": "DA", "30080251": "TM", "00700080": "CS",
     "00700081": "LO", "00700082": "DA", "00700083": "TM", "00700084": "PN", "0040A043": "SQ", "0040A491": "CS",
     "0040A493": "CS", "00420010": "ST", "00420012": "LO",
-}  # fmt: skip
+}  # fmt: skip  # a table
 """Of the keys that an object may lack, and its record has without a value."""
 
 _STORAGE: Final = "1.2.840.10008.5.1.4.1.1."
@@ -150,7 +150,7 @@ def linked(item: bytes, following: int, lower: int) -> bytes:
 
 
 def directory_head(instance_uid: str, length: int) -> bytes:
-    """What stands in front of records of so many bytes in all, of which the first one is the only one at the root."""
+    """The bytes before records of so many bytes in all, of which the first one is the only one at the root."""
     meta = file_head(MEDIA_STORAGE_DIRECTORY, instance_uid)
     sequence = encoded_head(0x00041220, b"SQ", length)
     flag = encoded(0x00041212, b"US", bytes(2))

@@ -40,7 +40,7 @@ class UidChanges:
     """Of the one that they come into. Items that refer to what moves name it; those that refer to what stays do not."""
 
     def identifier(self, before: InstanceIdentifier) -> InstanceIdentifier | None:
-        """What an instance that moves becomes; None: it stays."""
+        """The new identifier of an instance that moves; None: it stays."""
         if before.series_instance_uid not in self.uids or before.sop_instance_uid not in self.uids:
             return None
         return InstanceIdentifier(

@@ -1,4 +1,4 @@
-"""From the bytes that a file holds of a frame to the bytes that are sent (PS3.5 §8, §A.4; FRM-5). Pure."""
+"""The bytes of a frame as they are sent, made of those in its file (PS3.5 §8, §A.4; FRM-5). Pure."""
 
 from collections.abc import Iterator
 from typing import Final

@@ -1,4 +1,4 @@
-"""Where the frames of an instance are in its file, and how they are sent (PS3.18 §10.4.1.1.6; PS3.5 §8, §A.4)."""
+"""The places of frames in a file, and the form in which they are sent (PS3.18 §10.4.1.1.6; PS3.5 §8, §A.4)."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ _FLOATS: Final = ("7FE00008", "7FE00009")
 
 @dataclass(frozen=True, slots=True)
 class Conversion:
-    """From one transfer syntax to another; native frames are in little endian by then."""
+    """A conversion from one transfer syntax to another; native frames are in little endian by then."""
 
     pixels: ImagePixels
     source: str
@@ -44,7 +44,7 @@ class Span(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where the requested frames are, in requested order, and what must be done to their bytes."""
+    """The places of the requested frames, in requested order, and what must be done to their bytes."""
 
     spans: tuple[Span, ...] = ()
     encapsulated: bool = False

@@ -21,7 +21,7 @@ from shared.retrieve.response import CACHING
 from shared.retrieve.snapshot import Backend, Snapshot
 
 type ZipNames = Literal["attributes", "uid"]
-"""What files in an archive are named by: patient, series, modality and numbers, or UIDs alone (ZIP-2)."""
+"""The kinds of names of files in an archive: patient, series, modality and numbers, or UIDs alone (ZIP-2)."""
 
 _MISSING: Final = "MISSING.txt"
 

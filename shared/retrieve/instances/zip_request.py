@@ -16,7 +16,7 @@ _DICOMDIR: Final = "dicomdir"
 
 @dataclass(frozen=True, slots=True)
 class Asked[P]:
-    """What a request says besides its path and Accept."""
+    """The query of a request: all that it says besides its path and Accept."""
 
     other: P
     """Of an answer that is no archive."""

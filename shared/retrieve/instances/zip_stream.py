@@ -93,10 +93,10 @@ class _Sink:
         """Nothing is held back."""
 
     def close(self) -> None:
-        """What was written is still to be taken."""
+        """End the writing; bytes that were written are still to be taken."""
 
     def taken(self, least: int) -> list[bytes]:
-        """What was written, once it is more than `least` bytes."""
+        """The bytes that were written, once they are more than `least`."""
         if self._held <= least:
             return []
         pieces, self._pieces, self._held = self._pieces, [], 0

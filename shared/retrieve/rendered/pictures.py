@@ -21,7 +21,7 @@ from shared.errors import NotFound
 from shared.retrieve.frames.locating import locate
 from shared.retrieve.frames.reading import FrameBody, read_frames
 from shared.retrieve.negotiation import AS_STORED, RetrievedResource, TransferSyntaxChoice
-from shared.retrieve.rendered.request import Appearance
+from shared.retrieve.rendered.request import RenderingOptions
 from shared.retrieve.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -76,7 +76,9 @@ def check_frames_exist(image: Renderable, numbers: Sequence[int]) -> None:
         raise NotFound("The requested frame does not exist.")
 
 
-async def render(image: Renderable, numbers: Sequence[int], media_type: str, look: Appearance) -> AsyncGenerator[bytes]:
+async def render(
+    image: Renderable, numbers: Sequence[int], media_type: str, look: RenderingOptions
+) -> AsyncGenerator[bytes]:
     """The frames `numbers` (from 1) as pictures, one after the other.
 
     Raises NotFound, NotAcceptable (REND-6), BlobNotFound, Unavailable.
@@ -97,7 +99,7 @@ class _Rendering:
     image: Renderable
     tables: Tables
     media_type: str
-    look: Appearance
+    look: RenderingOptions
 
     async def rendered(self, number: int, body: FrameBody) -> bytes:
         """The picture of one frame, made once for all who ask for it at the same time."""

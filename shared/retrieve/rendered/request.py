@@ -41,15 +41,15 @@ type Profile = Literal["no", "yes", "srgb"]
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
-    """In which form images are sent."""
+class Representation:
+    """The form in which images are sent."""
 
     media_type: str
     multipart: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Appearance:
+class RenderingOptions:
     """The look of images that a client asks for."""
 
     quality: int = 100
@@ -93,7 +93,7 @@ def check_types(query: str) -> None:
             raise invalid_parameter("quality", "It is an integer from 1 to 100.")
 
 
-def appearance(query: str) -> Appearance:
+def rendering_options(query: str) -> RenderingOptions:
     """The rendering parameters of a query string; unknown ones are ignored. Raises InvalidRequest (REND-4)."""
     given = _parameters(query)
     quality = int(given.get("quality") or 100)
@@ -104,7 +104,7 @@ def appearance(query: str) -> Appearance:
     if profile not in {"no", "yes", "srgb"}:
         ignored.append("iccprofile")
         profile = "no"
-    return Appearance(
+    return RenderingOptions(
         quality=quality,
         viewport=_viewport(given["viewport"]) if "viewport" in given else None,
         window=parse_window(given["window"]) if "window" in given else None,
@@ -113,10 +113,10 @@ def appearance(query: str) -> Appearance:
     )
 
 
-def thumbnail(query: str) -> Appearance:
+def thumbnail(query: str) -> RenderingOptions:
     """Of a thumbnail: only the viewport can be asked for. Raises InvalidRequest."""
     given = _parameters(query)
-    return Appearance(quality=90, viewport=_viewport(given["viewport"]) if "viewport" in given else THUMBNAIL)
+    return RenderingOptions(quality=90, viewport=_viewport(given["viewport"]) if "viewport" in given else THUMBNAIL)
 
 
 def _parameters(query: str) -> dict[str, str]:
@@ -176,13 +176,15 @@ def accepts_media(accept: Sequence[MediaType]) -> bool:
 _MEDIA: Final = frozenset({ANY, ANY_VIDEO, ANY_APPLICATION, *AS_STORED_TYPES})
 
 
-def negotiate(accept: Sequence[MediaType], images: int | None) -> Form:
+def negotiate(accept: Sequence[MediaType], images: int | None) -> Representation:
     """The form of an answer of so many images; None: of as many as the client has room for (D-26).
 
     The most specific value that covers a type says how much it is wanted. Raises NotAcceptable; InvalidRequest when
     several images could only be sent alone (FRM-4).
     """
-    wanted = [(_wanted(accept, name, multipart=multipart), Form(name, multipart)) for multipart, name in _ORDER]
+    wanted = [
+        (_wanted(accept, name, multipart=multipart), Representation(name, multipart)) for multipart, name in _ORDER
+    ]
     possible = [(quality, form) for quality, form in wanted if quality > 0]
     if not possible:
         raise NotAcceptable("Rendered images are image/jpeg, image/png or image/gif.")

@@ -28,12 +28,12 @@ from shared.retrieve.rendered.pictures import Renderable, check_frames_exist, re
 from shared.retrieve.rendered.representatives import images_in, representative
 from shared.retrieve.rendered.request import (
     THUMBNAIL,
-    Appearance,
-    Form,
     PictureRequest,
+    RenderingOptions,
+    Representation,
     accepts_media,
-    appearance,
     negotiate,
+    rendering_options,
     thumbnail,
 )
 from shared.retrieve.response import Part
@@ -48,15 +48,15 @@ class PictureOrder:
 
     numbers: tuple[int, ...] | None
     """Frames from 1; None: the first, or all of them in a multipart."""
-    look: Appearance
+    look: RenderingOptions
     accepted: tuple[MediaType, ...]
-    form: Form | None
+    form: Representation | None
     """None: no picture is accepted, only a video or a document."""
     span: RangeRequest
     thumbnail: bool
     """A small picture of whatever it is; of a study or series there is one, however it is asked for."""
 
-    def image_form(self) -> Form:
+    def image_form(self) -> Representation:
         """Raises NotAcceptable where no picture is accepted."""
         if self.form is None:
             raise NotAcceptable("Rendered images are image/jpeg, image/png or image/gif.")
@@ -72,9 +72,9 @@ def order(request: PictureRequest, accept: Accept, images: int | None, *, small:
     if numbers is not None:
         check_frame_numbers(numbers)
         images = len(numbers)
-    look = thumbnail(request.query) if small else appearance(request.query)
+    look = thumbnail(request.query) if small else rendering_options(request.query)
     accepted = tuple(accept.types())
-    form: Form | None = None
+    form: Representation | None = None
     try:
         form = negotiate(accepted, images)
     except NotAcceptable:

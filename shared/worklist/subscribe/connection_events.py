@@ -46,7 +46,7 @@ class ConnectionAttempt:
     user: str
     """As the channel knows the subscriber."""
     ticket: Ticket | None
-    """What its URL shows; None: no ticket."""
+    """The ticket in its URL; None: no ticket."""
 
 
 def parse_delivery(request: Request, _version: ApiVersion) -> Delivery:

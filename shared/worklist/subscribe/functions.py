@@ -37,7 +37,7 @@ class EventSource:
 
     endpoint: str
     key: str = field(default="", repr=False)
-    """What signs them; empty: nothing does."""
+    """The key that signs them; empty: none."""
 
 
 def blueprint(boundary: Boundary, subscribing: Subscribing, source: EventSource) -> func.Blueprint:

@@ -28,7 +28,7 @@ _PARSED: Final = 512
 
 @dataclass(frozen=True, slots=True)
 class SubscriptionRequest:
-    """Who is to be subscribed, and to what."""
+    """The subscriber, and its subject."""
 
     aetitle: str
     lock: bool = False

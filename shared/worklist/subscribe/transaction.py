@@ -24,7 +24,7 @@ LOCK_REFUSED: Final = "Deletion Lock not granted."
 
 @dataclass(frozen=True, slots=True)
 class Subscribing:
-    """What the transactions work with."""
+    """The services that the transactions work with."""
 
     workitems: Workitems
     subscriptions: Subscriptions

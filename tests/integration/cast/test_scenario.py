@@ -119,8 +119,14 @@ async def _resources_are_right(fhir: Fhir, ehr: dict[str, str]) -> dict[int, dic
         assert study["subject"] == {"reference": f"Patient/{patient}"}
         assert study["endpoint"] == [{"reference": f"Endpoint/{endpoint['id']}"}]
         for element in (
-            "identifier", "status", "modality", "started", "numberOfSeries", "numberOfInstances", "description",
-        ):  # fmt: skip
+            "identifier",
+            "status",
+            "modality",
+            "started",
+            "numberOfSeries",
+            "numberOfInstances",
+            "description",
+        ):
             assert study[element] == wanted[element]
         assert [each["text"] for each in study["note"]] == [wanted["description"]]
         if number == 1:

@@ -13,8 +13,10 @@ from tests.integration.cli.dicomweb_server import DicomwebServer, serving
 FILES = [
     image(f"2.25.7.{study}", f"2.25.7.{study}.1", f"2.25.7.{study}.1.{number}") for study in (1, 2) for number in (1, 2)
 ]
-NAMES = [f"dicom/{i.study_instance_uid}/{i.series_instance_uid}/{i.sop_instance_uid}.dcm" for i in
-         (each.identifier for each in FILES)]  # fmt: skip
+NAMES = [
+    f"dicom/{i.study_instance_uid}/{i.series_instance_uid}/{i.sop_instance_uid}.dcm"
+    for i in (each.identifier for each in FILES)
+]
 
 
 @pytest.fixture

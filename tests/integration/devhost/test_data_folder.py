@@ -22,7 +22,7 @@ async def _start(data: Path, *options: str, **settings: str) -> asyncio.subproce
         "--azurite-port", "0", "--ready-json", *options,
         cwd=ROOT, env={**os.environ, "AzureWebJobsStorage": "UseDevelopmentStorage=true", **settings},
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
+    )  # fmt: skip  # read at once: one item a line says no more
 
 
 async def _ready(process: asyncio.subprocess.Process) -> str:
@@ -126,7 +126,7 @@ async def test_set_up_says_in_a_second_that_a_port_is_taken(tmp_path: Path) -> N
             sys.executable, "-m", "scripts.doctor", "--before", "run",
             cwd=ROOT, env={**os.environ, "PORT": str(taken), "AZURITE_PORT": "0", "DATA_DIR": str(tmp_path)},
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        )  # fmt: skip
+        )  # fmt: skip  # read at once: one item a line says no more
         said, errors = await asyncio.wait_for(process.communicate(), 60)
 
     assert (process.returncode, said) == (1, b"")

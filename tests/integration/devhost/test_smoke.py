@@ -20,7 +20,7 @@ async def smoke(url: str, *options: str, **environment: str) -> tuple[int, str]:
         sys.executable, "-m", "dicom_cli", "smoke", url, *options,
         cwd=ROOT, env={**os.environ, "PYTHONPATH": "cli", **environment},
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-    )  # fmt: skip
+    )  # fmt: skip  # read at once: one item a line says no more
     said, _ = await process.communicate()
     return process.returncode or 0, said.decode()
 

@@ -48,7 +48,7 @@ STUDIES: dict[str, list[Any]] = {
     "partial dates": [instance(STUDY, t00100030="1970", t00080030="10", t00080201=None)],
     "malformed": [instance(STUDY, t00080020="20240231", t00200011="-1", t00100040="X", t00080201="+9900")],
     "dose": [instance(STUDY), report(1, event("2.25.77"), event("2.25.78")), report(2, event("2.25.78"))],
-}  # fmt: skip
+}  # fmt: skip  # a table
 
 
 @pytest.fixture(scope="session")

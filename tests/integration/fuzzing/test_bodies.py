@@ -24,7 +24,7 @@ SAMPLES = [
     "CT_small.dcm", "MR_small_RLE.dcm", "MR_small_jp2klossless.dcm", "MR_small_jpeg_ls_lossless.dcm", "JPGExtended.dcm",
     "SC_rgb_dcmtk_+eb+cr.dcm", "SC_rgb_jpeg_gdcm.dcm", "image_dfl.dcm", "MR_small_bigendian.dcm", "liver_1frame.dcm",
     "reportsi.dcm", "rtplan.dcm", "waveform_ecg.dcm", "examples_palette.dcm",
-]  # fmt: skip
+]  # fmt: skip  # a list of cases
 READ = {
     "": ("application/dicom; transfer-syntax=*", DICOM, f"{DICOM}; transfer-syntax=1.2.840.10008.1.2.4.90"),
     "/metadata": (JSON, 'multipart/related; type="application/dicom+xml"'),
@@ -73,7 +73,7 @@ JSON_WORDS = [
 XML_WORDS = [
     b"<Value/>", b"<f>", b"&#0;", b"&a;", b"<![CDATA[", b"<!DOCTYPE a [", b"<?x?>", b'encoding="utf-7"',
     b'number="4194303"', b"<Item>" * 300,
-]  # fmt: skip
+]  # fmt: skip  # a list of cases
 LINES = [
     b"\r\n",
     b"--b\r\n",

@@ -74,9 +74,12 @@ def expected(files):
 
 async def worker(storage, ahead):
     return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.integration.index.reindexing",
-        cwd=ROOT, env={**os.environ, "STORAGE": storage, "AHEAD": str(ahead)},
-    )  # fmt: skip
+        sys.executable,
+        "-m",
+        "tests.integration.index.reindexing",
+        cwd=ROOT,
+        env={**os.environ, "STORAGE": storage, "AHEAD": str(ahead)},
+    )
 
 
 @pytest.mark.timeout(600)

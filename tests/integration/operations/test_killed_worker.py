@@ -20,9 +20,12 @@ ROOT = Path(__file__).parents[3]
 
 async def worker(connection_string, *, ahead=0.0):
     return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.integration.operations.counting",
-        cwd=ROOT, env={**os.environ, "STORAGE": connection_string, "AHEAD": str(ahead)},
-    )  # fmt: skip
+        sys.executable,
+        "-m",
+        "tests.integration.operations.counting",
+        cwd=ROOT,
+        env={**os.environ, "STORAGE": connection_string, "AHEAD": str(ahead)},
+    )
 
 
 @pytest.mark.spec("OP-1", "OP-3", "OP-8", "OP-9")

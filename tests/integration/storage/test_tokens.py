@@ -107,7 +107,7 @@ async def ports(certificate: tuple[Path, Path, Path]) -> AsyncIterator[dict[str,
         azurite_command(os.environ), *options, "--inMemoryPersistence", "--skipApiVersionCheck", "--disableTelemetry",
         "--silent", "--oauth", "basic", "--cert", str(certificate[1]), "--key", str(certificate[2]),
         stdout=asyncio.subprocess.PIPE,
-    )  # fmt: skip
+    )  # fmt: skip  # read at once: one item a line says no more
     try:
         assert process.stdout
         found: dict[str, str] = {}
@@ -131,6 +131,6 @@ async def test_tables_blobs_and_queues_take_a_token_and_refuse_a_wrong_one(
         sys.executable, "-c", CLIENT, ports["Blob"], ports["Table"], ports["Queue"],
         cwd=ROOT, env={**os.environ, "SSL_CERT_FILE": str(certificate[0])},
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-    )  # fmt: skip
+    )  # fmt: skip  # read at once: one item a line says no more
     output, _ = await process.communicate()
     assert output.decode().strip() == "done", output.decode()

@@ -16,7 +16,7 @@ from tests.integration.web_extension.world import GET, HEAD, MIB, POST, QUICK, S
     ("line", "status"),
     [(b"FOO /docs", 400), (b"PROPFIND /docs", 200), (b"CONNECT /docs", 200), (b"GET /a%0Ab", 200), (b"GET a", 400),
      (b"GET /" + b"a" * 70_000, 431)],
-)  # fmt: skip
+)  # fmt: skip  # a table
 async def test_whatever_arrives_its_invocation_has_a_request_and_its_client_an_answer(line, status):
     async with serving() as world:
         client = await world.connect()
@@ -228,7 +228,7 @@ SCRIPTS = st.lists(
         st.binary(max_size=8),
     ),
     max_size=10,
-)  # fmt: skip
+)  # fmt: skip  # read at once: one item a line says no more
 
 
 @settings(deadline=None, max_examples=120, suppress_health_check=[HealthCheck.too_slow])

@@ -158,7 +158,7 @@ class World:
 
 
 @asynccontextmanager
-async def serving(limits: Limits = Limits()) -> AsyncIterator[World]:  # noqa: B008  (frozen)
+async def serving(limits: Limits = Limits()) -> AsyncIterator[World]:  # noqa: B008 - frozen
     app = App()
     server = HttpServer(app.serve, limits)
     running = asyncio.create_task(server.run("127.0.0.1", 0))

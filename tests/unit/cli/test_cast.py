@@ -58,8 +58,11 @@ def test_a_comparison_is_followed_to_its_end(differences, code, monkeypatch, cap
     service = FakeService(verify={"id": "abc"}, abc=operation, found={"differences": differences})
     assert run(service, "verify", "--repair") is code
     assert [path for _, path, *_ in service.asked] == [
-        "/v2/cast/verify", "/v2/operations/abc", "/v2/operations/abc", "/v2/cast/verify/found",
-    ]  # fmt: skip
+        "/v2/cast/verify",
+        "/v2/operations/abc",
+        "/v2/operations/abc",
+        "/v2/cast/verify/found",
+    ]
 
 
 def test_a_comparison_that_failed_says_so():

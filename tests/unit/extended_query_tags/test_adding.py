@@ -108,7 +108,7 @@ async def test_a_level_is_one_of_three():
             for vr in (*TEXTS, *BYTES)
         ),
     ],
-)  # fmt: skip
+)  # fmt: skip  # read at once: one item a line says no more
 async def test_an_entry_that_is_not_valid_refuses_all_of_them(entry, text):
     status, said = await refused(tag("PatientSex"), entry)
     assert status == 400

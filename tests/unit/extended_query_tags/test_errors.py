@@ -64,8 +64,13 @@ async def test_each_value_that_cannot_be_indexed_is_an_error_and_its_tag_is_disa
     found = read(await service.errors("PatientAge"))
     assert sorted(each["sopInstanceUid"] for each in found) == ["1.2.1.1", "1.5.1.1"]
     assert found[0].keys() == {
-        "partitionName", "studyInstanceUid", "seriesInstanceUid", "sopInstanceUid", "createdTime", "errorMessage",
-    }  # fmt: skip
+        "partitionName",
+        "studyInstanceUid",
+        "seriesInstanceUid",
+        "sopInstanceUid",
+        "createdTime",
+        "errorMessage",
+    }
     assert {(each["partitionName"], each["errorMessage"]) for each in found} == {
         ("Microsoft.Default", "Not 4 characters long.")
     }

@@ -123,9 +123,15 @@ async def test_values_are_found_by_their_vr_stored_before_and_after(keyword, sto
 
 @pytest.mark.parametrize(
     ("keyword", "query"),
-    [("AcquisitionNumber", "x"), ("DiffusionBValue", "x"), ("ContentDate", "2026"), ("ContentTime", "25"),
-     ("AcquisitionDateTime", "20260131+0100"), ("PatientAge", "")],
-)  # fmt: skip
+    [
+        ("AcquisitionNumber", "x"),
+        ("DiffusionBValue", "x"),
+        ("ContentDate", "2026"),
+        ("ContentTime", "25"),
+        ("AcquisitionDateTime", "20260131+0100"),
+        ("PatientAge", ""),
+    ],
+)
 @pytest.mark.spec("EQT-31")
 async def test_a_matching_key_is_checked_by_its_vr(keyword, query):
     service = TagService()

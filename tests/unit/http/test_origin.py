@@ -64,9 +64,13 @@ def test_who_goes_round_the_gateway_is_known_by_what_the_front_end_has_seen():
 
 @pytest.mark.parametrize(
     ("headers", "scheme"),
-    [((), "https"), ((("X-Forwarded-Proto", "http"),), "http"), ((("X-Forwarded-Proto", "http, HTTPS"),), "https"),
-     ((("X-Forwarded-Proto", "gopher"),), "https")],
-)  # fmt: skip
+    [
+        ((), "https"),
+        ((("X-Forwarded-Proto", "http"),), "http"),
+        ((("X-Forwarded-Proto", "http, HTTPS"),), "https"),
+        ((("X-Forwarded-Proto", "gopher"),), "https"),
+    ],
+)
 def test_on_azure_the_scheme_is_https_unless_its_front_end_says_otherwise(headers, scheme):
     assert origin(*headers, **AZURE).scheme == scheme
 

@@ -382,7 +382,7 @@ async def test_once_it_is_late_and_something_was_given_up_nothing_else_is_begun(
     assert await service.store(*entries) == [UNAVAILABLE] * 40
     assert tried == 40 * (len(optimistic.PAUSES) + 1)
     tried = 0
-    monkeypatch.setattr(optimistic, "_PATIENCE_SECONDS", -1.0)
+    monkeypatch.setattr(optimistic, "_RETRY_SECONDS", -1.0)
     assert await service.store(*entries) == [UNAVAILABLE] * 40
     assert tried <= 8
 

@@ -85,7 +85,7 @@ async def test_one_request_with_many_odd_files_does_not_wait_for_itself(monkeypa
 async def test_large_files_that_arrive_at_once_are_bounded_and_some_of_them_are_stored(monkeypatch):
     monkeypatch.setattr(parsing, "LARGE", 64 * KIB)
     monkeypatch.setattr(parsing, "_STEP", 64 * KIB)
-    monkeypatch.setattr(memory_budget, "_PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(memory_budget, "_WAIT_SECONDS", 0.2)
     budget = MemoryBudget(12 * 1024 * KIB, "busy")
     monkeypatch.setattr(parsing, "ARRIVING", budget)
     service = StoreService()

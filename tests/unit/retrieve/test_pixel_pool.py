@@ -109,7 +109,7 @@ async def test_failed_work_gives_its_memory_back_and_may_be_tried_again(bench):
 
 
 async def test_who_waits_too_long_is_told_to_come_back(bench, monkeypatch):
-    monkeypatch.setattr(memory_budget, "_PATIENCE_SECONDS", 0.01)
+    monkeypatch.setattr(memory_budget, "_WAIT_SECONDS", 0.01)
     pool = PixelPool(100)
     first = asyncio.create_task(pool.make("a", 60, bench.work("a")))
     await settle()

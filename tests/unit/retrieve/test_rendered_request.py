@@ -6,7 +6,14 @@ from shared.dicom.pixels.presentation import Window
 from shared.dicom.pixels.rendering import Viewport
 from shared.dicomweb.content_negotiation import parse_accept
 from shared.errors import InvalidRequest, NotAcceptable
-from shared.retrieve.rendered.request import Appearance, Form, appearance, check_types, negotiate, thumbnail
+from shared.retrieve.rendered.request import (
+    RenderingOptions,
+    Representation,
+    check_types,
+    negotiate,
+    rendering_options,
+    thumbnail,
+)
 
 
 @pytest.mark.spec("REND-4")
@@ -18,12 +25,12 @@ def test_a_quality_that_is_no_integer_is_refused_first(value):
 
 @pytest.mark.spec("REND-4")
 def test_quality_is_from_1_to_100_and_100_by_default():
-    assert appearance("") == Appearance(quality=100)
-    assert [appearance(f"quality={n}").quality for n in (1, 73, 100)] == [1, 73, 100]
+    assert rendering_options("") == RenderingOptions(quality=100)
+    assert [rendering_options(f"quality={n}").quality for n in (1, 73, 100)] == [1, 73, 100]
     for value in ("0", "-1", "101", "999999999"):
         check_types(f"quality={value}")
         with pytest.raises(InvalidRequest):
-            appearance(f"quality={value}")
+            rendering_options(f"quality={value}")
 
 
 @pytest.mark.parametrize(
@@ -39,7 +46,7 @@ def test_quality_is_from_1_to_100_and_100_by_default():
     ],
 )
 def test_viewports_are_read(text, expected):
-    assert appearance(f"viewport={text}").viewport == expected
+    assert rendering_options(f"viewport={text}").viewport == expected
     assert thumbnail(f"viewport={text}").viewport == expected
 
 
@@ -50,7 +57,7 @@ def test_viewports_are_read(text, expected):
 )  # fmt: skip  # one list
 def test_malformed_viewports_are_refused(text):
     with pytest.raises(InvalidRequest):
-        appearance(f"viewport={text}")
+        rendering_options(f"viewport={text}")
 
 
 @pytest.mark.spec("W-16")
@@ -63,7 +70,7 @@ def test_malformed_viewports_are_refused(text):
     ],
 )
 def test_windows_are_read(text, expected):
-    assert appearance(f"window={text}").window == expected
+    assert rendering_options(f"window={text}").window == expected
 
 
 @pytest.mark.spec("W-16")
@@ -73,14 +80,14 @@ def test_windows_are_read(text, expected):
 )
 def test_malformed_windows_are_refused(text):
     with pytest.raises(InvalidRequest):
-        appearance(f"window={text}")
+        rendering_options(f"window={text}")
 
 
 def test_what_is_unknown_has_no_effect_and_what_is_known_but_not_done_is_told():
-    assert appearance("color=blue&patient=1&_=17") == Appearance()
-    assert appearance("annotation=patient,technique").ignored == ("annotation",)
-    assert [appearance(f"iccprofile={name}").profile for name in ("no", "yes", "srgb")] == ["no", "yes", "srgb"]
-    other = appearance("iccprofile=rommrgb&annotation=patient")
+    assert rendering_options("color=blue&patient=1&_=17") == RenderingOptions()
+    assert rendering_options("annotation=patient,technique").ignored == ("annotation",)
+    assert [rendering_options(f"iccprofile={name}").profile for name in ("no", "yes", "srgb")] == ["no", "yes", "srgb"]
+    other = rendering_options("iccprofile=rommrgb&annotation=patient")
     assert (other.profile, other.ignored) == ("no", ("annotation", "iccprofile"))
 
 
@@ -108,12 +115,12 @@ BROWSER = "image/jxl,image/avif,image/webp,image/apng,image/svg+xml,image/*,*/*;
     ],
 )
 def test_one_image_is_of_the_type_that_is_wanted_most(accept, media_type):
-    assert negotiate(parse_accept([accept]), 1) == Form(media_type, multipart=False)
+    assert negotiate(parse_accept([accept]), 1) == Representation(media_type, multipart=False)
 
 
 def test_a_multipart_that_is_wanted_more_is_sent_even_for_one_image():
     accept = parse_accept(["multipart/related; type=image/png;q=0.5, image/jpeg;q=0.4, */*;q=0.1"])
-    assert negotiate(accept, 1) == Form("image/png", multipart=True)
+    assert negotiate(accept, 1) == Representation("image/png", multipart=True)
 
 
 @pytest.mark.spec("REND-2")
@@ -125,9 +132,13 @@ def test_other_types_are_not_acceptable(accept):
 
 @pytest.mark.spec("FRM-4")
 def test_several_images_need_a_multipart():
-    assert negotiate(parse_accept(["*/*"]), 3) == Form("image/jpeg", multipart=True)
-    assert negotiate(parse_accept(['multipart/related; type="image/png"']), 3) == Form("image/png", multipart=True)
+    assert negotiate(parse_accept(["*/*"]), 3) == Representation("image/jpeg", multipart=True)
+    assert negotiate(parse_accept(['multipart/related; type="image/png"']), 3) == Representation(
+        "image/png", multipart=True
+    )
     with pytest.raises(InvalidRequest):
         negotiate(parse_accept(["image/jpeg"]), 3)
-    assert negotiate(parse_accept(['multipart/related; type="image/jpeg"']), None) == Form("image/jpeg", multipart=True)
-    assert negotiate(parse_accept(["*/*"]), None) == Form("image/jpeg", multipart=False)
+    assert negotiate(parse_accept(['multipart/related; type="image/jpeg"']), None) == Representation(
+        "image/jpeg", multipart=True
+    )
+    assert negotiate(parse_accept(["*/*"]), None) == Representation("image/jpeg", multipart=False)

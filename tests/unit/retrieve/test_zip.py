@@ -181,9 +181,14 @@ async def test_names_of_uids_hold_no_value_of_an_attribute():
     one = image(PatientID="SECRET-7", Modality="CT", SeriesNumber="5", InstanceNumber="9")
     await stored(service, one)
     [name] = (await archive_of(service, one.path)).namelist()
-    uids = [part.replace(".", "-") for part in (
-        one.identifier.study_instance_uid, one.identifier.series_instance_uid, one.identifier.sop_instance_uid
-    )]  # fmt: skip
+    uids = [
+        part.replace(".", "-")
+        for part in (
+            one.identifier.study_instance_uid,
+            one.identifier.series_instance_uid,
+            one.identifier.sop_instance_uid,
+        )
+    ]
     assert name == f"{uids[0]}/{uids[1]}/{uids[2][-60:]}.dcm"
 
 

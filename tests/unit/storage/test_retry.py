@@ -4,7 +4,7 @@ import pytest
 
 from shared.storage.http_answer import StorageResponse
 from shared.storage.http_connection import NoAnswer, NotSent
-from shared.storage.retry import Backoff, send_patiently, was_turned_away
+from shared.storage.retry import Backoff, send_with_retries, was_turned_away
 from shared.storage.transport import StorageRequest
 
 
@@ -40,10 +40,10 @@ def answer(status: int, body: bytes = b"", **headers: str) -> StorageResponse:
 
 
 BUSY = answer(503, b"ServerBusy", retry_after="0")
-PATIENCE = Backoff(3, 0.0, 0.0)
+RETRIES = Backoff(3, 0.0, 0.0)
 
 
-async def attempts(outcome: StorageResponse | Exception, *, is_read: bool, patience: Backoff = PATIENCE) -> int:
+async def attempts(outcome: StorageResponse | Exception, *, is_read: bool, backoff: Backoff = RETRIES) -> int:
     made = 0
 
     async def send() -> StorageResponse:
@@ -55,15 +55,15 @@ async def attempts(outcome: StorageResponse | Exception, *, is_read: bool, patie
 
     if isinstance(outcome, Exception):
         with pytest.raises(type(outcome)):
-            await send_patiently(send, patience, is_read=is_read)
+            await send_with_retries(send, backoff, is_read=is_read)
     else:
-        assert await send_patiently(send, patience, is_read=is_read) is outcome
+        assert await send_with_retries(send, backoff, is_read=is_read) is outcome
     return made
 
 
 async def test_a_read_is_tried_more_often_than_a_write() -> None:
-    patience = Backoff(3, 0.0, 0.0, more_for_reads=2)
-    assert [await attempts(BUSY, is_read=is_read, patience=patience) for is_read in (True, False)] == [5, 3]
+    backoff = Backoff(3, 0.0, 0.0, more_for_reads=2)
+    assert [await attempts(BUSY, is_read=is_read, backoff=backoff) for is_read in (True, False)] == [5, 3]
 
 
 @pytest.mark.parametrize("outcome", [NotSent("x"), BUSY, answer(429)])
@@ -89,7 +89,7 @@ async def test_every_attempt_that_was_not_served_is_reported_without_what_was_as
             raise outcome
         return outcome
 
-    await send_patiently(send, PATIENCE, is_read=True)
+    await send_with_retries(send, RETRIES, is_read=True)
     events = [json.loads(record.getMessage()) for record in caplog.records]
     assert [event["reason"] for event in events] == ["TooManyRequests", "TimeoutError"]
     assert {frozenset(event) for event in events} == {frozenset({"event", "read", "reason", "milliseconds"})}

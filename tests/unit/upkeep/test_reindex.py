@@ -84,8 +84,10 @@ async def test_it_starts_by_itself_shows_how_far_it_is_and_ends():
     await new.start()
     operation = await new.state()
     assert (operation.type, operation.status, operation.input) == (
-        OperationType.REINDEX, OperationStatus.NOT_STARTED, {"schema": 2},
-    )  # fmt: skip
+        OperationType.REINDEX,
+        OperationStatus.NOT_STARTED,
+        {"schema": 2},
+    )
     await new.runner.run()
     done = await new.operations.get(operation.id)
     assert (done.status, done.percent) == (OperationStatus.SUCCEEDED, 100)

@@ -93,7 +93,7 @@ def test_every_path_and_method_is_a_request(line, method, target):
         (b"GET /" + b"a" * LIMIT + b" HTTP/1.1\r\n" + HOST + ID + b"\r\n", 431),
         (b"GET / HTTP/1.1\r\n" + HOST + b"A: b\r\n" * 300 + ID + b"\r\n", 431),
     ],
-)  # fmt: skip
+)  # fmt: skip  # a table
 @pytest.mark.parametrize("size", [1, 7, 100_000])
 def test_what_is_no_request_is_refused_and_its_invocation_found(data, status, size):
     pieces = [data[at : at + size] for at in range(0, len(data), size)]
@@ -204,7 +204,7 @@ PARTS = [
     b"Transfer-Encoding: chunked\r\n", b"Transfer-Encoding: x\r\n", b"Connection: close\r\n", b": ", b" ", b"\x00",
     b"Connection: upgrade\r\nUpgrade: x\r\n", b"Expect: 100-continue\r\n", b"3\r\nabc\r\n", b"0\r\n\r\n", b"abc",
     b"fffffffffffffffff\r\n", b"A: " + b"x" * 3000 + b"\r\n",
-]  # fmt: skip
+]  # fmt: skip  # a list of cases
 SOUND = [
     b"GET /v2/studies HTTP/1.1\r\n" + HOST + ID + b"\r\n",
     b"POST / HTTP/1.1\r\n" + HOST + ID + b"Content-Length: 3\r\n\r\nabc",

@@ -123,9 +123,13 @@ def cloud_event(number: int, kind: str = "A", subject: str = "") -> Event:
 
 def grid_event(number: int) -> Event:
     return {
-        "id": str(number), "subject": "/s", "eventType": "A", "eventTime": "2026-01-01T00:00:00Z", "data": {},
+        "id": str(number),
+        "subject": "/s",
+        "eventType": "A",
+        "eventTime": "2026-01-01T00:00:00Z",
+        "data": {},
         "dataVersion": "1",
-    }  # fmt: skip
+    }
 
 
 async def test_a_cloud_event_arrives_alone_after_the_endpoint_has_agreed() -> None:

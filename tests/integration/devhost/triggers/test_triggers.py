@@ -158,9 +158,13 @@ async def test_an_event_that_is_posted_by_hand_runs_the_blob_function(app: Trigg
     await app.blobs.get_blob_client("inbox", "posted").upload_blob(b"posted")
     await app.noted("on_blob", name="inbox/posted")
     event = {
-        "id": "1", "eventType": "Microsoft.Storage.BlobCreated", "subject": "", "eventTime": "2026-01-01T00:00:00Z",
-        "data": {"url": app.blobs.get_blob_client("inbox", "posted").url}, "dataVersion": "1",
-    }  # fmt: skip
+        "id": "1",
+        "eventType": "Microsoft.Storage.BlobCreated",
+        "subject": "",
+        "eventTime": "2026-01-01T00:00:00Z",
+        "data": {"url": app.blobs.get_blob_client("inbox", "posted").url},
+        "dataVersion": "1",
+    }
     async with app.client.post(
         f"{app.service.url}/runtime/webhooks/blobs?functionName=Host.Functions.on_blob",
         json=[event],
@@ -248,9 +252,14 @@ async def test_a_run_that_was_missed_is_made_up_for_at_the_start(app: TriggerApp
 
 def _event(**data: Any) -> dict[str, Any]:
     return {
-        "id": str(uuid.uuid4()), "topic": "/t", "subject": "/s", "eventType": "t",
-        "eventTime": "2026-01-01T00:00:00Z", "data": data, "dataVersion": "1",
-    }  # fmt: skip
+        "id": str(uuid.uuid4()),
+        "topic": "/t",
+        "subject": "/s",
+        "eventType": "t",
+        "eventTime": "2026-01-01T00:00:00Z",
+        "data": data,
+        "dataVersion": "1",
+    }
 
 
 async def _webhook(app: TriggerApp, function: str, kind: str, content: Any) -> tuple[int, str]:

@@ -112,9 +112,9 @@ async def test_what_could_not_be_told_or_has_changed_meanwhile_stays_due() -> No
         await nights.deliveries.note("Procedure", "biopsy-1")
         return counts
 
-    nights.feedback.deliver_about = changed_meanwhile  # type: ignore[method-assign]  # an event comes while it is told
+    nights.feedback.deliver_about = changed_meanwhile  # an event comes while it is told
     assert await nights.deliveries.due() == {"delivered": 2, "existing": 0}
-    nights.feedback.deliver_about = deliver_about  # type: ignore[method-assign]
+    nights.feedback.deliver_about = deliver_about
     assert await nights.deliveries.due() == {"delivered": 0, "existing": 2}
     assert await nights.deliveries.due() == {"delivered": 0, "existing": 0}
 

@@ -75,7 +75,7 @@ def reader():
         {"resourceType": "Condition", "id": "of-bob", "subject": {"reference": f"Patient/{BOB}"}},
     ):
         server.put(each)
-    return Reader(FhirClient(server))  # type: ignore[arg-type]  # the fake has what is asked of it
+    return Reader(FhirClient(server))
 
 
 def ids(bundle):

@@ -40,7 +40,7 @@ def site(contains: list[dict[str, Any]], *, total: int | None = None, status: in
         return Answer(200, {}, orjson.dumps({"resourceType": "ValueSet", "expansion": expansion}))
 
     server.fault = expand
-    return Site(terminology=Terminology(FhirClient(server)))  # type: ignore[arg-type]  # the fake has what is asked of it
+    return Site(terminology=Terminology(FhirClient(server)))
 
 
 @pytest.mark.spec("COH-38")

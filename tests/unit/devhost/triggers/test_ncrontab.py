@@ -63,7 +63,7 @@ def test_a_day_on_which_clocks_change_is_not_skipped() -> None:
         "*/0 * * * * *", "a * * * * *", "5-3 * * * * *", "1- * * * * *", "* * * * Ja *", "-1 * * * * *", "1/ * * * * *",
         "0 0 0 30 2 *", "٣ * * * * *", "00:05:00",
     ],
-)  # fmt: skip
+)  # fmt: skip  # a table
 def test_what_is_no_schedule_or_never_occurs_is_invalid(expression: str) -> None:
     with pytest.raises(InvalidSchedule):
         Schedule.parse(expression)

@@ -154,8 +154,8 @@ def test_long_text_is_decoded_in_pieces_as_at_one_go(codec: str, raw: bytes) -> 
 def test_no_more_text_is_decoded_at_one_go_than_takes_some_milliseconds(monkeypatch: pytest.MonkeyPatch) -> None:
     steps: list[int] = []
 
-    class Watched(codecs.getincrementaldecoder("iso8859-11")):  # type: ignore[misc]  # a class made at run time
-        def decode(self, data: bytes, final: bool = False) -> str:  # type: ignore[override]  # as the codec has it
+    class Watched(codecs.getincrementaldecoder("iso8859-11")):
+        def decode(self, data: bytes, final: bool = False) -> str:
             steps.append(len(data))
             return str(super().decode(data, final))
 
