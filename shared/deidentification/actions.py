@@ -36,11 +36,13 @@ _EQUIPMENT: Final = frozenset({"00080070", "00081090"})
 
 _DRAWINGS: Final = frozenset({"50", "60"})
 """The groups of curves and overlays: bitmaps and lines may be writing, and nobody can clean them unseen (§E.3.3)."""
+_OFFSETS: Final = frozenset({"7FE00001", "7FE00002"})
+"""ExtendedOffsetTable and its lengths: any bytes could be in them, and the basic one is made anew."""
 
 
 def action(key: str, named: Type | None, options: frozenset[Option]) -> Action:
     """The action for an attribute that is of type `named` in the data set or item that holds it; None: of no type."""
-    if key[:2] in _DRAWINGS:
+    if key[:2] in _DRAWINGS or key in _OFFSETS:
         return Action.REMOVE
     known = row(key)
     if known is None:

@@ -35,6 +35,10 @@ _CLASSES: Final = frozenset(
 _MODALITIES: Final = frozenset({"DOC", "ES", "IVUS", "OT", "SC", "US", "XC"})
 _CAPTURING: Final = frozenset({"RF", "XA"})
 _CONVERSION_TYPE: Final = "00080064"
+_SLIDES: Final = frozenset({f"{_ROOT}77.1.6", f"{_ROOT}77.1.3", f"{_ROOT}77.1.2"})
+"""Microscopy of slides, whose labels have names, numbers or bar codes on them."""
+_CAPTURES: Final = frozenset({"CAPTURE", "DOSE", "PROT", "REPORT", "SCREENSHOT", "SUMMARY"})
+"""In ImageType: pictures of what a workstation or scanner had on its screen, patient and all."""
 _PIXELS: Final = ("7FE00010", "7FE00008", "7FE00009")
 _HEADS: Final = frozenset({"BRAIN", "FACE", "HEAD", "HEADNECK", "NECK", "ORBIT", "SINUS", "SKULL"})
 
@@ -56,6 +60,8 @@ def findings(attributes: Attributes) -> list[Finding]:
         found.append(Finding.HABITUAL_TEXT)
     if any("SCREEN" in str(value).upper() for value in values(attributes, "00080008")):
         found.append(Finding.SCREEN)
+    if _shows_label(attributes, sop_class):
+        found.append(Finding.SLIDE_LABEL)
     if _has_overlay_in_pixels(attributes):
         found.append(Finding.EMBEDDED_OVERLAY)
     return found
@@ -76,7 +82,21 @@ def _has_habitual_text(attributes: Attributes, sop_class: str) -> bool:
         or modality in _MODALITIES
         or bool(first(attributes, _CONVERSION_TYPE))
         or (modality in _CAPTURING and "SECONDARY" in values(attributes, "00080008"))
+        or not _CAPTURES.isdisjoint(_words_of_image_type(attributes))
     )
+
+
+def _shows_label(attributes: Attributes, sop_class: str) -> bool:
+    """Whether the label of a slide is in the picture (PS3.3 §C.8.12.8), or may be: of an overview it is not said."""
+    said = _code(attributes, "00480010")
+    if said == "YES":
+        return True
+    words = _words_of_image_type(attributes) if sop_class in _SLIDES else set()
+    return "LABEL" in words or ("OVERVIEW" in words and said != "NO")
+
+
+def _words_of_image_type(attributes: Attributes) -> set[str]:
+    return {word for value in values(attributes, "00080008") for word in str(value).upper().replace("_", " ").split()}
 
 
 def _has_overlay_in_pixels(attributes: Attributes) -> bool:

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from shared.deidentification import codes, private_elements
 from shared.deidentification.actions import Action, action, required
+from shared.deidentification.bulk_lengths import entries_of_table
 from shared.deidentification.dummies import Element, dummy
 from shared.deidentification.key import Key
 from shared.deidentification.profile import Option, Profile
@@ -116,7 +117,7 @@ class DataSetCleaner:
                 self._report.note(key, Deed.REPLACED)
                 return {"vr": vr, "Value": moved}
         elif vr in _NUMBERS or vr in {"DS", "IS"}:
-            return self._numbers(key, vr, values, named)
+            return self._numbers(key, vr, values, level, named)
         elif vr == "CS":
             return self._coded(key, values, named)
         elif vr == "AS" and todo is Action.RETAIN:
@@ -158,8 +159,11 @@ class DataSetCleaner:
             self._report.note(key, Deed.REPLACED)
         return {"vr": "UI", "Value": values}
 
-    def _numbers(self, key: str, vr: str, values: Sequence[Any], named: Type | None) -> Element | None:
-        if vr in _NUMBERS and len(values) > _most_values(int(key, 16)):
+    def _numbers(
+        self, key: str, vr: str, values: Sequence[Any], level: Attributes, named: Type | None
+    ) -> Element | None:
+        entries = entries_of_table(level, key)
+        if vr in _NUMBERS and len(values) > (_most_values(int(key, 16)) if entries is None else entries):
             return self.least(key, vr, named)  # whoever has more of them than there may be wrote a text with them
         texts = vr in {"DS", "IS"} and any(isinstance(value, str) for value in values)
         if not texts and self._texts.numbers.isdisjoint(values):

@@ -43,9 +43,11 @@ def row(key: str) -> Row | None:
 
 @cache
 def named(sop_class: str) -> Mapping[str, Type] | None:
-    """The attributes outside of sequences that the modules of a SOP class name; None where nobody knows the class."""
+    """The attributes outside of sequences that the modules of a SOP class name; None where nobody knows the class, or
+    what one of its modules has.
+    """
     modules = _sop_classes().get(_SUCCESSORS.get(sop_class, sop_class))
-    if modules is None:
+    if modules is None or not _modules().keys() >= set(modules):
         return None
     attributes: dict[str, Type] = {}
     for module in modules:

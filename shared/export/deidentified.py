@@ -16,6 +16,7 @@ from typing import Any, Final, Protocol
 import orjson
 
 from shared.deidentification.file import Piece, SourceRange, pieces, wanted_values
+from shared.deidentification.frame_comments import Fragments
 from shared.deidentification.instance import Deidentified, Refused, deidentify
 from shared.deidentification.key import Key
 from shared.deidentification.profile import BurnedIn, Option, Profile, Subjects
@@ -334,8 +335,7 @@ def profile_in(document: Mapping[str, Any]) -> Profile:
 def _made(result: Deidentified, part10: Part10, values: Mapping[str, BulkValue], source: _Source) -> _Made:
     """Raises CannotCompose."""
     pixels = part10.pixel_data
-    first_fragment = pixels.offset if pixels is not None and pixels.length is None else None
-    found = pieces(result, part10.transfer_syntax_uid, values, first_fragment)
+    found = pieces(result, part10.transfer_syntax_uid, values, part10.frames)
     words = {value.offset: value.word for value in values.values() if value.word > 1}
     if part10.transfer_syntax_uid == EXPLICIT_BIG_ENDIAN and pixels is not None and PIXEL_DATA in values:
         bits = first(result.attributes, "00280100")
@@ -366,13 +366,16 @@ async def _written(made: _Made) -> AsyncIterator[bytes]:
             yield piece
             continue
         left, word, held = piece.length, made.words.get(piece.offset, 1), b""
+        fragments = Fragments() if piece.fragments else None
         async for chunk in made.source.chunks(piece):
             left -= len(chunk)
-            whole = held + chunk
+            whole = held + (fragments.clean(chunk) if fragments else chunk)
             held = whole[len(whole) - len(whole) % word :]
             yield swapped(whole[: len(whole) - len(held)], word) if word > 1 else whole
         if left or held:
             raise _Unreadable
+        if fragments and fragments.blanked:
+            made.result.report.findings[Finding.COMMENTS] = 1
 
 
 async def _only(data: bytes) -> AsyncIterator[bytes]:

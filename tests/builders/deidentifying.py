@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable
 
-from shared.deidentification.file import pieces, wanted_values
+from shared.deidentification.file import SourceRange, pieces, wanted_values
+from shared.deidentification.frame_comments import Fragments
 from shared.deidentification.instance import Deidentified, Refused, deidentify
 from shared.deidentification.key import KEY_BYTES, Key
 from shared.deidentification.profile import Option, Profile
@@ -30,14 +31,14 @@ def with_report(data: bytes, profile: Profile = BASIC, key: Key = KEY) -> tuple[
     result = deidentify(part10.attributes, profile, key)
     if isinstance(result, Refused):
         return result, b""
-    pixel_data = part10.pixel_data
-    first_fragment = pixel_data.offset if pixel_data and pixel_data.length is None else None
     values = _values(wanted_values(result), data)
-    file = b"".join(
-        piece if isinstance(piece, bytes) else data[piece.offset : piece.offset + piece.length]
-        for piece in pieces(result, part10.transfer_syntax_uid, values, first_fragment)
-    )
-    return result, file
+    made = pieces(result, part10.transfer_syntax_uid, values, part10.frames)
+    return result, b"".join(piece if isinstance(piece, bytes) else _bytes(piece, data) for piece in made)
+
+
+def _bytes(piece: SourceRange, data: bytes) -> bytes:
+    found = data[piece.offset : piece.offset + piece.length]
+    return Fragments().clean(found) if piece.fragments else found
 
 
 def _values(paths: Iterable[str], data: bytes) -> dict[str, BulkValue]:

@@ -1,10 +1,13 @@
 """WADO-RS over HTTP: studies, series and instances (PS3.18 §10.4)."""
 
+import asyncio
 import io
+import subprocess
 import zipfile
 
 import pytest
 
+from tests.builders.documented import DOCUMENTED_URL, examples, run
 from tests.builders.images import (
     DEFL,
     EBE,
@@ -270,3 +273,29 @@ def test_a_study_is_downloaded_as_an_archive(v2):
     assert (reply.status_code, reply.headers["Content-Type"]) == (200, "application/zip")
     assert sorted(archive.read(name) for name in archive.namelist()) == sorted(one.data for one in images)
     assert int(head.headers["Content-Length"]) == len(reply.content)
+
+
+@pytest.mark.spec("ZIP-1", "ZIP-4")
+async def test_the_examples_of_the_page_download_archives(v2, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    study = new_uid()
+    images = [image(study) for _ in range(2)]
+    v2.store(*images)
+    url = v2.base.removesuffix("/v2")
+    files = sorted(one.data for one in images)
+    shells = [each for each in examples("api/retrieve.md", "sh") if "application/zip" in each]
+    [script] = [each for each in examples("api/retrieve.md", "python") if "application/zip" in each]
+    downloaded = tmp_path / f"{study}.zip"
+    found = []
+    for shell in shells:
+        command = ["bash", "-ec", shell.replace(DOCUMENTED_URL, url).replace("STUDY", study)]
+        await asyncio.to_thread(subprocess.run, command, check=True, capture_output=True)
+        found.append(zipfile.ZipFile(io.BytesIO(downloaded.read_bytes())))
+        downloaded.unlink()
+    await run(script, url=url, study=study)
+    found.append(zipfile.ZipFile("study.zip"))
+
+    assert ["DICOMDIR" in archive.namelist() for archive in found] == [False, True, False]
+    for archive in found:
+        names = set(archive.namelist()) - {"DICOMDIR"}
+        assert sorted(archive.read(name) for name in names) == files

@@ -60,3 +60,7 @@ async def test_the_examples_export_a_study(fresh_service, azurite, tmp_path):
         known = await run(script, url=service.url, study=study, container=signed)
     assert known["results"]["exported"] == 1
     assert known["results"]["errorHref"].startswith(container.url)
+
+    [shell] = examples("use/de-identification.md", "sh")
+    shell = shell.replace(DESTINATION, signed).replace('"STUDY"', f'"{study}"').replace(": true", ": false")
+    assert await statuses(shell, service.url) == [202]

@@ -1,7 +1,7 @@
 import struct
 
 import pytest
-from pydicom import dcmread
+from pydicom import Dataset, dcmread
 from pydicom.encaps import generate_frames, parse_basic_offsets
 from pydicom.filebase import DicomBytesIO
 
@@ -9,7 +9,7 @@ from shared.deidentification.file import pieces
 from shared.deidentification.report import Finding
 from shared.dicom.part10.composer import CannotCompose
 from tests.builders import datasets
-from tests.builders.deidentifying import deidentified, with_report
+from tests.builders.deidentifying import deidentified, leaked, with_report
 
 
 @pytest.mark.spec("DEID-7")
@@ -55,18 +55,19 @@ def test_compressed_frames_and_their_offsets_are_those_of_the_source(fragments: 
 
 
 @pytest.mark.spec("DEID-2")
-def test_a_basic_offset_table_that_holds_something_else_is_not_copied() -> None:
+def test_an_offset_table_is_made_anew_whatever_it_holds() -> None:
     source = datasets.set_frames(datasets.set_pixels(datasets.attributes()), [b"\xff\x4f\xff\x51frame"])
     secret = b"Zquxmorf"
     empty_table = source.PixelData[:4] + struct.pack("<L", len(secret)) + secret
     source.PixelData = empty_table + source.PixelData[12:]
     source["PixelData"].is_undefined_length = True
+    source.ExtendedOffsetTable, source.ExtendedOffsetTableLengths = secret, secret
 
     result = deidentified(datasets.part10(source, datasets.J2K_LOSSLESS))
 
     assert secret not in result
     read = dcmread(DicomBytesIO(result))
-    assert parse_basic_offsets(read.PixelData) == []
+    assert parse_basic_offsets(read.PixelData) == [0]
     assert next(generate_frames(read.PixelData, number_of_frames=1)).rstrip(b"\0") == b"\xff\x4f\xff\x51frame"
 
 
@@ -80,6 +81,53 @@ def test_bytes_after_the_last_sample_are_left_out_and_reported() -> None:
 
     assert dcmread(DicomBytesIO(data)).PixelData == pixels
     assert result.report.findings[Finding.TRAILING_BYTES] == 1
+
+
+@pytest.mark.spec("DEID-2")
+def test_bytes_after_the_last_sample_of_floats_and_waveforms_are_left_out() -> None:
+    floats = datasets.attributes(SOPClassUID="1.2.840.10008.5.1.4.1.1.30", Rows=2, Columns=2)
+    floats.add_new(0x7FE00008, "OF", struct.pack("<4f", 1, 2, 3, 4) + b"Zquxmorf")
+    channels = Dataset()
+    channels.NumberOfWaveformChannels, channels.NumberOfWaveformSamples, channels.WaveformBitsAllocated = 2, 3, 16
+    channels.add_new(0x54001010, "OW", struct.pack("<6h", *range(6)) + b"Zquxmorf")
+    waveform = datasets.attributes(SOPClassUID="1.2.840.10008.5.1.4.1.1.9.1.1", Modality="ECG")
+    waveform.WaveformSequence = [channels]
+    for source in (floats, waveform):
+        result, data = with_report(datasets.part10(source))
+
+        assert leaked(data, ["Zquxmorf"]) == []
+        assert result.report.findings[Finding.TRAILING_BYTES] == 1
+    assert dcmread(DicomBytesIO(data)).WaveformSequence[0].WaveformData == struct.pack("<6h", *range(6))
+
+
+@pytest.mark.spec("DEID-2")
+def test_tables_that_have_not_the_size_that_they_say_are_removed() -> None:
+    source = datasets.ct(PhotometricInterpretation="PALETTE COLOR")
+    for channel, table in (("Red", struct.pack("<4H", *range(4))), ("Green", b"Zquxmorf" * 2), ("Blue", b"")):
+        setattr(source, f"{channel}PaletteColorLookupTableDescriptor", [4, 0, 16])
+        setattr(source, f"{channel}PaletteColorLookupTableData", table)
+    source.VOILUTSequence = [
+        _table("US", [*struct.unpack("<5H", b"Zquxmorf..")]),
+        _table("US", [1, 2, 3, 4]),
+        _table("OW", b"Zquxmorf.."),
+        _table("OW", bytes(8)),
+    ]
+
+    data = deidentified(datasets.part10(source))
+
+    read = dcmread(DicomBytesIO(data))
+    assert leaked(data, ["Zquxmorf"]) == []
+    assert read.RedPaletteColorLookupTableData == struct.pack("<4H", *range(4))
+    assert "GreenPaletteColorLookupTableData" not in read
+    tables = [one.get("LUTData") for one in read.VOILUTSequence]
+    assert (tables[1], tables[3]) == ([1, 2, 3, 4], bytes(8))
+
+
+def _table(vr: str, entries: bytes | list[int]) -> Dataset:
+    item = Dataset()
+    item.LUTDescriptor = [4, 0, 16]
+    item.add_new(0x00283006, vr, entries)
+    return item
 
 
 @pytest.mark.spec("DEID-2")

@@ -20,6 +20,7 @@ from tests.builders import datasets
 from tests.builders.deidentifying import ALL_OPTIONS, KEY, deidentified, with_report
 
 _BASIC = Profile()
+_SLIDE = "1.2.840.10008.5.1.4.1.1.77.1.6"
 _DATES = Profile(frozenset({Option.DATES}))
 OTHER_KEY = Key(b"o" * KEY_BYTES)
 
@@ -148,6 +149,11 @@ def test_ages_that_are_rare_are_one(age: str, kept: str) -> None:
         ({"Modality": "XA", "ImageType": ["DERIVED", "SECONDARY"]}, Finding.HABITUAL_TEXT),
         ({"ConversionType": "WSD"}, Finding.HABITUAL_TEXT),
         ({"BurnedInAnnotation": "NO", "ImageType": ["DERIVED", "SECONDARY", "SCREEN SAVE"]}, Finding.SCREEN),
+        ({"ImageType": ["DERIVED", "SECONDARY", "DOSE_INFO"]}, Finding.HABITUAL_TEXT),
+        ({"ImageType": ["DERIVED", "SECONDARY", "OTHER", "CT_SOM5 PROT"]}, Finding.HABITUAL_TEXT),
+        ({"SOPClassUID": _SLIDE, "ImageType": ["ORIGINAL", "PRIMARY", "LABEL", "NONE"]}, Finding.SLIDE_LABEL),
+        ({"SOPClassUID": _SLIDE, "ImageType": ["ORIGINAL", "PRIMARY", "OVERVIEW", "NONE"]}, Finding.SLIDE_LABEL),
+        ({"SOPClassUID": _SLIDE, "SpecimenLabelInImage": "YES", "BurnedInAnnotation": "NO"}, Finding.SLIDE_LABEL),
     ],
 )
 def test_pixels_suspected_to_show_text_are_refused_or_reported(changes: dict[str, str], reason: Finding) -> None:
@@ -165,6 +171,10 @@ def test_pixels_suspected_to_show_text_are_refused_or_reported(changes: dict[str
 @pytest.mark.spec("DEID-6")
 def test_what_is_said_to_be_clean_passes_and_overlays_in_the_pixels_do_not() -> None:
     assert result_of(datasets.ct(Modality="US", BurnedInAnnotation="NO")).Modality == "US"
+    for kind in ("VOLUME", "THUMBNAIL", "OVERVIEW"):
+        slide = {"SOPClassUID": _SLIDE, "ImageType": ["DERIVED", "PRIMARY", kind, "NONE"], "SpecimenLabelInImage": "NO"}
+        assert result_of(datasets.ct(**slide)).ImageType[2] == kind
+    assert result_of(datasets.ct(ImageType=["DERIVED", "PRIMARY", "M", "PROTON_DENSITY"])).Modality == "CT"
     overlay = datasets.ct()
     overlay.add_new(0x60000102, "US", 12)
     refused, _ = with_report(datasets.part10(overlay))

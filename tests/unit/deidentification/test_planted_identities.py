@@ -9,10 +9,13 @@ from hypothesis import strategies as st
 from pydicom import dcmread
 from pydicom.filebase import DicomBytesIO
 
+from shared.deidentification.instance import Refused
 from shared.deidentification.profile import BurnedIn, Option, Profile
+from shared.deidentification.report import Finding
+from shared.deidentification.tables import _sop_classes, named
 from shared.dicom.dictionary import data_elements
 from tests.builders import datasets
-from tests.builders.deidentifying import ALL_OPTIONS, deidentified, leaked
+from tests.builders.deidentifying import ALL_OPTIONS, deidentified, leaked, with_report
 from tests.builders.files import Element, File, file
 
 WORD = "Zquxmorf"
@@ -24,6 +27,17 @@ PLANTED = (WORD, SECOND, NUMBER, DATE)
 
 _TEXT = {"LO", "LT", "SH", "ST", "UC", "UT", "PN", "UR", "AE"}
 _BYTES = {"OB", "UN", "OB/OW"}
+_WORDS = {"OD", "OF", "OL", "OV", "OW"}
+_SAMPLES = {
+    0x00281221,  # segmented palettes, whose descriptors do not tell how long they are
+    0x00281222,
+    0x00281223,
+    0x56000010,  # spectra
+    0x56000020,
+    0x7FE00008,
+    0x7FE00009,
+}
+"""Samples are the image: what they mean, nobody can tell."""
 _LEFT_ALONE = {
     0x00080005,  # the character set decides how all the rest is read
     0x00080016,  # the SOP class, the modality and the sizes decide what becomes of all the rest
@@ -63,6 +77,12 @@ def everything() -> dict[int, Element]:
     return {tag: element for tag, vr in _EVERYTHING if (element := planted(vr)) is not None}
 
 
+def words_of_bytes() -> dict[int, Element]:
+    """An element of each tag outside of sequences that has words in place of bytes, and is no picture or mesh."""
+    text = f"{WORD}{SECOND}{NUMBER}{DATE}".encode().ljust(64)
+    return {tag: (vr, text) for tag, vr in _EVERYTHING if vr in _WORDS and tag not in _SAMPLES}
+
+
 IDENTITY: Mapping[int, Element] = {
     0x00100010: ("PN", f"{WORD}^{SECOND}"),
     0x00100020: ("LO", NUMBER),
@@ -80,6 +100,38 @@ def test_an_identity_in_every_attribute_of_the_standard_is_in_no_byte_of_the_res
 
     assert leaked(result, PLANTED) == []
     dcmread(DicomBytesIO(result))
+
+
+_CLASSES = sorted(_sop_classes())
+_WITHOUT_MODULES = {"1.2.840.10008.5.1.4.1.1.9.100.1", "1.2.840.10008.5.1.4.1.1.9.100.2"}
+"""Waveform presentation states: the source of the tables has no attributes of their modules."""
+
+
+@pytest.mark.spec("DEID-2")
+def test_a_sop_class_is_known_with_all_its_modules_or_refused() -> None:
+    assert {sop_class for sop_class in _CLASSES if named(sop_class) is None} == _WITHOUT_MODULES
+    refused, data = with_report(file({0x00080016: ("UI", min(_WITHOUT_MODULES))}).data)
+    assert isinstance(refused, Refused)
+    assert (refused.reason, data) == (Finding.UNKNOWN_CLASS, b"")
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(900)
+@pytest.mark.spec("DEID-2", "DEID-5")
+def test_whatever_the_sop_class_no_attribute_lets_an_identity_through() -> None:
+    elements: dict[int, Element] = {**everything(), **words_of_bytes(), **IDENTITY}
+    for sop_class in set(_CLASSES) - _WITHOUT_MODULES:
+        data = file({**elements, 0x00080016: ("UI", sop_class)}).data
+        for options in (frozenset[Option](), frozenset(Option)):
+            result = deidentified(data, Profile(options, burned_in=BurnedIn.REPORT))
+            assert leaked(result, PLANTED) == [], sop_class
+
+
+@pytest.mark.spec("DEID-2")
+def test_an_identity_in_words_in_place_of_bytes_is_in_no_byte_of_the_result() -> None:
+    data = file({**words_of_bytes(), **IDENTITY}).data
+    for options in (frozenset[Option](), frozenset(Option)):
+        assert leaked(deidentified(data, Profile(options)), PLANTED) == []
 
 
 @pytest.mark.spec("DEID-2", "DEID-5")

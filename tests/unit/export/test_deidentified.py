@@ -15,8 +15,11 @@ from shared.export.deidentified import UNREADABLE
 from shared.export.request import new_export
 from shared.export.work import NO_MATCH
 from tests.builders import datasets
+from tests.builders.codestream_headers import segment
+from tests.builders.codestreams import STREAMS
 from tests.builders.deidentifying import deidentified as expected_file
 from tests.builders.deidentifying import leaked
+from tests.builders.pictures import JPEG
 from tests.unit.export.service import ExportService, destination, rules, source
 
 DEFLATED = "1.2.840.10008.1.2.1.99"
@@ -101,6 +104,22 @@ async def test_big_endian_pixels_and_deflated_files_arrive_in_little_endian(monk
         )
         assert made.PixelData == expected.PixelData == dataset.PixelData
         assert made.file_meta.TransferSyntaxUID == datasets.ELE
+
+
+@pytest.mark.spec("DEID-2", "DEID-9")
+@pytest.mark.parametrize("small", [1, 2**20], ids=["streamed", "whole"])
+async def test_comments_in_frames_are_blanked_and_reported(monkeypatch, small):
+    monkeypatch.setattr(module, "_SMALL", small)
+    service = ExportService()
+    comment = segment(0xFFFE, NAMES[0].encode()) + segment(0xFFE1, b"Exif\0\0" + NAMES[1].encode())
+    frame = STREAMS[JPEG][:2] + comment + STREAMS[JPEG][2:]
+    source = datasets.set_frames(datasets.ct(Rows=40, Columns=56, **IDENTITY), [frame, STREAMS[JPEG]])
+    await stored(service, datasets.part10(source, JPEG))
+    await stored(service, FILES["native"], ("1.4.19630817", "1.5", "1.6"))
+
+    _, _, report, _ = await exported(service)
+
+    assert (report["files"], report["findings"]) == (2, {"commentsInFrames": 1})
 
 
 @pytest.mark.spec("DEID-6", "DEID-9", "XPT-22", "XPT-23")

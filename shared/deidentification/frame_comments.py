@@ -1,0 +1,287 @@
+"""ISO 10918-1 §B.2.4, ISO 15444-1 §A.9 Comments inside of compressed frames, blanked while they stream by (DEID-2).
+
+JPEG, JPEG-LS and JPEG 2000 carry comments, and JPEG what applications add: EXIF with names and places, thumbnails. None
+of that is needed to decode the samples, so its bytes become zero; nothing changes its length, and no offset is wrong
+afterwards. What follows the end of a codestream becomes zero, too. A codestream that cannot be followed stays as it is.
+"""
+
+import re
+import struct
+from collections.abc import Callable
+from typing import Final
+
+from shared.dicom.transfer_syntaxes import (
+    HTJ2K_FAMILY,
+    JPEG_2000_COMPONENTS,
+    JPEG_2000_COMPONENTS_LOSSLESS,
+    JPEG_2000_FAMILY,
+    JPEG_BASELINE,
+    JPEG_EXTENDED,
+    JPEG_LOSSLESS,
+    JPEG_LOSSLESS_SV1,
+    JPEG_LS_LOSSLESS,
+    JPEG_LS_NEAR_LOSSLESS,
+)
+
+COMMENTED: Final = (
+    frozenset(
+        {
+            JPEG_BASELINE,
+            JPEG_EXTENDED,
+            JPEG_LOSSLESS,
+            JPEG_LOSSLESS_SV1,
+            JPEG_LS_LOSSLESS,
+            JPEG_LS_NEAR_LOSSLESS,
+            JPEG_2000_COMPONENTS,
+            JPEG_2000_COMPONENTS_LOSSLESS,
+        }
+    )
+    | JPEG_2000_FAMILY
+    | HTJ2K_FAMILY
+)
+"""The transfer syntaxes whose frames can have comments that are found here."""
+
+_ITEM: Final = 0xFFFEE000
+_SOI, _SOC, _END = 0xD8, 0x4F, 0xD9
+_SOS, _COM, _FIRST_APP, _LAST_APP = 0xDA, 0xFE, 0xE0, 0xEF
+_SOT, _SOD, _COM_2000 = 0x90, 0x93, 0x64
+_BARE: Final = frozenset({0x01, *range(0xD0, 0xD9)})
+"""Markers of JPEG without a length."""
+_BARE_2000: Final = frozenset({_SOC, 0x92, *range(0x30, 0x40)})
+_IN_SCAN = re.compile(rb"\xff[\xc0-\xcf\xd8-\xfe]")
+"""The marker that a scan ends with: the coders write no such bytes (ISO 10918-1 §B.1.1.5, ISO 14495-1 §A.1)."""
+_IN_TILE = re.compile(rb"\xff\xd9")
+"""The end of a codestream whose last tile-part does not say how long it is."""
+_SOT_BYTES: Final = 12
+"""Of the head of a tile-part with its marker."""
+_GREATEST: Final = 5
+"""The greatest number that chooses a colour transform; no letter is as small."""
+_NEEDED: Final[dict[int, tuple[bytes, tuple[int | None, ...]]]] = {
+    0xE0: (b"JFIF\0", (1, 1, 0, 0, 1, 0, 1, 0, 0)),
+    0xE8: (b"mrfx", (None,)),
+    0xEE: (b"Adobe", (0, 100, 0, 0, 0, 0, None)),
+}
+"""What decoders look at of applications' segments: how they begin, and the rest; None: the small number that it is."""
+
+
+class Fragments:
+    """Fragments of encapsulated pixel data with the heads of their items (PS3.5 §A.4), piece after piece."""
+
+    def __init__(self) -> None:
+        self._head = bytearray()
+        self._left = 0
+        self._codestream = _Codestream()
+
+    @property
+    def blanked(self) -> bool:
+        """Whether there was anything to blank so far."""
+        return self._codestream.blanked
+
+    def clean(self, chunk: bytes) -> bytes:
+        """The next piece without comments, as long as it was."""
+        data = bytearray(chunk)
+        at = 0
+        while at < len(data):
+            if self._left:
+                end = min(at + self._left, len(data))
+                self._codestream.clean(data, at, end)
+                self._left -= end - at
+                at = end
+                continue
+            taken = data[at : at + 8 - len(self._head)]
+            self._head += taken
+            at += len(taken)
+            if len(self._head) == 8:
+                group, element, length = struct.unpack("<HHL", self._head)
+                self._left = length if group << 16 | element == _ITEM else 0
+                self._head.clear()
+                self._codestream.begin_fragment()
+        return bytes(data)
+
+
+type _State = Callable[[bytearray, int, int], int]
+"""Looks at bytes from one position to another, and returns where the next state goes on."""
+
+
+class _Codestream:
+    """One codestream after the other; a frame may be in several fragments."""
+
+    def __init__(self) -> None:
+        self.blanked = False
+        self._state: _State = self._start
+        self._otherwise: _State = self._as_it_is
+        """What goes on where a fragment begins no codestream."""
+        self._is_2000 = False
+        self._seen = bytearray()
+        """Of a marker, a length or the head of a tile-part: what there is of it so far."""
+        self._marker = 0
+        self._left = 0
+        """Bytes to the end of the segment or tile-part."""
+        self._at = 0
+        """Bytes of the segment so far."""
+        self._matches = True
+        self._total = self._base = 0
+        """Bytes so far, and those in front of the first byte of what is looked at."""
+        self._tile_end: int | None = None
+        self._was_ff = False
+
+    def clean(self, data: bytearray, at: int, end: int) -> None:
+        """Blank what is to be blanked of these bytes."""
+        self._base = self._total - at
+        self._total += end - at
+        while at < end:
+            at = self._state(data, at, end)
+
+    def begin_fragment(self) -> None:
+        """A fragment begins: perhaps a frame with it."""
+        if self._state in {self._after, self._as_it_is} or (self._state == self._scan and self._is_2000):
+            self._otherwise = self._state
+            self._go(self._start)
+
+    # ------------------------------------------------------------------------------------------------------ states
+
+    def _start(self, data: bytearray, at: int, end: int) -> int:
+        at = self._take(2, data, at, end)
+        if len(self._seen) == 2:
+            first, second = self._seen
+            if first == 0xFF and second in {_SOI, _SOC}:
+                self._is_2000 = second == _SOC
+                self._go(self._in_front_of_marker)
+            else:
+                self._go(self._otherwise)
+        return at
+
+    def _in_front_of_marker(self, data: bytearray, at: int, end: int) -> int:
+        """Of JPEG, decoders skip what is in front of a marker although nothing should be there; so it is blanked."""
+        if self._is_2000:
+            at = self._take(2, data, at, end)
+            if len(self._seen) == 2:
+                first, second = self._seen
+                self._go(self._as_it_is)
+                if first == 0xFF:
+                    self._found(second, at)
+            return at
+        start = data.find(0xFF, at, end)
+        self._blank(data, at, end if start < 0 else start)
+        if start < 0:
+            return end
+        self._go(self._in_marker)
+        return start + 1
+
+    def _in_marker(self, data: bytearray, at: int, end: int) -> int:  # noqa: ARG002 - as every state
+        if data[at] != 0xFF:
+            self._found(data[at], at + 1)
+        return at + 1
+
+    def _length(self, data: bytearray, at: int, end: int) -> int:
+        at = self._take(2, data, at, end)
+        if len(self._seen) == 2:
+            self._left = int.from_bytes(self._seen) - 2
+            self._at, self._matches = 0, True
+            self._go(self._segment if self._left > 0 else self._as_it_is)
+            if not self._left:
+                self._behind_segment(at)
+        return at
+
+    def _segment(self, data: bytearray, at: int, end: int) -> int:
+        stop = min(at + self._left, end)
+        if self._marker == (_COM_2000 if self._is_2000 else _COM):
+            self._blank(data, at, stop)
+        elif not self._is_2000 and _FIRST_APP <= self._marker <= _LAST_APP:
+            self._application(data, at, stop)
+        elif self._is_2000 and self._marker == _SOT:
+            self._seen += data[at:stop]
+        self._at += stop - at
+        self._left -= stop - at
+        if not self._left:
+            self._behind_segment(stop)
+        return stop
+
+    def _scan(self, data: bytearray, at: int, end: int) -> int:
+        """Samples until a marker ends them."""
+        ends = _IN_TILE if self._is_2000 else _IN_SCAN
+        if self._was_ff and ends.match(bytes((0xFF, data[at]))):
+            self._found(data[at], at + 1)
+            return at + 1
+        found = ends.search(data, at, end)
+        if found is None:
+            self._was_ff = data[end - 1] == 0xFF
+            return end
+        self._found(found[0][1], found.end())
+        return found.end()
+
+    def _tile(self, data: bytearray, at: int, end: int) -> int:  # noqa: ARG002 - as every state
+        stop = min(at + self._left, end)
+        self._left -= stop - at
+        if not self._left:
+            self._go(self._in_front_of_marker)
+        return stop
+
+    def _after(self, data: bytearray, at: int, end: int) -> int:
+        self._blank(data, at, end)
+        return end
+
+    def _as_it_is(self, data: bytearray, at: int, end: int) -> int:  # noqa: ARG002 - as every state
+        return end
+
+    # ----------------------------------------------------------------------------------------------------- changes
+
+    def _go(self, state: _State) -> None:
+        self._seen.clear()
+        self._was_ff = False
+        self._state = state
+
+    def _found(self, marker: int, behind: int) -> None:
+        """A marker, which ends in front of `behind`: what follows it."""
+        self._marker = marker
+        if marker == _END:
+            self._go(self._after)
+        elif self._is_2000 and marker == _SOD:
+            self._begin_tile(self._base + behind)
+        elif marker in (_BARE_2000 if self._is_2000 else _BARE):
+            self._go(self._in_front_of_marker)
+        else:
+            self._go(self._length)
+
+    def _behind_segment(self, behind: int) -> None:
+        if self._is_2000 and self._marker == _SOT:
+            length = int.from_bytes(self._seen[2:6])
+            # It counts from its own marker (ISO 15444-1 §A.4.2).
+            self._tile_end = self._base + behind - _SOT_BYTES + length if length else None
+        self._go(self._scan if self._marker == _SOS and not self._is_2000 else self._in_front_of_marker)
+
+    def _begin_tile(self, position: int) -> None:
+        if self._tile_end is None:
+            self._go(self._scan)
+            return
+        self._left = self._tile_end - position
+        if self._left < 0:
+            self._go(self._as_it_is)
+        else:
+            self._go(self._tile if self._left else self._in_front_of_marker)
+
+    def _take(self, count: int, data: bytearray, at: int, end: int) -> int:
+        stop = min(at + count - len(self._seen), end)
+        self._seen += data[at:stop]
+        return stop
+
+    def _blank(self, data: bytearray, at: int, end: int) -> None:
+        if any(data[at:end]):
+            self.blanked = True
+            data[at:end] = bytes(end - at)
+
+    def _application(self, data: bytearray, at: int, end: int) -> None:
+        """A segment of an application: what decoders need of it, in one spelling, stays."""
+        name, rest = _NEEDED.get(self._marker, (b"", ()))
+        known = min(end, at + max(0, len(name) + len(rest) - self._at))
+        for here in range(at, known):
+            index = self._at + here - at
+            byte = data[here]
+            if index < len(name):
+                self._matches = self._matches and byte == name[index]
+                data[here] = byte if self._matches else 0
+            else:
+                only = rest[index - len(name)]
+                data[here] = 0 if not self._matches else only if only is not None else byte if byte <= _GREATEST else 0
+            self.blanked = self.blanked or (not self._matches and byte > 0)
+        self._blank(data, known, end)
