@@ -123,6 +123,8 @@ class AgeReader:
             return self._compared(at, "lt" if cursor.has(at, "before") else "gt", said=True)
         if cursor.has(at, "compare"):
             return self._compared(at, cursor.value(at, "compare"), said=said)
+        if cursor.has(at, "compare_joined"):  # over 60 and younger than 70
+            return self._compared(at, cursor.value(at, "compare_joined"), said=said)
         return self._plain(at, said=said)
 
     def _is_from(self, at: int) -> bool:
@@ -171,6 +173,8 @@ class AgeReader:
         value, end = number_at(cursor, inner)
         if value is None or value > _OLDEST or (comparison == "lt" and value < 1):
             return None
+        if cursor.has(cursor.back(at), "measured") and not said:
+            return None
         behind, unit_words, years = self._years(end)
         if not years:
             return None
@@ -192,7 +196,7 @@ class AgeReader:
     def _plain(self, at: int, *, said: bool) -> AgePart | None:
         cursor = self._cursor
         value, end = number_at(cursor, at)
-        if value is None or value > _OLDEST:
+        if value is None or value > _OLDEST or cursor.has(at - 1, "ago_before"):
             return None
         behind, unit_words, years = self._years(end)
         if not years:

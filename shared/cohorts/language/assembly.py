@@ -45,9 +45,11 @@ class _Assembly:
         self._reading = reading
         self._refuse = reading.cursor.refuse
         self._paths: list[tuple[set[int], str]] = []
+        self._whole = False
 
     def run(self, as_of: str | None) -> Assembled:
         definition: Document = {"version": 1}
+        self._whole = self._whole_studies()
         stated = self._reading.as_of
         if stated is not None:
             self._paths.append((stated[1], "asOf"))
@@ -215,7 +217,8 @@ class _Assembly:
             each.collected = each.collected or (each.with_item and listed and self._in_list(each))
         collected = [each for each in studies if each.collected]
         if collected:
-            collect["studies"] = "all" if any(each.whole for each in collected) else "matching"
+            whole = self._whole or any(each.whole for each in collected)
+            collect["studies"] = "all" if whole else "matching"
             for each in collected:
                 if each.reference:
                     self._paths.append((each.words, "collect.studies"))
@@ -230,6 +233,19 @@ class _Assembly:
             collect["conditions"] = "all"
             self._paths += [(each.words, "collect.conditions") for each in self._parts(DiagnosesPart)]
         return collect
+
+    def _whole_studies(self) -> bool:
+        """`all images of patients with a CT`: all that match, or all of each patient (NL-5)."""
+        studies = [each for each in self._parts(StudyPart) if not each.reference and not each.negated]
+        narrow = [each for each in studies if each.modalities or each.sites or each.when]
+        wide = [each for each in studies if each not in narrow and each.collected and self._says_every(each)]
+        return bool(wide and narrow and self._reading.choices.choose(2))
+
+    def _says_every(self, study: StudyPart) -> bool:
+        cursor, at = self._reading.cursor, study.start - 1
+        while cursor.little(at) and not cursor.has(at, "every"):
+            at -= 1
+        return cursor.has(at, "every")
 
     def _in_list(self, study: StudyPart) -> bool:
         """Whether `and reports`, `and medications` follows the study directly."""

@@ -28,12 +28,15 @@ type Written = tuple[Period, ...]
 
 
 def date_at(text: str, at: int, months: Mapping[str, int], *, day_first: bool) -> tuple[Written, int] | None:
-    """The date that begins at a place of the text, and its end; None where there is none, or a day that never was."""
+    """The date that begins at a place of the text, and its end; None where there is none. A day that never was, or one
+    of a year in two digits, is a date without a meaning.
+    """
     for pattern, read in _forms():
         match = pattern.match(text, at)
         if match is not None:
             written = read(match, months, day_first)
-            if written:
+            named = match.groupdict().get("m") or "0"
+            if written or named.isdecimal() or fold(named) in months:
                 return written, match.end()
     return None
 
@@ -52,6 +55,7 @@ def _forms() -> tuple[tuple[re.Pattern[str], Callable[..., Written]], ...]:
         (re.compile(rf"{month}\s+(?:the\s+)?(?P<d>\d\d?){_ORDINAL}\s*,?\s+{_YEAR}{_EDGE}", flags), _named),
         (re.compile(rf"{month},?{between}{_YEAR}{_EDGE}(?!-\d)", flags), _named_month),
         (re.compile(rf"{_YEAR}-(?P<m>\d\d)(?![\d]|-\d)"), _month),
+        (re.compile(rf"\d\d?([/.-])\d\d?\1\d\d{_EDGE}(?![/.-]\d)"), _short),
         (re.compile(rf"{_YEAR}(?![\w]|[.,]\d)"), _year),
     )
 
@@ -91,6 +95,10 @@ def _named_month(match: re.Match[str], months: Mapping[str, int], _day_first: bo
 def _month(match: re.Match[str], _months: Mapping[str, int], _day_first: bool) -> Written:
     month = int(match["m"])
     return (month_of(int(match["y"]), month),) if 1 <= month <= 12 else ()
+
+
+def _short(_match: re.Match[str], _months: Mapping[str, int], _day_first: bool) -> Written:
+    return ()
 
 
 def _year(match: re.Match[str], _months: Mapping[str, int], _day_first: bool) -> Written:

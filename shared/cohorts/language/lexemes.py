@@ -96,6 +96,8 @@ class _Lexer:
         when = date_at(self._text, token.start, self._vocabulary.months, day_first=self._vocabulary.day_first)
         if when is not None:
             written, end = when
+            if not written:
+                return self._lexeme(token.start, end, {"no_date": ""}), self._after(end)
             lexeme = self._lexeme(token.start, end, {"date": ""})
             lexeme.date = written
             return lexeme, self._after(end)

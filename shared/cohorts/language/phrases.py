@@ -4,6 +4,7 @@ from shared.cohorts.language.ages import countable, number_at
 from shared.cohorts.language.dictionary import TermKind
 from shared.cohorts.language.parts import (
     AgePart,
+    DiagnosesPart,
     DiagnosisPart,
     DrugsPart,
     ReportPart,
@@ -48,6 +49,9 @@ class PhraseReading(VerbReading):
         if found is None or self._moment is not None or not self._age_follows(found[2]):
             return False
         stage, words, end = found
+        if cursor.has(cursor.at - 1, "age_word"):  # whose age at diagnosis was
+            words = words | {cursor.at - 1}
+            cursor.refused.pop(cursor.at - 1, None)
         self._moment = stage, words
         cursor.cover(words)
         cursor.at = end
@@ -142,13 +146,21 @@ class PhraseReading(VerbReading):
             return "study"
         if cursor.has(at, "before", "after") and before >= 0 and cursor.lexemes[before].means(TermKind.CONDITION):
             return "diagnosis"
-        if cursor.has(at, "age_word") and cursor.lexemes[at].text.casefold().startswith("at") and before >= 0:
+        begun = range(before + 1, min(cursor.skip(at) + 1, len(cursor)))
+        if before >= 0 and self._is_at_age(begun):
             if cursor.lexemes[before].means(TermKind.CONDITION):
                 return "diagnosis"
             if cursor.has(before, "modality", "study_noun"):
                 return "study"
         found = self._ages.stage(at - 2) if at >= 2 else None
         return found[0] if found and found[2] >= at else "asOf"
+
+    def _is_at_age(self, words: range) -> bool:
+        """Whether words are `at age`, `at an age of`."""
+        cursor = self.cursor
+        opened = bool(words) and cursor.lexemes[words[0]].text.casefold().startswith("at")
+        closed = any(cursor.has(each, "age_word") for each in words)
+        return opened and closed and all(cursor.has(each, "age_word", "at", "existence", "article") for each in words)
 
     def _read_count(self) -> bool:
         """A number of things: one or more is existence, any other is refused with its number (NL-16)."""
@@ -209,9 +221,24 @@ class PhraseReading(VerbReading):
         if not cursor.has(cursor.at, "not", "neither"):
             return False
         self._drop_negation()
-        self._negation = cursor.at
+        if self._excepts(cursor.at):
+            cursor.refuse({cursor.at}, "negation")
+        else:
+            self._negation = cursor.at
         cursor.at += 1
         return True
+
+    def _excepts(self, at: int) -> bool:
+        """`all medications except A`, `scans other than MRI`: some of what is returned, which has no form. It says
+        nothing of who has A.
+        """
+        cursor, last = self.cursor, self._last
+        fits = isinstance(last, DrugsPart | ReportPart | DiagnosesPart)
+        fits = fits or (isinstance(last, StudyPart) and cursor.has(at, "except"))
+        if last is None or not fits or cursor.back(at, "comma") != max(last.words):
+            return False
+        inner = cursor.skip(at + 1, "with")
+        return not cursor.has(inner, "who", "sex")
 
     def _read_particle(self) -> bool:
         """`ne`, which says nothing beside the negation that follows it, and must not stand without."""

@@ -72,7 +72,7 @@ class Reading(PhraseReading):
             return False
         part.negated, words = self._take_negation()
         part.words |= words
-        part.negated = part.negated or self._shares_negation(before, DiagnosisPart, DrugPart)
+        part.negated = part.negated or self._shares_negation(before, StudyPart, DiagnosisPart, DrugPart)
         if cursor.has(cursor.at, "report_noun"):
             part.phrase = self._next_phrase()
         else:

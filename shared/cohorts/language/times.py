@@ -22,6 +22,7 @@ class TimeReader:
         self._cursor = cursor
         self._choices = choices
         self._as_of = as_of
+        self._periods: dict[int, Period] = {}
 
     def read(self) -> TimePart | None:
         """The phrase that begins at the cursor; the cursor is behind it then."""
@@ -43,11 +44,22 @@ class TimeReader:
         cursor.at = inner + 1
         return period.first.isoformat(), set(range(at, inner + 1))
 
+    def look_for_as_of(self) -> None:
+        """Take `this year`, `last month` of the day that the question names, wherever it stands."""
+        cursor = self._cursor
+        for at in range(len(cursor)):
+            cursor.at = at
+            if (found := self.as_of()) is not None:
+                self._as_of = date.fromisoformat(found[0])
+        cursor.at = 0
+
     # ------------------------------------------------------------------------------------------------------- inside
 
     def _period(self, at: int) -> Period:
-        written = self._cursor.lexemes[at].date
-        return written[self._choices.choose(len(written))] if len(written) > 1 else written[0]
+        if at not in self._periods:
+            written = self._cursor.lexemes[at].date
+            self._periods[at] = written[self._choices.choose(len(written))] if len(written) > 1 else written[0]
+        return self._periods[at]
 
     def _after_diagnosis(self, at: int) -> TimePart | None:
         cursor = self._cursor
@@ -167,15 +179,21 @@ class TimeReader:
     def _range(self, at: int) -> TimePart | None:
         cursor = self._cursor
         opened = cursor.has(at, "between", "since", "in")
-        first = self._date_behind(at + 1) if opened else at if cursor.has(at, "date") else -1
-        if first < 0 or not cursor.has(first + 1, "to", "and", "until"):
+        first = cursor.skip(at + 1) if opened else at
+        if not cursor.has(first, "date", "month") or not cursor.has(first + 1, "to", "and", "until"):
             return None
         if cursor.has(first + 1, "and") and not cursor.has(at, "between"):
             return None
         second = self._date_behind(first + 2)
         if second < 0:
             return None
-        start, end = self._period(first), self._period(second)
+        end = self._period(second)
+        if cursor.has(first, "date"):
+            start = self._period(first)
+        elif end == month_of(end.first.year, end.first.month):
+            start = month_of(end.first.year, int(cursor.value(first, "month")))
+        else:
+            return None
         if start.first > end.last:
             return None
         cursor.at = second + 1

@@ -39,6 +39,7 @@ class VerbReading:
         self.notes: list[str] = []
         self._ages = AgeReader(self.cursor)
         self._times = TimeReader(self.cursor, choices, as_of)
+        self._times.look_for_as_of()
         self._studies = StudyReader(self.cursor, choices)
         whole = range(len(lexemes))
         self._asked = any(self.cursor.has(each, "who", "request") for each in whole)

@@ -48,6 +48,24 @@ REFUSED = [
     # what was ordered need not have been done; when it was stopped is not when it was prescribed
     ("patients with ordered CT", ["ordered"]),
     ("patients who stopped cisplatin in 2024", ["in 2024"]),
+    # some of what is returned: it says nothing of who took the drug, or had the scan (NL-18)
+    ("all medications except ibuprofen of patients with asthma", ["except ibuprofen"]),
+    ("medications without ibuprofen of women with asthma", ["without ibuprofen"]),
+    ("alle Medikamente außer Ibuprofen von Patienten mit Asthma", ["außer Ibuprofen"]),
+    ("Tous les médicaments sauf ibuprofen des patients avec asthma", ["sauf ibuprofen"]),
+    ("all scans except MRIs of patients with asthma", ["except"]),
+    ("patients with imaging other than MRI", ["other than"]),
+    # a comparison of a value is no age, a day that never was is not its year, and a moment is no age either
+    ("patients with HbA1c > 7%", ["HbA1c > 7"]),
+    ("patients with a blood pressure above 140", ["blood pressure above 140"]),
+    ("Patienten mit Hb unter 10", ["Hb unter 10"]),
+    ("patients diagnosed with asthma on 2025-02-30", ["2025-02-30"]),
+    ("patients diagnosed with asthma on 31 April 2025", ["31 April 2025"]),
+    ("patients diagnosed with asthma since 13/13/2021", ["since 13/13/2021"]),
+    ("patients diagnosed with asthma on 3/4/25", ["3/4/25"]),
+    ("patients diagnosed with asthma from November to March 2021", ["November"]),
+    ("Patients avec asthma diagnostiqué il y a deux ans", ["il y a deux ans"]),
+    ("patients under 18 and over 65 with asthma", ["under 18 and over 65"]),
     # what comes after what (NL-14)
     ("patients with CT followed by asthma", ["followed by"]),
     ("patients with asthma then hypertension", ["then"]),
@@ -79,6 +97,38 @@ READINGS = [
             "drugs of women with asthma diagnosed in 2024",
             "all drugs prescribed in 2024 to women with asthma",
         ],
+    ),
+    # the day of the question is that of its times too
+    (
+        "patients over 50 as of 2025-01-01 with asthma diagnosed this year",
+        ["as of 2025-01-01, patients over 50 with asthma diagnosed since 2025-01-01"],
+    ),
+    (
+        "patients with asthma diagnosed last month, as of 2024-03-31",
+        [
+            "as of 2024-03-31, patients with asthma diagnosed within the last month",
+            "as of 2024-03-31, patients with asthma diagnosed in February 2024",
+        ],
+    ),
+    ("patients without CT and MRI", ["patients with MRI without CT", "patients with neither CT nor MRI"]),
+    ("Pacientes sin TC y RM", ["patients with MRI without CT", "patients with neither CT nor MRI"]),
+    ("patients without CT and with MRI", ["patients with MRI without CT"]),
+    (
+        "all images of patients with a CT",
+        ["CT images of patients with a CT", "all their studies of patients with a CT"],
+    ),
+    ("patients whose CT was in 2024", ["patients with a CT in 2024"]),
+    ("women over 60 and under 70 with asthma", ["women with asthma between 61 and 69"]),
+    ("patients with asthma who are older than 60 and younger than 70", ["patients aged 61 to 69 with asthma"]),
+    ("Patientes de plus de 60 ans et de moins de 70 ans avec asthma", ["women aged 61 to 69 with asthma"]),
+    ("Pacientes mayores de 60 años y menores de 70 con asthma", ["patients aged 61 to 69 with asthma"]),
+    (
+        "patients whose age at diagnosis of asthma was between 10 and 20",
+        ["patients diagnosed with asthma at an age between 10 and 20"],
+    ),
+    (
+        "patients diagnosed with asthma between Jan and March 2025",
+        ["patients diagnosed with asthma between 2025-01-01 and 2025-03-31"],
     ),
     ("Patientinnen ab 18 mit Asthma", ["women aged at least 18 with asthma"]),
     ("Patients n'ayant ni scanner ni IRM", ["patients with neither CT nor MRI"]),
