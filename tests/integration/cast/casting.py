@@ -1,15 +1,21 @@
 """DICOMcast beside a FHIR server: what integration tests of it share."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 from aiohttp import ClientSession
 
+from shared.cast.dirty_studies import TABLE
+from shared.cast.ports import CastTable
 from shared.fhir.client import FhirClient
 from shared.outgoing.server import Server
 from shared.outgoing.settings import Anonymous, ServerSettings
 from shared.outgoing.tokens import NoToken
+from shared.storage.azure_tables import AzureTableStore
+from shared.storage.connection import StorageConnection
+from shared.storage.ports import PreconditionFailed, RowWrite
 from tests.builders import osteosarcoma
 
 BASE = osteosarcoma.BASE
@@ -133,20 +139,42 @@ class Caster:
     async def seen(self, sequence: int, *, timer: bool = False) -> dict[str, Any]:
         """The same, up to a change of the server whose studies are cast; `timer`: what would be a minute is now."""
 
+        def is_seen(told: dict[str, Any]) -> bool:
+            return told["newestSequence"] >= sequence and _is_settled(told)
+
         async def status() -> Any:
             told = await self.ask("cast/status")
-            if timer and told["newestSequence"] < sequence:
+            if timer and not is_seen(told):
                 await self.let_timer_run()
             return told
 
-        return await eventually(
-            status, lambda told: told["newestSequence"] >= sequence and _is_settled(told), pause=2.0 if timer else 0.5
-        )
+        return await eventually(status, is_seen, pause=1.0 if timer else 0.5)
 
     async def let_timer_run(self) -> None:
         """The timer of the service does its chores."""
         async with self.session.post(f"{self.service.url}/admin/functions/housekeeping", json={}) as response:
             assert response.status == 202
+
+    async def circuit_closed(self) -> None:
+        """Wait until the open circuit closes; the minutes until its probes pass at once: its row is put back."""
+        connection = StorageConnection.from_connection_string(self.service.connection_string)
+        tables = AzureTableStore(connection.table_endpoint, connection.credential, kinds=get_args(CastTable.__value__))
+
+        async def put_back() -> bool:
+            row = await tables.get(TABLE, "circuit", "fhir")
+            assert row is not None
+            if not row.properties["failure"]:
+                return True
+            passed = {**row.properties, "probeAt": 0.0}
+            with contextlib.suppress(PreconditionFailed):  # the service has written it meanwhile: once more
+                await tables.commit(TABLE, [RowWrite("replace", "circuit", "fhir", passed, row.etag)])
+                await self.let_timer_run()
+            return False
+
+        try:
+            await eventually(put_back, bool, pause=1.0)
+        finally:
+            await tables.close()
 
     async def newest(self) -> int:
         """The sequence of the newest change; reading the feed numbers what is pending."""

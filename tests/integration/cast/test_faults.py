@@ -45,6 +45,7 @@ async def test_what_is_refused_to_all_waits_and_what_is_refused_to_one_is_parked
         assert status["studiesParked"] == 0
         assert status["circuit"]["failure"] == "permission"
         proxy.fault = study_3_is_refused
+        await caster.circuit_closed()
         await caster.settled()
         assert sorted(await fhir.studies()) == [2, 4, 5, 6]
         (error,) = await caster.ask("cast/errors?class=FhirError")

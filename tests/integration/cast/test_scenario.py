@@ -83,6 +83,8 @@ async def test_the_images_become_exactly_these_resources_and_the_cohort_is_exact
         only = {name: SEED[name] for name in ("version", "asOf")}
         drug = {"medications": [{"code": {"codes": [{"system": osteosarcoma.RXNORM, "code": "6851"}]}}]}
         assert (await _cohort(caster, {**only, **drug, "collect": {}}))["patients"] == {2, 3}
+        since = {"medications": [{**drug["medications"][0], "when": {"since": "2025-01-01"}}]}
+        assert (await _cohort(caster, {**only, **since, "collect": {}}))["patients"] == {3}
         imaging = {"modality": ["MR"], "not": {"modality": ["CT"]}}
         unseen = await _cohort(caster, imaging=imaging)
         assert (unseen["patients"], unseen["indeterminate"]) == ({8}, set())
@@ -101,6 +103,23 @@ async def test_the_images_become_exactly_these_resources_and_the_cohort_is_exact
         assert await caster.differences() == []
     assert "COH-" not in caster.service.kept_log_text
     assert "Family1" not in caster.service.kept_log_text
+
+
+@pytest.mark.spec("CAST-EV-6", "CAST-EV-10")
+async def test_without_any_event_the_sweep_leads_to_the_same_resources(fresh_service, fhir_server, session) -> None:
+    """Point 4, "no events but the sweep": no message asks for one before the test has ended, so the timer sweeps."""
+    async with Fhir(fhir_server.url) as fhir:
+        await fhir.load(osteosarcoma.clinical())
+        ehr = await fhir.versions()
+        caster = Caster(await fresh_service(settings(fhir_server.url, DicomCast__SettleSeconds="600")), session)
+        await caster.store(all_files())
+        await caster.seen(await caster.newest(), timer=True)
+        studies = await _resources_are_right(fhir, ehr)
+        await _observations_are_right(fhir, studies[1]["id"])
+        await caster.delete(study_uid(5))
+        await caster.seen(await caster.newest(), timer=True)
+        assert sorted(await fhir.studies()) == [number for number in STUDIES if number != 5]
+        assert await caster.differences() == []
 
 
 async def _resources_are_right(fhir: Fhir, ehr: dict[str, str]) -> dict[int, dict[str, Any]]:
