@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from sys import intern
 from typing import Any
 
-from shared.cast.mapping.date_times import combine, read_partial_date
+from shared.cast.mapping.malformed import malformed_values
 from shared.cast.mapping.measurements import measurement_observations, observing_device
 from shared.cast.mapping.observation import dose_observations, may_hold_dose
 from shared.cast.model import DoseReport, Instance, Note, RefusedInstance, Series, Study, Summary
 from shared.cast.settings import CastSettings
-from shared.cast.values import DataSet, item, text, texts, unsigned, values
+from shared.cast.values import DataSet, item, says, text, text_of, texts, unsigned, values
 from shared.dicom.identifiers import is_uid
 
 STUDY_TAGS = (
@@ -60,10 +60,11 @@ SERIES_TAGS = (
     "00400245",
 )
 """The same of the series level."""
-_SINGLE = ("00080050", "00081030", "00100020", "00100010", "0008103E", "00200011", "00200013")
-"""Attributes of which one value is expected."""
+_SEVERAL = frozenset({"00081050", "00081060", "00081070"})
+"""Attributes that may have several values."""
+_SINGLE = (*(tag for tag in (*STUDY_TAGS, *SERIES_TAGS) if tag not in _SEVERAL), "00200013")
+"""Attributes of which one value is expected; items of sequences are no texts."""
 _KEY_OBJECT_OR_REPORT = "0040A043"
-_SEXES = frozenset({"M", "F", "O"})
 
 
 @dataclass(slots=True)
@@ -75,7 +76,7 @@ class _Level:
     def add(self, uid: str, data_set: DataSet, tags: tuple[str, ...]) -> None:
         for tag in tags:
             before = self.found.get(tag)
-            if (before is None or uid < before[0]) and values(data_set, tag):
+            if (before is None or uid < before[0]) and says(data_set.get(tag)):
                 self.found[tag] = uid, data_set[tag]
 
     def attributes(self, told: DataSet) -> dict[str, Any]:
@@ -104,7 +105,9 @@ class StudyCollector:
             return
         series, instance = text(data_set, "0020000E"), text(data_set, "00080018")
         fault = self._required(data_set, series, instance)
-        faults = self._faults(data_set) if not fault else set()
+        sop_class = text(data_set, "00080016")
+        report = self._settings.observations and may_hold_dose(sop_class, data_set)
+        faults = malformed_values(data_set, self._settings, report=report) if not fault else set()
         if not fault and faults and self._settings.enforces_validation:
             fault = min(faults)
         if fault:
@@ -116,10 +119,9 @@ class StudyCollector:
         self._level.add(instance, data_set, STUDY_TAGS)
         level, instances = self._series.setdefault(series, (_Level(), {}))
         level.add(instance, data_set, SERIES_TAGS)
-        sop_class = text(data_set, "00080016")
         number = unsigned(text(data_set, "00200013"))
         instances[instance] = Instance(instance, intern(sop_class), number, intern(_title(data_set)))
-        if self._settings.observations and may_hold_dose(sop_class, data_set):
+        if report:
             measured = measurement_observations(data_set, self._settings)
             found = [*dose_observations(data_set, self._settings), *measured]
             if found:
@@ -132,26 +134,24 @@ class StudyCollector:
 
     def study(self, summary: Summary) -> Study:
         """The study, with what a search told of it."""
-        told = {tag: summary.study[tag] for tag in STUDY_TAGS if values(summary.study, tag)}
+        told = {tag: summary.study[tag] for tag in STUDY_TAGS if says(summary.study.get(tag))}
         if len(self._patients) > 1:
             self._notes.add(Note("00100020", "instances-differ"))
         series = []
         for uid, (level, instances) in self._series.items():
             of_series = summary.series.get(uid, {})
-            attributes = level.attributes({tag: of_series[tag] for tag in SERIES_TAGS if values(of_series, tag)})
+            attributes = level.attributes({tag: of_series[tag] for tag in SERIES_TAGS if says(of_series.get(tag))})
             if not text(attributes, "00080060"):
                 self._notes.add(Note("00080060", "missing"))
             series.append(Series(uid, attributes, sorted(instances.values(), key=_order)))
         series.sort(key=lambda each: (_number(unsigned(text(each.attributes, "00200011"))), each.uid))
         attributes = self._level.attributes(told)
-        if self._refused:
-            # With validation on, what a refused instance said counts no more.
-            attributes = {tag: each for tag, each in attributes.items() if not self._is_bad(tag, attributes)}
+        if self._refused and self._settings.enforces_validation:
+            # What a refused instance said counts no more.
+            bad = malformed_values(attributes, self._settings, report=False)
+            attributes = {tag: each for tag, each in attributes.items() if tag not in bad}
         reports = sorted(self._reports, key=lambda each: each.sop_instance_uid)
         return Study(self._study, attributes, series, reports, frozenset(self._notes), self._refused)
-
-    def _is_bad(self, tag: str, attributes: DataSet) -> bool:
-        return self._settings.enforces_validation and tag in self._faults(attributes)
 
     def _required(self, data_set: DataSet, series: str, instance: str) -> str:
         """The tag of what an instance must have and does not; empty if it has all."""
@@ -167,32 +167,12 @@ class StudyCollector:
             return "00080060"
         return ""
 
-    def _faults(self, data_set: DataSet) -> set[str]:
-        """Tags of mapped values that are malformed."""
-        faults: set[str] = set()
-        offset = text(data_set, "00080201")
-        for day, time in (("00080020", "00080030"), ("00080021", "00080031"), ("00400244", "00400245")):
-            date, clock = text(data_set, day), text(data_set, time)
-            found = combine(date, clock, offset, "") if date else None
-            if found is not None:
-                places = {"date": day, "time": time, "offset": "00080201"}
-                faults |= {places[each] for each in found.faults}
-        if (sex := text(data_set, "00100040")) and sex not in _SEXES:
-            faults.add("00100040")
-        if (birth := text(data_set, "00100030")) and read_partial_date(birth).faults:
-            faults.add("00100030")
-        faults |= {
-            tag for tag in ("00200011", "00200013") if (number := text(data_set, tag)) and unsigned(number) is None
-        }
-        return faults
-
 
 def _title(data_set: DataSet) -> str:
     """The name of an instance: of a document, of a report or key objects, of an image (dicomcast §4.6)."""
     named = text(data_set, "00420010") or text(item(data_set, _KEY_OBJECT_OR_REPORT), "00080104")
     kinds = values(data_set, "00080008")
-    third = kinds[2] if len(kinds) > 2 else ""
-    return named or (third.strip(" \0") if isinstance(third, str) else "")
+    return named or (text_of(kinds[2]) if len(kinds) > 2 else "")
 
 
 def _number(number: int | None) -> int:

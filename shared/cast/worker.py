@@ -35,7 +35,9 @@ _BUSY_SECONDS = 5.0
 _FIRST_PAUSE, _MOST_PAUSE = 2.0, 60.0
 _HINTED_AT_ONCE = 500
 _OLD_SECONDS = 60.0
-"""A dirty study is hinted at again when its row is older than that."""
+"""A dirty study is hinted at again when its row is older than that. One that is to be replayed may have had no hint: of
+all those that `backfill` marks nobody sends one.
+"""
 _PROBED = 100
 """Dirty studies of which a probe takes one."""
 
@@ -100,7 +102,7 @@ class Worker:
                 if not due:
                     continue
                 await place.studies.mark(dirty.key, dirty.sequence, replay=True)
-            elif now - dirty.since < _OLD_SECONDS or dirty.not_before > now:
+            elif dirty.not_before > now or (now - dirty.since < _OLD_SECONDS and not dirty.replay):
                 continue
             await place.hints.study(dirty.key, dirty.sequence)
             sent += 1

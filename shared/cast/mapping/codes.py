@@ -31,11 +31,29 @@ _SYSTEMS: Mapping[str, str] = {
 _OLD_SNOMED = frozenset({"SRT", "SNM3", "99SDM"})
 """Schemes of SNOMED RT codes, which became concept ids of SNOMED CT."""
 _OID = re.compile(r"[0-2](?:\.(?:0|[1-9]\d*))+", re.ASCII)
+_CODE = re.compile(r"\S+(?: \S+)*")
+"""FHIR R4 code: no blanks around it, and none but single ones in it."""
+
+
+def is_oid(text: str) -> bool:
+    """Whether a text is an object identifier."""
+    return _OID.fullmatch(text) is not None
+
+
+def is_code(text: str) -> bool:
+    """Whether FHIR can hold a text as a code."""
+    return _CODE.fullmatch(text) is not None
 
 
 def value_of(item: DataSet) -> str:
     """The code value: short, long or as a URN."""
     return text(item, "00080100") or text(item, "00080119") or text(item, "00080120")
+
+
+def is_malformed(item: DataSet) -> bool:
+    """Whether a coded item has no code, one that is none, or one without a coding scheme (PS3.3 §8.1, §8.2)."""
+    code = value_of(item)
+    return not is_code(code) or not (scheme_of(item) or text(item, "00080120"))
 
 
 def scheme_of(item: DataSet) -> str:
@@ -62,8 +80,9 @@ def coding(item: DataSet) -> dict[str, str]:
         system, code = (SNOMED_CT, concept) if concept else ("", "")
     elif not system:
         oid = text(item, "0008010C") or text(item, "00080110")
-        system = f"urn:oid:{oid}" if _OID.fullmatch(oid) else ""
+        system = f"urn:oid:{oid}" if is_oid(oid) else ""
         code = code if system else ""
+    code = code if is_code(code) else ""
     parts = {"system": system if code else "", "code": code, "display": display}
     return {name: value for name, value in parts.items() if value}
 

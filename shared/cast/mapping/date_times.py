@@ -12,6 +12,7 @@ _TIME = re.compile(r"(\d\d)(?:(\d\d)(?:(\d\d)(?:\.(\d{1,6}))?)?)?", re.ASCII)
 _OLD_TIME = re.compile(r"(\d\d):(\d\d):(\d\d)(?:\.(\d{1,6}))?", re.ASCII)
 _OFFSET = re.compile(r"([+-])(\d\d)(\d\d)", re.ASCII)
 _DATE_TIME = re.compile(r"(\d{8})(\d{2,6}(?:\.\d{1,6})?)?([+-]\d{4})?", re.ASCII)
+_PARTIAL_DATE_TIME = re.compile(r"(\d{4}(?:\d\d)?)(?:[+-]\d{4})?", re.ASCII)
 _LEAST, _MOST = -12 * 60, 14 * 60
 """Minutes of the offsets that PS3.3 §C.12.1.1.8 allows."""
 
@@ -71,12 +72,30 @@ def read_partial_date(text: str) -> Moment:
 
 
 def read_date_time(text: str, offset: str, zone: str) -> Moment:
-    """The moment of a DT value; `offset` is (0008,0201), for one that has none itself."""
+    """The moment of a DT value, which may be a month or a year alone; `offset` is (0008,0201), for one that has none
+    itself.
+    """
     matched = _DATE_TIME.fullmatch(text)
     if matched is None:
-        return Moment("", ("date",))
+        partial = _PARTIAL_DATE_TIME.fullmatch(text)
+        found = read_partial_date(partial[1]).text if partial else ""
+        return Moment(found, () if found else ("date",))
     day, time, own = matched.groups(default="")
     return combine(day, time, own or offset, zone)
+
+
+def time_is_malformed(text: str) -> bool:
+    """Whether a TM value is none, or one of the old standard, or has a second 60."""
+    faults: list[str] = []
+    _time(text, faults)
+    return bool(faults)
+
+
+def offset_is_malformed(text: str) -> bool:
+    """Whether a value of (0008,0201) is none, or the negative nought (PS3.3 §C.12.1.1.8)."""
+    faults: list[str] = []
+    _offset(text, faults)
+    return bool(faults)
 
 
 def _time(text: str, faults: list[str]) -> str:

@@ -1,5 +1,6 @@
 """dicomcast §4.4, §4.6 The ImagingStudy of a study, as DICOM alone would have it. Pure."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from shared.cast.mapping.codes import (
     URI,
     coding,
     concept,
+    is_oid,
     scheme_of,
     system_of,
     value_of,
@@ -21,7 +23,7 @@ from shared.cast.mapping.date_times import combine
 from shared.cast.mapping.patient import human_name
 from shared.cast.model import Instance, Series, Study
 from shared.cast.settings import CastSettings
-from shared.cast.values import DataSet, item, items, text, unsigned
+from shared.cast.values import DataSet, item, items, text, texts, unsigned
 
 NO_MODALITY = "OT"
 """Modality of a series that tells none: R4 requires one."""
@@ -49,6 +51,8 @@ _NOT_ACQUIRED = frozenset(
     ]
 )
 """Modalities of objects that are made of images."""
+_CODE_STRING = re.compile(r"(?=.{1,16}\Z)[A-Z0-9_]+(?: [A-Z0-9_]+)*", re.ASCII)
+"""A CS value that FHIR can hold as a code: single blanks only."""
 _LATERALITIES = {
     "R": ("24028007", "Right"),
     "L": ("7771000", "Left"),
@@ -85,7 +89,7 @@ def accession(study: DataSet, settings: CastSettings) -> dict[str, Any]:
 
 def _accession_system(study: DataSet, settings: CastSettings) -> str:
     issuer = item(study, "00080051")
-    if text(issuer, "00400032") and text(issuer, "00400033") in ("", "ISO"):
+    if is_oid(text(issuer, "00400032")) and text(issuer, "00400033") in ("", "ISO"):
         return f"urn:oid:{text(issuer, '00400032')}"
     return settings.issuers.get(text(issuer, "00400031"), settings.accession_system)
 
@@ -134,7 +138,13 @@ def _unknown_patient(attributes: DataSet) -> dict[str, Any]:
 
 def modality_code(series: Series) -> str:
     """The modality of a series."""
-    return text(series.attributes, "00080060") or NO_MODALITY
+    return modality(series.attributes) or NO_MODALITY
+
+
+def modality(attributes: DataSet) -> str:
+    """The Modality, in capital letters as a code string is (PS3.5 §6.2); empty if it is absent or none."""
+    found = text(attributes, "00080060").upper()
+    return found if _CODE_STRING.fullmatch(found) else ""
 
 
 def modalities(codes: Sequence[str], settings: CastSettings) -> list[dict[str, str]]:
@@ -225,8 +235,7 @@ def _referrer(attributes: DataSet) -> dict[str, Any]:
 
 
 def _names(attributes: DataSet, tag: str) -> list[str]:
-    name = display_name(text(attributes, tag))
-    return [name] if name else []
+    return [name for each in texts(attributes, tag) if (name := display_name(each))]
 
 
 def display_name(name: str) -> str:

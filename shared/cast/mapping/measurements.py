@@ -67,6 +67,15 @@ def measurement_observations(data_set: DataSet, settings: CastSettings) -> list[
     return list(found.values())
 
 
+def measured_items(data_set: DataSet) -> Iterator[DataSet]:
+    """The content items that are mapped: numbers of groups, what tracks them, and the device of the report."""
+    for group, _place in _groups(data_set, ()):
+        for child in items(group, CONTENT):
+            if text(child, "0040A040") == "NUM" or name_of(child) == (DCM, _TRACKING_UID):
+                yield child
+    yield child_of([data_set], _DEVICE_UID)
+
+
 def observing_device(data_set: DataSet, settings: CastSettings) -> dict[str, Any]:
     """The Device that has made a report, by its own UID; {} if the report names none."""
     content = [data_set]

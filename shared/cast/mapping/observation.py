@@ -1,6 +1,5 @@
 """dicomcast §4.7 Observations from dose SRs (PS3.16 TID 10001, 10011, 10021). Pure."""
 
-import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -8,7 +7,8 @@ from shared.cast.mapping.codes import DCM, DICOM_UID, LOINC, SNOMED_CT, UCUM, co
 from shared.cast.mapping.date_times import combine, read_date_time
 from shared.cast.mapping.imaging_study import accession, study_identifier
 from shared.cast.settings import CastSettings
-from shared.cast.values import DataSet, item, items, text, values
+from shared.cast.values import MOST_UNSIGNED, DataSet, decimal, item, items, text, values
+from shared.dicom.identifiers import is_uid
 
 SUMMARY = (LOINC, "73569-6")
 EVENT = (DCM, "113852")
@@ -50,6 +50,8 @@ _WHOLE = frozenset({(DCM, "113731"), (DCM, "113812")})
 _DEPTH = 32
 """Deepest level of a content tree that is looked at."""
 
+_MOMENTS = frozenset({(DCM, "113809"), (DCM, "111526")})
+
 type Code = tuple[str, str]
 
 
@@ -68,6 +70,17 @@ def dose_observations(data_set: DataSet, settings: CastSettings) -> list[dict[st
         elif name in _EVENTS and (uid := _event_uid(container)):
             events.append(_event(container, uid, data_set, settings))
     return [*summaries[:1], *events]
+
+
+def dose_items(data_set: DataSet) -> Iterator[DataSet]:
+    """The content items that are mapped, wherever they hang."""
+    mapped = _OF_SUMMARY | _OF_EVENT | _MOMENTS | {(DCM, EVENT_UID)}
+    return (found for found, _depth in walk(data_set, 0) if name_of(found) in mapped)
+
+
+def is_whole(name: Code) -> bool:
+    """Whether the number of a concept is a count."""
+    return name in _WHOLE
 
 
 def walk(container: DataSet, depth: int) -> Iterator[tuple[DataSet, int]]:
@@ -91,7 +104,8 @@ def child_of(containers: Sequence[DataSet], code: Code) -> DataSet:
 
 
 def _event_uid(container: DataSet) -> str:
-    return text(child_of([container], (DCM, EVENT_UID)), "0040A124")
+    uid = text(child_of([container], (DCM, EVENT_UID)), "0040A124")
+    return uid if is_uid(uid) else ""
 
 
 def _summary(root: DataSet, data_set: DataSet, settings: CastSettings) -> dict[str, Any]:
@@ -202,7 +216,7 @@ def quantity(measured: DataSet, *, whole: bool) -> dict[str, Any]:
     if number is None:
         return {}
     if whole:
-        return {"valueInteger": int(number)}
+        return {"valueInteger": int(number)} if number.is_integer() and abs(number) <= MOST_UNSIGNED else {}
     unit = coding(item(measured, "004008EA"))
     quantity: dict[str, Any] = {"value": number}
     if unit.get("system") == UCUM:
@@ -214,12 +228,5 @@ def quantity(measured: DataSet, *, whole: bool) -> dict[str, Any]:
 
 def _number(measured: DataSet) -> float | int | None:
     """The first numeric value, as a number that JSON can write."""
-    for value in values(measured, "0040A30A")[:1]:
-        try:
-            number = float(value)
-        except (TypeError, ValueError, OverflowError):
-            return None
-        if not math.isfinite(number):
-            return None
-        return int(number) if number.is_integer() and abs(number) < 2**53 else number
-    return None
+    number = decimal(next(iter(values(measured, "0040A30A")), None))
+    return int(number) if number is not None and number.is_integer() and abs(number) < 2**53 else number

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from shared.cast.mapping.codes import IDENTIFIER_TYPE
+from shared.cast.mapping.codes import IDENTIFIER_TYPE, is_oid
 from shared.cast.mapping.date_times import read_partial_date
 from shared.cast.model import Note
 from shared.cast.settings import CastSettings, normalised_base
@@ -69,7 +69,7 @@ def patient_system(data_set: DataSet, settings: CastSettings) -> str:
     """The system of a PatientID by who issued it; empty if there is none."""
     if settings.issuer_is_used:
         qualifiers = item(data_set, "00100024")
-        if text(qualifiers, "00400032") and text(qualifiers, "00400033") == "ISO":
+        if is_oid(text(qualifiers, "00400032")) and text(qualifiers, "00400033") == "ISO":
             return f"urn:oid:{text(qualifiers, '00400032')}"
         issuer = text(data_set, "00100021")
         if issuer in settings.issuers:
