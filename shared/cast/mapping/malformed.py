@@ -39,7 +39,7 @@ _WRITTEN: Final = (
     "00080008", "00080050", "00080051", "00080060", "00080080", "00080096", "0008103E", "00081030", "00081040",
     "00100020", "00100021", "00100024", "00100030", "00100040", "00101002", "00180015", "00200060", "00200062",
     "00400275", "0040A043", "00420010", _OFFSET, *_CODES, *_DATES, *_NAMES, *_NUMBERS, *_TIMES,
-)  # fmt: skip
+)  # fmt: skip  # a table
 """Where a text that cannot be written is a fault by itself."""
 _DATE_TIME: Final = "0040A120"
 _UID: Final = "0040A124"

@@ -143,7 +143,7 @@ STUDY_LEVEL = [
     ("00080090", BROKEN, "referrer", ABSENT, True),
     ("00081060", "Read^Er", "interpreter", [{"display": "Er Read"}], False),
     ("00081040", CONTROL, "location", ABSENT, True),
-]  # fmt: skip
+]  # fmt: skip  # a table
 SERIES_LEVEL = [
     ("00080060", "CT", "modality", {"system": DCM, "code": "CT"}, False),
     ("00080060", "ct", "modality", {"system": DCM, "code": "CT"}, True),
@@ -279,7 +279,7 @@ def test_what_one_instance_leaves_empty_or_cannot_say_another_tells() -> None:
         assert of_study(collected(STUDY, first, told, summary=summary))["description"] == "Thorax"
 
 
-# ------------------------------------------------------------------------------------------------ dose SRs (§4.7)
+# ------------------------------------------------------------------- dose SRs (dicomcast §4.7)
 
 
 def components(study: Study, at: int = 0) -> dict[str, Any]:
