@@ -1,10 +1,11 @@
 """The service under test, started for a group of scenarios: the local host, one worker process, no data kept."""
 
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import aiohttp
 
@@ -42,8 +43,10 @@ class LocalService:
 
 
 @asynccontextmanager
-async def local_service(*, background: bool) -> AsyncIterator[LocalService]:
-    """Start the service on free ports; it ends with the context.
+async def local_service(
+    *, background: bool, settings: Mapping[str, str] = MappingProxyType({})
+) -> AsyncIterator[LocalService]:
+    """Start the service on free ports, with further `settings`; it ends with the context.
 
     Without `background`, requests alone start functions: the CPU time of the worker is that of the transactions. With
     it, blob events, announcements of changes and timers have their part as they have on Azure.
@@ -51,7 +54,7 @@ async def local_service(*, background: bool) -> AsyncIterator[LocalService]:
     options = () if background else ("--http-only",)
     async with running_azurite() as azurite:
         blobs = StorageConnection.from_connection_string(azurite.connection_string).blob_endpoint
-        settings = {
+        own = {
             "TELEMETRY_LEVEL": "INFO",
             "AUTHENTICATION_MODE": "off",
             "AzureWebJobsStorage": azurite.connection_string,
@@ -59,8 +62,8 @@ async def local_service(*, background: bool) -> AsyncIterator[LocalService]:
             "EXPORT_DESTINATIONS": f"{blobs}/{EXPORTED}",
         }
         with tempfile.TemporaryDirectory() as secrets:
-            settings["SECRET_STORE"] = Path(secrets).as_uri()
-            async with running_service(_ROOT, settings, options=options) as service:
+            own["SECRET_STORE"] = Path(secrets).as_uri()
+            async with running_service(_ROOT, {**own, **settings}, options=options) as service:
                 yield LocalService(
                     service.url, service.connection_string, await service.worker_pids(), service.log_path
                 )
