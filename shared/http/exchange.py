@@ -27,6 +27,9 @@ _MAX_AUDIT_HEADERS = 10
 _MAX_AUDIT_VALUE = 2048
 _USER_AGENT_LENGTH = 128
 _CLIENT_GONE = 499
+_TURN_BYTES = 64 * 1024
+_TURN_CHUNKS = 4
+"""After so many bytes, or chunks, of a streamed body the event loop has a turn."""
 
 
 def trace_of(request: Request) -> str | None:
@@ -230,7 +233,7 @@ class ResponseStream:
         self._body = body
         self._first = first
         self._exchange = exchange
-        self._sent = 0
+        self._sent = self._of_turn = 0
         self._complete = False
 
     def __aiter__(self) -> "ResponseStream":
@@ -242,11 +245,14 @@ class ResponseStream:
             chunk = await self._next()
         self._exchange.note_served()
         self._sent += len(chunk)
+        self._of_turn += max(len(chunk), _TURN_BYTES // _TURN_CHUNKS)
         return chunk
 
     async def _next(self) -> bytes:
         # Writing to a connection that has broken never waits: without a turn of the loop nobody would be told.
-        await asyncio.sleep(0)
+        if self._of_turn >= _TURN_BYTES:
+            self._of_turn = 0
+            await asyncio.sleep(0)
         try:
             # Sent in another task than the one that made it, so in another context.
             with telemetry.counting(self._exchange.storage):

@@ -23,6 +23,13 @@ from shared.memory_budget import Lease, MemoryBudget
 INLINE_BYTES: Final = 16 * 1024
 """Bytes of a data set that are read on the event loop: at 8 bytes an item, its costliest form, some milliseconds."""
 
+_INLINE_MEMORY: Final = 128 * 1024
+"""Memory of a data set that is finished and judged on the event loop: some 500 elements, a few milliseconds."""
+_OPENING_BYTES: Final = 2048
+"""Bytes of a file that hold the file meta information: behind it is known whether the data set is deflated."""
+_FIRST_BYTES: Final = INLINE_BYTES - _OPENING_BYTES
+"""Bytes behind it in which most files have all that comes before the pixel data."""
+
 LARGE: Final = 4 * 1024**2
 """Memory of a data set that the garbage collector is kept away from: it would walk through all of it again and again,
 holding the interpreter's lock. `release` lets it come back.
@@ -57,8 +64,16 @@ _READING_ODD: Final = ThreadPoolExecutor(1, thread_name_prefix="odd-part10-reade
 async def feed(reader: Part10Reader, chunk: bytes, lease: Lease) -> None:
     """Parse the next bytes of a file; `lease` has what its values take of ARRIVING.
 
+    A thread costs more than the header of most files: the beginning of the first chunk is fed apart, as behind it are
+    pixel data, which are passed over.
     Raises InvalidPart10, Unavailable.
     """
+    if not reader.has_begun:
+        reader.begin(chunk[:_OPENING_BYTES])
+        chunk = chunk[_OPENING_BYTES:]
+        if reader.work(len(chunk)) > INLINE_BYTES >= reader.work(_FIRST_BYTES):
+            reader.feed(chunk[:_FIRST_BYTES])
+            chunk = chunk[_FIRST_BYTES:]
     if reader.work(len(chunk)) > INLINE_BYTES:
         await _run(_READING, lambda: _feed(reader, chunk))
     else:
@@ -79,8 +94,8 @@ async def finish(reader: Part10Reader) -> Part10:
 
 
 async def parse[T](function: Callable[[], T], header_bytes: int) -> T:
-    """The result of `function`, which works on a data set of so many bytes without bulk values."""
-    return await _run(_READING, function) if header_bytes > INLINE_BYTES else function()
+    """The result of `function`, which works on a data set that takes so many bytes of memory without bulk values."""
+    return await _run(_READING, function) if header_bytes > _INLINE_MEMORY else function()
 
 
 async def read_tolerantly(pieces: Sequence[bytes], lease: Lease, *, strict: bool) -> Part10:

@@ -15,6 +15,9 @@ from shared.retrieve.snapshot import Snapshot
 _JOINED_WITH_HEAD: Final = 64 * 1024
 """Parts up to this many bytes go out together with their head: one write instead of two."""
 
+_WHOLE: Final = 1024 * 1024
+"""A part of up to this many bytes, if it is the only one, is copied into an answer that is whole."""
+
 CACHING: Final = (("Cache-Control", "private, no-cache"), ("Vary", "Accept, msdicom-request-original"))
 """A copy may be kept, but each use of it is checked with the service: rights and data may have changed (META-10)."""
 
@@ -98,16 +101,36 @@ def with_headers(answer: Response, *fields: tuple[str, str]) -> Response:
 def several_parts(media_type: str, parts: AsyncGenerator[Part], tag: str | None = None) -> Response:
     """Instances or frames as multipart/related (WADO-21..24, D-21)."""
     boundary = multipart.new_boundary()
+    return Response(200, _multipart_headers(boundary, media_type, tag), _framed(boundary, parts))
+
+
+def one_part(part: Part, tag: str | None = None) -> Response:
+    """One instance or frame as multipart/related (WADO-21..24, D-21).
+
+    What is small and at hand is answered whole, which costs less than a stream.
+    """
+    if not isinstance(part.body, bytes) or len(part.body) > _WHOLE:
+        return several_parts(part.encoding.media_type, these([part]), tag)
+    boundary = multipart.new_boundary()
+    body = b"".join((_head(boundary, part, first=True), part.body, multipart.closing(boundary)))
+    return Response(200, _multipart_headers(boundary, part.encoding.media_type, tag), body)
+
+
+def _multipart_headers(boundary: str, media_type: str, tag: str | None) -> tuple[tuple[str, str], ...]:
     headers = (("Content-Type", multipart.content_type(boundary, media_type)), *CACHING)
-    return Response(200, headers if tag is None else (*headers, ("ETag", tag)), _framed(boundary, parts))
+    return headers if tag is None else (*headers, ("ETag", tag))
+
+
+def _head(boundary: str, part: Part, *, first: bool) -> bytes:
+    headers = [("Content-Type", part.encoding.content_type), ("Content-Location", part.location)]
+    return multipart.part_head(boundary, headers, first)
 
 
 async def _framed(boundary: str, parts: AsyncGenerator[Part]) -> AsyncGenerator[bytes]:
     first = True
     async with aclosing(parts):
         async for part in parts:
-            headers = [("Content-Type", part.encoding.content_type), ("Content-Location", part.location)]
-            head = multipart.part_head(boundary, headers, first)
+            head = _head(boundary, part, first=first)
             first = False
             if not isinstance(part.body, bytes):
                 yield head

@@ -60,6 +60,12 @@ class Part10Reader:
         Raises:
             InvalidPart10: this is no Part 10 file, or one that cannot be read.
         """
+        self.begin(chunk)
+        if self._flow.rests:
+            self.begin(b"")
+
+    def begin(self, chunk: bytes | memoryview) -> None:
+        """The same, but what comes behind the file meta information waits until more is fed. Raises as `feed`."""
         self._length += len(chunk)
         try:
             self._flow.feed(chunk)
@@ -67,12 +73,17 @@ class Part10Reader:
             self._end_flows()
             raise
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether something has been fed."""
+        return self._length > 0
+
     def work(self, length: int) -> int:
         """Bytes that are looked at when `length` more are fed: all that a value was waiting for. What may be deflated
         counts as very many, whatever it becomes.
         """
-        if self._data is None or self._meta.deflated:
-            return length * PIECE
+        if self._meta.deflated or not (self._data or self._flow.rests):
+            return (self._flow.have + length) * PIECE
         return self._flow.due(length)
 
     @property
@@ -108,6 +119,8 @@ class Part10Reader:
             self._end_flows()
 
     def _finished(self) -> Part10:
+        if self._flow.rests:
+            self._flow.feed(b"")
         self._flow.finish()
         data = self._data
         if data is None:
@@ -156,6 +169,8 @@ class Part10Reader:
 
     def _read(self) -> Reading:
         buffer, position = yield from self._meta.read(self._flow)
+        self._flow.taken, self._flow.rests = position, True
+        buffer, position = (yield 0), 0
         if self._meta.deflated:
             self._limit = min(self._limit, DEFLATED_HEADER_BYTES)
             yield from self._read_deflated(buffer, position)

@@ -16,7 +16,7 @@ type Reading = Generator[int, bytes]
 class ByteFlow:
     """One run of bytes through one generator."""
 
-    __slots__ = ("_have", "_need", "_parts", "_reading", "complete", "offset", "padded", "skip", "taken")
+    __slots__ = ("_need", "_parts", "_reading", "complete", "have", "offset", "padded", "rests", "skip", "taken")
 
     def __init__(self) -> None:
         self.offset = 0
@@ -29,8 +29,11 @@ class ByteFlow:
         """Set by the generator before it yields: whether the bytes may end here."""
         self.padded = False
         """Whether zeros follow the last bytes that the generator has taken."""
+        self.rests = False
+        """Set by the generator before it yields: whether the bytes that are there wait until it is fed again."""
+        self.have = 0
+        """Bytes that wait."""
         self._parts: list[bytes] = []
-        self._have = 0
         self._need = 0
         self._reading: Reading | None = None
 
@@ -45,6 +48,7 @@ class ByteFlow:
         Raises:
             InvalidPart10: from the generator. There is no going on after it.
         """
+        self.rests = False
         if self.skip:
             passed = min(self.skip, len(chunk))
             self.skip -= passed
@@ -53,14 +57,14 @@ class ByteFlow:
                 return
             chunk = chunk[passed:]
         self._parts.append(bytes(chunk))
-        self._have += len(chunk)
-        while self._have >= self._need and not self.skip:
+        self.have += len(chunk)
+        while self.have >= self._need and not (self.skip or self.rests):
             self._step()
 
     def due(self, length: int) -> int:
         """Bytes that the generator would be given if `length` more were fed."""
         length -= min(self.skip, length)
-        gathered = self._have + length
+        gathered = self.have + length
         return gathered if length and gathered >= self._need else 0
 
     def finish(self) -> None:
@@ -71,13 +75,13 @@ class ByteFlow:
         """
         if self.skip or not self.complete or any(map(any, self._parts)):
             raise InvalidPart10("The file ends in the middle of a data element.", final=self.skip > 0)
-        self.padded = self._have > 0
+        self.padded = self.have > 0
 
     def close(self) -> None:
         """Ends the generator, which refers to this object, and forgets what has been fed."""
         reading, self._reading = self._reading, None
         self._parts.clear()
-        self._have = 0
+        self.have = 0
         if reading is not None:
             reading.close()
 
@@ -93,6 +97,6 @@ class ByteFlow:
             self._reading = None
             raise
         self.offset += self.taken
-        self._have = len(buffer) - self.taken
-        if self._have:
+        self.have = len(buffer) - self.taken
+        if self.have:
             self._parts.append(buffer[self.taken :] if self.taken else buffer)

@@ -23,8 +23,10 @@ _LARGEST_SIDE: Final = 16_384
 _LARGEST_AREA: Final = 64 * 1024 * 1024
 """Pixels of a picture: what a client may ask for as its viewport."""
 _WHITE: Final = 255
-_BAND: Final = 1 << 18
-"""Pixels that are converted at a time: what a conversion needs on its way is bounded by them, not by the frame."""
+_BAND: Final = 1 << 16
+"""Pixels that are converted at a time: what a conversion needs on its way is bounded by them, not by the frame. Eight
+bytes of each stay below the size at which a block comes from the system anew each time (`shared/allocator.py`).
+"""
 _BAND_MEMORY: Final = 128 * _BAND
 """Bytes that converting one band takes: fractions, three colours, copies."""
 _PICTURE_BYTES: Final = 6
@@ -117,7 +119,9 @@ def _grey(
     table = _levels(_modality(values, how), values, how, window, inverted=inverted)
 
     def from_table(band: "NDArray[Any]") -> "NDArray[np.uint8]":
-        shown: NDArray[np.uint8] = table[band if low == 0 else band.astype(np.int32) - low]
+        # Other indices are copied once more, and looking whether they are in the table takes as long as the rest.
+        places = band.astype(np.intp) if low == 0 else np.subtract(band, low, dtype=np.intp)
+        shown: NDArray[np.uint8] = table.take(places, mode="clip")
         return shown
 
     return _in_bands(samples, from_table)

@@ -11,7 +11,7 @@ from shared.http.messages import Response
 from shared.http.transaction import Context
 from shared.retrieve import response
 from shared.retrieve.frames.locating import LocatedFrames, locate
-from shared.retrieve.frames.reading import FrameBody, RetrievedFrames, read_frames, read_range
+from shared.retrieve.frames.reading import FrameBody, read_frames, read_range
 from shared.retrieve.frames.request import FramesRequest, allow_frames, check_frame_numbers
 from shared.retrieve.negotiation import RetrievedResource, choices, nothing_found
 from shared.retrieve.response import Part, representation_tag
@@ -41,8 +41,7 @@ class FramesTransaction:
             if context.if_none_match.has(tag):
                 return response.not_modified(tag)
             if located.choice.multipart:
-                parts = _parts(numbers, located, await read_frames(located), context.urls)
-                answer = response.several_parts(located.encoding.media_type, parts, tag)
+                answer = await _multipart(numbers, located, context.urls, tag)
             else:
                 answer = await _only(located, request, tag)
             metrics.add(metrics.INSTANCES_RETRIEVED, transcoded=located.changed, frames=True)
@@ -69,14 +68,20 @@ async def _only(located: LocatedFrames, request: FramesRequest, tag: str) -> Res
     return response.with_headers(whole, ("Accept-Ranges", "bytes"))
 
 
-async def _parts(
-    numbers: Sequence[int], located: LocatedFrames, frames: RetrievedFrames, urls: Urls
-) -> AsyncGenerator[Part]:
+async def _multipart(numbers: Sequence[int], located: LocatedFrames, urls: Urls, tag: str) -> Response:
+    frames = await read_frames(located)
+
     def part(number: int, body: FrameBody) -> Part:
         return Part(located.encoding, urls.frame(located.snapshot.identifier, number), body)
 
-    numbered = iter(numbers)
-    async with aclosing(frames.rest):
-        yield part(next(numbered), frames.first)
-        async for body in frames.rest:
-            yield part(next(numbered), body)
+    async def parts() -> AsyncGenerator[Part]:
+        numbered = iter(numbers)
+        async with aclosing(frames.rest):
+            yield part(next(numbered), frames.first)
+            async for body in frames.rest:
+                yield part(next(numbered), body)
+
+    if len(numbers) == 1 and isinstance(frames.first, bytes):
+        await frames.rest.aclose()
+        return response.one_part(part(numbers[0], frames.first), tag)
+    return response.several_parts(located.encoding.media_type, parts(), tag)

@@ -100,7 +100,7 @@ async def _of(snapshot: Snapshot, agreement: Agreement, span: RangeRequest, cont
     opened = await open_instance(snapshot, agreement, *(part or ()))
     tag = representation_tag(snapshot, choice, opened.encoding, changed=opened.converted)
     if choice.multipart:
-        answer = response.several_parts(opened.encoding.media_type, _parts(_only(opened), context.urls), tag)
+        answer = response.one_part(_part(opened, context.urls), tag)
     else:
         metrics.add(metrics.INSTANCES_RETRIEVED, transcoded=opened.converted)
         answer = response.single_part(opened.encoding, opened.length, opened.content(), tag)
@@ -117,12 +117,12 @@ def _warned(answer: Response, kept: int, count: int, context: Context) -> Respon
     return response.with_headers(answer, context.warning(text))
 
 
-async def _only(opened: OpenedFile) -> AsyncGenerator[OpenedFile]:
-    yield opened
-
-
 async def _parts(files: AsyncGenerator[OpenedFile], urls: Urls) -> AsyncGenerator[Part]:
     async with aclosing(files):
         async for opened in files:
-            metrics.add(metrics.INSTANCES_RETRIEVED, transcoded=opened.converted)
-            yield Part(opened.encoding, urls.instance(opened.snapshot.identifier), opened.content())
+            yield _part(opened, urls)
+
+
+def _part(opened: OpenedFile, urls: Urls) -> Part:
+    metrics.add(metrics.INSTANCES_RETRIEVED, transcoded=opened.converted)
+    return Part(opened.encoding, urls.instance(opened.snapshot.identifier), opened.content())

@@ -57,6 +57,22 @@ async def test_a_stream_is_followed_by_the_next_answer(path):
         assert [stream.closed for stream in world.app.made] == [1, 1]
 
 
+@pytest.mark.parametrize("size", [1, 2, 16 * 1024 - 5, 16 * 1024, 100_000, 3_000_000])
+@pytest.mark.parametrize("path", [b"/chunks", b"/known"])
+async def test_pieces_of_all_sizes_arrive_in_their_order(path, size):
+    """Also when the client takes them all at once, and when it makes the server wait."""
+    pieces = [bytes([65 + number]) * (size if number % 2 else 200) for number in range(8)]
+    async with serving() as world:
+        world.app.streams[path] = lambda: Stream(*pieces)
+        client = await world.connect()
+        for pause in (0.0, 0.05):
+            await client.send(b"GET " + path + b" HTTP/1.1\r\n" + HEAD + b"\r\n")
+            await asyncio.sleep(pause)
+            assert (await client.answer())[2] == b"".join(pieces)
+        await client.send(GET)
+        assert (await client.answer())[2] == b"whole"
+
+
 @pytest.mark.parametrize("path", [b"/chunks", b"/known", b"/whole"])
 async def test_head_has_no_body_and_the_connection_goes_on(path):
     async with serving() as world:

@@ -41,13 +41,35 @@ async def test_what_a_value_was_waiting_for_is_parsed_in_a_thread_however_small_
 @pytest.mark.spec("STOW-46")
 async def test_pixel_data_pass_on_the_event_loop():
     reader = await fed(part10(identified(explicit(0x7FE00010, "OW", bytes(1_000_000)))), 64 * 1024)
-    assert all(reader.threads[2:])
+    assert all(reader.threads)
+    assert reader.identifier is not None
+    assert (await parsing.finish(reader)).length == reader._length
 
 
 @pytest.mark.spec("STOW-46")
-async def test_deflated_data_are_inflated_in_a_thread():
-    reader = await fed(part10(identified(explicit(0x7FE00010, "OW", bytes(1_000_000))), DEFL), 100)
-    assert not any(reader.threads[3:])
+@pytest.mark.parametrize("size", [100, 3000, 64 * 1024])
+async def test_deflated_data_are_inflated_in_a_thread(size):
+    reader = await fed(part10(identified(explicit(0x7FE00010, "OW", bytes(1_000_000))), DEFL), size)
+    assert reader.threads
+    assert not any(reader.threads[3 if size == 100 else 0 :])
+
+
+@pytest.mark.spec("STOW-46")
+async def test_a_large_header_is_read_in_a_thread_from_its_first_kilobytes_on():
+    elements = b"".join(explicit(0x00210000 + number, "LO", b"x" * 100) for number in range(2000))
+    reader = await fed(part10(identified(elements)), 1 << 20)
+    assert reader.threads.count(False) == 1
+    assert reader.threads[-1] is False
+
+
+@pytest.mark.spec("STOW-46")
+@pytest.mark.parametrize("size", [1, 131, 300, 2048, 2049, 1 << 20])
+async def test_a_file_is_read_alike_however_it_arrives(size):
+    data = part10(identified(explicit(0x00204000, "LT", b"words") + explicit(0x7FE00010, "OW", bytes(40_000))))
+    whole, reader = Part10Reader(strict=False), await fed(data, size)
+    whole.feed(data)
+    one, other = whole.finish(), await parsing.finish(reader)
+    assert (one.attributes, one.frames, one.length) == (other.attributes, other.frames, other.length)
 
 
 @pytest.mark.spec("STOW-46")

@@ -6,7 +6,7 @@ from shared.dicom.identifiers import ResourceIdentifier
 from shared.dicomweb.multipart import MultipartReader, PartData, PartHeaders
 from shared.http.entity_tags import EntityTags
 from shared.retrieve.negotiation import Encoding
-from shared.retrieve.response import Part, not_modified, resource_tag, several_parts, single_part
+from shared.retrieve.response import Part, not_modified, one_part, resource_tag, several_parts, single_part
 
 ELE = "1.2.840.10008.1.2.1"
 
@@ -93,6 +93,25 @@ async def test_a_multipart_answer_frames_each_part_with_its_own_type_and_locatio
     reader.finish()
     assert len([event for event in events if isinstance(event, PartHeaders)]) == 3
     assert b"".join(event.data for event in events if isinstance(event, PartData)).endswith(b"3" * 100_000)
+
+
+@pytest.mark.spec("WADO-21", "WADO-22", "D-21")
+@pytest.mark.parametrize(
+    ("body", "whole"), [(b"x" * 1024, True), (b"x" * 1024**2, True), (b"x" * (1024**2 + 1), False), (None, False)]
+)
+async def test_the_only_part_is_whole_where_it_is_small_and_at_hand(body, whole):
+    response = one_part(Part(Encoding("application/dicom", ELE), "http://x/1", body or streamed(b"a", b"b")), 'W/"1"')
+    content = response.body if whole else b"".join([chunk async for chunk in response.body])
+    reader = MultipartReader(dict(response.headers)["Content-Type"].partition("boundary=")[2].encode())
+    events = list(reader.feed(content))
+    reader.finish()
+
+    assert isinstance(response.body, bytes) == whole
+    assert dict(response.headers)["ETag"] == 'W/"1"'
+    assert [dict(event.headers)["content-location"] for event in events if isinstance(event, PartHeaders)] == [
+        "http://x/1"
+    ]
+    assert b"".join(event.data for event in events if isinstance(event, PartData)) == (body or b"ab")
 
 
 @pytest.mark.spec("WADO-28")
