@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Final
 
 from shared.concurrency import together
+from shared.dicom.attributes import Attributes
 from shared.errors import DicomServiceError, NotFound
 from shared.index_schema import keys
 from shared.storage.ports import RowWrite
@@ -19,11 +20,11 @@ from shared.subscriptions.delivery import Delivery
 from shared.subscriptions.reports import reports_of
 from shared.subscriptions.store import Change, Subscriptions, appended
 from shared.subscriptions.subscriber import Subscriber, WorkitemSubscription
-from shared.workitems.events import SearchValues, WorkitemEvent
+from shared.workitems.events import WorkitemEvent
 from shared.workitems.outbox import Outbox, PendingEvent
 from shared.workitems.rows import TABLE, partition_keys
 
-type Matches = Callable[[str, SearchValues], bool]
+type Matches = Callable[[str, Attributes], bool]
 """Whether what searches match of a workitem meets a filter, as it stands in a WorklistSubscription."""
 
 _EVENTS: Final = 30
@@ -147,9 +148,9 @@ class Dispatch:
         matching = subscriber.filtered.filter
         if event.time_ms < subscriber.filtered.since_ms:
             return False
-        if self._matches(matching, event.values):
+        if self._matches(matching, event.searched):
             return True
-        return bool(event.previous) and self._matches(matching, {**event.values, **event.previous})
+        return bool(event.replaced) and self._matches(matching, {**event.searched, **event.replaced})
 
     async def _append(self, namespace: str, aetitle: str, events: Sequence[WorkitemEvent]) -> bool:
         """Write the reports of events that have not been written; whether the subscriber has got some."""

@@ -4,7 +4,7 @@ Every write of a workitem has one event, whose number is that of the write: the 
 PS3.4 has a report for is named by it; a write of something else has an event without one, and so has a removal.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, Final
@@ -22,8 +22,6 @@ from shared.workitems.workitem import (
     SCHEDULED_STATION_NAMES,
     Workitem,
 )
-
-type SearchValues = Mapping[str, Sequence[str]]
 
 
 class ReportType(IntEnum):
@@ -58,16 +56,17 @@ class WorkitemEvent:
     """Whether the workitem is no longer there."""
     created_ms: int = 0
     """When the workitem was created."""
-    values: SearchValues = field(default_factory=dict, repr=False)
-    """The values of the workitem after the write that searches match, by path."""
-    previous: SearchValues = field(default_factory=dict, repr=False)
-    """The same before the write, of those paths alone that it has changed; nothing at creation."""
+    searched: Attributes = field(default_factory=dict, repr=False)
+    """The part of the workitem after the write that searches match."""
+    replaced: Attributes = field(default_factory=dict, repr=False)
+    """The same before the write, of those attributes alone that it has changed, an empty element for one that was not
+    there; nothing at creation."""
 
 
 def event_of(before: Workitem | None, after: Workitem, request: Attributes | None = None) -> WorkitemEvent:
     """The event of a write. `before`: None at creation. `request`: somebody asks for its cancellation."""
-    values = _values(after)
-    present = _values(before) if before else {}
+    searched = searchable.searched(after.attributes)
+    present = searchable.searched(before.attributes) if before else {}
     return WorkitemEvent(
         after.uid,
         after.number,
@@ -76,8 +75,10 @@ def event_of(before: Workitem | None, after: Workitem, request: Attributes | Non
         {tag: after.attributes[tag] for tag in _REPORTED if tag in after.attributes},
         request or {},
         created_ms=created_ms(after.sort_key),
-        values=values,
-        previous={path: present.get(path, []) for path in searchable.KEYS if before and _differ(present, values, path)},
+        searched=searched,
+        replaced={
+            tag: present.get(tag, {}) for tag in searchable.tags() if before and present.get(tag) != searched.get(tag)
+        },
     )
 
 
@@ -85,15 +86,6 @@ def event_of_removal(workitem: Workitem, now_ms: int) -> WorkitemEvent:
     """The event of a removal."""
     time_ms = max(now_ms, workitem.changed_ms + 1)
     return WorkitemEvent(workitem.uid, workitem.number + 1, time_ms, removed=True)
-
-
-def _values(workitem: Workitem) -> dict[str, list[str]]:
-    found = {path: searchable.texts(workitem.attributes, path) for path in searchable.KEYS}
-    return {path: texts for path, texts in found.items() if texts}
-
-
-def _differ(one: SearchValues, other: SearchValues, path: str) -> bool:
-    return one.get(path) != other.get(path)
 
 
 def _reports(before: Workitem | None, after: Workitem) -> tuple[ReportType, ...]:

@@ -125,12 +125,14 @@ def writes_of(entity: Entity) -> list[str]:
 def postings(workitem: Workitem) -> dict[str, Mapping[str, Value]]:
     """The postings of a workitem: row key to properties. Raises TooLarge when they are too many for a transaction."""
     named: dict[str, Value] = {"uid": workitem.uid}
+    texts = searchable.texts_by_path(workitem.attributes)
     found: dict[str, Mapping[str, Value]] = {
         f"{value}!{workitem.sort_key}": named
-        for key, text in searchable.values(workitem.attributes)
-        for value in posting_values(key, text)
+        for path, some in texts.items()
+        for text in dict.fromkeys(some)
+        for value in posting_values(searchable.KEYS[path], text)
     }
-    found |= _listed(workitem, named)
+    found |= _listed(workitem, texts, named)
     if len(found) > MOST_POSTINGS:
         raise TooLarge(
             f"The workitem has more than {MOST_POSTINGS} values that searches match.",
@@ -139,15 +141,17 @@ def postings(workitem: Workitem) -> dict[str, Mapping[str, Value]]:
     return found
 
 
-def _listed(workitem: Workitem, named: Mapping[str, Value]) -> dict[str, Mapping[str, Value]]:
+def _listed(
+    workitem: Workitem, texts: Mapping[str, Sequence[str]], named: Mapping[str, Value]
+) -> dict[str, Mapping[str, Value]]:
     """The row in the list of everything. It carries what searches match, as far as it is short: of a value that it does
     not carry it says nothing.
     """
-    carried: dict[str, list[str]] = {}
+    carried: dict[str, Sequence[str]] = {}
     for path in searchable.KEYS:
-        texts = searchable.texts(workitem.attributes, path)
-        if all(len(text) <= _CARRIED_TEXT for text in texts):
-            carried[path] = texts
+        some = texts.get(path, ())
+        if all(len(text) <= _CARRIED_TEXT for text in some):
+            carried[path] = some
     document = orjson.dumps(carried)
     if len(document) > _CARRIED:
         document = b"{}"
@@ -191,8 +195,8 @@ def event_properties(event: WorkitemEvent) -> dict[str, Value]:
     document = {
         "attributes": event.attributes,
         "request": event.request,
-        "values": event.values,
-        "previous": event.previous,
+        "searched": event.searched,
+        "replaced": event.replaced,
     }
     return {
         "uid": event.uid,
@@ -218,6 +222,6 @@ def event_in(entity: Entity) -> WorkitemEvent:
         document["request"],
         bool(properties["removed"]),
         int(properties.get("created", 0)),
-        document.get("values", {}),
-        document.get("previous", {}),
+        document.get("searched", {}),
+        document.get("replaced", {}),
     )

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from shared.dicomweb.versions import ApiVersion
 from shared.http.messages import Response
 from shared.storage.ports import Entity
 from shared.workitems import rows
@@ -12,6 +13,7 @@ from shared.workitems.events import WorkitemEvent
 from shared.workitems.store import Workitems
 from shared.worklist import functions
 from shared.worklist.request_cancellation.transaction import IsReachable, nobody_listens
+from shared.worklist.search.request import WorklistQuery, parse_search
 from shared.worklist.search.transaction import WorklistSearch
 from tests.builders.http import ALL, boundary, content, routed
 from tests.builders.service import Time
@@ -135,6 +137,12 @@ def reasons() -> DataSet:
 def state_change(state: str, transaction_uid: str = CLAIM) -> DataSet:
     """The body of a change of state."""
     return {"00081195": element("UI", transaction_uid), "00741000": element("CS", state)}
+
+
+def parsed_search(query: str) -> WorklistQuery:
+    """The search that a query string asks for."""
+    _, request = routed("GET", f"/v2/workitems?{query}")
+    return parse_search(request, ApiVersion.V2)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,16 +6,17 @@ from dataclasses import dataclass
 from itertools import batched
 from typing import Final
 
-from shared.dicom.matching import NOTHING, AttributeMatch, Empty, Equal, Universal
+from shared.dicom.matching import NOTHING, Equal, Universal
 from shared.errors import TooLarge
 from shared.index_search.limits import DEFAULT_LIMITS, SearchLimits
 from shared.index_search.merge import Candidate, Candidates, find_candidates
 from shared.index_search.scan import Effort, Shard
 from shared.index_search.sources import ListUnion, PostingList, named_uids, sources
 from shared.storage.ports import Entity, TableStore
-from shared.workitems import rows, searchable
+from shared.workitems import rows
 from shared.workitems.store import Workitems
 from shared.workitems.workitem import SOP_INSTANCE_UID, Workitem
+from shared.worklist.search.matching import is_match, may_match
 from shared.worklist.search.request import Filter, WorklistQuery
 
 _PARALLEL: Final = 32
@@ -59,7 +60,7 @@ class WorklistSearch:
         found: list[Workitem] = []
         for some in batched(dict.fromkeys(uids), _PARALLEL, strict=False):
             read = await asyncio.gather(*(self.workitems.get(namespace, uid) for uid in some))
-            found += (each.workitem for each in read if each and is_match(each.workitem, query.filters))
+            found += (each.workitem for each in read if each and is_match(each.workitem.attributes, query.filters))
         found.sort(key=lambda workitem: workitem.sort_key)
         return WorklistPage(found[query.offset : query.offset + query.limit])
 
@@ -104,7 +105,7 @@ class WorklistSearch:
             effort.rows += len(taken)
             for candidate, row in zip(taken, read, strict=True):
                 workitem = (await self.workitems.read(row)).workitem if row else None
-                if workitem is not None and is_match(workitem, query.filters):
+                if workitem is not None and is_match(workitem.attributes, query.filters):
                     if skip:
                         skip -= 1
                         continue
@@ -145,23 +146,13 @@ def _size(row: Entity | None) -> int:
     return sum(len(value) for value in row.properties.values() if isinstance(value, bytes)) if row else 0
 
 
-def is_match(workitem: Workitem, filters: Sequence[Filter]) -> bool:
-    """Whether a workitem meets all matching keys."""
-    return all(matches(item.match, searchable.texts(workitem.attributes, item.key.path)) for item in filters)
-
-
-def matches(match: AttributeMatch, texts: Sequence[str]) -> bool:
-    """Whether one of the values of an attribute matches; without a value, whether that does."""
-    if isinstance(match, Empty):
-        return not texts
-    return any(map(match.matches, texts)) if texts else match.matches(None)
-
-
 def _row_judge(filters: Sequence[Filter]) -> Callable[[Entity], bool]:
     """Judges a row of the list of everything by the values that it carries."""
 
     def fits(entity: Entity) -> bool:
         carried: Mapping[str, Sequence[str]] = rows.carried_by(entity)
-        return all(matches(item.match, carried[item.key.path]) for item in filters if item.key.path in carried)
+        return all(
+            may_match(item.key.path, item.match, carried[item.key.path]) for item in filters if item.key.path in carried
+        )
 
     return fits

@@ -1,9 +1,9 @@
 """PS3.18 §11.10.1 Subscription requests: path and query string become a SubscriptionRequest."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlencode
 
 from shared.dicom.identifiers import is_ae_title
@@ -12,8 +12,8 @@ from shared.dicomweb.versions import ApiVersion
 from shared.errors import InvalidRequest
 from shared.http.messages import Request
 from shared.subscriptions.subscriber import MESSAGE_IDS
+from shared.worklist.search import matching
 from shared.worklist.search.request import Filter, read_filters
-from shared.worklist.search.transaction import matches
 
 _LOCK: Final = "deletionlock"
 _FILTER: Final = "filter"
@@ -50,11 +50,11 @@ def parse_subscription(request: Request, _version: ApiVersion) -> SubscriptionRe
             keys += _matching_keys(value)
         elif lower not in _OTHERS:
             keys.append((name, value))
-    matching = urlencode(keys)
-    if len(matching) > _LONGEST_FILTER:
+    kept = urlencode(keys)
+    if len(kept) > _LONGEST_FILTER:
         raise invalid_parameter(_FILTER, f"It has more than {_LONGEST_FILTER} characters.")
-    filters_of(matching)
-    return SubscriptionRequest(aetitle_of(request), boolean(lock or None, _LOCK, default=False), matching)
+    filters_of(kept)
+    return SubscriptionRequest(aetitle_of(request), boolean(lock or None, _LOCK, default=False), kept)
 
 
 def parse_subscriber(request: Request, _version: ApiVersion) -> SubscriptionRequest:
@@ -100,15 +100,15 @@ def _matching_keys(text: str) -> list[tuple[str, str]]:
 
 
 @lru_cache(_PARSED)
-def filters_of(matching: str) -> tuple[Filter, ...]:
+def filters_of(kept: str) -> tuple[Filter, ...]:
     """The matching keys in a filter as it is stored. Raises InvalidRequest (WQ-5, WQ-6)."""
-    parameters = parse_query(matching)
-    named = {name.lower() for name, _ in pairs(matching)} & _CONTROLS
+    parameters = parse_query(kept)
+    named = {name.lower() for name, _ in pairs(kept)} & _CONTROLS
     if named:
         raise invalid_parameter(_FILTER, f"'{min(named)}' is no matching key.")
     return tuple(read_filters(parameters).values())
 
 
-def is_match(matching: str, values: Mapping[str, Sequence[str]]) -> bool:
-    """Whether values of a workitem, by path, meet a filter as it is stored."""
-    return all(matches(item.match, values.get(item.key.path, ())) for item in filters_of(matching))
+def is_match(kept: str, attributes: Mapping[str, Any]) -> bool:
+    """Whether what searches match of a workitem meets a filter as it is stored."""
+    return matching.is_match(attributes, filters_of(kept))

@@ -265,8 +265,8 @@ async def test_workitems_of_the_patient_go_in_any_state(service):
     assert await service.workitems.get("0", "3.1") is None
     assert await service.workitems.get("0", "4.1")
     kept = [event_in(row) for row in service.tables.rows("worklist") if row.row_key.startswith("e!")]
-    assert {(event.uid, bool(event.values)) for event in kept if not event.removed} == {("4.1", True)}
-    assert not any(event.values for event in kept if event.removed)
+    assert {(event.uid, bool(event.searched)) for event in kept if not event.removed} == {("4.1", True)}
+    assert not any(event.searched for event in kept if event.removed)
     assert service.places_with("zz-4711") == []
 
 

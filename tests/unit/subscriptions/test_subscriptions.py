@@ -5,7 +5,7 @@ import pytest
 from shared.subscriptions.store import MOST
 from shared.workitems.retention import Retention
 from tests.builders.subscriptions import ALL, PART, Watched
-from tests.builders.worklist import CLAIM, codes, element
+from tests.builders.worklist import CLAIM, codes, element, request_item
 
 STATE = 1
 """The event type of a UPS State Report."""
@@ -150,6 +150,35 @@ async def test_a_filter_takes_in_what_matches_and_keeps_it(worklist):
     assert (await worklist.unsubscribe(PART)).status == 200
     await worklist.update("1.2.3", {"00404041": element("CS", "INCOMPLETE")}, CLAIM)
     assert await worklist.reported() == []
+
+
+@pytest.mark.spec("WE-12", "WQ-10")
+async def test_a_filter_wants_one_item_that_meets_all_its_keys_of_a_sequence(worklist):
+    one, other = request_item("ACC1", "RP1"), request_item("ACC2", "RP2")
+    await worklist.create("1.2.3", t0040A370=element("SQ", one, other))
+    await worklist.create("1.2.4", t0040A370=element("SQ", request_item("ACC1", "RP2"), one))
+    worklist.time.seconds += 1
+    query = "filter=0040A370.00080050=ACC1,ReferencedRequestSequence.RequestedProcedureID=RP2"
+    assert (await worklist.subscribe(PART, query=query)).status == 201
+
+    for uid in ("1.2.3", "1.2.4"):
+        await worklist.change(uid, "IN PROGRESS")
+
+    assert await worklist.reported() == [("1.2.4", STATE, "IN PROGRESS")]
+
+
+@pytest.mark.spec("WE-12")
+async def test_a_filter_sees_what_a_workitem_was_before_it_lost_an_attribute(worklist):
+    await worklist.create("1.2.3", t0020000D=element("UI", "1.77"))
+    worklist.time.seconds += 1
+    await worklist.subscribe(PART, query="filter=StudyInstanceUID=1.77,ProcedureStepState=SCHEDULED")
+    await worklist.update("1.2.3", {"0020000D": element("UI"), "00404041": element("CS", "INCOMPLETE")})
+    assert await worklist.reported() == [("1.2.3", STATE, "SCHEDULED")]
+
+    await worklist.subscribe(PART, query='filter=StudyInstanceUID="",emptyvaluematching=true')
+    await worklist.create("1.2.4")
+    await worklist.update("1.2.4", {"0020000D": element("UI", "1.78"), "00404041": element("CS", "INCOMPLETE")})
+    assert await worklist.reported() == [("1.2.4", STATE, "SCHEDULED")] * 2
 
 
 @pytest.mark.spec("WE-12")
