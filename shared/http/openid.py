@@ -23,8 +23,19 @@ from shared.http.messages import Request
 from shared.http.roles import Roles, role_names
 from shared.settings import Settings
 
-ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
+_CURVES: Mapping[str, frozenset[str]] = {
+    "ES256": frozenset({"P-256"}),
+    "ES384": frozenset({"P-384"}),
+    "ES512": frozenset({"P-521"}),
+    "EdDSA": frozenset({"Ed25519", "Ed448"}),
+}
+"""The curves of the algorithms that have one (RFC 7518 §3.4, RFC 8037 §3.1)."""
+ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", *_CURVES)
 """Signature algorithms that are accepted: asymmetric ones, never `none`, never a shared secret."""
+_KEY_TYPES = {"RS": "RSA", "PS": "RSA", "ES": "EC", "Ed": "OKP"}
+"""The type of the keys of an algorithm, by its first letters (RFC 7518 §6.1)."""
+_PRIVATE_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
+"""Members of a key that nobody else may have (RFC 7518 §6.2.2, §6.3.2, §6.4): what is published with one is lost."""
 
 _LEEWAY_SECONDS = 60
 _LAST_MOMENT = 253_402_300_799
@@ -52,6 +63,14 @@ class KeySet:
 
     issuer: str
     keys: tuple[Mapping[str, Any], ...]
+
+
+def key_set_of(configuration: Mapping[str, Any], key_set: Mapping[str, Any]) -> KeySet:
+    """The publication in the configuration of a provider and its key set. Raises KeyError and TypeError for others."""
+    issuer = configuration["issuer"]
+    if not isinstance(issuer, str) or not issuer:
+        raise TypeError("issuer")
+    return KeySet(issuer, tuple(key for key in key_set["keys"] if isinstance(key, dict)))
 
 
 class KeySource(Protocol):
@@ -84,12 +103,11 @@ class ProviderKeys:
                 location = str(document["jwks_uri"])
                 if not _secure(location, local=self._local):
                     raise Unavailable("The identity provider names an insecure key location.")
-                key_set = await _get(session, location)
-                issuer = document["issuer"]
-                if not isinstance(issuer, str) or not issuer:
-                    raise TypeError("issuer")
-                self._compare(issuer)
-                return KeySet(issuer, tuple(key for key in key_set["keys"] if isinstance(key, dict)))
+                published = key_set_of(document, await _get(session, location))
+                self._compare(published.issuer)
+                if any(_PRIVATE_MEMBERS & key.keys() for key in published.keys):
+                    telemetry.event("identity-provider-publishes-private-keys", level=logging.ERROR)
+                return published
         except (aiohttp.ClientError, TimeoutError, ValueError, KeyError, TypeError) as error:
             raise Unavailable("The identity provider cannot be reached.") from error
 
@@ -118,7 +136,10 @@ async def _get(session: Any, location: str) -> dict[str, Any]:
 
 
 def _secure(location: str, *, local: bool) -> bool:
-    parts = urlsplit(location)
+    try:
+        parts = urlsplit(location)
+    except ValueError:
+        return False
     if parts.scheme == "https":
         return bool(parts.hostname)
     return local and parts.scheme == "http" and parts.hostname in _LOCAL_HOSTS
@@ -160,12 +181,14 @@ class _KeyRing:
             if age > _KEEP_SECONDS and not self._failed:  # a provider that is away costs one request its patience
                 await asyncio.shield(refreshing)
 
-    async def find(self, key_id: str | None) -> tuple[Mapping[str, Any] | None, str]:
-        """The key named `key_id` (None: the only one there is), or None; and the issuer. Raises Unavailable."""
-        key = _pick(self.current, key_id) if self.current else None
+    async def find(self, key_id: str | None, algorithm: str) -> tuple[Mapping[str, Any] | None, str]:
+        """The key for signatures of `algorithm` that is named `key_id` (None: the only one there is), or None; and the
+        issuer. Raises Unavailable.
+        """
+        key = _pick(self.current, key_id, algorithm)
         if key is None and self._may_try(_UNKNOWN_KEY_SECONDS):
             await asyncio.shield(self._refresh())
-            key = _pick(self.current, key_id) if self.current else None
+            key = _pick(self.current, key_id, algorithm)
         if self.current is None:
             raise Unavailable("The identity provider cannot be reached.")
         return key, self.current.issuer
@@ -199,11 +222,27 @@ class _KeyRing:
         self._asked = self._clock()
 
 
-def _pick(keys: KeySet | None, key_id: str | None) -> Mapping[str, Any] | None:
-    usable = [key for key in keys.keys if key.get("kty") != "oct" and key.get("use", "sig") == "sig"] if keys else []
+def _pick(keys: KeySet | None, key_id: str | None, algorithm: str) -> Mapping[str, Any] | None:
+    usable = [key for key in keys.keys if _verifies(key, algorithm)] if keys else []
     if key_id is None:
         return usable[0] if len(usable) == 1 else None
     return next((key for key in usable if key.get("kid") == key_id), None)
+
+
+def _verifies(key: Mapping[str, Any], algorithm: str) -> bool:
+    """Whether a published key is for signatures of `algorithm` (RFC 7517 §4), and nobody but the provider can make
+    them.
+    """
+    curves, operations = _CURVES.get(algorithm), key.get("key_ops", ["verify"])
+    return (
+        key.get("kty") == _KEY_TYPES[algorithm[:2]]
+        and (curves is None or key.get("crv") in [*curves])
+        and key.get("use", "sig") == "sig"
+        and key.get("alg", algorithm) == algorithm
+        and isinstance(operations, list)
+        and "verify" in operations
+        and not _PRIVATE_MEMBERS & key.keys()
+    )
 
 
 class OpenIdAuthenticator:
@@ -253,8 +292,8 @@ class OpenIdAuthenticator:
             algorithm = header.get("alg")
             if algorithm not in ALGORITHMS:
                 raise MissingCredentials
-            key, issuer = await self._keys.find(header.get("kid"))
-            if key is None or key.get("alg", algorithm) != algorithm:
+            key, issuer = await self._keys.find(header.get("kid"), algorithm)
+            if key is None:
                 raise MissingCredentials
             claims: dict[str, Any] = jwt.decode(
                 token,
@@ -263,7 +302,7 @@ class OpenIdAuthenticator:
                 audience=self._audiences,
                 issuer=issuer,
                 leeway=_LEEWAY_SECONDS,
-                options={"require": ["exp", "iss", "aud"]},
+                options={"require": ["exp", "iss", "aud"], "enforce_minimum_key_length": True},
             )
         except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError):
             raise MissingCredentials from None

@@ -5,6 +5,8 @@ import time
 
 import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from jwt.algorithms import RSAAlgorithm
 
 from shared.errors import Misconfigured, MissingCredentials, Unavailable
 from shared.http import openid
@@ -430,6 +432,62 @@ async def test_a_token_without_a_key_name_fits_a_provider_with_one_key():
 def test_keys_are_fetched_over_a_secure_connection_only(authority):
     with pytest.raises(Misconfigured):
         ProviderKeys(authority)
+
+
+PRIVATE = json.loads(RSAAlgorithm.to_jwk(RSA.private))
+
+
+@pytest.mark.spec("AUTH-1")
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {**PRIVATE, "key_ops": ["verify"]},
+        {"k": "AAAA"},
+        {"key_ops": ["encrypt"]},
+        {"key_ops": []},
+        {"key_ops": "verify"},
+        {"use": "enc"},
+        {"kty": "oct"},
+        {"kty": "rsa"},
+        {"kty": ["RSA"]},
+        {"alg": "RS512"},
+        {"alg": None},
+        {"n": 5},
+        {"n": ""},
+        {"e": "AQ"},
+        {"e": None},
+    ],
+)
+async def test_a_published_key_that_is_not_for_verifying_verifies_nothing(changes):
+    provider = Provider()
+    provider.published = KeySet(ISSUER, ({**RSA.published, **changes},))
+
+    await refused(RSA.token(), provider)
+
+
+@pytest.mark.spec("AUTH-1")
+async def test_keys_of_one_name_are_told_apart_by_what_they_are_for():
+    """RFC 7517 §4.5: keys of different types may have the same name."""
+    elliptic, weak = Key("one", "ES256"), Key("one", "ES384")
+    provider = Provider()
+    encrypting = {**OTHER.published, "kid": "one", "use": "enc"}
+    provider.published = KeySet(ISSUER, (encrypting, weak.published, elliptic.published, RSA.published, RSA.published))
+
+    for key in (RSA, elliptic, weak):
+        assert (await authenticator(provider).authenticate(carrying(key.token()))).permissions.actions == {"read"}
+
+
+@pytest.mark.spec("AUTH-1")
+async def test_a_key_that_is_too_short_verifies_nothing():
+    """RFC 7518 §3.3: 2,048 bits at least."""
+    key = Key()
+    key.private = rsa.generate_private_key(public_exponent=65537, key_size=1024)  # noqa: S505 - that is the point
+    key.published = {**json.loads(RSAAlgorithm.to_jwk(key.private.public_key())), "kid": "one"}
+    key.published.pop("key_ops", None)
+    with pytest.warns(jwt.InsecureKeyLengthWarning):
+        token = key.token()
+
+    await refused(token, Provider(key))
 
 
 def test_on_azure_no_provider_is_asked_without_tls():

@@ -47,6 +47,87 @@ def altered():
     return f"{header}.{part(PAGE)}.{signature}"
 
 
+def signed(header, claims=PAGE, key=KEY):
+    """A token with a header of an attacker's own making; signed by the provider's key, unless another is given."""
+    names = f"{part(header)}.{part(claims) if not isinstance(claims, str) else claims}"
+    algorithm = jwt.get_algorithm_by_name("RS256")
+    return f"{names}.{base64.urlsafe_b64encode(algorithm.sign(names.encode(), key.private)).rstrip(b'=').decode()}"
+
+
+def raw(text):
+    return base64.urlsafe_b64encode(text.encode()).rstrip(b"=").decode()
+
+
+RIGHT = {"alg": "RS256", "typ": "JWT", "kid": "one"}
+_OWN = FOREIGN.published
+HEADERS = {
+    "a key of its own in the header": signed({**RIGHT, "jwk": _OWN}, key=FOREIGN),
+    "a key of its own at a URL": signed({**RIGHT, "jku": "https://evil.example/keys"}, key=FOREIGN),
+    "a certificate of its own at a URL": signed({**RIGHT, "x5u": "https://evil.example/one.pem"}, key=FOREIGN),
+    "a certificate of its own": signed({**RIGHT, "x5c": ["MIIB"]}, key=FOREIGN),
+    "a critical extension that nobody knows": signed({**RIGHT, "crit": ["exp"], "exp": 1}),
+    "critical, and not there": signed({**RIGHT, "crit": ["b64"]}),
+    "critical, and empty": signed({**RIGHT, "crit": []}),
+    "a payload that is not coded": signed({**RIGHT, "b64": False, "crit": ["b64"]}),
+    "a payload that is not coded, quietly": signed({**RIGHT, "b64": False}),
+    "a key that is a path": signed({**RIGHT, "kid": "../../../../dev/null"}, key=FOREIGN),
+    "a key that is a query": signed({**RIGHT, "kid": "one' OR '1'='1"}, key=FOREIGN),
+    "a key that is a list": signed({**RIGHT, "kid": ["one"]}),
+    "a key that is an object": signed({**RIGHT, "kid": {"kid": "one"}}),
+    "a key that is nothing": signed({**RIGHT, "kid": None}, key=FOREIGN),
+    "a key of another case": signed({**RIGHT, "kid": "ONE"}),
+    "an algorithm that is a list": signed({**RIGHT, "alg": ["RS256"]}),
+    "no algorithm": signed({"kid": "one"}),
+    "an algorithm for another type of key": signed({**RIGHT, "alg": "ES256"}),
+    "an algorithm of another case": signed({**RIGHT, "alg": "rs256"}),
+    "no expiry": signed(RIGHT, {name: value for name, value in PAGE.items() if name != "exp"}),
+    "an expiry of nothing": signed(RIGHT, {**PAGE, "exp": None}),
+    "an expiry that is a list": signed(RIGHT, {**PAGE, "exp": [4102444800]}),
+    "an expiry that is no number": signed(RIGHT, raw(json.dumps(PAGE).replace(str(PAGE["exp"]), "NaN"))),
+    "an expiry without end": signed(RIGHT, raw(json.dumps(PAGE).replace(str(PAGE["exp"]), "1e999"))),
+    "an expiry beyond all calendars": signed(RIGHT, {**PAGE, "exp": 253402300800}),
+    "an expiry just past the leeway": signed(RIGHT, {**PAGE, "exp": int(time.time()) - 61}),
+    "not valid until after the leeway": signed(RIGHT, {**PAGE, "nbf": int(time.time()) + 600}),
+    "issued in the future": signed(RIGHT, {**PAGE, "iat": int(time.time()) + 600}),
+    "audiences in an array in an array": signed(RIGHT, {**PAGE, "aud": [[AUDIENCE]]}),
+    "an audience that is an object": signed(RIGHT, {**PAGE, "aud": {AUDIENCE: True}}),
+    "an audience among numbers": signed(RIGHT, {**PAGE, "aud": [1, AUDIENCE]}),
+    "no audience": signed(RIGHT, {**PAGE, "aud": []}),
+    "an audience that begins alike": signed(RIGHT, {**PAGE, "aud": f"{AUDIENCE}.evil.example"}),
+    "an issuer with a slash more": signed(RIGHT, {**PAGE, "iss": f"{ISSUER}/"}),
+    "an issuer in an array": signed(RIGHT, {**PAGE, "iss": [ISSUER]}),
+    "claims that are a list": signed(RIGHT, [PAGE]),
+    "claims that are no JSON": signed(RIGHT, raw("{'iss'}")),
+    "claims that end in the past, too": signed(RIGHT, raw(json.dumps(PAGE)[:-1] + ',"exp":1}')),
+    "a header that is a list": signed([RIGHT]),
+    "a header of 60,000 nested lists": f"{raw('[' * 6000)}.{part(PAGE)}.AAAA",
+    "a signature that is empty": signed(RIGHT).rpartition(".")[0] + ".",
+    "no signature": signed(RIGHT).rpartition(".")[0],
+    "five parts": signed(RIGHT) + ".a.b",
+    "two tokens": f"{signed(RIGHT)}, {signed(RIGHT)}",
+    "a token with a space in it": signed(RIGHT).replace(".", ". ", 1),
+    "letters that look alike": signed(RIGHT).replace("e", "\u0435", 1),
+}
+
+
+@pytest.mark.spec("AUTH-1")
+@pytest.mark.parametrize("attack", HEADERS)
+async def test_no_form_of_a_token_gets_around_the_provider_s_key(at, attack):
+    headers = (("Authorization", f"Bearer {HEADERS[attack]}"),)
+
+    assert (await ask("GET", "/v2/partitions/ward/studies", headers, at=at)).status == 401
+
+
+@pytest.mark.spec("AUTH-10", "AUTH-14")
+@pytest.mark.parametrize("roles", [[["globalAdmin"]], {"globalAdmin": 1}, "globalAdmin,x", " globalAdmin", 7, True, ""])
+async def test_roles_in_another_form_are_none(at, roles):
+    token = KEY.token(roles=roles)
+
+    assert (
+        await ask("GET", "/v2/partitions/ward/studies", (("Authorization", f"Bearer {token}"),), at=at)
+    ).status == 403
+
+
 ATTACKS = {
     "no token": "",
     "forged by another key of that name": FOREIGN.token(**ADMIN),
