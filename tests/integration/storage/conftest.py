@@ -1,6 +1,9 @@
 """What the storage tests share."""
 
+import asyncio
+import os
 import secrets
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -11,7 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from devhost.azurite.emulator import Azurite
+from devhost.azurite.emulator import Azurite, azurite_command
 from shared.storage.connection import StorageConnection
 
 
@@ -78,3 +81,27 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, P
         )
     )
     return files
+
+
+@pytest.fixture(scope="session")
+async def token_ports(certificate: tuple[Path, Path, Path]) -> AsyncIterator[dict[str, str]]:
+    """An emulator that wants TLS and tokens: the port of each service."""
+    options = [text for service in ("blob", "queue", "table") for text in (f"--{service}Port", "0")]
+    process = await asyncio.create_subprocess_exec(
+        azurite_command(os.environ), *options, "--inMemoryPersistence", "--skipApiVersionCheck", "--disableTelemetry",
+        "--silent", "--oauth", "basic", "--cert", str(certificate[1]), "--key", str(certificate[2]),
+        stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip  # read at once: one item a line says no more
+    try:
+        assert process.stdout
+        found: dict[str, str] = {}
+        async with asyncio.timeout(60):
+            while len(found) < 3:
+                line = (await process.stdout.readline()).decode()
+                assert line, "azurite ended"
+                if "successfully listening at" in line:
+                    found[line.split()[1]] = line.strip().rpartition(":")[2]
+        yield found
+    finally:
+        process.terminate()
+        await process.communicate()

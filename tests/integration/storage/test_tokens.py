@@ -3,12 +3,7 @@
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
-
-import pytest
-
-from devhost.azurite.emulator import azurite_command
 
 ROOT = Path(__file__).parents[3]
 
@@ -99,36 +94,12 @@ asyncio.run(main(*sys.argv[1:]))
 '''
 
 
-@pytest.fixture(scope="module")
-async def ports(certificate: tuple[Path, Path, Path]) -> AsyncIterator[dict[str, str]]:
-    """An emulator that wants TLS and tokens: the port of each service."""
-    options = [text for service in ("blob", "queue", "table") for text in (f"--{service}Port", "0")]
-    process = await asyncio.create_subprocess_exec(
-        azurite_command(os.environ), *options, "--inMemoryPersistence", "--skipApiVersionCheck", "--disableTelemetry",
-        "--silent", "--oauth", "basic", "--cert", str(certificate[1]), "--key", str(certificate[2]),
-        stdout=asyncio.subprocess.PIPE,
-    )  # fmt: skip  # read at once: one item a line says no more
-    try:
-        assert process.stdout
-        found: dict[str, str] = {}
-        async with asyncio.timeout(60):
-            while len(found) < 3:
-                line = (await process.stdout.readline()).decode()
-                assert line, "azurite ended"
-                if "successfully listening at" in line:
-                    found[line.split()[1]] = line.strip().rpartition(":")[2]
-        yield found
-    finally:
-        process.terminate()
-        await process.communicate()
-
-
 async def test_tables_blobs_and_queues_take_a_token_and_refuse_a_wrong_one(
-    ports: dict[str, str], certificate: tuple[Path, Path, Path]
+    token_ports: dict[str, str], certificate: tuple[Path, Path, Path]
 ) -> None:
     # A process of its own: what it trusts is read when it starts.
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", CLIENT, ports["Blob"], ports["Table"], ports["Queue"],
+        sys.executable, "-c", CLIENT, token_ports["Blob"], token_ports["Table"], token_ports["Queue"],
         cwd=ROOT, env={**os.environ, "SSL_CERT_FILE": str(certificate[0])},
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip  # read at once: one item a line says no more
