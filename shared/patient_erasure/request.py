@@ -13,6 +13,7 @@ from shared.study_updates.request_fields import PatientRequest, long_string, pat
 
 _LARGEST_BODY: Final = 16 * 1024
 _MEMBERS: Final = ("patientid", "issuer", "reason")
+_DESPITE_RETENTION: Final = "despiteretention"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,8 @@ def erasure_request(document: Any) -> ErasureRequest:
         raise InvalidRequest(MALFORMED, where=WHERE)
     members = {str(name).lower(): member for name, member in document.items()}
     if unknown := members.keys() - set(_MEMBERS):
+        if _DESPITE_RETENTION in unknown:
+            raise invalid_field("despiteRetention", "The service keeps no retention of studies: leave it out.")
         raise invalid_field(min(unknown)[:64], "It is not known.")
     issuer, identifier = members.get("issuer"), long_string(members.get("patientid"), "patientId")
     reason = reason_of(members.get("reason"))

@@ -8,7 +8,7 @@ from shared import telemetry
 from shared.operations.model import OperationStatus
 from shared.registry.patient_hashes import PatientHashes
 from shared.workitems.rows import event_in
-from tests.builders.http import ALL
+from tests.builders.http import ALL, error
 from tests.builders.images import image
 from tests.builders.service import PARTITION
 from tests.builders.worklist import element, new_workitem
@@ -243,11 +243,22 @@ async def test_an_erasure_takes_both_data_actions(service, actions):
         {"patientId": "zz-4711", "reason": "asked for by zz-4711"},
         {"patientId": "zz-4711", "issuer": 1, "reason": "r"},
         {"patientId": "zz-4711", "reason": "r", "more": True},
+        {"patientId": "zz-4711", "reason": "r", "despiteRetention": False},
     ],
 )
 async def test_bad_requests_are_refused_and_change_nothing(service, body):
     assert (await service.ask(body)).status == 400
     assert service.tables.rows("ops") == []
+
+
+@pytest.mark.spec("PHI-1")
+@pytest.mark.parametrize("query", ["", "?dryRun=true"])
+async def test_who_would_override_a_retention_learns_that_there_is_none(service, query):
+    response = await service.ask({**BODY, "despiteRetention": True}, query)
+
+    status, said = error(response)
+    assert status == 400
+    assert said.startswith("The field 'despiteRetention' in request body is invalid: The service keeps no retention")
 
 
 @pytest.mark.spec("PHI-1")
