@@ -1,7 +1,8 @@
 """Known vulnerabilities of every pinned package, Python's and Azurite's: `make audit`.
 
-The advisories are asked for at public services, which not every machine reaches. What could not be looked up is
-reported as NOT RUN: `make audit` fails then, `make check` (`--where-reachable`) does not. Nothing is installed.
+The advisories are asked for at public services, which not every machine reaches; `--osv` names another one for
+Python's, npm's own configuration (`npm_config_registry`) one for Azurite's. What could not be looked up is reported as
+NOT RUN: `make audit` fails then, `make check` (`--where-reachable`) does not. Nothing is installed.
 """
 
 import argparse
@@ -41,10 +42,13 @@ def _report(command: Sequence[str]) -> Any:
 def python_advisories(report: Any) -> list[str]:
     """The advisories in a report of pip-audit, a line each. Raises NotRun when it is of another form."""
     try:
+        packages = report["dependencies"]
+        if skipped := [package["name"] for package in packages if "skip_reason" in package]:
+            raise NotRun(f"{len(skipped)} of {len(packages)} packages were left out, {skipped[0]} among them")
         return [
             f"{package['name']} {package['version']}: {found['id']}, mended in {', '.join(found['fix_versions'])}"
-            for package in report["dependencies"]
-            for found in package.get("vulns", ())
+            for package in packages
+            for found in package["vulns"]
         ]
     except (KeyError, TypeError, AttributeError) as error:
         raise NotRun(f"the report is not understood ({type(error).__name__})") from error
@@ -64,10 +68,13 @@ def main(arguments: Sequence[str], report: Callable[[Sequence[str]], Any] = _rep
     """Look the advisories up; 1 when there is one, 2 when they could not be looked up and had to be."""
     parser = argparse.ArgumentParser(prog="python -m scripts.audit", description=__doc__)
     parser.add_argument("--where-reachable", action="store_true", help="succeed when they cannot be looked up")
-    lenient = parser.parse_args(arguments).where_reachable
+    parser.add_argument("--osv", default="", help="URL of a service that answers queries as api.osv.dev does")
+    given = parser.parse_args(arguments)
+    lenient = given.where_reachable
+    python = (*_PYTHON, "--osv-url", given.osv) if given.osv else _PYTHON
     found, missing = False, False
     for name, command, read in (
-        ("Python packages", _PYTHON, python_advisories),
+        ("Python packages", python, python_advisories),
         ("Azurite's packages", _NODE, node_advisories),
     ):
         try:

@@ -6,6 +6,7 @@ from scripts.audit import NotRun, main, node_advisories, python_advisories
 
 CLEAN = {"dependencies": [{"name": "a", "version": "1", "vulns": []}]}
 BAD = {"dependencies": [{"name": "a", "version": "1", "vulns": [{"id": "X-1", "fix_versions": ["2"]}]}]}
+SKIPPED = {"dependencies": [*CLEAN["dependencies"], {"name": "b", "skip_reason": "not found"}]}
 CLEAN_NODE = {"vulnerabilities": {}}
 BAD_NODE = {"vulnerabilities": {"b": {"severity": "high", "range": "<3"}}}
 
@@ -30,6 +31,7 @@ def reports(python, node):
         (NotRun("no network"), CLEAN_NODE, ["--where-reachable"], 0),
         (NotRun("no network"), BAD_NODE, ["--where-reachable"], 1),
         ({"unknown": 1}, {"unknown": 1}, [], 2),
+        (SKIPPED, CLEAN_NODE, [], 2),
         (CLEAN, {"message": "405", "error": {"summary": ""}}, [], 2),
     ],
 )
