@@ -69,7 +69,7 @@ browser: setup ## the pages and OHIF Viewer in a real browser (sets up Chromium 
 	@scripts/setup-browser
 	@$(PY) -m pytest tests/browser
 
-check: setup ## format, lint, types, import contracts, Bicep files, known vulnerabilities
+check: setup ## format, lint, types, import contracts, Bicep files, Dockerfile, known vulnerabilities
 	@scripts/check
 
 audit: setup ## known vulnerabilities of every pinned package; fails when they cannot be looked up

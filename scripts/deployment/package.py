@@ -7,6 +7,7 @@ Azure: what is tested is what runs, down to the hash of each wheel.
 import compileall
 import hashlib
 import json
+import math
 import os
 import platform
 import py_compile
@@ -31,6 +32,10 @@ PACKAGES: Final = ".python_packages/lib/site-packages"
 """Where the worker of the platform looks for packages."""
 MOST_BYTES: Final = 250_000_000
 """Unpacked. An instance copies and reads it at each cold start."""
+MOST_SECONDS: Final = 1.2
+"""Processor time of the import of the app, which is before the first request of each cold start."""
+_PROOFS: Final = 3
+"""How often the time is taken at most: the least counts, for beside other work it is longer."""
 ON_AZURE: Final = "/home/site/wwwroot"
 _WHEELS: Final = ("manylinux_2_34", "manylinux_2_28", "manylinux_2_27", "manylinux_2_17", "manylinux2014")
 """What wheels may ask for: the platform's Debian 12 has glibc 2.36, and pip takes each tag literally."""
@@ -148,6 +153,17 @@ def prove(target: Path) -> dict[str, Any]:
     return dict(json.loads(run.stdout.splitlines()[-1]))
 
 
+def proven(target: Path) -> tuple[dict[str, Any], float]:
+    """What `prove` has found, and the least time that the import took. Raises Unusable, also when that is too much."""
+    least = math.inf
+    for _ in range(_PROOFS):
+        shown = prove(target)
+        least = min(least, shown["seconds"])
+        if least <= MOST_SECONDS:
+            return shown, least
+    raise Unusable(f"The import of the app takes {least:.2f} s of processor time; {MOST_SECONDS} s are the most.")
+
+
 def size(target: Path) -> int:
     """Bytes, unpacked."""
     return sum(path.stat().st_size for path in target.rglob("*") if path.is_file())
@@ -175,8 +191,8 @@ def main(arguments: Sequence[str] = ()) -> int:
         if unpacked > MOST_BYTES:
             raise Unusable(f"The package has {unpacked:,} bytes unpacked; {MOST_BYTES:,} are the most.")
         if (platform.system(), platform.machine()) == ("Linux", "x86_64"):
-            shown = prove(target)
-            print(f"starts: {len(shown['functions'])} functions, {shown['seconds']:.2f} s of processor time")
+            shown, seconds = proven(target)
+            print(f"starts: {len(shown['functions'])} functions, {seconds:.2f} s of processor time")
         else:
             print("NOT RUN: the proof that the package starts needs Linux on x86-64", file=sys.stderr)
         file = target.with_suffix(".zip")

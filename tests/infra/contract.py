@@ -1,5 +1,6 @@
 """What templates and app must agree on, which no compiler knows: each check returns its problems."""
 
+import json
 import re
 import shutil
 import sys
@@ -19,6 +20,7 @@ from scripts.deployment import verify
 from shared.cast.settings import cast_settings, fhir_settings
 from shared.errors import Misconfigured
 from shared.events.dicom_events import CHANGES_PENDING
+from shared.http.roles import ACTIONS, Roles
 from shared.outgoing.settings import ManagedIdentity
 from shared.sections import SECTIONS
 from shared.settings import Settings
@@ -292,8 +294,33 @@ def watched_timers(rendered: Mapping[str, Deployment], functions: Mapping[str, F
                 yield f"{rule.content['name']} waits for {name}, which is no timer"
 
 
+def host(file: Path) -> Iterator[str]:
+    """What `host.json` must say: audit records are kept, streams are not cut, queries do not reach the telemetry."""
+    content = json.loads(file.read_text())
+    insights = content["logging"]["applicationInsights"]
+    sampled = {"Trace", "Request", "Exception"} - set(insights["samplingSettings"]["excludedTypes"].split(";"))
+    rules = {
+        f"host.json: {sorted(sampled)} are sampled": not sampled,
+        "host.json: dependencies are tracked": insights["enableDependencyTracking"] is False,
+        "host.json: a function has a time limit": content["functionTimeout"] == "-1",
+        "host.json: another extension bundle": content["extensionBundle"]["version"] == "[4.*, 5.0.0)",
+        "host.json: paths have a prefix": content["extensions"]["http"]["routePrefix"] == "",
+        "host.json: lines of functions are not kept": content["logging"]["logLevel"].get("Function") == "Information",
+    }
+    yield from (rule for rule, holds in rules.items() if not holds)
+
+
+def app_roles(rendered: Mapping[str, Deployment]) -> Iterator[str]:
+    """The app roles of a created application give what their names say, by the default roles document."""
+    application = rendered["new application"].one("application")
+    given = {role["value"]: Roles().permissions([role["value"]]).actions for role in application.content["appRoles"]}
+    if given != {"DICOM.Data.Owner": ACTIONS, "DICOM.Data.Reader": {"read"}}:
+        yield f"the app roles give {given}"
+
+
 def copied(infra: Path, place: Path) -> Path:
-    """A copy of the templates, to be changed."""
+    """A copy of the templates, and of `host.json` beside them, to be changed."""
+    shutil.copy(infra.parent / "host.json", place)
     return Path(shutil.copytree(infra, place / "infra"))
 
 
@@ -323,4 +350,6 @@ def every_problem(root: Path, functions: Mapping[str, Function]) -> list[str]:
         *order(root),
         *verified_functions(functions),
         *watched_timers(rendered, functions),
+        *app_roles(rendered),
+        *host(root.parent / "host.json"),
     ]

@@ -1,5 +1,6 @@
 """The checks of the templates: they find nothing in ours, and find each fault that is put into them."""
 
+import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ INFRA = Path(__file__).parents[2] / "infra"
 MAIN, EVENTS = "main.bicep", "events.bicep"
 APP, DATA = "modules/function-app.bicep", "modules/dicom-storage.bicep"
 ROLES, KEY = "modules/role-assignments.bicep", "modules/encryption-key.bicep"
+HOST = "../host.json"
 TOPICS, ENTRA = "modules/event-topics.bicep", "modules/entra-application.bicep"
 
 
@@ -185,6 +187,40 @@ FAULTS = {
     "alert on a timer that does not exist": Fault(
         "modules/alerts.bicep", '"housekeeping"', '"sweep"', "waits for sweep"
     ),
+    "role that the service does not know": Fault(
+        ENTRA, "value: 'DICOM.Data.Reader'", "value: 'DICOM.Data.Viewer'", "the app roles give"
+    ),
+    "role of another name's GUID": Fault(
+        ROLES, "ba92f5b4-2d11-453d-a403-e96b0029c9fe", "2a2b9908-6ea1-4ae2-8e65-a410df84e7d1", "nobody needs"
+    ),
+    "role for the whole account": Fault(ROLES, "scope: deadLetters", "scope: dicomStorage", "nobody needs"),
+    "no events": Fault(
+        MAIN, "DICOM_EVENTS_TOPIC: eventTopics.outputs.dicomTopicEndpoint", "DICOM_EVENTS_TOPIC: ''", "events are off"
+    ),
+    "setting that is no text": Fault(
+        MAIN,
+        "HTTP_CONCURRENCY: string(httpConcurrency)",
+        "HTTP_CONCURRENCY: httpConcurrency",
+        "HTTP_CONCURRENCY is a int",
+    ),
+    "another memory told than given": Fault(
+        MAIN, "INSTANCE_MEMORY_MB: string(instanceMemoryMB)", "INSTANCE_MEMORY_MB: '4000'", "told of another memory"
+    ),
+    "pixels beyond the memory": Fault(
+        MAIN, "string(pixelMemoryMB * 1048576)", "string(pixelMemoryMB * 8388608)", "pixels do not fit"
+    ),
+    "identity of somebody else": Fault(
+        MAIN, "AZURE_CLIENT_ID: identity.outputs.clientId", "AZURE_CLIENT_ID: clientId", "the identity is not the app's"
+    ),
+    # the host
+    "audit records sampled": Fault(HOST, "Request;Exception;Trace", "Request;Exception", "['Trace'] are sampled"),
+    "time limit of functions": Fault(HOST, '"functionTimeout": "-1"', '"functionTimeout": "00:30:00"', "a time limit"),
+    "queries in telemetry": Fault(
+        HOST, '"enableDependencyTracking": false', '"enableDependencyTracking": true', "dependencies are tracked"
+    ),
+    "another extension bundle": Fault(HOST, "[4.*, 5.0.0)", "[3.*, 4.0.0)", "another extension bundle"),
+    "prefix of paths": Fault(HOST, '"routePrefix": ""', '"routePrefix": "api"', "paths have a prefix"),
+    "lines of functions lost": Fault(HOST, '"Function": "Information"', '"Function": "Error"', "are not kept"),
     "longer in the bin than asked": Fault(DATA, "var erasedDays = 3", "var erasedDays = 30", "erase keeps for 30 days"),
 }
 
@@ -209,3 +245,10 @@ def test_a_fault_is_found(name, functions, tmp_path):
     said = problems(infra) or contract.every_problem(infra, functions)
 
     assert any(fault.said in each for each in said), said
+
+
+def test_the_page_lists_every_fault_that_is_rejected():
+    page = (INFRA.parent / "docs/develop/checking-infrastructure.md").read_text()
+    listed = [name for row in re.findall(r"^\| .+ \| (.+) \|$", page, re.MULTILINE)[1:] for name in row.split("; ")]
+
+    assert sorted(listed) == sorted(FAULTS)

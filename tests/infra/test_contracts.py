@@ -89,10 +89,7 @@ async def test_there_is_one_timer():
 
 
 def test_the_app_roles_of_the_application_are_in_the_default_roles_document(rendered):
-    application = rendered["new application"].one("application")
-
-    allowed = {role["value"]: Roles().permissions([role["value"]]).actions for role in application.content["appRoles"]}
-    assert allowed == {"DICOM.Data.Owner": ACTIONS, "DICOM.Data.Reader": {"read"}}
+    assert list(contract.app_roles(rendered)) == []
 
 
 def test_further_app_roles_are_those_of_the_documented_roles_document(rendered, tmp_path):
@@ -255,15 +252,45 @@ def test_the_workbook_asks_for_events_that_the_app_logs():
     assert {name for name in named if f'"{name}"' not in sources} == set()
 
 
-def test_the_host_keeps_what_audit_needs_and_limits_no_function():
-    host = json.loads((ROOT / "host.json").read_text())
-    insights = host["logging"]["applicationInsights"]
+def queries():
+    """The queries of workbook and alerts, and those that the pages for operators give."""
+    yield from (each["query"] for each in _members(json.loads((INFRA / "workbook.json").read_text()), "query"))
+    yield from re.findall(r"query: '(.+)'", (INFRA / "modules/alerts.bicep").read_text())
+    for page in sorted((ROOT / "docs/operate").glob("*.md")):
+        for block in re.findall(r"```kusto\n(.+?)```", page.read_text(), re.DOTALL):
+            yield from block.split("\n\n")
 
-    assert {"Trace", "Request", "Exception"} <= set(insights["samplingSettings"]["excludedTypes"].split(";"))
-    assert insights["enableDependencyTracking"] is False
-    assert host["functionTimeout"] == "-1"
-    assert host["extensionBundle"]["version"] == "[4.*, 5.0.0)"
-    assert host["extensions"]["http"]["routePrefix"] == ""
+
+def _members(value, name):
+    if isinstance(value, dict):
+        if isinstance(value.get(name), str):
+            yield value
+        value = [*value.values()]
+    if isinstance(value, list):
+        for each in value:
+            yield from _members(each, name)
+
+
+def test_queries_ask_for_fields_and_counters_that_the_app_writes():
+    sources = [path.read_text() for path in (ROOT / "shared").rglob("*.py")]
+    asked = 0
+    for query in queries():
+        events = re.findall(r'(?:line\.event == |Message has )"([\w-]+)"', query)
+        for event in events:
+            [*writing] = [text for text in sources if f'"{event}"' in text]
+            for name in {*re.findall(r"\bline\.(\w+)", query)} - {"event"}:
+                assert any(re.search(rf'\b{name}=|"{name}"', text) for text in writing), (event, name)
+        for name in re.findall(r"\brecord\.(\w+)", query):
+            assert any(f'"{name}"' in text for text in sources if "AuditEvent" in text), name
+        for name in re.findall(r'Name == "(dicom[\w.]+)"', query):
+            assert any(f'"{name}"' in text for text in sources), name
+        assert "CategoryName" not in query
+        asked += len(events)
+    assert asked >= 5
+
+
+def test_the_host_keeps_what_audit_needs_and_limits_no_function():
+    assert list(contract.host(ROOT / "host.json")) == []
 
 
 def test_every_parameter_and_every_variant_is_documented():

@@ -145,7 +145,7 @@ async def test_the_package_starts_from_its_folder_alone_and_is_small(tmp_path):
     target = tmp_path / "package"
     package.build(target)
 
-    shown = package.prove(target)
+    shown, _ = package.proven(target)
 
     assert set(shown["functions"]) == set(contract.app_functions())
     assert package.size(target) < package.MOST_BYTES
@@ -154,6 +154,43 @@ async def test_the_package_starts_from_its_folder_alone_and_is_small(tmp_path):
     }
     sources = {path.relative_to(target) for path in target.rglob("*.py")}
     assert sources - compiled == set()
+
+
+def test_a_package_that_is_slow_to_import_is_refused(tmp_path, monkeypatch):
+    times = [1.9, 1.3, 1.1]
+    monkeypatch.setattr(package, "prove", lambda _target: {"functions": ["a"], "seconds": times.pop(0)})
+
+    assert package.proven(tmp_path) == ({"functions": ["a"], "seconds": 1.1}, 1.1)
+    times += [1.3, 1.25, 1.4]
+    with pytest.raises(Unusable, match=r"1\.25 s of processor time"):
+        package.proven(tmp_path)
+
+
+def test_a_package_that_is_too_large_is_refused(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(package, "build", lambda target, **_: (target / "file").write_bytes(b"123"))
+    monkeypatch.setattr(package, "MOST_BYTES", 2)
+
+    assert package.main([str(tmp_path)]) == 1
+    assert "3 bytes unpacked; 2 are the most" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("source", "why"),
+    [("import a_package_that_was_left_out", "No module named"), ("app = None", "has no attribute 'get_functions'")],
+)
+def test_a_package_that_does_not_start_is_refused(tmp_path, source, why):
+    (tmp_path / "function_app.py").write_text(source)
+    (tmp_path / "shared").mkdir()
+
+    with pytest.raises(Unusable, match=why):
+        package.prove(tmp_path)
+
+
+def test_no_wheel_asks_for_another_c_library_than_azure_has():
+    """Debian 12 has glibc 2.36; the first tag is what the packages are resolved for."""
+    versions = [tuple(map(int, tag.split("_")[1:])) for tag in package._WHEELS if "_" in tag]
+
+    assert max(versions) == versions[0] <= (2, 36)
 
 
 def test_bytecode_is_used_whatever_the_times_of_files_are(tmp_path, monkeypatch):
