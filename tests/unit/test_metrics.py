@@ -1,5 +1,6 @@
 """What is counted, and how it leaves the process."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -241,6 +242,8 @@ def test_every_counter_is_in_the_pages_for_operators():
 
     assert len(names) > 15
     assert [name for name in sorted(names) if f"`{name}`" not in pages] == []
+    told = set(re.findall(r"`(dicom\.[a-z_.]+[a-z])`", pages)) - {"dicom.audit", "dicom.telemetry"}
+    assert told - names == set()
 
 
 def test_export_needs_somewhere_to_send_to():
