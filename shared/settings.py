@@ -12,6 +12,9 @@ from shared.sections import Sections
 
 _LOCAL = re.compile(r".*:[0-9]*|localhost|[0-9.]+|\[.*\]")
 """A name with a port, or an address: Azure's is a name alone."""
+_ORIGIN = re.compile(r"(?!null$)[a-z][a-z0-9+.-]*://[^\s/?#@*\\]+/?", re.IGNORECASE)
+"""Scheme, host and port: what browsers send as Origin. `null` is the origin of every file and sandboxed frame."""
+_BASE_URL = re.compile(r"https?://(?:\[[0-9a-f:.]+\]|[^\s/?#@\\\[\]:]+)(?::[0-9]{1,5})?(?:/[^\s?#\\]*)?", re.IGNORECASE)
 _EMULATOR = ("usedevelopmentstorage=true", "accountname=devstoreaccount1")
 
 _MIB = 1024**2
@@ -258,6 +261,12 @@ class Settings(BaseModel):
             raise ValueError("AUTHENTICATION_MODE=platform needs the platform's authentication to be on")
         if self.telemetry_export != "off" and not self.application_insights:
             raise ValueError("TELEMETRY_EXPORT=applicationinsights needs APPLICATIONINSIGHTS_CONNECTION_STRING")
+        if self.public_base_url and not _BASE_URL.fullmatch(self.public_base_url):
+            raise ValueError(
+                "PUBLIC_BASE_URL must be an http or https URL without query, such as https://dicom.example"
+            )
+        if odd := next((each for each in self.cors_origins if each != "*" and not _ORIGIN.fullmatch(each)), None):
+            raise ValueError(f"CORS_ALLOWED_ORIGINS: '{odd}' is no origin such as https://viewer.example, and no *")
         if self.cors_credentials and "*" in self.cors_origins:
             raise ValueError("CORS_ALLOW_CREDENTIALS cannot be combined with the origin *")
         if bool(self.import_blob_service_uri) != bool(self.import_queue_service_uri):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, unquote
 
 from shared.access_report.request import ReportRequest
 from shared.audit_files import records
@@ -121,11 +121,11 @@ class _Look:
             if details.get("patient") == self.hash:
                 yield self._access(record, {}, operation=f"{record.get('operation')} {details.get('event')}")
             return
-        url = urlsplit(str(record.get("uri", "")))
-        names = _path(url.path)
+        path, query = path_and_query(str(record.get("uri", "")))
+        names = _path(path)
         if names.get("partitions", self.partition).casefold() != self.partition.casefold():
             return
-        keys = _query(url.query)
+        keys = _query(query)
         named = {*(names.get(each, "") for each in ("studies",)), *(keys.get("study", ()))} & self.studies
         if named or self._is_searched(keys.get("patient", ())):
             yield self._access(record, names, study=min(named, default=""))
@@ -152,6 +152,12 @@ class _Look:
             names.get("instances", ""),
             status if isinstance(status, int) else None,
         )
+
+
+def path_and_query(uri: str) -> tuple[str, str]:
+    """Of the URI of a record. Its host is what the caller has called the service, which need be no host."""
+    path, _, query = uri.partition("#")[0].partition("?")
+    return "/" + path.partition("://")[2].partition("/")[2], query
 
 
 def _path(path: str) -> dict[str, str]:

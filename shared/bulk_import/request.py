@@ -62,11 +62,19 @@ def _read_event(event: dict[str, Any], container: str) -> ImportMessage | None:
     if subject.startswith(prefix):
         names.append(subject.removeprefix(prefix))
     # `/{container}/{blob}`, behind the account's name on an emulator.
-    _, found, name = urlsplit(str(data.get("url", ""))).path.partition(f"/{container}/")
+    _, found, name = _path(str(data.get("url", ""))).partition(f"/{container}/")
     if found and subject.startswith(prefix):
         names.insert(0, unquote(name))
     names = [name for name in dict.fromkeys(names) if name]
     return ImportMessage(tuple(names)) if names else None
+
+
+def _path(url: str) -> str:
+    """The path of a URL; empty if it is none."""
+    try:
+        return urlsplit(url).path
+    except ValueError:
+        return ""
 
 
 def partition_of(name: str, *, data_partitions: bool) -> str:

@@ -135,8 +135,8 @@ def normalised_base(address: str) -> str:
 
     Empty for what is no address. (dicomcast §4.3)
     """
-    parts = urlsplit(address.partition("#")[0])
     try:
+        parts = urlsplit(address.partition("#")[0])
         port = parts.port
     except ValueError:
         return ""

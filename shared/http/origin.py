@@ -74,11 +74,13 @@ class OriginRule:
 
 
 def _address(entry: str) -> str:
-    """The address of an entry of X-Forwarded-For, which may have a port; empty if it is none."""
+    """The address of an entry of X-Forwarded-For, which may have a port; empty if it is none. The zone of an address
+    (RFC 4007 §11), which may be any text, is left out: it says something to the machine alone that has written it.
+    """
     host = entry.partition("]")[0].removeprefix("[") if entry.startswith("[") else entry
     if host.count(":") == 1:
         host = host.partition(":")[0]
     try:
-        return str(ipaddress.ip_address(host))
+        return str(ipaddress.ip_address(host.partition("%")[0]))
     except ValueError:
         return ""

@@ -125,7 +125,7 @@ def retry_after_seconds(value: str, now: float) -> float:
         return min(float(text), _LONGEST_RETRY_AFTER)
     try:
         moment = parsedate_to_datetime(text).timestamp()
-    except ValueError:
+    except (ValueError, OverflowError):
         return 0.0
     return min(max(moment - now, 0.0), _LONGEST_RETRY_AFTER)
 

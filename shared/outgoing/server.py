@@ -89,8 +89,12 @@ class Server:
 
     def address(self, target: str) -> str:
         """The address of a target. Raises RequestFailed when it is another server's: tokens are not sent there."""
-        address = urljoin(f"{self.base}/", target)
-        if urlsplit(address)[:2] != urlsplit(self.base)[:2]:
+        try:
+            address = urljoin(f"{self.base}/", target)
+            own = urlsplit(address)[:2] == urlsplit(self.base)[:2]
+        except ValueError:
+            own = False
+        if not own:
             raise request_failed(Failure.UNUSABLE, f"The {self.name} server refers to another server.")
         return address
 

@@ -95,8 +95,13 @@ def server_settings(name: str, section: Sections, *, endpoint_key: str = "Endpoi
 
 def _address(section: Sections, key: str) -> str:
     endpoint = section.required(key).rstrip("/")
-    parts = urlsplit(endpoint)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or parts.username:
+    try:
+        parts = urlsplit(endpoint)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname)
+        usable = usable and not (parts.query or parts.fragment or parts.username)
+    except ValueError:
+        usable = False
+    if not usable:
         section.choice(key, ("an http or https address without query",), "")
     return endpoint
 

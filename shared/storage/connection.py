@@ -94,7 +94,11 @@ def _length(headers: Mapping[str, str]) -> int:
 
 
 def _endpoint(uri: str) -> str:
-    parts = urlsplit(uri)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+    try:
+        parts = urlsplit(uri)
+        usable = parts.scheme in ("http", "https") and parts.hostname and not (parts.query or parts.fragment)
+    except ValueError:  # brackets that hold no address
+        usable = False
+    if not usable:
         raise Misconfigured("A storage endpoint is an absolute http or https URI without query")
     return uri.rstrip("/")

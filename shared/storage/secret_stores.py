@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
     from azure.keyvault.secrets.aio import SecretClient
 
+_NO_STORE = "SECRET_STORE is the https URI of a key vault, or the file URI of a folder"
 _NAME: Final = re.compile(r"[0-9a-z-]{1,127}")
 _REFUSED: Final = frozenset({401, 403})
 
@@ -130,12 +131,15 @@ def secret_store(uri: str, credential: "Callable[[], AsyncTokenCredential]") -> 
     """The store that a URI names: `https:` a key vault, for which `credential` is asked when it is first used;
     `file:` a folder. Raises Misconfigured.
     """
-    parts = urlsplit(uri)
+    try:
+        parts = urlsplit(uri)
+    except ValueError:
+        raise Misconfigured(_NO_STORE) from None
     if parts.scheme == "https" and parts.hostname:
         return KeyVault(uri, credential)
     if parts.scheme == "file" and parts.path:
         return SecretFiles(Path(url2pathname(parts.path)))
-    raise Misconfigured("SECRET_STORE is the https URI of a key vault, or the file URI of a folder")
+    raise Misconfigured(_NO_STORE)
 
 
 def _checked(name: str) -> str:

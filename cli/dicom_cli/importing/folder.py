@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final, Literal
 
+from dicom_cli.importing import archive_member
 from shared.dicom.part10.bare_data_set import OPENING_BYTES, Completion, completion
 
 _MAGIC_AT: Final = 128
@@ -40,16 +41,7 @@ class LocalFile:
 
     def open(self) -> IO[bytes]:
         """The bytes, as they are. Raises OSError."""
-        if not self.member:
-            return self.path.open("rb")
-        try:
-            archive = zipfile.ZipFile(self.path)
-            try:
-                return archive.open(self.member)
-            finally:
-                archive.close()  # the member keeps the file open for as long as it is read
-        except (zipfile.BadZipFile, KeyError, NotImplementedError, RuntimeError) as error:
-            raise OSError(0, f"the archive cannot be read ({type(error).__name__})") from None
+        return archive_member.opened(self.path, self.member) if self.member else self.path.open("rb")
 
     @property
     def prefix(self) -> bytes:
@@ -107,12 +99,14 @@ def _files_in(path: Path, relative: str, *, everything: bool, archives: bool) ->
 
 def _members(path: Path, relative: str, *, everything: bool) -> Iterator[LocalFile | PassedOver]:
     modified = path.stat().st_mtime_ns
-    with zipfile.ZipFile(path) as archive:
-        for entry in archive.infolist():
-            if not entry.is_dir():
-                name = f"{relative}!/{entry.filename}"
-                file = LocalFile(path, name, entry.file_size, modified, member=entry.filename)
-                yield _judged(file, everything=everything)
+    try:
+        entries = archive_member.entries(path)
+    except OSError:
+        yield PassedOver(relative, "damaged zip archives")
+        return
+    for entry in entries:
+        name = f"{relative}!/{entry.filename}"
+        yield _judged(LocalFile(path, name, entry.file_size, modified, entry.filename), everything=everything)
 
 
 def _judged(file: LocalFile, *, everything: bool) -> LocalFile | PassedOver:

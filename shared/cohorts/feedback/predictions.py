@@ -119,7 +119,7 @@ class Predictions:
         models = [each for each in self._models if fold(each.name) == fold(device)]
         if not models:
             raise NotFound("There is no model of that name.")
-        start = _order_of_token(after)
+        start = order_of_token(after)
         devices = await self._devices(models[0].name)
         nearest: list[_Reversed] = []
         seen: set[str] = set()
@@ -338,7 +338,8 @@ def _token(order: Order) -> str:
     return base64.urlsafe_b64encode(orjson.dumps(order)).decode().rstrip("=")
 
 
-def _order_of_token(token: str) -> Order:
+def order_of_token(token: str) -> Order:
+    """The place that a token of an earlier answer names; the beginning for none. Raises InvalidRequest."""
     if not token:
         return "", ""
     try:

@@ -228,6 +228,50 @@ async def test_any_origin_never_comes_with_credentials():
         boundary(cors_origins=("*",), cors_credentials=True)
 
 
+@pytest.mark.spec("CORS-2")
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "null",
+        "NULL",
+        "viewer.example",
+        "https://",
+        "https://a.example/path",
+        "https://*.example",
+        "https://u@a.example",
+    ],
+)
+def test_what_no_browser_sends_as_an_origin_is_an_error_of_configuration(origin):
+    with pytest.raises(ValueError, match="CORS_ALLOWED_ORIGINS"):
+        boundary(cors_origins=("https://viewer.example", origin))
+
+
+@pytest.mark.spec("CORS-1", "CORS-3")
+@pytest.mark.parametrize("credentials", [False, True])
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "null",
+        "https://viewer.example.evil.example",
+        "https://evil.example/https://viewer.example",
+        "https://viewer.example@evil.example",
+        "https://xviewer.example",
+        "http://viewer.example",
+        "https://viewer.example:8443",
+        "https://viewer.example, https://evil.example",
+        "https://viewer.exampl\u00e9",
+        "",
+    ],
+)
+async def test_an_origin_that_is_only_like_one_that_is_allowed_gets_nothing(origin, credentials):
+    at = boundary(cors_origins=("https://viewer.example",), cors_credentials=credentials)
+
+    for method, headers in (("GET", ALL), ("OPTIONS", PREFLIGHT[1:])):
+        response = await ask(method, "/v2/studies", (*headers, ("Origin", origin)), at=at)
+        assert not [name for name, _ in response.headers if name.lower().startswith("access-control")]
+        assert field(response, "vary") == "Origin"
+
+
 @pytest.mark.spec("CORS-1", "CORS-2")
 async def test_credentials_and_stars_for_methods_and_headers():
     at = boundary(

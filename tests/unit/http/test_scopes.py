@@ -5,6 +5,7 @@ import json
 import pytest
 
 from shared.dicomweb.resources import RESOURCES
+from shared.http.messages import Response
 from shared.http.roles import Roles
 from tests.builders.http import INSTANCE, KnownPartitions, ask, boundary
 from tests.builders.paths import example_path
@@ -121,6 +122,91 @@ async def test_a_store_creates_the_partition_that_its_role_names():
     at = boundary(known, data_partitions=True)
     assert (await ask("POST", "/v2/partitions/lab7/studies", bearer("write@lab*"), at=at)).status == 200
     assert known.names == ["lab7"]
+
+
+SPELLINGS = [
+    *("LAB", "%6cab", "l%61b", "lab%20", "%20lab", "lab.", "lab%00", "lab%0a", "lab;x", "lab,ward", "ward,lab"),
+    *(
+        "lab%2F..%2Fward",
+        "ward%2F..%2Flab",
+        "ward%2f%2e%2e%2flab",
+        "ward/../lab",
+        "ward/%2e%2e/lab",
+        "./lab",
+        "..;/lab",
+    ),
+    *("%252e%252e/lab", "ward%255C..%255Clab", "ward%5C..%5Clab", "/lab", "ward//..//lab", "%EF%BD%8Cab", "lab%C2%AD"),
+    *("lab%252F", "lab?partition=ward", "lab#ward", "*", "%2A", "w*", "ward/partitions/lab", "%FF", "", "%"),
+]
+"""Of a partition that the caller may not see, beside one that the caller may."""
+
+
+@pytest.mark.spec("AUTH-20", "AUTH-21", "DP-4a")
+@pytest.mark.parametrize("spelling", SPELLINGS)
+async def test_no_spelling_of_a_path_leads_into_a_partition_that_is_not_the_caller_s(spelling):
+    known, reached = KnownPartitions("ward", "lab"), []
+    at = boundary(known, data_partitions=True)
+
+    async def remember(_request, context):
+        reached.append(context.partition.name)
+        return Response(200)
+
+    for template, method, action in (
+        ("studies", "GET", "read"),
+        ("studies", "POST", "write"),
+        ("studies/1.2", "DELETE", "delete"),
+        ("studies/1.2/series/1.3/instances/1.4/frames/1", "GET", "read"),
+    ):
+        target = f"/v2/partitions/{spelling}/{template}"
+        response = await ask(method, target, bearer(f"{action}@ward"), at=at, handler=remember)
+        assert response.status in {200, 400, 403, 404, 405}, (target, response.body)
+
+    assert set(reached) <= {"ward"}
+    assert known.names == ["ward", "lab"]
+
+
+STRANGERS = [
+    *(("X-Original-URL", "/v2/partitions/lab/studies"), ("X-Rewrite-URL", "/v2/partitions/lab/studies")),
+    *(("X-Forwarded-Path", "/v2/partitions/lab/studies"), ("X-Forwarded-Prefix", "/v2/partitions/lab")),
+    *(("X-HTTP-Method-Override", "DELETE"), ("X-HTTP-Method", "DELETE"), ("X-Method-Override", "DELETE")),
+    *(
+        ("X-ARR-ClientCert", "MIIB"),
+        ("X-ARR-SSL", "2048|256|CN=x|CN=y"),
+        ("X-ARR-LOG-ID", "1"),
+        ("X-AppService-Proto", "http"),
+    ),
+    *(
+        ("X-MS-CLIENT-PRINCIPAL-NAME", "owner"),
+        ("X-MS-CLIENT-PRINCIPAL-ID", "1"),
+        ("X-MS-TOKEN-AAD-ACCESS-TOKEN", "a.b.c"),
+    ),
+    ("X-MS-CLIENT-PRINCIPAL", "eyJjbGFpbXMiOlt7InR5cCI6InJvbGVzIiwidmFsIjoiZ2xvYmFsQWRtaW4ifV19"),
+    *(("X-Functions-Key", "k"), ("X-Forwarded-User", "owner"), ("X-Remote-User", "owner"), ("Cookie", "token=all")),
+    *(
+        ("Proxy-Authorization", "Bearer all"),
+        ("X-Authorization", "Bearer all"),
+        ("X-Forwarded-Authorization", "Bearer all"),
+    ),
+]
+"""What gateways, front ends and frameworks say to the servers behind them, and anybody can write."""
+
+
+@pytest.mark.spec("AUTH-2", "AUTH-20")
+@pytest.mark.parametrize(("name", "value"), STRANGERS, ids=[name for name, _ in STRANGERS])
+async def test_no_header_of_a_stranger_changes_who_asks_for_what(name, value):
+    at, seen = boundary(KnownPartitions("ward", "lab"), data_partitions=True), []
+
+    async def remember(request, context):
+        seen.append((request.method, request.path, context.partition.name, context.urls.root))
+        return Response(200)
+
+    async def status(*headers):
+        return (await ask("GET", "/v2/partitions/ward/studies", headers, at=at, handler=remember)).status
+
+    assert await status((name, value)) == 401
+    assert await status((name, value), *bearer("write@ward")) == 403
+    assert await status(*bearer("read@ward")) == await status((name, value), *bearer("read@ward")) == 200
+    assert seen[0] == seen[1]
 
 
 @pytest.mark.spec("AUTH-22")

@@ -82,6 +82,24 @@ def test_archives_are_looked_into_when_asked(folder):
     assert identifiers(member).complete
 
 
+def test_a_damaged_archive_ends_no_import(folder):
+    data = file().data
+    with zipfile.ZipFile(folder / "c.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("1.dcm", data)
+    whole = (folder / "c.zip").read_bytes()
+    (folder / "directory.zip").write_bytes(whole.replace(b"PK\x01\x02", b"PK\x01\x03"))
+    (folder / "member.zip").write_bytes(whole[:60] + bytes(40) + whole[100:])
+
+    found = {one.name: one for one in files_of(folder, archives=True)}
+
+    assert found["directory.zip"] == PassedOver("directory.zip", "damaged zip archives")
+    with found["c.zip!/1.dcm"].open() as stream:
+        assert stream.read() == data
+    with found["member.zip!/1.dcm"].open() as stream, pytest.raises(OSError, match="cannot be read"):
+        stream.read()
+    assert identifiers(found["member.zip!/1.dcm"]) is None
+
+
 def one_of(folder, name="1"):
     return next(one for one in files_of(folder) if one.name == name)
 
