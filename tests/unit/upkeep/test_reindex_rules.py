@@ -69,6 +69,7 @@ async def test_what_was_committed_and_never_folded_is_brought_on():
     old.tables.after = None
     assert [row.row_key[0] for row in old.tables.rows("dicom", keys.study_partition("0", "1.2"))] == ["A", "D", "I"]
     new = Release(old)
+    new.work._catch_up = None  # a cycle that comes by would fold it, too
     await new.reindex()
     assert new.numbers() == {2}
     assert await new.answers() == everything(2)
