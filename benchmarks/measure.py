@@ -227,6 +227,21 @@ class Bench:
         """The number of operations to run: a tenth in a quick run."""
         return max(5, operations // 10) if self.quick else operations
 
+    async def add_operation(self, name: str, count: int, elapsed: float, cpu: float, note: str) -> None:
+        """Record what an operation on `count` instances cost: seconds that went by, seconds of the processor."""
+        self.results.append(
+            Result.of(
+                name,
+                [elapsed * 1000],
+                elapsed,
+                per=count,
+                cpu_rounds_ms=(cpu * 1000 / count,),
+                memory=self.memory(),
+                entries=await self.telemetry.entries("trigger", at_least=1, function="run_operations", seconds=120),
+                note=note,
+            )
+        )
+
     async def run(
         self,
         name: str,

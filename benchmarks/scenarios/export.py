@@ -12,7 +12,7 @@ from azure.storage.blob.aio import BlobServiceClient
 from benchmarks import instances
 from benchmarks.beside import Searches
 from benchmarks.client import Client
-from benchmarks.measure import Bench, Result
+from benchmarks.measure import Bench
 from benchmarks.service import EXPORTED, LocalService
 
 _STUDY = 8_700_000
@@ -59,7 +59,7 @@ async def _measure(bench: Bench, client: Client, name: str, count: int, body: di
         cpu, begin = bench.processes.cpu_seconds(), time.perf_counter()
         await _end(bench, count)
     elapsed, cpu = time.perf_counter() - begin, bench.processes.cpu_seconds() - cpu
-    await _report(bench, name, count, elapsed, cpu, "nothing beside")
+    await bench.add_operation(name, count, elapsed, cpu, "nothing beside")
 
 
 async def _measure_beside(searches: Searches, client: Client, name: str, count: int, body: dict[str, Any]) -> None:
@@ -75,7 +75,7 @@ async def _measure_beside(searches: Searches, client: Client, name: str, count: 
         await searches.stop_after(max(_AROUND_SECONDS, (end - begin) / 2))
         await searching
     loss = searches.loss(begin, end)
-    await _report(bench, name, count, end - begin, loss.work_cpu_seconds, str(loss))
+    await bench.add_operation(name, count, end - begin, loss.work_cpu_seconds, str(loss))
 
 
 async def _begin(bench: Bench, client: Client, body: dict[str, Any]) -> None:
@@ -87,18 +87,3 @@ async def _begin(bench: Bench, client: Client, body: dict[str, Any]) -> None:
 async def _end(bench: Bench, count: int) -> None:
     [done] = await bench.telemetry.entries("exported", at_least=1, seconds=_SECONDS)
     assert done["exported"] == count, json.dumps(done)
-
-
-async def _report(bench: Bench, name: str, count: int, elapsed: float, cpu: float, note: str) -> None:  # noqa: PLR0917 - what one line of the report says
-    bench.results.append(
-        Result.of(
-            name,
-            [elapsed * 1000],
-            elapsed,
-            per=count,
-            cpu_rounds_ms=(cpu * 1000 / count,),
-            memory=bench.memory(),
-            entries=await bench.telemetry.entries("trigger", at_least=1, function="run_operations", seconds=120),
-            note=note,
-        )
-    )

@@ -89,16 +89,4 @@ async def _alone(bench: Bench, client: Client, tag: str, studies: int) -> None:
 
 async def _report(bench: Bench, studies: int, elapsed: float, cpu: float, beside: str) -> None:
     count = studies * _IN_A_STUDY
-    entries = await bench.telemetry.entries("trigger", at_least=1, function="run_operations", seconds=60)
-    bench.results.append(
-        Result.of(
-            f"re-index of {count} instances in {studies} studies",
-            [elapsed * 1000],
-            elapsed,
-            per=count,
-            cpu_rounds_ms=(cpu * 1000 / count,),
-            memory=bench.memory(),
-            entries=entries,
-            note=beside,
-        )
-    )
+    await bench.add_operation(f"re-index of {count} instances in {studies} studies", count, elapsed, cpu, beside)

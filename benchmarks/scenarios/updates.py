@@ -4,7 +4,7 @@ import time
 
 from benchmarks import instances
 from benchmarks.client import Client
-from benchmarks.measure import Bench, Result
+from benchmarks.measure import Bench
 from benchmarks.scenarios.large import stream_of
 from benchmarks.service import LocalService
 
@@ -44,16 +44,4 @@ async def _update(bench: Bench, client: Client, name: str, studies: list[int], c
     with bench.processes:
         await bench.telemetry.entries("studies-updated", at_least=1, seconds=_LONGEST_SECONDS)
     elapsed, cpu = time.perf_counter() - begin, bench.processes.cpu_seconds() - cpu
-    entries = await bench.telemetry.entries("trigger", at_least=1, function="run_operations", seconds=60)
-    bench.results.append(
-        Result.of(
-            name,
-            [elapsed * 1000],
-            elapsed,
-            per=count,
-            cpu_rounds_ms=(cpu * 1000 / count,),
-            memory=bench.memory(),
-            entries=entries,
-            note="the wait for the timer included",
-        )
-    )
+    await bench.add_operation(name, count, elapsed, cpu, "the wait for the timer included")

@@ -10,7 +10,7 @@ from azure.core.exceptions import AzureError
 
 from shared.errors import DependencyRefused, Unavailable
 from shared.events.publisher import CloudEventData
-from shared.storage.connection import quiet_sdk_logs
+from shared.storage.connection import QUICK_OPTIONS, quiet_sdk_logs
 
 if TYPE_CHECKING:
     from azure.eventgrid.aio import EventGridPublisherClient
@@ -19,9 +19,6 @@ type EventSchema = Literal["cloudevents", "eventgrid"]
 
 _BATCH_BYTES = 512 * 1024  # the service takes 1 MB
 _BATCH_EVENTS = 1000  # and 5,000 events
-_CONNECT_SECONDS = 3
-_ANSWER_SECONDS = 5
-_REPEATS = 2
 
 
 class EventGridPublisher:
@@ -61,16 +58,7 @@ class EventGridPublisher:
             from azure.eventgrid.aio import EventGridPublisherClient
 
             quiet_sdk_logs()
-            self._client = EventGridPublisherClient(
-                self._endpoint,
-                self._credential,
-                retry_total=_REPEATS,
-                retry_backoff_factor=0.2,
-                retry_backoff_max=1,
-                connection_timeout=_CONNECT_SECONDS,
-                read_timeout=_ANSWER_SECONDS,
-                use_env_settings=False,
-            )
+            self._client = EventGridPublisherClient(self._endpoint, self._credential, **QUICK_OPTIONS)
         return self._client
 
 

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
 from azure.core.credentials_async import AsyncTokenCredential
@@ -73,6 +73,17 @@ class StorageConnection:
     def from_uris(cls, blob: str, table: str, queue: str, credential: AsyncTokenCredential) -> Self:
         """The endpoints of a deployment, where the service proves itself with a token. Raises Misconfigured."""
         return cls(_endpoint(blob), _endpoint(table), _endpoint(queue), credential)
+
+
+QUICK_OPTIONS: Final[Mapping[str, Any]] = {
+    "retry_total": 2,
+    "retry_backoff_factor": 0.2,
+    "retry_backoff_max": 1,
+    "connection_timeout": 3,
+    "read_timeout": 5,
+    "use_env_settings": False,
+}
+"""Options of an SDK client whose messages are made again in time, if they are not taken at once. Times in seconds."""
 
 
 def quiet_sdk_logs() -> None:

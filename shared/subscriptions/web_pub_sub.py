@@ -15,7 +15,7 @@ from azure.core.exceptions import AzureError
 
 from shared.dicom.media_types import TEXT
 from shared.errors import DependencyRefused, Unavailable
-from shared.storage.connection import quiet_sdk_logs
+from shared.storage.connection import QUICK_OPTIONS, quiet_sdk_logs
 from shared.subscriptions.channel import TICKET_SECONDS
 
 if TYPE_CHECKING:
@@ -25,9 +25,6 @@ TICKET_PARAMETER: Final = "ticket"
 """The query parameter of a client access URL that has the ticket: base64url and hexadecimal digits."""
 HUB: Final = "worklist"
 """The hub of all subscribers, whatever their data partition."""
-_CONNECT_SECONDS: Final = 3
-_ANSWER_SECONDS: Final = 5
-_REPEATS: Final = 2
 
 
 class WebPubSubChannel:
@@ -85,15 +82,5 @@ class WebPubSubChannel:
             from azure.messaging.webpubsubservice.aio import WebPubSubServiceClient
 
             quiet_sdk_logs()
-            self._made = WebPubSubServiceClient(
-                self._endpoint,
-                HUB,
-                self._credential,
-                retry_total=_REPEATS,
-                retry_backoff_factor=0.2,
-                retry_backoff_max=1,
-                connection_timeout=_CONNECT_SECONDS,
-                read_timeout=_ANSWER_SECONDS,
-                use_env_settings=False,
-            )
+            self._made = WebPubSubServiceClient(self._endpoint, HUB, self._credential, **QUICK_OPTIONS)
         return self._made
