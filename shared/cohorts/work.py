@@ -4,7 +4,7 @@ Every step may run twice: rows are keyed by patient, and what is counted is coun
 Memory does not grow with the cohort.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from typing import Any, Final
 
@@ -27,8 +27,6 @@ _NOTED: Final = 1000
 """Candidates that are noted together."""
 _COUNTS: Final = ("patients", "studies", "reports", "medications", "instances", "indeterminate")
 
-type CodesOf = Callable[[str], Awaitable[frozenset[tuple[str, str]]]]
-"""A function that gives the codes of a value set at this site (COH-26)."""
 type Audit = Callable[[str, Document, Sequence[str]], None]
 """Notes that the run of a cohort has read patients: id, what is known of the cohort, references."""
 

@@ -29,8 +29,8 @@ MOST_AGE_SECONDS = 20.0
 """No write begins on what was read longer ago."""
 WRITE_SECONDS = 60.0
 """A write is over after that time, answered or not."""
-SETTLED_SECONDS = 90.0
-"""MOST_AGE_SECONDS, WRITE_SECONDS and some time for good measure: from then on everybody has heard of a step."""
+SETTLED_SECONDS = MOST_AGE_SECONDS + WRITE_SECONDS + 10.0
+"""With some time for good measure: from then on everybody has heard of a step."""
 
 _PARTITION = "schema"
 

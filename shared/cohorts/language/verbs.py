@@ -45,7 +45,6 @@ class VerbReading:
         self._asked = any(self.cursor.has(each, "who", "request") for each in whole)
         self._returning = self._asked or self._begins_with_items()
         self._negation = -1
-        self._negated_words: set[int] = set()
         self._optional = -1
         self._either = -1
         self._moment: tuple[str, set[int]] | None = None

@@ -30,8 +30,13 @@ def by_rule(omission: Omission) -> str:
 def nearest_first(path: Path) -> list[str]:
     """The files of tests, those first that are likely to notice what happens to a module."""
     package, own = path.parent.name, f"{path.parent.name}/test_{path.stem}"
-    names = sorted(_TESTS, key=lambda name: (name != own, not name.startswith(f"{package}/")))
-    return [f"tests/unit/{name}.py" for name in names]
+    module = ".".join(path.with_suffix("").parts[path.parts.index("shared") :])
+
+    def distance(name: str) -> int:
+        imports = f"from {module} import" in (ROOT / f"tests/unit/{name}.py").read_text()
+        return 0 if name == own else 1 if imports else 2 if name.startswith(f"{package}/") else 3
+
+    return [f"tests/unit/{name}.py" for name in sorted(_TESTS, key=distance)]
 
 
 def test_every_mark_in_the_source_is_a_rule_that_is_left_out_here() -> None:
