@@ -15,6 +15,7 @@ from typing import Any, Final, TypeIs
 from urllib.parse import quote, unquote
 
 from dicom_cli.cohort_tables import replace_text, write_result
+from dicom_cli.elements import first
 from dicom_cli.get import UID, accepted_file, resource_path, save
 from dicom_cli.outcomes import CommandFailed, ExitCode
 from dicom_cli.output import Output
@@ -253,8 +254,7 @@ def _objects(found: Any) -> TypeIs[list[dict[str, Any]]]:
 
 
 def _value(row: Mapping[str, Any], tag: str) -> str:
-    values = row.get(tag, {}).get("Value") or [""]
-    return str(values[0])
+    return str(first(row, tag))
 
 
 def _checksum(path: Path) -> str:

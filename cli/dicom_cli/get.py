@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from dicom_cli.elements import first
 from dicom_cli.outcomes import CommandFailed, ExitCode
 from dicom_cli.output import Bar, Output
 from dicom_cli.search import results
@@ -96,8 +97,8 @@ def _instances(
     bar = Bar(len(found), "instances")
 
     def one(data_set: dict[str, dict[str, list[str]]]) -> None:
-        series = data_set.get("0020000E", {}).get("Value", uids[1:2])[0]
-        instance = data_set["00080018"]["Value"][0]
+        series = first(data_set, "0020000E", "".join(uids[1:2]))
+        instance = first(data_set, "00080018")
         target = folder / series / f"{instance}.dcm"
         name = f"{uids[0]}/{series}/{instance}"
         try:

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
+from dicom_cli.elements import first
 from dicom_cli.outcomes import CommandFailed, ExitCode
 from dicom_cli.output import Output
 from dicom_cli.search import results
@@ -53,9 +54,7 @@ def run(arguments: argparse.Namespace, service: Service, output: Output) -> None
 
 def _try(arguments: argparse.Namespace, service: Service, output: Output) -> None:
     rule = _rule(arguments.file)
-    studies = arguments.study or [
-        each["0020000D"]["Value"][0] for each in results(service, "studies", [], limit=_TRIED)
-    ]
+    studies = arguments.study or [first(each, "0020000D") for each in results(service, "studies", [], limit=_TRIED)]
     if not studies:
         output.say("There are no studies.")
         return

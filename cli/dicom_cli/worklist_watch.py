@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, Final
 
+from dicom_cli.elements import first
 from dicom_cli.outcomes import CommandFailed
 from dicom_cli.output import Output
 from dicom_cli.service import Service
@@ -82,15 +83,14 @@ class _Watching:
         return True
 
     def _print(self, report: Mapping[str, Any]) -> bool:
-        def first(tag: str) -> Any:
-            return (report.get(tag, {}).get("Value") or [""])[0]
-
-        number = first("00000110")
+        number = first(report, "00000110")
         if number == self.last:
             return True
         self.last = number
-        kind = _KINDS.get(first("00001002"), "report")
-        shown = "  ".join(str(each) for each in (number, first("00001000"), kind, first("00741000")) if each != "")
+        kind = _KINDS.get(first(report, "00001002"), "report")
+        shown = "  ".join(
+            str(each) for each in (number, first(report, "00001000"), kind, first(report, "00741000")) if each != ""
+        )
         self._output.item(report, shown)
         self._left -= 1
         return self._left != 0

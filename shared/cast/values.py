@@ -9,6 +9,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from shared.dicom import elements
+
 type DataSet = Mapping[str, Any]
 """A data set of the DICOM JSON model: tag to element."""
 
@@ -26,9 +28,7 @@ _DECIMAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 
 def values(data_set: DataSet, tag: str) -> list[Any]:
     """The values of an element; [] if it is absent or malformed."""
-    element = data_set.get(tag)
-    found = element.get("Value") if isinstance(element, Mapping) else None
-    return list(found) if isinstance(found, list) else []
+    return list(elements.values(data_set, tag))
 
 
 def texts(data_set: DataSet, tag: str) -> list[str]:

@@ -4,6 +4,7 @@ import json
 from typing import Any, Final
 from urllib.parse import quote
 
+from dicom_cli.elements import first, values
 from dicom_cli.migrate.model import Entry, SourceFailed
 from dicom_cli.migrate.spool import CONTENT_TYPE, SpooledFile
 from dicom_cli.outcomes import CommandFailed, ExitCode
@@ -69,7 +70,7 @@ class Destination:
         rows = self._service.ask(
             "GET", self._service.path("studies"), query=query, headers={"Accept": DICOM_JSON}
         ).json()
-        return int(rows[0].get("00201208", {}).get("Value", [0])[0]) if rows else 0
+        return int(first(rows[0], "00201208", 0)) if rows else 0
 
     def delete(self, entry: Entry) -> None:
         """Delete an instance; one that is not there is no error. Raises CommandFailed."""
@@ -115,16 +116,12 @@ class Destination:
 
 
 def _failures(document: Any) -> list[int]:
-    items = (document or {}).get("00081198", {}).get("Value", []) if isinstance(document, dict) else []
-    return [int((each.get("00081197", {}).get("Value") or [0])[0]) for each in items]
+    items = values(document, "00081198") if isinstance(document, dict) else ()
+    return [int(first(each, "00081197", 0)) for each in items]
 
 
 def _comments(document: Any) -> str:
     """The error comments of a refused instance. They quote no values of patient attributes (STOW-37)."""
-    items = document.get("00081198", {}).get("Value", [])
-    found = [
-        str(comment.get("00000902", {}).get("Value", [""])[0])
-        for item in items
-        for comment in item.get("00741048", {}).get("Value", [])
-    ]
+    items = values(document, "00081198")
+    found = [str(first(comment, "00000902")) for item in items for comment in values(item, "00741048")]
     return "; ".join(each for each in found if each) or "no comment"

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
+from dicom_cli.elements import first
 from dicom_cli.migrate.model import Entry, Place, SourceFailed
 from dicom_cli.migrate.source_service import SourceService
 from dicom_cli.migrate.spool import SpooledFile
@@ -143,5 +144,4 @@ def _unseen(studies: list[str], seen: set[str]) -> Iterator[str]:
 
 
 def _uid(row: Mapping[str, Any], tag: str) -> str:
-    values = row.get(tag, {}).get("Value") or [""]
-    return str(values[0]).strip(" \0")
+    return str(first(row, tag)).strip(" \0")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
+from dicom_cli.elements import first
 from dicom_cli.smoke.sample import NAME, Sample, sample
 from dicom_cli.smoke.service import Answer, Failed, Service
 
@@ -241,8 +242,7 @@ def _search(service: Service, one: Sample) -> str:
 
 
 def _value(data_set: dict[str, Any], tag: str) -> Any:
-    values = data_set.get(tag, {}).get("Value") or [None]
-    return values[0]
+    return first(data_set, tag, None)
 
 
 def _retrieve(service: Service, one: Sample) -> str:
