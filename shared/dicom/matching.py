@@ -20,12 +20,12 @@ import math
 import re
 import struct
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, field
 
 from shared.dicom import person_names
 from shared.dicom.date_times import period
 from shared.dicom.identifiers import is_uid
+from shared.dicom.wildcards import fits
 from shared.errors import InvalidRequest
 
 _WILDCARD_VRS = frozenset({"AE", "CS", "LO", "LT", "SH", "ST", "UC", "UR", "UT"})
@@ -78,7 +78,7 @@ class Like:
 
     def matches(self, text: str | None) -> bool:
         """Whether `text`, padding aside, fits the pattern as a whole."""
-        return text is not None and _expression(self.pattern).fullmatch(fold(text)) is not None
+        return text is not None and fits(self.pattern, fold(text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,14 +114,14 @@ class Number:
         )
 
 
-def _name_fits(groups: tuple[str, ...], text: str | None, fits: Callable[[str, str], bool]) -> bool:
+def _name_fits(groups: tuple[str, ...], text: str | None, compare: Callable[[str, str], bool]) -> bool:
     if text is None:
         return False
     stored = person_names.component_groups(text)
     if len(groups) == 1:
-        return any(fits(groups[0], group) for group in stored)
+        return any(compare(groups[0], group) for group in stored)
     return len(stored) >= len(groups) and all(
-        not group or fits(group, stored[position]) for position, group in enumerate(groups)
+        not group or compare(group, stored[position]) for position, group in enumerate(groups)
     )
 
 
@@ -176,15 +176,33 @@ class AnyOf:
     """A list of values (§C.2.2.2.2): one of the alternatives matches. None at all match nothing."""
 
     alternatives: tuple["AttributeMatch", ...]
+    _plain: frozenset[str] = field(init=False, repr=False, compare=False)
+    """Of single values, of which a list may have thousands: each stored value is looked up in them."""
+    _others: tuple["AttributeMatch", ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        plain = frozenset(each.value for each in self.alternatives if isinstance(each, Equal))
+        object.__setattr__(self, "_plain", plain)
+        others = tuple(each for each in self.alternatives if not isinstance(each, Equal))
+        object.__setattr__(self, "_others", others)
 
     def matches(self, text: str | None) -> bool:
         """Whether one of them does."""
-        return any(alternative.matches(text) for alternative in self.alternatives)
+        if text is not None and self._plain and fold(text) in self._plain:
+            return True
+        return any(alternative.matches(text) for alternative in self._others)
 
 
 type AttributeMatch = Universal | Empty | Equal | Like | Between | Number | NameEqual | NameLike | NameWords | AnyOf
 
 NOTHING = AnyOf(())
+
+MOST_VALUES = 1000
+"""Of a list. Each may cost a request to the index; of UIDs as devices make them a URL holds some 140."""
+MOST_ALTERNATIVES = 128
+"""Names, dates, numbers and patterns of a list, each of which every stored value is compared with."""
+_MOST_MISSING = 8
+"""Components that a stored name may have less than a pattern: there are five (PS3.5 §6.2.1)."""
 
 
 def fold(text: str) -> str:
@@ -224,7 +242,14 @@ def attribute_match(
     if not any(separator in value for separator in separators):
         return _single_match(vr, value, fuzzy=fuzzy)
     parts = [part.strip(" \0") for part in re.split(f"[{re.escape(separators)}]", value)]
-    return _any_of([_single_match(vr, part, fuzzy=fuzzy) for part in parts if part])
+    alternatives = list(dict.fromkeys(_single_match(vr, part, fuzzy=fuzzy) for part in parts if part))
+    if len(alternatives) > MOST_VALUES:
+        raise InvalidRequest(f"It lists more than {MOST_VALUES} values. Send several searches.")
+    if sum(not isinstance(alternative, Equal) for alternative in alternatives) > MOST_ALTERNATIVES:
+        raise InvalidRequest(
+            f"It lists more than {MOST_ALTERNATIVES} names, dates, numbers or patterns. Send several searches."
+        )
+    return _any_of(alternatives)
 
 
 def _any_of(alternatives: Sequence[AttributeMatch]) -> AttributeMatch:
@@ -232,7 +257,7 @@ def _any_of(alternatives: Sequence[AttributeMatch]) -> AttributeMatch:
         return alternatives[0]
     if any(isinstance(alternative, Universal) for alternative in alternatives):
         return Universal()
-    return AnyOf(tuple(dict.fromkeys(alternatives)))
+    return AnyOf(tuple(alternatives))
 
 
 def _single_match(vr: str, value: str, *, fuzzy: bool) -> AttributeMatch:
@@ -258,17 +283,6 @@ def _has_wildcard(text: str) -> bool:
     return "*" in text or "?" in text
 
 
-@lru_cache(maxsize=512)
-def _expression(pattern: str) -> re.Pattern[str]:
-    # Atomic groups: each run between two asterisks is looked for once, so hostile patterns cost no more than others.
-    first, *others = (
-        "".join("." if letter == "?" else re.escape(letter) for letter in run)
-        for run in re.sub(r"\*+", "*", pattern).split("*")
-    )
-    middle = "".join(f"(?>.*?{run})" for run in others[:-1])
-    return re.compile(first + middle + "".join(f".*{run}" for run in others[-1:]), re.DOTALL)
-
-
 # ---------------------------------------------------------------------------------------------------------- names
 
 
@@ -283,7 +297,7 @@ def _name_match(value: str) -> NameEqual | NameLike | AnyOf:
 
 def _group_fits(pattern: str, group: str) -> bool:
     missing = pattern.count("^") - group.count("^")
-    return _expression(pattern).fullmatch(group + "^" * missing) is not None
+    return missing <= _MOST_MISSING and fits(pattern, group + "^" * missing)
 
 
 def _name_words(value: str) -> NameWords | AnyOf:
@@ -302,7 +316,7 @@ def _name_words(value: str) -> NameWords | AnyOf:
 
 def _begins(stored: str, word: str) -> bool:
     if _has_wildcard(word):
-        return _expression(word + "*").fullmatch(stored) is not None
+        return fits(word + "*", stored)
     return stored.startswith(word)
 
 
@@ -335,7 +349,7 @@ def _between(vr: str, value: str) -> Between:
 # -------------------------------------------------------------------------------------------------------- numbers
 
 _INTEGER = re.compile(r"[+-]?\d{1,20}", re.ASCII)
-_DECIMAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+_DECIMAL = re.compile(r"[+-]?(?:\d++\.?+\d*+|\.\d++)(?:[eE][+-]?\d++)?", re.ASCII)
 
 
 def _number_match(vr: str, value: str) -> Number | Equal:

@@ -14,6 +14,7 @@ from typing import Any, Final, overload
 
 import orjson
 
+from shared.dicom.attributes import take_apart
 from shared.dicomweb.json_scanner import scan
 from shared.dicomweb.long_text import TEXT_PIECE, cut, decoded, joined, text_pieces
 
@@ -173,7 +174,8 @@ def loads_in_slices(document: bytes) -> dict[str, Any]:
 
 
 def elements(document: bytes) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The outermost elements of a stored document, each parsed when it is asked for.
+    """The outermost elements of a stored document, each parsed when it is asked for, and taken apart when the next one
+    is: freed at once, a large one would hold the interpreter's lock for long.
 
     Raises ValueError or IndexError for what is none.
     """
@@ -183,6 +185,7 @@ def elements(document: bytes) -> Iterator[tuple[str, dict[str, Any]]]:
     while at < len(text) - 1:
         key, element, at = _element(text, at)
         yield key, element
+        take_apart({key: element})
 
 
 def _data_set(text: str, at: int) -> tuple[dict[str, Any], int]:

@@ -3,6 +3,7 @@
 """
 
 import json
+import math
 import re
 from collections.abc import Callable
 from typing import Any, Final
@@ -31,14 +32,23 @@ def _integer(text: str) -> int | float:
     if len(text) < 19:
         return int(text)
     value = int(text) if len(text) <= 20 else 2**64
-    return value if -(2**63) <= value < 2**64 else float(text)
+    return value if -(2**63) <= value < 2**64 else _fraction(text)
+
+
+def _fraction(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError("A number is beyond all that can be held.")
+    return value
 
 
 def _refuse(_: str) -> Any:
     raise ValueError("NaN and infinity are no JSON.")
 
 
-_scan: Callable[..., tuple[Any, int]] = json.JSONDecoder(parse_int=_integer, parse_constant=_refuse).raw_decode
+_scan: Callable[..., tuple[Any, int]] = json.JSONDecoder(
+    parse_int=_integer, parse_float=_fraction, parse_constant=_refuse
+).raw_decode
 
 
 def scan(text: str, at: int) -> tuple[Any, int]:

@@ -22,10 +22,13 @@ from shared.dicom.media_types import MULTIPART_RELATED
 from shared.errors import InvalidRequest
 
 _HEADER_LIMIT = 16 * 1024
+MOST_LINES = 64
+"""Of the header section of a part: honest ones have some five."""
 _BOUNDARY_LIMIT = 200
 _PADDING_LIMIT = 256
 _PADDING = re.compile(rb"[ \t]*\r\n")
 _NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +87,7 @@ class MultipartReader:
         self._state = _State.PREAMBLE
         self._held = b"\r\n"  # the first delimiter may stand at the very beginning
         self._headers: list[tuple[str, str]] = []
-        self._header_bytes = 0
+        self._header_bytes = self._lines = 0
 
     def feed(self, chunk: bytes) -> list[Event]:
         """Take the next bytes of the body."""
@@ -138,7 +141,7 @@ class MultipartReader:
     def _begin_part(self, kind: _Delimiter) -> None:
         self._state = _State.HEADERS if kind is _Delimiter.PART else _State.CLOSED
         self._headers = []
-        self._header_bytes = 0
+        self._header_bytes = self._lines = 0
 
     def _read_content(self, data: bytes, position: int, events: list[Event]) -> int:
         """Preamble and body: everything up to the next delimiter."""
@@ -200,7 +203,7 @@ class MultipartReader:
                 return end
         end = data.find(b"\r\n", position)
         length = (end if end >= 0 else len(data) - data.endswith(b"\r")) - position
-        if self._header_bytes + length > _HEADER_LIMIT:
+        if self._header_bytes + length > _HEADER_LIMIT or self._lines > MOST_LINES:
             raise InvalidRequest(
                 "The header section of a part of the multipart request is too long.", where="request body"
             )
@@ -208,6 +211,7 @@ class MultipartReader:
             self._held = data[position:]
             return -1
         self._header_bytes += length + 2
+        self._lines += 1
         if length == 0:
             events.append(PartHeaders(tuple(self._headers)))
             self._state = _State.BODY_START
@@ -217,7 +221,7 @@ class MultipartReader:
 
     def _take_header(self, line: bytes) -> None:
         text = line.decode("utf-8", "replace")
-        if any(character < " " and character != "\t" for character in text):
+        if _CONTROL.search(text):
             raise InvalidRequest("A part of the multipart request has an invalid header.", where="request body")
         if text[0] in " \t":
             if not self._headers:

@@ -188,13 +188,15 @@ def _refuse(*_: object) -> None:
 class _Attribute:
     """The DicomAttribute that is being read."""
 
-    __slots__ = ("creator", "inline", "key", "name", "uri", "values", "vr")
+    __slots__ = ("_later", "creator", "inline", "key", "name", "uri", "values", "vr")
 
     def __init__(self, key: str, vr: str, creator: str | None) -> None:
         self.key = key
         self.vr = vr
         self.creator = creator
-        self.values: dict[int, Any] = {}
+        self.values: list[Any] = []
+        self._later: dict[int, Any] = {}
+        """By number, those that come before one of a lower number."""
         self.name: dict[str, dict[str, str]] = {}
         self.uri: str | None = None
         self.inline: str | None = None
@@ -204,15 +206,29 @@ class _Attribute:
             return {"vr": self.vr, "BulkDataURI": self.uri}
         if self.inline is not None:
             return {"vr": self.vr, "InlineBinary": "".join(self.inline.split())}
-        if not self.values:
-            return {"vr": self.vr}
-        last = max(self.values)
-        if last > 2 * len(self.values) + 1024:
-            raise InvalidRequest(
-                "The values of an attribute are not numbered one after the other.", where="request body"
-            )
-        blank: Any = {} if self.vr == "SQ" else None
-        return {"vr": self.vr, "Value": [self.values.get(number, blank) for number in range(1, last + 1)]}
+        if self._later:
+            last = max(self._later)
+            if last > 2 * self.count + 1024:
+                raise InvalidRequest(
+                    "The values of an attribute are not numbered one after the other.", where="request body"
+                )
+            blank: Any = {} if self.vr == "SQ" else None
+            self.values += (self._later.get(number, blank) for number in range(len(self.values) + 1, last + 1))
+        return {"vr": self.vr, "Value": self.values} if self.values else {"vr": self.vr}
+
+    @property
+    def count(self) -> int:
+        """How many values there are so far."""
+        return len(self.values) + len(self._later)
+
+    def put(self, number: int, value: Any) -> None:
+        """Takes a value; the last one of a number counts."""
+        if number <= len(self.values):
+            self.values[number - 1] = value
+        elif number == len(self.values) + 1 and not self._later:
+            self.values.append(value)
+        else:
+            self._later[number] = value
 
 
 class _Reader:
@@ -297,14 +313,14 @@ class _Reader:
                 self.dataset.update(ordered)
 
     def _number(self, fields: Mapping[str, str]) -> int:
-        text = fields.get("number") or str(len(self._attributes[-1].values) + 1)
+        text = fields.get("number") or str(self._attributes[-1].count + 1)
         number = int(text) if text.isascii() and text.isdigit() and len(text) < 9 else 0
         if not 0 < number < _MAX_NUMBER:
             raise InvalidRequest("The number of a value of the XML document is invalid.", where="request body")
         return number
 
     def _put(self, value: Any) -> None:
-        self._attributes[-1].values[self._numbers.pop()] = value
+        self._attributes[-1].put(self._numbers.pop(), value)
 
 
 def _attribute(fields: Mapping[str, str]) -> _Attribute:

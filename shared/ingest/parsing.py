@@ -80,6 +80,7 @@ async def feed(reader: Part10Reader, chunk: bytes, lease: Lease) -> None:
         reader.feed(chunk)
     if reader.header_bytes > max(LARGE, lease.size):
         await lease.grow(reader.header_bytes // _STEP * _STEP + _STEP)
+        collector.keep_away()  # now that there is somebody who holds a large data set
 
 
 def _feed(reader: Part10Reader, chunk: bytes) -> None:
@@ -90,6 +91,8 @@ def _feed(reader: Part10Reader, chunk: bytes) -> None:
 
 async def finish(reader: Part10Reader) -> Part10:
     """The content of a file, all of which has been fed. Raises InvalidPart10."""
+    if reader.header_bytes > LARGE:
+        collector.keep_away()
     return await parse(reader.finish, reader.header_bytes)
 
 
@@ -120,21 +123,23 @@ def _most_needed(length: int) -> int:
     return length + inflated + min(_VALUE_RATIO * inflated, HEADER_BYTES)
 
 
-async def read_document[T](function: Callable[[bytes], T], document: bytes, lease: Lease) -> T:
-    """The result of `function` on a document; `lease` has what that takes of DOCUMENTS until whoever gives it ends it.
+async def read_document[T](function: Callable[[bytes], T], pieces: Sequence[bytes], lease: Lease) -> T:
+    """The result of `function` on a document of these bytes; `lease` has what that takes of DOCUMENTS until whoever
+    gives it ends it.
 
     Raises what `function` does, and Unavailable.
     """
-    if len(document) <= INLINE_BYTES:
-        return function(document)
-    needed = _DOCUMENT_RATIO * len(document)
+    length = sum(map(len, pieces))
+    if length <= INLINE_BYTES:
+        return function(b"".join(pieces))
+    needed = _DOCUMENT_RATIO * length
     await lease.grow(lease.size + needed)
-    return await _run(_READING_ODD, lambda: _uncollected(lambda: function(document), lambda _: needed > LARGE))
+    return await _run(_READING_ODD, lambda: _uncollected(lambda: function(b"".join(pieces)), lambda _: needed > LARGE))
 
 
-async def free_document(attributes: Attributes, document: bytes) -> None:
+async def free_document(attributes: Attributes, pieces: Sequence[bytes]) -> None:
     """Frees what was read in a document and is of no more use, little by little as `release`."""
-    if _DOCUMENT_RATIO * len(document) > LARGE:
+    if _DOCUMENT_RATIO * sum(map(len, pieces)) > LARGE:
         await _run(_READING_ODD, lambda: release(attributes))
 
 

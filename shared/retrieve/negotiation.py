@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import Final
 
@@ -148,13 +148,18 @@ class TransferSyntaxChoice:
 def choices(resource: RetrievedResource, accept: Iterable[MediaType]) -> tuple[TransferSyntaxChoice, ...]:
     """The acceptable values of `accept`, best first; unacceptable ones are skipped (WADO-4).
 
-    Higher quality first; among equal quality the ones that take any syntax, then the client's order (WADO-3).
+    Higher quality first; among equal quality the ones that take any syntax, then the client's order (WADO-3). What is
+    said again, with another quality, is the better one of both: an Accept may hold thousands of values.
     Raises NotAcceptable when none is left.
     """
     found = [choice for value in accept if (choice := _choice(resource, value)) is not None]
     if not found:
         raise NotAcceptable("None of the accepted media types and transfer syntaxes can be produced for this resource.")
-    return tuple(sorted(found, key=lambda choice: (-choice.quality, not choice.as_stored, choice.span)))
+    found.sort(key=lambda choice: (-choice.quality, not choice.as_stored, choice.span))
+    best: dict[TransferSyntaxChoice, TransferSyntaxChoice] = {}
+    for choice in found:
+        best.setdefault(replace(choice, quality=1.0), choice)
+    return tuple(best.values())
 
 
 def stored_will_do(accepted: Iterable[TransferSyntaxChoice]) -> tuple[TransferSyntaxChoice, ...]:
@@ -229,8 +234,11 @@ def choose(
     bytes, one that names their media type and syntax is better than one that takes anything: it says more about them.
     """
     syntaxes = set(stored)
-    for quality in sorted({choice.quality for choice in accepted}, reverse=True):
-        equals = [choice for choice in accepted if choice.quality == quality]
+    by_quality: dict[float, list[TransferSyntaxChoice]] = {}
+    for choice in accepted:
+        by_quality.setdefault(choice.quality, []).append(choice)
+    for quality in sorted(by_quality, reverse=True):
+        equals = by_quality[quality]
         found = _as_they_are(equals, syntaxes) or _converted(equals, syntaxes, convertible)
         if found is not None:
             return found

@@ -88,7 +88,8 @@ class _ComposedParts:
     """The parts of one request: metadata are held, bulk values spooled."""
 
     def __init__(self, content: MetadataAndBulkData, spool: BulkSpool) -> None:
-        self.documents: list[bytes] = []
+        self.documents: list[list[bytes]] = []
+        """Each as it arrived, in pieces."""
         self._media_type = content.media_type
         self._spool = spool
         self._limits = PartLimits()
@@ -136,6 +137,6 @@ class _ComposedParts:
         if self._document is None:
             self._spool.end()
             return
-        document, self._document = b"".join(self._document), None
+        document, self._document = self._document, None
         if document or not self._limits.bare:  # W-5
             self.documents.append(document)

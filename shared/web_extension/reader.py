@@ -17,7 +17,8 @@ _FRAMING_PER_BYTE: Final = 16
 _VERSIONS: Final = ("1.1", "1.0")
 _SHORTER: Final = "Send fewer or shorter header fields, and a shorter query string."
 _ID: Final = re.compile(rb"\r?\n" + INVOCATION_ID.encode() + rb":[ \t]*([0-9A-Za-z-]{1,64})[ \t]*\r?\n", re.IGNORECASE)
-_AUTHORITY: Final = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
+_AUTHORITY: Final = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]*+://[^/?#]*+")
+"""Of a target that is a whole URL, at its beginning: looked for everywhere, it would take the square of a long path."""
 
 
 class _Refused(Exception):
@@ -188,7 +189,9 @@ class RequestReader:
         request, parser = self._request, self._parser
         request.method = parser.get_method().decode("ascii")
         request.version = parser.get_http_version()
-        request.target = _AUTHORITY.sub(b"", request.target, count=1) or b"/"
+        if authority := _AUTHORITY.match(request.target):
+            request.target = request.target[authority.end() :]
+        request.target = request.target or b"/"
         if request.version not in _VERSIONS:
             self._refused = refusal(505, "HTTP/1.1 is spoken here.", where="request line", remedy="Use HTTP/1.1.")
             raise _Refused

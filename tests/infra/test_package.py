@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from devhost.azurite.storage_account import ACCOUNT_KEY
+from scripts import trim_environment
 from scripts.bicep.variants import deployments
 from scripts.deployment import Unusable, package
 from shared.pages import viewer_release
@@ -250,3 +251,12 @@ def test_azd_deploys_the_archive_as_it_is():
         assert (ROOT / f"{module.replace('.', '/')}.py").exists()
     site = deployments(ROOT / "infra")["trial"].one("app")
     assert re.findall(r"^services:\n  (\w+):$", text, re.MULTILINE) == [site.at("tags")["azd-service-name"]]
+
+
+def test_what_make_run_installs_is_trimmed_like_the_package(tmp_path):
+    for name in ("imagecodecs/_jpeg8.abi3.so", "imagecodecs/_avif.abi3.so", "numpy/tests/t.py", "numpy/core.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    trim_environment.main(tmp_path)
+    assert left(tmp_path) == {"imagecodecs/_jpeg8.abi3.so", "numpy/core.py"}
+    assert "-m scripts.trim_environment" in (package.ROOT / "scripts/setup").read_text()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final, Literal
 
-from dicom_cli.importing import archive_member
+from dicom_cli.importing import archive
 from shared.dicom.part10.bare_data_set import OPENING_BYTES, Completion, completion
 
 _MAGIC_AT: Final = 128
@@ -34,14 +34,16 @@ class LocalFile:
     length: int
     modified: int
     """Nanoseconds since 1970; of a member, of its archive."""
-    member: str = ""
-    """The name in the archive `path`; empty: the file itself."""
+    member: int | None = None
+    """Its place in the directory of the archive `path`; None: the file itself."""
     lacks: Completion | None = None
     """The completion that belongs before it."""
 
     def open(self) -> IO[bytes]:
         """The bytes, as they are. Raises OSError."""
-        return archive_member.opened(self.path, self.member) if self.member else self.path.open("rb")
+        if self.member is None:
+            return self.path.open("rb")
+        return archive.opened(self.path, self.modified, self.member)
 
     @property
     def prefix(self) -> bytes:
@@ -100,13 +102,11 @@ def _files_in(path: Path, relative: str, *, everything: bool, archives: bool) ->
 def _members(path: Path, relative: str, *, everything: bool) -> Iterator[LocalFile | PassedOver]:
     modified = path.stat().st_mtime_ns
     try:
-        entries = archive_member.entries(path)
+        for each in archive.members(path, modified):
+            file = LocalFile(path, f"{relative}!/{each.name}", each.length, modified, member=each.number)
+            yield _judged(file, everything=everything)
     except OSError:
         yield PassedOver(relative, "damaged zip archives")
-        return
-    for entry in entries:
-        name = f"{relative}!/{entry.filename}"
-        yield _judged(LocalFile(path, name, entry.file_size, modified, entry.filename), everything=everything)
 
 
 def _judged(file: LocalFile, *, everything: bool) -> LocalFile | PassedOver:

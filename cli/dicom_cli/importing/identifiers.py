@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Final
 
 import pydicom
-from pydicom.errors import InvalidDicomError
 
 from dicom_cli.importing.folder import LocalFile
 
@@ -39,5 +38,5 @@ def identifiers(file: LocalFile) -> Identifiers | None:
             found = pydicom.dcmread(source, specific_tags=_TAGS, stop_before_pixels=True)
             study, series, sop_instance, patient, modality = (str(found.get(tag) or "").strip(" \0") for tag in _TAGS)
             return Identifiers(study, series, sop_instance, modality, has_patient=bool(patient))
-    except (InvalidDicomError, OSError, ValueError, EOFError, AttributeError, NotImplementedError):
+    except Exception:  # noqa: BLE001 - damaged files make the reader raise nearly everything
         return None

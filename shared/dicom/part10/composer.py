@@ -10,6 +10,7 @@ import math
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import batched
 from typing import Any, Final
 
 import orjson
@@ -21,6 +22,7 @@ from shared.dicom.identifiers import trim_uid
 from shared.dicom.media_types import OCTET_STREAM
 from shared.dicom.part10.explicit_little_endian import encoded, encoded_head
 from shared.dicom.part10.file_meta import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from shared.dicom.part10.limits import MOST_VALUES
 from shared.dicom.part10.value_representations import VALUE_REPRESENTATIONS, ValueRepresentation
 from shared.dicom.reasons import FailureReason
 from shared.dicom.transfer_syntaxes import DEFLATED_REFERENCES, EXPLICIT_LITTLE_ENDIAN, NATIVE
@@ -29,6 +31,10 @@ _UNDEFINED: Final = 0xFFFFFFFF
 _LONGEST: Final = _UNDEFINED - 1
 _SHORT_LIMIT: Final = 0xFFFE
 _MAX_DEPTH: Final = 64
+_LEVELS_OF_JSON: Final = 4
+"""Objects and arrays of one level of sequences: its data set, an element, its values, and an item."""
+_AT_ONE_GO: Final = 4096
+"""Values that are looked at with the interpreter's lock held."""
 _DS_LENGTH: Final = 16
 
 _ITEM_TAG: Final = b"\xfe\xff\x00\xe0"
@@ -148,11 +154,31 @@ def _file_meta(meta: Attributes, dataset: Attributes, syntax: str) -> bytes:
     return bytes(128) + b"DICM" + encoded(0x00020000, b"UL", struct.pack("<L", len(group))) + group
 
 
-def _is_ascii(dataset: Attributes) -> bool:
+def _is_ascii(value: Any, depth: int = 0) -> bool:
+    """Whether all text of a data set is. Looked at in steps: to write it as one text would hold the interpreter's lock
+    for long (STOW-46).
+    """
+    if depth > _LEVELS_OF_JSON * _MAX_DEPTH:
+        raise CannotCompose("Sequences are nested too deep.")
+    if isinstance(value, dict):
+        return all(_is_ascii(inner, depth + 1) for inner in value.values())
+    if isinstance(value, list):
+        return all(
+            all(_is_ascii(each, depth + 1) for each in some) if _is_nested(some) else _is_ascii_text(some)
+            for some in batched(value, _AT_ONE_GO, strict=False)
+        )
+    return _is_ascii_text(value)
+
+
+def _is_nested(values: Sequence[Any]) -> bool:
+    return any(isinstance(value, dict | list) for value in values)
+
+
+def _is_ascii_text(value: Any) -> bool:
     try:
-        return orjson.dumps(dataset).isascii()
+        return orjson.dumps(value).isascii()
     except TypeError:
-        raise CannotCompose("The data set is nested too deep, or holds an impossible number.") from None
+        raise CannotCompose("The data set holds an impossible number or text.") from None
 
 
 def _without_character_set(dataset: Attributes) -> Attributes:
@@ -203,6 +229,8 @@ class _Composer:
         values = element.get("Value") or []
         if not isinstance(values, list):
             raise CannotCompose("The values of an attribute are no array.")
+        if len(values) > MOST_VALUES and vr.kind != "sequence":
+            raise CannotCompose("The element has too many values")
         if (uri := element.get("BulkDataURI")) is not None:
             self._bulk(tag, vr, uri)
         elif (inline := element.get("InlineBinary")) is not None:

@@ -22,7 +22,6 @@ from shared.dicom.part10.limits import (
     MOST_VALUES,
     NODE_BYTES,
     TOO_LARGE,
-    VALUE_BYTES,
     check_count,
     check_length,
 )
@@ -251,7 +250,7 @@ class DataSetReader:
                     self.text[key] = text
                 if check and (len(values) > 1 or tag in plural or not vr.plainly_valid(text)):
                     check.text(tag, vr, f"{path}{key}", text)
-            budget -= VALUE_BYTES * len(values)
+            budget -= vr.value_bytes * len(values)
             out[key] = {"vr": vr.name, "Value": values} if values else {"vr": vr.name}
         level.last = last
         self.budget = budget

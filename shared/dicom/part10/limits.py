@@ -10,8 +10,6 @@ DEFLATED_HEADER_BYTES: Final = 48 * 1024**2
 """The same of a deflated data set: a few kilobytes must not become metadata that all their readers have to pay for."""
 NODE_BYTES: Final = 256
 """Memory that an element or item takes, besides its value."""
-VALUE_BYTES: Final = 40
-"""Memory that one of several values takes, besides its bytes."""
 FRAGMENT_BYTES: Final = 160
 """Memory that a fragment of pixel data takes."""
 

@@ -22,7 +22,6 @@ from shared.dicom.part10.limits import (
     NODE_BYTES,
     ODD_INFLATED_BYTES,
     TOO_LARGE,
-    VALUE_BYTES,
     Allowance,
     check_count,
     check_length,
@@ -155,7 +154,7 @@ class _ValueReader:
             self.allowance.charge(end - start)
             raw = self._data[start:end]
             text, values = self._values(tag, vr, raw, path, texts, ">" if structure.big_endian(node) else "<")
-            self.allowance.charge(VALUE_BYTES * len(values))
+            self.allowance.charge(vr.value_bytes * len(values))
             if outermost and tag in self._keep_text:
                 self.text[path] = text
         return {"vr": vr.name, "Value": values} if values else {"vr": vr.name}

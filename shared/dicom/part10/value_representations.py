@@ -10,7 +10,7 @@ import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import batched
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from shared.dicom.dictionary import data_element, private_vr
 from shared.dicom.validation import PLAIN_DECIMALS, PLAINLY_VALID
@@ -20,6 +20,16 @@ type Values = list[Any]
 
 type Kind = Literal["text", "local", "name", "binary", "tags", "sequence", "bulk"]
 """The encodings of values: text of the default repertoire, text or names of (0008,0005), numbers, tags, ..."""
+
+
+_NUMBER_BYTES: Final = 40
+"""Memory that one binary number takes in a list of them, besides its bytes: an integer of 32, and its place."""
+_DECIMAL_BYTES: Final = 64
+"""Likewise of a number that is text, which may turn out to be none."""
+_TEXT_BYTES: Final = 80
+"""Likewise of a text: a header of up to 56, rounded up, and its place."""
+_NAME_BYTES: Final = 368
+"""Likewise of a person name: an object of up to three texts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +50,8 @@ class ValueRepresentation:
     """The values of a text element, all of them."""
     plainly_valid: Callable[[str], bool] = lambda _: False
     """See `validation.PLAINLY_VALID`."""
+    value_bytes: int = _TEXT_BYTES
+    """Memory that one value takes, besides its bytes."""
 
 
 def choose_vr(choice: str, *, signed: bool) -> ValueRepresentation:
@@ -219,11 +231,14 @@ def _text(
         several=from_text is not _string,
         from_text=from_text,
         plainly_valid=PLAINLY_VALID.get(name, lambda _: False),
+        value_bytes=_NAME_BYTES if kind == "name" else _DECIMAL_BYTES if name in {"DS", "IS"} else _TEXT_BYTES,
     )
 
 
 def _binary(name: str, code: str, *, long: bool = False) -> ValueRepresentation:
-    return ValueRepresentation(name, "binary", long, code=code, size=struct.calcsize(f"<{code}"))
+    return ValueRepresentation(
+        name, "binary", long, code=code, size=struct.calcsize(f"<{code}"), value_bytes=_NUMBER_BYTES
+    )
 
 
 VALUE_REPRESENTATIONS: dict[str, ValueRepresentation] = {

@@ -227,8 +227,9 @@ class _FrameReader:
         if len(data) < (span.length if layout.encapsulated else (span.shift + layout.bits + 7) // 8):
             raise DamagedPixelData
         if layout.encapsulated:
-            return _without_item_headers(data)
-        work = partial(native_bytes, data, span.shift, layout.bits, layout.word)
+            work = partial(_without_item_headers, data)
+        else:
+            work = partial(native_bytes, data, span.shift, layout.bits, layout.word)
         return await self.snapshot.pool.run(work) if len(data) > _AT_ONCE else work()
 
     async def _streamed(self, reader: BlobReader, span: Span) -> AsyncGenerator[bytes]:

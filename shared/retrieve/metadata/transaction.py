@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Final
 
+from shared import collector
 from shared.dicom.identifiers import InstanceIdentifier, ResourceIdentifier
 from shared.dicom.media_types import DICOM_XML
 from shared.dicomweb import multipart, xml_model
@@ -95,6 +96,7 @@ class MetadataRules:
             if large(document):
                 ratio = _SELECTED_RATIO if self.selection is not None else _RATIO if self.boundary else _COPIES
                 await lease.grow(ratio * len(document))
+                collector.keep_away()
             pieces = await asyncio.to_thread(self.finish, document, identifier)
             if not self.boundary:
                 lease.shrink(len(document))
@@ -201,14 +203,17 @@ async def _short_document(snapshot: Snapshot) -> bytes | None:
 
 
 def _some(pieces: Iterator[bytes]) -> list[bytes]:
-    """The next pieces, up to about _TOGETHER bytes; none at the end."""
+    """The next pieces, up to about _TOGETHER bytes; none at the end. They are made of values that are many and that the
+    garbage collector would walk through again and again.
+    """
     some: list[bytes] = []
     size = 0
-    for piece in pieces:
-        some.append(piece)
-        size += len(piece)
-        if size >= _TOGETHER:
-            break
+    with collector.paused():
+        for piece in pieces:
+            some.append(piece)
+            size += len(piece)
+            if size >= _TOGETHER:
+                break
     return some
 
 

@@ -3,6 +3,7 @@
 Only the bytes of the frame are read, and of the file's head where it holds lookup tables.
 """
 
+import io
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -142,14 +143,12 @@ def _in_srgb(codecs: CodecProcesses, shown: "Image", profile: bytes | None) -> t
 async def _whole_frame(body: FrameBody) -> bytes:
     if isinstance(body, bytes):
         return body
-    pieces: list[bytes] = []
-    size = 0
+    whole = io.BytesIO()  # which gives its bytes away: joined at the end, they would be copied at one go (STOW-46)
     async for piece in body:
-        pieces.append(piece)
-        size += len(piece)
-        if size > FRAME_LIMIT:
+        whole.write(piece)
+        if whole.tell() > FRAME_LIMIT:
             raise Unconvertible("The frame is too large to be rendered.")
-    return b"".join(pieces)
+    return whole.getvalue()
 
 
 async def _tables(image: Renderable) -> Tables:

@@ -11,9 +11,10 @@ import pytest
 from aiohttp import ClientPayloadError, ClientSession
 from pydicom.data import get_testdata_file
 
+from tests.builders import seeds
 from tests.builders.datasets import ct, part10
 from tests.builders.images import image, multipart, new_uid
-from tests.integration.fuzzing.mutation import mutated, noise, rounds
+from tests.builders.mutation import mutated, noise, rounds
 from tests.integration.fuzzing.watching import Watch
 
 pytestmark = [pytest.mark.nightly, pytest.mark.timeout(3600)]
@@ -33,6 +34,7 @@ READ = {
     "/frames/1": ("*/*", "application/octet-stream; transfer-syntax=1.2.840.10008.1.2.1"),
     "/bulkdata": ('multipart/related; type="application/octet-stream"',),
 }
+_UIDS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
 _OF_INSTANCE = 7
 """Segments of the path of an instance, the version's among them."""
 _DOCUMENT = {
@@ -87,7 +89,20 @@ LINES = [
 def files() -> list[bytes]:
     """Small files of many kinds."""
     found = [path.read_bytes() for name in SAMPLES if (path := _path(name)).stat().st_size < 400_000]
-    return [*found, part10(ct()), image(frames=3, bits=1).data]
+    return [*found, part10(ct()), image(frames=3, bits=1).data, *_of_seeds("dicom")]
+
+
+def _of_seeds(kind: str) -> list[bytes]:
+    """The seeds of a kind that are instances, and what hunts have found beyond them."""
+    return [data for data in (*seeds.kept(kind).values(), *seeds.found(kind)) if _is_instance(data)]
+
+
+def _is_instance(data: bytes) -> bool:
+    try:
+        dataset = pydicom.dcmread(io.BytesIO(data), specific_tags=list(_UIDS))
+    except Exception:  # noqa: BLE001 - seeds are damaged files, too
+        return False
+    return all(len(str(dataset.get(keyword) or "")) > 4 for keyword in _UIDS)
 
 
 def _path(name: str) -> Path:
@@ -96,16 +111,14 @@ def _path(name: str) -> Path:
 
 def own(data: bytes) -> bytes:
     """The file as another instance, so that it is no duplicate; itself if it cannot be read."""
-    dataset = pydicom.dcmread(io.BytesIO(data))
-    uids = {"SOPInstanceUID": new_uid(), "StudyInstanceUID": new_uid(), "SeriesInstanceUID": new_uid()}
-    for keyword, uid in uids.items():
-        data = data.replace(
-            str(dataset[keyword].value).encode(), uid.ljust(64, "7")[: len(dataset[keyword].value)].encode()
-        )
+    dataset = pydicom.dcmread(io.BytesIO(data), specific_tags=list(_UIDS))
+    for keyword in _UIDS:
+        known = str(dataset[keyword].value)
+        data = data.replace(known.encode(), new_uid().ljust(64, "7")[: len(known)].encode())
     return data
 
 
-def documents(chance, seeds: list[bytes]) -> tuple[bytes, str]:
+def documents(chance, others: list[bytes]) -> tuple[bytes, str]:
     """A store of metadata and bulk data, and its Content-Type."""
     kind = chance.choice(("json", "xml"))
     text = (
@@ -113,13 +126,17 @@ def documents(chance, seeds: list[bytes]) -> tuple[bytes, str]:
         if kind == "json"
         else _XML.encode()
     )
+    if chance.random() < 0.5:
+        text = chance.choice([*seeds.kept(f"metadata-{kind}").values(), *seeds.found(f"metadata-{kind}")]).replace(
+            b"1.2.3", new_uid().encode()
+        )
     if chance.random() < 0.8:
         text = mutated(text, chance, [text], JSON_WORDS if kind == "json" else XML_WORDS)
     part = f"--b\r\nContent-Type: application/dicom+{kind}; transfer-syntax=1.2.840.10008.1.2.1\r\n\r\n".encode()
     bulk = b"\r\n--b\r\nContent-Type: application/octet-stream\r\nContent-Location: f0\r\n\r\n" + chance.randbytes(100)
     body = part + text + bulk + b"\r\n--b--\r\n"
     if chance.random() < 0.3:
-        body = mutated(body, chance, seeds, LINES)
+        body = mutated(body, chance, others, LINES)
     return body, f'multipart/related; type="application/dicom+{kind}"; boundary=b'
 
 
@@ -131,18 +148,18 @@ def scratched(data: bytes, chance) -> bytes:
     return bytes(changed)
 
 
-def message(chance, seeds: list[bytes]) -> tuple[bytes, str]:
+def message(chance, samples: list[bytes]) -> tuple[bytes, str]:
     """Some body for a store, and its Content-Type."""
     kind = chance.randrange(4)
     if kind == 0:
-        return documents(chance, seeds)
-    whole = own(chance.choice(seeds))
-    one = scratched(whole, chance) if kind == 1 else mutated(whole, chance, seeds)
+        return documents(chance, samples)
+    whole = own(chance.choice(samples))
+    one = scratched(whole, chance) if kind == 1 else mutated(whole, chance, samples)
     if kind == 1:
         return one, DICOM
     if kind == 2:
-        body, content_type = multipart([one, own(chance.choice(seeds))])
-        return mutated(body, chance, seeds, [b"\r\n", b"--", b"Content-Type: a\r\n", b"\r\n\r\n"]), content_type
+        body, content_type = multipart([one, own(chance.choice(samples))])
+        return mutated(body, chance, samples, [b"\r\n", b"--", b"Content-Type: a\r\n", b"\r\n\r\n"]), content_type
     return one, DICOM
 
 
@@ -150,7 +167,7 @@ async def test_no_body_makes_a_store_or_a_later_read_fail(fresh_service):
     service = await fresh_service()
     watch = await Watch.begin(service)
     chance = noise()
-    seeds = files()
+    samples = files()
     seen: Counter[str] = Counter()
 
     async with ClientSession() as session:
@@ -190,6 +207,8 @@ async def test_no_body_makes_a_store_or_a_later_read_fail(fresh_service):
                                 await send("GET", path + below, Accept=accept)
                         await send("DELETE", "/".join(path.split("/")[:3]))
             except AssertionError as error:
+                if content_type == DICOM:
+                    seeds.remember("dicom", body, fails=True)
                 raise AssertionError(
                     f"{error}\n{content_type}\n{body.hex() if len(body) < 50_000 else len(body)}"
                 ) from error
@@ -199,7 +218,7 @@ async def test_no_body_makes_a_store_or_a_later_read_fail(fresh_service):
                 await try_one(body, content_type)
 
         for _ in range(rounds(3000) // 300):
-            inputs = [message(chance, seeds) for _ in range(300)]
+            inputs = [message(chance, samples) for _ in range(300)]
             await asyncio.gather(*(client(inputs[start::6]) for start in range(6)))
             await watch.look()
     print(f"{sorted(seen.items())}; at most {watch.most / 2**20:.0f} MiB, at first {watch.memory / 2**20:.0f}")

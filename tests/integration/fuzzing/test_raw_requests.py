@@ -10,7 +10,7 @@ import pytest
 from aiohttp import ClientSession
 
 from tests.builders.files import file
-from tests.integration.fuzzing.mutation import mutated, noise, rounds
+from tests.builders.mutation import mutated, noise, rounds
 from tests.integration.fuzzing.watching import Watch
 
 pytestmark = [pytest.mark.nightly, pytest.mark.timeout(3600)]

@@ -2,6 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shared.dicom import wildcards
 from shared.dicom.matching import AnyOf, Between, Empty, Equal, Universal, attribute_match, literal_prefix
 from shared.errors import InvalidRequest
 
@@ -451,3 +452,49 @@ def test_any_key_is_refused_as_invalid_or_gives_an_answer(vr, value, text, fuzzy
         return
 
     assert match.matches(text) in (True, False)
+
+
+# ----------------------------------------------------------------------------------------------------------- cost
+
+
+def test_a_long_text_of_digits_that_is_no_number_is_looked_at_once():
+    """Each digit tried as the last one before the point, this would take days."""
+    with pytest.raises(InvalidRequest):
+        attribute_match("FD", "1" * 1_000_000 + "x")
+    assert not matches("FD", "1", "1" * 1_000_000 + "x")
+    assert matches("FD", "15", "1.5E+1")
+
+
+@pytest.mark.spec("MATCH-2")
+def test_a_pattern_longer_than_the_values_is_never_compiled():
+    before = wildcards._expression.cache_info().misses
+    for pattern in ("*a" * 4000, "?" * 200, "a" * 100 + "*", "*b" * 65):
+        assert not matches("LO", pattern, "a" * 64)
+        assert not matches("PN", f"{pattern}^*^^^^^^^^^^^^^^", "a" * 64)
+    assert wildcards._expression.cache_info().misses == before
+    assert matches("LO", "*a" * 64, "a" * 64)
+    assert matches("PN", "a*^b?^", "Abc^BB")
+
+
+@pytest.mark.spec("MATCH-3", "MATCH-11")
+def test_values_of_a_list_are_looked_up_not_compared():
+    values = [f"1.{number}" for number in range(1, 1001)]
+    found = attribute_match("UI", ",".join(values))
+    assert found.alternatives == tuple(map(Equal, values))
+    assert found._others == ()
+    assert [found.matches(text) for text in ("1.999", "1.1000\0", "1.1001", None)] == [True, True, False, False]
+    assert found == AnyOf(found.alternatives)
+
+
+@pytest.mark.spec("MATCH-12")
+@pytest.mark.parametrize(
+    ("vr", "value", "count"),
+    [("LO", "{}", 1000), ("LO", "a{}*", 128), ("PN", "{}", 128), ("DT", "{:04}", 128), ("IS", "{}", 128)],
+)
+def test_a_list_has_so_many_values_and_no_more(vr, value, count):
+    def listed(number):
+        return attribute_match(vr, "\\".join(value.format(n + 1) for n in range(number)), multiple_values=True)
+
+    assert len(listed(count).alternatives) == count
+    with pytest.raises(InvalidRequest, match="Send several searches"):
+        listed(count + 1)

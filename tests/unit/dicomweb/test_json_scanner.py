@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.dicomweb import json_scanner
+from shared.dicomweb.json_input import read_json
 from shared.dicomweb.json_scanner import read, scan
+from shared.errors import InvalidRequest
 
 pytestmark = pytest.mark.spec("STOW-46")
 
@@ -117,3 +119,11 @@ def test_no_step_reads_more_than_a_piece(value, monkeypatch):
     text = json.dumps({"vr": "UT", "Value": [value]}, separators=(",", ":"), ensure_ascii=False)
     assert scan(text, 0)[0]["Value"] == [value]
     assert max(steps) <= 6 * 16 * 1024 + 2
+
+
+@pytest.mark.parametrize("number", ["1e400", "-1E+400", "9" * 400])
+def test_a_number_that_cannot_be_held_is_refused_in_texts_of_any_length(number):
+    for text in (f"[{number}]", f"[{'1.5,' * 40_000}{number}]"):
+        with pytest.raises(InvalidRequest):
+            read_json(text.encode())
+    assert read_json(b"[1e308, 1e-400]") == [1e308, 0.0]

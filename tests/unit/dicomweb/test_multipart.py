@@ -224,3 +224,13 @@ def test_boundaries_are_long_and_never_the_same():
 
     assert len(boundaries) == 100
     assert {len(boundary) for boundary in boundaries} == {64}
+
+
+@pytest.mark.spec("STOW-6")
+@pytest.mark.parametrize("line", [b"a: b\r\n", b" folded\r\n"])
+def test_a_part_has_at_most_64_lines_of_headers(line):
+    for count, is_read in ((63, True), (64, False), (1000, False)):
+        body = b"--bound\r\nA: b\r\n" + line * count + b"\r\nx\r\n--bound--"
+        found = outcome([body])
+        assert (found != "refused") is is_read
+        assert found == outcome([body[:300], body[300:]])

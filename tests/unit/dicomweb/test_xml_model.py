@@ -123,6 +123,10 @@ def test_numbers_that_are_text_in_a_file_keep_their_digits():
 def test_values_are_in_the_order_of_their_numbers():
     found = loads(attribute('<Value number="3">c</Value><Value number="1">a</Value>'))
     assert found["00100020"]["Value"] == ["a", None, "c"]
+    again = loads(attribute('<Value number="1">a</Value><Value number="1">b</Value><Value>c</Value>'))
+    assert again["00100020"]["Value"] == ["b", "c"]
+    late = loads(attribute('<Value>a</Value><Value number="4">d</Value><Value number="2">b</Value><Value>e</Value>'))
+    assert late["00100020"]["Value"] == ["a", "b", None, "e"]
 
 
 def test_a_tag_may_be_left_to_its_keyword_and_a_vr_to_the_dictionary():

@@ -1,7 +1,7 @@
 """What reads bytes from outside, each as a function of bytes: what a fuzzer tries.
 
-A target returns, or raises one of its refusals; anything else is a finding. Files of DICOM, pixels, and bytes on a
-socket have fuzzers of their own (docs/develop/fuzzing.md).
+A target returns, or raises one of its refusals; anything else is a finding. Bytes on a socket, and files that are
+stored and read in a running service, have fuzzers of their own (docs/develop/fuzzing.md).
 """
 
 import base64
@@ -10,13 +10,10 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import orjson
 
-from dicom_cli.importing.folder import LocalFile, files_of
 from shared.access_report.transaction import path_and_query
 from shared.bulk_import.request import partition_of, read_message, results_queue
 from shared.cast import queueing
@@ -61,9 +58,7 @@ from tests.builders.paths import example_path
 from tests.builders.tokens import AUDIENCE, ISSUER, Key
 from tests.builders.whole_service import WholeService, whole_service
 from tests.unit.export.service import rules
-
-_MEMBER_BYTES: Final = 1 << 20
-"""Of a member of an archive, what is read of it."""
+from tests.unit.fuzzing.parsers import PARSERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,19 +211,6 @@ def read_stream(data: bytes) -> None:
     stream.end()
 
 
-def read_archive(data: bytes) -> None:
-    """An archive on a disk that is imported: its members are sent, or passed over by name."""
-    with TemporaryDirectory() as folder:
-        (Path(folder) / "archive.zip").write_bytes(data)
-        for each in files_of(Path(folder), archives=True):
-            if isinstance(each, LocalFile):
-                try:
-                    with each.open() as stream:
-                        stream.read(_MEMBER_BYTES)
-                except OSError:
-                    continue
-
-
 # ------------------------------------------------------------------------------------------------ events and names
 
 
@@ -331,7 +313,19 @@ _JSON: Final = (
 )
 _SIGNS: Final = (b"&", b"=", b"%00", b"%", b"%ff", b"+", b",", b";", b'"', b"\\", b"*", b"..", b"/")
 
+_WORDS: Final[dict[str, tuple[bytes, ...]]] = {
+    "archive": (b"PK\x03\x04", b"PK\x01\x02", b"PK\x05\x06", b"PK\x06\x06", b"\xff\xff\xff\xff"),
+    "codestream": (b"\xff\xd8", b"\xff\x4f\xff\x51", b"\xff\x52", b"\xff\x90", b"jp2c", b"moov", b"avcC", b"\xff\x0a"),
+    "dicom": (b"\xfe\xff\x00\xe0\xff\xff\xff\xff", b"\xfe\xff\xdd\xe0\0\0\0\0", b"SQ\0\0", b"UN\0\0", b"\\", b"\x1b$B"),
+    "matching": (*_SIGNS, b"q=0.5", b"\n", b"bytes=", b'W/"', b"?", b"-"),
+    "metadata-json": (*_JSON, b'"vr":"SQ"', b'"Value":[', b"/*", b'"InlineBinary":'),
+    "metadata-xml": (b"<Value/>", b"<f>", b"&#0;", b"<![CDATA[", b"<!DOCTYPE a [", b'number="9"', b"<Item>" * 70),
+    "multipart": (b"\r\n", b"--b", b"--b--", b"\r\n\r\n", b"A: b\r\n", b" "),
+}
+_COSTS: Final = {"dicom": 4, "archive": 2}
+
 TARGETS: Final[dict[str, Target]] = {
+    **{name: Target(read, (), _WORDS[name], _COSTS.get(name, 1)) for name, read in PARSERS.items()},
     "request": Target(
         REQUESTS.ask, (), (*_JSON, *_SIGNS, b"\r\n", b"/v1/", b"/v2/", b"application/dicom+xml", b"gzip")
     ),
@@ -382,9 +376,6 @@ TARGETS: Final[dict[str, Target]] = {
     ),
     "cast-message": Target(queueing.read_message, (), _JSON),
     "name": Target(read_names, (), (b"!", b"/", b".dcm", b".json", b".off", b".", b"\0", b"shr_")),
-    "archive": Target(
-        read_archive, (), (b"PK\x03\x04", b"PK\x01\x02", b"PK\x05\x06", b"PK\x06\x06", b"\xff\xff\xff\xff")
-    ),
     "connection-string": Target(
         read_connection, (Misconfigured,), (b";", b"=", b"BlobEndpoint=", b"http://[", b":99999999")
     ),

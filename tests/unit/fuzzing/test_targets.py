@@ -8,10 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.fuzzing.mutation import mutated, noise, rounds
+from tests.builders import seeds
+from tests.builders.mutation import mutated, rounds
+from tests.unit.fuzzing.hunting import hunt
 from tests.unit.fuzzing.targets import REQUESTS, TARGETS, Target, requests_of_every_resource
 
 CORPUS = Path(__file__).with_name("corpus")
+_MOST_BYTES = 300_000
+"""Of all seeds: they are in every clone."""
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs/develop/fuzzing.md"
 _AT_ONCE = 40
@@ -19,10 +23,6 @@ _AT_ONCE = 40
 _IN_A_NIGHT = 20_000
 _MOST_SECONDS = 5.0
 """Processor time of one small input from which on it is a finding: beside other work each takes its time."""
-
-
-def seeds(name: str) -> list[bytes]:
-    return [path.read_bytes() for path in sorted((CORPUS / name).iterdir())]
 
 
 async def tried(target: Target, data: bytes) -> None:
@@ -41,7 +41,7 @@ async def tried(target: Target, data: bytes) -> None:
 
 @pytest.mark.parametrize("name", sorted(TARGETS))
 async def test_seeds_and_what_is_nearly_one_are_read_or_refused(name):
-    chance, found = random.Random(name), seeds(name)
+    chance, found = random.Random(name), list(seeds.kept(name).values())
     for data in found:
         await tried(TARGETS[name], data)
     for _ in range(_AT_ONCE // TARGETS[name].costs):
@@ -52,11 +52,26 @@ async def test_seeds_and_what_is_nearly_one_are_read_or_refused(name):
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("name", sorted(TARGETS))
 async def test_a_night_of_mutations_finds_nothing(name):
-    chance, found = noise(), seeds(name)
+    target, found = TARGETS[name], list(seeds.kept(name).values())
     if name == "request":
         found += requests_of_every_resource()
-    for _ in range(rounds(_IN_A_NIGHT) // TARGETS[name].costs):
-        await tried(TARGETS[name], mutated(chance.choice(found), chance, found, TARGETS[name].words))
+    await hunt(name, lambda data: tried(target, data), found, target.words, rounds(_IN_A_NIGHT) // target.costs)
+
+
+async def test_a_hunt_finds_what_fails_and_keeps_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(seeds, "KEPT", tmp_path / "kept")
+    monkeypatch.setattr(seeds, "FOUND", tmp_path / "found")
+
+    async def attempt(data: bytes) -> None:
+        assert len(data) < 5, "long"
+
+    with pytest.raises(AssertionError, match="long"):
+        await hunt("name", attempt, [b"abc"], [], 10_000)
+    assert [len(data) < 5 for data in seeds.kept("name").values()] == [False]
+
+
+def test_seeds_are_small():
+    assert sum(path.stat().st_size for path in CORPUS.rglob("*") if path.is_file()) < _MOST_BYTES
 
 
 async def test_every_resource_answers_the_request_that_its_template_describes():

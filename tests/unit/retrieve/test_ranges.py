@@ -2,6 +2,9 @@
 
 import pytest
 
+from shared.dicomweb.versions import ApiVersion
+from shared.http.messages import Headers, Request
+from shared.retrieve.byte_ranges import parse_range
 from tests.builders.http import content, field
 from tests.builders.images import ELE, ILE, JPEG, RLE, image
 from tests.builders.pictures import data_set, file, ramp
@@ -88,3 +91,13 @@ async def test_a_frame_list_repeats_few_frames(service):
     ten = f"{one.path}/frames/{','.join(['1'] * 10)}"
     assert await service.status(ten, multi) == 400
     assert await service.status(f"{ten}/rendered", 'multipart/related; type="image/png"') == 400
+
+
+@pytest.mark.spec("HTTP-1")
+def test_a_long_range_that_is_none_is_looked_at_once():
+    """Of runs of blanks side by side a pattern could try every division: this would take days."""
+    for value in (f"bytes={' ' * 1_000_000}x", f"bytes=1{' ' * 1_000_000}x", f"{' ' * 1_000_000}bytes"):
+        asked = Request("GET", "http", "h", "/", headers=Headers([("range", value)]))
+        assert not parse_range(asked, ApiVersion.V2).given
+    blanks = Request("GET", "http", "h", "/", headers=Headers([("range", " Bytes = 1 - 2 ")]))
+    assert parse_range(blanks, ApiVersion.V2).of(10, '"a"') == (1, 3)

@@ -8,7 +8,7 @@ from shared.errors import InvalidRequest, NotAcceptable, NotFound
 from shared.http.messages import Headers, Request
 from shared.http.transaction import wants_original
 from shared.retrieve.frames.request import allow_frames, check_frame_numbers, frame_numbers
-from shared.retrieve.negotiation import RetrievedResource, choices, choose, nothing_found
+from shared.retrieve.negotiation import RetrievedResource, choices, choose, choose_checked, nothing_found
 
 ILE, ELE, DEFL, EBE = (
     "1.2.840.10008.1.2",
@@ -291,3 +291,27 @@ def test_several_frames_need_a_multipart_answer():
 def test_only_true_asks_for_the_original(values, original):
     headers = Headers([("msdicom-request-original", value) for value in values])
     assert wants_original(Request("GET", "https", "", "/", headers=headers)) is original
+
+
+@pytest.mark.spec("WADO-3", "WADO-4")
+def test_what_is_accepted_again_with_another_quality_is_accepted_once():
+    accept = parse_accept([", ".join(f"image/jls; q=0.{number:04}" for number in range(1, 3000))])
+    [only] = choices(RetrievedResource.FRAMES, accept)
+    assert only.quality == 0.2999
+    both = choices(RetrievedResource.FRAMES, parse_accept([f"image/jls; q=0.5, {OCTETS}, image/jls, {OCTETS}; q=0.1"]))
+    assert [(choice.media_type, choice.quality) for choice in both] == [(OCTETS, 1.0), ("image/jls", 1.0)]
+
+
+@pytest.mark.spec("WADO-3")
+async def test_a_conversion_that_is_not_possible_is_tried_once_however_often_it_is_accepted():
+    tried = []
+
+    async def check(choice):
+        tried.append(choice.target)
+        raise NotAcceptable("It is not possible.")
+
+    accept = ", ".join(f"{DICOM}; transfer-syntax=1.2.840.10008.1.2.4.90; q=0.{number:03}" for number in range(1, 700))
+    accepted = choices(RetrievedResource.INSTANCE, parse_accept([accept]))
+    with pytest.raises(NotAcceptable):
+        await choose_checked(accepted, ["1.2.840.10008.1.2.1"], lambda _stored, _target: True, check)
+    assert tried == ["1.2.840.10008.1.2.4.90"]

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import warnings
 import zipfile
 
 import pytest
@@ -266,3 +267,74 @@ async def test_where_no_report_comes_the_containers_tell(tmp_path, monkeypatch):
     assert settled == {"gone": Verdict("stored"), "bad": Verdict("refused", "why")}
     assert len(waiting) == 1
     assert not await waiting.step(0)
+
+
+def archived(path, *members, method=zipfile.ZIP_DEFLATED):
+    """An archive of these members; its bytes."""
+    with zipfile.ZipFile(path, "w", method) as archive:
+        for name, data in members:
+            archive.writestr(zipfile.ZipInfo(name), data, method)
+    return bytearray(path.read_bytes())
+
+
+def test_members_of_one_name_are_files_of_their_own(tmp_path):
+    one, two = file().data, file().data
+    path = tmp_path / "a.zip"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        archived(path, ("a.dcm", one), ("folder/", b""), ("a.dcm", two))
+    found = list(files_of(path, archives=True))
+    assert [each.name for each in found] == ["a.zip!/a.dcm", "a.zip!/a.dcm (2)"]
+    for each, data in zip(found, (one, two), strict=True):
+        with each.open() as stream:
+            assert stream.read() == data
+
+
+def test_the_directory_of_an_archive_is_read_once_however_many_members_it_has(tmp_path, monkeypatch):
+    path = tmp_path / "many.zip"
+    archived(path, *((f"{number}.dcm", file().data) for number in range(20)))
+    opened = []
+    original = zipfile.ZipFile
+    monkeypatch.setattr(zipfile, "ZipFile", lambda *options: opened.append(options) or original(*options))
+    for each in list(files_of(path, archives=True)):
+        assert identifiers(each).complete
+    assert len(opened) == 1
+
+
+DAMAGES = {
+    "the length of a member": lambda data, entry: data.__setitem__(slice(entry + 24, entry + 28), b"\xff\xff\xff\x7f"),
+    "a length of 64 bits": lambda data, entry: data.__setitem__(slice(entry + 20, entry + 28), b"\xff" * 8),
+    "where a member is": lambda data, entry: data.__setitem__(slice(entry + 42, entry + 46), b"\xff\xff\xff\x7f"),
+    "encryption": lambda data, entry: data.__setitem__(entry + 8, 1),
+    "the method": lambda data, entry: data.__setitem__(entry + 10, 99),
+    "the bytes": lambda data, entry: data.__setitem__(slice(60, 80), bytes(20)),
+    "where the directory is": lambda data, entry: data.__setitem__(slice(-6, -2), b"\xff\xff\xff\x7f"),
+    "the directory": lambda data, entry: data.__setitem__(slice(entry, entry + 4), b"ABCD"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+async def test_a_damaged_archive_costs_its_members_and_nothing_else(folder, damage):
+    data = archived(folder / "c.zip", ("1.dcm", file().data + bytes(100)))
+    damage(data, data.rindex(b"PK\1\2"))
+    (folder / "c.zip").write_bytes(data)
+    found = {each.name: each for each in files_of(folder, archives=True)}
+    assert {"1", "b/2.dcm", "notes.txt"} <= set(found)
+    [damaged] = [each for name, each in found.items() if name.startswith("c.zip")]
+    if isinstance(damaged, PassedOver):
+        assert damaged.reason == "damaged zip archives"
+        return
+    with pytest.raises(OSError, match="the archive cannot be read") as refused, damaged.open() as stream:
+        stream.read()
+    assert refused.value.strerror
+
+
+def test_members_that_share_their_bytes_are_refused_one_by_one(tmp_path):
+    path = tmp_path / "bomb.zip"
+    data = archived(path, ("a.dcm", file().data), ("b.dcm", file().data))
+    first = data.index(b"PK\1\2")
+    second = data.index(b"PK\1\2", first + 4)
+    data[second + 42 : second + 46] = data[first + 42 : first + 46]
+    path.write_bytes(data)
+    found = list(files_of(path, archives=True, everything=True))
+    assert [identifiers(each) is None for each in found] in ([False, True], [True, True])

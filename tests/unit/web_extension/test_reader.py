@@ -247,3 +247,12 @@ async def test_where_the_bytes_are_cut_makes_no_difference(requests, sizes):
     assert [await content(request) for request in found] == [b"" if sent is SOUND[0] else b"abc" for sent in requests]
     assert all(request.refusal is None and invocation(request) == "0a-1b" for request in found)
     assert at.may_continue
+
+
+def test_a_long_path_is_looked_at_once():
+    """Whether a target is a whole URL is told by its beginning: looked for everywhere, it would take days."""
+    path = b"/" + b"a" * 1_000_000
+    [request], _ = read(b"GET " + path + b" HTTP/1.1\r\n" + HOST + b"\r\n", limit=1 << 21)
+    assert request.target == path
+    [request], _ = read(b"GET /a?b=http://c/d HTTP/1.1\r\n" + HOST + b"\r\n")
+    assert request.target == b"/a?b=http://c/d"

@@ -230,3 +230,7 @@ def test_hostile_nesting_fails_with_its_instance():
     for _ in range(100):
         deep = {"0040A730": element("SQ", deep)}
     assert refused({**MINIMAL, **deep}) is FailureReason.CANNOT_UNDERSTAND
+
+
+def test_more_values_than_a_reader_takes_are_not_encoded_first():
+    assert refused({**MINIMAL, "00280009": element("UL", *[1] * 262_145)}) is FailureReason.CANNOT_UNDERSTAND

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from pydicom.data import get_charset_files, get_testdata_file
 
 from shared.dicom.part10.file_reader import InvalidPart10, Part10, Part10Reader, second_opinion
+from shared.dicom.part10.value_representations import VALUE_REPRESENTATIONS
 from tests.builders.datasets import add_private, ct, set_frames, set_pixels
 from tests.builders.datasets import part10 as written
 from tests.builders.part10_bytes import (
@@ -348,9 +349,9 @@ def test_a_flood_of_elements_is_refused_in_bounded_memory() -> None:
     assert peak < 24 * MIB
 
 
-@pytest.mark.parametrize("vr", ["US", "DS", "LO", "AT"])
+@pytest.mark.parametrize("vr", ["US", "DS", "LO", "AT", "PN"])
 def test_many_values_weigh_more_than_their_bytes(vr: str) -> None:
-    raw = {"US": b"\1\2", "DS": b"1\\", "LO": b"\\\\", "AT": b"\1\2\3\4"}[vr] * 15_000
+    raw = {"US": b"\1\2", "DS": b"1\\", "LO": b"\\\\", "AT": b"\1\2\3\4", "PN": b"a\\"}[vr] * 15_000
     body = b"".join(explicit(0x00091000 + number, vr, raw) for number in range(1, 60))
     peak, result = peak_of(iter([part10(body)]), header_limit=2 * MIB)
     assert isinstance(result, InvalidPart10)
@@ -382,3 +383,35 @@ def test_a_second_opinion_does_not_read_without_end(unit: bytes) -> None:
     flood = explicit(0x00400275, "SQ", b"", length=UNDEFINED) + unit * 600_000
     with pytest.raises(InvalidPart10):
         second_opinion(part10(explicit(0x00080060, "??", b"CT") + flood))
+
+
+VALUES = {
+    "UC": (b"ab", b"abcdefgh", b"\xc3\xa9" * 4),
+    "DS": (b"1.5", b"1.5x"),
+    "IS": (b"12345",),
+    "PN": (b"a", b"aa=bb=cc"),
+    "US": (b"\xff\xff",),
+    "UL": (bytes(4),),
+    "FD": (b"12345678",),
+    "AT": (b"1234",),
+}
+
+
+@pytest.mark.spec("STOW-50")
+@pytest.mark.parametrize(("vr", "value"), [(vr, value) for vr, values in VALUES.items() for value in values])
+def test_values_are_charged_what_they_take(vr: str, value: bytes) -> None:
+    """A budget that believes less than the truth lets a process grow beyond it."""
+    text = VALUE_REPRESENTATIONS[vr].kind not in {"binary", "tags"}
+    count = 2000
+    raw = b"\\".join([value] * count) if text else value * count
+    sets = explicit(0x00080005, "CS", "ISO_IR 192")
+    elements = b"".join(explicit(0x00720051 + number, vr, raw) for number in range(4))
+    reader = Part10Reader(strict=False)
+    reader.feed(part10(sets))
+    tracemalloc.start()
+    try:
+        reader.feed(elements)
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert taken <= reader.header_bytes + 16 * 1024
