@@ -5,6 +5,7 @@ value stays only if its VR and form cannot name anybody, or an option says so.
 """
 
 import math
+import struct
 from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, Final
@@ -23,6 +24,7 @@ from shared.deidentification.words import Cleaned, Texts
 from shared.dicom.attributes import Attributes
 from shared.dicom.dictionary import vm_of, vr_of
 from shared.dicom.identifiers import is_uid
+from shared.dicom.part10.value_representations import VALUE_REPRESENTATIONS
 
 _TEMPORAL: Final = frozenset({"DA", "TM", "DT"})
 _TEXT: Final = frozenset({"LO", "LT", "SH", "ST", "UC", "UT"})
@@ -136,7 +138,8 @@ class DataSetCleaner:
         key = f"{tag:08X}"
         creator = private_elements.creator_of(tag, level) if Option.PRIVATE in self._options else None
         if creator is not None and element["vr"] in private_elements.SAFE_VRS and element.get("Value"):
-            result = self._valued(key, element["vr"], element, level, None, Action.JUDGE)
+            spelt = element["vr"] in _NUMBERS and private_elements.may_spell(_bytes(element["vr"], element["Value"]))
+            result = None if spelt else self._valued(key, element["vr"], element, level, None, Action.JUDGE)
             if result is not None:
                 kept[creator] = {"vr": "LO", "Value": list(level[creator]["Value"][:1])}
                 kept[key] = result
@@ -166,7 +169,8 @@ class DataSetCleaner:
         if vr in _NUMBERS and len(values) > (_most_values(int(key, 16)) if entries is None else entries):
             return self.least(key, vr, named)  # whoever has more of them than there may be wrote a text with them
         texts = vr in {"DS", "IS"} and any(isinstance(value, str) for value in values)
-        if not texts and self._texts.numbers.isdisjoint(values):
+        spelt = vr in _NUMBERS and self._texts.spelt(_bytes(vr, values))
+        if not texts and not spelt and self._texts.numbers.isdisjoint(values):
             return {"vr": vr, "Value": list(values)}
         if vr in _NUMBERS:
             self._report.note(key, Deed.IDENTIFIED)
@@ -226,6 +230,14 @@ def _most_values(tag: int) -> float:
     """The values that an element of numbers may have at most (PS3.6)."""
     most = (vm_of(tag) or "n").rpartition("-")[2]
     return int(most) if most.isdecimal() else math.inf
+
+
+def _bytes(vr: str, values: Sequence[Any]) -> bytes:
+    """The bytes that numbers have in a file."""
+    if vr == "AT":
+        return b"".join(bytes.fromhex(str(each))[half : half + 2][::-1] for each in values for half in (0, 2))
+    numbers = [each for each in values if isinstance(each, int | float)]
+    return struct.pack(f"<{len(numbers)}{VALUE_REPRESENTATIONS[vr].code}", *numbers)
 
 
 def _copy(element: Element) -> Element:

@@ -3,6 +3,7 @@
 A part of Table E.3.10-1, that of elements without free text. Who they belong to says their private creator.
 """
 
+import re
 from typing import Final
 
 from shared.dicom.attributes import Attributes
@@ -24,6 +25,15 @@ _SAFE: Final = {
     "SIEMENS MR HEADER": "0019xx0A 0019xx0C 0019xx0D 0019xx0E 0019xx27",
 }
 """By private creator: the elements, `xx` for the digits of the block."""
+
+
+_WORD = re.compile(rb"(?!([A-Za-z])\1{4})[A-Za-z]{5}")
+"""Letters, but not the bytes of a third, which are one letter again and again."""
+
+
+def may_spell(data: bytes) -> bool:
+    """Whether the bytes of few numbers are a word rather: no standard says how many of them there may be."""
+    return _WORD.search(data) is not None
 
 
 def creator_of(tag: int, attributes: Attributes) -> str | None:

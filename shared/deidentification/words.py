@@ -17,6 +17,8 @@ GONE: Final = "***"
 _CHUNK = re.compile(r"\S+")
 _LETTERS = re.compile(r"[^\W\d_]+")
 _DIGITS = re.compile(r"\d+")
+_SPELT = re.compile(rb"[0-9A-Za-z]{4}")
+"""Bytes that may be a word; those of few numbers are."""
 _NUMBER = re.compile(r"[^\w]*\d+(?:[.,]\d+)?[^\w]*")
 _PARTS_OF_DATE = re.compile(r"\d+([-./:])\d+\1\d+")
 _MONTHS: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
@@ -60,6 +62,9 @@ class Texts:
         self._identifiers = frozenset(_bare(each) for each in known.identifiers)
         self._long_identifiers = tuple(each for each in self._identifiers if len(each) >= _LONG_NAME)
         self._dates = frozenset(form for date in known.dates for form in _forms(date))
+        numbers = (each for each in self._identifiers | known.dates if len(each) >= _SHORTEST_NUMBER)
+        self._spelt = (*self._long_names, *numbers)
+        """What numbers do not have in their bytes by chance."""
 
         digits = {
             each for each in self._identifiers | known.dates if each.isdecimal() and len(each) >= _SHORTEST_NUMBER
@@ -113,6 +118,14 @@ class Texts:
         if not self._known.names.isdisjoint(found):
             return True
         return any(name in word for word in found for name in self._long_names if len(word) > len(name))
+
+    def spelt(self, data: bytes) -> bool:
+        """Whether the bytes of numbers are the letters of a name, or the characters of an identifier or a date."""
+        if not _SPELT.search(data):
+            return False
+        self._left -= len(data)
+        text = data.decode("latin-1").lower()
+        return self._left < 0 or any(each in text for each in self._spelt)
 
     def _judged(self, chunk: str) -> tuple[bool, bool]:
         """Whether a chunk names somebody, and whether it is harmless."""

@@ -4,7 +4,7 @@ from array import array
 from collections.abc import Sequence
 
 from shared.dicom.attributes import Attributes
-from shared.dicom.elements import first
+from shared.dicom.elements import first, first_text
 from shared.dicom.part10.frames import FrameTable, encapsulated_frames, native_frames
 from shared.dicom.part10.model import PixelData
 from shared.dicom.transfer_syntaxes import NATIVE, RLE_LOSSLESS, VIDEO
@@ -56,7 +56,7 @@ def frame_table(
     bits_allocated = _BITS_OF_FLOATS.get(pixel_data.vr) or _integer(attributes, "00280100")
     if not (rows and columns and bits_allocated and pixel_data.length):
         return None
-    photometric = first(attributes, "00280004")
+    photometric = first_text(attributes, "00280004")
     return native_frames(
         count=count,
         first=pixel_data.offset,

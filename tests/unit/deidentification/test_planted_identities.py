@@ -223,6 +223,26 @@ def test_numbers_that_spell_a_name_or_are_an_identifier_do_not_stay() -> None:
     assert read.PixelPaddingValue == 63
 
 
+@pytest.mark.spec("DEID-2", "DEID-5")
+def test_numbers_of_any_count_and_safe_private_ones_spell_nobody() -> None:
+    name, other = WORD.encode(), b"Somebodyelse...."
+    elements: dict[int, Element] = {
+        0x00189314: ("FD", name),
+        0x00280009: ("AT", name),
+        0x00190010: ("LO", "SIEMENS MR HEADER"),
+        0x0019100C: ("FL", other),
+        0x0019100E: ("FD", struct.pack("<3d", 1 / 3, 0.5, -2 / 3)),
+        0x00191027: ("SL", name),
+    }
+    multi_frame: Element = ("UI", "1.2.840.10008.5.1.4.1.1.2.1")
+
+    result = deidentified(file({**elements, **IDENTITY, 0x00080016: multi_frame}).data, ALL_OPTIONS)
+
+    read = dcmread(DicomBytesIO(result))
+    assert leaked(result, (*PLANTED, "Somebodyelse")) == []
+    assert read[0x0019100E].value == [1 / 3, 0.5, -2 / 3]
+
+
 @pytest.mark.spec("DEID-5")
 def test_a_short_identifier_takes_no_size_of_the_image_along() -> None:
     source = datasets.ct(PatientID="8", AccessionNumber="1024", RescaleIntercept="1024", NumberOfFrames="1")

@@ -54,6 +54,17 @@ def test_native_frames_are_found(syntax: str, bits: int, frames: int) -> None:
     assert data[pixel_data.offset :].startswith(native_frames(5, 3, bits, 1)[0])
 
 
+@pytest.mark.parametrize("vr", ["PN", "SQ"])
+def test_frames_are_found_whatever_stands_for_the_photometric_interpretation(vr: str) -> None:
+    value = b"Doe^Jane" if vr == "PN" else b"\xfe\xff\x00\xe0" + bytes(4)
+    body = described().replace(explicit(0x00280004, "CS", ""), explicit(0x00280004, vr, value))
+
+    table = read(part10(body + explicit(0x7FE00010, "OW", bytes(12)))).frames
+
+    assert table is not None
+    assert table.count == 1
+
+
 def test_frames_of_big_endian_files_are_found_as_they_are_stored() -> None:
     data = datasets.part10(set_pixels(ct(), rows=5, columns=3, bits=16, frames=2), EBE)
     swapped = [struct.pack(">15H", *struct.unpack("<15H", frame)) for frame in native_frames(5, 3, 16, 2)]
