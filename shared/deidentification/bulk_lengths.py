@@ -42,21 +42,25 @@ def fitted(
     lengths: dict[str, int] = {}
 
     def level(attributes: Attributes) -> Attributes:
-        kept: Attributes = {}
+        changed: dict[str, Any] = {}
         for key, element in attributes.items():
             if element["vr"] == "SQ":
-                kept[key] = {**element, "Value": [level(item or {}) for item in values(attributes, key)]}
+                before = values(attributes, key)
+                after = [level(item or {}) for item in before]
+                if any(one is not other for one, other in zip(after, before, strict=True) if other):
+                    changed[key] = {**element, "Value": after}
                 continue
             path = element.get("BulkDataURI", "")
             entries, value = entries_of_table(attributes, key), found.get(path)
             if entries is not None and value is not None and value.length not in {entries + entries % 2, 2 * entries}:
                 report.note(key, Deed.REMOVED)
-                continue
-            samples = _length_of_samples(attributes, key) if path else None
-            if samples is not None:
+                changed[key] = None
+            elif path and (samples := _length_of_samples(attributes, key)) is not None:
                 lengths[path] = samples
-            kept[key] = element
-        return kept
+        if not changed:
+            return attributes  # not copied: there may be items for each of thousands of frames
+        merged = {**attributes, **changed}
+        return {key: merged[key] for key in attributes if merged[key] is not None}
 
     return level(attributes), lengths
 
