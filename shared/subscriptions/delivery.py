@@ -3,7 +3,8 @@
 Who sends holds a lease in the row of the subscriber. Reports move on only while the subscriber has a connection; what
 is written meanwhile is seen, because giving the lease back names the row that was read. A connection that opens begins
 behind the report that its client has named, else with the last minutes (OVERLAP_MS): what was on its way when the
-connection before it broke is not lost.
+connection before it broke is not lost. A message goes to all connections of a subscriber, so that nothing is sent while
+one is opening: whoever sends stops, and goes on with what the new one begins with.
 """
 
 import asyncio
@@ -27,8 +28,12 @@ LEASE_MS: Final = 30_000
 """Milliseconds after which another process may send what one has left."""
 _BATCH: Final = 50
 """Reports that are read at a time."""
-_BATCH_SECONDS: Final = 10.0
-"""Sending of a batch ends after that, well within the lease."""
+_BATCH_SECONDS: Final = 0.5
+"""Sending of a batch ends after that: a connection that opens waits for it."""
+_PAUSE_SECONDS: Final = 3.0
+"""Longest wait for the end of a batch."""
+_PAUSE_LOOK: Final = 0.05
+"""Seconds between looks for it."""
 
 
 class Delivery:
@@ -63,6 +68,19 @@ class Delivery:
         stored = await self._subscriptions.get(ticket.namespace, ticket.aetitle)
         return stored is None or all(each.secret != ticket.secret for each in stored.subscriber.openings)
 
+    async def pause(self, ticket: Ticket) -> None:
+        """Wait, for a moment at most, until nothing is being sent to the subscriber of a ticket that was shown.
+
+        Raises Unavailable.
+        """
+        loop = asyncio.get_running_loop()
+        end = loop.time() + _PAUSE_SECONDS
+        while loop.time() < end:
+            stored = await self._subscriptions.get(ticket.namespace, ticket.aetitle)
+            if stored is None or not self._is_taken(stored.subscriber):
+                return
+            await asyncio.sleep(_PAUSE_LOOK)
+
     async def _begin(self, namespace: str, found: Subscriber, user: str, lease: str) -> Subscriber | None:
         """The subscriber, of which this process holds the lease; None if there is nothing to be sent now."""
         expected = found.expected(self._subscriptions.now_ms())
@@ -75,7 +93,7 @@ class Delivery:
 
         async def decide(subscriber: Subscriber) -> Change | None:
             now_ms = self._subscriptions.now_ms()
-            if self._is_taken(subscriber) or subscriber.owner != found.owner:
+            if self._is_taken(subscriber) or subscriber.owner != found.owner or subscriber.is_opening(now_ms, opened):
                 return None
             after = replace(subscriber, lease=lease, lease_ms=now_ms + LEASE_MS, seen_ms=now_ms)
             missed = subscriber.absent
@@ -128,7 +146,7 @@ class Delivery:
             now_ms = self._subscriptions.now_ms()
             if present.lease != subscriber.lease:
                 return None
-            more = sent < present.last and goes_on
+            more = sent < present.last and goes_on and not present.is_opening(now_ms)
             after = replace(present, sent=max(sent, present.sent), seen_ms=now_ms)
             if not more:
                 return replace(after, lease="", lease_ms=0), ()

@@ -1,7 +1,7 @@
 """Event reports soon: what a request has caused is told beside it, while nobody waits.
 
-It never fails or delays a request. What a process does not come to, because it ends or because a service does not
-answer, is made good by the sweep, which is a chore of `housekeeping`.
+It never fails a request, and delays none but that of a connection which opens. What a process does not come to, because
+it ends or because a service does not answer, is made good by the sweep, which is a chore of `housekeeping`.
 """
 
 import asyncio
@@ -57,6 +57,13 @@ class Prompt:
         if len(self._looks) < _MOST_LOOKS:
             self._looks.add(ticket)
             self._start(self._look(ticket))
+
+    async def settled(self, ticket: Ticket) -> None:
+        """Wait until nothing is sent that the connection of a ticket would get before what it begins with."""
+        try:
+            await self._dispatch.delivery.pause(ticket)
+        except DicomServiceError as error:
+            telemetry.failure("connection-not-awaited", error)
 
     async def close(self) -> None:
         """Wait for what has been started."""

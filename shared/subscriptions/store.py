@@ -193,12 +193,12 @@ class Subscriptions:
             opening = next((each for each in subscriber.openings if each.secret == ticket.secret), None)
             if (
                 opening is None
-                or opening.used
+                or opening.used_ms
                 or now_ms - opening.time_ms > TICKET_SECONDS * 1000
                 or user != user_of(ticket.namespace, ticket.aetitle, subscriber.owner)
             ):
                 return None
-            used = tuple(replace(each, used=True) if each is opening else each for each in subscriber.openings)
+            used = tuple(replace(each, used_ms=now_ms) if each is opening else each for each in subscriber.openings)
             return replace(subscriber, openings=used, seen_ms=now_ms), ()
 
         try:

@@ -5,6 +5,7 @@ state for a workitem is what the latest request says that applies to it: a subsc
 row, however many workitems there are.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -16,6 +17,8 @@ noticed within that, and what was sent into it is lost."""
 EXPECTED_MS: Final = 180_000
 """Milliseconds for which an opening is looked after: its ticket can be used for one minute, and the sweep comes every
 minute."""
+OPENING_MS: Final = 10_000
+"""Milliseconds within which a connection is there whose ticket was shown."""
 MOST_OPENINGS: Final = 16
 """Connections that a subscriber may be about to open; of more the oldest tickets are void."""
 MOST_REPORTS: Final = 10_000
@@ -61,8 +64,8 @@ class Opening:
     """When the ticket was given out."""
     resume: int = -1
     """The report after which the connection begins; -1: it was not said."""
-    used: bool = False
-    """The ticket was shown: it opens no second connection."""
+    used_ms: int = 0
+    """When the ticket was shown, after which it opens no second connection; 0: it was not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +157,16 @@ class Subscriber:
     def expected(self, now_ms: int) -> tuple[Opening, ...]:
         """The connections that may have been opened and have not been served."""
         return tuple(each for each in self.openings if now_ms - each.time_ms <= EXPECTED_MS)
+
+    def is_opening(self, now_ms: int, opened: Collection[str] = ()) -> bool:
+        """Whether a connection is about to be there that is not among those `opened`, by the secrets of their tickets.
+
+        Nothing is sent then: the connection would get it before the reports that it begins with.
+        """
+        return any(
+            0 < each.used_ms <= now_ms <= each.used_ms + OPENING_MS and each.secret not in opened
+            for each in self.openings
+        )
 
     def expecting(self, opening: Opening) -> "Subscriber":
         """The subscriber, which is about to open one more connection."""

@@ -97,6 +97,7 @@ class Subscribing:
                 remedy="GET /v2/subscribers/{aetitle} has another one.",
             )
         self.prompt.opening(attempt.ticket)
+        await self.prompt.settled(attempt.ticket)
 
     async def _read(self, uid: str, context: Context) -> Workitem:
         return (await present(self.workitems, uid, context)).workitem

@@ -11,9 +11,11 @@ from aiohttp import ClientSession
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
 
+from tests.builders.images import new_uid
 from tests.builders.worklist import CLAIM, codes, element, new_workitem, performed, state_change
 
 GLOBAL = "1.2.840.10008.5.1.4.34.5"
+FILTERED = "1.2.840.10008.5.1.4.34.5.1"
 SECONDS = 60
 """For what should take one: machines are shared."""
 TYPE = {"Content-Type": "application/dicom+json"}
@@ -111,6 +113,26 @@ async def test_a_whole_life_is_received_though_the_connection_is_lost_in_the_mid
     assert claimed == (3, uid, 1, "IN PROGRESS")
     assert missed == (4, uid, 3, "")
     assert last == (5, uid, 1, "COMPLETED")
+
+
+@pytest.mark.spec("WE-6")
+async def test_each_connection_begins_behind_the_report_that_it_names(service):
+    """Though the one before it broke while many reports were on their way."""
+    aetitle, reports, last = new_uid()[-16:], 30, 0
+    async with client_of(f"{service.url.rstrip('/')}/v2") as client:
+        await client.done("POST", f"workitems/{FILTERED}/subscribers/{aetitle}?filter=WorklistLabel={aetitle}")
+        for _ in range(reports):
+            body = [new_workitem(t00741202=element("LO", aetitle))]
+            await client.done("POST", f"workitems?{new_uid()}", body)
+        while last < reports:
+            async with connect(f"{client.base.replace('http', 'ws')}/subscribers/{aetitle}?after={last}") as socket:
+                for _ in range(7):
+                    last += 1
+                    assert said(await next_report(socket))[0] == last
+                    if last == reports:
+                        break
+                socket.transport.abort()
+        await client.done("DELETE", f"workitems/{GLOBAL}/subscribers/{aetitle}")
 
 
 @pytest.mark.spec("WE-10", "WE-13")

@@ -1,5 +1,7 @@
 """Who may open a connection: one for each URL, within a minute; and whose an AE title is."""
 
+import asyncio
+
 import pytest
 
 from shared.subscriptions.channel import user_of
@@ -130,24 +132,73 @@ async def test_two_connections_that_open_at_once_begin_where_the_earlier_one_doe
     assert [value(each, "00000110") for each in worklist.got()] == [2, 3]
 
 
-@pytest.mark.spec("WE-9", "WE-10")
-async def test_a_connection_that_opens_while_its_reports_are_being_sent_is_served_afterwards(worklist):
-    """What is sent at that moment may go into a connection before it, which is dead already."""
+@pytest.fixture
+async def watched(worklist):
+    """A worklist with a connection, one report, and another connection whose ticket was shown."""
     await worklist.connect()
     await worklist.subscribe(ALL)
     await worklist.create("1.2.1")
     user, ticket = await opening(worklist, "?after=0")
     assert (await worklist.let_in(user, ticket)).status == 204
-    await worklist.tell()  # into the old connection: the new one is not there yet
-    assert len(worklist.got()) == 1
+    await worklist.tell()
+    assert worklist.got() == []  # the new connection might get it before what it begins with
+    return worklist, user, ticket
+
+
+@pytest.mark.spec("WE-6", "WE-9", "WE-10")
+async def test_nothing_is_sent_while_a_connection_opens(watched):
+    worklist, user, ticket = watched
     worklist.channel.connected[user] = {ticket}
-    ticket_shown = ticket_of(ticket)
-    assert not await worklist.dispatch.delivery.is_served(ticket_shown)
+    assert not await worklist.dispatch.delivery.is_served(ticket_of(ticket))
 
     await worklist.dispatch.delivery.run(NAMESPACE, "AE")
 
-    assert await worklist.dispatch.delivery.is_served(ticket_shown)
-    assert [value(each, "00000110") for each in worklist.got()] == [1]
+    assert await worklist.dispatch.delivery.is_served(ticket_of(ticket))
+    assert numbers(worklist) == [1]
+
+
+@pytest.mark.spec("WE-8")
+async def test_a_connection_that_never_opens_holds_nothing_up_for_long(watched):
+    worklist, _, _ = watched
+    worklist.time.seconds += 11
+
+    await worklist.tell()
+
+    assert numbers(worklist) == [1]
+
+
+@pytest.mark.spec("WE-6")
+async def test_who_is_sending_stops_for_a_connection_that_opens(worklist, monkeypatch):
+    monkeypatch.setattr("shared.subscriptions.delivery._BATCH", 4)
+    await worklist.connect()
+    await worklist.subscribe(ALL)
+    for number in range(10):
+        await worklist.create(f"1.2.{number + 1}")
+    send, attempts = worklist.channel.send, []
+
+    async def send_until_another_comes(user, text):
+        await send(user, text)
+        if len(worklist.channel.sent[user]) == 2 and not attempts:
+            attempts.append(await opening(worklist, "?after=1"))
+            attempts.append(asyncio.create_task(worklist.let_in(*attempts[0])))
+            while not (await worklist.subscriptions.get(NAMESPACE, "AE")).subscriber.openings[-1].used_ms:
+                await asyncio.sleep(0)
+            assert not attempts[1].done()
+
+    worklist.channel.send = send_until_another_comes
+    await worklist.tell()
+    (user, ticket), let_in = attempts
+    assert (await let_in).status == 204
+    assert numbers(worklist) == [1, 2, 3, 4]
+
+    worklist.channel.connected[user] = {ticket}
+    await worklist.tell()
+    assert numbers(worklist) == [2, 3, 4, 5, 6, 7, 8, 9, 10]
+
+
+def numbers(worklist):
+    """The Message IDs of the reports that have come."""
+    return [value(each, "00000110") for each in worklist.got()]
 
 
 # --------------------------------------------------------------------------------------------------- whose it is
