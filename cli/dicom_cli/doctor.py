@@ -56,7 +56,9 @@ def _python(_service: Service) -> str:
 
 def _health(service: Service) -> str:
     health = service.ask("GET", "/health/check", headers={"Accept": JSON}, expect=(200, 503)).json()
-    return f"{service.url} is {health['overallStatus'].lower()}"
+    if not isinstance(health, dict) or "overallStatus" not in health:
+        raise CommandFailed(f"{service.url} answers, and is no DICOM service of this kind.", ExitCode.NOT_FOUND)
+    return f"{service.url} is {str(health['overallStatus']).lower()}"
 
 
 def _search(service: Service) -> str:

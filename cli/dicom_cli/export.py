@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import sys
 from pathlib import Path
 from typing import Any, Final
 
@@ -47,9 +48,9 @@ def run(arguments: argparse.Namespace, service: Service, output: Output) -> Exit
 def _read(source: str) -> list[str]:
     """Identifiers, a line each; a line of JSON is a result of `dicom search --json`."""
     try:
-        text = Path("/dev/stdin" if source == "-" else source).read_text(encoding="utf-8")
-    except OSError as error:
-        raise CommandFailed(f"{source} cannot be read: {error.strerror}", ExitCode.WRONG_USE) from None
+        text = (sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()).decode("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommandFailed(f"{source} cannot be read: {error}", ExitCode.WRONG_USE) from None
     return [_identifier(line) for line in text.splitlines() if line.strip()]
 
 

@@ -6,6 +6,7 @@ A command is imported when it is asked for, so that `--help` is quick.
 import argparse
 import contextlib
 import importlib
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -49,12 +50,12 @@ PROGRAMS: Final[Mapping[str, tuple[str, str]]] = {
 def main(given: Sequence[str] | None = None) -> int:
     """Run the program; its exit code."""
     words = list(sys.argv[1:] if given is None else given)
-    if words and words[0] in PROGRAMS:
-        program: Callable[[Sequence[str]], int] = importlib.import_module(PROGRAMS[words[0]][1]).main
-        return program(words[1:])
     try:
-        with contextlib.suppress(BrokenPipeError):
-            return _run(words)
+        code = _program(words) if words and words[0] in PROGRAMS else _run(words)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _end_output()
+        return ExitCode.DONE
     except CommandFailed as failure:
         print(failure, file=sys.stderr)
         return failure.code
@@ -64,11 +65,22 @@ def main(given: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\nInterrupted.", file=sys.stderr)
         return ExitCode.INTERRUPTED
-    return ExitCode.DONE
+    return code
+
+
+def _end_output() -> None:
+    """Whoever read the output has had enough, as `head` has: what is left of it goes nowhere."""
+    with contextlib.suppress(OSError, ValueError):  # there is no such file where the output is kept in memory
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _program(words: Sequence[str]) -> int:
+    program: Callable[[Sequence[str]], int] = importlib.import_module(PROGRAMS[words[0]][1]).main
+    return program(words[1:])
 
 
 def _run(words: Sequence[str]) -> int:
-    common = _common()
+    common = common_options()
     arguments, words = common.parse_known_args(words)
     name = next((word for word in words if not word.startswith("-")), "")
     parser = parser_for(name)
@@ -119,7 +131,9 @@ def parser_for(name: str) -> argparse.ArgumentParser:
             each,
             help=command.text,
             description=command.text[0].upper() + command.text[1:] + ".",
-            epilog=f"{_common().format_help().partition('\n\n')[2]}\nexamples:\n{module.EXAMPLE}" if module else None,
+            epilog=f"{common_options().format_help().partition('\n\n')[2]}\nexamples:\n{module.EXAMPLE}"
+            if module
+            else None,
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
@@ -132,7 +146,7 @@ def parser_for(name: str) -> argparse.ArgumentParser:
     return parser
 
 
-def _common() -> argparse.ArgumentParser:
+def common_options() -> argparse.ArgumentParser:
     """The options of every command, which may stand anywhere."""
     common = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     group = common.add_argument_group("the service")

@@ -1,12 +1,13 @@
 """The output of commands: results to standard output, everything else to standard error (CLI-4)."""
 
+import io
 import json
 import shutil
 import sys
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 _WIDEST: Final = 48
 _BAR_SECONDS: Final = 0.2
@@ -15,8 +16,13 @@ _BAR_SECONDS: Final = 0.2
 class Output:
     """The two streams. `as_json`: one JSON object a line instead of text for people."""
 
-    def __init__(self, *, as_json: bool, quiet: bool) -> None:
+    def __init__(self, *, as_json: bool, quiet: bool, stream: TextIO | None = None) -> None:
+        """`stream`: where results go, instead of standard output as it is when they come."""
         self.as_json = as_json
+        self._stream = stream
+        for each in (sys.stdout, sys.stderr):
+            if isinstance(each, io.TextIOWrapper):  # JSON is UTF-8 wherever it goes; a console shows what it can
+                each.reconfigure(encoding="utf-8" if as_json else None, errors="backslashreplace")
         self._quiet = quiet
         self._lock = threading.Lock()
 
@@ -40,9 +46,10 @@ class Output:
         """One result: as JSON, or as `text`."""
         with self._lock:
             if self.as_json:
-                print(json.dumps(row, ensure_ascii=False, separators=(",", ":")), flush=True)
-            else:
-                print(text if text is not None else json.dumps(row, ensure_ascii=False, indent=2), flush=True)
+                text = json.dumps(row, ensure_ascii=False, separators=(",", ":"))
+            elif text is None:
+                text = json.dumps(row, ensure_ascii=False, indent=2)
+            print(text, file=self._stream, flush=True)
 
     def say(self, text: str) -> None:
         """A message for people."""
@@ -83,8 +90,9 @@ def _shown(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, str):
-        return " ".join(value.split())
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+        # What moves the cursor of a terminal, or turns the direction of what follows, is no part of a table.
+        return "".join(each if each.isprintable() else "·" for each in " ".join(value.split()))
+    return ", ".join(map(_shown, value)) if isinstance(value, list) else str(value)
 
 
 def _cut(text: str, width: int) -> str:

@@ -15,6 +15,7 @@ from typing import Any, Final
 from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 from dicom_cli.configuration import Configuration
+from dicom_cli.connection import Opened, opened, tls_failure
 from dicom_cli.outcomes import CommandFailed, ExitCode
 from dicom_cli.sign_in import Tokens
 
@@ -26,7 +27,12 @@ _ATTEMPTS: Final = 5
 _LONGEST_WAIT: Final = 60.0
 _TRANSIENT: Final = frozenset({429, 502, 503, 504})
 _RESOURCE: Final = re.compile(r'scope="([^"]+)"')
-_CODES: Final = {401: ExitCode.NOT_ALLOWED, 403: ExitCode.NOT_ALLOWED, 404: ExitCode.NOT_FOUND, 410: ExitCode.NOT_FOUND}
+_CODES: Final = {
+    401: ExitCode.NOT_ALLOWED,
+    403: ExitCode.NOT_ALLOWED,
+    404: ExitCode.NOT_FOUND,
+    410: ExitCode.NOT_FOUND,
+}
 
 type Query = Mapping[str, str] | Sequence[tuple[str, str]]
 
@@ -80,7 +86,7 @@ class Service:
     ) -> Answer:
         """Send a request, again after a transient failure. Raises CommandFailed for a status that is not expected."""
         with self._response(method, path, query, body, headers) as response:
-            answer = Answer(response.status, response.headers, response.read())
+            answer = self._whole(response)
         if answer.status not in expect:
             raise failure_of(method, path, answer)
         return answer
@@ -96,10 +102,18 @@ class Service:
         """The response to a GET, 200 or 206, to be read piece by piece. Raises CommandFailed."""
         with self._response("GET", path, query, None, headers) as response:
             if response.status not in (200, 206):
-                raise failure_of("GET", path, Answer(response.status, response.headers, response.read()))
+                raise failure_of("GET", path, self._whole(response))
             yield response
 
     # ----------------------------------------------------------------------------------------------------- inside
+
+    def _whole(self, response: http.client.HTTPResponse) -> Answer:
+        try:
+            return Answer(response.status, response.headers, response.read())
+        except (OSError, http.client.HTTPException) as error:
+            raise CommandFailed(
+                f"The answer of {self.url} was cut short ({type(error).__name__}).", ExitCode.NOT_REACHABLE
+            ) from None
 
     @contextmanager
     def _response(
@@ -108,12 +122,14 @@ class Service:
         target = path + (f"?{urlencode(query)}" if query else "")
         renewed = False
         for attempt in range(_ATTEMPTS):
-            connection = self._connection(path)
+            way = opened(urljoin(self.url + "/", path), _SECONDS)
             try:
                 try:
-                    response = self._sent(connection, method, target, body, headers or {})
+                    response = self._sent(way, method, target, body, headers or {})
+                except ssl.SSLError as error:
+                    raise tls_failure(self.url, error) from None
                 except (OSError, http.client.HTTPException) as error:
-                    if attempt + 1 == _ATTEMPTS or isinstance(error, ssl.SSLError | ConnectionRefusedError):
+                    if attempt + 1 == _ATTEMPTS or isinstance(error, ConnectionRefusedError):
                         raise CommandFailed(
                             f"{self.url} does not answer ({type(error).__name__}).", ExitCode.NOT_REACHABLE
                         ) from None
@@ -129,7 +145,7 @@ class Service:
                 yield response
                 return
             finally:
-                connection.close()
+                way.connection.close()
 
     def _can_sign_in(self, response: http.client.HTTPResponse) -> bool:
         if self.tokens.renewable:
@@ -140,26 +156,19 @@ class Service:
             return self.tokens.renewable
         return False
 
-    def _connection(self, path: str) -> http.client.HTTPConnection:
-        parts = urlsplit(urljoin(self.url + "/", path))
-        if parts.scheme == "https":
-            context = ssl.create_default_context()
-            return http.client.HTTPSConnection(parts.hostname or "", parts.port, timeout=_SECONDS, context=context)
-        if parts.scheme != "http":
-            raise CommandFailed(f"{self.url!r} is no http or https URL.", ExitCode.WRONG_USE)
-        return http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=_SECONDS)
-
     def _sent(
         self,
-        connection: http.client.HTTPConnection,
+        way: Opened,
         method: str,
         target: str,
         body: bytes | Path | None,
         headers: Mapping[str, str],
     ) -> http.client.HTTPResponse:
         own = target.startswith("/")
-        sent = {"Accept": "*/*", **headers}
+        connection = way.connection
+        sent = {"Accept": "*/*", **(way.fields or {}), **headers}
         where = urlsplit(self.url).path + target if own else f"{urlsplit(target).path}?{urlsplit(target).query}"
+        where = way.origin + where
         # The token goes to the service alone, never to an address that an answer names.
         if (own or target.startswith(f"{self.url}/")) and (token := self.tokens.current()):
             sent["Authorization"] = f"Bearer {token}"
@@ -180,6 +189,8 @@ def _wait(response: http.client.HTTPResponse, attempt: int) -> float:
 def failure_of(method: str, path: str, answer: Answer) -> CommandFailed:
     """The failure in a refusal, in one sentence."""
     code = _CODES.get(answer.status, ExitCode.NOT_REACHABLE if answer.status in _TRANSIENT else ExitCode.SOME_FAILED)
+    if answer.status == 400 and method == "GET":  # of what changes something, 400 may be the state that it is in
+        code = ExitCode.WRONG_USE
     if answer.status == 401:
         return CommandFailed("The service wants a sign-in: `az login`, DICOM_SCOPE, or DICOM_TOKEN.", code)
     text = answer.body[:2000].decode(errors="replace").strip()

@@ -18,7 +18,7 @@ class Tokens:
     """The tokens of one run. Without token, command and scope nothing is sent, until the service asks for a token."""
 
     def __init__(self, configuration: Configuration) -> None:
-        self._given = configuration.token
+        self._given = _checked(configuration.token, "DICOM_TOKEN")
         self._command = configuration["token_command"]
         self.scope = configuration["scope"]
         self._token = ""
@@ -53,7 +53,7 @@ class Tokens:
             )
         except (OSError, subprocess.SubprocessError) as error:
             raise CommandFailed(f"The token command failed: {type(error).__name__}", ExitCode.NOT_ALLOWED) from None
-        return done.stdout.strip()
+        return _checked(done.stdout, "what the token command prints")
 
     def _signed_in(self) -> tuple[str, float]:
         from azure.core.exceptions import ClientAuthenticationError
@@ -66,3 +66,11 @@ class Tokens:
         except ClientAuthenticationError:
             raise CommandFailed("Nobody is signed in: `az login`, or DICOM_TOKEN.", ExitCode.NOT_ALLOWED) from None
         return token.token, token.expires_on - _MARGIN
+
+
+def _checked(text: str, source: str) -> str:
+    """A token without what surrounds it. Raises CommandFailed, without the text, for what no header field can hold."""
+    token = text.strip()
+    if any(not "!" <= each <= "~" for each in token):
+        raise CommandFailed(f"A token is one word: {source} is something else.", ExitCode.NOT_ALLOWED)
+    return token

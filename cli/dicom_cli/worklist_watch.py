@@ -73,7 +73,10 @@ class _Watching:
         from aiohttp import ClientError, ClientSession, WSMsgType
 
         try:
-            async with ClientSession() as session, session.ws_connect(url, heartbeat=_HEARTBEAT) as socket:
+            async with (
+                ClientSession(trust_env=True) as session,
+                session.ws_connect(url, heartbeat=_HEARTBEAT) as socket,
+            ):
                 async for message in socket:
                     if message.type is WSMsgType.TEXT and not self._print(json.loads(message.data)):
                         return False

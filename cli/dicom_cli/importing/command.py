@@ -2,9 +2,11 @@
 
 import argparse
 import asyncio
+import contextlib
+import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +14,7 @@ from dicom_cli.importing.container import ContainerSender
 from dicom_cli.importing.folder import Fatal, LocalFile, PassedOver, files_of
 from dicom_cli.importing.journal import Journal
 from dicom_cli.importing.options import MANY
+from dicom_cli.importing.place import settle
 from dicom_cli.importing.progress import Progress
 from dicom_cli.importing.report import StudyReport, write_report
 from dicom_cli.importing.run import (
@@ -27,6 +30,9 @@ from dicom_cli.importing.run import (
 )
 from dicom_cli.importing.stow import StowSender
 from dicom_cli.importing.target import Target, find_target
+from dicom_cli.outcomes import CommandFailed
+from dicom_cli.output import Output
+from dicom_cli.sign_in import Tokens
 
 _LISTED: Final = 20
 
@@ -91,6 +97,9 @@ async def _dry_run(
         if count:
             print(f"{count:,} {text}.")
     _say_passed_over(passed_over)
+    if arguments.results:
+        for report in studies.values():
+            arguments.results.item(report.row())
     if arguments.report:
         write_report(arguments.report, studies.values())
     return 0
@@ -137,7 +146,7 @@ async def _import(
         print(f"Going on with the import of {journal.begun}; --restart forgets it.")
     for one in passed_over:
         journal.note_passed_over(one)
-    run = Run(journal, Progress(len(files)))
+    run = Run(journal, Progress(len(files), shown=not arguments.quiet))
     left = left_of(run, files, again=arguments.again)
     unknown = len(left)
     lost: list[LocalFile] = []
@@ -155,6 +164,8 @@ async def _import(
         run.progress.close()
         journal.close()
     _summarize(run, passed_over, unknown, time.monotonic() - begun)
+    if arguments.results:
+        _tell(arguments.results, run, passed_over, unknown, lost if arguments.verify else None)
     if arguments.verify:
         print(f"{_number(run.count('stored', 'duplicate') - len(lost), 'file')} verified to be there.")
         for file in lost[:_LISTED]:
@@ -194,6 +205,24 @@ def _summarize(run: Run, passed_over: Sequence[PassedOver], unknown: int, second
         print(f"All of them: {run.journal.path}")
 
 
+def _tell(
+    results: Output, run: Run, passed_over: Sequence[PassedOver], unknown: int, lost: Sequence[LocalFile] | None
+) -> None:
+    """An object for each file, and one with the sums at the end."""
+    for file, verdict in run.verdicts.values():
+        more = {"reason": verdict.reason, "added": verdict.added}
+        results.item(
+            {"file": file.name, "outcome": verdict.state, **{name: text for name, text in more.items() if text}}
+        )
+    for one in passed_over:
+        results.item({"file": one.name, "outcome": "passed over", "reason": one.reason})
+    sums: dict[str, object] = {each: run.count(each) for each in ("stored", "duplicate", "refused")}
+    sums |= {"passedOver": len(passed_over), "unknown": unknown}
+    if lost is not None:
+        sums["missing"] = [file.name for file in lost]
+    results.item({"sums": sums})
+
+
 def _say_passed_over(passed_over: Sequence[PassedOver]) -> None:
     if not passed_over:
         return
@@ -207,9 +236,9 @@ def _number(count: int, singular: str, plural: str = "") -> str:
     return f"{count:,} {singular if count == 1 else plural or singular + 's'}"
 
 
-async def _run(arguments: argparse.Namespace) -> int:
+async def _run(arguments: argparse.Namespace, tokens: Tokens) -> int:
     files, passed_over = _selected(arguments)
-    target = await find_target(arguments)
+    target = await find_target(arguments, tokens)
     try:
         if arguments.dry_run:
             return await _dry_run(arguments, target, files, passed_over)
@@ -219,16 +248,32 @@ async def _run(arguments: argparse.Namespace) -> int:
         await target.close()
 
 
+@contextlib.contextmanager
+def _results(arguments: argparse.Namespace) -> Iterator[None]:
+    """With --json standard output has JSON alone, and what people read is a message (CLI-4)."""
+    arguments.results = Output(as_json=True, quiet=arguments.quiet, stream=sys.stdout) if arguments.json else None
+    if not arguments.json:
+        yield
+        return
+    with contextlib.ExitStack() as said:
+        people = said.enter_context(Path(os.devnull).open("w", encoding="utf-8")) if arguments.quiet else sys.stderr
+        said.enter_context(contextlib.redirect_stdout(people))
+        yield
+
+
 def run(arguments: argparse.Namespace) -> int:
-    """Do what is asked; the answer is the exit code: 0 all stored, 1 some refused or unknown, 2 it cannot be done."""
+    """Do what is asked; the answer is the exit code (CLI-5)."""
     code = 0
     try:
-        for path in _checked(arguments):
-            arguments.folder = path
-            code = max(code, asyncio.run(_run(arguments)))
-    except Fatal as error:
+        with _results(arguments):
+            paths = _checked(arguments)
+            tokens = settle(arguments)
+            for path in paths:
+                arguments.folder = path
+                code = max(code, asyncio.run(_run(arguments, tokens)))
+    except (Fatal, CommandFailed) as error:
         print(error, file=sys.stderr)
-        return 2
+        return error.code
     except KeyboardInterrupt:
         print("\nInterrupted. Run it again to go on.", file=sys.stderr)
         return 130

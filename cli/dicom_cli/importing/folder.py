@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import IO, Final, Literal
 
 from dicom_cli.importing import archive
+from dicom_cli.outcomes import ExitCode
 from shared.dicom.part10.bare_data_set import OPENING_BYTES, Completion, completion
 
 _MAGIC_AT: Final = 128
@@ -70,7 +71,11 @@ class Verdict:
 
 
 class Fatal(Exception):
-    """There is no use in going on; the text says why."""
+    """There is no use in going on; the text says why, and the code is that of the program."""
+
+    def __init__(self, text: str, code: ExitCode = ExitCode.WRONG_USE) -> None:
+        super().__init__(text)
+        self.code = code
 
 
 def files_of(folder: Path, *, everything: bool = False, archives: bool = False) -> Iterator[LocalFile | PassedOver]:

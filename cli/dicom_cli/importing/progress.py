@@ -15,12 +15,20 @@ _BAR_WIDTH: Final = 30
 class Progress:
     """Counts what has become of the files and shows it on `stream`."""
 
-    def __init__(self, total: int, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        total: int,
+        stream: TextIO | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        shown: bool = True,
+    ) -> None:
         self.counts: Counter[str] = Counter()
         self._total = total
         self._stream = stream or sys.stderr
         self._clock = clock
-        self._bar = self._stream.isatty()
+        self._bar = shown and self._stream.isatty()
+        self._is_shown = shown
         self._begun = self._shown = clock()
         self._uploaded = 0
         self._earlier = 0
@@ -68,7 +76,7 @@ class Progress:
 
     def _show(self, *, last: bool = False) -> None:
         now = self._clock()
-        if not last and now - self._shown < (_BAR_SECONDS if self._bar else _LINE_SECONDS):
+        if not self._is_shown or (not last and now - self._shown < (_BAR_SECONDS if self._bar else _LINE_SECONDS)):
             return
         self._shown = now
         text = self.text()

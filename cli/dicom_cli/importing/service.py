@@ -4,12 +4,13 @@ import asyncio
 import json
 from collections.abc import Mapping
 from typing import Final
-from urllib.parse import urlsplit
 
 from aiohttp import ClientError, ClientSession, ClientTimeout
 
+from dicom_cli.connection import checked, proxy_of
 from dicom_cli.importing.folder import Fatal
 from dicom_cli.importing.token import Token
+from dicom_cli.outcomes import CommandFailed, ExitCode
 
 PROBE_SECONDS: Final = 3.0
 """How long an address may take to accept a connection before it counts as wrong."""
@@ -19,13 +20,17 @@ _ATTEMPTS: Final = 4
 
 async def probe(url: str, hint: str) -> None:
     """Raises Fatal unless something listens at the address of `url`."""
-    parts = urlsplit(url)
-    port = parts.port or (443 if parts.scheme == "https" else 80)
+    try:
+        parts, port = checked(url)
+        if proxy_of(url):
+            return  # it is the proxy that reaches the address, or does not
+    except CommandFailed as failure:
+        raise Fatal(str(failure), failure.code) from None
     try:
         async with asyncio.timeout(PROBE_SECONDS):
             _, writer = await asyncio.open_connection(parts.hostname or "", port)
     except (OSError, TimeoutError):
-        raise Fatal(f"Nothing listens at {parts.hostname}:{port}: {hint}") from None
+        raise Fatal(f"Nothing listens at {parts.hostname}:{port}: {hint}", ExitCode.NOT_REACHABLE) from None
     writer.close()
 
 
@@ -37,7 +42,9 @@ class Service:
         place = f"/partitions/{partition}" if partition else ""
         self._studies = f"{self.url}{place}/studies"
         self._token = token or Token()
-        self._session = ClientSession(timeout=ClientTimeout(total=120, sock_connect=10))
+        self._session = ClientSession(
+            timeout=ClientTimeout(total=120, sock_connect=10), trust_env=proxy_of(url) is not None
+        )
 
     async def close(self) -> None:
         """Close the connections."""

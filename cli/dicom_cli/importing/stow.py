@@ -11,14 +11,23 @@ from typing import Any, Final
 
 from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, TCPConnector
 
+from dicom_cli.connection import proxy_of
 from dicom_cli.importing.folder import Fatal, LocalFile, Verdict
 from dicom_cli.importing.identifiers import identifiers
 from dicom_cli.importing.token import Token
+from dicom_cli.outcomes import ExitCode
 
 _ATTEMPTS: Final = 5
 _AGAIN: Final = frozenset({408, 429, 500, 502, 503, 504})
 _ALREADY_STORED: Final = frozenset({45070, 0x0111})
 """FailureReason of a duplicate: of this service and its predecessor, and of PS3.18 §I.2."""
+_CODES: Final = {
+    401: ExitCode.NOT_ALLOWED,
+    403: ExitCode.NOT_ALLOWED,
+    404: ExitCode.NOT_FOUND,
+    405: ExitCode.NOT_FOUND,
+}
+"""Of answers that every other file would get, too."""
 _THERE: Final = "an instance of the same UID is there"
 _PREAMBLE_BYTES: Final = 128
 _CHUNK: Final = 1024**2
@@ -36,7 +45,9 @@ class StowSender:
         self._target = f"{url.rstrip('/')}{place}/studies"
         self._token = token
         self._session = ClientSession(
-            connector=TCPConnector(limit=concurrency), timeout=ClientTimeout(total=None, sock_connect=10, sock_read=300)
+            connector=TCPConnector(limit=concurrency),
+            timeout=ClientTimeout(total=None, sock_connect=10, sock_read=300),
+            trust_env=proxy_of(url) is not None,
         )
 
     async def close(self) -> None:
@@ -128,8 +139,11 @@ def _pause(attempt: int, retry_after: str) -> float:
 
 async def _verdict(answer: ClientResponse) -> Verdict:
     """The outcome of the one instance of an answer. Raises Fatal."""
-    if answer.status in (401, 403, 404, 405):
-        raise Fatal(f"The service answers {answer.status} {answer.reason}: check the address, and who you are.")
+    if answer.status in _CODES:
+        raise Fatal(
+            f"The service answers {answer.status} {answer.reason}: check the address, and who you are.",
+            _CODES[answer.status],
+        )
     reasons, comments = _failures(await answer.text(errors="replace"))
     if reasons and reasons <= _ALREADY_STORED:
         return Verdict("duplicate")

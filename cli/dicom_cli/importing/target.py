@@ -14,6 +14,7 @@ from dicom_cli.importing.folder import Fatal
 from dicom_cli.importing.service import Service, probe
 from dicom_cli.importing.token import Token
 from dicom_cli.places import checkout, state_folder
+from dicom_cli.sign_in import Tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +76,9 @@ class Target:
             await client.close()
 
 
-async def find_target(arguments: argparse.Namespace) -> Target:
+async def find_target(arguments: argparse.Namespace, tokens: Tokens) -> Target:
     """The target that takes the files, by the command line. Raises Fatal when nobody is there."""
-    token = Token(arguments.token, arguments.token_command)
+    token = Token(arguments.token, tokens)
     partition = arguments.partition
     if arguments.url:
         await probe(arguments.url, "is the address right, and the service up?")

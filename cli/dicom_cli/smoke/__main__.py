@@ -13,18 +13,20 @@ EXAMPLE: Final = """\
 """
 
 
-def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """The parser of the command."""
+    found = argparse.ArgumentParser(
         prog="dicom smoke",
         description="Whether a deployed service works.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add = parser.add_argument
+    add = found.add_argument
     add(
         "url", nargs="?", default=os.environ.get("DICOM_URL", ""), help="of the service, with a path base if it has one"
     )
     add("--origin", default="", help="of a viewer that is to be admitted (ORIGIN=)")
     add("--partition", default="", help="data partition for the sample, where there are some (PARTITION=)")
+    add("--json", action="store_true", help="a JSON object a line")
     add("--large", action="store_true", help="bodies of 99 and 101 MiB too (LARGE=1)")
     add("--group", default="", help="resource group of the app: looks at the deployment by the Azure CLI (GROUP=)")
     add("--app", default="", help="name of the function app, with --group (APP=)")
@@ -34,15 +36,20 @@ def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
         default="",
         help="customer id of the Log Analytics workspace: looks for audit records (WORKSPACE=)",
     )
-    parser.epilog = (
+    found.epilog = (
         "In the environment: TOKEN, of somebody who may do everything; READER_TOKEN, of one who may only read;\n"
         f"IMPORT_CONNECTION, a connection string instead of --import-account.\n\nexamples:\n{EXAMPLE}"
     )
-    arguments = parser.parse_args(given)
+    return found
+
+
+def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
+    reads = parser()
+    arguments = reads.parse_args(given)
     if not arguments.url:
-        parser.error("name the service")
+        reads.error("name the service")
     if bool(arguments.group) != bool(arguments.app):
-        parser.error("--group and --app go together")
+        reads.error("--group and --app go together")
     return arguments
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from dicom_cli.outcomes import ExitCode
+from dicom_cli.output import Output
 from dicom_cli.smoke.checks import Check, checks, clean_up
 from dicom_cli.smoke.deployment import Deployed, Trail, azure_cli, check_import
 from dicom_cli.smoke.sample import sample
@@ -22,28 +23,36 @@ def run(arguments: argparse.Namespace) -> ExitCode:
         arguments.origin,
         arguments.partition,
     )
+    output = Output(as_json=arguments.json, quiet=False)
     failed, one = 0, sample()
     seen = [*checks(service, one, large=arguments.large), *_unseen(service, one.study, arguments)]
     for number, check in enumerate(seen, 1):
-        passed = _passes(number, check)
+        passed = _passes(number, check, output)
         failed += not passed
         if not passed and number == 1:
             break
     else:
-        failed += not _passes(0, Check("cleaned up", lambda: clean_up(service)))
-    print("all well" if not failed else f"{failed} failed", flush=True)
+        failed += not _passes(0, Check("cleaned up", lambda: clean_up(service)), output)
+    output.item({"failed": failed}, "all well" if not failed else f"{failed} failed")
     return ExitCode.SOME_FAILED if failed else ExitCode.DONE
 
 
-def _passes(number: int, check: Check) -> bool:
+def _passes(number: int, check: Check, output: Output) -> bool:
     """Whether the check has passed; a line tells."""
     began = time.monotonic()
     try:
         told = check.run()
     except Failed as failed:
-        print(f"FAILED {number:2}  {check.name}: {failed.wrong}\n           {failed.means}", flush=True)
+        output.item(
+            {"check": check.name, "ok": False, "says": failed.wrong, "means": failed.means},
+            f"FAILED {number:2}  {check.name}: {failed.wrong}\n           {failed.means}",
+        )
         return False
-    print(f"ok     {number:2}  {check.name} ({time.monotonic() - began:.1f} s): {told}", flush=True)
+    seconds = time.monotonic() - began
+    output.item(
+        {"check": check.name, "ok": True, "says": told, "seconds": round(seconds, 1)},
+        f"ok     {number:2}  {check.name} ({seconds:.1f} s): {told}",
+    )
     return True
 
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from dicom_cli.connection import opened
+
 _SECONDS: Final = 60.0
 
 
@@ -94,17 +96,17 @@ class Service:
         bearer = self.token if token is None else token
         if bearer:
             sent["Authorization"] = f"Bearer {bearer}"
-        host = parts.hostname or ""
-        connection: http.client.HTTPConnection
-        if parts.scheme == "https":
-            context = ssl.create_default_context()
-            connection = http.client.HTTPSConnection(host, parts.port, timeout=seconds, context=context)
-        else:
-            connection = http.client.HTTPConnection(host, parts.port, timeout=seconds)
+        way = opened(self.url, seconds)
+        connection = way.connection
+        sent |= way.fields or {}
         began = time.monotonic()
         try:
             connection.request(
-                method, parts.path + path, body=body, headers=sent, encode_chunked=not isinstance(body, bytes | None)
+                method,
+                way.origin + parts.path + path,
+                body=body,
+                headers=sent,
+                encode_chunked=not isinstance(body, bytes | None),
             )
             response = connection.getresponse()
             return Answer(response.status, response.headers, response.read(), time.monotonic() - began)

@@ -67,6 +67,32 @@ async def test_what_was_imported_is_found(dicom, study):
     assert sorted(json.loads(line)["00080018"]["Value"][0] for line in out.splitlines()) == sorted(instances)
 
 
+@pytest.mark.spec("CLI-2", "CLI-4", "CLI-6")
+async def test_an_import_goes_where_every_command_goes_and_tells_each_file_as_json(dicom, tmp_path):
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    (folder / "one.dcm").write_bytes(file().data)
+    (folder / "notes.txt").write_text("words")
+    (folder / "torn.dcm").write_bytes(file().data[:400])
+    words = ("import", str(folder), "--journals", str(tmp_path / "journals"), "--json", "--quiet")
+
+    code, out, err = await dicom(*words)
+
+    *files, last = map(json.loads, out.splitlines())
+    assert {each["file"]: each["outcome"] for each in files} == {
+        "one.dcm": "stored",
+        "torn.dcm": "refused",
+        "notes.txt": "passed over",
+    }
+    assert all(each.get("reason") for each in files if each["outcome"] != "stored")
+    assert last == {"sums": {"stored": 1, "duplicate": 0, "refused": 1, "passedOver": 1, "unknown": 0}}
+    assert code == 1
+    assert " of 2 files" not in err  # no progress
+    code, out, _ = await dicom(*words, "--dry-run")
+    assert code == 0
+    assert [json.loads(line)["files"] for line in out.splitlines()] != []
+
+
 @pytest.mark.spec("CLI-2")
 async def test_instances_come_as_they_are_stored(dicom, study, tmp_path):
     uid, series, instances = study
@@ -116,8 +142,12 @@ async def test_the_exit_code_says_what_went_wrong(dicom, tmp_path, monkeypatch):
     assert (await dicom("get", new_uid(), "-o", str(tmp_path / "x")))[0] == 4
     assert (await dicom("get", "nonsense", "-o", str(tmp_path / "x")))[0] == 2
     assert (await dicom("search", "studies", "NotAKeyword"))[0] == 2
+    assert (await dicom("search", "studies", "NoSuchKeyword=1"))[0] == 2
+    assert (await dicom("search", "studies", "StudyDate=yesterday"))[0] == 2
+    assert (await dicom("doctor", "--url", f"{_url()}/ui"))[0] == 4
     monkeypatch.setenv("DICOM_URL", "http://127.0.0.1:9")
     assert (await dicom("search"))[0] == 5
+    assert (await dicom("import", str(tmp_path)))[0] == 5
 
 
 @pytest.mark.spec("CLI-2", "CLI-6")

@@ -171,7 +171,7 @@ async def test_an_address_where_nobody_is_ends_it_at_once(folder, arguments, tex
     if arguments[1] == "devices":
         arguments = ["--connection", emulator_connection(1, 2, 3)]
     code, _, errors = await run(place, *arguments)
-    assert code == 2
+    assert code == 5
     assert text in errors
 
 
@@ -193,7 +193,7 @@ async def test_several_places_are_imports_of_their_own(importing, tmp_path):
 async def test_no_folder_and_a_wrong_token_command_are_said_at_once(importing, folder):
     place, _ = folder
     code, _, errors = await run(place, "--url", f"{importing.url}/v2", "--token-command", "/no/such/program")
-    assert (code, "token command" in errors) == (2, True)
+    assert (code, "token command" in errors) == (3, True)
     code, _, errors = await run(Path("/no/such/folder"), "--url", importing.url)
     assert (code, errors) == (2, "/no/such/folder is no folder.\n")
     process = await asyncio.create_subprocess_exec(
