@@ -21,6 +21,9 @@ const browser = await chromium.launch({
 });
 const context = await browser.newContext({ viewport: { width: 1280, height: 640 }, serviceWorkers: 'allow' });
 let page, exchanges, complaints;
+const held = [];
+/** What somebody can use. */
+const OPERABLE = 'a[href], button:not(:disabled), input:not(:disabled), select, textarea, summary, [tabindex="0"]';
 
 async function record(session) {
   const preflights = new Map();
@@ -95,6 +98,59 @@ const calls = {
   }, files),
   // Answers requests for a pattern of URLs itself, with JSON, until the next page is opened.
   answer: (pattern, json) => page.route(pattern, (route) => route.fulfill({ json })),
+  // Answers them with a status and a problem, or not at all until `release`.
+  refuse: (pattern, status, json, headers = {}) => page.route(pattern, (route) => route.fulfill({ status, json, headers })),
+  hold: (pattern) => page.route(pattern, async (route) => {
+    await new Promise((resolve) => held.push(resolve));
+    await route.continue().catch(() => {}); // the page may be elsewhere by then
+  }),
+  release: () => held.splice(0).forEach((resolve) => resolve()),
+  unroute: () => page.unrouteAll({ behavior: 'ignoreErrors' }),
+  motion: (wish) => page.emulateMedia({ reducedMotion: wish }),
+  // Goes through the page by Tab: what can be used and was not reached, and what had the focus without showing it.
+  async walk() {
+    const count = await page.evaluate((operable) => {
+      globalThis.walked = [...document.querySelectorAll(operable)].filter((one) => one.checkVisibility({ visibilityProperty: true }));
+      document.activeElement?.blur();
+      return globalThis.walked.length;
+    }, OPERABLE);
+    const [reached, unseen] = [new Set(), new Set()];
+    for (let at = 0; at < 3 * count + 40 && reached.size < count; at += 1) {
+      await page.keyboard.press('Tab');
+      const [number, shows, name] = await page.evaluate(() => {
+        const one = document.activeElement;
+        const { outlineStyle, outlineWidth } = getComputedStyle(one);
+        return [globalThis.walked.indexOf(one), outlineStyle !== 'none' && Number.parseFloat(outlineWidth) >= 2, one.outerHTML.slice(0, 120)];
+      });
+      if (number < 0) continue;
+      reached.add(number);
+      if (!shows) unseen.add(name);
+    }
+    const missed = await page.evaluate((found) => globalThis.walked.filter((_, at) => !found.includes(at)).map((one) => one.outerHTML.slice(0, 120)), [...reached]);
+    return { count, missed, unseen: [...unseen] };
+  },
+  // Whether what was fetched before is used again.
+  cached: async (used) => (await context.newCDPSession(page)).send('Network.setCacheDisabled', { cacheDisabled: !used }),
+  // Waits until nothing is asked for any more: what came over the network for this page, and how much of it from the API.
+  async asked() {
+    await page.waitForLoadState('networkidle');
+    return page.evaluate(() => {
+      const came = [...performance.getEntriesByType('navigation'), ...performance.getEntriesByType('resource')].filter(({ transferSize }) => transferSize > 0);
+      return [came.length, came.filter(({ name }) => name.includes('/v2/')).length, came.reduce((sum, { transferSize }) => sum + transferSize, 0)];
+    });
+  },
+  // Opens an address and waits until so many elements are drawn: milliseconds since the beginning, and how many elements there are.
+  async ready(url, selector, least) {
+    await page.goto('about:blank');
+    await page.goto(url, { waitUntil: 'commit' });
+    return page.evaluate(([wanted, count]) => new Promise((resolve) => {
+      const look = () => {
+        if (document.querySelectorAll(wanted).length < count) requestAnimationFrame(look);
+        else requestAnimationFrame(() => resolve([performance.now(), document.querySelectorAll('*').length]));
+      };
+      look();
+    }), [selector, least]);
+  },
   colours: (scheme) => page.emulateMedia({ colorScheme: scheme }),
   size: (width, height) => page.setViewportSize({ width, height }),
   evaluate: (text) => page.evaluate(text),

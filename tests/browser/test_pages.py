@@ -15,7 +15,10 @@ from tests.builders.images import new_uid
 
 HOSTILE = "<img src=x onerror=hurt()>"
 HOSTILE_NAME = "<img/src/onerror>"  # an equals sign ends a group of a name
-PLACES = ["", "studies", "upload", "worklist", "changes", "operations", "tags", "api", "nowhere"]
+PLACES = [
+    *("", "studies", "upload", "worklist", "worklist-rules", "shares", "changes", "operations", "tags", "api"),
+    "nowhere",
+]
 """Places that need no study. Each has a heading."""
 
 

@@ -1,60 +1,29 @@
 """Cohorts in the pages: a question, its readings, a run, its members (VIEW-6)."""
 
 import pytest
-from aiohttp import web
 
 from devhost.testing import running_service
+from tests.browser import fhir
 from tests.browser.conftest import Pages, keep
-from tests.builders.osteosarcoma import BASE, resources
+from tests.browser.fhir import QUESTION
 from tests.conftest import ROOT
-from tests.fakes.fhir import FakeFhirServer
-
-QUESTION = "CT images and reports of anybody over 45 whose osteosarcoma was diagnosed in the past 24 months"
 
 
 @pytest.fixture(scope="module")
-async def fhir():
-    """A FHIR server with the patients of cohorts §9; its address."""
-    server = FakeFhirServer()
-    for each in resources():
-        server.put(each)
-
-    async def answer(request: web.Request) -> web.Response:
-        found = await server.request(
-            request.method, str(request.url), headers=dict(request.headers), body=await request.read() or None
-        )
-        return web.Response(status=found.status, body=found.body, headers=found.headers)
-
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", answer)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    host, port = runner.addresses[0][:2]
-    server.base = f"http://{host}:{port}/fhir"
-    yield server.base
-    await runner.cleanup()
-
-
-@pytest.fixture(scope="module")
-async def service(azurite, fhir):
-    """A service that reads it."""
+async def service(azurite):
+    """A service that reads a FHIR server."""
     connection = azurite.connection_string
-    settings = {
-        "AzureWebJobsStorage": connection,
-        "DicomStorage": connection,
-        "Fhir__Endpoint": fhir,
-        "Fhir__Authentication__Enabled": "false",
-        "Cohort__AllowedEndpoints": BASE,
-    }
-    async with running_service(ROOT, settings) as running:
-        yield running
+    async with fhir.running_fhir() as patients:
+        settings = {"AzureWebJobsStorage": connection, "DicomStorage": connection, **fhir.settings(patients)}
+        async with running_service(ROOT, settings) as running:
+            yield running
 
 
 @pytest.mark.spec("VIEW-6")
-async def test_a_question_is_understood_run_and_answered_with_members(request, browser, service):
+@pytest.mark.parametrize("colours", ["light", "dark"])
+async def test_a_question_is_understood_run_and_answered_with_members(request, browser, service, colours):
     await browser("open")
+    await browser("colours", colours)
     pages = Pages(browser, service.url)
     await pages.show("cohorts")
     await browser("fill", "main textarea", QUESTION)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from shared.operations.model import OperationStatus, OperationType
 from shared.pages.static_files import static_files
 
 FOLDER = Path(__file__).parents[3] / "shared" / "pages" / "static"
@@ -66,6 +67,16 @@ def test_every_text_that_a_script_names_is_there():
 
     assert named - LANGUAGES["en"].keys() == set()
     assert len(named) > 100
+
+
+@pytest.mark.spec("VIEW-7")
+def test_every_kind_and_state_of_an_operation_has_its_words():
+    texts = {name for name in LANGUAGES["en"] if name.startswith("operation.")}
+    states = {state for state in OperationStatus if state is not OperationStatus.SUCCEEDED} | {"succeeded", "completed"}
+
+    assert texts == {f"operation.type.{kind}" for kind in OperationType} | {
+        f"operation.status.{each}" for each in states
+    }
 
 
 def test_every_text_is_used():

@@ -43,7 +43,7 @@ async function dropped(transfer) {
     const entry = waiting.pop();
     if (entry.isFile) {
       const file = await new Promise((resolve) => { entry.file(resolve, () => resolve(null)); });
-      if (file) found.push({ file, path: entry.fullPath.replace(/^\//, '') });
+      found.push({ file, path: entry.fullPath.replace(/^\//, '') }); // without a file: it cannot be read, and that is told
     } else {
       const reader = entry.createReader();
       for (let some = [null]; some.length;) {

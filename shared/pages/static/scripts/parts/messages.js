@@ -1,6 +1,7 @@
 // What happened, said so that it is seen and heard: live regions, notices, errors, dialogs (VIEW-13, VIEW-15).
 
 import { button, element, fill, icon } from './elements.js';
+import { shareToken } from './share.js';
 import { has, t } from './texts.js';
 
 const spoken = element('div', { class: 'hidden-text', role: 'status', 'aria-live': 'polite' });
@@ -30,14 +31,14 @@ export function notify(text) {
 /** The sentence for a failure. */
 export function sentence(error) {
   if (error.status === 0) return t('error.unreachable');
-  if (error.status === 401) return t('error.401');
+  if (error.status === 401) return t(shareToken === null ? 'error.401' : 'shared.over');
   if (error.status === 403) return t('error.403');
   return error.message || t('error.other');
 }
 
 /** A failure with what can be done, and the id by which it is found in the logs. `again` repeats what failed. */
 export function failure(error, again = null) {
-  const known = `error.${error.status}.remedy`;
+  const known = error.status === 401 && shareToken !== null ? 'shared.over-text' : `error.${error.status}.remedy`;
   const remedy = has(known) ? t(known) : error.remedy;
   return element('div', { class: 'message bad', role: 'alert' }, icon('warning'),
     element('strong', {}, sentence(error)),

@@ -12,7 +12,7 @@ export function route(path, tag, title, load = null) {
 /** The place that the address names: path, parameters, view and what fetches it. */
 export function place() {
   const [path, query = ''] = location.hash.replace(/^#\/?/, '').split('?');
-  const parts = path.split('/').map(decodeURIComponent);
+  const parts = path.split('/').map(decoded);
   for (const each of routes) {
     const names = {};
     const fits = each.parts.length === parts.length && each.parts.every((part, at) => {
@@ -22,6 +22,14 @@ export function place() {
     if (fits) return { path, names, query: new URLSearchParams(query), tag: each.tag, title: each.title, load: each.load };
   }
   return { path, names: {}, query: new URLSearchParams(query), tag: 'unknown-view', title: 'unknown.title', load: null };
+}
+
+function decoded(part) {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part; // a percent sign that begins no character: an address that was cut, or written by hand
+  }
 }
 
 /** The address of a path, to be linked; with the data partition that is asked, so that a link leads others to the same. */

@@ -22,7 +22,7 @@ export function studyRow(study) {
     if (!event.target.closest('a') && !getSelection().toString()) go(path);
   };
   return element('tr', { class: 'opens', on: { click: open } },
-    element('th', { scope: 'row', class: 'wrap' }, element('a', { href: link(path) }, name), element('span', { class: 'cell-sub' }, text(study, TAG.patientId))),
+    element('th', { scope: 'row', class: 'wrap' }, element('a', { href: link(path), dir: 'auto' }, name), element('span', { class: 'cell-sub' }, text(study, TAG.patientId))),
     element('td', { class: 'nowrap' }, text(study, TAG.studyDate), element('span', { class: 'cell-sub' }, text(study, TAG.studyTime))),
     element('td', {}, element('span', { class: 'badges' }, modalities.map((each) => element('span', { class: 'badge accent' }, each)))),
     element('td', { class: 'wrap', 'data-labels': '' }, text(study, TAG.studyDescription), offline(study)),

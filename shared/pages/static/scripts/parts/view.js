@@ -29,20 +29,21 @@ export class View extends HTMLElement {
   /** The heading of the view, a sentence below it, and what can be done at its right. */
   head(title, lead = null, ...actions) {
     return element('div', { class: 'page-head' },
-      element('div', {}, element('h1', { tabindex: -1 }, title), lead && element('p', { class: 'lead' }, lead)),
+      element('div', {}, element('h1', { tabindex: -1, dir: 'auto' }, title), lead && element('p', { class: 'lead' }, lead)),
       actions.length > 0 && element('div', { class: 'row' }, actions));
   }
 
   /** Fills `box` with what `work` gives, or with why it could not. A view that has been left shows nothing. */
   async load(box, work, { wait = true } = {}) {
+    const focused = box.contains(document.activeElement); // as on what asked for more, which goes now
     if (wait) fill(box, waiting(t('loading')));
     box.setAttribute('aria-busy', 'true');
     try {
       const content = await work();
       if (!this.isConnected) return;
-      const focused = box.contains(document.activeElement);
+      const stays = box.contains(document.activeElement) || (focused && document.activeElement === document.body);
       fill(box, content);
-      if (focused) box.querySelector('[tabindex], a, button')?.focus({ preventScroll: true });
+      if (stays) box.querySelector('[tabindex], a, button')?.focus({ preventScroll: true });
     } catch (error) {
       if (!this.signal.aborted && error.name !== 'AbortError') fill(box, failure(error, () => this.load(box, work)));
     } finally {

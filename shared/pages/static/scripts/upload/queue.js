@@ -7,6 +7,8 @@ import { entries, isZip, Unreadable } from './zip.js';
 
 const TOGETHER = 4;
 const NO_LIMIT = Number.MAX_SAFE_INTEGER;
+/** How deep archives lie in archives; what is deeper is made to fill memories. */
+const DEEPEST = 3;
 
 /** Outcomes, in the order in which they are told. */
 export const OUTCOMES = ['refused', 'failed', 'none', 'warning', 'present', 'stored', 'cancelled'];
@@ -32,15 +34,13 @@ class Queue extends EventTarget {
     this.#changed();
     const most = await limit();
     for (const { file, path } of files) {
+      const whole = kept({ path, size: file?.size ?? 0, open: async () => file ?? Promise.reject(new DOMException('', 'NotReadableError')) });
       try {
-        if (await isZip(file)) {
-          for (const entry of await entries(file, most)) this.#put({ ...entry, path: `${path}/${entry.path}` });
-        } else {
-          this.#put({ path, size: file.size, open: async () => file });
-        }
+        if (file && await isZip(file)) for (const entry of await inside(file, most, whole)) this.#put(entry);
+        else this.#put(whole);
       } catch (error) {
         const reason = error instanceof Unreadable ? t(error.reason) : t('upload.unreadable');
-        this.#put({ path, size: file.size, open: async () => file }, { outcome: 'refused', reason });
+        this.#put(whole, { outcome: 'refused', reason });
       }
     }
     this.#opening -= 1;
@@ -74,11 +74,10 @@ class Queue extends EventTarget {
   }
 
   #put(item, ended = null) {
-    const kept = { outcome: 'waiting', reason: '', study: '', ...item };
-    this.items.push(kept);
-    this.bytes += kept.size;
-    if (ended) this.#end(kept, ended);
-    else this.#waiting.push(kept);
+    this.items.push(item);
+    this.bytes += item.size;
+    if (ended) this.#end(item, ended);
+    else this.#waiting.push(item);
   }
 
   async #work(most) {
@@ -98,13 +97,26 @@ class Queue extends EventTarget {
     try {
       const file = await item.open();
       signal.throwIfAborted();
-      this.#end(item, await send(file, item.path, { signal, most }));
+      if (item.depth > 0 && await isZip(file)) {
+        const found = await inside(file, most, item);
+        signal.throwIfAborted();
+        this.#replace(item, found);
+      } else this.#end(item, await send(file, item.path, { signal, most }));
     } catch (error) {
       if (signal.aborted) this.#end(item, { outcome: 'cancelled', reason: '' });
       else if (error instanceof Unreadable) this.#end(item, { outcome: 'refused', reason: t(error.reason) });
       else if (error.name === 'NotReadableError' || error.name === 'NotFoundError') this.#end(item, { outcome: 'failed', reason: t('upload.unreadable') });
       else this.#end(item, { outcome: 'failed', reason: t('error.unreachable') });
     }
+  }
+
+  /** Puts what is in an archive of an archive in its place, to be sent next: so few archives are kept unpacked. */
+  #replace(item, found) {
+    const at = this.items.indexOf(item);
+    this.items = [...this.items.slice(0, at), ...found, ...this.items.slice(at + 1)];
+    this.bytes += found.reduce((sum, { size }) => sum + size, 0) - item.size;
+    this.#waiting = [...found, ...this.#waiting];
+    this.#changed();
   }
 
   #end(item, ended) {
@@ -122,6 +134,19 @@ class Queue extends EventTarget {
       this.dispatchEvent(new Event('change'));
     }, 50);
   }
+}
+
+/** What is in the archive that `item` is. Raises Unreadable. */
+async function inside(file, most, item) {
+  if (item.depth >= DEEPEST) throw new Unreadable('zip.deep');
+  const found = await entries(file, most);
+  if (!found.length) throw new Unreadable('zip.empty');
+  return found.map((entry) => kept({ ...entry, path: `${item.path}/${entry.path}`, depth: item.depth + 1 }));
+}
+
+/** A file as it is kept; `depth`: in how many archives it lies. */
+function kept(item) {
+  return { outcome: 'waiting', reason: '', study: '', depth: 0, ...item };
 }
 
 async function limit() {

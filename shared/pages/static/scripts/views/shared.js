@@ -49,7 +49,7 @@ function card(study, kept) {
   const title = text(study, TAG.patientName) || t('study.no-name');
   const box = element('a', { class: 'thumbnail', href: link(within(path), kept), 'aria-label': t('shared.open', { title }) });
   return element('li', { class: 'series-card' }, fill(box, thumbnail(path, '')),
-    element('div', { class: 'stack' }, element('h2', { class: 'wrap' }, title),
+    element('div', { class: 'stack' }, element('h2', { class: 'wrap', dir: 'auto' }, title),
       element('div', { class: 'badges' }, list(study, TAG.modalities).split(', ').filter(Boolean).map((each) => element('span', { class: 'badge accent' }, each))),
       element('span', { class: 'muted small wrap' }, [text(study, TAG.studyDescription), text(study, TAG.studyDate)].filter(Boolean).join(' · ')),
       element('div', { class: 'row' }, element('a', { class: 'button', href: link(within(path), kept) }, t('shared.show')))));

@@ -40,7 +40,8 @@ class StudyView extends View {
 
   #study(study) {
     const title = text(study, TAG.patientName) || t('study.no-name');
-    const lead = [text(study, TAG.studyDescription), text(study, TAG.studyDate)].filter(Boolean).join(' · ');
+    const description = text(study, TAG.studyDescription);
+    const lead = [description && element('bdi', {}, description), description && ' · ', text(study, TAG.studyDate)];
     const series = element('div', { class: 'stack' });
     this.load(series, () => this.#series(study, 0));
     return [
@@ -87,7 +88,7 @@ class StudyView extends View {
         : element('button', { type: 'button', class: 'thumbnail', 'aria-label': t('series.open', { title }), on: { click: () => preview(path, title) } },
           thumbnail(path, '')),
       element('div', { class: 'stack' },
-        element('h3', { class: 'wrap' }, title),
+        element('h3', { class: 'wrap', dir: 'auto' }, title),
         element('div', { class: 'badges' }, element('span', { class: 'badge accent' }, text(series, TAG.modality) || '–'),
           text(series, TAG.bodyPart) && element('span', { class: 'badge' }, text(series, TAG.bodyPart))),
         element('span', { class: 'muted small' }, [t('series.number', { number: text(series, TAG.seriesNumber) || '–' }),
