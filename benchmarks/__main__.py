@@ -21,6 +21,7 @@ from benchmarks.scenarios import (
     hostile,
     large,
     long_feed,
+    pages,
     retrieve,
     search,
     store,
@@ -51,9 +52,12 @@ GROUPS: dict[str, Group] = {
     "updates": updates.run,
     "cast": cast.run,
     "hostile": hostile.run,
+    "pages": pages.run,
 }
 _LOCAL = {"aftermath", "bulk_import", "cast", "change_feed", "export", "tags", "updates"}
 """Groups that look at what follows a transaction, and so need a service of their own with everything on."""
+_NAMED = {"pages"}
+"""Groups that run only when they are named: they need a browser, which `scripts/setup-browser` sets up."""
 
 
 def _arguments() -> argparse.Namespace:
@@ -106,7 +110,7 @@ async def _run_interleaved(name: str, bench: Bench, service: LocalService, peer:
 
 async def _measure(arguments: argparse.Namespace) -> list[Result]:
     elsewhere = arguments.url or arguments.peer
-    groups = arguments.groups or [name for name in GROUPS if not (elsewhere and name in _LOCAL)]
+    groups = arguments.groups or [name for name in GROUPS if name not in _NAMED | (_LOCAL if elsewhere else set())]
     results: list[Result] = []
     peer_results: list[Result] = []
     print(f"{report.interpreter()}\n", flush=True)

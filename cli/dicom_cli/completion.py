@@ -10,7 +10,7 @@ from dicom_cli.main import COMMANDS, PROGRAMS, common_options
 
 _OPTION: Final = re.compile(r"(?<![\w-])--?[a-z][a-z-]*")
 _ACTIONS: Final = re.compile(r"\]\s+\{([a-z0-9,-]+)\}")
-"""What a usage says of a positional argument with choices; the choices of an option stand behind its name."""
+"""The choices of a positional argument in a usage; those of an option stand behind its name."""
 _BASH: Final = """\
 _dicom() {{
   local known=""

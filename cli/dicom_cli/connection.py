@@ -26,7 +26,7 @@ class Opened:
 
     connection: http.client.HTTPConnection
     origin: str = ""
-    """What stands before the path of each request: a proxy of plain HTTP is told the whole URL."""
+    """The text before the path of each request: a proxy of plain HTTP is told the whole URL."""
     fields: Mapping[str, str] | None = None
     """Header fields that the proxy wants with each request."""
 
@@ -73,7 +73,7 @@ def proxy_of(url: str) -> str | None:
 
 
 def tls_failure(url: str, error: ssl.SSLError) -> CommandFailed:
-    """What to do about a certificate that is not trusted, or a service that speaks no TLS."""
+    """The failure for a certificate that is not trusted, or for a service that speaks no TLS, with the remedy."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return CommandFailed(
             f"The certificate of {url} is not trusted: {error.verify_message}. If an authority of your own has signed "

@@ -69,7 +69,7 @@ def main(given: Sequence[str] | None = None) -> int:
 
 
 def _end_output() -> None:
-    """Whoever read the output has had enough, as `head` has: what is left of it goes nowhere."""
+    """The end of an output of which its reader has had enough, as `head` has: the rest goes nowhere."""
     with contextlib.suppress(OSError, ValueError):  # there is no such file where the output is kept in memory
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 

@@ -49,12 +49,13 @@ def run(arguments: argparse.Namespace, service: Service, output: Output) -> Exit
     level, said = level_and_conditions(arguments.level, arguments.conditions)
     conditions = [*pairs(said), *arguments.given]
     fields = list(arguments.field)
+    shown = [] if output.as_json else COLUMNS[level]  # what the table has, whatever the service tells unasked
     found = results(
         service,
         resource(level, arguments.study, arguments.series),
         [
             *conditions,
-            *(("includefield", field) for field in fields),
+            *(("includefield", field) for field in dict.fromkeys((*shown, *fields))),
             *([("fuzzymatching", "true")] if arguments.fuzzy else []),
             *([("orderby", arguments.order)] if arguments.order else []),
         ],

@@ -20,7 +20,7 @@ const browser = await chromium.launch({
   ],
 });
 const context = await browser.newContext({ viewport: { width: 1280, height: 640 }, serviceWorkers: 'allow' });
-let page, exchanges, complaints;
+let page, network, exchanges, complaints;
 const held = [];
 /** What somebody can use. */
 const OPERABLE = 'a[href], button:not(:disabled), input:not(:disabled), select, textarea, summary, [tabindex="0"]';
@@ -47,7 +47,8 @@ const calls = {
     page = await context.newPage();
     page.setDefaultTimeout(120_000);
     [exchanges, complaints] = [[], []];
-    await record(await context.newCDPSession(page));
+    network = await context.newCDPSession(page);
+    await record(network);
     const opened = page;
     page.on('requestfinished', async (request) => {
       try {
@@ -129,8 +130,11 @@ const calls = {
     const missed = await page.evaluate((found) => globalThis.walked.filter((_, at) => !found.includes(at)).map((one) => one.outerHTML.slice(0, 120)), [...reached]);
     return { count, missed, unseen: [...unseen] };
   },
-  // Whether what was fetched before is used again.
-  cached: async (used) => (await context.newCDPSession(page)).send('Network.setCacheDisabled', { cacheDisabled: !used }),
+  // Forgets what was fetched before, as a browser that comes for the first time.
+  async forget() {
+    await page.goto('about:blank');
+    await network.send('Network.clearBrowserCache');
+  },
   // Waits until nothing is asked for any more: what came over the network for this page, and how much of it from the API.
   async asked() {
     await page.waitForLoadState('networkidle');

@@ -180,9 +180,13 @@ async def test_names_of_files_are_text_and_the_same_file_twice_is_stored_once(pa
 @pytest.mark.spec("VIEW-7", "B-21")
 async def test_operators_see_the_operations_of_everybody(guarded_pages):
     operation = {
-        "operationId": "0123456789abcdef0123456789abcdef", "type": "share", "status": "running",
-        "percentComplete": 40, "createdTime": "2026-01-31T09:15:00Z", "lastUpdatedTime": "2026-01-31T09:16:00Z",
-    }  # fmt: skip
+        "operationId": "0123456789abcdef0123456789abcdef",
+        "type": "share",
+        "status": "running",
+        "percentComplete": 40,
+        "createdTime": "2026-01-31T09:15:00Z",
+        "lastUpdatedTime": "2026-01-31T09:16:00Z",
+    }
     await guarded_pages.page("answer", "**/v2/admin/operations?**", [operation])
     await sign_in(guarded_pages, "owner", "operations")
     await guarded_pages.page("visible", "h2 >> text=Operations of everybody")

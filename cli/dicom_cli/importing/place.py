@@ -1,4 +1,4 @@
-"""Where an import goes and who sends it, as for every command: option, environment, profile (CLI-6, CLI-7)."""
+"""The place of an import and who sends it, as for every command: option, environment, profile (CLI-6, CLI-7)."""
 
 import argparse
 from typing import Final

@@ -59,6 +59,9 @@ async def test_what_was_imported_is_found(dicom, study):
     assert (code, out.splitlines()[0].split()[0]) == (0, "STUDYDATE")
     assert uid in out
     assert "1 found." in err
+    head, row = out.splitlines()
+    assert row[head.index("NUMBEROFSTUDYRELATEDINSTANCES") :].split()[0] == "2"
+    assert row[head.index("MODALITIESINSTUDY") :].split()[0] == "CT"
 
     code, out, _ = await dicom("search", "series", "--study", uid, "--SeriesInstanceUID", series, "--json")
     assert [json.loads(line)["0020000E"]["Value"] for line in out.splitlines()] == [[series]]

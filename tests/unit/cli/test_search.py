@@ -19,7 +19,7 @@ class FakeService:
 
     def ask(self, _method, path, *, query, headers):
         assert headers == {"Accept": "application/dicom+json"}
-        self.asked.append((path, [pair for pair in query if pair[0] not in {"limit", "offset"}]))
+        self.asked.append((path, [pair for pair in query if pair[0] not in {"limit", "offset", "includefield"}]))
 
         class Answer:
             @staticmethod
@@ -51,6 +51,21 @@ def service(monkeypatch):
 def test_the_level_may_be_left_out_and_keys_stand_anywhere(service, words, asked):
     assert main(["search", *words]) is ExitCode.DONE
     assert service.asked == [asked]
+
+
+@pytest.mark.spec("CLI-2", "CLI-4")
+@pytest.mark.parametrize(("words", "fields"), [((), 7), (("--field", "StudyID"), 8), (("--json",), 0)])
+def test_a_table_asks_for_all_that_it_shows(service, words, fields):
+    service.fields = []
+    asked = service.ask
+    service.ask = lambda *given, query, headers: (
+        service.fields.extend(value for name, value in query if name == "includefield"),
+        asked(*given, query=query, headers=headers),
+    )[1]
+
+    main(["search", *words])
+
+    assert len(set(service.fields)) == len(service.fields) == fields
 
 
 @pytest.mark.spec("CLI-5")
