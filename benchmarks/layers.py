@@ -101,7 +101,7 @@ class Worker:
         scale = spent["main"] / count / (times * per)
         layers = Counter({layer: round(number * scale) for layer, number in samples.items()})
         for kind, layer in _THREADS.items():
-            layers[layer] = round(spent[kind] / (times * per))
+            layers[layer] = round(max(spent[kind], 0) / (times * per))
         return Profile(name, layers, spent["kernel"] / max(spent["ticks"], 1), count)
 
 
