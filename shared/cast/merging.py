@@ -50,8 +50,14 @@ class Ownership:
     refused: Mapping[str, AbstractSet[str]]
     """Instances that DICOM has and that cannot be written, by series: they stay as they are."""
 
+    def others(self, resource: Resource) -> list[Resource]:
+        """The Endpoints of other services that a resource or a series carries."""
+        return [
+            each for each in elements(resource, "endpoint") if referenced(each, self.base) not in ("", self.endpoint)
+        ]
+
     def owns(self, series: Resource) -> bool:
-        """Whether a series may be removed."""
+        """Whether this service has written a series."""
         carried = {referenced(each, self.base) for each in elements(series, "endpoint")}
         if (self.endpoint and self.endpoint in carried) or (
             self.written_series is not None and series.get("uid") in self.written_series
@@ -125,16 +131,30 @@ def _compared(resource: Resource) -> dict[str, Any]:
 def _merged_series(wanted: Resource, study: Resource, ownership: Ownership) -> dict[str, Any]:
     held = next((each for each in elements(study, "series") if each.get("uid") == wanted["uid"]), {})
     merged = {**{name: value for name, value in held.items() if name not in _OF_SERIES}, **wanted}
+    others = ownership.others(held) or _of_creator(held, study, ownership)
     refused = ownership.refused.get(wanted["uid"], frozenset())
-    kept = [each for each in elements(held, "instance") if each.get("uid") in refused]
+    mine = {each["uid"] for each in elements(wanted, "instance")}
+    kept = [
+        each
+        for each in elements(held, "instance")
+        if each.get("uid") in refused or (others and mine and each.get("uid") not in mine)
+    ]
     if kept:
         merged["instance"] = sorted([*elements(merged, "instance"), *kept], key=_order)
         merged["numberOfInstances"] = merged.get("numberOfInstances", 0) + len(kept)
-    if not ownership.created and ownership.endpoint:
-        carried = elements(merged, "endpoint")
-        if ownership.endpoint not in {referenced(each, ownership.base) for each in carried}:
-            merged["endpoint"] = [*carried, {"reference": ownership.endpoint}]
+    if (others or not ownership.created) and ownership.endpoint:
+        carried = elements(held, "endpoint") or others
+        named = any(referenced(each, ownership.base) == ownership.endpoint for each in carried)
+        merged["endpoint"] = [*carried, *([] if named else [{"reference": ownership.endpoint}])]
     return merged
+
+
+def _of_creator(held: Resource, study: Resource, ownership: Ownership) -> list[Resource]:
+    """The Endpoint of who created the resource, for a series that stands there without any: it is theirs as well."""
+    if not held or ownership.created or elements(held, "endpoint"):
+        return []
+    others = ownership.others(study)
+    return others if len(others) == 1 else []
 
 
 def _set_series(
@@ -151,6 +171,8 @@ def _set_series(
         refused = ownership.refused.get(str(held.get("uid")), frozenset())
         if refused or not ownership.owns(held):
             kept.append(held)
+        elif others := ownership.others(held):
+            kept.append({**held, "endpoint": others})
     study["series"] = sorted([*series, *kept], key=_order)
     study["numberOfSeries"] = len(study["series"])
     study["numberOfInstances"] = sum(map(_count, study["series"]))

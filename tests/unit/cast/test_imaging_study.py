@@ -242,6 +242,32 @@ async def test_what_others_wrote_stays_when_the_study_is_deleted() -> None:
     assert (study["encounter"], "endpoint" in study) == ({"reference": "Encounter/1"}, False)
 
 
+async def test_a_series_that_two_services_hold_goes_with_the_last_of_them() -> None:
+    one = Cast()
+    other = Cast(base="https://other.example.org/v2", server=one.fhir)
+    await one.cast(STUDY, instance(STUDY, 1, 1))
+    await other.cast(STUDY, instance(STUDY, 1, 1), instance(STUDY, 1, 2))
+    await one.cast(STUDY, instance(STUDY, 1, 1), instance(STUDY, 1, 3))
+    versions = one.fhir.versions()
+    for each in (one, other, one):
+        await each.studies.mark(each.key(STUDY), 0, replay=True)
+        await each.worker.study(each.key(STUDY))
+    assert one.fhir.versions() == versions
+    (study,) = one.fhir.all("ImagingStudy")
+    (series,) = study["series"]
+    assert [each["number"] for each in series["instance"]] == [1, 2, 3]
+    assert series["endpoint"] == study["endpoint"]
+    assert len(study["endpoint"]) == 2
+    await one.cast(STUDY)
+    (study,) = one.fhir.all("ImagingStudy")
+    assert study["series"][0]["endpoint"] == study["endpoint"] == series["endpoint"][1:]
+    await other.cast(STUDY, instance(STUDY, 1, 2))
+    assert [each["number"] for each in one.fhir.all("ImagingStudy")[0]["series"][0]["instance"]] == [2]
+    await other.cast(STUDY)
+    (study,) = one.fhir.all("ImagingStudy")
+    assert (study["numberOfSeries"], "series" in study, "endpoint" in study) == (0, False, False)
+
+
 async def test_a_foreign_series_in_a_resource_of_ours_keeps_it() -> None:
     cast = Cast()
     await cast.cast(STUDY, instance(STUDY))
