@@ -5,6 +5,7 @@ from shared.cohorts.language.cursor import Cursor
 from shared.cohorts.language.dictionary import Concept, TermKind
 from shared.cohorts.language.parts import StudyPart
 from shared.cohorts.language.rows import concept_at
+from shared.cohorts.language.vocabulary import MODALITY_CODES
 
 
 class StudyReader:
@@ -18,7 +19,7 @@ class StudyReader:
         """Whether a phrase of imaging begins at a place."""
         cursor = self._cursor
         if cursor.has(at, "modality", "study_noun", "all_studies", "matching_studies"):
-            return True
+            return not self._is_country(at)
         behind = self._sites_end(at)
         return behind > at and cursor.has(behind, "modality", "study_noun")
 
@@ -47,6 +48,15 @@ class StudyReader:
         return part
 
     # ------------------------------------------------------------------------------------------------------- inside
+
+    def _is_country(self, at: int) -> bool:
+        """`patients in the US`, `women from CT`: a code of DICOM that stands for a place (NL-20)."""
+        cursor = self._cursor
+        if cursor.lexemes[at].text not in MODALITY_CODES or cursor.has(at + 1, "study_noun", "report_noun"):
+            return False
+        named = cursor.has(at - 1, "article")
+        before = at - 2 if named else at - 1
+        return cursor.has(before, "place") and (named or cursor.has(before - 1, "who", "sex"))
 
     def _core(self, at: int, part: StudyPart) -> int:
         """Body parts, modalities and nouns in a row; the place behind them."""

@@ -48,6 +48,10 @@ REFUSED = [
     # what was ordered need not have been done; when it was stopped is not when it was prescribed
     ("patients with ordered CT", ["ordered"]),
     ("patients who stopped cisplatin in 2024", ["in 2024"]),
+    # a code of DICOM that stands for a place
+    ("patients with asthma from the US", ["US"]),
+    ("patients in the US with asthma", ["US"]),
+    ("women from CT with asthma", ["CT"]),
     # some of what is returned: it says nothing of who took the drug, or had the scan (NL-18)
     ("all medications except ibuprofen of patients with asthma", ["except ibuprofen"]),
     ("medications without ibuprofen of women with asthma", ["without ibuprofen"]),
@@ -130,6 +134,8 @@ READINGS = [
         "patients diagnosed with asthma between Jan and March 2025",
         ["patients diagnosed with asthma between 2025-01-01 and 2025-03-31"],
     ),
+    ("the US of women with asthma", ["US studies of women with asthma"]),
+    ("reports from the CT scans of women", ["CT reports of women"]),
     ("Patientinnen ab 18 mit Asthma", ["women aged at least 18 with asthma"]),
     ("Patients n'ayant ni scanner ni IRM", ["patients with neither CT nor MRI"]),
     ("Mostre os laudos e as imagens de mulheres com asthma", ["reports and images of women with asthma"]),
