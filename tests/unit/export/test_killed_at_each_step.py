@@ -89,9 +89,10 @@ def _content(path):
 
 @pytest.mark.spec("OP-9", "DEID-8", "DEID-9")
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-async def test_a_deidentified_export_has_the_same_names_and_the_same_report_wherever_its_process_died(after):
+@pytest.mark.parametrize("every", [3, pytest.param(1, marks=pytest.mark.nightly)])
+async def test_a_deidentified_export_has_the_same_names_and_the_same_report_wherever_its_process_died(after, every):
     body = BODY | {"deidentify": {"profile": "basic"}}
-    for step in count(1):
+    for step in count(1, every):
         service, answer, died = await killed(step, after=after, body=body, content=_content)
         other = ExportService(beside=service)
         other.time.seconds += 120
