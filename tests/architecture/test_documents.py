@@ -12,7 +12,7 @@ from tests.infra.reviewed_settings import DEFAULT_IS_RIGHT, NEVER
 ROOT = Path(__file__).parents[2]
 CODE = sorted(
     path
-    for folder in ("shared", "devhost", "benchmarks", "scripts", "tests")
+    for folder in ("shared", "devhost", "benchmarks", "scripts", "cli", "tests")
     for path in (ROOT / folder).rglob("*.py")
     if "__pycache__" not in path.parts
 )
