@@ -30,7 +30,7 @@ _DESCRIPTORS: Final = {
 }
 """By table: its descriptor, whose first number says how many entries there are."""
 _MOST_ENTRIES: Final = 65536
-"""What a descriptor means with 0."""
+"""The number that a descriptor means with 0."""
 
 
 def fitted(

@@ -61,7 +61,7 @@ _NEEDED: Final[dict[int, tuple[bytes, tuple[int | None, ...]]]] = {
     0xE8: (b"mrfx", (None,)),
     0xEE: (b"Adobe", (0, 100, 0, 0, 0, 0, None)),
 }
-"""What decoders look at of applications' segments: how they begin, and the rest; None: the small number that it is."""
+"""The parts of applications' segments that decoders look at: beginning, and rest; None: the small number that it is."""
 
 
 class Fragments:
@@ -110,7 +110,7 @@ class _Codestream:
         self.blanked = False
         self._state: _State = self._start
         self._otherwise: _State = self._as_it_is
-        """What goes on where a fragment begins no codestream."""
+        """The state in which a fragment goes on that begins no codestream."""
         self._is_2000 = False
         self._seen = bytearray()
         """Of a marker, a length or the head of a tile-part: what there is of it so far."""

@@ -64,7 +64,7 @@ class Texts:
         self._dates = frozenset(form for date in known.dates for form in _forms(date))
         numbers = (each for each in self._identifiers | known.dates if len(each) >= _SHORTEST_NUMBER)
         self._spelt = (*self._long_names, *numbers)
-        """What numbers do not have in their bytes by chance."""
+        """Names and numbers that other numbers do not have in their bytes by chance."""
 
         digits = {
             each for each in self._identifiers | known.dates if each.isdecimal() and len(each) >= _SHORTEST_NUMBER

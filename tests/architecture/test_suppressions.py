@@ -14,7 +14,7 @@ _MARK = re.compile(
     r"|type: ignore(?P<types>\[[\w, -]+\])?|fmt: (?:skip|off)|pragma: no \w+)(?P<reason>.*)"
 )
 _WORDS = re.compile("noqa|type: ignore|fmt: |pragma")
-_REASON = re.compile(r" *(?:- |# )\w.*[a-z]{3}")
+_REASON = re.compile(r" *(?:- |# |\()\w.*[a-z]{3}")
 
 
 def marks(text: str) -> list[tuple[str, re.Match[str]]]:
