@@ -5,7 +5,7 @@ A BulkDataURI only ever names a part of the request: nothing is fetched from any
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from typing import Final
 
@@ -46,8 +46,7 @@ async def receive_composed(content: MetadataAndBulkData, body: AsyncIterator[byt
             for document in parts.documents:
                 read = partial(_data_sets, content.media_type)
                 for dataset in await parsing.read_document(read, document, lease):
-                    await _add(dataset, spool, batch)
-                    await parsing.free_document(dataset, document)
+                    await _add(dataset, document, spool, batch)
                 lease.shrink()
         finally:
             lease.shrink()
@@ -57,7 +56,8 @@ def _data_sets(media_type: str, document: bytes) -> list[Attributes]:
     return [xml_model.loads(document)] if media_type == DICOM_XML else read_data_sets(document)
 
 
-async def _add(dataset: Attributes, spool: BulkSpool, batch: StoreBatch) -> None:
+async def _add(dataset: Attributes, document: Sequence[bytes], spool: BulkSpool, batch: StoreBatch) -> None:
+    """The values of a data set are let go when its file is composed: there the reader finds them once more."""
     try:
         pieces = await asyncio.to_thread(_composed, dataset, spool)
     except CannotCompose as error:
@@ -65,6 +65,8 @@ async def _add(dataset: Attributes, spool: BulkSpool, batch: StoreBatch) -> None
         text = str(error)
         batch.refuse(StoreOutcome(*uids, failure=error.reason, comments=(text,), explanation=text))
         return
+    finally:
+        await parsing.free_document(dataset, document)
     receiver = batch.receiver()
     async for chunk in _bytes(pieces, spool):
         await receiver.write(chunk)

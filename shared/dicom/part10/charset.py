@@ -81,6 +81,7 @@ _FOREIGN = re.compile(
 )
 
 
+_LONGEST = 1024  # Characters of (0008,0005): there are some forty terms of at most 16 characters.
 _PIECE = 8 * 1024  # Bytes decoded at one go, the interpreter's lock held: some codecs take 0.2 s a megabyte.
 _FRAGMENTS = 512  # Fragments joined at one go.
 
@@ -138,10 +139,16 @@ DEFAULT_CHARACTER_SET = CharacterSet([_DEFAULT])
 """The repertoire where (0008,0005) is absent or empty."""
 
 
-@lru_cache(maxsize=64)
 def character_set(specific_character_set: str) -> CharacterSet:
-    r"""The character set that the text of (0008,0005), values joined by `\`, stands for."""
-    names = [_codec(term) for term in specific_character_set.rstrip(" \0").split("\\")]
+    r"""The character set that the text of (0008,0005), values joined by `\`, stands for. Of a very long one the
+    beginning counts: each escape sequence is looked for among few names, and what is remembered is short.
+    """
+    return _character_set(specific_character_set[:_LONGEST])
+
+
+@lru_cache(maxsize=64)
+def _character_set(specific_character_set: str) -> CharacterSet:
+    names = list(dict.fromkeys(map(_codec, specific_character_set.rstrip(" \0").split("\\"))))
     if names[0] in STAND_ALONE:
         del names[1:]
     return CharacterSet([names[0], *(name for name in names[1:] if name not in STAND_ALONE)])

@@ -32,6 +32,7 @@ _BASELINE_TO_PROGRESSIVE = frozenset({0xC0, 0xC1, 0xC2})
 _LOSSLESS = 0xC3
 _JPEG_LS = 0xF7
 _OTHER_FRAMES = frozenset({0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF})
+_YCBCR = 1
 _WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xD9)})
 
 
@@ -49,7 +50,8 @@ class Codestream:
     signed: bool = False
     lossy: bool = False
     adobe_transform: int | None = None
-    """JPEG: the colour transform of the Adobe marker; 0 none, 1 YCbCr. None: no such marker."""
+    """JPEG: the colour transform of the Adobe marker; 0 none, 1 YCbCr. None: no such marker, and no JFIF marker, which
+    stands for YCbCr (ISO 10918-5 §6.1)."""
     ended: bool = True
     """Whether the marker of its end is where it should be."""
     component_transform: bool = False
@@ -140,6 +142,8 @@ def _jpeg(data: bytes) -> Codestream:
             frame = (marker, *struct.unpack_from(">BHHB", data, at + 2))
         elif marker in _OTHER_FRAMES or marker == 0xD9:
             raise BadCodestream("The coding process is not supported.")
+        elif marker == 0xE0 and adobe is None and data[at + 2 : at + 7] == b"JFIF\0":
+            adobe = _YCBCR
         elif marker == 0xEE and length >= 14 and data[at + 2 : at + 7] == b"Adobe":
             adobe = data[at + 13]
         elif marker == 0xDA:

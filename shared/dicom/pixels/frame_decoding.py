@@ -5,6 +5,7 @@ numpy and the codecs are imported on first use: a process that only stores and s
 
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -37,6 +38,10 @@ FRAME_LIMIT: Final = 1 << 28
 
 _CODEC_BYTES_PER_SAMPLE: Final = 16
 """Codecs work in 32 bits a sample, twice, and make the result beside it."""
+_MOST_PADDING: Final = 8
+"""Zeros behind the last segment of a frame in RLE that some writers put there, and that would be samples. For each one
+a frame is decoded once more.
+"""
 _RLE_HEADER: Final = 64
 _KINDS: Final = (
     (JPEG_LOSSY_FAMILY, "jpeg"),
@@ -212,7 +217,6 @@ def _interleaved(pixels: ImagePixels) -> ImagePixels:
 
 def _run_length(frame: bytes, pixels: ImagePixels) -> Decoded:
     """PS3.5 §G: a segment for each byte of each sample, the most significant byte first."""
-    import imagecodecs
     import numpy as np
 
     planes = pixels.samples * pixels.container
@@ -220,7 +224,7 @@ def _run_length(frame: bytes, pixels: ImagePixels) -> Decoded:
         raise Unconvertible(f"{_DAMAGED} The number of segments is wrong.")
     out = np.zeros(pixels.frame_bytes, np.uint8)
     try:
-        decoded = imagecodecs.dicomrle_decode(frame, dtype=f"<u{pixels.container}", out=memoryview(out))
+        decoded = _segments_in(frame, pixels, memoryview(out))
     except Exception as error:
         raise Unconvertible(_DAMAGED) from error
     if len(decoded) != pixels.frame_bytes:
@@ -228,6 +232,17 @@ def _run_length(frame: bytes, pixels: ImagePixels) -> Decoded:
     samples = out.view(f"<u{pixels.container}").reshape(pixels.samples, pixels.rows, pixels.columns)
     values, described = _values(np.moveaxis(samples, 0, -1) if pixels.color else samples[0], pixels)
     return Decoded(values, _interleaved(described), lossy=False)
+
+
+def _segments_in(frame: bytes, pixels: ImagePixels, out: memoryview) -> Any:
+    """The bytes of all segments, in `out`. Raises RuntimeError and others."""
+    import imagecodecs
+
+    spare = min(len(frame) - len(frame.rstrip(b"\0")), _MOST_PADDING)
+    for padding in range(spare):
+        with suppress(RuntimeError):  # more bytes than there are samples, or less
+            return imagecodecs.dicomrle_decode(frame[: len(frame) - padding], dtype=f"<u{pixels.container}", out=out)
+    return imagecodecs.dicomrle_decode(frame[: len(frame) - spare], dtype=f"<u{pixels.container}", out=out)
 
 
 def _codestream(
@@ -264,7 +279,7 @@ _UNTRANSFORMED: Final[dict[str, Any]] = {"colorspace": "RGB", "outcolorspace": "
 
 
 def _jpeg(data: bytes, header: Codestream, pixels: ImagePixels) -> tuple["NDArray[Any]", str]:
-    """A colour JPEG as RGB. Its Adobe marker says how colours are coded; where there is none, the data set does."""
+    """A colour JPEG as RGB. An Adobe or JFIF marker says how colours are coded; without one the data set does."""
     import imagecodecs
 
     if not pixels.color:

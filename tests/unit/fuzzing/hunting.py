@@ -49,7 +49,7 @@ async def hunt(
     Raises what `attempt` does for an input that fails, which is kept.
     """
     chance, lines = noise(), _Lines()
-    known = [*corpus, *seeds.found(kind)]
+    known = [data for data in (*corpus, *seeds.found(kind)) if data]
 
     async def tried(data: bytes) -> None:
         try:

@@ -164,3 +164,12 @@ def test_no_more_text_is_decoded_at_one_go_than_takes_some_milliseconds(monkeypa
     assert text == "\ufffd" * 1_000_000
     assert sum(steps) == 1_000_000
     assert max(steps) <= 8 * 1024
+
+
+@pytest.mark.spec("STOW-46", "STOW-50")
+def test_a_very_long_list_of_terms_costs_no_more_than_a_long_one() -> None:
+    terms = "ISO 2022 IR 6\\ISO 2022 IR 87"
+    named = character_set(f"{terms}{chr(92) * 5_000_000}ISO 2022 IR 149")
+    assert named is character_set(f"{terms}{chr(92) * 2000}")
+    assert named._codecs == ["latin-1", "iso2022_jp"]
+    assert named.text(b"\x1b$B0!\x1b(B\x1b$)C\xb0\xa1") == character_set(terms).text(b"\x1b$B0!\x1b(B\x1b$)C\xb0\xa1")

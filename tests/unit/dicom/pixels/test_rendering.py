@@ -20,7 +20,8 @@ from shared.dicom.pixels.image_pixels import image_pixels
 from shared.dicom.pixels.lookup_tables import LookupTable
 from shared.dicom.pixels.presentation import NO_TABLES, Window, needs_tables, presentation, tables_of
 from shared.dicom.pixels.rendering import Viewport, encoded, fitted, in_srgb, picture
-from tests.builders.pictures import ELE, data_set, file, ramp
+from tests.builders.codestreams import run_length
+from tests.builders.pictures import ELE, JPEG, RLE, compressed, data_set, file, ramp
 
 SAMPLES = Path(pydicom.data.__file__).parent / "test_files"
 MONOCHROME = [
@@ -360,3 +361,28 @@ def test_decoded_samples_are_not_changed_by_showing_them():
         }
     )
     assert np.array_equal(picture(Decoded(array, pixels, lossy=False), presentation({}, 1, NO_TABLES)), array)
+
+
+def test_a_jfif_marker_says_how_colours_are_coded_whatever_the_data_set_says():
+    import imagecodecs
+
+    array = np.stack([ramp() // 2, np.full_like(ramp(), 200), ramp()[::-1] // 3], axis=-1).astype(np.uint8)
+    jfif = bytes(imagecodecs.jpeg8_encode(array, level=98))
+    assert jfif[6:11] == b"JFIF\0"
+    for photometric in ("RGB", "YBR_FULL_422"):
+        one = compressed(data_set(array, photometric=photometric), JPEG, [jfif])
+        assert difference(rendered(one.data), array) <= 8
+    bare = jfif[:2] + jfif[4 + int.from_bytes(jfif[4:6], "big") :]
+    one = compressed(data_set(array, photometric="RGB"), JPEG, [bare])
+    assert difference(rendered(one.data), array) > 50  # as the data set says, where nothing else does
+
+
+@pytest.mark.parametrize(("zeros", "readable"), [(0, True), (1, True), (2, True), (7, True), (40, False)])
+def test_zeros_behind_the_segments_of_a_frame_are_no_samples(zeros, readable):
+    array = ramp().astype(np.uint8)
+    one = compressed(data_set(array), RLE, [run_length(array) + bytes(zeros)])
+    if readable:
+        assert difference(rendered(one.data), rendered(file(data_set(array)).data)) == 0
+    else:
+        with pytest.raises(Unconvertible):
+            rendered(one.data)
