@@ -54,6 +54,8 @@ _IN_TILE = re.compile(rb"\xff\xd9")
 """The end of a codestream whose last tile-part does not say how long it is."""
 _SOT_BYTES: Final = 12
 """Of the head of a tile-part with its marker."""
+_MOST_MARKERS: Final = 4096
+"""Of a JPEG codestream: the decoders of this service read no more, and what follows is blank."""
 _GREATEST: Final = 5
 """The greatest number that chooses a colour transform; no letter is as small."""
 _NEEDED: Final[dict[int, tuple[bytes, tuple[int | None, ...]]]] = {
@@ -114,7 +116,7 @@ class _Codestream:
         self._is_2000 = False
         self._seen = bytearray()
         """Of a marker, a length or the head of a tile-part: what there is of it so far."""
-        self._marker = 0
+        self._marker = self._markers = 0
         self._left = 0
         """Bytes to the end of the segment or tile-part."""
         self._at = 0
@@ -146,6 +148,7 @@ class _Codestream:
             first, second = self._seen
             if first == 0xFF and second in {_SOI, _SOC}:
                 self._is_2000 = second == _SOC
+                self._markers = 0
                 self._go(self._in_front_of_marker)
             else:
                 self._go(self._otherwise)
@@ -234,7 +237,8 @@ class _Codestream:
     def _found(self, marker: int, behind: int) -> None:
         """A marker, which ends in front of `behind`: what follows it."""
         self._marker = marker
-        if marker == _END:
+        self._markers += 1
+        if marker == _END or (self._markers > _MOST_MARKERS and not self._is_2000):
             self._go(self._after)
         elif self._is_2000 and marker == _SOD:
             self._begin_tile(self._base + behind)

@@ -114,6 +114,15 @@ def test_tile_parts_without_a_length_and_frames_without_an_end_hide_nothing():
         assert leaked(result, ("Zquxmorf", "Wendelgard")) == []
 
 
+def test_a_frame_of_very_many_comments_is_blank_behind_those_that_are_looked_at():
+    stream = b"\xff\xd8" + segment(0xFFFE, b"") * 5000 + segment(0xFFE5, SECRET)
+
+    result, _ = cleaned(struct.pack("<HHL", 0xFFFE, 0xE000, len(stream)) + stream, 1000)
+
+    assert len(result) == len(stream) + 8
+    assert leaked(result, ("Zquxmorf", "Wendelgard")) == []
+
+
 @pytest.mark.parametrize(
     "stream",
     [b"", b"\0", b"\xff", b"\xff\xd8\xff", b"\xff\x4f\0\0", b"\xff\xd8\xff\xe1\0\0abc", b"\xff\x4f\xff\x90\0\0"],
