@@ -48,6 +48,8 @@ _SOT, _SOD, _COM_2000 = 0x90, 0x93, 0x64
 _BARE: Final = frozenset({0x01, *range(0xD0, 0xD9)})
 """Markers of JPEG without a length."""
 _BARE_2000: Final = frozenset({_SOC, 0x92, *range(0x30, 0x40)})
+_NO_FILL = re.compile(rb"[^\xff]", re.DOTALL)
+"""The byte that a marker has behind those that may be in front of it (ISO 10918-1 §B.1.1.2)."""
 _IN_SCAN = re.compile(rb"\xff[\xc0-\xcf\xd8-\xfe]")
 """The marker that a scan ends with: the coders write no such bytes (ISO 10918-1 §B.1.1.5, ISO 14495-1 §A.1)."""
 _IN_TILE = re.compile(rb"\xff\xd9")
@@ -171,10 +173,12 @@ class _Codestream:
         self._go(self._in_marker)
         return start + 1
 
-    def _in_marker(self, data: bytearray, at: int, end: int) -> int:  # noqa: ARG002 - as every state
-        if data[at] != 0xFF:
-            self._found(data[at], at + 1)
-        return at + 1
+    def _in_marker(self, data: bytearray, at: int, end: int) -> int:
+        found = _NO_FILL.search(data, at, end)
+        if found is None:
+            return end
+        self._found(found[0][0], found.end())
+        return found.end()
 
     def _length(self, data: bytearray, at: int, end: int) -> int:
         at = self._take(2, data, at, end)
