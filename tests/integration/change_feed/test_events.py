@@ -131,7 +131,7 @@ async def topic() -> AsyncIterator[Topic]:
 async def sweep(service) -> None:
     """What is done every minute, now."""
     url = f"{service.url}/admin/functions/housekeeping"
-    await asyncio.to_thread(requests.post, url, json={}, timeout=30)
+    await asyncio.to_thread(requests.post, url, json={}, timeout=120)
 
 
 @pytest.mark.spec("EVT-3", "EVT-4")
