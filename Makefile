@@ -1,6 +1,6 @@
 # One word runs each thing; CI calls the same words.
 .DEFAULT_GOAL := help
-.PHONY: help smoke setup doctor run import demo inspect rebuild test unit integration conformance nightly corpora browser check audit format bench docs package conformance-statement lock clean
+.PHONY: help smoke setup doctor run import demo inspect rebuild test unit integration conformance nightly corpora browser pictures check audit format bench docs package conformance-statement lock clean
 
 export PORT ?= 7071
 export AZURITE_PORT ?= 10000
@@ -68,6 +68,10 @@ corpora: setup ## some 330 files of other projects, compared with what other dec
 browser: setup ## the pages and OHIF Viewer in a real browser (sets up Chromium and the viewer first)
 	@scripts/setup-browser
 	@$(PY) -m pytest tests/browser
+
+pictures: setup ## the pictures of the documents, anew from the pages as they are
+	@scripts/setup-browser
+	@PYTHONPATH=cli $(PY) -m tests.browser.pictures
 
 check: setup ## format, lint, types, import contracts, Bicep files, Dockerfile, known vulnerabilities
 	@scripts/check

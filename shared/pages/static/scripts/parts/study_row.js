@@ -29,7 +29,7 @@ export function studyRow(study) {
     element('td', { class: 'wrap' }, text(study, TAG.accession)),
     element('td', { class: 'number' }, counted(study, TAG.seriesOfStudy)),
     element('td', { class: 'number' }, counted(study, TAG.instancesOfStudy)),
-    hasViewer() && element('td', { class: 'nowrap' }, viewerLink(study, { 'aria-label': t('viewer.open-of', { title: name }) })));
+    hasViewer() && element('td', {}, viewerLink(study, { 'aria-label': t('viewer.open-of', { title: name }) })));
 }
 
 function counted(study, tag) {
