@@ -40,11 +40,15 @@ async def test_while_an_answer_is_awaited_the_page_says_so_and_can_be_used(pages
     await pages.page("hold", SEARCH)
     await pages.show("studies", "main .waiting[role=status]")
     assert await count(pages, "[aria-busy=true]") == 1
+    await pages.page("hold", "**/views/upload.js")
     await pages.page("fill", "input[name=name]", "ald")
     await pages.page("click", "nav >> text=Upload")
-    await pages.page("visible", ".drop")
+    await pages.page("visible", "main > .waiting")
+    await pages.page("evaluate", "new Promise((done) => setTimeout(done, 500))")  # longer than typing is waited for
+    assert (await pages.page("address")).endswith("#/upload")
     await pages.page("release")
     await pages.page("unroute")
+    await pages.page("visible", ".drop")
     await pages.page("click", "nav >> text=Studies")
     await names(pages, 8)
 

@@ -2,7 +2,7 @@
 
 import { choosePartition, chosenPartition, conformance, json } from './api.js';
 import { button, choice, element, field, fill, icon } from './elements.js';
-import { dialog, failure, regions } from './messages.js';
+import { dialog, failure, regions, waiting } from './messages.js';
 import { applyTheme, prefer, preference } from './preferences.js';
 import { go, link, place } from './router.js';
 import { settings } from './settings.js';
@@ -142,6 +142,7 @@ export function show() {
   if (settings.dataPartitions && now.query.has('partition')) choosePartition(now.query.get('partition'));
   if (partitions) partitions.value = chosenPartition();
   if (now.load && !customElements.get(now.tag)) {
+    fill(main, waiting()); // the view before is left now, with all that it was about to do
     now.load().then(show, (error) => fill(main, failure(error, show)));
     return;
   }
