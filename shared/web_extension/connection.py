@@ -16,8 +16,6 @@ _READ_AHEAD: Final = 256 * 1024
 """Bytes of a body that wait for their reader before the connection stops reading."""
 _JOINED: Final = 16 * 1024
 """Bytes up to which copying pieces together costs less than a list of them."""
-_OWED: Final = 2
-"""Bytes of the line end behind a chunk."""
 
 type Serve = Callable[[ServerRequest], Awaitable[ServerResponse]]
 
@@ -53,8 +51,6 @@ class Connection(asyncio.Protocol):
         self._current: ServerRequest | None = None
         self._task: asyncio.Task[None] | None = None
         self._sending = False
-        self._owed = b""
-        """The end of a chunk that was sent; it goes with the next."""
         self._lost = False
         self._reading = True
         self._lingering: int | None = None
@@ -291,12 +287,14 @@ class Connection(asyncio.Protocol):
         body = response.body
         if isinstance(body, bytes) or framing.bodiless:
             self._write((framing.head, body if isinstance(body, bytes) and not framing.bodiless else b""))
+            if self._writable is not None:  # the next answer is not made before this one is taken
+                await self._writable
             return
         try:
             head: tuple[bytes, ...] = (framing.head,)
             async for piece in body:
                 if piece:
-                    self._write((*head, *framing.piece(piece)), more=True)
+                    self._write((*head, *framing.piece(piece)))
                     head = ()
                     if self._writable is not None:
                         await self._writable
@@ -307,27 +305,17 @@ class Connection(asyncio.Protocol):
             request.keep_alive = False
             self.abort()
 
-    def _write(self, pieces: tuple[bytes, ...], *, more: bool = False) -> None:
-        """Send `pieces` with one system call. `more`: others follow, with which the end of a chunk may go.
-
-        `writelines` ignores flow control in some versions of Python; a `write` that finds something unsent does not.
-        """
+    def _write(self, pieces: tuple[bytes, ...]) -> None:
+        """Send `pieces` with one system call."""
         transport = self._transport
         if transport is None or self._lost:
             raise ClientGone
-        if self._owed:
-            pieces, self._owed = (self._owed, *pieces), b""
-        *most, last = pieces
-        if not most or sum(map(len, pieces)) <= _JOINED or transport.is_closing():
+        if sum(map(len, pieces)) <= _JOINED or transport.is_closing():
             transport.write(b"".join(pieces))
-        elif not more or len(last) > _OWED:
-            transport.writelines([each for each in pieces if each])  # an empty one would never be through
         else:
-            transport.writelines(most)
-            if transport.get_write_buffer_size():
-                transport.write(last)
-            else:
-                self._owed = last
+            transport.writelines([each for each in pieces if each])  # an empty one would never be through
+            # Some versions of Python leave flow control out of `writelines`: this has the transport look.
+            transport.set_write_buffer_limits()
 
     def _write_refusal(self, response: ServerResponse) -> None:
         request = ServerRequest(self._new_body(), self._peer)

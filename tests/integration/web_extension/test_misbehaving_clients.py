@@ -87,6 +87,21 @@ async def test_a_whole_answer_that_nobody_reads_is_not_kept_for_ever():
         await until(lambda: not world.server._open)
 
 
+async def test_whole_answers_that_nobody_reads_are_not_made_one_after_the_other():
+    async with serving() as world:
+        world.app.whole = b"x" * 8 * MIB
+        client = await world.connect()
+        client.reader._transport.pause_reading()
+        await client.send(GET * 10)
+        await until(lambda: world.app.seen)
+        for _ in range(100):
+            await asyncio.sleep(0.001)
+        assert len(world.app.seen) == 1
+        client.reader._transport.resume_reading()
+        for _ in range(10):
+            assert (await client.answer())[2] == world.app.whole
+
+
 async def test_what_takes_longer_than_the_total_is_cut():
     async with serving(Limits(total_seconds=0.3, idle_seconds=0.2)) as world:
         world.app.streams[b"/chunks"] = lambda: Stream(b"x" * 1000, endless=True)

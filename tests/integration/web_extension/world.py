@@ -64,6 +64,7 @@ class App:
         self.go = asyncio.Event()
         self.streams: dict[bytes, Callable[[], Stream]] = {}
         self.made: list[Stream] = []
+        self.whole = b"whole"
 
     async def serve(self, request: ServerRequest) -> ServerResponse:
         self.seen.append(request)
@@ -83,7 +84,7 @@ class App:
             self.made.append(stream)
             length = [("Content-Length", str(sum(map(len, stream.pieces))))] if request.target == b"/known" else []
             return ServerResponse(200, length, stream)
-        return ServerResponse(200, [("X-Method", request.method)], b"whole")
+        return ServerResponse(200, [("X-Method", request.method)], self.whole)
 
     async def _read(self, request: ServerRequest) -> ServerResponse:
         size = 0
