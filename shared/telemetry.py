@@ -31,6 +31,8 @@ type QueryValues = Literal["keep", "hash", "drop"]
 
 _telemetry = logging.getLogger(TELEMETRY_LOGGER)
 _audit = logging.getLogger(AUDIT_LOGGER)
+_CREDENTIALS = frozenset({"access_token", "id_token", "token", "code", "sig", "client_secret", "authorization"})
+"""Query parameters by whose values somebody could ask in the name of another: clients put them there by mistake."""
 _FRAMES = 12
 _UID = re.compile("[0-9.]+")
 
@@ -223,11 +225,18 @@ class AuditLog:
         _write(_audit, logging.INFO, record)
 
     def _query(self, query: str) -> str:
-        if self._query_values == "keep" or not query:
-            return query
-        if self._query_values == "drop":
+        if not query or self._query_values == "drop":
             return ""
-        return "&".join(map(_hashed, query.split("&")))
+        parameters = query.split("&")
+        if self._query_values == "hash":
+            return "&".join(map(_hashed, parameters))
+        return "&".join(map(_without_credential, parameters))
+
+
+def _without_credential(parameter: str) -> str:
+    """A query parameter, of one that holds a credential the name alone (RFC 6750 §5.3)."""
+    name, _, value = parameter.partition("=")
+    return f"{name}=" if value and unquote(name).strip().lower() in _CREDENTIALS else parameter
 
 
 def _hashed(parameter: str) -> str:

@@ -141,6 +141,15 @@ async def test_the_audit_trail_keeps_as_much_of_the_query_as_the_setting_says(ca
 
 
 @pytest.mark.spec("AUD-2", "AUD-7")
+async def test_a_credential_that_a_client_puts_into_a_query_is_never_kept(caplog):
+    query = "PatientName=Doe&access_token=a.b.c&TOKEN=d&%63ode=e&sig=f&token"
+    await ask("GET", f"/v2/studies?{query}", at=boundary(audit_query_values="keep"))
+
+    for line in lines(caplog, "dicom.audit"):
+        assert line["uri"].partition("?")[2] == "PatientName=Doe&access_token=&TOKEN=&%63ode=&sig=&token"
+
+
+@pytest.mark.spec("AUD-7")
 async def test_the_audit_trail_can_hold_hashed_query_values(caplog):
     await ask("GET", "/v2/studies?PatientName=Doe&PatientID=Doe&x", at=boundary(audit_query_values="hash"))
 
