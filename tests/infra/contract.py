@@ -143,7 +143,7 @@ def settings(rendered: Mapping[str, Deployment]) -> Iterator[str]:
             yield f"{variant}: the app does not load: {error}"
             continue
         yield from _casting(variant, loaded)
-        yield from _values(variant, loaded, values, rendered[variant])
+        yield from settings_problems(variant, loaded, values, rendered[variant])
 
 
 def _casting(variant: str, loaded: Settings) -> Iterator[str]:
@@ -156,7 +156,9 @@ def _casting(variant: str, loaded: Settings) -> Iterator[str]:
         yield f"{variant}: FHIR is told another address of the service: {cast.base}"
 
 
-def _values(variant: str, loaded: Settings, values: Mapping[str, str], deployment: Deployment) -> Iterator[str]:
+def settings_problems(
+    variant: str, loaded: Settings, values: Mapping[str, str], deployment: Deployment
+) -> Iterator[str]:
     site = deployment.one("app")
     scale = site.at("properties.functionAppConfig.scaleAndConcurrency")
     memory = scale["instanceMemoryMB"]
@@ -259,13 +261,13 @@ def runtime(rendered: Mapping[str, Deployment]) -> Iterator[str]:
 
 def grants(rendered: Mapping[str, Deployment]) -> Iterator[str]:
     for variant in VARIANTS:
-        found = {_grant(each) for each in rendered[variant].of("Microsoft.Authorization/roleAssignments")}
+        found = {grant(each) for each in rendered[variant].of("Microsoft.Authorization/roleAssignments")}
         expected = GRANTS | MORE_GRANTS.get(variant, set())
         yield from (f"{variant}: nobody needs {each}" for each in found - expected)
         yield from (f"{variant}: missing {each}" for each in expected - found)
 
 
-def _grant(resource: Resource) -> tuple[str, str, str]:
+def grant(resource: Resource) -> tuple[str, str, str]:
     content = resource.content["properties"]
     who = re.sub(r"-[0-9a-f]{13}$", "", str(content["principalId"]).partition("/")[0])
     where = "/".join(resource.content["scope"]["id"].rsplit("/", 2)[1:])

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from tests.builders import seeds
-from tests.builders.mutation import mutated, noise
+from tests.builders.mutation import noise, varied
 from tests.conftest import ROOT
 
 _OURS: Final = tuple(str(ROOT / folder) for folder in ("shared/", "cli/"))
@@ -63,7 +63,7 @@ async def hunt(
             await tried(data)
         for _ in range(rounds):
             lines.new = False
-            data = mutated(chance.choice(known), chance, known, words)[:_LONGEST]
+            data = varied(chance, known, words)[:_LONGEST]
             await tried(data)
             if lines.new and data:
                 known.append(data)

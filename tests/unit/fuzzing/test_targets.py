@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.builders import seeds
-from tests.builders.mutation import mutated, rounds
+from tests.builders.mutation import rounds, varied
 from tests.unit.fuzzing.hunting import hunt
 from tests.unit.fuzzing.targets import REQUESTS, TARGETS, Target, requests_of_every_resource
 
@@ -45,7 +45,7 @@ async def test_seeds_and_what_is_nearly_one_are_read_or_refused(name):
     for data in found:
         await tried(TARGETS[name], data)
     for _ in range(_AT_ONCE // TARGETS[name].costs):
-        await tried(TARGETS[name], mutated(chance.choice(found), chance, found, TARGETS[name].words))
+        await tried(TARGETS[name], varied(chance, found, TARGETS[name].words))
 
 
 @pytest.mark.nightly
