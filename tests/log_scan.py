@@ -1,13 +1,15 @@
-"""A pytest plugin: no log of a service that the tests ran names one of their patients (TEL-2), else the run fails.
+"""A pytest plugin: no log that the tests made names one of their patients (TEL-2), else the run fails.
 
-Each service of `devhost.testing` writes its log to one folder, with the lines that Azure would keep and more. When all
-tests have ended, the folder is searched for the values that identify the tests' patients: those in pydicom's sample
-files, and those that stand in the tests' own sources beside the name of an identifying attribute. The audit trail is
-left out: it holds the URIs of requests on purpose (AUD-2).
+Each service of `devhost.testing` writes its log to one folder: what the host, its workers and the app in them say, with
+the lines that Azure would keep and more. So does each process that runs tests, with what the product's loggers say in
+it. When all tests have ended, the folder is searched for the values that identify the tests' patients: those in
+pydicom's sample files, and those that stand in the tests' own sources beside the name of an identifying attribute. The
+audit trail is left out: it holds the URIs of requests on purpose (AUD-2).
 """
 
 import ast
 import json
+import logging
 import os
 import re
 import shutil
@@ -30,7 +32,7 @@ AUDIT = " dicom.audit: "
 IDENTIFYING = {
     "PatientName", "PatientID", "PatientBirthDate", "OtherPatientIDs", "OtherPatientNames", "PatientAddress",
     "AccessionNumber", "ReferringPhysicianName", "PatientComments", "PatientTelephoneNumbers", "PatientBirthName",
-}  # fmt: skip  # a table
+}  # fmt: skip
 """Attributes whose values tell who somebody is."""
 _IN_SOURCES = {
     "PATIENT_NAME": "PatientName",
@@ -38,15 +40,19 @@ _IN_SOURCES = {
     "00100010": "PatientName",
     "00100020": "PatientID",
 }
+_OURS = ("dicom", "devhost")
+"""Loggers of the product, by their first names."""
 _SHORTEST = 3
 """Characters of a value that is looked for. Shorter ones, as P1, stand in many a line that means nothing by them."""
 _WORDS = IDENTIFYING | {
     "Alphabetic", "Ideographic", "Phonetic", "Value", "Anonymous", "Anonymized", "New", "Old", "Other", "Name", "First",
     "Last", "Second", "Test", "One", "Retrieve", "Replaced", "Feed", "Ref", "NOBODY", "STUCK",
-}  # fmt: skip  # a table
+}  # fmt: skip
 """What tests call patients, too, and what other lines say."""
 _UID = r"2\.25\.[0-9]{20,}"
 """The UIDs that tests make. Telemetry hashes them (TEL-3)."""
+_CREDENTIAL = r"eyJ[\w-]{8,}\.eyJ[\w-]{8,}|shr_[\w-]{16,}"
+"""Bearer tokens, and tokens of shares."""
 _ANYTHING = r"[^\s\"]{0,40}?"
 _ORDINARY = re.compile(r"[a-z_]+|[A-Za-z]?[0-9]{1,7}|[A-Z]{1,3}|\W+")
 """Words in small letters, abbreviations and small numbers: no finding, for any line may hold them."""
@@ -129,9 +135,9 @@ def _identifying(dataset: Dataset) -> Iterator[str]:
 
 
 def searched(values: Iterator[str | list[str]]) -> re.Pattern[str]:
-    """One expression for all values that say enough, and for UIDs."""
+    """One expression for all values that say enough, for UIDs, and for credentials."""
     sought = {pattern for value in values for pattern in patterns(value)}
-    return re.compile("|".join([rf"(?<![\w.]){_UID}(?!\w)", *sorted(sought)]))
+    return re.compile("|".join([rf"(?<![\w.]){_UID}(?!\w)", _CREDENTIAL, *sorted(sought)]))
 
 
 def findings(folder: Path, sought: re.Pattern[str]) -> list[Finding]:
@@ -142,6 +148,17 @@ def findings(folder: Path, sought: re.Pattern[str]) -> list[Finding]:
         for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1)
         if AUDIT not in line and (match := sought.search(line))
     ]
+
+
+class InProcess(logging.FileHandler):
+    """What the product logs in a process that runs tests. Tests of what is logged have samples of their own, which they
+    log by loggers with other names.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder / f"tests-{os.getpid()}.log", encoding="utf-8", errors="replace", delay=True)
+        self.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+        self.addFilter(lambda record: record.name.partition(".")[0] in _OURS)
 
 
 class LogScan:
@@ -175,3 +192,11 @@ def pytest_configure(config: pytest.Config) -> None:
     """One scan for a run; the processes of pytest-xdist inherit its folder."""
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(LogScan(), "log scan")
+    handler = InProcess(Path(os.environ[LOG_FOLDER]))
+    logging.getLogger().addHandler(handler)
+    config.add_cleanup(lambda: _stop(handler))
+
+
+def _stop(handler: logging.Handler) -> None:
+    logging.getLogger().removeHandler(handler)
+    handler.close()

@@ -88,7 +88,10 @@ def reshaped(data: bytes, chance: random.Random) -> bytes:
 def varied(chance: random.Random, found: Sequence[bytes], words: Sequence[bytes] = ()) -> bytes:
     """Something that is nearly one of `found`: with other values in its document of JSON, or with other bytes."""
     data = chance.choice(found)
-    other = reshaped(data, chance) if chance.random() < 0.5 else data
+    try:
+        other = reshaped(data, chance) if chance.random() < 0.5 else data
+    except RecursionError:  # a document that is nothing but depth
+        other = data
     return other if other != data else mutated(data, chance, found, words)
 
 

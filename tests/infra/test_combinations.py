@@ -8,8 +8,8 @@ import pytest
 from scripts.bicep.rendering import BicepError
 from scripts.bicep.variants import main_deployment
 from shared.settings import Settings
-from tests.infra import contract
 from tests.builders.mutation import noise, rounds
+from tests.infra import contract
 
 INFRA = Path(__file__).parents[2] / "infra"
 ON_OR_OFF = ("true", "false")

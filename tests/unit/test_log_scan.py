@@ -1,5 +1,7 @@
 """The search of the services' logs for patients of the tests: what it looks for, and that a finding fails a run."""
 
+import logging
+
 import pytest
 
 from tests import log_scan
@@ -24,6 +26,8 @@ def scanned(tmp_path, line, values=SOURCES):
         ("ValueError: 'P-1' is no number", "P-1"),
         ("born 19700102", "19700102"),
         ("Doe17^Jane is there", "Jane"),
+        ("refused: Bearer eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ1In0.c2ln", "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ1In0"),
+        ("no share of shr_0mGr0eYNsT6uBdHk2vWq4bA", "shr_0mGr0eYNsT6uBdHk2vWq4bA"),
         ("no study 2.25.123456789012345678901234567890", "2.25.123456789012345678901234567890"),
     ],
 )
@@ -51,6 +55,20 @@ def test_a_patient_of_a_sample_file_is_found(tmp_path):
 )
 def test_other_lines_and_the_audit_trail_are_no_findings(tmp_path, line):
     assert scanned(tmp_path, line) == []
+
+
+@pytest.mark.spec("TEL-2")
+def test_what_the_product_logs_in_a_process_of_the_tests_is_searched_too(tmp_path):
+    handler = log_scan.InProcess(tmp_path)
+    for name in ("dicom.telemetry", "dicom.audit", "a.test.of.its.own", "devhost.blobs"):
+        handler.handle(logging.makeLogRecord({"name": name, "msg": f"{name} of Doe^Jane", "levelname": "WARNING"}))
+    handler.close()
+
+    found = findings(tmp_path, searched(iter(SOURCES)))
+    assert [one.line.partition(" of ")[0] for one in found] == [
+        "WARNING dicom.telemetry: dicom.telemetry",
+        "WARNING devhost.blobs: devhost.blobs",
+    ]
 
 
 PLANTED = """
