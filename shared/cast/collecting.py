@@ -62,7 +62,7 @@ SERIES_TAGS = (
 """The same of the series level."""
 _SEVERAL = frozenset({"00081050", "00081060", "00081070"})
 """Attributes that may have several values."""
-_SINGLE = (*(tag for tag in (*STUDY_TAGS, *SERIES_TAGS) if tag not in _SEVERAL), "00200013")
+_SINGLE = frozenset((*STUDY_TAGS, *SERIES_TAGS, "00200013")) - _SEVERAL
 """Attributes of which one value is expected; items of sequences are no texts."""
 _KEY_OBJECT_OR_REPORT = "0040A043"
 
@@ -114,7 +114,8 @@ class StudyCollector:
             self._refused.append(RefusedInstance(series, instance, fault, "missing or malformed"))
             return
         self._notes |= {Note(tag, "malformed") for tag in faults}
-        self._notes |= {Note(tag, "several-values") for tag in _SINGLE if len(texts(data_set, tag)) > 1}
+        several = [tag for tag in _SINGLE & data_set.keys() if len(values(data_set, tag)) > 1]
+        self._notes |= {Note(tag, "several-values") for tag in several if len(texts(data_set, tag)) > 1}
         self._patients.add(text(data_set, "00100020"))
         self._level.add(instance, data_set, STUDY_TAGS)
         level, instances = self._series.setdefault(series, (_Level(), {}))

@@ -21,6 +21,8 @@ _UNWRITABLE = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffd]")
 """Control characters are in no FHIR string (R4 §2.24.0.1), halves of pairs in no UTF-8; U+FFFD stands for bytes that
 the character set of the instance does not have: two different texts may look alike by it.
 """
+_DEEPEST = 12
+"""Levels of an element that are looked at: an item is three, and items of items of items are mapped."""
 _INTEGER = re.compile(r"[+-]?\d{1,12}", re.ASCII)
 _DECIMAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 """IS and DS of PS3.5 §6.2, whatever their length."""
@@ -48,13 +50,15 @@ def text_of(value: Any) -> str:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else ""
 
 
-def is_unwritable(value: Any) -> bool:
+def is_unwritable(value: Any, depth: int = 0) -> bool:
     """Whether a value, or one below it, is a text that is left out because no FHIR string can say it."""
     if isinstance(value, str):
         return bool(_UNWRITABLE.search(trimmed(value)))
+    if depth == _DEEPEST:
+        return False
     if isinstance(value, Mapping):
-        return any(is_unwritable(each) for each in value.values())
-    return isinstance(value, list) and any(is_unwritable(each) for each in value)
+        return any(is_unwritable(each, depth + 1) for each in value.values())
+    return isinstance(value, list) and any(is_unwritable(each, depth + 1) for each in value)
 
 
 def says(element: Any) -> bool:

@@ -67,13 +67,12 @@ def measurement_observations(data_set: DataSet, settings: CastSettings) -> list[
     return list(found.values())
 
 
-def measured_items(data_set: DataSet) -> Iterator[DataSet]:
-    """The content items that are mapped: numbers of groups, what tracks them, and the device of the report."""
-    for group, _place in _groups(data_set, ()):
-        for child in items(group, CONTENT):
-            if text(child, "0040A040") == "NUM" or name_of(child) == (DCM, _TRACKING_UID):
-                yield child
-    yield child_of([data_set], _DEVICE_UID)
+def is_measured_item(parent: DataSet, child: DataSet) -> bool:
+    """Whether a content item is mapped: a number of a group, what tracks it, or the device of the report."""
+    name = name_of(child)
+    if name in ((DCM, _TRACKING_UID), _DEVICE_UID):
+        return True
+    return text(child, "0040A040") == "NUM" and name_of(parent) == _GROUP
 
 
 def observing_device(data_set: DataSet, settings: CastSettings) -> dict[str, Any]:

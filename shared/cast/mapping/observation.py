@@ -50,7 +50,7 @@ _WHOLE = frozenset({(DCM, "113731"), (DCM, "113812")})
 _DEPTH = 32
 """Deepest level of a content tree that is looked at."""
 
-_MOMENTS = frozenset({(DCM, "113809"), (DCM, "111526")})
+_MAPPED = _OF_SUMMARY | _OF_EVENT | {(DCM, code) for code in ("113809", "111526", EVENT_UID)}
 
 type Code = tuple[str, str]
 
@@ -72,10 +72,9 @@ def dose_observations(data_set: DataSet, settings: CastSettings) -> list[dict[st
     return [*summaries[:1], *events]
 
 
-def dose_items(data_set: DataSet) -> Iterator[DataSet]:
-    """The content items that are mapped, wherever they hang."""
-    mapped = _OF_SUMMARY | _OF_EVENT | _MOMENTS | {(DCM, EVENT_UID)}
-    return (found for found, _depth in walk(data_set, 0) if name_of(found) in mapped)
+def is_dose_item(name: Code) -> bool:
+    """Whether content items of a concept are mapped, wherever they hang."""
+    return name in _MAPPED
 
 
 def is_whole(name: Code) -> bool:

@@ -280,6 +280,14 @@ def test_what_one_instance_leaves_empty_or_cannot_say_another_tells() -> None:
         assert of_study(collected(STUDY, first, told, summary=summary))["description"] == "Thorax"
 
 
+def test_however_deep_items_are_an_instance_is_read() -> None:
+    request: dict[str, Any] = {"00401002": element("x", "Pain")}
+    for _ in range(5_000):
+        request = {"00401002": element("x", "Pain"), "00400275": {"vr": "SQ", "Value": [request]}}
+    study = collected(STUDY, instance(STUDY, t00400275=[request]))
+    assert (of_study(study)["reasonCode"], study.notes) == ([{"text": "Pain"}], set())
+
+
 # ------------------------------------------------------------------- dose SRs (dicomcast §4.7)
 
 
