@@ -203,7 +203,7 @@ class MultipartReader:
                 return end
         end = data.find(b"\r\n", position)
         length = (end if end >= 0 else len(data) - data.endswith(b"\r")) - position
-        if self._header_bytes + length > _HEADER_LIMIT or self._lines > MOST_LINES:
+        if self._header_bytes + length > _HEADER_LIMIT or (end > position and self._lines == MOST_LINES):
             raise InvalidRequest(
                 "The header section of a part of the multipart request is too long.", where="request body"
             )
@@ -211,11 +211,11 @@ class MultipartReader:
             self._held = data[position:]
             return -1
         self._header_bytes += length + 2
-        self._lines += 1
         if length == 0:
             events.append(PartHeaders(tuple(self._headers)))
             self._state = _State.BODY_START
         else:
+            self._lines += 1
             self._take_header(data[position:end])
         return end + 2
 
