@@ -50,7 +50,7 @@ async def _shown(bench: Bench, page: Page, name: str, shown: tuple[str, str, int
     begin = time.perf_counter()
     drawn = requests = of_api = length = 0
     with bench.processes:
-        for _ in range(bench.times(40)):
+        for _ in range(bench.times(20)):
             if first:
                 await page("forget")
             took, drawn = await page("ready", *shown)
