@@ -22,7 +22,7 @@ _ITEM: Final = b"\xfe\xff\x00\xe0"
 _NO_OFFSETS: Final = _ITEM + bytes(4)
 _TABLE_ENTRY: Final = 4
 """Bytes of an offset in the basic offset table."""
-_FARTHEST: Final = 0xFFFFFFFF
+_FARTHEST: Final = 2**32 - 1
 """The greatest offset that it can hold."""
 
 
