@@ -4,6 +4,7 @@ import pytest
 
 from shared.change_log.log import ChangeLog
 from shared.change_log.sequencer import Sequencer
+from shared.hints import STALE_SECONDS
 from shared.index_schema import keys
 from shared.index_schema.postings import value_of
 from shared.registry.schema_registry import State
@@ -142,3 +143,20 @@ async def test_a_re_index_leaves_no_hints_of_its_own_while_it_rests():
 
     assert new.hints_after_cycles[1::2] == [0] * (len(new.hints_after_cycles) // 2)
     assert len(new.hints_after_cycles) >= 6
+
+
+async def test_what_a_re_index_leaves_is_cleaned_up_though_nobody_else_has_given_a_hint():
+    old = await old_store(1)
+    old._now += STALE_SECONDS + 1
+    await old.clean_up()
+    assert list(old.tables.rows("hint")) == []
+    new = Release(old)
+    new.work._catch_up = None
+    await new.reindex()
+
+    def left():
+        return [row for row in new.tables.rows("dicom") if keys.kind_of(row.row_key) is keys.RowKind.CLEANUP]
+
+    assert left()
+    await new.clean_up()
+    assert left() == []
