@@ -100,9 +100,9 @@ def _of_seeds(kind: str) -> list[bytes]:
 def _is_instance(data: bytes) -> bool:
     try:
         dataset = pydicom.dcmread(io.BytesIO(data), specific_tags=list(_UIDS))
+        return all(4 < len(str(dataset[keyword].value)) <= 64 for keyword in _UIDS)
     except Exception:  # noqa: BLE001 - seeds are damaged files, too
         return False
-    return all(len(str(dataset.get(keyword) or "")) > 4 for keyword in _UIDS)
 
 
 def _path(name: str) -> Path:
