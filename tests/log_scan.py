@@ -32,7 +32,7 @@ AUDIT = " dicom.audit: "
 IDENTIFYING = {
     "PatientName", "PatientID", "PatientBirthDate", "OtherPatientIDs", "OtherPatientNames", "PatientAddress",
     "AccessionNumber", "ReferringPhysicianName", "PatientComments", "PatientTelephoneNumbers", "PatientBirthName",
-}  # fmt: skip
+}  # fmt: skip  # a table
 """Attributes whose values tell who somebody is."""
 _IN_SOURCES = {
     "PATIENT_NAME": "PatientName",
@@ -47,7 +47,7 @@ _SHORTEST = 3
 _WORDS = IDENTIFYING | {
     "Alphabetic", "Ideographic", "Phonetic", "Value", "Anonymous", "Anonymized", "New", "Old", "Other", "Name", "First",
     "Last", "Second", "Test", "One", "Retrieve", "Replaced", "Feed", "Ref", "NOBODY", "STUCK",
-}  # fmt: skip
+}  # fmt: skip  # a table
 """What tests call patients, too, and what other lines say."""
 _UID = r"2\.25\.[0-9]{20,}"
 """The UIDs that tests make. Telemetry hashes them (TEL-3)."""

@@ -369,9 +369,10 @@ async def _written(made: _Made) -> AsyncIterator[bytes]:
         fragments = Fragments() if piece.fragments else None
         async for chunk in made.source.chunks(piece):
             left -= len(chunk)
+            cleaned = chunk
             if fragments:  # in the thread: there may be very many of them, or of their comments
-                chunk = await asyncio.get_running_loop().run_in_executor(_WORKING, fragments.clean, chunk)  # noqa: PLW2901
-            whole = held + chunk
+                cleaned = await asyncio.get_running_loop().run_in_executor(_WORKING, fragments.clean, chunk)
+            whole = held + cleaned
             held = whole[len(whole) - len(whole) % word :]
             yield swapped(whole[: len(whole) - len(held)], word) if word > 1 else whole
         if left or held:
