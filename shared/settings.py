@@ -164,7 +164,9 @@ class Settings(BaseModel):
     caller_bytes: int = Field(0, ge=0, alias="CALLER_BYTES")
     """Bytes of the bodies of those requests, as far as they say their length; 0: any number."""
     cors_origins: Words = Field((), alias="CORS_ALLOWED_ORIGINS")
-    cors_methods: Words = Field(("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"), alias="CORS_ALLOWED_METHODS")
+    cors_methods: Words = Field(
+        ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"), alias="CORS_ALLOWED_METHODS"
+    )
     cors_headers: Words = Field(
         ("accept", "authorization", "content-type", "if-none-match", "if-range", "range"),
         alias="CORS_ALLOWED_HEADERS",

@@ -178,7 +178,7 @@ async def test_a_preflight_is_answered_without_a_token(target):
 
     assert (response.status, response.body) == (204, b"")
     assert field(response, "access-control-allow-origin") == "https://viewer.example"
-    assert field(response, "access-control-allow-methods") == "GET, HEAD, POST, PUT, DELETE, OPTIONS"
+    assert field(response, "access-control-allow-methods") == "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
     assert (
         field(response, "access-control-allow-headers")
         == "accept, authorization, content-type, if-none-match, if-range, range"
