@@ -55,6 +55,7 @@ BY_CHANCE = {
     "The query string included invalid characters": "parameters that are not named are written at random",
     "Only archives, of the type application/zip": "accept and dicomdir are looked at together",
     "It is no value of VR LO": "a schema does not count the characters of control that Unicode has",
+    "A label has 1 to 64 letters": "nor which characters of Unicode are letters and digits",
     "curl -X HEAD": "an answer without a body does not say why: GET does, and takes the same",
     "curl -I": "the same",
 }
