@@ -189,6 +189,18 @@ async def test_a_study_with_an_instance_that_cannot_be_changed_stays_and_the_oth
     assert new.SpecificCharacterSet == "ISO_IR 192"
 
 
+@pytest.mark.spec("UPD-28")
+async def test_an_instance_that_could_be_changed_stays_as_it_is_beside_one_that_cannot(service):
+    [able] = study_of(1)
+    unable = image(STUDY, f"{STUDY}.1", f"{STUDY}.1.2", SpecificCharacterSet="ISO_IR 100", PatientComments="Größe")
+    await stored(service, able, unable)
+
+    operation = await service.updated([STUDY], name("山田"))
+
+    assert operation.results["instanceUpdated"] == 0
+    assert [(await service.current(each.identifier)).original for each in (able, unable)] == [None, None]
+
+
 @pytest.mark.spec("DP-8", "DP-11")
 async def test_an_update_acts_in_its_data_partition_alone():
     service = UpdatingService(data_partitions=True)
