@@ -74,7 +74,7 @@ RETRIEVE: Final = Documentation(
 LIST: Final = Documentation(
     "The labels in use, with the number of studies; or, with `StudyInstanceUID`, those of these studies.",
     produces=(JSON,),
-    failures=failures(406),
+    failures=failures(406, 414),
     parameters=(
         query(
             "StudyInstanceUID",

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from functools import partial
+from itertools import batched
 
 from shared import telemetry
 from shared.dicomweb.partitions import PartitionDirectory
@@ -34,12 +35,14 @@ _LOOK_SECONDS = 5.0
 """The interval at which a waiting re-index asks whether it is to pause."""
 _STUDIES_IN_A_PAGE = 100
 _STUDIES_AT_ONCE = 4
+_STUDIES_OF_A_STEP = 20
+"""Of those with a hint: after them it is noted how far the work is."""
 _CYCLES = 2
 """After studies were brought on: one cleans up, the next finds them idle and drops their hints."""
 _LONGEST_PAUSE = 5.0
 """Seconds between two steps, at most."""
 _BESIDE_CLIENTS = 9.0
-"""Rests, in steps: the data stores work for it a tenth of the time, so that searches lose no more than that."""
+"""Rests, in steps: the data stores work for it a tenth of the time."""
 
 
 class Reindex:
@@ -86,14 +89,14 @@ class Reindex:
             # rule: nobody writes an older schema when the walk begins
             await self._settle(lease, state)
             telemetry.event("reindexing", schema=number)
-            # rule: changes that are not folded are looked for where they are
-            places = dict.fromkeys(hint.place for hint in await self._hints.all())
-            await self._bring(list(places), number, done)
+            state["stage"] = "hinted"
+        if state["stage"] == "hinted":
+            await self._bring_hinted(lease, state, number, done)
             state["stage"] = "walking"
         await self._walk(lease, state, number, done)
         await self._check_errors()
         await self._schemas.advance(number, State.COMPLETE)
-        results = {"schema": number, **{name: getattr(done, name) for name in Reindexed.__slots__}}
+        results = {"schema": number, **dict(zip(Reindexed.__slots__, _counts(done), strict=True))}
         telemetry.event("reindexed", **results)
         return results
 
@@ -108,6 +111,17 @@ class Reindex:
             await asyncio.sleep(min(left, _LOOK_SECONDS))
             if lease.stopping.is_set():
                 await lease.checkpoint(state)
+
+    async def _bring_hinted(self, lease: Lease, state: dict[str, object], number: int, done: Reindexed) -> None:
+        """Bring on the studies that have a hint, in an order in which whoever resumes can go on."""
+        # rule: changes that are not folded are looked for where they are
+        places = {hint.place.partition_key: hint.place for hint in await self._hints.all()}
+        # What has got a hint since, before that position, has changes of this schema alone.
+        left = [places[key] for key in sorted(places) if key > str(state.get("hinted", ""))]
+        for batch in batched(left, _STUDIES_OF_A_STEP, strict=False):
+            await self._bring(batch, number, done)
+            state |= {"hinted": batch[-1].partition_key, "done": _counts(done)}
+            await lease.checkpoint(state)
 
     async def _walk(self, lease: Lease, state: dict[str, object], number: int, done: Reindexed) -> None:
         while True:
@@ -124,7 +138,7 @@ class Reindex:
             )
             names = dict.fromkeys(str(row.properties["study"]) for row in page.entities)
             await self._bring([keys.study_place(namespace, name, self._shards) for name in names], number, done)
-            state["done"] = [getattr(done, name) for name in Reindexed.__slots__]
+            state["done"] = _counts(done)
             if page.next_row_key is None:
                 state |= {"list": position + 1, "row": ""}
             elif page.entities:
@@ -171,6 +185,10 @@ class Reindex:
                 for _ in range(_CYCLES):
                     await self._catch_up()
             await asyncio.gather(*(pace.rest() for pace in paces))
+
+
+def _counts(done: Reindexed) -> list[int]:
+    return [getattr(done, name) for name in Reindexed.__slots__]
 
 
 async def start_reindex(operations: Operations, schemas: SchemaRegistry) -> None:

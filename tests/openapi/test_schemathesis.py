@@ -48,6 +48,7 @@ BY_CHANCE = {
     "An instance is retrieved whole": "contentType decides which other parameters WADO-URI takes",
     "It is for application/dicom only": "the same",
     "too large to be converted": "the numbers of a viewport are limited together",
+    "The accepted transfer syntax is not supported": "a schema does not list those that an instance is converted to",
     "It must be later than the start time": "two parameters are compared",
     "The viewport shows no part of the image": "it depends on the image",
     "Its width and height are whole numbers of pixels": "their product is limited, too",

@@ -189,7 +189,7 @@ OMISSIONS = (
     Omission("nothing is committed on old knowledge of the schema"),
     Omission("what is announced is known everywhere before it is written"),
     Omission("nobody writes an older schema when the walk begins"),
-    Omission("changes that are not folded are looked for where they are", "places: dict[StudyPlace, None] = {}"),
+    Omission("changes that are not folded are looked for where they are", "places: dict[str, StudyPlace] = {}"),
     Omission("pending changes of lower schemas are folded before their study is brought on", "if False:"),
     Omission("values of an instance are written before they are posted", "written = number"),
     Omission("the number follows what it promises", "if True:"),

@@ -7,9 +7,11 @@ from shared.change_log.sequencer import Sequencer
 from shared.hints import STALE_SECONDS
 from shared.index_schema import keys
 from shared.index_schema.postings import value_of
+from shared.operations.store import LEASE_SECONDS
 from shared.registry.schema_registry import State
 from shared.upkeep.cleanup import StudyCleanup
 from shared.upkeep.erasure import Erasure
+from shared.upkeep.study_reindex import StudyReindex
 from tests.fakes.lists import covering
 from tests.unit.index.chaos import Crashed
 from tests.unit.index.virtual_time import now, run
@@ -160,3 +162,32 @@ async def test_what_a_re_index_leaves_is_cleaned_up_though_nobody_else_has_given
     assert left()
     await new.clean_up()
     assert left() == []
+
+
+async def test_studies_that_have_a_hint_are_brought_on_once_though_the_process_dies_among_them(monkeypatch):
+    async def no_cycle(_: Release) -> None:
+        """The hints of the others stay."""
+
+    monkeypatch.setattr(Release, "_cycle", no_cycle)
+    new = Release(await old_store(30))
+    brought: list[str] = []
+    bring = StudyReindex.bring
+
+    async def bring_or_die(self, place, *rest):
+        brought.append(place.study_instance_uid)
+        if len(brought) == 25:
+            raise Crashed
+        await bring(self, place, *rest)
+
+    monkeypatch.setattr(StudyReindex, "bring", bring_or_die)
+    with pytest.raises(Crashed):
+        await new.reindex()
+    assert (await new.state()).checkpoint["done"] == [20, 20, 0]
+    before = len(brought)
+
+    again = Release(new)
+    again.time += LEASE_SECONDS + 1
+    await again.reindex()
+
+    assert set(brought[before : before + 10]).isdisjoint(brought[:20])
+    assert again.numbers() == {2}
