@@ -24,10 +24,11 @@ class MirroredTables:
     def requests(self) -> int:
         return self._store.requests
 
-    async def commit(self, kind: Kind, operations: Sequence[RowWrite]) -> None:
+    async def commit(self, kind: Kind, operations: Sequence[RowWrite]) -> str:
         async with self._turns[kind, operations[0].partition_key]:
-            await self._store.commit(kind, operations)
+            etag = await self._store.commit(kind, operations)
             await self._copy.commit(kind, [operation._replace(etag="*") for operation in operations])
+            return etag
 
     def rows(self, kind: Kind, partition_key: str | None = None) -> list[Entity]:
         return self._copy.rows(kind, partition_key)

@@ -28,11 +28,11 @@ class WhileItWrites:
     def __getattr__(self, name: str):
         return getattr(self._tables, name)
 
-    async def commit(self, kind, operations) -> None:
+    async def commit(self, kind, operations) -> str:
         if self._act and any(operation.row_key == keys.SUMMARY for operation in operations):
             act, self._act = self._act, None
             await act()
-        await self._tables.commit(kind, operations)
+        return await self._tables.commit(kind, operations)
 
 
 def test_everybody_has_time_to_hear_of_each_step():
