@@ -49,6 +49,7 @@ BY_CHANCE = {
     "It is for application/dicom only": "the same",
     "too large to be converted": "the numbers of a viewport are limited together",
     "The accepted transfer syntax is not supported": "a schema does not list those that an instance is converted to",
+    "The URL is longer than": "the parameters of a request are limited together",
     "It must be later than the start time": "two parameters are compared",
     "The viewport shows no part of the image": "it depends on the image",
     "Its width and height are whole numbers of pixels": "their product is limited, too",
