@@ -38,7 +38,7 @@ _CAST = ("", "Endpoint", "Patient", "ImagingStudy", "Observation", "ServiceReque
 _LOOK_SECONDS = 0.5
 
 
-async def run(bench: Bench, client: Client, service: LocalService | None) -> None:  # noqa: ARG001 - a group's signature
+async def run(bench: Bench, _client: Client, _service: LocalService | None) -> None:
     """Starts a service of its own with a FHIR server; the one that it is given stays idle."""
     async with AsyncExitStack() as stack:
         fhir = await stack.enter_async_context(running_fhir_server())

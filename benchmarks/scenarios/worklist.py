@@ -50,7 +50,7 @@ _DONE: Final = {
 }
 
 
-async def run(bench: Bench, client: Client, service: LocalService | None) -> None:  # noqa: ARG001 - a group's signature
+async def run(bench: Bench, client: Client, _service: LocalService | None) -> None:
     """Each step is measured with workitems that the step before has left."""
     count = bench.times(500)
     uids = [_uid() for _ in range(count + 3)]

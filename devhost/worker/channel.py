@@ -88,7 +88,7 @@ class Channel(asyncio.Protocol):
             self._received(message)
         del buffer[:start]
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the protocol's signature
+    def connection_lost(self, _exc: Exception | None) -> None:
         """The other end has gone, or this one closed the line."""
         self._transport = None
         self._closed()

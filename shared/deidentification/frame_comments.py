@@ -15,29 +15,18 @@ from shared.dicom.transfer_syntaxes import (
     JPEG_2000_COMPONENTS,
     JPEG_2000_COMPONENTS_LOSSLESS,
     JPEG_2000_FAMILY,
-    JPEG_BASELINE,
-    JPEG_EXTENDED,
-    JPEG_LOSSLESS,
-    JPEG_LOSSLESS_SV1,
-    JPEG_LS_LOSSLESS,
-    JPEG_LS_NEAR_LOSSLESS,
+    JPEG_LOSSLESS_FAMILY,
+    JPEG_LOSSY_FAMILY,
+    JPEG_LS_FAMILY,
 )
 
 COMMENTED: Final = (
-    frozenset(
-        {
-            JPEG_BASELINE,
-            JPEG_EXTENDED,
-            JPEG_LOSSLESS,
-            JPEG_LOSSLESS_SV1,
-            JPEG_LS_LOSSLESS,
-            JPEG_LS_NEAR_LOSSLESS,
-            JPEG_2000_COMPONENTS,
-            JPEG_2000_COMPONENTS_LOSSLESS,
-        }
-    )
+    JPEG_LOSSY_FAMILY
+    | JPEG_LOSSLESS_FAMILY
+    | JPEG_LS_FAMILY
     | JPEG_2000_FAMILY
     | HTJ2K_FAMILY
+    | {JPEG_2000_COMPONENTS, JPEG_2000_COMPONENTS_LOSSLESS}
 )
 """The transfer syntaxes whose frames can have comments that are found here."""
 
@@ -217,7 +206,7 @@ class _Codestream:
         self._found(found[0][1], found.end())
         return found.end()
 
-    def _tile(self, data: bytearray, at: int, end: int) -> int:  # noqa: ARG002 - as every state
+    def _tile(self, _data: bytearray, at: int, end: int) -> int:
         stop = min(at + self._left, end)
         self._left -= stop - at
         if not self._left:
@@ -228,7 +217,7 @@ class _Codestream:
         self._blank(data, at, end)
         return end
 
-    def _as_it_is(self, data: bytearray, at: int, end: int) -> int:  # noqa: ARG002 - as every state
+    def _as_it_is(self, _data: bytearray, _at: int, end: int) -> int:
         return end
 
     # ----------------------------------------------------------------------------------------------------- changes

@@ -136,7 +136,7 @@ class _Streamed(HostStreamingResponse):
         self.body_iterator = body
         self.background = None
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG002 - the form of ASGI
+    async def __call__(self, _scope: Any, receive: Any, send: Any) -> None:
         sending = cast("asyncio.Task[None]", asyncio.current_task())
         gone = False
 

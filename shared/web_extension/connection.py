@@ -74,7 +74,7 @@ class Connection(asyncio.Protocol):
         if not self._owner.opened(self):
             self._write_refusal(refusal(503, "Too many connections.", where="connection"))
 
-    def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002 - asyncio's
+    def connection_lost(self, _error: Exception | None) -> None:
         """The host has gone, or the connection was cut. A response that is being sent ends at once."""
         self._lost = True
         self._waiting.clear()

@@ -121,7 +121,7 @@ class _SignalToEnd:
         if self._mine:
             loop = asyncio.get_running_loop()
 
-            def handle(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - a signal handler's
+            def handle(_number: int, _frame: FrameType | None) -> None:
                 self._told = True
                 loop.call_soon_threadsafe(end)
 
