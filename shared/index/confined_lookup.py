@@ -46,6 +46,16 @@ class ConfinedLookup:
         found = await self._lookup.instances(partition, scope, metadata=metadata)
         return [each for each in found if self._has(each.identifier)]
 
+    async def versions(
+        self, partition: Partition, scope: ResourceIdentifier, *, original: bool
+    ) -> dict[tuple[str, str], int]:
+        """Their watermarks by the UIDs of series and instance, `original`: before any update."""
+        if not self._within.has(scope):
+            return {}
+        found = await self._lookup.versions(partition, scope, original=original)
+        study, has = scope.study_instance_uid, self._within.has_series
+        return {uids: version for uids, version in found.items() if has(study, uids[0])}
+
     async def stream(self, partition: Partition, scope: ResourceIdentifier) -> AsyncGenerator[StoredInstance]:
         """The same with their metadata, in no particular order, in bounded memory. Must be closed."""
         if not self._within.has(scope):

@@ -19,6 +19,7 @@ from shared.storage.ports import Entity, RowWrite, Value
 STATE_COLUMNS = ("live", "v", "blob", "bid", "dead", "refused", "attrs", "schema", "failed", "original")
 LIVE_INSTANCE_COLUMNS = ("live", "v", "index")
 BLOB_COLUMNS = ("live", "v", "blob", "original")
+VERSION_COLUMNS = ("live", "v", "original")
 DESCRIPTION_COLUMNS = (
     *("live", "v", "blob", "length", "syntax", "sop_class", "frames", "frame_count", "attrs", "schema"),
     *("original", "original_frames"),
@@ -232,6 +233,18 @@ def taken_in(entity: Entity) -> Taken:
     properties: Mapping[str, Any] = entity.properties
     study, series = orjson.loads(properties["index"])
     return study, series, orjson.loads(properties["attrs"])
+
+
+def version_in(entity: Entity, *, original: bool = False) -> int | None:
+    """The watermark of the live instance in a row, `original`: of its version before any update; None if it is deleted.
+
+    Of the columns it needs VERSION_COLUMNS.
+    """
+    properties: Mapping[str, Any] = entity.properties
+    if not properties["live"]:
+        return None
+    first = properties.get("original") if original else None
+    return int(orjson.loads(first)["v"] if first is not None else properties["v"])
 
 
 def stored_instance_in(study: str, entity: Entity) -> StoredInstance | None:

@@ -11,10 +11,12 @@ from shared.dicomweb.partitions import Partition
 from shared.index.instance_rows import (
     DESCRIPTION_COLUMNS,
     STATE_COLUMNS,
+    VERSION_COLUMNS,
     IndexedInstance,
     indexed_instance_in,
     state_in,
     stored_instance_in,
+    version_in,
 )
 from shared.index.label_rows import labels_in
 from shared.index.model import SeriesView, StoredInstance, StudyView
@@ -129,18 +131,18 @@ class InstanceLookup:
         self, partition: Partition, scope: ResourceIdentifier, *, metadata: bool
     ) -> list[StoredInstance]:
         """The instances of a study, a series or an instance, newest first; [] if there are none."""
+        entities = await self._rows(partition, scope, None if metadata else DESCRIPTION_COLUMNS)
         study = scope.study_instance_uid
-        partition_key = keys.study_partition(partition.namespace, study)
-        low, high = keys.instance_range(scope.series_instance_uid, scope.sop_instance_uid)
-        select = None if metadata else DESCRIPTION_COLUMNS
-        page = await self._tables.page("dicom", partition_key, low, high, select=select)
-        entities = list(page.entities)
-        if page.next_row_key is not None:
-            entities += await self._rest(
-                partition_key, (page.next_row_key, high), select, whole=scope.series_instance_uid is None
-            )
         found = [instance for entity in entities if (instance := stored_instance_in(study, entity))]
         return sorted(found, key=lambda instance: instance.sort_key)
+
+    async def versions(
+        self, partition: Partition, scope: ResourceIdentifier, *, original: bool
+    ) -> dict[tuple[str, str], int]:
+        """The watermarks of the same instances by the UIDs of series and instance, `original`: before any update."""
+        entities = await self._rows(partition, scope, VERSION_COLUMNS)
+        found = ((keys.instance_of(entity.row_key), version_in(entity, original=original)) for entity in entities)
+        return {uids: version for uids, version in found if version is not None}
 
     async def page(
         self, namespace: str, scope: ResourceIdentifier, start: str = "", *, top: int
@@ -195,6 +197,20 @@ class InstanceLookup:
             if reading is not None:
                 reading.cancel()
                 await asyncio.wait([reading])
+
+    async def _rows(
+        self, partition: Partition, scope: ResourceIdentifier, select: tuple[str, ...] | None
+    ) -> list[Entity]:
+        """The rows of a scope's instances, deleted ones included."""
+        partition_key = keys.study_partition(partition.namespace, scope.study_instance_uid)
+        low, high = keys.instance_range(scope.series_instance_uid, scope.sop_instance_uid)
+        page = await self._tables.page("dicom", partition_key, low, high, select=select)
+        entities = list(page.entities)
+        if page.next_row_key is not None:
+            entities += await self._rest(
+                partition_key, (page.next_row_key, high), select, whole=scope.series_instance_uid is None
+            )
+        return entities
 
     async def _rest(
         self, partition_key: str, bounds: tuple[str, str], select: tuple[str, ...] | None, *, whole: bool

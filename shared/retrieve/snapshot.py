@@ -121,6 +121,10 @@ class Archive:
         found = await self.lookup.instances(self.partition, scope, metadata=False)
         return [Snapshot(self, self._version(instance), described=False) for instance in found]
 
+    async def versions(self, scope: ResourceIdentifier) -> list[int]:
+        """The watermarks of the instances in `scope`."""
+        return list((await self.lookup.versions(self.partition, scope, original=self.original)).values())
+
     async def stream(self, scope: ResourceIdentifier) -> "AsyncGenerator[Snapshot]":
         """The instances in `scope` with their attributes, in no particular order, in bounded memory. Must be closed."""
         async with aclosing(self.lookup.stream(self.partition, scope)) as instances:

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection,
 from contextlib import aclosing
 from dataclasses import dataclass
 from itertools import chain
-from typing import Final
+from typing import Final, NamedTuple
 
 from shared import collector
 from shared.dicom.identifiers import InstanceIdentifier, ResourceIdentifier
@@ -50,8 +50,7 @@ _SHORT: Final = 1024 * 1024
 """Bytes of such a document that is read together with others."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stretch:
+class Stretch(NamedTuple):
     """Bytes of an answer that follow one another."""
 
     pieces: list[bytes]
@@ -83,13 +82,19 @@ class MetadataRules:
         head = multipart.part_head(self.boundary, headers, first=True)
         return chain((head,), xml_model.pieces_of(elements(document)))
 
+    def finished_inline(self, document: bytes, identifier: InstanceIdentifier) -> Stretch | None:
+        """The same, once; None if that takes too long for the event loop (STOW-46)."""
+        is_parsed = bool(self.boundary) or self.selection is not None
+        if len(document) > (_INLINE_PARSED if is_parsed else _INLINE):
+            return None
+        return Stretch(list(self.finish(document, identifier)))
+
     async def finished(self, document: bytes, identifier: InstanceIdentifier) -> AsyncGenerator[Stretch]:
-        """The same, once; what takes longer beside the event loop (STOW-46), what takes memory by a budget, until the
+        """The same; what takes longer beside the event loop (STOW-46), what takes memory by a budget, until the
         next one is asked for. Raises Unavailable.
         """
-        is_parsed = bool(self.boundary) or self.selection is not None
-        if len(document) <= (_INLINE_PARSED if is_parsed else _INLINE):
-            yield Stretch(list(self.finish(document, identifier)))
+        if (short := self.finished_inline(document, identifier)) is not None:
+            yield short
             return
         lease = Lease(_CONVERTED)
         try:
@@ -137,10 +142,9 @@ async def retrieve_metadata(
     if scope.series_instance_uid is not None and scope.sop_instance_uid is not None:
         identifier = InstanceIdentifier(scope.study_instance_uid, scope.series_instance_uid, scope.sop_instance_uid)
         return await _of_one(await archive.snapshot(identifier), rules, is_current)
-    snapshots = await archive.snapshots(scope)
-    if not snapshots:
+    versions = await archive.versions(scope)
+    if not versions:
         raise NotFound(f"The requested {'study' if scope.series_instance_uid is None else 'series'} does not exist.")
-    versions = [snapshot.instance.version for snapshot in snapshots]
     body = None if is_current(versions) else _framed(_documents(archive, scope, rules), rules)
     return RetrievedMetadata(versions, body)
 
@@ -166,6 +170,9 @@ async def _of_one(
 async def _documents(archive: Archive, scope: ResourceIdentifier, rules: MetadataRules) -> AsyncGenerator[Stretch]:
     async with aclosing(_stored(archive, scope)) as documents:
         async for document, identifier in documents:
+            if (short := rules.finished_inline(document, identifier)) is not None:
+                yield short
+                continue
             async with aclosing(rules.finished(document, identifier)) as finished:
                 async for stretch in finished:
                     yield stretch

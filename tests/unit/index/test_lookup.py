@@ -50,6 +50,19 @@ async def test_the_instances_of_a_scope_come_newest_first() -> None:
     assert await instances("1.7") == []
 
 
+async def test_the_watermarks_of_a_scope_are_those_of_its_live_instances() -> None:
+    service = IndexService()
+    for uids in (("1.1", "1.2", "1.9"), ("1.1", "1.22", "1.3"), ("1.1", "1.2", "1.1"), ("1.1", "1.2", "1.5")):
+        await service.put(*uids)
+    await service.delete("1.1", "1.2", "1.5")
+    for uids in (("1.1",), ("1.1", "1.2"), ("1.1", "1.2", "1.1"), ("1.7",)):
+        scope = ResourceIdentifier(*uids)
+        instances = await service.lookup.instances(PARTITION, scope, metadata=False)
+        keys = [(each.identifier.series_instance_uid, each.identifier.sop_instance_uid) for each in instances]
+        expected = dict(zip(keys, [each.version for each in instances], strict=True))
+        assert await service.lookup.versions(PARTITION, scope, original=False) == expected
+
+
 async def test_many_instances_are_looked_up_by_series_and_the_same_is_found_as_one_by_one() -> None:
     stores = Stores()
     service = IndexService(stores)

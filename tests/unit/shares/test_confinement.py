@@ -161,3 +161,16 @@ def test_shares_have_the_resources_that_search_and_retrieve_and_no_other():
         *("retrieve_study_bulk_data", "retrieve_series_bulk_data", "retrieve_instance_bulk_data"),
         *("retrieve_study_pixel_data", "retrieve_series_pixel_data", "retrieve_instance_pixel_data"),
     }
+
+
+@pytest.mark.spec("SHR-3", "META-6")
+async def test_the_tag_of_metadata_tells_nothing_of_what_is_outside():
+    made = await service()
+    study, series, _ = EVERYTHING[0]
+    token = await made.token(study, series=[series])
+    tags = []
+    for path in (f"studies/{study}/metadata", f"studies/{study}/series/{series}/metadata"):
+        answer = await made.ask("GET", path, token=token, accept="application/dicom+json")
+        tags += [value for name, value in answer.headers if name == "ETag"]
+    assert len(set(tags)) == 1
+    assert tags[0].endswith('-1"')
