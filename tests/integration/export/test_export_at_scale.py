@@ -1,8 +1,10 @@
 """Twenty thousand instances exported while workers are killed, and while others store and delete."""
 
 import asyncio
+import itertools
 import json
 import random
+from contextlib import suppress
 from functools import partial
 
 import pytest
@@ -19,6 +21,8 @@ STUDIES, IN_A_STUDY = 200, 100
 KILLS = 4
 DELETED = 300
 CONTAINER = "exported"
+BURST, QUIET = 10, 30
+"""Requests to store and delete come so many at a time, with seconds in between: an export makes way for clients."""
 
 
 def path_of(one):
@@ -46,6 +50,7 @@ async def stored(archive, studies, in_a_study):
 async def beside(archive, victims, until):
     """Store and delete one after the other until told to stop: the files that were stored, the paths of the deleted."""
     added, deleted = {}, set()
+    requests = itertools.count(1)
     while not until.is_set():
         one = file()
         if (await archive.store([one])).status == 200:
@@ -54,7 +59,9 @@ async def beside(archive, victims, until):
             victim = victims.pop()
             deleted.add(path_of(victim))
             await archive.delete(victim.path)
-        await asyncio.sleep(0.2)
+        if next(requests) % BURST == 0:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(until.wait(), QUIET)
     return added, deleted
 
 

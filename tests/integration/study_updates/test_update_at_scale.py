@@ -1,9 +1,11 @@
 """Five thousand instances updated while workers are killed, and while others store and delete."""
 
 import asyncio
+import itertools
 import json
 import random
 from collections import Counter
+from contextlib import suppress
 from functools import partial
 
 import pytest
@@ -17,6 +19,8 @@ STUDIES, IN_A_STUDY = 50, 100
 KILLS = 4
 DELETED = 100
 PAGE = 200
+BURST, QUIET = 10, 30
+"""Requests to store and delete come so many at a time, with seconds in between: an update makes way for clients."""
 NAME = "00100010"
 OLD, NEW = "Old^Name", "New^Name"
 
@@ -43,6 +47,7 @@ async def beside(archive, studies, victims, until):
     was lost, and what was deleted, or may have been.
     """
     added, doubtful, deleted = [], [], set()
+    requests = itertools.count(1)
     while not until.is_set():
         one = file({PATIENT_NAME: OLD}, study=random.choice(studies))
         (added if (await archive.store([one])).status == 200 else doubtful).append(one)
@@ -50,7 +55,9 @@ async def beside(archive, studies, victims, until):
             victim = victims.pop()
             deleted.add(victim.identifier.sop_instance_uid)
             await archive.delete(victim.path)
-        await asyncio.sleep(0.2)
+        if next(requests) % BURST == 0:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(until.wait(), QUIET)
     return added, doubtful, deleted
 
 
