@@ -11,6 +11,8 @@ from shared.dicom.part10.pixel_data import number_of_frames
 _SUBSAMPLED: Final = frozenset({"YBR_FULL_422", "YBR_PARTIAL_422"})
 _FLOATS: Final = {"7FE00008": 32, "7FE00009": 64}
 _PIXEL_DATA: Final = "7FE00010"
+_ALLOCATED: Final = {1: frozenset({1, 8, 16, 32, 64}), 3: frozenset({8, 16, 32, 64})}
+"""Bits of a sample, by the number of samples; there are no colours of single bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,7 @@ def image_pixels(attributes: Attributes, frames: int | None = None) -> ImagePixe
     stored = _integer(attributes, "00280101", allocated)
     high = _integer(attributes, "00280102", stored - 1)
     frames = frames or number_of_frames(attributes) or 1
-    if rows < 1 or columns < 1 or samples not in {1, 3} or allocated not in {1, 8, 16, 32, 64}:
+    if rows < 1 or columns < 1 or samples not in {1, 3} or allocated not in _ALLOCATED[samples]:
         raise Unconvertible("The attributes that describe the pixels are missing or unusual.")
     if not 1 <= stored <= allocated or not stored - 1 <= high < allocated:
         raise Unconvertible("The attributes that describe the bits of a pixel contradict each other.")

@@ -29,6 +29,8 @@ _JP2_BOX: Final = b"\x00\x00\x00\x0cjP  "
 _MPEG2_SEQUENCE: Final = b"\x00\x00\x01\xb3"
 _STANDARD_WIDTH: Final = 720
 _MAX_BOXES: Final = 64
+_LONGEST_BOX: Final = 1 << 48
+"""Bytes of a box before the movie's; 64 of them end where a file can be read from."""
 _MAX_MOOV: Final = 16 * 1024 * 1024
 _AVC_PROFILES: Final = frozenset({66, 77, 88, 100})
 """Baseline, Main, Extended, High: what a decoder of the High profile decodes (ISO 14496-10 §A.2)."""
@@ -112,7 +114,7 @@ def _mp4(read: Read) -> str:
             (length,) = struct.unpack_from(">Q", head, 8)
         if kind == b"moov":
             return _configured(read(at, min(length, _MAX_MOOV)))
-        if length < 8:
+        if not 8 <= length <= _LONGEST_BOX:
             break
         at += length
     raise BadCodestream("The video does not tell how it is coded.")

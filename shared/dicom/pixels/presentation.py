@@ -28,6 +28,7 @@ _MOST_SHAPE: Final = 16.0
 """Pixels that are longer are taken for a mistake: they would make pictures of stripes."""
 _MODALITY_TABLES, _VOI_TABLES = "00283000", "00283010"
 _PALETTE: Final = "00281101"
+_PIXEL_PRESENTATION: Final = "00089205"
 _PROFILE: Final = "00282000"
 _OPTICAL_PATHS: Final = "00480105"
 
@@ -63,6 +64,8 @@ class Presentation:
     intercept: float = 0.0
     window: Window | None = None
     tables: Tables = NO_TABLES
+    supplemental: bool = False
+    """Whether the palette is for some of the values of a grey image (PS3.3 §C.7.6.19)."""
 
 
 def needs_tables(attributes: Attributes) -> bool:
@@ -82,6 +85,7 @@ def presentation(attributes: Attributes, number: int, tables: Tables) -> Present
         intercept=0.0 if intercept is None else intercept,
         window=_window(voi),
         tables=tables,
+        supplemental=tables.palette is not None and first(attributes, _PIXEL_PRESENTATION) in {"COLOR", "MIXED"},
     )
 
 

@@ -11,7 +11,6 @@ from shared.dicom.errors import Unconvertible
 from shared.dicom.media_types import GIF, JPEG, PNG
 from shared.dicom.pixels.frame_decoding import Decoded, codec_memory
 from shared.dicom.pixels.image_pixels import ImagePixels
-from shared.dicom.pixels.lookup_tables import LookupTable
 from shared.dicom.pixels.presentation import Presentation, Window
 
 if TYPE_CHECKING:
@@ -33,6 +32,8 @@ _PICTURE_BYTES: Final = 6
 """Bytes that a pixel of a picture takes at its peak: three colours, in the array and in the image that is encoded."""
 _TABLE_BITS: Final = 16
 """Up to this many bits there is a table from every value to its grey level."""
+_LARGEST_VALUE: Final = 4e307
+"""Values beyond it are shown as it: between any two others there is a number of steps that a float can hold."""
 _FULL_RANGE: Final = ((1.0, 0.0, 1.402), (1.0, -0.114 * 1.772 / 0.587, -0.299 * 1.402 / 0.587), (1.0, 1.772, 0.0))
 
 
@@ -64,9 +65,11 @@ def picture(decoded: Decoded, how: Presentation, window: Window | None = None) -
     if pixels.color:
         return _in_bands(decoded.samples, lambda band: _colors(band, pixels))
     if pixels.photometric == "PALETTE COLOR":
-        return _in_bands(decoded.samples, lambda band: _from_palette(band, how))
+        return _in_bands(decoded.samples, _palette(how))
     if pixels.photometric not in {"MONOCHROME1", "MONOCHROME2"}:
         raise Unconvertible("The photometric interpretation of the instance is not supported.")
+    if how.supplemental and pixels.photometric == "MONOCHROME2" and not pixels.floating:
+        return _supplemented(decoded.samples, pixels, how, window)
     return _grey(decoded.samples, pixels, how, window)
 
 
@@ -130,7 +133,8 @@ def _grey(
 def _finite(samples: "NDArray[Any]") -> "NDArray[np.float64]":
     import numpy as np
 
-    return np.nan_to_num(samples.astype(np.float64), posinf=0.0, neginf=0.0)
+    finite: NDArray[np.float64] = np.nan_to_num(samples.astype(np.float64), posinf=0.0, neginf=0.0)
+    return finite.clip(-_LARGEST_VALUE, _LARGEST_VALUE)
 
 
 def _modality(values: "NDArray[Any]", how: Presentation) -> "NDArray[Any]":
@@ -140,8 +144,9 @@ def _modality(values: "NDArray[Any]", how: Presentation) -> "NDArray[Any]":
         return how.tables.modality.applied_to(values)
     if how.slope == 1.0 and how.intercept == 0.0:
         return values
-    rescaled: NDArray[Any] = values.astype(np.float64) * how.slope + how.intercept
-    return rescaled
+    with np.errstate(over="ignore"):
+        rescaled: NDArray[Any] = values.astype(np.float64) * how.slope + how.intercept
+    return rescaled.clip(-_LARGEST_VALUE, _LARGEST_VALUE)
 
 
 def _levels(
@@ -152,7 +157,8 @@ def _levels(
 
     if window is None and how.tables.voi is not None and stored.size:
         table = how.tables.voi
-        levels = table.applied_to(values) * (_WHITE / ((1 << table.bits) - 1))
+        bits = max(table.bits, max(table.entries).bit_length())  # of tables that hold more than they say
+        levels = table.applied_to(values) * (_WHITE / ((1 << bits) - 1))
     else:
         levels = _windowed(values.astype(np.float64), window or how.window or _whole(values))
     if inverted:
@@ -193,22 +199,38 @@ def _windowed(values: "NDArray[np.float64]", window: Window) -> "NDArray[np.floa
 # ------------------------------------------------------------------------------------------------------------- colour
 
 
-def _from_palette(samples: "NDArray[Any]", how: Presentation) -> "NDArray[np.uint8]":
+def _palette(how: Presentation) -> "Callable[[NDArray[Any]], NDArray[np.uint8]]":
+    """The function that gives samples their colours, the upper bytes of entries of 16 bits. Tables whose entries are
+    narrower or wider than they say are common; those of one palette are alike. Raises Unconvertible.
+    """
     import numpy as np
 
     tables = how.tables.palette
     if tables is None:
         raise Unconvertible("The palette of the instance is missing.")
-    return np.stack([_eight_bits(table, table.applied_to(samples)) for table in tables], axis=-1)
+    widest = max(max(table.entries) for table in tables).bit_length()
+    spare = max(widest, *(table.bits for table in tables)) - 8 if widest > 8 else 0
+
+    def colored(samples: "NDArray[Any]") -> "NDArray[np.uint8]":
+        colors = [np.right_shift(table.applied_to(samples), spare).astype(np.uint8) for table in tables]
+        return np.stack(colors, axis=-1)
+
+    return colored
 
 
-def _eight_bits(table: LookupTable, values: "NDArray[Any]") -> "NDArray[np.uint8]":
-    """The upper byte of entries of 16 bits. Tables that promise 16 and hold 8 are common: nothing is above 255."""
+def _supplemented(
+    samples: "NDArray[Any]", pixels: ImagePixels, how: Presentation, window: Window | None
+) -> "NDArray[np.uint8]":
+    """Grey levels, and colours for the values from the first one on that the palette has (PS3.3 §C.8.16.2.1.1.1)."""
     import numpy as np
 
-    spare = table.bits - 8 if max(table.entries) > _WHITE else 0
-    upper: NDArray[np.uint8] = np.right_shift(values, max(spare, 0)).astype(np.uint8)
-    return upper
+    colored = _palette(how)
+    tables = how.tables.palette or ()
+    above = samples >= min(table.first for table in tables)
+    darkest = samples.min(initial=np.iinfo(samples.dtype).max, where=~above)
+    shown = np.stack([_grey(np.where(above, darkest, samples), pixels, how, window)] * 3, axis=-1)
+    shown[above] = colored(samples[above])
+    return shown
 
 
 def _colors(samples: "NDArray[Any]", pixels: ImagePixels) -> "NDArray[np.uint8]":

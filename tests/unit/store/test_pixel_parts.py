@@ -64,6 +64,15 @@ STREAMS = {
 }
 
 
+BOXES = (
+    struct.pack(">L4sQ", 1, b"mdat", 2**64 - 16),  # beyond where any file ends
+    struct.pack(">L4sQ", 1, b"free", 0),
+    struct.pack(">L4s", 0, b"mdat"),
+    struct.pack(">L4s", 4, b"free"),
+    struct.pack(">L4s", 9, b"moof") + bytes(1),
+)
+
+
 def metadata(**changes):
     one = image(size=(16, 24))
     found = metadata_of(one)
@@ -144,6 +153,7 @@ async def test_a_type_and_metadata_that_contradict_each_other_are_refused():
         ("image/jpeg", b"none", "no codestream"),
         ("video/mp4", mp4(profile=244), "profile or level"),
         ("video/mp4", b"\0\0\0\x18ftypmp42" + bytes(12), "ends within its header"),
+        *(("video/mp4", b"\0\0\0\x18ftypmp42" + bytes(12) + each + bytes(64), "does not tell") for each in BOXES),
         (OCTETS, bytes(100), "Neither the metadata nor the part"),
     ],
 )
