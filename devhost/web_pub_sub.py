@@ -26,6 +26,8 @@ log = logging.getLogger("devhost")
 _QUEUE: Final = 1_000
 _QUEUE_BYTES: Final = 8 * 1024**2
 """Messages, and their bytes, that wait for one connection."""
+_MOST: Final = 1_000
+"""Connections at a time, those included whose clients are still asked about: as many as one unit has in Azure."""
 _LONGEST: Final = 1024**2
 """Bytes of a message, as in Azure."""
 _OWN_SUBPROTOCOLS: Final = ("json.webpubsub.azure.", "json.reliable.webpubsub.", "protobuf.")
@@ -55,6 +57,7 @@ class WebPubSub:
         """The event handler of each hub that has one."""
         self._connections: dict[str, set[_Connection]] = {}
         """By hub."""
+        self._open_now = 0
         self._runner: web.AppRunner | None = None
 
     async def start(self, address: str = "127.0.0.1", port: int = 0) -> None:
@@ -85,6 +88,15 @@ class WebPubSub:
     # ------------------------------------------------------------------------------------------------------ clients
 
     async def _open(self, request: web.Request) -> web.StreamResponse:
+        if self._open_now >= _MOST:
+            raise web.HTTPServiceUnavailable(text="There are as many connections as there may be.")
+        self._open_now += 1
+        try:
+            return await self._admitted(request)
+        finally:
+            self._open_now -= 1
+
+    async def _admitted(self, request: web.Request) -> web.StreamResponse:
         hub = request.match_info["hub"]
         token = request.query.get("access_token") or _bearer(request)
         claims = self._claims(token, f"{self.endpoint}/client/hubs/{hub}")
@@ -98,6 +110,11 @@ class WebPubSub:
             refused = await handler.connect(hub, claims, request, offered, self.key)
             if refused is not None:
                 return refused
+        return await self._serve(hub, claims, socket, request)
+
+    async def _serve(
+        self, hub: str, claims: Mapping[str, Any], socket: web.WebSocketResponse, request: web.Request
+    ) -> web.StreamResponse:
         await socket.prepare(request)
         groups = frozenset(_texts(claims.get("webpubsub.group")))
         connection = _Connection(str(claims.get("sub", "")), groups, socket, request.transport)

@@ -1,5 +1,6 @@
 """The objects of a JSON array as they arrive (RFC 8259): none but one is in memory. Pure."""
 
+import asyncio
 import json
 import re
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from typing import Any
 import orjson
 
 from shared.cast.ports import Unreadable
+from shared.outgoing.documents import AT_ONCE, check_count
 
 _TOKENS = re.compile(rb'\\.|["{}]', re.DOTALL)
 _MOST = 64 * 1024**2
@@ -72,8 +74,12 @@ class ObjectStream:
 
 def read_object(document: bytes) -> Any:
     """One object; also with the numbers that JSON does not have and some servers write, such as -Infinity. None if it
-    cannot be read.
+    cannot be read, or has too many values.
     """
+    try:
+        check_count(document)
+    except ValueError:
+        return None
     try:
         return orjson.loads(document)
     except ValueError:
@@ -82,3 +88,8 @@ def read_object(document: bytes) -> Any:
         return json.loads(document)
     except (ValueError, RecursionError):
         return None
+
+
+async def read_answer(body: bytes) -> Any:
+    """The same of a whole answer, a large one beside the event loop."""
+    return read_object(body) if len(body) <= AT_ONCE else await asyncio.to_thread(read_object, body)

@@ -5,7 +5,7 @@ from typing import Any
 from urllib.parse import quote
 
 from shared.cast.collecting import StudyCollector
-from shared.cast.json_stream import ObjectStream, read_object
+from shared.cast.json_stream import ObjectStream, read_answer, read_object
 from shared.cast.model import Study, Summary
 from shared.cast.settings import CastSettings
 from shared.cast.values import text
@@ -15,6 +15,9 @@ from shared.outgoing.server import Server
 
 _ACCEPT = {"Accept": DICOM_JSON}
 _PAGE = 200
+_MOST_SERIES = 10_000
+_MOST_INSTANCES = 1_000_000
+"""Of one study: a server that has more does not end."""
 _NOT_THERE = (204, 404, 410)
 
 
@@ -38,8 +41,12 @@ class RemoteStudies:
                 return collector.study(Summary()), ""
             if answer.status != 200:
                 raise answer_failed("DICOMweb", answer.status, answer.headers, b"")
+            instances = 0
             async for piece in pieces:
                 for document in stream.feed(piece):
+                    instances += 1
+                    if instances > _MOST_INSTANCES:
+                        raise request_failed(Failure.UNUSABLE, "The DICOMweb server sends too many instances.")
                     data_set = read_object(document)
                     if data_set is None:
                         collector.add_unreadable()
@@ -60,6 +67,8 @@ class RemoteStudies:
         ):
             before = len(series)
             series |= {text(each, "0020000E"): each for each in found}
+            if len(series) > _MOST_SERIES:
+                raise request_failed(Failure.UNUSABLE, "The DICOMweb server finds too many series.")
             if len(found) < _PAGE or len(series) == before:
                 break
         return Summary(studies[0] if studies else {}, series)
@@ -70,7 +79,7 @@ class RemoteStudies:
             return []
         if answer.status != 200:
             raise answer_failed("DICOMweb", answer.status, answer.headers, answer.body)
-        found = read_object(answer.body)
+        found = await read_answer(answer.body)
         if not isinstance(found, list):
             raise request_failed(Failure.UNUSABLE, "The DICOMweb server answered a search with something else.")
         return [each for each in found if isinstance(each, dict)]

@@ -12,7 +12,7 @@ from urllib.parse import quote, urlsplit
 
 from shared.cast.checkpoints import Checkpoint, Checkpoints
 from shared.cast.dirty_studies import StudyKey
-from shared.cast.json_stream import read_object
+from shared.cast.json_stream import read_answer
 from shared.cast.sweeping import Marking, StudyChanges
 from shared.dicom.media_types import JSON
 from shared.dicomweb.partitions import DEFAULT_NAME
@@ -24,6 +24,10 @@ _WINDOW = 100
 """Sequences of one window: the most that such feeds take."""
 _ROWS = 200
 """Rows of one page: the most that such feeds take."""
+_PAGES = 10_000
+"""Windows or pages that one sweep reads; the next goes on behind them."""
+_LARGEST = 2**63 - 1
+"""The largest sequence that can be kept."""
 _OVERLAP = timedelta(seconds=60)
 """Rows that were committed beside others may appear between them later: that much is read again."""
 
@@ -65,19 +69,21 @@ class RemoteSweep:
         at = await self._checkpoints.read()
         if at.at_end and at.sequence == latest if self._rows else at.sequence >= latest:
             return 0
-        marked = 0
+        marked = pages = 0
         async for entries, to in self._pages(at, latest):
             marked += await self._mark(entries)
             moved = await self._checkpoints.move(replace(to, etag=at.etag))
             if moved is None:
                 break  # somebody else sweeps
-            at = moved
+            at, pages = moved, pages + 1
+            if pages == _PAGES:
+                break
         return marked
 
     async def latest(self) -> int:
         """The newest sequence of the feed; 0 if it is empty."""
         entry = await self._get("changefeed/latest?includeMetadata=false")
-        return int(entry["sequence"]) if isinstance(entry, dict) and "sequence" in entry else 0
+        return _sequence(entry["sequence"]) if isinstance(entry, dict) and "sequence" in entry else 0
 
     async def position(self) -> tuple[int, int]:
         """The checkpoint and the newest sequence. Raises RequestFailed, Unavailable."""
@@ -140,7 +146,7 @@ class RemoteSweep:
             return [
                 _Entry(
                     StudyKey(str(each.get("partitionName") or DEFAULT_NAME), str(each["studyInstanceUid"])),
-                    int(each["sequence"]),
+                    _sequence(each["sequence"]),
                     str(each.get("timestamp") or ""),
                 )
                 for each in found or ()
@@ -154,10 +160,20 @@ class RemoteSweep:
             return None
         if answer.status != 200:
             raise answer_failed("DICOMweb", answer.status, answer.headers, answer.body)
-        found = read_object(answer.body)
+        found = await read_answer(answer.body)
         if found is None and answer.body:
             raise _unusable()
         return found
+
+
+def _sequence(value: Any) -> int:
+    try:
+        found = int(value)
+    except (TypeError, ValueError, OverflowError):
+        raise _unusable() from None
+    if not 0 <= found <= _LARGEST:
+        raise _unusable()
+    return found
 
 
 def _moment(text: str) -> datetime | None:
@@ -171,7 +187,10 @@ def _moment(text: str) -> datetime | None:
 def _before(text: str) -> str:
     """A while before a time; the beginning if it is none."""
     moment = _moment(text)
-    return (moment - _OVERLAP).isoformat() if moment else ""
+    try:
+        return (moment - _OVERLAP).isoformat() if moment else ""
+    except OverflowError:  # in the year 1
+        return ""
 
 
 def _unusable() -> Exception:

@@ -16,8 +16,9 @@ import orjson
 from shared.fhir.resources import Resource, elements
 from shared.fhir.search_answer import SearchPage, read_page
 from shared.fhir.transaction import Entry, EntryAnswer, read_answers, transaction
+from shared.outgoing.documents import read_document
 from shared.outgoing.failures import Failure, RequestFailed, answer_failed, request_failed
-from shared.outgoing.server import Answer, Server
+from shared.outgoing.server import MOST_BYTES, Answer, Server
 
 type Parameters = Sequence[tuple[str, str]]
 """Search parameters: names and values as R4 §3.1.1 has them, escaped (`token`, `escaped`) but not percent-encoded."""
@@ -34,6 +35,8 @@ _NO_HISTORY = (400, 403, 404, 405, 410, 501)
 """Answers of servers that offer no versions of a resource, or none any more."""
 _AGAIN = (Failure.UNAVAILABLE, Failure.THROTTLED, Failure.TRANSIENT)
 _PAGES = 100_000
+_PAGES_TOGETHER = 1_000
+"""Pages of a search whose matches are all held; together they are no larger than one answer may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,7 @@ class FhirClient:
 
     async def capabilities(self) -> Resource:
         """The CapabilityStatement. Raises RequestFailed."""
-        return _resource(await self._read("GET", "metadata", {}), "CapabilityStatement")
+        return await _resource(await self._read("GET", "metadata", {}), "CapabilityStatement")
 
     async def read(self, resource_type: str, resource_id: str) -> Resource | None:
         """A resource; None if there is none, or none any more. Raises RequestFailed."""
@@ -77,7 +80,7 @@ class FhirClient:
             if error.status in (404, 410):
                 return None
             raise
-        return _resource(answer, resource_type)
+        return await _resource(answer, resource_type)
 
     async def history(self, resource_type: str, resource_id: str) -> list[Resource]:
         """The versions of a resource, oldest first; none where the server offers none. Raises RequestFailed."""
@@ -89,7 +92,7 @@ class FhirClient:
             raise
         versions = [
             version
-            for entry in elements(_resource(answer, "Bundle"), "entry")
+            for entry in elements(await _resource(answer, "Bundle"), "entry")
             if isinstance(version := entry.get("resource"), Mapping)
         ]
         return versions[::-1]
@@ -97,14 +100,18 @@ class FhirClient:
     async def expand(self, url: str, *, offset: int, count: int) -> Resource:
         """A ValueSet with a page of its expansion (R4 §4.9.15). Raises RequestFailed."""
         asked = urlencode((("url", url), ("offset", offset), ("count", count)))
-        return _resource(await self._read("GET", f"ValueSet/$expand?{asked}", {}), "ValueSet")
+        return await _resource(await self._read("GET", f"ValueSet/$expand?{asked}", {}), "ValueSet")
 
     async def search(
         self, resource_type: str, parameters: Parameters, *, handling: Handling = "preferred"
     ) -> list[Resource]:
         """All matches of a search, over all pages. Raises RequestFailed."""
         found: list[Resource] = []
+        pages = size = 0
         async for page in self.pages(resource_type, parameters, handling=handling):
+            pages, size = pages + 1, size + page.size
+            if pages > _PAGES_TOGETHER or size > MOST_BYTES:
+                raise request_failed(Failure.UNUSABLE, "The FHIR server finds more than can be held.")
             found += page.matches
         return found
 
@@ -125,7 +132,7 @@ class FhirClient:
             answer = await self._search(resource_type, parameters, strict=False)
         seen: set[str] = set()
         while True:
-            page = read_page(_json(answer), resource_type, strict=strict)
+            page = read_page(await _json(answer), resource_type, strict=strict, size=len(answer.body))
             yield page
             if not page.next:
                 return
@@ -141,7 +148,7 @@ class FhirClient:
         resource_type = str(resource["resourceType"])
         headers = {"If-None-Exist": if_none_exist} if if_none_exist else {}
         answer = await self._write("POST", resource_type, {**headers, "Prefer": "return=representation"}, resource)
-        return _resource(answer, resource_type), answer.status == 201
+        return await _resource(answer, resource_type), answer.status == 201
 
     async def update(self, resource: Resource, *, if_match: str = "") -> Resource:
         """Replace a resource, only that version of it if `if_match` is given. Raises RequestFailed."""
@@ -150,7 +157,7 @@ class FhirClient:
         answer = await self._write(
             "PUT", f"{resource_type}/{resource['id']}", {**headers, "Prefer": "return=representation"}, resource
         )
-        return _resource(answer, resource_type)
+        return await _resource(answer, resource_type)
 
     async def delete(self, resource_type: str, resource_id: str) -> None:
         """Delete a resource; it may be gone already. Raises RequestFailed."""
@@ -161,7 +168,7 @@ class FhirClient:
     async def transaction(self, entries: Sequence[Entry]) -> list[EntryAnswer]:
         """Do all of `entries` or none; the answer to each. Raises RequestFailed."""
         answer = await self._write("POST", "", {"Prefer": "return=minimal"}, transaction(entries))
-        return read_answers(_json(answer), entries)
+        return read_answers(await _json(answer), entries)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -214,15 +221,15 @@ def _failed(answer: Answer) -> RequestFailed:
     return answer_failed("FHIR", answer.status, answer.headers, answer.body)
 
 
-def _json(answer: Answer) -> Any:
+async def _json(answer: Answer) -> Any:
     try:
-        return orjson.loads(answer.body)
+        return await read_document(answer.body)
     except ValueError:
         raise request_failed(Failure.UNUSABLE, "The FHIR server answered with something else than JSON.") from None
 
 
-def _resource(answer: Answer, resource_type: str) -> Resource:
-    document = _json(answer)
+async def _resource(answer: Answer, resource_type: str) -> Resource:
+    document = await _json(answer)
     if not isinstance(document, Mapping) or document.get("resourceType") != resource_type:
         raise request_failed(Failure.UNUSABLE, f"The FHIR server answered with something else than a {resource_type}.")
     return document

@@ -22,10 +22,12 @@ class SearchPage:
     """Number of all matches, where the server tells."""
     strict: bool = True
     """False: the server may have ignored parameters, because it refused to be strict (CAST-SR-3)."""
+    size: int = 0
+    """Bytes of the answer."""
 
 
-def read_page(document: Any, resource_type: str, *, strict: bool = True) -> SearchPage:
-    """The page that a Bundle of type searchset is. Raises RequestFailed of class unusable."""
+def read_page(document: Any, resource_type: str, *, strict: bool = True, size: int = 0) -> SearchPage:
+    """The page that a Bundle of type searchset is, of `size` bytes. Raises RequestFailed of class unusable."""
     if not isinstance(document, Mapping) or document.get("resourceType") != "Bundle":
         raise request_failed(Failure.UNUSABLE, "The FHIR server answered a search with something else than a Bundle.")
     matches: list[Resource] = []
@@ -42,4 +44,4 @@ def read_page(document: Any, resource_type: str, *, strict: bool = True) -> Sear
     links = [link.get("url") for link in elements(document, "link") if link.get("relation") == "next"]
     following = links[0] if links and isinstance(links[0], str) else ""
     total = document.get("total")
-    return SearchPage(matches, included, following, total if isinstance(total, int) else None, strict)
+    return SearchPage(matches, included, following, total if isinstance(total, int) else None, strict, size)

@@ -51,6 +51,8 @@ _UNKNOWN_KEY_SECONDS = 60.0
 _AFTER_FAILURE_SECONDS = 5.0
 _TIMEOUT_SECONDS = 10.0
 _DOCUMENT_LIMIT = 1024 * 1024
+_MOST_KEYS = 256
+"""Keys of a provider, each of which is looked at for a token that was not seen before; providers have a handful."""
 _PREPARED_KEYS = 64
 _VERIFIED_TOKENS = 1024
 _VERIFIED_SECONDS = 300.0
@@ -70,7 +72,10 @@ def key_set_of(configuration: Mapping[str, Any], key_set: Mapping[str, Any]) -> 
     issuer = configuration["issuer"]
     if not isinstance(issuer, str) or not issuer:
         raise TypeError("issuer")
-    return KeySet(issuer, tuple(key for key in key_set["keys"] if isinstance(key, dict)))
+    keys = tuple(key for key in key_set["keys"] if isinstance(key, dict))
+    if len(keys) > _MOST_KEYS:
+        raise TypeError("keys")
+    return KeySet(issuer, keys)
 
 
 class KeySource(Protocol):

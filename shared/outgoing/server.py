@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 MOST_BYTES = 64 * 1024**2
 """Largest answer that is taken into memory."""
 _CONNECT_SECONDS = 10.0
+_STREAM_SECONDS = 3600.0
+"""For a body without a limit of size: the metadata of a study of a hundred thousand instances take minutes."""
 _CONNECTIONS = 32
 _PIECE = 256 * 1024
 
@@ -77,8 +79,10 @@ class Server:
     async def stream(
         self, target: str, *, headers: Mapping[str, str] | None = None
     ) -> AsyncIterator[tuple[Answer, AsyncIterator[bytes]]]:
-        """GET whose body comes in pieces and has no limit of size. Raises RequestFailed, in between too."""
-        async with self._answered("GET", target, headers or {}, None, total=None) as response:
+        """GET whose body comes in pieces and has no limit of size, but one of time. Raises RequestFailed, in between
+        too.
+        """
+        async with self._answered("GET", target, headers or {}, None, total=_STREAM_SECONDS) as response:
             yield Answer(response.status, _lower(response.headers), b""), self._pieces(response)
 
     async def close(self) -> None:
@@ -100,7 +104,7 @@ class Server:
 
     @asynccontextmanager
     async def _answered(
-        self, method: str, target: str, headers: Mapping[str, str], body: bytes | None, *, total: float | None
+        self, method: str, target: str, headers: Mapping[str, str], body: bytes | None, *, total: float
     ) -> AsyncIterator["aiohttp.ClientResponse"]:
         import aiohttp
         from yarl import URL

@@ -9,8 +9,9 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from websockets.asyncio.client import connect
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from devhost import web_pub_sub
 from devhost.web_pub_sub import WebPubSub
 from devhost.web_pub_sub_events import EventHandler
 from shared.errors import DependencyRefused, Unavailable
@@ -162,3 +163,34 @@ async def test_a_client_that_does_not_read_loses_its_connection_and_delays_nobod
             async with asyncio.timeout(SECONDS):
                 assert await quick.recv() == "still here"
             slow.transport.abort()
+
+
+async def test_clients_that_talk_without_end_or_come_in_crowds_delay_nobody(monkeypatch):
+    monkeypatch.setattr(web_pub_sub, "_MOST", 3)
+    async with (
+        channel() as (made, _),
+        connect(await made.url("user", "1")) as reader,
+        connect(await made.url("loud", "2")) as loud,
+    ):
+
+        async def talk():
+            while True:
+                await loud.send(b"x" * 100_000)
+
+        talking = asyncio.create_task(talk())
+        async with connect(await made.url("third", "3")):
+            with pytest.raises(InvalidStatus) as refused:
+                async with connect(await made.url("fourth", "4")):
+                    pass
+            assert refused.value.response.status_code == 503
+            for number in range(20):
+                await made.send("user", str(number))
+            assert [await reader.recv() for _ in range(20)] == [str(number) for number in range(20)]
+        assert not talking.done()
+        talking.cancel()
+        await until(lambda: _not(made.is_connected("third")))
+        async with connect(await made.url("fourth", "4")):
+            assert await made.is_connected("fourth")
+        await loud.send(b"x" * 2_000_000)  # more than a message may have
+        with pytest.raises(ConnectionClosed):
+            await loud.recv()

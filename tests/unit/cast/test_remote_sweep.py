@@ -6,6 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 import orjson
 import pytest
 
+from shared.cast import remote_sweep
 from shared.cast.checkpoints import Checkpoint, Checkpoints
 from shared.cast.remote_sweep import RemoteSweep, counts_rows
 from shared.cast.study_lists import remote_studies
@@ -206,7 +207,20 @@ def test_the_version_of_the_address_says_what_an_offset_counts(address: str, row
     assert counts_rows(address) is rows
 
 
-@pytest.mark.parametrize("answer", [b"<html>", b'{"sequence": 1}', b'[{"sequence": "x"}]', b"[1]"])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"<html>",
+        b'{"sequence": 1}',
+        b'[{"sequence": "x"}]',
+        b"[1]",
+        b'[{"studyInstanceUid": "1.2", "sequence": Infinity}]',
+        b'[{"studyInstanceUid": "1.2", "sequence": 9223372036854775808}]',
+        b'[{"studyInstanceUid": "1.2", "sequence": -1}]',
+        b"[" + b"[]," * 1_100_000 + b"[]]",
+    ],
+    ids=range(8),
+)
 async def test_an_answer_that_is_no_feed_is_a_failure_of_the_server(answer: bytes) -> None:
     cast = Cast()
     feed = Feed({1: "2.25.1"})
@@ -220,6 +234,29 @@ async def test_an_answer_that_is_no_feed_is_a_failure_of_the_server(answer: byte
         await sweeping(cast, feed).run()
     assert raised.value.failure is Failure.UNUSABLE
     assert (await checkpoint(cast)).sequence == 0
+
+
+@pytest.mark.parametrize("latest", [b'{"sequence": "x"}', b'{"sequence": Infinity}', b'{"sequence": 1e30}'])
+async def test_a_newest_change_that_is_no_number_is_a_failure_of_the_server(latest: bytes) -> None:
+    feed = Feed({1: "2.25.1"})
+
+    async def request(_method: str, _target: str, **_more: object) -> Answer:
+        return Answer(200, {}, latest)
+
+    feed.request = request
+    with pytest.raises(RequestFailed) as raised:
+        await sweeping(Cast(), feed).run()
+    assert raised.value.failure is Failure.UNUSABLE
+
+
+@pytest.mark.spec("CAST-EV-6")
+async def test_a_feed_without_end_is_read_in_many_sweeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote_sweep, "_PAGES", 3)
+    cast = Cast()
+    feed = Feed({1: "2.25.1", 10**15: "2.25.2"})
+    for sweep in (1, 2):
+        await sweeping(cast, feed).run()
+        assert (await checkpoint(cast)).sequence == sweep * 300
 
 
 class Lists:

@@ -1,6 +1,7 @@
 """Both sources of studies give the same Bundle; a large study takes little memory."""
 
 import asyncio
+import itertools
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -11,6 +12,7 @@ from typing import Any
 import orjson
 import pytest
 
+from shared.cast import remote_studies
 from shared.cast.mapping.imaging_study import References, wanted_study
 from shared.cast.model import Study
 from shared.cast.own_studies import OwnStudies
@@ -18,7 +20,7 @@ from shared.cast.ports import Unreadable
 from shared.cast.remote_studies import RemoteStudies
 from shared.dicom.identifiers import InstanceIdentifier
 from shared.index.model import SeriesView, StoredInstance, StudyView
-from shared.outgoing.failures import RequestFailed
+from shared.outgoing.failures import Failure, RequestFailed
 from shared.outgoing.server import Answer
 from tests.builders.cast import PARTITION, SETTINGS, instance
 
@@ -160,6 +162,23 @@ async def test_one_unreadable_instance_is_noted_and_a_whole_document_is_not() ->
         await read(RemoteStudies(Web([instance(STUDY)], b"<html>"), SETTINGS))
     with pytest.raises(RequestFailed):
         await read(RemoteStudies(Web([instance(STUDY)], status=503), SETTINGS))
+
+
+async def test_a_server_whose_studies_do_not_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote_studies, "_MOST_INSTANCES", 40)
+    with pytest.raises(RequestFailed) as raised:
+        await read(RemoteStudies(Web([instance(STUDY)], b"[" + b"{}," * 10_000), SETTINGS))
+    assert raised.value.failure is Failure.UNUSABLE
+    monkeypatch.setattr(remote_studies, "_MOST_SERIES", 500)
+    web, numbers = Web([instance(STUDY)]), itertools.count()
+
+    async def request(_method: str, _target: str, **_more: Any) -> Answer:
+        return Answer(200, {}, orjson.dumps([{"0020000E": {"Value": [f"2.25.{next(numbers)}"]}} for _ in range(200)]))
+
+    web.request = request
+    with pytest.raises(RequestFailed):
+        await read(RemoteStudies(web, SETTINGS))
+    assert next(numbers) <= 1000
 
 
 _PROGRAM = """

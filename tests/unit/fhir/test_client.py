@@ -1,8 +1,12 @@
 """The FHIR client on a server in memory."""
 
+import itertools
+
+import orjson
 import pytest
 
 from shared.errors import DependencyRefused, Unavailable
+from shared.fhir import client
 from shared.fhir.client import FhirClient, Retry
 from shared.fhir.resources import token
 from shared.fhir.transaction import Entry, create
@@ -49,6 +53,38 @@ async def test_pages_in_a_circle_come_to_an_end() -> None:
     server = FakeFhirServer()
     page = b'{"resourceType":"Bundle","link":[{"relation":"next","url":"Patient?x"}]}'
     server.fault = lambda _method, _target: Answer(200, {}, page)
+    with pytest.raises(RequestFailed) as raised:
+        await FhirClient(server).search("Patient", [])
+    assert raised.value.failure is Failure.UNUSABLE
+
+
+@pytest.mark.parametrize(("pages", "size"), [(5, 10**9), (10**9, 500)])
+async def test_pages_without_end_come_to_one(monkeypatch: pytest.MonkeyPatch, pages: int, size: int) -> None:
+    monkeypatch.setattr(client, "_PAGES_TOGETHER", pages)
+    monkeypatch.setattr(client, "MOST_BYTES", size)
+    server, numbers = FakeFhirServer(), itertools.count()
+
+    def page(_method: str, _target: str) -> Answer:
+        following = {"relation": "next", "url": f"Patient?page={next(numbers)}"}
+        return Answer(
+            200, {}, orjson.dumps({"resourceType": "Bundle", "link": [following], "entry": [{"resource": PATIENT}]})
+        )
+
+    server.fault = page
+    with pytest.raises(RequestFailed) as raised:
+        await FhirClient(server).search("Patient", [])
+    assert raised.value.failure is Failure.UNUSABLE
+    assert next(numbers) <= 7
+    found = FhirClient(server).pages("Patient", [])  # who holds one page at a time may read on
+    assert [len((await anext(found)).matches) for _ in range(8)] == [1] * 8
+
+
+@pytest.mark.parametrize(
+    "answer", [b'{"a":' + b"[" * 300_000, b"[" + b"[]," * 1_100_000 + b"[]]", b'{"n":' + b"9" * 300_000 + b"1e99999}"]
+)
+async def test_a_document_that_is_a_bomb_is_unusable(answer: bytes) -> None:
+    server = FakeFhirServer()
+    server.fault = lambda _method, _target: Answer(200, {}, answer)
     with pytest.raises(RequestFailed) as raised:
         await FhirClient(server).search("Patient", [])
     assert raised.value.failure is Failure.UNUSABLE
