@@ -103,10 +103,10 @@ param maxRequestMiB int = 100
 @allowed([2048, 4096])
 param instanceMemoryMB int = 4096
 
-@description('HTTP requests that one instance serves at a time. 4 x maxRequestMiB x httpConcurrency must fit its memory.')
+@description('HTTP requests that one instance serves at a time. With their bodies they must fit its memory.')
 @minValue(1)
 @maxValue(100)
-param httpConcurrency int = 8
+param httpConcurrency int = 6
 
 @description('Most instances at a time.')
 @minValue(40)
@@ -150,12 +150,15 @@ param alertEmail string = ''
 @description('More app settings, for those whose defaults do not suit; docs/operate/deploy.md says which.')
 param extraSettings object = {}
 
+// shared/memory_plan.py says what these are; a test holds them together.
 // A body costs the host up to four times its size before the app sees it.
 var bodyCost = 4
-// What the host and an idle worker take, and the pixels under conversion beside them.
-var hostMemoryMB = 512
-var pixelMemoryMB = 384
-var bodyMemoryMB = instanceMemoryMB - hostMemoryMB - pixelMemoryMB
+var idleMemoryMB = 512
+var pixelMemoryMB = 400
+// The most for any number of requests that store while the others read: the sum bends at these numbers.
+var storingRequests = [0, min(httpConcurrency, 3), min(httpConcurrency, 4), max(httpConcurrency - 3, 0), max(httpConcurrency - 2, 0), httpConcurrency]
+var workMemoryMB = max(map(storingRequests, storing => storing * bodyCost * maxRequestMiB + min(308 * storing, 964) + min(pixelMemoryMB * (httpConcurrency - storing), pixelMemoryMB + 520)))
+var neededMemoryMB = idleMemoryMB + 32 * httpConcurrency + workMemoryMB
 
 // Keys, what the platform alone may say, what would open or break the service for good.
 var forbiddenSettings = [
@@ -175,7 +178,7 @@ var problems = concat(
   signInIsKnown ? [] : ['Sign-in: set createEntraApplication, authClientId, or authAuthority with authAudiences.'],
   createEntraApplication || empty(appRoles) ? [] : ['Sign-in: appRoles are those of an application that is created.'],
   createEntraApplication && !empty(authClientId) ? ['Sign-in: createEntraApplication and authClientId exclude each other.'] : [],
-  bodyCost * maxRequestMiB * httpConcurrency <= bodyMemoryMB ? [] : ['Memory: ${bodyCost} x maxRequestMiB x httpConcurrency exceeds ${bodyMemoryMB} MB.'],
+  neededMemoryMB <= instanceMemoryMB ? [] : ['Memory: httpConcurrency requests of maxRequestMiB take ${neededMemoryMB} MB.'],
   empty(intersection(map(objectKeys(extraSettings), name => toUpper(name)), forbiddenSettings)) ? [] : ['extraSettings: ${join(forbiddenSettings, ', ')} cannot be set.']
 )
 

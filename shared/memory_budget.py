@@ -66,6 +66,13 @@ class MemoryBudget:
                 raise Unavailable(self._busy) from None
             raise
 
+    def reserve_at_once(self, size: int) -> bool:
+        """Takes `size` bytes if they are there and nobody waits; whether they were."""
+        if self._queue or size > self.free:
+            return False
+        self._take(size, None)
+        return True
+
     def release(self, size: int, lease: "Lease | None" = None) -> None:
         """Gives `size` reserved bytes back; those of `lease`, if it is one."""
         self.free += size

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
+from shared import memory_plan
 from shared.errors import Misconfigured
 from shared.sections import Sections
 
@@ -20,10 +21,6 @@ _EMULATOR = ("usedevelopmentstorage=true", "accountname=devstoreaccount1")
 _MIB = 1024**2
 _HOST_BODY_BYTES = 100 * _MIB
 """The largest body that the Functions host lets through where nothing else is said."""
-_BODY_COST = 4
-"""Memory that the host takes for a body with Content-Length, in sizes of the body, before the app sees it."""
-_OTHER_MEMORY_MIB = 896
-"""Memory of an instance for everything else: host, worker, pixels."""
 
 
 def _split(value: object) -> object:
@@ -83,7 +80,7 @@ class Settings(BaseModel):
     metadata_inline: bool = Field(True, alias="METADATA_INLINE")
     max_transcode_bytes: int = Field(104_857_600, gt=0, alias="MAX_TRANSCODE_BYTES")
     """Largest object whose pixels are converted: transcoded, or rendered (WADO-12, REND-6)."""
-    transcode_memory_bytes: int = Field(512 * 1024**2, gt=0, alias="TRANSCODE_MEMORY_BYTES")
+    transcode_memory_bytes: int = Field(memory_plan.PIXELS, gt=0, alias="TRANSCODE_MEMORY_BYTES")
     """Memory of one worker process for all pixels that are being converted."""
     deleted_retention_hours: float = Field(72, ge=0, alias="DELETED_RETENTION_HOURS")
     workitem_retention_days: float = Field(0, ge=0, alias="WORKITEM_RETENTION_DAYS")
@@ -244,11 +241,11 @@ class Settings(BaseModel):
                 "FUNCTIONS_REQUEST_BODY_SIZE_LIMIT must be at least 1 MiB (1048576) more than MAX_REQUEST_BYTES: the "
                 "host would end a request that is too large without a word"
             )
-        bodies = self.max_request_bytes * _BODY_COST * self.http_concurrency
-        if self.instance_memory_mib and bodies > (self.instance_memory_mib - _OTHER_MEMORY_MIB) * _MIB:
+        needed = memory_plan.needed(self.http_concurrency, self.max_request_bytes, self.transcode_memory_bytes)
+        if self.instance_memory_mib and needed > self.instance_memory_mib * _MIB:
             raise ValueError(
-                f"MAX_REQUEST_BYTES x {_BODY_COST} x HTTP_CONCURRENCY must be at most INSTANCE_MEMORY_MB less "
-                f"{_OTHER_MEMORY_MIB} MiB: so much do bodies take before anybody has asked for a token"
+                f"HTTP_CONCURRENCY requests of MAX_REQUEST_BYTES, TRANSCODE_MEMORY_BYTES and all else may take "
+                f"{needed // _MIB} MiB, more than INSTANCE_MEMORY_MB: lower one of them"
             )
         return self
 

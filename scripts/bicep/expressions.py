@@ -219,6 +219,8 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "intersection": lambda first, second: [each for each in first if each in second],
     "join": lambda items, separator: separator.join(items),
     "listKeys": lambda identifier, version: {"systemKeys": {"blobs_extension": Runtime(f"key of {identifier}")}},  # noqa: ARG005 - named as Bicep names them
+    "max": max,
+    "min": min,
     "map": lambda items, function: [function(item) for item in items],
     "objectKeys": list,
     "resourceGroup": lambda: {"id": f"{SUBSCRIPTION}/resourceGroups/rg", "location": "region"},

@@ -42,7 +42,12 @@ _MEMORY: Final = 64 * _MIB
 _SECONDS: Final = 4
 _BYTES_A_SECOND: Final = 4 * _MIB
 """Of decoded samples: a fifth of what the slowest codec does on a slow machine."""
-_TABLES_LIMITS: Final = Limits(512 * _MIB, 10)
+_TABLES_SECONDS: Final = 10
+_TABLES_SPACE: Final = 256 * _MIB
+"""Address space, most of it never used, for the libraries that are loaded with the first job of this kind."""
+_TABLES_RATIO: Final = 64
+"""Memory that a byte of a header can take while its tables are looked for, up to `_TABLES_MEMORY`."""
+_TABLES_MEMORY: Final = 256 * _MIB
 _PATIENCE: Final = 5
 """The longest time of a job, as a multiple of its processor time: processors are shared."""
 _START_SECONDS: Final = 30.0
@@ -91,7 +96,8 @@ class CodecProcesses:
 
     def tables(self, header: bytes) -> Tables:
         """As `presentation.tables_of`. Raises Unconvertible and Unavailable."""
-        answer = self._done(Message({"job": "tables"}, header), _TABLES_LIMITS)
+        limits = Limits(_TABLES_SPACE + tables_memory(len(header)), _TABLES_SECONDS)
+        answer = self._done(Message({"job": "tables"}, header), limits)
         with _trusting_nothing():
             return tables_in(answer)
 
@@ -141,6 +147,11 @@ class CodecProcesses:
         if "refused" in answer.head:
             raise Unconvertible(str(answer.head["refused"]))
         return answer
+
+
+def tables_memory(length: int) -> int:
+    """Bytes that looking for the tables in a header of `length` bytes takes in a codec process."""
+    return min(_TABLES_RATIO * length, _TABLES_MEMORY)
 
 
 def _end(processes: "list[_Process]") -> None:

@@ -32,9 +32,10 @@ _ITEMS_TEXT = _ITEMS.decode()
 _VALUES = 64
 """Values of an element that are encoded at one go, in a large data set."""
 _LARGE = 1024 * 1024
-LARGEST_DOCUMENT: Final = 128 * 1024**2
-"""Bytes of a document, which each of its readers pays for. Of as many numbers and names as a data set may have it is
-smaller; but a control character in a text takes six bytes.
+LARGEST_DOCUMENT: Final = 64 * 1024**2
+"""Bytes of a document, which each of its readers pays for: as XML it takes five times as much, which is what there is
+for all of them (`shared/memory_plan.py`). Of as many numbers and names as a data set may have it is smaller; but a
+control character in a text takes six bytes.
 """
 _FEW_ITEMS = 256
 """Items of a sequence that are parsed once and kept."""

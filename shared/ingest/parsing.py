@@ -13,10 +13,10 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-from shared import collector, telemetry
+from shared import collector, memory_plan, telemetry
 from shared.dicom.attributes import Attributes, take_apart
 from shared.dicom.part10.file_reader import InvalidPart10, Part10, Part10Reader, second_opinion
-from shared.dicom.part10.limits import HEADER_BYTES, ODD_INFLATED_BYTES
+from shared.dicom.part10.limits import ODD_HEADER_BYTES, ODD_INFLATED_BYTES
 from shared.ingest.instance_validation import KEPT_TEXT
 from shared.memory_budget import Lease, MemoryBudget
 
@@ -43,16 +43,16 @@ _VALUE_RATIO: Final = 64
 """Memory that one byte of a data set can take, more or less: an element of 8 bytes is a node and a path."""
 _BUSY: Final = "Too many large data sets are being stored; try again later."
 
-ARRIVING: Final = MemoryBudget(256 * 1024**2, _BUSY)
+ARRIVING: Final = MemoryBudget(memory_plan.ARRIVING, _BUSY)
 """For the values of files that are read as they arrive. The one that was first may take what one file is allowed."""
-HELD: Final = MemoryBudget(192 * 1024**2, _BUSY)
+HELD: Final = MemoryBudget(memory_plan.HELD, _BUSY)
 """For the bytes of large files that wait, as far as they have arrived, for a second opinion."""
-ODD: Final = MemoryBudget(HEADER_BYTES + 2 * ODD_INFLATED_BYTES, _BUSY)
+ODD: Final = MemoryBudget(memory_plan.ODD, _BUSY)
 """For second opinions, from the first byte until their documents are made: the costliest one that is allowed, or many
 smaller ones. Nobody who holds something of it waits for more, so it never locks itself up.
 """
 
-DOCUMENTS: Final = MemoryBudget(384 * 1024**2, _BUSY)
+DOCUMENTS: Final = MemoryBudget(memory_plan.DOCUMENTS, _BUSY)
 """For data sets that come as JSON or XML, from the first step of their reading until their files are made."""
 _DOCUMENT_RATIO: Final = 24
 """Memory that one byte of a document can take, more or less: `"1",` is a text of 50 bytes and a place in a list."""
@@ -120,7 +120,7 @@ async def read_tolerantly(pieces: Sequence[bytes], lease: Lease, *, strict: bool
 def _most_needed(length: int) -> int:
     """Bytes that reading a file takes at most, whatever is in it: for the file, what it is inflated to, its values."""
     inflated = max(length, min(_INFLATED_RATIO * length, ODD_INFLATED_BYTES))
-    return length + inflated + min(_VALUE_RATIO * inflated, HEADER_BYTES)
+    return length + inflated + min(_VALUE_RATIO * inflated, ODD_HEADER_BYTES)
 
 
 async def read_document[T](function: Callable[[bytes], T], pieces: Sequence[bytes], lease: Lease) -> T:

@@ -11,7 +11,7 @@ from functools import partial
 from itertools import batched
 from typing import Final, Self
 
-from shared import metrics, telemetry
+from shared import memory_plan, metrics, telemetry
 from shared.concurrency import together
 from shared.dicom.identifiers import InstanceIdentifier
 from shared.dicom.part10.file_reader import Part10
@@ -31,19 +31,22 @@ from shared.ingest.part10_upload import Part10Upload
 from shared.ingest.repeated_stores import AlreadyStored, RepeatedStores
 from shared.ingest.store_options import StoreOptions
 from shared.ingest.store_outcome import StoreOutcome
+from shared.memory_budget import MemoryBudget
 from shared.storage.ports import Ambiguous, BlobExists, BlobStore, BlobUpload
 
 HELD_BYTES: Final = 32 * 1024**2
-"""Bytes of received files that wait in memory; more wait as staged blocks."""
+"""Bytes of received files that wait in memory for one request; more wait as staged blocks."""
 _HELD_PER_FILE: Final = 8 * 1024**2
 """The most that an upload keeps in memory, in bytes."""
 _PLAIN_DOCUMENTS: Final = 16 * 1024**2
 """Bytes of metadata documents that wait as they are; more wait compressed."""
-_HELD_DOCUMENTS: Final = 64 * 1024**2
-"""Bytes of metadata documents that wait in memory; more become blobs beside the files."""
+_HELD_DOCUMENTS: Final = 32 * 1024**2
+"""Bytes of metadata documents that wait in memory for one request; more become blobs beside the files."""
+_STAGED: Final = MemoryBudget(memory_plan.STAGED, "")
+"""For both, of all requests. Nobody waits for it: what it has no room for waits in storage."""
 _KEPT_BY_ENCODER: Final = 64 * 1024
 """Bytes of a document from which on what the encoder keeps beside them does not matter."""
-_STAGING: Final = 4
+_STAGING: Final = 2
 """Uploads that are being staged at a time."""
 _COMMENTS: Final = 20_000
 """Error comments of one response; instances after that many are stored or refused without."""
@@ -91,6 +94,7 @@ class StoreBatch:
         self._comments = 0
         self._held_bytes = 0
         self._held_documents = 0
+        self._reserved = 0
         self._staging = asyncio.Semaphore(_STAGING)
         self._writing = asyncio.Semaphore(_WRITES)
 
@@ -103,6 +107,8 @@ class StoreBatch:
         for entry in self._entries:
             if entry.pending is not None:
                 await entry.pending.abort()
+        reserved, self._reserved = self._reserved, 0
+        _STAGED.release(reserved)
 
     # ---- receiving
 
@@ -216,15 +222,16 @@ class StoreBatch:
 
     async def _hold(self, pending: PendingInstance, document: bytes) -> None:
         """Keep what was received, within the budgets."""
-        self._held_bytes += min(pending.instance.length, _HELD_PER_FILE)
-        if self._held_bytes > HELD_BYTES:
-            self._held_bytes -= min(pending.instance.length, _HELD_PER_FILE)
+        size = min(pending.instance.length, _HELD_PER_FILE)
+        if self._held_bytes + size <= HELD_BYTES and self._has_room(size):
+            self._held_bytes += size
+        else:
             await self._staging.acquire()
             pending.staging = asyncio.create_task(self._stage(pending.upload))
         if self._held_documents + len(document) > _PLAIN_DOCUMENTS:
             document = await parsing.parse(partial(documents.compress, document), len(document))
             pending.compressed = True
-        if self._held_documents + len(document) <= _HELD_DOCUMENTS:
+        if self._held_documents + len(document) <= _HELD_DOCUMENTS and self._has_room(len(document)):
             self._held_documents += len(document)
             # A copy: what the encoder returns keeps 8 KiB, however few of them are used.
             pending.document = bytes(memoryview(document)) if len(document) < _KEPT_BY_ENCODER else document
@@ -234,6 +241,13 @@ class StoreBatch:
             document = await parsing.parse(partial(documents.decompress, document), len(document))
         await pending.beside.write(document)
         await pending.beside.stage()
+
+    def _has_room(self, size: int) -> bool:
+        """Whether `size` more bytes may wait in memory, as they do from now on until the request ends."""
+        if not _STAGED.reserve_at_once(size):
+            return False
+        self._reserved += size
+        return True
 
     async def _stage(self, upload: BlobUpload) -> None:
         try:

@@ -8,11 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
+from shared import memory_plan
 from shared.codec_process.processes import CodecProcesses
 from shared.errors import NotAcceptable
 from shared.memory_budget import MemoryBudget
 
-_MEMORY: Final = 512 * 1024 * 1024
 _LARGEST_FILE: Final = 100 * 1024 * 1024
 
 
@@ -30,7 +30,7 @@ class PixelPool:
     `largest_file` is the size of the files that are read whole for it (WADO-12, REND-6).
     """
 
-    def __init__(self, memory: int = _MEMORY, largest_file: int = _LARGEST_FILE) -> None:
+    def __init__(self, memory: int = memory_plan.PIXELS, largest_file: int = _LARGEST_FILE) -> None:
         self.memory = memory
         self.largest_file = largest_file
         self.codecs = CodecProcesses()

@@ -17,6 +17,7 @@ from scripts.bicep.rendering import Deployment, Resource
 from scripts.bicep.syntax import BicepError, body, member, parse
 from scripts.bicep.variants import VARIANTS, deployments, main_deployment
 from scripts.deployment import verify
+from shared import memory_plan
 from shared.cast.settings import cast_settings, fhir_settings
 from shared.errors import Misconfigured
 from shared.events.dicom_events import CHANGES_PENDING
@@ -30,8 +31,6 @@ ROOT = Path(__file__).parents[2]
 ALIASES = {str(field.alias) for field in Settings.model_fields.values()}
 CLIENT = {"DICOM_AUTH_CLIENT_ID": "client"}
 MIB = 1024 * 1024
-RESERVED_MB = 896
-"""Memory for the host, an idle worker and pixels under conversion."""
 ROLES = {
     "12cf5a90-567b-43ae-8102-96cf46c7d9b4": "Web PubSub Service Owner",
     "0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3": "Storage Table Data Contributor",
@@ -82,8 +81,8 @@ REFUSED: tuple[tuple[Mapping[str, str], str], ...] = (
     ({}, "Sign-in: set createEntraApplication, authClientId, or authAuthority with authAudiences"),
     ({"DICOM_AUTH_AUTHORITY": "https://id.example"}, "Sign-in"),
     ({**CLIENT, "DICOM_CREATE_ENTRA_APPLICATION": "true"}, "exclude each other"),
-    ({**CLIENT, "DICOM_HTTP_CONCURRENCY": "9"}, "Memory: 4 x maxRequestMiB x httpConcurrency exceeds 3200 MB"),
-    ({**CLIENT, "DICOM_MAX_REQUEST_MIB": "101"}, "Memory"),
+    ({**CLIENT, "DICOM_HTTP_CONCURRENCY": "7"}, "Memory: httpConcurrency requests of maxRequestMiB take 4500 MB"),
+    ({**CLIENT, "DICOM_MAX_REQUEST_MIB": "110"}, "Memory"),
     ({**CLIENT, "DICOM_INSTANCE_MEMORY_MB": "2048"}, "Memory"),
     ({**CLIENT, "DICOM_INSTANCE_MEMORY_MB": "512"}, "instanceMemoryMB is 512"),
     ({**CLIENT, "DICOM_MAX_REQUEST_MIB": "201"}, "maxRequestMiB is 201"),
@@ -162,16 +161,16 @@ def settings_problems(
     site = deployment.one("app")
     scale = site.at("properties.functionAppConfig.scaleAndConcurrency")
     memory = scale["instanceMemoryMB"]
-    bodies = 4 * loaded.max_request_bytes * scale["triggers"]["http"]["perInstanceConcurrency"]
+    requests = scale["triggers"]["http"]["perInstanceConcurrency"]
+    needed = memory_plan.needed(requests, loaded.max_request_bytes, loaded.transcode_memory_bytes)
     rules = {
         "sign-in is off": loaded.authentication == "openid",
         "INDEX_SHARDS is not 16": loaded.index_shards == 16,
         "the limit of the host is not above ours": loaded.host_body_bytes == loaded.max_request_bytes + MIB,
-        "bodies do not fit the memory": bodies <= (memory - RESERVED_MB) * MIB,
-        "pixels do not fit the memory": loaded.transcode_memory_bytes < RESERVED_MB * MIB // 2,
+        "requests do not fit the memory": needed <= memory * MIB,
         "storage by connection string": not loaded.storage_connection and bool(loaded.blob_service_uri),
         "the app is told of another memory": (loaded.instance_memory_mib, loaded.http_concurrency)
-        == (memory, scale["triggers"]["http"]["perInstanceConcurrency"]),
+        == (memory, requests),
         "events are off": bool(loaded.events_topic and loaded.events_source),
         "the identity is not the app's": len({values["AZURE_CLIENT_ID"], loaded.identity_client_id}) == 1,
     }

@@ -70,3 +70,16 @@ async def test_a_lease_grows_up_to_all_there_is_and_gives_back_once():
     lease.shrink()
     lease.shrink()
     assert budget.free == 100
+
+
+async def test_who_does_not_want_to_wait_gets_what_is_there_at_once_or_nothing():
+    budget = MemoryBudget(100, "busy")
+    assert budget.reserve_at_once(60)
+    assert not budget.reserve_at_once(41)
+    waiting = asyncio.create_task(budget.reserve(50))
+    await settle()
+    assert not budget.reserve_at_once(1)  # behind those who wait
+    budget.release(60)
+    await waiting
+    assert budget.reserve_at_once(50)
+    assert budget.free == 0

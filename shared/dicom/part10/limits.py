@@ -4,8 +4,10 @@ from typing import Final
 
 from shared.dicom.part10.model import InvalidPart10
 
-HEADER_BYTES: Final = 384 * 1024**2
+HEADER_BYTES: Final = 288 * 1024**2
 """Memory for the values that are no bulk values, and for what is noted of elements, items and fragments."""
+ODD_HEADER_BYTES: Final = 96 * 1024**2
+"""The same of a data set that is not encoded as it says, beside which the whole file is in memory."""
 DEFLATED_HEADER_BYTES: Final = 48 * 1024**2
 """The same of a deflated data set: a few kilobytes must not become metadata that all their readers have to pay for."""
 NODE_BYTES: Final = 256

@@ -18,8 +18,8 @@ from shared.dicom.part10.frames import starts_codestream
 from shared.dicom.part10.inflating import inflated
 from shared.dicom.part10.limits import (
     FRAGMENT_BYTES,
-    HEADER_BYTES,
     NODE_BYTES,
+    ODD_HEADER_BYTES,
     ODD_INFLATED_BYTES,
     TOO_LARGE,
     Allowance,
@@ -43,7 +43,7 @@ def read(data: bytes, *, strict: bool, keep_text: frozenset[int]) -> Part10:
     meta, start = read_file_meta(data)
     body, at = (_inflated(memoryview(data)[start:]), 0) if meta.deflated else (data, start)
     structure = read_structure(body, at, meta.coding)
-    if len(structure) * NODE_BYTES > HEADER_BYTES:
+    if len(structure) * NODE_BYTES > ODD_HEADER_BYTES:
         raise InvalidPart10(TOO_LARGE, final=True)
     reader = _ValueReader(body, structure, checker, keep_text)
     attributes = reader.level(None, "", DEFAULT_CHARACTER_SET)
@@ -58,7 +58,7 @@ def read(data: bytes, *, strict: bool, keep_text: frozenset[int]) -> Part10:
         pixel_data=pixel_data,
         frames=frame_table(attributes, pixel_data, reader.fragments, (), meta.transfer_syntax_uid),
         length=len(data),
-        header_bytes=HEADER_BYTES - reader.allowance.left,
+        header_bytes=ODD_HEADER_BYTES - reader.allowance.left,
         oddities=tuple(Oddity(tag, explanation) for tag, explanation in structure.oddities.items()),
         odd=True,
     )
@@ -117,7 +117,7 @@ class _ValueReader:
         self._structure = structure
         self._checker = checker
         self._keep_text = keep_text
-        self.allowance = Allowance()
+        self.allowance = Allowance(ODD_HEADER_BYTES)
         self.text: dict[str, str] = {}
         self.pixel_data: PixelData | None = None
         self.fragments: Fragments | None = None

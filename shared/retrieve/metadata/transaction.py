@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Final, NamedTuple
 
-from shared import collector
+from shared import collector, memory_plan
 from shared.dicom.identifiers import InstanceIdentifier, ResourceIdentifier
 from shared.dicom.media_types import DICOM_XML
 from shared.dicomweb import multipart, xml_model
@@ -31,7 +31,9 @@ _INLINE: Final = 1024 * 1024
 """Bytes of a document that is finished on the event loop: some replacements in its bytes."""
 _INLINE_PARSED: Final = 32 * 1024
 """Likewise where it has to be taken apart and put together."""
-_CONVERTED: Final = MemoryBudget(384 * 1024**2, "Too many large data sets are being converted; try again later.")
+_CONVERTED: Final = MemoryBudget(
+    memory_plan.CONVERTED, "Too many large data sets are being converted; try again later."
+)
 """For large documents while they are finished, until they are sent."""
 _RATIO: Final = 6
 """Memory that one byte of such a document can take, more or less: as bytes, and as a text of up to 4 bytes a character,

@@ -9,7 +9,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from shared.codec_process.processes import CodecProcesses
+from shared.codec_process.processes import CodecProcesses, tables_memory
 from shared.dicom.attributes import Attributes
 from shared.dicom.errors import Unconvertible
 from shared.dicom.media_types import OCTET_STREAM
@@ -158,8 +158,14 @@ async def _tables(image: Renderable) -> Tables:
     end = await _end_of_head(snapshot)
     if end is not None and end > _LARGEST_HEAD:
         raise Unconvertible("The data set of the instance is too large to be rendered.")
-    head = await snapshot.read(0, snapshot.length if end is None else end)
-    return await snapshot.pool.run(lambda: snapshot.pool.codecs.tables(head))
+    length, pool = snapshot.length if end is None else end, snapshot.pool
+
+    async def work() -> Tables:
+        head = await snapshot.read(0, length)
+        return await pool.run(lambda: pool.codecs.tables(head))
+
+    needed = min(2 * length + tables_memory(length), pool.memory)
+    return (await pool.make((snapshot.location, "tables"), needed, work)).value
 
 
 async def _end_of_head(snapshot: Snapshot) -> int | None:

@@ -7,7 +7,7 @@ import pytest
 from shared import memory_budget
 from shared.dicomweb import json_model
 from shared.errors import Unavailable
-from shared.ingest import parsing, part10_upload
+from shared.ingest import parsing, part10_upload, store_batch
 from shared.memory_budget import MemoryBudget
 from shared.store.request import Multipart
 from tests.builders.part10_bytes import explicit, item, part10
@@ -145,3 +145,23 @@ async def test_an_instance_whose_metadata_would_be_very_much_longer_than_its_fil
     assert (hostile.failure, hostile.sop_instance_uid) == (0xA900, "1.2.1")
     assert "too large" in hostile.comments[0]
     assert honest.failure is None
+
+
+async def test_what_waits_in_memory_is_one_share_for_all_requests_and_the_rest_waits_in_storage(monkeypatch):
+    share = MemoryBudget(40 * KIB, "")
+    monkeypatch.setattr(store_batch, "_STAGED", share)
+    lowest, has_room = [], store_batch.StoreBatch._has_room
+
+    def watched(batch, size):
+        found = has_room(batch, size)
+        lowest.append((share.free, found))
+        return found
+
+    monkeypatch.setattr(store_batch.StoreBatch, "_has_room", watched)
+    service = StoreService()
+    requests = [[odd(100 * n + m, 40) for m in range(8)] for n in range(4)]
+    outcomes = await asyncio.gather(*(service.store(*files) for files in requests))
+    assert [outcome.failure for each in outcomes for outcome in each] == [None] * 32
+    assert min(free for free, _ in lowest) >= 0
+    assert {found for _, found in lowest} == {True, False}
+    assert share.free == share.size
