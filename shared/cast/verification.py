@@ -78,13 +78,14 @@ class Verification:
         if read is None or not read[0].series:
             return []
         study = read[0]
+        endpoint = await self._endpoint(key.partition)
         try:
-            existing = await self.matching.study(key.study, await self._endpoint(key.partition))
+            existing = await self.matching.study(key.study, endpoint)
         except Refused:
             existing = None
         if existing is None:
             return [Difference(key.study, key.partition, "missing")]
-        found = await self._compared(study, existing, key.partition)
+        found = await self._compared(study, existing, endpoint)
         more = await self._left_behind(key, study, existing)
         if more and not any(kind == "seriesCount" for kind, *_ in found):
             found.append(("seriesCount", len(study.series), len(study.series) + more))
@@ -98,7 +99,7 @@ class Verification:
         return len(others & written.series) if written else 0
 
     async def _compared(
-        self, study: Study, existing: Resource, partition: str
+        self, study: Study, existing: Resource, endpoint: str
     ) -> list[tuple[str, int | str | None, int | str | None]]:
         base = self.matching.fhir.base
         mine = {each.uid: each for each in study.series}
@@ -109,7 +110,6 @@ class Verification:
             found.append(("seriesCount", len(mine), len(there)))
         counted = sum(int(held[uid].get("numberOfInstances") or len(elements(held[uid], "instance"))) for uid in there)
         refused = len(study.refused)
-        endpoint = await self._endpoint(partition)
         shared = any(referenced(each, base) != endpoint for uid in there for each in elements(held[uid], "endpoint"))
         if not study.instances <= counted <= (counted if shared else study.instances + refused):
             found.append(("instanceCount", study.instances, counted))
