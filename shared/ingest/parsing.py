@@ -8,7 +8,6 @@ process, however many requests send them (docs/decisions/0016).
 """
 
 import asyncio
-import gc
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
@@ -160,14 +159,11 @@ def _read_tolerantly(pieces: Sequence[bytes], *, strict: bool) -> Part10:
 
 def _uncollected[T](read: Callable[[], T], is_large: Callable[[T], bool]) -> T:
     """The result of a reading with the collector switched off; it leaves what is large alone until the lease ends."""
-    gc.disable()
-    try:
+    with collector.paused():
         found = read()
         if is_large(found):
             collector.keep_away()
         return found
-    finally:
-        gc.enable()
 
 
 def release(attributes: Attributes) -> None:

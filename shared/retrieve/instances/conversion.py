@@ -1,6 +1,5 @@
 """Whole objects in another transfer syntax (WADO-11 to WADO-13, D-19)."""
 
-import gc
 from collections.abc import AsyncIterator
 from typing import Final
 
@@ -81,15 +80,13 @@ async def _memory_needed(snapshot: Snapshot, target: str) -> int:
 
 def _read(data: bytes) -> Part10:
     """The garbage collector would walk through a large data set again and again, holding the interpreter's lock."""
-    gc.disable()
-    try:
-        file = read_whole(data)
+    with collector.paused():
+        try:
+            file = read_whole(data)
+        except InvalidPart10:
+            raise Unconvertible("The file of the instance cannot be converted.") from None
         collector.keep_away()
-    except InvalidPart10:
-        raise Unconvertible("The file of the instance cannot be converted.") from None
-    finally:
-        gc.enable()
-    return file
+        return file
 
 
 def _transcoded(pool: PixelPool, data: bytes, target: str) -> TranscodedFile:

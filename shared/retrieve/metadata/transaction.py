@@ -223,6 +223,7 @@ def _some(pieces: Iterator[bytes]) -> list[bytes]:
             size += len(piece)
             if size >= _TOGETHER:
                 break
+        collector.keep_away()
     return some
 
 
