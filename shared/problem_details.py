@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import Any, Final
 
 RETRY_SECONDS: Final = 5
-"""The values of `Retry-After` of a 503: outages and bursts are over in seconds, or not within minutes."""
+"""The value of `Retry-After` in a 503: outages and bursts are over in seconds, or not within minutes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""data-safety §6 What an access report is asked for. Pure."""
+"""data-safety §6 Requests for access reports. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

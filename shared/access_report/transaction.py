@@ -1,4 +1,4 @@
-"""data-safety §6 Who did what with which study of a patient: what the audit trail says of it (PHI-2)."""
+"""data-safety §6 Access reports: who did what with which study of a patient, by the audit trail (PHI-2)."""
 
 import asyncio
 from collections.abc import Collection, Iterable, Iterator, Mapping

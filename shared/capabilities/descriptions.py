@@ -1,4 +1,4 @@
-"""PS3.18 §8.9 What the OpenAPI, WADL and conformance documents say of the rows of the resource table."""
+"""PS3.18 §8.9 Descriptions of the resource table for the OpenAPI, WADL and conformance documents."""
 
 from http import HTTPStatus
 

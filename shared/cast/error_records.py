@@ -1,4 +1,4 @@
-"""dicomcast §5.2 What could not be written, or not as it is: rows for people, kept after they are resolved.
+"""dicomcast §5.2 Records of what could not be written, or not as it is: rows for people, kept after they are resolved.
 
 Tables and columns are those of the archived DICOMcast, and some more. A study has at most one open row of a class; a
 note has one for each tag and kind. `Exception` and `Outcome` may hold patient data: whoever may read them may read
@@ -44,7 +44,7 @@ _LAST = "\U0010ffff"
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """The fault."""
+    """A fault that is recorded of a study, or of a part of it."""
 
     kind: str
     """A class of `CLASSES`."""

@@ -1,4 +1,4 @@
-"""dicomcast §4.2, §5.2, §5.6 What people ask of DICOMcast, and tell it."""
+"""dicomcast §4.2, §5.2, §5.6 Administration of DICOMcast: what people ask of it, and tell it."""
 
 import base64
 from collections.abc import AsyncIterator, Awaitable, Callable

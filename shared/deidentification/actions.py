@@ -1,4 +1,4 @@
-"""PS3.15 §E.1 What Table E.1-1 wants done with an attribute, options and types of attributes considered (DEID-2)."""
+"""PS3.15 §E.1 Actions of Table E.1-1 on an attribute, options and types of attributes considered (DEID-2)."""
 
 from enum import Enum, auto
 from typing import Final

@@ -1,4 +1,4 @@
-"""PS3.3 §C.7.6.3, §C.10.9, §C.11.1 How long bulk values are by what stands beside them (DEID-2).
+"""PS3.3 §C.7.6.3, §C.10.9, §C.11.1 Lengths of bulk values, by the attributes that stand beside them (DEID-2).
 
 What is longer could hold anything: samples are cut where the last of them ends, and tables of another size go.
 """

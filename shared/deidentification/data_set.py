@@ -53,7 +53,7 @@ class DataSetCleaner:
         self._contents = Contents(self, report, whole=Option.STRUCTURE in profile.options)
 
     def level(self, attributes: Attributes, named: Mapping[str, Type]) -> Attributes:
-        """The rest of the elements of a data set or item, whose definition names `named`."""
+        """The elements that stay of a data set or item, whose definition names `named`."""
         kept: Attributes = {}
         for key, element in attributes.items():
             if key == _CHARACTER_SET:
@@ -75,7 +75,7 @@ class DataSetCleaner:
         return {"vr": "SQ", "Value": [self.level(item or {}, named) for item in items]}
 
     def least(self, key: str, vr: str, named: Type | None) -> Element | None:
-        """The least rest of an element whose value may not stay; None: nothing."""
+        """The least that has to be left of an element whose value may not stay; None: nothing."""
         return self._reduced(required(named), key, vr)
 
     def temporal(self, vr: str, values: Sequence[Any]) -> list[str | None] | None:

@@ -1,4 +1,4 @@
-"""PS3.15 §E.2, §E.3 What a request for de-identification may choose (DEID-1)."""
+"""PS3.15 §E.2, §E.3 Choices of a request for de-identification (DEID-1)."""
 
 from dataclasses import dataclass
 from enum import StrEnum

@@ -28,7 +28,7 @@ class Levels(Protocol):
     """De-identifies the elements of items."""
 
     def level(self, attributes: Attributes, named: Mapping[str, Type]) -> Attributes:
-        """The rest of an item."""
+        """The elements that stay of an item."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""PS3.18 §8.3.4.1 How an attribute is named in a request, and where it is in DICOM JSON attributes (Annex F)."""
+"""PS3.18 §8.3.4.1 Names of attributes in requests, and their places in DICOM JSON attributes (Annex F)."""
 
 import re
 from dataclasses import dataclass

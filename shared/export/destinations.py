@@ -1,4 +1,4 @@
-"""azure-apis §7.1 Which containers an export may be sent to, and how a request names them (XPT-5 to XPT-12). Pure.
+"""azure-apis §7.1 Containers that an export may be sent to, and their names in requests (XPT-5 to XPT-12). Pure.
 
 A request makes the service connect to a host and write there, with its own identity if it asks for that. So nothing is
 allowed unless a setting lists it, and what is connected to is what was compared: the URL is put together anew from its

@@ -1,4 +1,4 @@
-"""azure-apis §7.1 What is exported, and where to. Pure."""
+"""azure-apis §7.1 The subject of an export, and its destination. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

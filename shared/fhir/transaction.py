@@ -27,7 +27,7 @@ class Entry:
     if_match: str = ""
     """Version that is replaced."""
     full_url: str = field(default_factory=lambda: f"urn:uuid:{uuid.uuid4()}")
-    """The name of it in references inside the transaction."""
+    """Its name in references inside the transaction."""
 
 
 @dataclass(frozen=True, slots=True)

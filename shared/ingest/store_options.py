@@ -38,7 +38,7 @@ class UpdatedFile:
 
     @classmethod
     def of_blob(cls, metadata: Mapping[str, str]) -> Self | None:
-        """The options in the metadata of a blob; None if no operation has made it."""
+        """The file that the metadata of a blob describe; None if no operation has made it."""
         if metadata.get("mode") != _UPDATE:
             return None
         names = (unquote(metadata.get(name, "")) for name in ("source", "original", "moved_from"))

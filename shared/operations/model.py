@@ -1,4 +1,4 @@
-"""azure-apis §5 What an operation is. Pure."""
+"""azure-apis §5 Operations, their types and states. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class OperationType(StrEnum):
 
     @property
     def exclusion(self) -> str:
-        """The thing that at most one operation does at a time in the whole service (OP-8); '' if any number may."""
+        """The work that at most one operation does at a time in the whole service (OP-8); '' if any number may."""
         if self in _ANY_NUMBER:
             return ""
         if self is OperationType.CAST_BACKFILL:

@@ -1,4 +1,4 @@
-"""dicomcast §5.1 What the failure of a request to another server means. Pure."""
+"""dicomcast §5.1 Failures of requests to another server, and their meaning. Pure."""
 
 import time
 from collections.abc import Mapping

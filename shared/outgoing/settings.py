@@ -1,4 +1,4 @@
-"""dicomcast §5.4, §5.5 How another server is reached, and how this service signs in there. Pure."""
+"""dicomcast §5.4, §5.5 Settings of another server, and of the sign-in there. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

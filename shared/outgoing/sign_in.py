@@ -1,4 +1,4 @@
-"""dicomcast §5.5 How tokens for another server are fetched: by managed identity, or from a token endpoint."""
+"""dicomcast §5.5 Tokens for another server, fetched by managed identity, or from a token endpoint."""
 
 import asyncio
 import time

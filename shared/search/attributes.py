@@ -1,4 +1,4 @@
-"""PS3.18 §10.6.1.2, §10.6.3.3 What a search may ask for and what it returns, by resource, level and version."""
+"""PS3.18 §10.6.1.2, §10.6.3.3 Attributes that a search asks for or returns, by resource, level and version."""
 
 from collections.abc import Mapping
 

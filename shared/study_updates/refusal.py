@@ -1,4 +1,4 @@
-"""azure-apis §6.1 What is answered to a request whose attributes cannot be updated (UPD-7). Pure."""
+"""azure-apis §6.1 The answer to a request whose attributes cannot be updated (UPD-7). Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -25,7 +25,7 @@ from shared.wiring.stores import import_stores
 
 
 def ingest(core: Core) -> Ingest:
-    """The services that take files in."""
+    """The ingest, which takes files in."""
     settings, base = core.settings, core.base
     rules = IngestSettings.of(settings)
     is_active = core.operations.is_active

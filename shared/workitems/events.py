@@ -1,4 +1,4 @@
-"""PS3.4 §CC.2.4 What a write of a workitem is an event of. Pure.
+"""PS3.4 §CC.2.4 Events of writes of workitems. Pure.
 
 Every write of a workitem has one event, whose number is that of the write: the first has 1, and none is left out. What
 PS3.4 has a report for is named by it; a write of something else has an event without one, and so has a removal.

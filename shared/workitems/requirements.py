@@ -1,4 +1,4 @@
-"""PS3.4 §CC.2.5 What a data set must have to create, update or finish a workitem (WC-4, WU-8). Pure.
+"""PS3.4 §CC.2.5 Requirements on data sets that create, update or finish a workitem (WC-4, WU-8). Pure.
 
 | Type (SCU/SCP) | must be present | may be empty |
 |---|---|---|

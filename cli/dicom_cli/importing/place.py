@@ -30,7 +30,7 @@ def settle(arguments: argparse.Namespace) -> Tokens:
     arguments.partition = configuration["partition"]
     tokens = Tokens(configuration)
     if urlsplit(arguments.url).scheme == "https" and not arguments.token:
-        _knock(Service(configuration, tokens=tokens), arguments.url)
+        _ask_once(Service(configuration, tokens=tokens), arguments.url)
     return tokens
 
 
@@ -39,7 +39,7 @@ def _with_version(url: str) -> str:
     return f"{url.rstrip('/')}/{_VERSION}" if urlsplit(url).path in ("", "/") else url
 
 
-def _knock(service: Service, url: str) -> None:
+def _ask_once(service: Service, url: str) -> None:
     """Ask once before the first file: the refusal names the scope, and a certificate is trusted or not."""
     service.url = url.rstrip("/")
     try:

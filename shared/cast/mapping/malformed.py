@@ -1,4 +1,4 @@
-"""dicomcast §4, §5.1 Which mapped values of an instance are not as they should be: noted, or a reason to leave it out.
+"""dicomcast §4, §5.1 Malformed values of an instance among those that are mapped: noted, or a reason to leave it out.
 
 Each value is judged by itself: a time without a date is written nowhere, and a malformed one is noted all the same.
 What can be read in spite of a fault is written (dates of the old standard, further components of a name), the rest is

@@ -36,7 +36,7 @@ class Outcome:
 
     @property
     def text(self) -> str:
-        """The text of it."""
+        """Its text."""
         return text_of(self.resource)
 
 

@@ -50,7 +50,7 @@ class Lexeme:
         return category in self.categories
 
     def value(self, category: str) -> str:
-        """The reading of it in a category."""
+        """Its reading in a category."""
         return self.categories[category]
 
     def means(self, *kinds: TermKind) -> bool:

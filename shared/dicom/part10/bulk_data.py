@@ -1,4 +1,4 @@
-"""PS3.5 §7, BULK-1 Where bulk values are in a file: found by the headers of its elements, without reading any value.
+"""PS3.5 §7, BULK-1 Places of bulk values in a file: found by the headers of its elements, without reading any value.
 
 `find_values` pulls the bytes that it wants to see, so its caller can fetch them by ranges; a value of gigabytes costs
 no more than one of bytes. Paths are those of BulkDataURI: tags with item numbers (from 1) in between, as in

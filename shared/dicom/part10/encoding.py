@@ -1,4 +1,4 @@
-"""PS3.5 §7.1, §7.3 How the elements of a data set are coded."""
+"""PS3.5 §7.1, §7.3 Encoding of the elements of a data set."""
 
 import struct
 

@@ -1,4 +1,4 @@
-"""PS3.10 §7 What a Part 10 file says: the values that its readers return, and how they say that it is none."""
+"""PS3.10 §7 The content of a Part 10 file: the values that its readers return, and the error for what is none."""
 
 from dataclasses import dataclass, field
 from typing import Any

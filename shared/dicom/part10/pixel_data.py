@@ -1,4 +1,4 @@
-"""PS3.5 §8, PS3.3 §C.7.6.3 From the attributes of an image to its frame table (CON-4, FRM-7)."""
+"""PS3.5 §8, PS3.3 §C.7.6.3 Frame tables, made of the attributes of images (CON-4, FRM-7)."""
 
 from array import array
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""PS3.5 §8 From the bytes of one frame, native or compressed, to its samples.
+"""PS3.5 §8 Decoding: the bytes of one frame, native or compressed, become its samples.
 
 numpy and the codecs are imported on first use: a process that only stores and searches never loads them.
 """

@@ -1,4 +1,4 @@
-"""PS3.5 §8.2 From the samples of one frame to its bytes in a transfer syntax; lossless but for the lossy JPEGs.
+"""PS3.5 §8.2 Encoding: the samples of one frame become bytes of a transfer syntax; lossless but for the lossy JPEGs.
 
 numpy and the codecs are imported on first use.
 """

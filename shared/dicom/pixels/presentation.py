@@ -1,4 +1,4 @@
-"""PS3.3 §C.11 What an image says of how its values are to be shown: rescale, window, lookup tables, per frame where
+"""PS3.3 §C.11 Presentation of values, as their image wants it: rescale, window, lookup tables, per frame where
 functional groups say so (PS3.3 §C.7.6.16).
 """
 

@@ -1,4 +1,4 @@
-"""PS3.18 §8.3.5, PS3.4 §N.2 From the samples of a frame to a picture of 8 bits, and to JPEG, PNG or GIF (REND-9).
+"""PS3.18 §8.3.5, PS3.4 §N.2 Rendering: the samples of a frame become a picture of 8 bits, as JPEG, PNG or GIF (REND-9).
 
 Modality table or rescale, VOI table or window, inversion of MONOCHROME1, palette, YBR to RGB; then the viewport.
 """

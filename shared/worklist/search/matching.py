@@ -1,4 +1,4 @@
-"""PS3.4 §C.2.2.2 Whether a workitem meets matching keys (worklist §9). Pure."""
+"""PS3.4 §C.2.2.2 Matching of workitems by keys (worklist §9). Pure."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence

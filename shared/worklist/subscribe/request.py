@@ -23,7 +23,7 @@ _LONGEST_FILTER: Final = 4_000
 """Characters: it stands in a row, and is judged for each event."""
 _CONTROLS: Final = frozenset({"limit", "offset", "includefield", "orderby"})
 _PARSED: Final = 512
-"""Filters that are kept as they were parsed: those of one data partition."""
+"""Filters that are remembered as they were parsed: those of one data partition."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +50,11 @@ def parse_subscription(request: Request, _version: ApiVersion) -> SubscriptionRe
             keys += _matching_keys(value)
         elif lower not in _OTHERS:
             keys.append((name, value))
-    kept = urlencode(keys)
-    if len(kept) > _LONGEST_FILTER:
+    stored = urlencode(keys)
+    if len(stored) > _LONGEST_FILTER:
         raise invalid_parameter(_FILTER, f"It has more than {_LONGEST_FILTER} characters.")
-    filters_of(kept)
-    return SubscriptionRequest(aetitle_of(request), boolean(lock or None, _LOCK, default=False), kept)
+    filters_of(stored)
+    return SubscriptionRequest(aetitle_of(request), boolean(lock or None, _LOCK, default=False), stored)
 
 
 def parse_subscriber(request: Request, _version: ApiVersion) -> SubscriptionRequest:
@@ -100,15 +100,15 @@ def _matching_keys(text: str) -> list[tuple[str, str]]:
 
 
 @lru_cache(_PARSED)
-def filters_of(kept: str) -> tuple[Filter, ...]:
+def filters_of(stored: str) -> tuple[Filter, ...]:
     """The matching keys in a filter as it is stored. Raises InvalidRequest (WQ-5, WQ-6)."""
-    parameters = parse_query(kept)
-    named = {name.lower() for name, _ in pairs(kept)} & _CONTROLS
+    parameters = parse_query(stored)
+    named = {name.lower() for name, _ in pairs(stored)} & _CONTROLS
     if named:
         raise invalid_parameter(_FILTER, f"'{min(named)}' is no matching key.")
     return tuple(read_filters(parameters).values())
 
 
-def is_match(kept: str, attributes: Mapping[str, Any]) -> bool:
+def is_match(stored: str, attributes: Mapping[str, Any]) -> bool:
     """Whether what searches match of a workitem meets a filter as it is stored."""
-    return matching.is_match(attributes, filters_of(kept))
+    return matching.is_match(attributes, filters_of(stored))
