@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from shared.dicom.matching import AttributeMatch, attribute_match
+from shared.dicom.key_values import attribute_match
+from shared.dicom.matching import AttributeMatch
 from shared.dicomweb.confinement import Confinement
 from shared.dicomweb.query_parameters import QueryParameters, invalid_parameter
 from shared.dicomweb.versions import ApiVersion

@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from shared.dicom.attributes import Attributes, parse_attribute_id
 from shared.dicom.dictionary import vr_of
-from shared.dicom.matching import AttributeMatch, attribute_match
+from shared.dicom.key_values import attribute_match
+from shared.dicom.matching import AttributeMatch
 
 _NAMES: Final = uuid.UUID("5b0c1cf8-6f0e-4f5d-9a3b-3c1c5f3f5a86")
 """The name space of the UIDs of workitems: it never changes, or every study would get each of them once more."""

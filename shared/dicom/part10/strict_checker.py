@@ -5,7 +5,8 @@ from typing import Any
 
 from shared.dicom.part10.model import InvalidPart10, Violation
 from shared.dicom.part10.value_representations import ValueRepresentation
-from shared.dicom.validation import PLAIN_DECIMALS, explain, multiplicity, strict
+from shared.dicom.plain_values import PLAIN_DECIMALS
+from shared.dicom.validation import explain, multiplicity, strict
 
 _MOST = 1 << 18  # violations in one file: more are hostile
 

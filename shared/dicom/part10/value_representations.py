@@ -13,7 +13,7 @@ from itertools import batched
 from typing import Any, Final, Literal
 
 from shared.dicom.dictionary import data_element, private_vr
-from shared.dicom.validation import PLAIN_DECIMALS, PLAINLY_VALID
+from shared.dicom.plain_values import PLAIN_DECIMALS, PLAINLY_VALID
 
 type Values = list[Any]
 """The `Value` array of an element; empty where it has no value."""
@@ -49,7 +49,7 @@ class ValueRepresentation:
     from_text: Callable[[str], Values] = lambda _: []
     """The values of a text element, all of them."""
     plainly_valid: Callable[[str], bool] = lambda _: False
-    """See `validation.PLAINLY_VALID`."""
+    """See `plain_values.PLAINLY_VALID`."""
     value_bytes: int = _TEXT_BYTES
     """Memory that one value takes, besides its bytes."""
 

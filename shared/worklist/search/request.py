@@ -5,7 +5,8 @@ from typing import Final
 
 from shared.dicom.attributes import parse_attribute_id
 from shared.dicom.dictionary import keyword_of
-from shared.dicom.matching import AttributeMatch, attribute_match
+from shared.dicom.key_values import attribute_match
+from shared.dicom.matching import AttributeMatch
 from shared.dicomweb.query_parameters import QueryParameters, invalid_parameter, parse_query
 from shared.dicomweb.versions import ApiVersion
 from shared.errors import InvalidRequest

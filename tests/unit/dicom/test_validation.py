@@ -5,7 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.dicom.part10.value_representations import VALUE_REPRESENTATIONS
-from shared.dicom.validation import PLAIN_DECIMALS, PLAINLY_VALID, minimum, multiplicity, plural_elements, strict
+from shared.dicom.plain_values import PLAIN_DECIMALS, PLAINLY_VALID
+from shared.dicom.validation import minimum, multiplicity, plural_elements, strict
 
 TAGS = {
     "AE": 0x00080054,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.dicom import validation
+from shared.dicom import plain_values, validation
 from shared.dicom.part10 import value_representations
 from shared.dicom.part10.value_representations import VALUE_REPRESENTATIONS
 
@@ -30,7 +30,7 @@ def test_many_decimals_are_converted_by_the_thousand(monkeypatch: pytest.MonkeyP
 
     def watched(text: str) -> object:
         steps.append(text.count("\\") + 1)
-        return validation.PLAIN_DECIMALS(text)
+        return plain_values.PLAIN_DECIMALS(text)
 
     monkeypatch.setattr(value_representations, "PLAIN_DECIMALS", watched)
     assert values("DS", "\\".join(["1.5"] * 10_000 + ["x", ""])) == [1.5] * 10_000 + ["x", None]
