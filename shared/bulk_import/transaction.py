@@ -28,7 +28,7 @@ from shared.dicomweb.partitions import DEFAULT_NAME, Partition, PartitionDirecto
 from shared.dicomweb.versions import ApiVersion
 from shared.errors import DependencyRefused, InvalidRequest, TooLarge, Unavailable
 from shared.index.lookup import InstanceLookup
-from shared.index_schema import keys
+from shared.index_schema import blob_names
 from shared.ingest.ingest import Ingest
 from shared.ingest.store_options import StoreOptions
 from shared.ingest.store_outcome import StoreOutcome
@@ -208,7 +208,7 @@ class BulkImport:
     async def _store(self, file: BlobProperties, partition: Partition) -> tuple[StoreOutcome, str]:
         """The outcome of the file, and the parts that had to be added to it."""
         created = int(file.created.timestamp() * 1000)
-        upload_id = keys.dropped_upload_id(f"{self._places.container}/{file.name}/{file.etag}", created)
+        upload_id = blob_names.dropped_upload_id(f"{self._places.container}/{file.name}/{file.etag}", created)
         async with self._archive.ingest.begin(partition, _OPTIONS, upload_id=upload_id) as batch:
             source = await self._files.open(file.name)
             if source.etag != file.etag:

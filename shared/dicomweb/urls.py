@@ -41,7 +41,7 @@ class Urls:
 
     def tag_errors(self, path: str) -> str:
         """URL of the errors of an extended query tag, which belongs to no partition (EQT-46)."""
-        return f"{self.within(None).root}/extendedquerytags/{path}/errors"
+        return f"{self.within(None).root}/{tag_resource(path)}/errors"
 
     def workitem(self, uid: str) -> str:
         """URL of a workitem (WC-6)."""
@@ -71,6 +71,11 @@ class Urls:
     def bulk_data(self, identifier: InstanceIdentifier, path: str) -> str:
         """URL of a bulk value; `path` as in BULK-1."""
         return f"{self.instance(identifier)}/bulkdata/{path}"
+
+
+def tag_resource(path: str) -> str:
+    """The extended query tag of a path, relative to the version segment, as operations name it (OP-10)."""
+    return f"extendedquerytags/{path}"
 
 
 def first(value: str | None) -> str | None:

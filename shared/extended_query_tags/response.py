@@ -43,16 +43,16 @@ def _error(view: ErrorView) -> dict[str, str]:
 
 
 def _document(view: TagView, urls: Urls) -> dict[str, Any]:
-    attribute, tag = view.attribute, view.attribute.tag
+    attribute = view.attribute
     operation = view.operation_id and {"id": view.operation_id, "href": urls.operation(view.operation_id)}
     errors = view.errors and {"count": view.errors, "href": urls.tag_errors(attribute.path)}
     document = {
         "path": attribute.path,
         "vr": attribute.vr,
-        "privateCreator": (tag and tag.creator) or None,
+        "privateCreator": attribute.creator or None,
         "level": attribute.level,
         "status": view.status,
-        "queryStatus": "enabled" if tag and tag.enabled else "disabled",
+        "queryStatus": "enabled" if attribute.enabled else "disabled",
         "errors": errors or None,
         "operation": operation or None,
     }

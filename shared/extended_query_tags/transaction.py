@@ -1,4 +1,4 @@
-"""azure-apis §3 What is done with extended query tags: rows of the schema of the index, and its re-index."""
+"""azure-apis §3 Administration of extended query tags: rows of the schema of the index, and its re-index."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -8,9 +8,9 @@ from shared.dicomweb.urls import Urls
 from shared.errors import Conflict, InvalidRequest, NotFound
 from shared.extended_query_tags.request import NewTag
 from shared.extended_query_tags.validation import indexed_attributes
-from shared.index.tag_errors import TagError, TagErrors
+from shared.index.indexing_errors import IndexingError, IndexingErrors
 from shared.index_schema.indexed_attributes import IndexedAttribute
-from shared.index_schema.schema import IndexSchema, TagStatus
+from shared.index_schema.schema import AttributeStatus, IndexSchema
 from shared.operations.model import Operation, OperationActive, OperationType
 from shared.operations.start import busy, check_enabled
 from shared.operations.store import Operations
@@ -27,7 +27,7 @@ class TagView:
     """An extended query tag as clients see it."""
 
     attribute: IndexedAttribute
-    status: TagStatus
+    status: AttributeStatus
     operation_id: str | None = None
     """Of the re-index that will make it ready."""
     errors: int = 0
@@ -38,7 +38,7 @@ class TagView:
 class ErrorView:
     """An error of an extended query tag as clients see it (EQT-45)."""
 
-    error: TagError
+    error: IndexingError
     partition: str
     """The name of its data partition."""
 
@@ -50,7 +50,7 @@ class ExtendedQueryTags:
         self,
         schemas: SchemaRegistry,
         operations: Operations,
-        errors: TagErrors,
+        errors: IndexingErrors,
         partitions: PartitionDirectory,
         now: Callable[[], float],
         *,
@@ -80,7 +80,7 @@ class ExtendedQueryTags:
         wanted = indexed_attributes(entries)
         schema = await self._schemas.refresh()
         if not _is_left_over(schema, wanted):
-            added = await self._schemas.add_tags(lambda known: _addable(known, wanted, self._most_tags))
+            added = await self._schemas.add_attributes(lambda known: _addable(known, wanted, self._most_tags))
         else:
             added = ()
         schema = await self._schemas.refresh()
@@ -88,16 +88,18 @@ class ExtendedQueryTags:
             return await create_reindex(self._operations, schema)
         except OperationActive as error:  # somebody else was faster: the timer, or a request for other tags
             other = await self._operations.get(error.operation_id)
-            if other is not None and int(other.input["schema"]) >= max(schema.tags[each.path].since for each in wanted):
+            if other is not None and int(other.input["schema"]) >= max(
+                schema.custom[each.path].since for each in wanted
+            ):
                 return other
             for each in added:
-                await self._schemas.change_tag(each.key, deleted=self._now())
+                await self._schemas.change_attribute(each.key, deleted=self._now())
             raise busy(error, urls, _REMEDY) from error
 
     async def all(self) -> list[TagView]:
         """All of them, the oldest first (EQT-50)."""
         schema = await self._schemas.refresh()
-        return await self._views(schema, list(schema.tags.values()))
+        return await self._views(schema, list(schema.custom.values()))
 
     async def get(self, path: str) -> TagView:
         """One of them. Raises NotFound (EQT-51)."""
@@ -107,13 +109,13 @@ class ExtendedQueryTags:
     async def update(self, path: str, *, enabled: bool) -> TagView:
         """Let searches use a tag, or not (EQT-52). Raises NotFound."""
         attribute = _tag(await self._schemas.refresh(), path)
-        schema = await self._schemas.change_tag(attribute.key, enabled=enabled)
+        schema = await self._schemas.change_attribute(attribute.key, enabled=enabled)
         return (await self._views(schema, [schema.attributes[attribute.key]]))[0]
 
     async def delete(self, path: str) -> None:
         """Delete a tag, whatever its status is (EQT-55). Raises NotFound."""
         attribute = _tag(await self._schemas.refresh(), path)
-        await self._schemas.change_tag(attribute.key, deleted=self._now())
+        await self._schemas.change_attribute(attribute.key, deleted=self._now())
 
     async def errors(self, path: str, limit: int, offset: int) -> list[ErrorView]:
         """At most `limit` errors of a tag behind the first `offset`, in the order in which they were found (EQT-45).
@@ -128,7 +130,7 @@ class ExtendedQueryTags:
     async def _views(self, schema: IndexSchema, attributes: Sequence[IndexedAttribute]) -> list[TagView]:
         adding = any(schema.status(each) == "adding" for each in attributes)
         operation = await self._reindex() if adding else None
-        counts = await self._errors.counts([each.key for each in attributes if each.tag and each.tag.erroneous])
+        counts = await self._errors.counts([each.key for each in attributes if each.erroneous])
         views = [TagView(each, schema.status(each), errors=counts.get(each.key, 0)) for each in attributes]
         if operation is None:
             return views
@@ -149,7 +151,7 @@ class ExtendedQueryTags:
 
 
 def _tag(schema: IndexSchema, path: str) -> IndexedAttribute:
-    attribute = schema.tags.get(path)
+    attribute = schema.custom.get(path)
     if attribute is None:
         raise NotFound(
             f"The specified extended query tag with tag path {path} cannot be found.",
@@ -160,25 +162,23 @@ def _tag(schema: IndexSchema, path: str) -> IndexedAttribute:
 
 def _is_left_over(schema: IndexSchema, wanted: Sequence[IndexedAttribute]) -> bool:
     """Whether the same tags are being added, and no operation is (EQT-23): the request before died in between."""
-    present = [schema.tags.get(each.path) for each in wanted]
+    present = [schema.custom.get(each.path) for each in wanted]
     return all(
         known is not None
-        and known.tag is not None
-        and new.tag is not None
         and schema.status(known) == "adding"
-        and (known.vr, known.level, known.tag.creator) == (new.vr, new.level, new.tag.creator)
+        and (known.vr, known.level, known.creator) == (new.vr, new.level, new.creator)
         for known, new in zip(present, wanted, strict=True)
     )
 
 
 def _addable(schema: IndexSchema, wanted: Sequence[IndexedAttribute], most: int) -> Sequence[IndexedAttribute]:
     paths = {each.path for each in wanted}
-    if len(schema.tags.keys() | paths) > most:
+    if len(schema.custom.keys() | paths) > most:
         raise InvalidRequest(
             f"Extended query tags exceeds max allowed count '{most}'.",
             where="request body",
             remedy="Delete those that nobody searches by.",
         )
-    if schema.tags.keys() & paths:
+    if schema.custom.keys() & paths:
         raise Conflict("One or more extended query tags already exist.", where="request body")
     return wanted

@@ -8,7 +8,7 @@ from shared.dicom.dictionary import vr_of
 from shared.errors import InvalidRequest
 from shared.extended_query_tags.paths import tag_path
 from shared.extended_query_tags.request import NewTag
-from shared.index_schema.indexed_attributes import IndexedAttribute, QueryTag
+from shared.index_schema.indexed_attributes import IndexedAttribute
 from shared.index_schema.schema import BUILT_IN
 
 SUPPORTED_VRS: Final = frozenset(
@@ -47,7 +47,7 @@ def _attribute(entry: NewTag, path: str) -> IndexedAttribute:
             )
     _check_creator(entry, tag)
     vr = _vr(entry, tag)
-    return IndexedAttribute("", vr, entry.level, tag=QueryTag(path, entry.creator))
+    return IndexedAttribute("", vr, entry.level, path=path, creator=entry.creator)
 
 
 def _check_creator(entry: NewTag, tag: int) -> None:

@@ -12,11 +12,11 @@ from shared.errors import Unavailable
 from shared.hints import COMMIT_SECONDS, Hints
 from shared.index.expiry import schedule_expiry
 from shared.index.fold import anchor_properties, post
+from shared.index.indexing_errors import error_rows_of
 from shared.index.instance_rows import STATE_COLUMNS, InstanceState, live_properties, state_in, write
 from shared.index.model import CommitOutcome, NewInstance
 from shared.index.summary import EXPIRES
-from shared.index.tag_errors import error_rows_of
-from shared.index_schema import keys
+from shared.index_schema import blob_names, keys
 from shared.index_schema.changes import Change
 from shared.index_schema.clock import HybridClock
 from shared.index_schema.keys import StudyPlace
@@ -337,4 +337,4 @@ def _is_taken(entry: NewInstance, state: InstanceState | None) -> bool:
     if state is None or not state.live:
         return False
     # rule: an older upload does not replace a newer one
-    return not entry.replace or (entry.upload_id or keys.upload_id_of(entry.blob)) <= state.upload_id
+    return not entry.replace or (entry.upload_id or blob_names.upload_id_of(entry.blob)) <= state.upload_id

@@ -5,12 +5,12 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from shared.errors import Unavailable
 from shared.hints import Hints
 from shared.index.fold import Folder
+from shared.index.indexing_errors import IndexingErrors, error_rows_of
 from shared.index.instance_rows import STATE_COLUMNS, failures_in, state_in, stored_instance_in, tombstone_properties
 from shared.index.model import StoredInstance
 from shared.index.read_your_writes import wait_until_folded
 from shared.index.study_rows import read_study
 from shared.index.summary import EXPIRES
-from shared.index.tag_errors import TagErrors, error_rows_of
 from shared.index_schema import keys
 from shared.index_schema.changes import Change, ErrorRow
 from shared.index_schema.clock import HybridClock
@@ -36,7 +36,7 @@ class Deleter:
         self._clock = clock
         self._hints = hints
         self._folder = folder
-        self._errors = TagErrors(tables)
+        self._errors = IndexingErrors(tables)
 
     async def delete(self, place: StudyPlace, series: str | None = None, instance: str | None = None) -> int:
         """Delete the instances that are there now of a study, a series or an instance; how many this call deleted.

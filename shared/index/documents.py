@@ -11,7 +11,7 @@ from shared.dicom.part10 import frames as frame_tables
 from shared.dicom.part10.frames import FrameTable
 from shared.dicomweb.json_model import loads
 from shared.index.model import NewInstance, StoredInstance
-from shared.index_schema import keys
+from shared.index_schema import blob_names
 from shared.index_schema.preset_dictionary import PRESET_DICTIONARIES
 from shared.storage.large_values import join, split
 from shared.storage.ports import BlobExists, BlobStore, Value
@@ -80,12 +80,14 @@ async def move_to_blobs(entry: NewInstance, blobs: BlobStore, *, metadata_inline
     """Write what is too large for rows beside the file of `entry`; call before committing it. Idempotent."""
     document = entry.metadata
     if document is not None and (not metadata_inline or await _is_large(document)):
-        await put_beside(blobs, keys.metadata_blob(entry.blob), document)
+        await put_beside(blobs, blob_names.metadata_blob(entry.blob), document)
         entry = replace(entry, metadata=None)
     table = entry.frames
     packs = table is not None and table.encapsulated and len(table.offsets) * _BYTES_PER_FRAME > INLINE_FRAMES
     if table is not None and packs and len(await asyncio.to_thread(frame_tables.pack, table)) > INLINE_FRAMES:
-        await put_beside(blobs, keys.frames_blob(entry.blob), struct.pack(f">{len(table.offsets)}Q", *table.offsets))
+        await put_beside(
+            blobs, blob_names.frames_blob(entry.blob), struct.pack(f">{len(table.offsets)}Q", *table.offsets)
+        )
         entry = replace(entry, frames=None, frames_in_blob=table.count)
     return entry
 
@@ -111,12 +113,12 @@ async def read_metadata(instance: StoredInstance, blobs: BlobStore, most: int | 
     """
     if instance.metadata is not None:
         return instance.metadata
-    return await blobs.read(keys.metadata_blob(instance.blob), 0, most)
+    return await blobs.read(blob_names.metadata_blob(instance.blob), 0, most)
 
 
 async def read_frame_table(instance: StoredInstance, blobs: BlobStore) -> FrameTable:
     """The frame table of an instance that is in a blob. Raises BlobNotFound."""
-    raw = await blobs.read(keys.frames_blob(instance.blob))
+    raw = await blobs.read(blob_names.frames_blob(instance.blob))
     offsets = await asyncio.to_thread(struct.unpack, f">{len(raw) // _OFFSET}Q", raw)
     return FrameTable(count=instance.frames_in_blob, offsets=offsets)
 
@@ -127,5 +129,5 @@ async def read_frame_ranges(instance: StoredInstance, blobs: BlobStore, frames: 
     Raises BlobNotFound.
     """
     ranges = [(_OFFSET * frame, 2 * _OFFSET) for frame in frames]
-    pairs = await blobs.read_ranges(keys.frames_blob(instance.blob), ranges)
+    pairs = await blobs.read_ranges(blob_names.frames_blob(instance.blob), ranges)
     return [(start, end) for start, end in (struct.unpack(">2Q", pair) for pair in pairs)]

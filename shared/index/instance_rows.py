@@ -10,7 +10,7 @@ from shared.dicom.identifiers import InstanceIdentifier
 from shared.index.documents import frame_properties, frames_in, metadata_in, metadata_properties, unpacked_frames
 from shared.index.model import NewInstance, OriginalVersion, StoredInstance
 from shared.index.summary import LiveInstance
-from shared.index_schema import keys
+from shared.index_schema import blob_names, keys
 from shared.index_schema.changes import schema_in, schema_property
 from shared.index_schema.indexed_attributes import IndexedValues
 from shared.index_schema.schema import Taken
@@ -32,8 +32,8 @@ _REFUSED = 100
 
 
 type Failures = Mapping[str, tuple[str, int]]
-"""Extended query tags whose value an instance has that cannot be indexed, by key: what is wrong with it, and when that
-was found, in milliseconds since 1970. Their errors are rows of their own; these say that they are there.
+"""Attributes of which an instance has a value that cannot be indexed, by key: what is wrong with it, and when that was
+found, in milliseconds since 1970. Their errors are rows of their own; these say that they are there.
 """
 
 
@@ -84,7 +84,7 @@ def _listed(uploads: Sequence[str]) -> str:
 
 
 def _remembered(blob: str) -> str:
-    name = keys.parse_blob_name(blob)
+    name = blob_names.parse_blob_name(blob)
     return name.upload_id if name else blob
 
 
@@ -157,7 +157,7 @@ def live_properties(entry: NewInstance, version: int, before: InstanceState | No
         "live": True,
         "v": version,
         "blob": entry.blob,
-        "bid": entry.upload_id or keys.upload_id_of(entry.blob),
+        "bid": entry.upload_id or blob_names.upload_id_of(entry.blob),
         "dead": _listed(dead),
         "refused": _listed(before.refused if before else ()),
         "length": entry.length,

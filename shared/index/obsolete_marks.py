@@ -6,7 +6,7 @@ etag, make a version of it where the account keeps versions, and is refused in t
 
 import orjson
 
-from shared.index_schema import keys
+from shared.index_schema import blob_names
 from shared.index_schema.changes import ObsoleteBlob
 from shared.storage.ports import BlobExists, BlobNotFound, BlobStore
 
@@ -14,7 +14,7 @@ from shared.storage.ports import BlobExists, BlobNotFound, BlobStore
 async def mark(blobs: BlobStore, obsolete: ObsoleteBlob) -> None:
     """Mark a file. Idempotent. Raises Unavailable."""
     try:
-        await blobs.put(keys.obsolete_mark(obsolete.blob), orjson.dumps(obsolete.fields()), {})
+        await blobs.put(blob_names.obsolete_mark(obsolete.blob), orjson.dumps(obsolete.fields()), {})
     except BlobExists:
         return  # of an earlier attempt: the first one knows best when the file became obsolete
 
@@ -24,7 +24,7 @@ async def mark_committed(blobs: BlobStore, blob: str) -> None:
     has not come to its end must not become instances in a rebuild. Idempotent. Raises Unavailable.
     """
     try:
-        await blobs.put(keys.committed_mark(blob), b"{}", {})
+        await blobs.put(blob_names.committed_mark(blob), b"{}", {})
     except BlobExists:
         return
 
@@ -32,6 +32,6 @@ async def mark_committed(blobs: BlobStore, blob: str) -> None:
 async def marked(blobs: BlobStore, blob: str) -> ObsoleteBlob | None:
     """The content of the mark of a file; None if it has none. Raises Unavailable."""
     try:
-        return ObsoleteBlob(*orjson.loads(await blobs.read(keys.obsolete_mark(blob))))
+        return ObsoleteBlob(*orjson.loads(await blobs.read(blob_names.obsolete_mark(blob))))
     except BlobNotFound:
         return None

@@ -8,7 +8,7 @@ from typing import Any
 from shared.dicom import validation
 from shared.dicom.date_times import period
 from shared.dicom.elements import first, first_text, items
-from shared.index_schema.indexed_attributes import QueryTag
+from shared.index_schema.indexed_attributes import IndexedAttribute
 from shared.index_schema.postings import NUMBERS, is_date, time_values
 
 _LONGEST = 512
@@ -38,8 +38,8 @@ def indexed_text(attributes: Mapping[str, Mapping[str, Any]], key: str) -> str |
 
 
 @dataclass(frozen=True, slots=True)
-class TagValue:
-    """The value that a data set has of an extended query tag. One of the two is there, or neither."""
+class Extracted:
+    """The value that a data set has of a custom attribute. One of the two is there, or neither."""
 
     text: str | None = None
     """As DICOM text."""
@@ -47,13 +47,13 @@ class TagValue:
     """The fault that keeps it out of the index; without the value."""
 
 
-def tag_value(attributes: Mapping[str, Mapping[str, Any]], tag: QueryTag, vr: str) -> TagValue:
-    """The first value of an extended query tag, which must be valid in its VR, as must be the VR of the element
-    (EQT-33, EQT-40). None, and an empty one, are no fault.
+def custom_value(attributes: Mapping[str, Mapping[str, Any]], attribute: IndexedAttribute) -> Extracted:
+    """The first value of a custom attribute, which must be valid in its VR, as must be the VR of the element (EQT-33,
+    EQT-40). None, and an empty one, are no fault.
     """
-    path = located(attributes, tag)
+    path, vr = located(attributes, attribute), attribute.vr
     if path is None:
-        return TagValue()
+        return Extracted()
     sequence, _, nested = path.rpartition(".")
     fault: str | None = None
     for data_set in items(attributes, sequence) if sequence else (attributes,):
@@ -67,8 +67,8 @@ def tag_value(attributes: Mapping[str, Mapping[str, Any]], tag: QueryTag, vr: st
             fault = fault or (_NO_VR if element.get("vr") == "UN" else _OTHER_VR)
         else:
             found = _fault(vr, text)
-            return TagValue(fault=found) if found else TagValue(text)
-    return TagValue(fault=fault)
+            return Extracted(fault=found) if found else Extracted(text)
+    return Extracted(fault=fault)
 
 
 _TOO_LONG = "longer than what is indexed"
@@ -81,17 +81,17 @@ _NO_DATE = "not a date YYYYMMDD"
 _NO_TIME = "not a time HHMMSS.FFFFFF"
 
 
-def located(attributes: Mapping[str, Any], tag: QueryTag) -> str | None:
-    """Where a data set has an extended query tag: of a private one in the block that its creator has reserved there
-    (PS3.5 §7.8.1). None if it has reserved none.
+def located(attributes: Mapping[str, Any], attribute: IndexedAttribute) -> str | None:
+    """Where a data set has an attribute: a private one in the block that its creator has reserved there (PS3.5 §7.8.1).
+    None if it has reserved none.
     """
-    if not tag.creator:
-        return tag.path
-    group = tag.path[:4]
+    if not attribute.creator:
+        return attribute.path
+    group = attribute.path[:4]
     for block in range(_FIRST_BLOCK, _LAST_BLOCK + 1):
         creator = first_text(attributes, f"{group}00{block:02X}")
-        if creator is not None and creator.strip(" \0") == tag.creator:
-            return f"{group}{block:02X}{tag.path[6:]}"
+        if creator is not None and creator.strip(" \0") == attribute.creator:
+            return f"{group}{block:02X}{attribute.path[6:]}"
     return None
 
 

@@ -21,7 +21,7 @@ _NONE = orjson.dumps({})
 _NO_ROWS = orjson.dumps([])
 
 type ErrorRow = tuple[str, str]
-"""Key of an extended query tag, and key of the row of an error of it."""
+"""Key of an attribute, and key of the row of an indexing error of it."""
 
 
 def schema_property(number: int) -> dict[str, Value]:
@@ -60,7 +60,7 @@ class Change:
     posted: str = ""
     """The sort key under which the instance was posted before the commit; '' if that has to follow it."""
     errors: Sequence[ErrorRow] = ()
-    """Errors of extended query tags that the version of the instance which it ends has had."""
+    """Indexing errors that the version of the instance which it ends has had."""
     original: str = ""
     """The file of the original version, if this change makes it obsolete, too."""
 
@@ -209,4 +209,4 @@ def cleanup_in(entity: Entity) -> Cleanup:
 
 
 def _error_rows(fields: Iterable[Sequence[str]]) -> tuple[ErrorRow, ...]:
-    return tuple((tag, row_key) for tag, row_key in fields)
+    return tuple((key, row_key) for key, row_key in fields)

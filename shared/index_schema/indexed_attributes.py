@@ -1,7 +1,8 @@
-"""The attributes that the index carries of its own accord (storage §6.1; dicomweb §8.3, D-29). Pure.
+"""The attributes that the index carries (storage §6.1; dicomweb §8.3, D-29). Pure.
 
 One more attribute is one more line of `ADDED`. Nothing else changes: the next process that starts announces it to the
-store, which gives it a number (`schema_registry`), and a re-index brings it into what was stored before.
+store, which gives it a number (`schema_registry`), and a re-index brings it into what was stored before. A custom
+attribute comes the same way, but from a client of one store: it is what azure-apis §3 calls an extended query tag.
 """
 
 from collections.abc import Mapping
@@ -31,32 +32,12 @@ UNREGISTERED = 2**31
 
 
 @dataclass(frozen=True, slots=True)
-class QueryTag:
-    """The properties that make an attribute an extended query tag (azure-apis §3)."""
-
-    path: str
-    """Tag, or tags joined by a dot, as in `AttributePath.key`. Of a private element the block does not count."""
-    creator: str = ""
-    """The private creator; '' for elements of the standard."""
-    enabled: bool = True
-    """Whether searches may use it."""
-    deleted: float = 0.0
-    """When it was deleted, in seconds since 1970; 0: it was not. Rows may still carry values of a deleted one, and its
-    postings are there until it is `purged`.
-    """
-    purged: bool = False
-    """Whether the postings of a deleted one have been removed."""
-    erroneous: bool = False
-    """Whether its re-index has met a value that is not valid: there may be errors of it (EQT-40)."""
-
-
-@dataclass(frozen=True, slots=True)
 class IndexedAttribute:
     """An attribute that the rows of the index carry."""
 
     key: str
-    """Under which rows carry it: tag, or tags joined by a dot, as in `AttributePath.key`. An extended query tag has a
-    key of its own, because another one of the same path may follow it.
+    """Under which rows carry it: its path; of a custom one a key of its own, because another one of the same path may
+    follow it.
     """
     vr: str
     level: Level
@@ -66,17 +47,34 @@ class IndexedAttribute:
     """False: carried because searches return it."""
     since: int = field(default=UNREGISTERED, kw_only=True)
     """The number of the first schema that has it: rows of a lower number do not carry it."""
-    tag: QueryTag | None = field(default=None, kw_only=True)
-    """Of an extended query tag."""
+    path: str = field(default="", kw_only=True)
+    """Where a data set has it: tag, or tags joined by a dot, as in `AttributePath.key`. Of a private element the block
+    does not count. Not given: the key.
+    """
+    creator: str = field(default="", kw_only=True)
+    """The private creator; '' for elements of the standard."""
+    enabled: bool = field(default=True, kw_only=True)
+    """Whether searches may use it."""
+    deleted: float = field(default=0.0, kw_only=True)
+    """When it was deleted, in seconds since 1970; 0: it was not. Rows may still carry values of a deleted one, and its
+    postings are there until it is `purged`.
+    """
+    purged: bool = field(default=False, kw_only=True)
+    """Whether the postings of a deleted one have been removed."""
+    erroneous: bool = field(default=False, kw_only=True)
+    """Whether its re-index has met a value that is not valid: there may be errors of it (EQT-40)."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", self.path or self.key)
 
     @property
-    def path(self) -> str:
-        """Where a data set has it: tag, or tags joined by a dot."""
-        return self.tag.path if self.tag else self.key
+    def custom(self) -> bool:
+        """Whether a client of the store has added it, not a release."""
+        return self.key != self.path
 
 
-def tag_codes(key: str, vr: str) -> tuple[str, ...]:
-    """The lists of an extended query tag. No key is ever given again, so neither are they."""
+def custom_codes(key: str, vr: str) -> tuple[str, ...]:
+    """The lists of a custom attribute. No key is ever given again, so neither are they."""
     return (f"{key}n", f"{key}w", f"{key}p") if vr == "PN" else (key,)
 
 

@@ -33,7 +33,7 @@ from shared.index_schema.postings import Postings
 _SERIES_UID_CODE, _SOP_UID_CODE = "su", "iu"
 _REMEMBERED = 256
 
-type TagStatus = Literal["adding", "ready"]
+type AttributeStatus = Literal["adding", "ready"]
 
 type Taken = tuple[IndexedValues, IndexedValues, IndexedValues]
 """The study, series and instance attributes of an instance."""
@@ -85,23 +85,23 @@ class IndexSchema:
         return {key: attribute for key, attribute in self.attributes.items() if attribute.searchable}
 
     @cached_property
-    def tags(self) -> Mapping[str, IndexedAttribute]:
-        """The extended query tags that there are, the oldest first, by path."""
-        return {each.path: each for each in self.attributes.values() if each.tag and not each.tag.deleted}
+    def custom(self) -> Mapping[str, IndexedAttribute]:
+        """The custom attributes that there are, the oldest first, by path."""
+        return {each.path: each for each in self.attributes.values() if each.custom and not each.deleted}
 
     @cached_property
     def unsettled(self) -> bool:
-        """Whether there is a tag that searches may not use yet, or not at present."""
-        return any(self.status(each) != "ready" or not (each.tag and each.tag.enabled) for each in self.tags.values())
+        """Whether there is an attribute that searches may not use yet, or not at present."""
+        return any(self.status(each) != "ready" or not each.enabled for each in self.custom.values())
 
-    def status(self, attribute: IndexedAttribute) -> TagStatus:
-        """The state of an extended query tag that is not deleted (EQT-31)."""
+    def status(self, attribute: IndexedAttribute) -> AttributeStatus:
+        """The state of an attribute that is not deleted (EQT-31)."""
         return "ready" if attribute.since in self.complete else "adding"
 
     def is_adding(self, key: str, number: int) -> bool:
-        """Whether an extended query tag, which is not deleted, is new to rows of that number (EQT-42)."""
+        """Whether a custom attribute, which is not deleted, is new to rows of that number (EQT-42)."""
         attribute = self.attributes.get(key)
-        return bool(attribute and attribute.tag and not attribute.tag.deleted and attribute.since > number)
+        return bool(attribute and attribute.custom and not attribute.deleted and attribute.since > number)
 
     def carried(self, level: Level) -> tuple[str, ...]:
         """The keys that the attributes of a row of that level may hold."""
@@ -151,8 +151,8 @@ class IndexSchema:
         found = {}
         for key in tags:
             attribute = self.attributes.get(key)
-            if attribute and (tag := attribute.tag):
-                text = None if tag.deleted else extraction.tag_value(data_set, tag, attribute.vr).text
+            if attribute and attribute.custom:
+                text = None if attribute.deleted else extraction.custom_value(data_set, attribute).text
                 if text is not None:
                     found[key] = text
                 continue
@@ -162,15 +162,13 @@ class IndexSchema:
         return found
 
     def faults(self, data_set: Mapping[str, Mapping[str, Any]], number: int, upto: int) -> dict[str, str]:
-        """The extended query tags that have come since the schema of that number, `upto` another one, and of which a
-        data set has a value that cannot be indexed: by key, what is wrong with it (EQT-40).
+        """The custom attributes that have come since the schema of that number, `upto` another one, and of which a data
+        set has a value that cannot be indexed: by key, what is wrong with it (EQT-40).
         """
         return {
             each.key: fault
-            for each in self.tags.values()
-            if number < each.since <= upto
-            and each.tag
-            and (fault := extraction.tag_value(data_set, each.tag, each.vr).fault)
+            for each in self.custom.values()
+            if number < each.since <= upto and (fault := extraction.custom_value(data_set, each).fault)
         }
 
     # ------------------------------------------------------------------------------------------------------- its lists
@@ -263,7 +261,7 @@ class Schemas(Protocol):
         ...
 
     async def disable(self, keys: Iterable[str]) -> None:
-        """Values of these extended query tags were found that cannot be indexed: no search uses them until somebody
-        says so (EQT-41). Idempotent. Raises Unavailable.
+        """Values of these attributes were found that cannot be indexed: no search uses them until somebody says so
+        (EQT-41). Idempotent. Raises Unavailable.
         """
         ...

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from shared.index_schema import keys
+from shared.index_schema import blob_names
 
 PARTITION_DOCUMENTS = "_partitions/"
 """The prefix of the names of the documents of data partitions."""
@@ -28,7 +28,7 @@ def partition_document(namespace: str) -> str:
 
 def study_documents(namespace: str, study: str) -> str:
     """The prefix of the names of the documents of a study."""
-    return f"{keys.blob_prefix(namespace, study)}study."
+    return f"{blob_names.blob_prefix(namespace, study)}study."
 
 
 def study_document(namespace: str, study: str, number: int) -> str:

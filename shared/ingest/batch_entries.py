@@ -7,7 +7,7 @@ from shared import telemetry
 from shared.dicom.part10.file_reader import InvalidPart10
 from shared.dicom.reasons import FailureReason
 from shared.index.model import NewInstance
-from shared.index_schema import keys
+from shared.index_schema import blob_names
 from shared.ingest.store_outcome import StoreOutcome
 from shared.storage.ports import BlobStore, BlobUpload
 
@@ -71,9 +71,9 @@ async def discard(blobs: BlobStore, instance: NewInstance) -> bool:
     """
     beside = []
     if instance.metadata is None:
-        beside.append(keys.metadata_blob(instance.blob))
+        beside.append(blob_names.metadata_blob(instance.blob))
     if instance.frames_in_blob:
-        beside.append(keys.frames_blob(instance.blob))
+        beside.append(blob_names.frames_blob(instance.blob))
     try:
         for name in (*beside, instance.blob):
             await blobs.delete(name)

@@ -7,7 +7,7 @@ from shared.dicomweb.partitions import Partition
 from shared.index.documents import data_set_in
 from shared.index.instances import InstanceIndex
 from shared.index.model import CommitOutcome, NewInstance
-from shared.index_schema import keys
+from shared.index_schema import blob_names
 from shared.index_schema.schema import IndexSchema
 from shared.storage.ports import BlobNotFound, BlobStore
 
@@ -40,7 +40,7 @@ async def _renewed(instance: NewInstance, schema: IndexSchema, blobs: BlobStore)
     which are removed when another upload has won.
     """
     try:
-        document = instance.metadata or await blobs.read(keys.metadata_blob(instance.blob))
+        document = instance.metadata or await blobs.read(blob_names.metadata_blob(instance.blob))
     except BlobNotFound:
         return replace(instance, schema=schema.number)
     taken = (instance.study, instance.series, instance.instance)

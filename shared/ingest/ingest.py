@@ -24,7 +24,7 @@ from shared.index import documents, obsolete_marks
 from shared.index.instances import InstanceIndex
 from shared.index.lookup import InstanceLookup
 from shared.index.model import CommitOutcome, NewInstance, original_of
-from shared.index_schema import keys
+from shared.index_schema import blob_names, keys
 from shared.index_schema.hidden_namespaces import is_hidden
 from shared.index_schema.service_documents import is_service_document
 from shared.ingest import parsing
@@ -129,7 +129,7 @@ class Ingest:
     def _new_upload_id(self) -> str:
         """Of two uploads of this process the later one has the greater id, even within a millisecond (PUT-2)."""
         self._last_ms = max(self._last_ms + 1, int(self.now() * 1000))
-        return keys.new_upload_id(self._last_ms)
+        return blob_names.new_upload_id(self._last_ms)
 
     # ---- the blob trigger
 
@@ -151,7 +151,7 @@ class Ingest:
         [outcome] = await commit_instances(self._index, self._blobs, prepared.partition, [instance], late=True)
         ensured = _ensured(outcome)
         if ensured is Ensured.ALREADY_STORED:
-            name = keys.parse_blob_name(blob)
+            name = blob_names.parse_blob_name(blob)
             if name is not None and name.identifier == instance.identifier:
                 await discard(self._blobs, instance)
             else:
@@ -183,9 +183,9 @@ class Ingest:
         """The instance of a file that is not in the index; or why there is nothing to commit. `again`: it was in the
         index before, and so were the files of updates.
         """
-        if keys.file_beside(blob) or is_service_document(blob) or self._finished.get(blob):
+        if blob_names.file_beside(blob) or is_service_document(blob) or self._finished.get(blob):
             return Ensured.KNOWN
-        name = keys.parse_blob_name(blob)
+        name = blob_names.parse_blob_name(blob)
         if name is not None and is_hidden(name.namespace):  # a copy: who makes it brings it to its end (SHR-7)
             return Ensured.KNOWN
         partition = await self._partitions.by_namespace(name.namespace if name else keys.DEFAULT_NAMESPACE)
@@ -212,7 +212,7 @@ class Ingest:
             return Ensured.GONE
 
     async def _of_operation(
-        self, partition: Partition, properties: BlobProperties, name: keys.BlobName | None, made: UpdatedFile
+        self, partition: Partition, properties: BlobProperties, name: blob_names.BlobName | None, made: UpdatedFile
     ) -> Ensured:
         """A file that an update has made, and that is no instance: the update decides about it, as long as it can."""
         blob = properties.name
@@ -223,12 +223,12 @@ class Ingest:
             return Ensured.KNOWN
         if await self._lookup.remembers(self._index.place(partition, name.identifier), name.identifier, blob):
             return Ensured.OBSOLETE
-        for beside in (keys.metadata_blob(blob), keys.frames_blob(blob), blob):
+        for beside in (blob_names.metadata_blob(blob), blob_names.frames_blob(blob), blob):
             await self._blobs.delete(beside)
         return Ensured.GONE
 
     async def _update_again(
-        self, partition: Partition, properties: BlobProperties, name: keys.BlobName | None, made: UpdatedFile
+        self, partition: Partition, properties: BlobProperties, name: blob_names.BlobName | None, made: UpdatedFile
     ) -> _Prepared | Ensured:
         """A file that an update has made and committed, as the version that follows the original one."""
         prepared = await self._take_in(partition, properties, name)
@@ -242,7 +242,7 @@ class Ingest:
         if stored is None:  # somebody has removed it: what was made of it is all that there is
             return prepared
         if stored.metadata is not None:
-            await documents.put_beside(self._blobs, keys.metadata_blob(stored.blob), stored.metadata)
+            await documents.put_beside(self._blobs, blob_names.metadata_blob(stored.blob), stored.metadata)
         original = stored.original or original_of(stored)
         return _Prepared(partition, replace(prepared.instance, updates=stored.blob, original=original))
 
@@ -252,11 +252,11 @@ class Ingest:
         Raises BlobNotFound, Unavailable.
         """
         properties = await self._blobs.properties(blob)
-        prepared = await self._take_in(partition, properties, keys.parse_blob_name(blob), again=True)
+        prepared = await self._take_in(partition, properties, blob_names.parse_blob_name(blob), again=True)
         return prepared.instance if isinstance(prepared, _Prepared) else None
 
     async def _take_in(
-        self, partition: Partition, properties: BlobProperties, name: keys.BlobName | None, *, again: bool = False
+        self, partition: Partition, properties: BlobProperties, name: blob_names.BlobName | None, *, again: bool = False
     ) -> _Prepared | Ensured:
         """`again`: whether it is in the index does not matter."""
         blob = properties.name
@@ -284,10 +284,10 @@ class Ingest:
             length=properties.length,
             replace=options.replace,
             expires=options.expires,
-            upload_id="" if name else keys.dropped_upload_id(blob, created),
+            upload_id="" if name else blob_names.dropped_upload_id(blob, created),
         )
         instance = await documents.move_to_blobs(instance, self._blobs, metadata_inline=self._rules.metadata_inline)
-        uploaded = int(keys.upload_time(name.upload_id) * 1000) if name else created
+        uploaded = int(blob_names.upload_time(name.upload_id) * 1000) if name else created
         return _Prepared(partition, replace(instance, uploaded_ms=uploaded))
 
     async def _judge(self, part10: Part10, options: StoreOptions) -> tuple[Valid | Invalid, bytes]:

@@ -138,7 +138,7 @@ def validate(
         if tag not in errors and (explanation := _minimum_error(part10, tag, trim_nul=version.accepts_nul_padding)):
             errors[tag] = explanation
     if not version.checks_strictly:
-        for tag, explanation in _tag_errors(attributes, schema).items():
+        for tag, explanation in _custom_errors(attributes, schema).items():
             errors.setdefault(tag, explanation)
     if full_item_validation:
         for violation in violations:
@@ -213,11 +213,11 @@ def _minimum_error(part10: Part10, tag: int, *, trim_nul: bool) -> str | None:
     return error
 
 
-def _tag_errors(attributes: Attributes, schema: IndexSchema) -> dict[int, str]:
-    """The objections of the minimum checker to the first values of extended query tags (VAL-1)."""
+def _custom_errors(attributes: Attributes, schema: IndexSchema) -> dict[int, str]:
+    """The objections of the minimum checker to the first values of custom attributes (VAL-1)."""
     errors: dict[int, str] = {}
-    for attribute in schema.tags.values():
-        path = located(attributes, attribute.tag) if attribute.tag else None
+    for attribute in schema.custom.values():
+        path = located(attributes, attribute)
         value = first(attributes, path) if path and "." not in path else None
         if path is None or not isinstance(value, str | Mapping):
             continue

@@ -16,7 +16,7 @@ from shared.errors import Unavailable
 from shared.health_status import CheckResult, HealthCheck, Status
 from shared.index import obsolete_marks
 from shared.index.instance_rows import STATE_COLUMNS, InstanceState, state_in
-from shared.index_schema import keys
+from shared.index_schema import blob_names, keys
 from shared.index_schema.changes import ObsoleteBlob
 from shared.index_schema.clock import HybridClock
 from shared.index_schema.keys import StudyPlace
@@ -197,10 +197,10 @@ class Rebuild:
                     left, begins = _Files(key), marker
                 if is_service_document(name):
                     left.documented = True
-                elif file := keys.file_beside(name):
-                    if name == keys.obsolete_mark(file):
+                elif file := blob_names.file_beside(name):
+                    if name == blob_names.obsolete_mark(file):
                         left.marked.add(file)
-                    elif name == keys.committed_mark(file):
+                    elif name == blob_names.committed_mark(file):
                         left.committed.add(file)
                 else:
                     left.names.append(name)
@@ -278,14 +278,14 @@ class Rebuild:
         newest: dict[tuple[str, str], str] = {}
         superseded: list[str] = []
         originals: list[str] = []
-        for name in sorted(names, key=keys.upload_id_of):
+        for name in sorted(names, key=blob_names.upload_id_of):
             instance = _instance(name)
             state = states.get(instance)
             if state and state.names(name):
                 self._count(done, "known", [name])
             elif state and (state.remembers(name) or state.has_refused(name)):
                 self._count(done, "obsolete", [name])  # the erasure and the store know of it
-            elif state and state.live and keys.upload_id_of(name) < state.upload_id:
+            elif state and state.live and blob_names.upload_id_of(name) < state.upload_id:
                 superseded.append(name)
             else:
                 before = newest.get(instance)
@@ -297,7 +297,7 @@ class Rebuild:
         if not dry:
             await self._supersede(place, superseded, states)
         self._count(done, _SUPERSEDED, superseded)
-        return sorted([*originals, *newest.values()], key=keys.upload_id_of)
+        return sorted([*originals, *newest.values()], key=blob_names.upload_id_of)
 
     async def _supersede(
         self, place: StudyPlace, names: Iterable[str], states: dict[tuple[str, str], InstanceState]
@@ -357,13 +357,13 @@ def _key(name: str) -> tuple[str, ...] | None:
         return study.namespace, study.study_instance_uid
     if is_service_document(name):
         return None
-    file = keys.file_beside(name) or name
-    parts = keys.parse_blob_name(file)
+    file = blob_names.file_beside(name) or name
+    parts = blob_names.parse_blob_name(file)
     return (parts.namespace, parts.identifier.study_instance_uid) if parts else (file,)
 
 
 def _instance(name: str) -> tuple[str, str]:
-    parts = keys.parse_blob_name(name)
+    parts = blob_names.parse_blob_name(name)
     if parts is None:
         raise ValueError("Not a file of a study")
     return parts.identifier.series_instance_uid, parts.identifier.sop_instance_uid

@@ -21,7 +21,7 @@ from shared.errors import DependencyRefused, Unavailable
 from shared.index import documents
 from shared.index.instances import InstanceIndex
 from shared.index.model import CommitOutcome, NewInstance
-from shared.index_schema import keys
+from shared.index_schema import blob_names
 from shared.ingest import parsing
 from shared.ingest.batch_entries import BatchEntry, PendingInstance, discard, explanation
 from shared.ingest.index_commit import commit_instances
@@ -212,7 +212,7 @@ class StoreBatch:
         return await parsing.parse(judge, part10.header_bytes)
 
     def _open_upload(self, identifier: InstanceIdentifier) -> tuple[str, BlobUpload]:
-        blob = keys.blob_name(self._partition.namespace, identifier, self._new_upload_id())
+        blob = blob_names.blob_name(self._partition.namespace, identifier, self._new_upload_id())
         upload: BlobUpload = self._blobs.upload(blob)
         # What replaces is stored anyhow, and the file of an earlier attempt may itself be what is stored.
         refusable = not self._options.replace and not self._resumes
@@ -236,7 +236,7 @@ class StoreBatch:
             # A copy: what the encoder returns keeps 8 KiB, however few of them are used.
             pending.document = bytes(memoryview(document)) if len(document) < _KEPT_BY_ENCODER else document
             return
-        pending.beside = self._blobs.upload(keys.metadata_blob(pending.instance.blob))
+        pending.beside = self._blobs.upload(blob_names.metadata_blob(pending.instance.blob))
         if pending.compressed:
             document = await parsing.parse(partial(documents.decompress, document), len(document))
         await pending.beside.write(document)

@@ -20,7 +20,7 @@ from shared.index.instance_rows import STATE_COLUMNS, InstanceState, state_in
 from shared.index.instances import InstanceIndex
 from shared.index.lookup import InstanceLookup
 from shared.index.model import StoredInstance
-from shared.index_schema import keys
+from shared.index_schema import blob_names, keys
 from shared.index_schema.keys import StudyPlace
 from shared.index_schema.service_documents import is_service_document
 from shared.ingest.ingest import Ensured
@@ -143,14 +143,14 @@ class StudyErasure:
     async def _files(self) -> dict[str, _File]:
         """The files of the study, by name; of one that is gone, what is left beside it."""
         files: dict[str, _File] = {}
-        prefix = keys.blob_prefix(self._place.namespace, self._place.study_instance_uid)
+        prefix = blob_names.blob_prefix(self._place.namespace, self._place.study_instance_uid)
         async for blob in self._blobs.list(prefix):
             if is_service_document(blob.name):
                 continue
-            name = keys.file_beside(blob.name) or blob.name
+            name = blob_names.file_beside(blob.name) or blob.name
             file = files.setdefault(name, _File())
             file.names.append(blob.name)
-            file.marked = file.marked or blob.name == keys.obsolete_mark(name)
+            file.marked = file.marked or blob.name == blob_names.obsolete_mark(name)
             file.made = file.made or UpdatedFile.of_blob(blob.metadata) is not None
         return files
 
@@ -167,8 +167,8 @@ class StudyErasure:
         """Erase a file and what lies beside it; whether it was there. Its mark goes last: a file without one would come
         back with a rebuild.
         """
-        beside = (keys.metadata_blob(name), keys.frames_blob(name))
-        marks = (keys.committed_mark(name), keys.obsolete_mark(name))
+        beside = (blob_names.metadata_blob(name), blob_names.frames_blob(name))
+        marks = (blob_names.committed_mark(name), blob_names.obsolete_mark(name))
         there = {blob for blob in (*beside, name, *marks) if not file.names or blob in file.names}
         erased = {blob: await self._blobs.delete(blob) for blob in (*beside, name, *marks) if blob in there}
         return erased.get(name, False)
@@ -183,7 +183,7 @@ class _States:
         """Files that somebody dropped under names of their own: those lie elsewhere, and name no instance."""
         for state in instances.values():
             names = (state.blob, state.original, *(each for each in state.dead if not _UPLOAD_ID.fullmatch(each)))
-            self.dropped |= {name: state for name in names if name and keys.parse_blob_name(name) is None}
+            self.dropped |= {name: state for name in names if name and blob_names.parse_blob_name(name) is None}
 
     @property
     def any_live(self) -> bool:
@@ -192,7 +192,7 @@ class _States:
 
     def of(self, name: str) -> InstanceState | None:
         """The record of the instance in a file."""
-        parts = keys.parse_blob_name(name)
+        parts = blob_names.parse_blob_name(name)
         if parts is None:
             return self.dropped.get(name)
         return self._instances.get((parts.identifier.series_instance_uid, parts.identifier.sop_instance_uid))

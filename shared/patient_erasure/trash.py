@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any, Final
 
-from shared.index_schema import keys
+from shared.index_schema import blob_names
 from shared.index_schema.changes import ObsoleteBlob
 from shared.ingest.file_patient import beginning_of
 from shared.patient_erasure.traces import Subject
@@ -43,7 +43,7 @@ class PatientTrash:
         if attributes is None or not subject.patient.fits(attributes):
             return False
         # A file loses its mark last, as in every erasure.
-        marks = (keys.committed_mark(blob), keys.obsolete_mark(blob))
-        for name in (keys.metadata_blob(blob), keys.frames_blob(blob), blob, *marks):
+        marks = (blob_names.committed_mark(blob), blob_names.obsolete_mark(blob))
+        for name in (blob_names.metadata_blob(blob), blob_names.frames_blob(blob), blob, *marks):
             await self._blobs.delete(name)
         return True

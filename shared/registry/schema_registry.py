@@ -18,7 +18,7 @@ import orjson
 
 from shared.errors import Unavailable
 from shared.index_schema import keys
-from shared.index_schema.indexed_attributes import ADDED, SCHEMA_1, IndexedAttribute, QueryTag, tag_codes
+from shared.index_schema.indexed_attributes import ADDED, SCHEMA_1, IndexedAttribute, custom_codes
 from shared.index_schema.schema import BUILT_IN, IndexSchema
 from shared.storage.optimistic import Rounds, best_effort_commit
 from shared.storage.ports import Entity, RowWrite, TableStore, Value
@@ -99,46 +99,46 @@ class SchemaRegistry:
             # Somebody else may announce, too: look again.
             await best_effort_commit(self._tables, "conf", [_announcement(schema.latest + 1, missing)])
 
-    async def add_tags(
+    async def add_attributes(
         self, choose: Callable[[IndexSchema], Sequence[IndexedAttribute]]
     ) -> tuple[IndexedAttribute, ...]:
-        """Announce extended query tags as one schema. `choose` names them, each with its QueryTag, by the schema as it
+        """Announce custom attributes as one schema. `choose` names them, without keys and codes, by the schema as it
         is; what it raises is raised. They come back with keys and codes of their own. Raises Unavailable.
         """
-        rounds = Rounds("The extended query tags cannot be added")
+        rounds = Rounds("The attributes cannot be added to the schema of the index")
         written = uuid.uuid4().hex
         while True:
             await rounds.next()
             schema = await self.refresh()
             number = schema.latest + 1
-            tags = tuple(_numbered(each, number, at) for at, each in enumerate(choose(schema)))
-            row = _announcement(number, tags, written=written)
+            added = tuple(_numbered(each, number, at) for at, each in enumerate(choose(schema)))
+            row = _announcement(number, added, written=written)
             done = await best_effort_commit(self._tables, "conf", [row])
             if not done:  # an answer may be lost, not the request
                 present = await self._tables.get("conf", _PARTITION, row.row_key)
                 done = present is not None and present.properties.get("written") == written
             if done:
                 await self.refresh()
-                return tags
+                return added
 
     async def disable(self, keys: Iterable[str]) -> None:
         """As in Schemas."""
         for key in keys:
-            await self.change_tag(key, enabled=False, erroneous=True)
+            await self.change_attribute(key, enabled=False, erroneous=True)
 
-    async def change_tag(self, key: str, **changed: bool | float) -> IndexSchema:
-        """Change the state of an extended query tag: fields of QueryTag; what is not named stays. Idempotent.
+    async def change_attribute(self, key: str, **changed: bool | float) -> IndexSchema:
+        """Change the state of a custom attribute: `enabled`, `deleted`, `purged`, `erroneous`; what is not named stays.
 
-        Raises Unavailable.
+        Idempotent. Raises Unavailable.
         """
-        rounds = Rounds("The extended query tag cannot be changed")
+        rounds = Rounds("The attribute cannot be changed in the schema of the index")
         while True:
             await rounds.next()
             schema = await self.refresh()
             row = await self._tables.get("conf", _PARTITION, f"{schema.attributes[key].since:08}")
             if row is None:
                 raise Unavailable("The schema of the index has lost a row")
-            states = _tag_states(row)
+            states = _states(row)
             state = {**states.get(key, {}), **changed}
             if state == states.get(key, {}):
                 return await self.refresh()
@@ -187,15 +187,15 @@ class SchemaRegistry:
 
 
 def _numbered(attribute: IndexedAttribute, number: int, at: int) -> IndexedAttribute:
-    """An extended query tag of the schema of that number, which is never given again."""
+    """A custom attribute of the schema of that number, which is never given again."""
     key = f"t{number}x{at}"
-    return replace(attribute, key=key, codes=tag_codes(key, attribute.vr), since=number)
+    return replace(attribute, key=key, codes=custom_codes(key, attribute.vr), since=number)
 
 
 def _announcement(number: int, attributes: Iterable[IndexedAttribute], *, written: str = "") -> RowWrite:
     fields = [
         {"key": each.key, "vr": each.vr, "level": each.level, "codes": each.codes, "searchable": each.searchable}
-        | ({"path": each.tag.path, "creator": each.tag.creator} if each.tag else {})
+        | ({"path": each.path, "creator": each.creator} if each.custom else {})
         for each in attributes
     ]
     properties: dict[str, Value] = {"attributes": orjson.dumps(fields).decode(), "state": int(State.ANNOUNCED)}
@@ -212,14 +212,14 @@ def _state(row: Entity) -> State:
     return State(int(row.properties["state"]))
 
 
-def _tag_states(row: Entity) -> dict[str, dict[str, Any]]:
-    """The states of extended query tags, by key."""
+def _states(row: Entity) -> dict[str, dict[str, Any]]:
+    """The states of custom attributes, by key."""
     states: dict[str, dict[str, Any]] = orjson.loads(str(row.properties.get("tags", "{}")))
     return states
 
 
 def _attributes(row: Entity) -> list[IndexedAttribute]:
-    states = _tag_states(row)
+    states = _states(row)
     return [
         _attribute(each, _number(row), states.get(each["key"], {}))
         for each in orjson.loads(str(row.properties["attributes"]))
@@ -227,8 +227,13 @@ def _attributes(row: Entity) -> list[IndexedAttribute]:
 
 
 def _attribute(each: Mapping[str, Any], number: int, state: Mapping[str, Any]) -> IndexedAttribute:
-    tag = QueryTag(each["path"], each["creator"], **state) if "path" in each else None
     # What is deleted is in no list any more, so that its postings are stale. Rows in the list of all studies are not:
     # what they carry of it stays part of them.
-    codes = () if tag and tag.deleted else tuple(each["codes"])
-    return IndexedAttribute(each["key"], each["vr"], each["level"], codes, each["searchable"], since=number, tag=tag)
+    codes = () if state.get("deleted") else tuple(each["codes"])
+    return IndexedAttribute(
+        *(each["key"], each["vr"], each["level"], codes, each["searchable"]),
+        since=number,
+        path=each.get("path", ""),
+        creator=each.get("creator", ""),
+        **state,
+    )

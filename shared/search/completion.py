@@ -8,7 +8,7 @@ from shared.dicom.identifiers import InstanceIdentifier, ResourceIdentifier
 from shared.index.model import StoredInstance
 from shared.search.reads import Reads
 from shared.search.request import SearchQuery
-from shared.search.response import SearchResult, needs_instance, needs_metadata
+from shared.search.result import SearchResult, needs_instance, needs_metadata
 from shared.storage.ports import BlobNotFound
 
 _ATTEMPTS = 3

@@ -14,8 +14,8 @@ from shared.http.azure_functions import mount
 from shared.http.boundary import Boundary
 from shared.http.messages import Request, Response
 from shared.http.transaction import Context, Transaction, accepted_data_sets
+from shared.index.indexing_errors import IndexingErrors
 from shared.index.lookup import InstanceLookup
-from shared.index.tag_errors import TagErrors
 from shared.index_schema.schema import IndexSchema, Schemas
 from shared.index_schema.study_lists import StudyOrder
 from shared.search.attributes import SEARCH_LEVELS
@@ -87,14 +87,14 @@ async def _query(
     except InvalidRequest:
         if not schema.unsettled:
             raise
-    # An extended query tag may have got ready, or been enabled, since this process has last looked (QIDO-17).
+    # An attribute may have got ready, or been enabled, since this process has last looked (QIDO-17).
     return parsed(await schemas.refresh())
 
 
 async def _erroneous(ports: SearchPorts, query: SearchQuery) -> list[str]:
-    """The matching keys that are extended query tags with errors, as the request spells them (QIDO-17)."""
-    suspects = {each.key: each.name for each in query.filters if each.attribute.tag and each.attribute.tag.erroneous}
-    counts = await TagErrors(ports.tables).counts(list(suspects))
+    """The matching keys of attributes with indexing errors, as the request spells them (QIDO-17)."""
+    suspects = {each.key: each.name for each in query.filters if each.attribute.erroneous}
+    counts = await IndexingErrors(ports.tables).counts(list(suspects))
     return [suspects[key] for key, count in counts.items() if count]
 
 

@@ -38,23 +38,23 @@ def searchable_attribute(name: str, levels: tuple[Level, ...], schema: IndexSche
     attribute = schema.searchable.get(key)
     if attribute is not None and attribute.level in levels:
         return attribute
-    tag = schema.tags.get(key)
-    if tag is None or tag.tag is None or tag.level not in levels or schema.status(tag) != "ready":
+    custom = schema.custom.get(key)
+    if custom is None or custom.level not in levels or schema.status(custom) != "ready":
         raise invalid_parameter(shown(name), _not_queryable(key, levels, schema))
-    if not tag.tag.enabled:
+    if not custom.enabled:
         raise invalid_parameter(
             shown(name),
             f"Query is disabled on specified attribute '{shown(name)}'.",
             "Enable it with PATCH on its extended query tag, or leave the parameter out.",
         )
-    return tag
+    return custom
 
 
 def attribute_key(name: str, schema: IndexSchema) -> str:
-    """The attribute that a client names, as in `AttributePath.key`; an extended query tag may be one that the standard
-    does not have. Raises InvalidRequest (QIDO-10).
+    """The attribute that a client names, as in `AttributePath.key`; a custom one may be one that the standard does not
+    have. Raises InvalidRequest (QIDO-10).
     """
-    return key if (key := name.upper()) in schema.tags else parse_attribute_id(name).key
+    return key if (key := name.upper()) in schema.custom else parse_attribute_id(name).key
 
 
 def unknown_attribute(name: str) -> str:
@@ -85,8 +85,8 @@ def _queryable(levels: tuple[Level, ...], schema: IndexSchema) -> str:
 
 
 def _is_shown(attribute: IndexedAttribute, levels: tuple[Level, ...], schema: IndexSchema) -> bool:
-    tag = attribute.tag
-    return attribute.level in levels and (tag is None or (tag.enabled and schema.status(attribute) == "ready"))
+    usable = attribute.enabled and schema.status(attribute) == "ready"
+    return attribute.level in levels and (usable or not attribute.custom)
 
 
 def _keyword(key: str) -> str:

@@ -31,7 +31,7 @@ from shared.search.older_rows import OlderRows
 from shared.search.planner import plan
 from shared.search.reads import PARALLEL, Reads
 from shared.search.request import SearchQuery
-from shared.search.response import SearchResult
+from shared.search.result import SearchResult
 from shared.search.verification import is_instance_match, is_match, matching_series, row_judge
 from shared.storage.ports import BlobNotFound, BlobStore, TableStore
 
@@ -74,9 +74,8 @@ async def search(
     ports: SearchPorts, partition: Partition, query: SearchQuery, *, character_set_as_stored: bool = False
 ) -> SearchPage:
     """The page of results that `query` asks for. Raises TooLarge when no index serves it (S-5)."""
-    hidden = (
-        frozenset(each.key for each in query.schema.tags.values() if each.vr == "UI") if query.within else frozenset()
-    )
+    custom = query.schema.custom.values() if query.within else ()
+    hidden = frozenset(each.key for each in custom if each.vr == "UI")
     reads = Reads(ports.lookup, ports.blobs, partition, within=query.within, hidden=hidden)
     found = await _covered(ports, partition, query, reads)
     if found is None:

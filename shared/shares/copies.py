@@ -24,7 +24,7 @@ from shared.http.json_body import WHERE
 from shared.index.documents import data_set_in, read_metadata
 from shared.index.instances import InstanceIndex
 from shared.index.lookup import InstanceLookup
-from shared.index_schema import keys
+from shared.index_schema import blob_names, keys
 from shared.operations.model import OperationType
 from shared.operations.store import Operations, new_operation_id
 from shared.shares.model import Share, copy_namespace
@@ -160,7 +160,7 @@ class Copies:
         partition = hidden_partition(share_id)
         await self._stores.index.delete(partition, ResourceIdentifier(study))
         # At once: nobody restores a copy, and what a worker that died has left is in no row.
-        async for blob in self._stores.blobs.list(keys.blob_prefix(partition.namespace, study)):
+        async for blob in self._stores.blobs.list(blob_names.blob_prefix(partition.namespace, study)):
             await self._stores.blobs.delete(blob.name)
 
 

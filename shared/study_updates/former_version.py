@@ -12,7 +12,7 @@ from shared.dicom.part10.attribute_changes import CannotChange
 from shared.dicomweb.partitions import Partition
 from shared.index.instance_rows import IndexedInstance
 from shared.index.model import NewInstance, original_of
-from shared.index_schema import keys
+from shared.index_schema import blob_names
 from shared.index_schema.keys import StudyPlace
 from shared.index_schema.schema import IndexSchema
 from shared.ingest.store_options import UpdatedFile
@@ -65,7 +65,7 @@ class FormerVersions:
         """Those of what the operation `reverts` has made in a study. Raises Unavailable."""
         lengths: dict[str, int] = {}
         made: dict[str, UpdatedFile] = {}
-        async for blob in blobs.list(keys.blob_prefix(place.namespace, place.study_instance_uid)):
+        async for blob in blobs.list(blob_names.blob_prefix(place.namespace, place.study_instance_uid)):
             lengths[blob.name] = blob.length
             file = UpdatedFile.of_blob(blob.metadata)
             if file is not None and file.operation == reverts:
@@ -112,7 +112,7 @@ class FormerVersions:
         """The instances of the operation that did not become again what they were, of which `live` are the files."""
         found = []
         for blob, former in self._formers.items():
-            name = keys.parse_blob_name(blob)
+            name = blob_names.parse_blob_name(blob)
             if name and (former is None or self._operation.blob(former.identifier, name.upload_id) not in live):
                 found.append(name.identifier)
         return found
@@ -135,7 +135,7 @@ class FormerVersions:
 def _former(name: str, file: UpdatedFile, length: int) -> _Former | None:
     if file.moved_from:
         return _Former(file.source, length, parsed(file.moved_from), moved=True)
-    made = keys.parse_blob_name(name)
+    made = blob_names.parse_blob_name(name)
     return None if made is None else _Former(file.source, length, made.identifier, moved=False)
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 from shared.dicom.identifiers import InstanceIdentifier
 from shared.dicom.part10.uid_changes import UidChanges
 from shared.index.lookup import InstanceLookup
-from shared.index_schema import keys
+from shared.index_schema import blob_names, keys
 from shared.index_schema.keys import StudyPlace
 from shared.ingest.store_options import UpdatedFile
 
@@ -63,7 +63,7 @@ async def uid_changes(
 
 def uid_map(made: Mapping[str, UpdatedFile]) -> dict[str, Any]:
     """The outcome of series and instances, for the results of the operation that has made these files."""
-    names = {blob: keys.parse_blob_name(blob) for blob in sorted(made)}
+    names = {blob: blob_names.parse_blob_name(blob) for blob in sorted(made)}
     pairs = [(parsed(made[blob].moved_from), name.identifier) for blob, name in names.items() if name]
     series = {old.series_instance_uid: new.series_instance_uid for old, new in pairs}
     instances = {old.sop_instance_uid: new.sop_instance_uid for old, new in pairs[:_MOST_INSTANCES]}

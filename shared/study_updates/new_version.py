@@ -24,7 +24,7 @@ from shared.dicomweb.json_model import dumps_in_slices, large, loads
 from shared.index import documents
 from shared.index.instance_rows import IndexedInstance
 from shared.index.model import NewInstance, StoredInstance, original_of
-from shared.index_schema import keys
+from shared.index_schema import blob_names
 from shared.index_schema.indexed_attributes import PATIENT_ID
 from shared.index_schema.schema import IndexSchema
 from shared.ingest.store_options import UpdatedFile
@@ -51,13 +51,13 @@ class Operation:
 
     def blob(self, identifier: InstanceIdentifier, upload_id: str) -> str:
         """The name of the file that it makes of another one, by the upload id of that one. It becomes `identifier`."""
-        made = keys.updated_upload_id(self.id, upload_id, self.created_ms)
-        return keys.blob_name(self.namespace, identifier, made)
+        made = blob_names.updated_upload_id(self.id, upload_id, self.created_ms)
+        return blob_names.blob_name(self.namespace, identifier, made)
 
     def has_made(self, blob: str) -> bool:
         """Whether a file is one of its own."""
-        name = keys.parse_blob_name(blob)
-        return name is not None and keys.is_made_by(self.id, name.upload_id)
+        name = blob_names.parse_blob_name(blob)
+        return name is not None and blob_names.is_made_by(self.id, name.upload_id)
 
 
 class VersionMaker:
@@ -124,7 +124,7 @@ class VersionMaker:
     async def _keep_original(self, stored: StoredInstance) -> None:
         """The metadata of the version that was stored lie beside its file from now on; the row has room for one."""
         if stored.original is None and stored.metadata is not None and self._operation.changes.uids is None:
-            await documents.put_beside(self._blobs, keys.metadata_blob(stored.blob), stored.metadata)
+            await documents.put_beside(self._blobs, blob_names.metadata_blob(stored.blob), stored.metadata)
 
     async def _write(self, instance: IndexedInstance) -> None:
         stored, (_, blob) = instance.stored, self._new(instance)

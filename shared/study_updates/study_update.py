@@ -23,7 +23,7 @@ from shared.index.instance_rows import IndexedInstance
 from shared.index.instances import InstanceIndex
 from shared.index.lookup import InstanceLookup
 from shared.index.model import CommitOutcome, NewInstance, StoredInstance
-from shared.index_schema import keys
+from shared.index_schema import blob_names
 from shared.index_schema.keys import StudyPlace
 from shared.ingest.index_commit import commit_instances
 from shared.ingest.store_options import UpdatedFile
@@ -214,18 +214,18 @@ class StudyUpdate:
         for blob in made.keys() - live:
             if await obsolete_marks.marked(self._blobs, blob) is not None or await self._was_instance(blob):
                 continue
-            for name in (keys.metadata_blob(blob), keys.frames_blob(blob), blob):
+            for name in (blob_names.metadata_blob(blob), blob_names.frames_blob(blob), blob):
                 await self._blobs.delete(name)
 
     async def _was_instance(self, blob: str) -> bool:
-        name = keys.parse_blob_name(blob)
+        name = blob_names.parse_blob_name(blob)
         return name is not None and await self._lookup.remembers(self._into, name.identifier, blob)
 
 
 async def made_files(blobs: BlobStore, operation: Operation, place: StudyPlace) -> dict[str, tuple[UpdatedFile, int]]:
     """The files that an operation has made in a study: of what, and how long they are. Raises Unavailable."""
     made = {}
-    async for blob in blobs.list(keys.blob_prefix(place.namespace, place.study_instance_uid)):
+    async for blob in blobs.list(blob_names.blob_prefix(place.namespace, place.study_instance_uid)):
         file = UpdatedFile.of_blob(blob.metadata)
         if file is not None and file.operation == operation.id:
             made[blob.name] = (file, blob.length)

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 from shared.index.covering_rows import CoveringRows
 from shared.index.implied_postings import ImpliedPostings
+from shared.index.indexing_errors import IndexingErrors
 from shared.index.label_rows import label_row_in
 from shared.index.study_rows import StudyRows, read_study
-from shared.index.tag_errors import TagErrors
 from shared.index_schema import keys
 from shared.index_schema.changes import Cleanup, cleanup_in
 from shared.index_schema.clock import milliseconds
@@ -44,7 +44,7 @@ class StudyCleanup:
         self._schemas = schemas
         self._lists = lists
         self._unposter = StalePostings(tables, schemas)
-        self._errors = TagErrors(tables)
+        self._errors = IndexingErrors(tables)
 
     async def tidy(self, place: StudyPlace) -> None:
         """Do the clean-up of a study, unless changes of it are still to be logged. Raises Unavailable."""

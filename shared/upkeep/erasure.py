@@ -12,7 +12,7 @@ from shared import metrics
 from shared.errors import DicomServiceError
 from shared.index import obsolete_marks
 from shared.index.instance_rows import BLOB_COLUMNS, original_blob_in
-from shared.index_schema import keys
+from shared.index_schema import blob_names, keys
 from shared.index_schema.changes import ObsoleteBlob, cleanup_in
 from shared.index_schema.clock import HybridClock, milliseconds
 from shared.index_schema.keys import RowKind, StudyPlace
@@ -116,9 +116,9 @@ class Erasure:
             if obsolete.blob in named:
                 return True  # in use: a file is erased only when no instance names it
         if not row.properties.get("erased"):
-            beside = (keys.metadata_blob(obsolete.blob), keys.frames_blob(obsolete.blob))
+            beside = (blob_names.metadata_blob(obsolete.blob), blob_names.frames_blob(obsolete.blob))
             # The mark goes last: a file without one would come back with a rebuild.
-            marks = (keys.committed_mark(obsolete.blob), keys.obsolete_mark(obsolete.blob))
+            marks = (blob_names.committed_mark(obsolete.blob), blob_names.obsolete_mark(obsolete.blob))
             for name in (*beside, obsolete.blob, *marks):
                 await blobs.delete(name)
         if not (obsolete.deleted and instance) or instance.properties["v"] != obsolete.version:

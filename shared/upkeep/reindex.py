@@ -17,9 +17,10 @@ from itertools import batched
 
 from shared import telemetry
 from shared.dicomweb.partitions import PartitionDirectory
+from shared.dicomweb.urls import tag_resource
 from shared.hints import Hints
+from shared.index.indexing_errors import IndexingError, IndexingErrors
 from shared.index.instance_rows import failures_in
-from shared.index.tag_errors import TagError, TagErrors
 from shared.index_schema import keys
 from shared.index_schema.keys import StudyPlace
 from shared.index_schema.postings import ALL, after, seek, sort_key_of, value_range
@@ -71,7 +72,7 @@ class Reindex:
         self._partitions = partitions
         self._studies = studies
         self._hints = hints
-        self._errors = TagErrors(tables)
+        self._errors = IndexingErrors(tables)
         self._shards = shards
         self._settled_seconds = settled_seconds
 
@@ -152,12 +153,12 @@ class Reindex:
         found none to remove. Until the schema is complete nobody else writes errors, and afterwards nobody (EQT-42).
         """
         schema = await self._schemas.refresh()
-        for attribute in schema.tags.values():
-            if attribute.tag and attribute.tag.erroneous and schema.status(attribute) == "adding":
+        for attribute in schema.custom.values():
+            if attribute.erroneous and schema.status(attribute) == "adding":
                 # rule: errors that were written too late are removed
                 await self._errors.check(attribute.key, partial(self._is_so, attribute.key))
 
-    async def _is_so(self, key: str, error: TagError) -> bool:
+    async def _is_so(self, key: str, error: IndexingError) -> bool:
         uid = error.identifier
         place = keys.study_place(error.namespace, uid.study_instance_uid, self._shards)
         bounds = keys.instance_range(uid.series_instance_uid, uid.sop_instance_uid)
@@ -201,9 +202,9 @@ async def start_reindex(operations: Operations, schemas: SchemaRegistry) -> None
 
 async def create_reindex(operations: Operations, schema: IndexSchema) -> Operation:
     """A re-index to what the schema has and is not complete. Raises OperationActive, Unavailable."""
-    tags = [each.path for each in schema.tags.values() if each.since in schema.missing]
+    added = [each.path for each in schema.custom.values() if each.since in schema.missing]
     return await operations.create(
         OperationType.REINDEX,
         {"schema": max(schema.missing)},
-        resources=[f"extendedquerytags/{path}" for path in tags],
+        resources=list(map(tag_resource, added)),
     )

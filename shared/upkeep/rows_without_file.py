@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from shared.dicomweb.partitions import PartitionDirectory
 from shared.index.instance_rows import BLOB_COLUMNS, original_blob_in
-from shared.index_schema import keys
+from shared.index_schema import blob_names, keys
 from shared.index_schema.keys import StudyPlace
 from shared.index_schema.postings import ALL
 from shared.storage.ports import BlobNotFound, BlobStore, TableStore
@@ -61,12 +61,12 @@ class RowsWithoutFile:
         rows = await self._tables.range("dicom", place.partition_key, *keys.INSTANCES, select=BLOB_COLUMNS)
         live = [row for row in rows if row.properties["live"]]
         files = [file for row in live for file in (str(row.properties["blob"]), original_blob_in(row)) if file]
-        prefix = keys.blob_prefix(place.namespace, place.study_instance_uid)
+        prefix = blob_names.blob_prefix(place.namespace, place.study_instance_uid)
         names = {blob.name async for blob in self._blobs.list(prefix)}
         return RowsChecked(
             len(live),
             tuple([name for name in files if name not in names and not await self._exists(name)]),
-            tuple(name for name in files if keys.obsolete_mark(name) in names),
+            tuple(name for name in files if blob_names.obsolete_mark(name) in names),
         )
 
     async def _exists(self, blob: str) -> bool:

@@ -17,7 +17,7 @@ from shared.dicomweb.partitions import PartitionDirectory
 from shared.hints import Hints
 from shared.index.instance_rows import STATE_COLUMNS, InstanceState, state_in
 from shared.index.study_rows import read_study
-from shared.index_schema import keys
+from shared.index_schema import blob_names, keys
 from shared.index_schema.changes import Cleanup, schema_in
 from shared.index_schema.clock import HybridClock
 from shared.index_schema.keys import StudyPlace
@@ -148,21 +148,21 @@ class Scrubber:
         names = []
         for blob in page.blobs:
             age = self._clock.now() - blob.created.timestamp()
-            parts = keys.parse_blob_name(blob.name)
+            parts = blob_names.parse_blob_name(blob.name)
             # rule: a young file may belong to a request
             if parts and age > _YOUNG_SECONDS:
                 names.append((parts.namespace, parts.identifier.study_instance_uid, blob.name))
-            elif file := keys.file_beside(blob.name):
+            elif file := blob_names.file_beside(blob.name):
                 if age > _ABANDONED_SECONDS and file not in here and not await self._exists(file):
                     scrubbed.abandoned += await self._blobs.delete(blob.name)
             elif not parts and not is_service_document(blob.name) and age > _YOUNG_SECONDS:
                 scrubbed.dropped += 1
                 await self._take_in(blob.name)
         for name in page.empty:
-            if parts := keys.parse_blob_name(name):
-                if self._clock.now() - keys.upload_time(parts.upload_id) > _ABANDONED_SECONDS:
+            if parts := blob_names.parse_blob_name(name):
+                if self._clock.now() - blob_names.upload_time(parts.upload_id) > _ABANDONED_SECONDS:
                     scrubbed.unfinished += await self._blobs.remove_staged(name)
-            elif not keys.file_beside(name):
+            elif not blob_names.file_beside(name):
                 await self._take_in(name)
         for (namespace, study), group in groupby(names, key=lambda item: item[:2]):
             place = keys.study_place(namespace, study, self._shards)
@@ -257,7 +257,7 @@ class Scrubber:
     async def _scrub_study(self, place: StudyPlace, scrubbed: Scrubbed) -> None:
         """Empty series rows, and live instances whose file is gone."""
         scrubbed.series += await self._remove_empty_series(place)
-        prefix = keys.blob_prefix(place.namespace, place.study_instance_uid)
+        prefix = blob_names.blob_prefix(place.namespace, place.study_instance_uid)
         names = {blob.name async for blob in self._blobs.list(prefix)}
         rows = await self._instance_rows(place)
         await self._check_schema([row for row in rows if row.properties["live"]])

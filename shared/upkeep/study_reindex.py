@@ -19,6 +19,7 @@ from shared.hints import Hints
 from shared.index.documents import data_set_in, metadata_in
 from shared.index.fold import Folder, post
 from shared.index.implied_postings import ImpliedPostings
+from shared.index.indexing_errors import IndexingError, IndexingErrors, errors_of
 from shared.index.instance_rows import (
     LIVE_INSTANCE_COLUMNS,
     Failures,
@@ -30,8 +31,7 @@ from shared.index.instance_rows import (
 )
 from shared.index.study_rows import StudyRows, read_study
 from shared.index.summary import PSEUDO, LiveInstance, Summary, Tally
-from shared.index.tag_errors import TagError, TagErrors, errors_of
-from shared.index_schema import keys
+from shared.index_schema import blob_names, keys
 from shared.index_schema.changes import Cleanup, schema_in
 from shared.index_schema.clock import HybridClock
 from shared.index_schema.indexed_attributes import IndexedValues
@@ -71,7 +71,7 @@ class StudyReindex:
         self._blobs = blobs
         self._schemas = schemas
         self._clock = clock
-        self._errors = TagErrors(tables)
+        self._errors = IndexingErrors(tables)
         self._folder = Folder(tables, clock, schemas)
         self._hints = hints
 
@@ -137,7 +137,7 @@ class StudyReindex:
         schema, number = target
         operations: list[RowWrite] = []
         posted: Postings = {}
-        errors: list[tuple[str, TagError]] = []
+        errors: list[tuple[str, IndexingError]] = []
         for row in rows:
             data_set = await self._data_set(row, done)
             taken = taken_in(row)
@@ -165,18 +165,18 @@ class StudyReindex:
         now_ms = self._clock.now_ms()
         return {**{key: (fault, now_ms) for key, fault in faults.items()}, **known}
 
-    async def _report(self, errors: Sequence[tuple[str, TagError]]) -> None:
-        """Record errors, and let no search use their tags until somebody says so (EQT-40, EQT-41)."""
+    async def _report(self, errors: Sequence[tuple[str, IndexingError]]) -> None:
+        """Record errors, and let no search use their attributes until somebody says so (EQT-40, EQT-41)."""
         # rule: errors are there before the number says that the instance is done
         await self._errors.record(errors)
-        metrics.add(metrics.TAG_ERRORS, len(errors))
+        metrics.add(metrics.INDEXING_ERRORS, len(errors))
         await self._schemas.disable(sorted({key for key, _ in errors}))
 
     async def _data_set(self, row: Entity, done: Reindexed) -> dict[str, dict[str, object]]:
         document = metadata_in(row.properties)
         try:
             if document is None:
-                document = await self._blobs.read(keys.metadata_blob(str(row.properties["blob"])))
+                document = await self._blobs.read(blob_names.metadata_blob(str(row.properties["blob"])))
         except BlobNotFound:
             done.unreadable += 1
             telemetry.event("metadata-missing", level=40, blob=telemetry.pseudonym(str(row.properties["blob"])))

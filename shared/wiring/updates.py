@@ -3,9 +3,10 @@
 from shared.bulk_update import functions as bulk_update
 from shared.bulk_update.transaction import BulkUpdate
 from shared.extended_query_tags import functions as extended_query_tags
+from shared.extended_query_tags.removal import TagRemoval
 from shared.extended_query_tags.transaction import ExtendedQueryTags
 from shared.housekeeping import chores
-from shared.index.tag_errors import TagErrors
+from shared.index.indexing_errors import IndexingErrors
 from shared.ingest.ingest import Ingest
 from shared.operations.model import OperationType
 from shared.patient_merge import functions as patient_merge
@@ -17,7 +18,6 @@ from shared.study_updates.patients import PatientStudies
 from shared.study_updates.study_update import Stores
 from shared.upkeep.reindex import Reindex
 from shared.upkeep.study_reindex import StudyReindex
-from shared.upkeep.tag_removal import TagRemoval
 from shared.wiring.core import Core
 from shared.wiring.part import Part
 from shared.workitems.store import Workitems
@@ -41,7 +41,7 @@ def tags(core: Core) -> Part:
     transaction = ExtendedQueryTags(
         schemas,
         core.operations,
-        TagErrors(tables),
+        IndexingErrors(tables),
         partitions,
         clock.now,
         most_tags=settings.extended_query_tags,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import get_args
 
 from shared.dicom.identifiers import InstanceIdentifier
-from shared.index_schema import keys
+from shared.index_schema import blob_names, keys
 from shared.index_schema.changes import Change
 from shared.storage.ports import Kind
 from tests import rules
@@ -149,6 +149,6 @@ def test_the_storage_design_names_every_column_of_a_change():
 
 
 def test_the_storage_design_names_blobs_as_they_are():
-    name = keys.blob_name("{ns}", InstanceIdentifier("{study}", "{series}", "{sop}"), "{upload id}")
+    name = blob_names.blob_name("{ns}", InstanceIdentifier("{study}", "{series}", "{sop}"), "{upload id}")
 
     assert f"`{{h3}}{name[3:]}`" in STORAGE.read_text()

@@ -15,7 +15,7 @@ from shared.dicomweb.versions import ApiVersion
 from shared.http.messages import Response
 from shared.index.documents import move_to_blobs
 from shared.index.model import CommitOutcome, NewInstance
-from shared.index_schema import keys
+from shared.index_schema import blob_names
 from shared.index_schema.schema import Schemas
 from shared.index_search.limits import DEFAULT_LIMITS, SearchLimits
 from shared.search.request import SearchQuery, parse_search
@@ -106,12 +106,12 @@ class Archive(Process):
         }
         dataset = dict(sorted(element(*item) for item in (identity | values).items()))
         identifier = InstanceIdentifier(study, series, instance)
-        upload = keys.new_upload_id(int(self._now * 1000) + next(self._uploads))
+        upload = blob_names.new_upload_id(int(self._now * 1000) + next(self._uploads))
         return NewInstance(
             identifier,
             dataset["00080016"]["Value"][0],
             EXPLICIT_LITTLE_ENDIAN,
-            keys.blob_name(self.partition.namespace, identifier, upload),
+            blob_names.blob_name(self.partition.namespace, identifier, upload),
             1000,
             replace,
             *self.schemas.known.extract(dataset),

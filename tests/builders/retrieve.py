@@ -8,7 +8,7 @@ from shared.dicomweb import json_model
 from shared.dicomweb.document_rules import DocumentRules
 from shared.index.documents import move_to_blobs
 from shared.index.model import CommitOutcome, NewInstance
-from shared.index_schema import keys
+from shared.index_schema import blob_names
 from shared.index_schema.schema import BUILT_IN
 from shared.retrieve.functions import transactions
 from shared.retrieve.pixel_pool import PixelPool
@@ -74,8 +74,8 @@ class ImageArchive(Process):
         assert outcomes == [CommitOutcome.STORED] * len(images)
 
     async def _entry(self, one: Image, replace_existing: bool, metadata_inline: bool) -> NewInstance:
-        upload = keys.new_upload_id(next(self._time) * 1000)
-        name = keys.blob_name(PARTITION.namespace, one.identifier, upload)
+        upload = blob_names.new_upload_id(next(self._time) * 1000)
+        name = blob_names.blob_name(PARTITION.namespace, one.identifier, upload)
         self.blobs.drop(name, one.data)
         file = read_whole(one.data)
         study, series, instance = BUILT_IN.extract(file.attributes)

@@ -10,7 +10,7 @@ from scripts.bicep.syntax import BicepError
 from scripts.bicep.variants import VARIANTS, deployments, events_deployment, main_deployment
 from shared.dicomweb.resources import RESOURCES
 from shared.http.roles import ACTIONS, Roles
-from shared.index_schema import keys
+from shared.index_schema import blob_names
 from shared.subscriptions.web_pub_sub import HUB
 from tests.infra import contract
 
@@ -37,7 +37,7 @@ def test_files_are_announced_and_not_what_the_service_writes_beside_them(rendere
     file = "000/0/1.2/1.3/1.4/01ARZ3NDEKTSV4RRFFQ69G5FAV.dcm"
 
     assert (unwanted["operatorType"], unwanted["key"]) == ("StringNotEndsWith", "subject")
-    for beside in (keys.metadata_blob(file), keys.frames_blob(file), keys.obsolete_mark(file)):
+    for beside in (blob_names.metadata_blob(file), blob_names.frames_blob(file), blob_names.obsolete_mark(file)):
         assert beside.endswith(tuple(unwanted["values"]))
     assert not file.endswith(tuple(unwanted["values"]))
 

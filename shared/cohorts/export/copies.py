@@ -29,7 +29,7 @@ from shared.export.model import file_name
 from shared.export.records import ExportRecords
 from shared.fhir.client import FhirClient
 from shared.index.model import StoredInstance
-from shared.index_schema import keys
+from shared.index_schema import blob_names
 from shared.operations.model import Document, Operation, OperationFailed
 from shared.storage.ports import ForeignContainer
 
@@ -70,7 +70,7 @@ class CohortCopies:
 
     async def copy(self, instance: StoredInstance) -> Copied:
         """Write the file of an instance, by what copies those of its data partition."""
-        name = keys.parse_blob_name(instance.blob)
+        name = blob_names.parse_blob_name(instance.blob)
         return await self._of(name.namespace if name else self._namespace).copy(instance)
 
     def named(self, identifier: str) -> str:
@@ -226,7 +226,7 @@ class CohortCopies:
                 )
                 if whole is None:
                     continue
-                document = whole.metadata or await self.sources.files.blobs.read(keys.metadata_blob(whole.blob))
+                document = whole.metadata or await self.sources.files.blobs.read(blob_names.metadata_blob(whole.blob))
                 return key.days(patient_of(orjson.loads(document), study["uid"]))
         return key.days(entry["id"])
 
@@ -247,7 +247,7 @@ async def cohort_copies(
 
 
 def _namespace_of(instance: StoredInstance) -> str:
-    name = keys.parse_blob_name(instance.blob)
+    name = blob_names.parse_blob_name(instance.blob)
     return name.namespace if name else ""
 
 

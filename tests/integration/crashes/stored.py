@@ -10,7 +10,7 @@ from azure.storage.blob.aio import ContainerClient
 
 from shared.change_log.log import ChangeLog
 from shared.dicom.identifiers import InstanceIdentifier
-from shared.index_schema import keys
+from shared.index_schema import blob_names, keys
 from shared.index_schema.changes import LoggedChange
 from shared.storage.azure_tables import AzureTableStore
 from shared.storage.connection import StorageConnection
@@ -91,7 +91,7 @@ class Stored:
             f"stale posting {posting.split('!')[0]}" for posting in stale_postings(facts) - _never_born(facts, changes)
         ]
         named = {str(row.properties["blob"]) for each in facts for row in each.live.values()}
-        beside = {name for blob in named for name in (keys.metadata_blob(blob), keys.frames_blob(blob))}
+        beside = {name for blob in named for name in (blob_names.metadata_blob(blob), blob_names.frames_blob(blob))}
         faults += [
             f"orphan {name.rpartition('.')[2]} file"
             for name in blobs - named - beside

@@ -19,7 +19,7 @@ from shared.dicomweb.versions import ApiVersion
 from shared.index.instances import InstanceIndex
 from shared.index.lookup import InstanceLookup
 from shared.index.summary import Summary
-from shared.index_schema import keys
+from shared.index_schema import blob_names, keys
 from shared.index_schema.clock import HybridClock
 from shared.index_schema.schema import BUILT_IN
 from shared.ingest.ingest import Ingest
@@ -131,7 +131,7 @@ async def store(azurite):
 
 
 def name_of(one):
-    return keys.blob_name("0", one.identifier, keys.new_upload_id(int(time.time() * 1000)))
+    return blob_names.blob_name("0", one.identifier, blob_names.new_upload_id(int(time.time() * 1000)))
 
 
 @pytest.mark.spec("P-2")
@@ -195,7 +195,7 @@ async def test_the_blocks_of_an_upload_that_was_never_committed_are_removed(stor
 async def test_a_document_without_its_file_is_removed(store):
     one = file()
     name = name_of(one)
-    for beside in (keys.metadata_blob(name), keys.frames_blob(name)):
+    for beside in (blob_names.metadata_blob(name), blob_names.frames_blob(name)):
         await store.blobs.put(beside, b"{}", {})
     store.hours = 47
     assert (await store.walk()).abandoned == 0

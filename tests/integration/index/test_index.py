@@ -17,7 +17,7 @@ from shared.dicomweb.partitions import Partition
 from shared.index.instances import InstanceIndex
 from shared.index.lookup import InstanceLookup
 from shared.index.model import CommitOutcome, NewInstance
-from shared.index_schema import keys
+from shared.index_schema import blob_names, keys
 from shared.index_schema.clock import HybridClock
 from shared.registry.data_partitions import DataPartitions
 from shared.registry.store_settings import StoreSettingsRow
@@ -51,7 +51,7 @@ async def tables(azurite: Azurite) -> AsyncIterator[AzureTableStore]:
 
 def entry(study: str, series: str, instance: str, name: str = "Doe^John") -> NewInstance:
     identifier = InstanceIdentifier(study, series, instance)
-    blob = keys.blob_name("0", identifier, keys.new_upload_id(int(time.time() * 1000)))
+    blob = blob_names.blob_name("0", identifier, blob_names.new_upload_id(int(time.time() * 1000)))
     study_attributes = {"00100010": name, "00100020": "P1", "00080020": "20240131", "00081030": "Thorax/Abdomen #1 ü %"}
     series_attributes = {"00080060": "CT", "00200011": "1"}
     return NewInstance(

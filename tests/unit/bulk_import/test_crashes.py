@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from shared.dicom.reasons import FailureReason
-from shared.index_schema import keys
+from shared.index_schema import blob_names, keys
 from tests.builders.files import file
 from tests.builders.images import image
 from tests.unit.bulk_import.inbox import Inbox, conflicting, event
@@ -160,10 +160,10 @@ async def test_a_blob_of_an_earlier_attempt_is_taken_only_if_it_is_whole():
     inbox, one = Inbox(), file()
     inbox.files.drop("a.dcm", one.data)
     properties = await inbox.files.properties("a.dcm")
-    upload_id = keys.dropped_upload_id(
+    upload_id = blob_names.dropped_upload_id(
         f"import-container/a.dcm/{properties.etag}", int(properties.created.timestamp() * 1000)
     )
-    name = keys.blob_name(keys.DEFAULT_NAMESPACE, one.identifier, upload_id)
+    name = blob_names.blob_name(keys.DEFAULT_NAMESPACE, one.identifier, upload_id)
     inbox.service.blobs.drop(name, b"")
     await inbox.deliver(event("a.dcm"))
     assert inbox.files.names() == ["a.dcm"]

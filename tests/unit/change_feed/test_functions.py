@@ -7,7 +7,7 @@ from urllib.parse import quote
 import pytest
 
 from shared.dicom.identifiers import InstanceIdentifier, ResourceIdentifier
-from shared.index_schema import keys
+from shared.index_schema import blob_names
 from tests.builders.feed import READER, FeedService, brief, logged
 from tests.builders.files import file
 from tests.builders.http import field
@@ -154,7 +154,7 @@ async def test_a_conflict_is_no_change(service):
 async def test_metadata_that_are_missing_do_not_fail_the_page(target):
     service = FeedService(metadata_inline=False)
     one, other = await stored(service, 2)
-    await service.blobs.delete(keys.metadata_blob((await service.instance(one.identifier)).blob))
+    await service.blobs.delete(blob_names.metadata_blob((await service.instance(one.identifier)).blob))
 
     entries = await service.feed(target)
 

@@ -6,10 +6,10 @@ from itertools import count
 import orjson
 
 from shared.extended_query_tags.functions import blueprint
+from shared.extended_query_tags.removal import TagRemoval
 from shared.extended_query_tags.transaction import ExtendedQueryTags
-from shared.index.tag_errors import TagErrors
+from shared.index.indexing_errors import IndexingErrors
 from shared.search import functions as search_functions
-from shared.upkeep.tag_removal import TagRemoval
 from tests.builders.functions import handler_of
 from tests.builders.http import ALL, boundary
 from tests.unit.upkeep.release import Partitions, Release
@@ -24,7 +24,7 @@ class TagService(Release):
     def __init__(self, beside=None, **settings) -> None:
         super().__init__(beside=beside, added=())
         self.tags = ExtendedQueryTags(
-            self.schemas, self.operations, TagErrors(self.tables), Partitions(), lambda: self.time, **settings
+            self.schemas, self.operations, IndexingErrors(self.tables), Partitions(), lambda: self.time, **settings
         )
         self._functions = blueprint(boundary(), self.tags)
         self._searches = search_functions.blueprint(

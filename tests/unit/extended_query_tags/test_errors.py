@@ -9,7 +9,7 @@ import pytest
 from shared.dicom.identifiers import ResourceIdentifier
 from shared.dicom.part10.file_reader import Part10Reader
 from shared.dicomweb.versions import ApiVersion
-from shared.index_schema import keys
+from shared.index_schema import blob_names, keys
 from shared.ingest.instance_validation import KEPT_TEXT, Valid, validate
 from shared.operations.store import LEASE_SECONDS
 from tests.builders.files import file
@@ -37,7 +37,7 @@ async def store_in(service, version, one):
     part10 = reader.finish()
     verdict = validate(part10, version=version, schema=service.schemas.known, study=None, full_item_validation=False)
     assert isinstance(verdict, Valid)
-    blob = keys.blob_name("0", verdict.identifier, keys.new_upload_id(0))
+    blob = blob_names.blob_name("0", verdict.identifier, blob_names.new_upload_id(0))
     metadata = orjson.dumps(verdict.metadata)
     entry = verdict.new_instance(part10, metadata=metadata, blob=blob, length=1, replace=False, expires=None)
     await service.store_all([entry])

@@ -37,7 +37,7 @@ from shared.http.messages import Headers, Request
 from shared.http.openid import KeySet, OpenIdAuthenticator, key_set_of
 from shared.http.origin import OriginRule
 from shared.http.roles import Roles
-from shared.index_schema import keys
+from shared.index_schema import blob_names, keys
 from shared.outgoing.failures import RequestFailed, operation_outcome, retry_after_seconds
 from shared.outgoing.server import Server
 from shared.outgoing.settings import server_settings
@@ -238,8 +238,8 @@ def read_names(data: bytes) -> None:
     """Names that events and messages hold."""
     name = text(data)
     keys.named_place(name, 16)
-    keys.parse_blob_name(name)
-    keys.file_beside(name)
+    blob_names.parse_blob_name(name)
+    blob_names.file_beside(name)
     ticket_of(name)
     read_token(name)
 

@@ -17,7 +17,7 @@ from shared.errors import Unavailable
 from shared.index.instances import InstanceIndex
 from shared.index.lookup import InstanceLookup
 from shared.index.model import CommitOutcome, NewInstance, original_of
-from shared.index_schema import keys, study_lists
+from shared.index_schema import blob_names, keys, study_lists
 from shared.index_schema.clock import HybridClock
 from shared.index_schema.indexed_attributes import IndexedAttribute
 from shared.index_schema.schema import BUILT_IN, IndexSchema
@@ -301,8 +301,8 @@ class ServiceProcess:
 
     def upload(self, partition: Partition, identifier: InstanceIdentifier) -> NewInstance:
         """A durable file of random content."""
-        upload_id = keys.new_upload_id(self.clock.now_ms())
-        blob = keys.blob_name(partition.namespace, identifier, upload_id)
+        upload_id = blob_names.new_upload_id(self.clock.now_ms())
+        blob = blob_names.blob_name(partition.namespace, identifier, upload_id)
         data_set = {
             "00100010": {"vr": "PN", "Value": [{"Alphabetic": random.choice(NAMES)}]},
             "00100020": text("LO", random.choice(("", "P1", "P2"))),

@@ -8,7 +8,7 @@ from shared.change_log.log import ChangeLog
 from shared.change_log.reader import ChangeFeed
 from shared.dicom.identifiers import InstanceIdentifier, ResourceIdentifier
 from shared.index.model import CommitOutcome, NewInstance
-from shared.index_schema import keys
+from shared.index_schema import blob_names, keys
 from shared.index_schema.schema import Schemas
 from shared.storage.ports import Kind, RowWrite
 from shared.upkeep.erasure import Erasure
@@ -108,7 +108,9 @@ class IndexService(Process):
     ) -> NewInstance:
         """A durable file; each later one has a greater upload id. Further attributes: tags after an underscore."""
         identifier = InstanceIdentifier(study, series, instance)
-        blob = keys.blob_name("0", identifier, keys.new_upload_id(self.clock.now_ms() + next(self.stores.numbers)))
+        blob = blob_names.blob_name(
+            "0", identifier, blob_names.new_upload_id(self.clock.now_ms() + next(self.stores.numbers))
+        )
         self.blobs.drop(blob, b"file")
         more = {tag.removeprefix("_"): text for tag, text in attributes.items()}
         return NewInstance(

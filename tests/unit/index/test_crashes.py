@@ -5,7 +5,7 @@ import pytest
 
 from shared.dicom.identifiers import ResourceIdentifier
 from shared.index import documents
-from shared.index_schema import keys
+from shared.index_schema import blob_names
 from tests.builders.files import file
 from tests.builders.images import JPEG, image, new_uid
 from tests.builders.service import PARTITION
@@ -73,11 +73,11 @@ async def live_blobs(service, studies):
             assert orjson.loads(await documents.read_metadata(stored, service.blobs))["00100020"]
             named.add(stored.blob)
             if stored.metadata is None:
-                named.add(keys.metadata_blob(stored.blob))
+                named.add(blob_names.metadata_blob(stored.blob))
             if stored.frames_in_blob:
                 [(start, end)] = await documents.read_frame_ranges(stored, service.blobs, [stored.frames_in_blob - 1])
                 assert start < end <= stored.length
-                named.add(keys.frames_blob(stored.blob))
+                named.add(blob_names.frames_blob(stored.blob))
     return named
 
 

@@ -1,12 +1,9 @@
-"""Row keys, partition keys and blob names (storage §2 to §4)."""
-
-import string
+"""Row keys and partition keys (storage §2, §3)."""
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.dicom.identifiers import InstanceIdentifier
 from shared.index_schema import keys
 from shared.index_schema.postings import prefix_range, value_range
 from shared.storage.table_entities import utf16_units
@@ -67,46 +64,6 @@ def test_case_and_padding_do_not_count_in_values() -> None:
 def test_numbers_sort_as_numbers(one: float, other: float) -> None:
     assert (keys.encode_number(one) < keys.encode_number(other)) == (one < other)
     assert (keys.encode_number(one) == keys.encode_number(other)) == (one == other)
-
-
-@given(UID, UID, UID, st.integers(0, 2**48 - 1))
-@settings(max_examples=100)
-def test_a_blob_name_tells_what_it_was_made_of(study: str, series: str, instance: str, now: int) -> None:
-    identifier = InstanceIdentifier(study, series, instance)
-    upload_id = keys.new_upload_id(now)
-    name = keys.blob_name("abc234def567", identifier, upload_id)
-    assert keys.parse_blob_name(name) == keys.BlobName("abc234def567", identifier, upload_id)
-    assert name.startswith(keys.blob_prefix("abc234def567", study))
-    assert keys.upload_id_of(name) == upload_id
-    assert keys.parse_blob_name(keys.metadata_blob(name)) is None
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "photo.dcm",
-        "254/0/1.2.3/1.2/1.3/short.dcm",
-        "fff/0/1.2.3/1.2/1.3/01MCC5RJS5BRGJDSMYE1AZ5JWR.dcm",
-        "254/0/1.2.3/1.2/1.3/01MCC5RJS5BRGJDSMYE1AZ5JWR.json",
-    ],
-)
-def test_a_name_that_is_not_ours_is_recognised(name: str) -> None:
-    assert keys.parse_blob_name(name) is None
-
-
-def test_later_uploads_have_greater_ids() -> None:
-    ids = [keys.new_upload_id(now) for now in (0, 1, 1_800_000_000_000, 1_800_000_000_001, 2**48 - 1)]
-    assert ids == sorted(ids)
-    assert all(
-        len(upload_id) == 26 and set(upload_id) <= set(string.digits + string.ascii_uppercase) for upload_id in ids
-    )
-
-
-def test_the_id_of_a_dropped_file_is_the_same_whenever_it_is_asked_for() -> None:
-    first = keys.dropped_upload_id("in/a.dcm", 1_800_000_000_000)
-    assert first == keys.dropped_upload_id("in/a.dcm", 1_800_000_000_000)
-    assert first != keys.dropped_upload_id("in/b.dcm", 1_800_000_000_000)
-    assert first < keys.new_upload_id(1_800_000_000_001)
 
 
 def test_the_newest_sorts_first() -> None:

@@ -9,7 +9,7 @@ from shared.dicomweb.versions import ApiVersion
 from shared.errors import Unavailable
 from shared.index import documents
 from shared.index.model import CommitOutcome
-from shared.index_schema import keys
+from shared.index_schema import blob_names
 from shared.ingest.store_options import StoreOptions
 from shared.storage.ports import Ambiguous
 from tests.builders.files import MODALITY, PATIENT_ID, STUDY_DATE, file
@@ -44,7 +44,7 @@ async def _nothing():
 
 async def uncommitted(service, one, **terms):
     """A blob as a process that died before its commit leaves it."""
-    name = keys.blob_name("0", one.identifier, keys.new_upload_id(int(service.time() * 1000)))
+    name = blob_names.blob_name("0", one.identifier, blob_names.new_upload_id(int(service.time() * 1000)))
     await service.blobs.put(name, one.data, StoreOptions(**({"version": ApiVersion.V2} | terms)).blob_metadata())
     return name
 
@@ -164,7 +164,7 @@ async def test_a_late_event_of_a_replaced_version_changes_nothing():
 async def test_a_blob_that_is_gone_is_no_failure():
     service = StoreService()
 
-    await service.ingest.ensure(keys.blob_name("0", file().identifier, keys.new_upload_id(1)))
+    await service.ingest.ensure(blob_names.blob_name("0", file().identifier, blob_names.new_upload_id(1)))
     await service.ingest.ensure("dropped.dcm")
 
     assert service.tables.rows("dicom") == []
@@ -255,7 +255,7 @@ async def test_a_file_under_the_name_of_another_instance_is_never_removed():
     service = StoreService()
     one, other = file(), file()
     await service.store_one(one.data)
-    name = keys.blob_name("0", other.identifier, keys.new_upload_id(1))
+    name = blob_names.blob_name("0", other.identifier, blob_names.new_upload_id(1))
     service.blobs.drop(name, one.data)
 
     await service.ingest.ensure(name)
@@ -276,7 +276,7 @@ async def test_what_lies_beside_a_file_and_blobs_of_unknown_partitions_are_no_in
     await service.ingest.ensure(beside)
     assert service.tables.requests == requests
 
-    foreign = keys.blob_name("nosuchspace0", one.identifier, keys.new_upload_id(1))
+    foreign = blob_names.blob_name("nosuchspace0", one.identifier, blob_names.new_upload_id(1))
     service.blobs.drop(foreign, one.data)
     with caplog.at_level(logging.WARNING):
         await service.ingest.ensure(foreign)

@@ -4,7 +4,7 @@ from shared.dicom.identifiers import InstanceIdentifier
 from shared.dicom.part10.file_reader import Part10Reader
 from shared.dicom.reasons import WarningReason
 from shared.dicomweb.versions import ApiVersion
-from shared.index_schema.indexed_attributes import SCHEMA_1, IndexedAttribute, QueryTag
+from shared.index_schema.indexed_attributes import SCHEMA_1, IndexedAttribute
 from shared.index_schema.schema import BUILT_IN, IndexSchema
 from shared.ingest.instance_validation import KEPT_TEXT, Invalid, Valid, needs_strict_reading, validate
 from tests.builders.files import (
@@ -312,9 +312,7 @@ def test_a_refusal_quotes_the_uids_as_they_are():
 
 
 AGE = 0x00101010
-WITH_AGE = IndexSchema.of(
-    2, (*SCHEMA_1, IndexedAttribute("t2x0", "AS", "study", ("t2x0",), since=2, tag=QueryTag("00101010")))
-)
+WITH_AGE = IndexSchema.of(2, (*SCHEMA_1, IndexedAttribute("t2x0", "AS", "study", ("t2x0",), since=2, path="00101010")))
 
 
 @pytest.mark.spec("VAL-1", "EQT-58")

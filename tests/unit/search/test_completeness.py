@@ -11,7 +11,7 @@ from shared.index_schema.schema import BUILT_IN
 from shared.index_search.limits import DEFAULT_LIMITS
 from shared.search.attributes import SEARCH_LEVELS
 from shared.search.request import SearchQuery, parse_search
-from shared.search.response import SearchResult
+from shared.search.result import SearchResult
 from shared.search.verification import is_instance_match, is_match, matching_series
 from tests.builders.archive import SMALL_LIMITS as SMALL
 from tests.builders.archive import Archive

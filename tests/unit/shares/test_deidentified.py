@@ -11,7 +11,7 @@ import pytest
 from shared.change_log.high_water import BlobHighWaterMark
 from shared.change_log.log import ChangeLog
 from shared.deidentification.key import Key
-from shared.index_schema import keys
+from shared.index_schema import blob_names
 from shared.ingest.ingest import Ensured
 from shared.shares.copies import key_name
 from shared.shares.model import copy_namespace
@@ -321,7 +321,7 @@ async def check_resumed(made, new):
     assert study["00201208"]["Value"] == [2]
     await made.ask("DELETE", f"shares/{new['id']}")
     assert await made.copies.sweep() == 1
-    assert [each for each in await hidden_files(made, new["id"]) if keys.parse_blob_name(each)] == []
+    assert [each for each in await hidden_files(made, new["id"]) if blob_names.parse_blob_name(each)] == []
 
 
 @pytest.mark.spec("SHR-7", "OP-9")

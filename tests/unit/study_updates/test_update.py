@@ -12,8 +12,8 @@ from shared import metrics
 from shared.dicom.identifiers import ResourceIdentifier
 from shared.dicom.part10.file_meta import IMPLEMENTATION_CLASS_UID
 from shared.index import documents
-from shared.index_schema import keys
-from shared.index_schema.indexed_attributes import IndexedAttribute, QueryTag
+from shared.index_schema import blob_names
+from shared.index_schema.indexed_attributes import IndexedAttribute
 from shared.index_schema.schema import BUILT_IN, IndexSchema
 from shared.index_schema.service_documents import is_service_document
 from shared.operations.model import OperationStatus, OperationType
@@ -148,7 +148,7 @@ async def test_searches_find_the_new_values_and_not_the_old_ones(service):
 
 @pytest.mark.spec("UPD-27")
 async def test_the_lists_of_extended_query_tags_have_the_new_value_and_not_the_old_one(service):
-    age = IndexedAttribute("t2x0", "AS", "study", ("t2x0",), since=2, tag=QueryTag("00101010"))
+    age = IndexedAttribute("t2x0", "AS", "study", ("t2x0",), since=2, path="00101010")
     service.schemas.known = IndexSchema.of(2, [*BUILT_IN.attributes.values(), age], frozenset({1, 2}))
     await stored(service, *study_of(2, PatientAge="042Y"))
     await service.updated([STUDY], {"00101010": ["043Y"]})
@@ -285,7 +285,7 @@ async def test_what_replaces_an_instance_meanwhile_is_not_touched(service):
     assert ended.results["instanceUpdated"] == 1
     assert (await service.current(first.identifier)).original is None
     assert (await service.current(other.identifier)).original is not None
-    made = [each for each in service.blobs.names() if keys.parse_blob_name(each) and "committed" not in each]
+    made = [each for each in service.blobs.names() if blob_names.parse_blob_name(each) and "committed" not in each]
     assert len(made) == 4  # of each instance the file as it was stored, and the one that replaced or updated it
 
 
@@ -349,7 +349,7 @@ async def test_a_rebuild_leaves_out_what_an_update_had_not_committed(service):
     await stored(service, one)
     await service.updated([STUDY], name("New"))
     now = await service.current(one.identifier)
-    await service.blobs.delete(keys.committed_mark(now.blob))
+    await service.blobs.delete(blob_names.committed_mark(now.blob))
 
     rebuilt = service.on(type(service.tables)())
     done = await rebuilt.rebuilt()

@@ -8,7 +8,7 @@ import pytest
 from shared.dicom.identifiers import ResourceIdentifier
 from shared.errors import Unavailable
 from shared.health_status import CheckResult, Status
-from shared.index_schema import keys
+from shared.index_schema import blob_names
 from shared.index_schema.service_documents import is_service_document, partition_document
 from shared.ingest import rebuild
 from shared.ingest.rebuild import index_is_whole
@@ -168,7 +168,7 @@ async def test_what_was_deleted_stays_deleted_and_is_erased_in_time():
     done = await process.rebuilt()
     assert (done.obsolete, done.indexed) == (1, 0)
     assert await process.instance(one.identifier) is None
-    [name] = [name for name in process.blobs.names() if keys.parse_blob_name(name)]
+    [name] = [name for name in process.blobs.names() if blob_names.parse_blob_name(name)]
     await process.ingest.ensure(name)  # an event, or the scrubber
     assert await process.instance(one.identifier) is None
     process.time.seconds += 71 * HOUR
@@ -219,7 +219,7 @@ async def test_files_of_a_partition_that_nothing_names_are_reported_and_indexed_
     service = LosableService()
     partition = await service.partitions.resolve("Eins", create=True)
     one = file()
-    name = keys.blob_name(partition.namespace, one.identifier, keys.new_upload_id(1_700_000_000_000))
+    name = blob_names.blob_name(partition.namespace, one.identifier, blob_names.new_upload_id(1_700_000_000_000))
     service.blobs.drop(name, one.data)
     await service.blobs.delete(partition_document(partition.namespace))
     process = service.on(MemoryTableStore())
@@ -283,7 +283,9 @@ async def test_after_a_failover_rows_without_files_are_found_and_files_without_r
     await service.settle()
     lost = (await service.instance(gone.identifier)).blob
     await service.blobs.delete(lost)
-    service.blobs.drop(keys.blob_name("0", unknown.identifier, keys.new_upload_id(1_700_000_000_000)), unknown.data)
+    service.blobs.drop(
+        blob_names.blob_name("0", unknown.identifier, blob_names.new_upload_id(1_700_000_000_000)), unknown.data
+    )
     done = await service.rebuilt(restart=True)
     assert (done.known, done.indexed) == (1, 1)
     checked = await service.checked()

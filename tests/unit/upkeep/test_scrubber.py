@@ -4,7 +4,7 @@ import pytest
 
 from shared.errors import Unavailable
 from shared.index.summary import Summary
-from shared.index_schema import keys
+from shared.index_schema import blob_names, keys
 from shared.storage.ports import RowWrite
 from shared.upkeep.scrubber import Scrubbed, Scrubber
 from tests.builders.service import PARTITION, SHARDS
@@ -222,7 +222,7 @@ async def test_a_file_that_somebody_dropped_is_looked_at_whatever_its_name() -> 
 async def test_a_document_whose_file_is_gone_is_removed_when_nobody_can_need_it() -> None:
     service = Scrubbing()
     kept, gone = await service.put(), await service.put("1.1", "1.2", "1.4")
-    beside = {one.blob: (keys.metadata_blob(one.blob), keys.frames_blob(one.blob)) for one in (kept, gone)}
+    beside = {one.blob: (blob_names.metadata_blob(one.blob), blob_names.frames_blob(one.blob)) for one in (kept, gone)}
     for names in beside.values():
         for name in names:
             service.blobs.drop(name, b"x")

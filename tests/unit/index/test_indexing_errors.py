@@ -7,8 +7,8 @@ import pytest
 
 from shared.dicom.identifiers import InstanceIdentifier
 from shared.errors import TooLarge
-from shared.index import tag_errors
-from shared.index.tag_errors import TagError, TagErrors
+from shared.index import indexing_errors
+from shared.index.indexing_errors import IndexingError, IndexingErrors
 from shared.index_schema import keys
 from shared.storage.ports import Ambiguous
 from tests.fakes.tables import MemoryTableStore
@@ -16,8 +16,10 @@ from tests.fakes.tables import MemoryTableStore
 TAG = "t2x0"
 
 
-def error(number: int) -> TagError:
-    return TagError("0", InstanceIdentifier("1.1", "1.1.1", f"1.1.1.{number}"), number, "wrong", 1_000 + number // 7)
+def error(number: int) -> IndexingError:
+    return IndexingError(
+        "0", InstanceIdentifier("1.1", "1.1.1", f"1.1.1.{number}"), number, "wrong", 1_000 + number // 7
+    )
 
 
 def rows(tables: MemoryTableStore) -> int:
@@ -35,7 +37,7 @@ async def test_the_count_is_that_of_the_rows_whoever_writes_and_whatever_answer_
             raise Ambiguous
 
     tables.after = lose
-    one, other = TagErrors(tables), TagErrors(tables)
+    one, other = IndexingErrors(tables), IndexingErrors(tables)
     await asyncio.gather(
         one.record((TAG, error(number)) for number in range(120)),
         other.record((TAG, error(number)) for number in range(60, 200)),
@@ -55,9 +57,9 @@ async def test_the_count_is_that_of_the_rows_whoever_writes_and_whatever_answer_
 
 @pytest.mark.spec("EQT-45")
 async def test_a_list_passes_over_so_many_errors_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tag_errors, "_MOST_SKIPPED", 10)
-    monkeypatch.setattr(tag_errors, "_PAGE", 3)
-    errors = TagErrors(MemoryTableStore())
+    monkeypatch.setattr(indexing_errors, "_MOST_SKIPPED", 10)
+    monkeypatch.setattr(indexing_errors, "_PAGE", 3)
+    errors = IndexingErrors(MemoryTableStore())
     await errors.record((TAG, error(number)) for number in range(20))
     assert await errors.window(TAG, 2, 10) == [error(10), error(11)]
     assert await errors.window(TAG, 2, 20) == []
@@ -67,10 +69,10 @@ async def test_a_list_passes_over_so_many_errors_and_no_more(monkeypatch: pytest
 
 @pytest.mark.spec("EQT-43")
 async def test_what_is_not_so_is_removed() -> None:
-    errors = TagErrors(MemoryTableStore())
+    errors = IndexingErrors(MemoryTableStore())
     await errors.record((TAG, error(number)) for number in range(120))
 
-    async def is_even(each: TagError) -> bool:
+    async def is_even(each: IndexingError) -> bool:
         return each.version % 2 == 0
 
     await errors.check(TAG, is_even)

@@ -1,8 +1,8 @@
-"""Errors of extended query tags: values of stored instances that a re-index could not take (EQT-40 to EQT-46).
+"""Indexing errors: values of stored instances that a re-index could not take (EQT-40 to EQT-46).
 
-The errors of a tag are one partition of `idxi`, with a row for each, in the order of time and version, and a row that
-counts them, changed in the same transactions. The row of an instance says which errors it has (`failed`): it does so
-before they are there, so that whoever deletes or replaces the instance knows what is to go.
+The errors of an attribute are one partition of `idxi`, with a row for each, in the order of time and version, and a row
+that counts them, changed in the same transactions. The row of an instance says which errors it has (`failed`): it does
+so before they are there, so that whoever deletes or replaces the instance knows what is to go.
 """
 
 import asyncio
@@ -32,8 +32,8 @@ _MOST_SKIPPED = 50_000
 
 
 @dataclass(frozen=True, slots=True)
-class TagError:
-    """A value of an instance that an extended query tag could not take."""
+class IndexingError:
+    """A value of an instance that could not be indexed."""
 
     namespace: str
     identifier: InstanceIdentifier
@@ -65,51 +65,51 @@ class TagError:
         }
 
 
-def errors_of(place: StudyPlace, uids: tuple[str, str], version: int, failures: Failures) -> dict[str, TagError]:
-    """The errors of an instance, by the key of the tag. `uids`: of the series and its own."""
+def errors_of(place: StudyPlace, uids: tuple[str, str], version: int, failures: Failures) -> dict[str, IndexingError]:
+    """The errors of an instance, by the key of the attribute. `uids`: of the series and its own."""
     identifier = InstanceIdentifier(place.study_instance_uid, *uids)
     return {
-        tag: TagError(place.namespace, identifier, version, fault, created)
-        for tag, (fault, created) in failures.items()
+        key: IndexingError(place.namespace, identifier, version, fault, created)
+        for key, (fault, created) in failures.items()
     }
 
 
 def error_rows_of(place: StudyPlace, uids: tuple[str, str], version: int, failures: Failures) -> tuple[ErrorRow, ...]:
     """The rows of the errors of an instance."""
-    return tuple((tag, error.row_key) for tag, error in errors_of(place, uids, version, failures).items())
+    return tuple((key, error.row_key) for key, error in errors_of(place, uids, version, failures).items())
 
 
-class TagErrors:
-    """The errors of all extended query tags. One per user of it. Everything raises Unavailable."""
+class IndexingErrors:
+    """The indexing errors of all attributes. One per user of it. Everything raises Unavailable."""
 
     def __init__(self, tables: TableStore) -> None:
         self._tables = tables
         self._writing = asyncio.Lock()
-        """The count of a tag is one row: tasks of one process need not race for it."""
+        """The count of an attribute is one row: tasks of one process need not race for it."""
 
-    async def record(self, errors: Iterable[tuple[str, TagError]]) -> None:
-        """Add errors of tags, by their keys. Idempotent."""
-        by_tag: dict[str, dict[str, RowWrite]] = {}
-        for tag, error in errors:
-            write = RowWrite("insert", keys.error_partition(tag), error.row_key, error.properties())
-            by_tag.setdefault(tag, {})[error.row_key] = write
-        await self._write_all(by_tag, added=True)
+    async def record(self, errors: Iterable[tuple[str, IndexingError]]) -> None:
+        """Add errors of attributes, by their keys. Idempotent."""
+        by_key: dict[str, dict[str, RowWrite]] = {}
+        for key, error in errors:
+            write = RowWrite("insert", keys.error_partition(key), error.row_key, error.properties())
+            by_key.setdefault(key, {})[error.row_key] = write
+        await self._write_all(by_key, added=True)
 
     async def remove(self, rows: Iterable[ErrorRow]) -> None:
         """Remove errors. Idempotent."""
-        by_tag: dict[str, dict[str, RowWrite]] = {}
-        for tag, row_key in rows:
-            by_tag.setdefault(tag, {})[row_key] = RowWrite("delete", keys.error_partition(tag), row_key)
-        await self._write_all(by_tag, added=False)
+        by_key: dict[str, dict[str, RowWrite]] = {}
+        for key, row_key in rows:
+            by_key.setdefault(key, {})[row_key] = RowWrite("delete", keys.error_partition(key), row_key)
+        await self._write_all(by_key, added=False)
 
-    async def counts(self, tags: Sequence[str]) -> dict[str, int]:
-        """The number of the errors of each of these tags, by key."""
-        rows = await together(*(self._tables.get("idxi", keys.error_partition(tag), _COUNT) for tag in tags))
-        return {tag: _count_in(row) for tag, row in zip(tags, rows, strict=True)}
+    async def counts(self, wanted: Sequence[str]) -> dict[str, int]:
+        """The number of the errors of each of these attributes, by key."""
+        rows = await together(*(self._tables.get("idxi", keys.error_partition(key), _COUNT) for key in wanted))
+        return {key: _count_in(row) for key, row in zip(wanted, rows, strict=True)}
 
-    async def window(self, tag: str, limit: int, offset: int) -> list[TagError]:
-        """At most `limit` errors of a tag behind the first `offset`, in order. Raises TooLarge."""
-        if not offset < (await self.counts([tag]))[tag]:
+    async def window(self, key: str, limit: int, offset: int) -> list[IndexingError]:
+        """At most `limit` errors of an attribute behind the first `offset`, in order. Raises TooLarge."""
+        if not offset < (await self.counts([key]))[key]:
             return []
         if offset > _MOST_SKIPPED:
             raise TooLarge(
@@ -117,13 +117,13 @@ class TagErrors:
                 where="query parameter Offset",
                 remedy="Mend and store again the instances of the first errors, or delete them, and ask again.",
             )
-        found: list[TagError] = []
+        found: list[IndexingError] = []
         low: str | None = _ROWS[0]
         while low is not None and len(found) < limit:
             skipping = offset > 0
             top = min(_PAGE, offset if skipping else limit - len(found))
             select = ("v",) if skipping else None
-            page = await self._tables.page("idxi", keys.error_partition(tag), low, _ROWS[1], top=top, select=select)
+            page = await self._tables.page("idxi", keys.error_partition(key), low, _ROWS[1], top=top, select=select)
             if skipping:
                 offset -= len(page.entities)
             else:
@@ -131,28 +131,28 @@ class TagErrors:
             low = page.next_row_key
         return found
 
-    async def check(self, tag: str, is_true: Callable[[TagError], Coroutine[Any, Any, bool]]) -> None:
-        """Remove the errors of a tag that are not so."""
+    async def check(self, key: str, is_true: Callable[[IndexingError], Coroutine[Any, Any, bool]]) -> None:
+        """Remove the errors of an attribute that are not so."""
         low: str | None = _ROWS[0]
         while low is not None:
-            page = await self._tables.page("idxi", keys.error_partition(tag), low, _ROWS[1], top=_AT_ONCE)
+            page = await self._tables.page("idxi", keys.error_partition(key), low, _ROWS[1], top=_AT_ONCE)
             errors = [error_in(row) for row in page.entities]
             true = await together(*map(is_true, errors))
-            await self.remove((tag, each.row_key) for each, stays in zip(errors, true, strict=True) if not stays)
+            await self.remove((key, each.row_key) for each, stays in zip(errors, true, strict=True) if not stays)
             low = page.next_row_key
 
     # ----------------------------------------------------------------------------------------------------- inside
 
-    async def _write_all(self, by_tag: Mapping[str, Mapping[str, RowWrite]], *, added: bool) -> None:
-        for tag, writes in by_tag.items():
+    async def _write_all(self, by_key: Mapping[str, Mapping[str, RowWrite]], *, added: bool) -> None:
+        for key, writes in by_key.items():
             for batch in batched(writes.values(), _AT_ONCE, strict=False):
                 async with self._writing:
-                    await self._write(tag, batch, added=added)
+                    await self._write(key, batch, added=added)
 
-    async def _write(self, tag: str, batch: Sequence[RowWrite], *, added: bool) -> None:
+    async def _write(self, key: str, batch: Sequence[RowWrite], *, added: bool) -> None:
         """Do the writes of a batch that are not done yet, and count them, in one transaction."""
-        partition_key = keys.error_partition(tag)
-        rounds = Rounds("The errors of an extended query tag change too fast")
+        partition_key = keys.error_partition(key)
+        rounds = Rounds("The indexing errors of an attribute change too fast")
         while True:
             if await rounds.next():
                 present = await together(*(self._tables.get("idxi", partition_key, write.row_key) for write in batch))
@@ -172,11 +172,11 @@ class TagErrors:
                 return
 
 
-def error_in(row: Entity) -> TagError:
+def error_in(row: Entity) -> IndexingError:
     """The error in a row."""
     properties = row.properties
     uids = (str(properties[name]) for name in ("study", "series", "instance"))
-    return TagError(
+    return IndexingError(
         str(properties["ns"]),
         InstanceIdentifier(*uids),
         int(properties["v"]),

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from shared.dicomweb.partitions import PartitionDirectory
 from shared.index_schema import keys
-from shared.index_schema.indexed_attributes import IndexedAttribute, tag_codes
+from shared.index_schema.indexed_attributes import IndexedAttribute, custom_codes
 from shared.registry.schema_registry import SETTLED_SECONDS, SchemaRegistry
 from shared.storage.optimistic import Rounds, best_effort_commit
 from shared.storage.ports import Kind, RowWrite, TableStore
@@ -39,18 +39,18 @@ class TagRemoval:
         """Remove what is due; what is interrupted begins anew. Raises Unavailable."""
         schema = await self._schemas.refresh()
         for attribute in schema.attributes.values():
-            tag = attribute.tag
             # Until then a process that has not heard of the deletion may read or write its postings.
-            if tag and tag.deleted and not tag.purged and self._now() - tag.deleted > SETTLED_SECONDS:
+            settled = attribute.deleted and self._now() - attribute.deleted > SETTLED_SECONDS
+            if settled and not attribute.purged:
                 await self._remove(attribute)
-                await self._schemas.change_tag(attribute.key, purged=True)
+                await self._schemas.change_attribute(attribute.key, purged=True)
 
     async def _remove(self, attribute: IndexedAttribute) -> None:
         kind: Kind = "idxi" if attribute.level == "instance" else "idx"
         for partition in await self._partitions.partitions():
             for shard in range(self._shards):
                 partition_key = keys.posting_partition(shard, partition.namespace)
-                for code in tag_codes(attribute.key, attribute.vr):
+                for code in custom_codes(attribute.key, attribute.vr):
                     await self._empty(kind, partition_key, f"{code}!", f'{code}"')
         await self._empty("idxi", keys.error_partition(attribute.key), "", keys.LAST)
 
