@@ -1,7 +1,8 @@
 """Doing several things at once."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Sequence
+from itertools import batched
 from typing import Any, Final, Literal, overload
 
 SWITCH_SECONDS: Final = 0.0005
@@ -9,6 +10,9 @@ SWITCH_SECONDS: Final = 0.0005
 interpreter's lock back dozens of times; at the default of 5 ms each, one file that is being parsed would make it wait
 for a quarter of a second (STOW-46). The threads are few and their turns longer than what a switch costs.
 """
+
+_TURN: Final = 512
+"""Things that are done at one go where each takes some microseconds: a few milliseconds."""
 
 type _Run[T] = Coroutine[Any, Any, T]
 
@@ -35,3 +39,14 @@ async def together(*coroutines: _Run[Any], return_exceptions: bool = False) -> t
     if all(task.done() and not task.cancelled() and task.exception() is None for task in tasks):
         return tuple(task.result() for task in tasks)
     return tuple(await asyncio.gather(*tasks, return_exceptions=return_exceptions))
+
+
+async def in_turns[T, R](function: Callable[[T], R], things: Sequence[T]) -> list[R]:
+    """The results of `function` for many things, in turns between which others have theirs (STOW-46)."""
+    if len(things) <= _TURN:
+        return [function(each) for each in things]
+    found: list[R] = []
+    for some in batched(things, _TURN, strict=False):
+        found += map(function, some)
+        await asyncio.sleep(0)
+    return found

@@ -4,8 +4,10 @@ import asyncio
 from bisect import bisect_left
 from collections.abc import AsyncGenerator, Collection, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from itertools import pairwise
 
+from shared.concurrency import in_turns
 from shared.dicom.identifiers import InstanceIdentifier, ResourceIdentifier
 from shared.dicomweb.partitions import Partition
 from shared.index.instance_rows import (
@@ -133,16 +135,19 @@ class InstanceLookup:
         """The instances of a study, a series or an instance, newest first; [] if there are none."""
         entities = await self._rows(partition, scope, None if metadata else DESCRIPTION_COLUMNS)
         study = scope.study_instance_uid
-        found = [instance for entity in entities if (instance := stored_instance_in(study, entity))]
-        return sorted(found, key=lambda instance: instance.sort_key)
+        found = await in_turns(partial(stored_instance_in, study), entities)
+        return sorted(filter(None, found), key=lambda instance: instance.sort_key)
 
     async def versions(
         self, partition: Partition, scope: ResourceIdentifier, *, original: bool
     ) -> dict[tuple[str, str], int]:
         """The watermarks of the same instances by the UIDs of series and instance, `original`: before any update."""
         entities = await self._rows(partition, scope, VERSION_COLUMNS)
-        found = ((keys.instance_of(entity.row_key), version_in(entity, original=original)) for entity in entities)
-        return {uids: version for uids, version in found if version is not None}
+
+        def version(entity: Entity) -> tuple[tuple[str, str], int | None]:
+            return keys.instance_of(entity.row_key), version_in(entity, original=original)
+
+        return {uids: found for uids, found in await in_turns(version, entities) if found is not None}
 
     async def page(
         self, namespace: str, scope: ResourceIdentifier, start: str = "", *, top: int

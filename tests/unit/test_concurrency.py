@@ -1,10 +1,12 @@
 """Coroutines side by side."""
 
 import asyncio
+from itertools import pairwise
 
 import pytest
 
-from shared.concurrency import together
+from shared import concurrency
+from shared.concurrency import in_turns, together
 
 
 async def at_once(value):
@@ -90,3 +92,24 @@ async def test_who_is_cancelled_cancels_what_runs(count):
         await task
     await asyncio.sleep(0)
     assert cancelled == list(range(count))
+
+
+@pytest.mark.parametrize("count", [0, 3, 4, 5, 13])
+async def test_many_things_are_done_in_turns_between_which_others_have_theirs(monkeypatch, count):
+    monkeypatch.setattr(concurrency, "_TURN", 4)
+    done, seen = [], []
+
+    async def watch():
+        while True:
+            seen.append(len(done))
+            await asyncio.sleep(0)
+
+    def double(number):
+        done.append(number)
+        return 2 * number
+
+    watching = asyncio.create_task(watch())
+    assert await in_turns(double, range(count)) == [2 * number for number in range(count)]
+    await asyncio.sleep(0)
+    watching.cancel()
+    assert max((after - before for before, after in pairwise([0, *seen])), default=0) <= 4

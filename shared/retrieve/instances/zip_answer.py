@@ -1,9 +1,11 @@
 """The archive of a study, a series or an instance (ZIP-1 to ZIP-7)."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final, Literal
 
 from shared import metrics
@@ -24,6 +26,8 @@ type ZipNames = Literal["attributes", "uid"]
 """The kinds of names of files in an archive: patient, series, modality and numbers, or UIDs alone (ZIP-2)."""
 
 _MISSING: Final = "MISSING.txt"
+_MANY: Final = 1000
+"""Files whose names are made off the event loop: each takes some microseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +46,8 @@ class ZipTransaction:
         named = dicomdir or self.names == "attributes"
         study = await archive.study(context.scope.study_instance_uid) if named else None
         instances = [each.instance for each in found.snapshots]
-        names = file_ids(instances) if dicomdir else entry_names(study, instances, uids_only=self.names == "uid")
+        name = file_ids if dicomdir else partial(entry_names, study, uids_only=self.names == "uid")
+        names = await asyncio.to_thread(name, instances) if len(instances) > _MANY else name(instances)
         directory = Directory(study, names) if dicomdir else None
         headers = [
             ("Content-Type", ZIP),

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from shared.retrieve.instances import zip_stream
+from shared.retrieve.instances import zip_answer, zip_stream
 from shared.retrieve.instances.zip_names import entry_names
 from shared.retrieve.instances.zip_stream import Entry, zipped, zipped_length
 from tests.builders.http import content, field
@@ -245,6 +245,18 @@ async def test_the_directory_of_very_many_entries_is_written_off_the_loop(monkey
     monkeypatch.setattr(zip_stream, "_MANY", 3)
     body = b"".join(await pieces_of(*(Entry(f"{n}", 1, b"x") for n in range(9))))
     assert len(zipfile.ZipFile(io.BytesIO(body)).namelist()) == 9
+
+
+@pytest.mark.parametrize("query", ["", "dicomdir=true"])
+async def test_the_names_of_very_many_files_are_made_off_the_loop(service, monkeypatch, query):
+    study = new_uid()
+    images = [image(study, InstanceNumber=number) for number in range(4)]
+    path = await stored(service, *images)
+    few = sorted((await archive_of(service, path, query=query)).namelist())
+    monkeypatch.setattr(zip_answer, "_MANY", 3)
+    found = await archive_of(service, path, query=query)
+    assert sorted(found.namelist()) == few
+    assert len(few) == 4 + bool(query)
 
 
 def test_without_the_study_its_uid_is_the_name_of_the_folder():
