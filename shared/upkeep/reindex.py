@@ -38,6 +38,8 @@ _STUDIES_IN_A_PAGE = 100
 _STUDIES_AT_ONCE = 4
 _STUDIES_OF_A_STEP = 20
 """Of those with a hint: after them it is noted how far the work is."""
+_HINTED_PERCENT = 50
+"""The share of the work that studies with a hint are, if there are any: just after an import they are nearly all."""
 _CYCLES = 2
 """After studies were brought on: one cleans up, the next finds them idle and drops their hints."""
 _LONGEST_PAUSE = 5.0
@@ -119,17 +121,22 @@ class Reindex:
         places = {hint.place.partition_key: hint.place for hint in await self._hints.all()}
         # What has got a hint since, before that position, has changes of this schema alone.
         left = [places[key] for key in sorted(places) if key > str(state.get("hinted", ""))]
+        behind = len(places) - len(left)
         for batch in batched(left, _STUDIES_OF_A_STEP, strict=False):
             await self._bring(batch, number, done)
+            behind += len(batch)
+            percent = max(lease.operation.percent or 0, _HINTED_PERCENT * behind // len(places))
             state |= {"hinted": batch[-1].partition_key, "done": _counts(done)}
-            await lease.checkpoint(state)
+            await lease.checkpoint(state, percent=percent)
 
     async def _walk(self, lease: Lease, state: dict[str, object], number: int, done: Reindexed) -> None:
         while True:
             partitions = await self._partitions.partitions()
             position = int(str(state["list"]))
-            await lease.checkpoint(state, percent=100 * position // (len(partitions) * self._shards))
-            if position >= len(partitions) * self._shards:
+            lists = len(partitions) * self._shards
+            begun = _HINTED_PERCENT if "hinted" in state else 0
+            await lease.checkpoint(state, percent=begun + (100 - begun) * position // lists)
+            if position >= lists:
                 return
             namespace = partitions[position // self._shards].namespace
             partition_key = keys.posting_partition(position % self._shards, namespace)

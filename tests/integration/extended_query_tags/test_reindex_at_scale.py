@@ -113,7 +113,7 @@ async def reindexed(service, archive, operation):
 
     for kill in range(1, KILLS + 1):
         await archive.run("housekeeping")
-        await eventually(partial(is_at, 20 * kill - 10), 900)
+        await eventually(partial(is_at, 20 * kill - 10), 1800)
         dead = await service.kill_worker()
         await service.await_workers(other_than=dead)
     await eventually(has_ended, 2400)

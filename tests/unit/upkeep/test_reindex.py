@@ -15,6 +15,7 @@ from shared.ingest.index_commit import commit_instances
 from shared.operations.model import OperationStatus, OperationType
 from shared.operations.store import LEASE_SECONDS
 from shared.registry.schema_registry import MOST_AGE_SECONDS, SchemaRegistry, State
+from shared.upkeep import reindex
 from shared.upkeep.scrubber import Scrubber
 from tests.builders.archive import Archive
 from tests.builders.http import DEFAULT_PARTITION
@@ -94,6 +95,23 @@ async def test_it_starts_by_itself_shows_how_far_it_is_and_ends():
     assert done.results == {"schema": 2, "studies": 3, "instances": 3, "unreadable": 0}
     await new.start()
     assert await new.operations.active() == []
+
+
+async def test_studies_that_have_just_been_stored_are_half_of_the_way(monkeypatch):
+    monkeypatch.setattr(reindex, "_STUDIES_OF_A_STEP", 1)
+    new = Release(await old_store(4))
+    await new.start()
+    operation = await new.state()
+    seen = []
+
+    async def look(kind: str, action: str) -> None:
+        if (kind, action) == ("ops", "commit"):
+            seen.append((await new.operations.get(operation.id)).percent)
+
+    new.tables.after = look
+    await new.runner.run()
+    assert seen == sorted(seen)
+    assert {0, 12, 25, 37, 50, 100} <= set(seen)
 
 
 @pytest.mark.parametrize("every", [1, 2, 3, 5])
