@@ -157,7 +157,7 @@ var idleMemoryMB = 512
 var pixelMemoryMB = 400
 // The most for any number of requests that store while the others read: the sum bends at these numbers.
 var storingRequests = [0, min(httpConcurrency, 3), min(httpConcurrency, 4), max(httpConcurrency - 3, 0), max(httpConcurrency - 2, 0), httpConcurrency]
-var workMemoryMB = max(map(storingRequests, storing => storing * bodyCost * maxRequestMiB + min(308 * storing, 964) + min(pixelMemoryMB * (httpConcurrency - storing), pixelMemoryMB + 520)))
+var workMemoryMB = max(map(storingRequests, storing => storing * bodyCost * maxRequestMiB + min(308 * storing, 964) + min(pixelMemoryMB * (httpConcurrency - storing), pixelMemoryMB + 600)))
 var neededMemoryMB = idleMemoryMB + 32 * httpConcurrency + workMemoryMB
 
 // Keys, what the platform alone may say, what would open or break the service for good.

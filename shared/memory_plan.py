@@ -52,7 +52,7 @@ PIXELS: Final = 400 * MIB
 """Conversions of pixels, in the worker and in its codec processes (TRANSCODE_MEMORY_BYTES): a full-field mammogram in
 JPEG 2000 takes 390 MiB.
 """
-CONVERTED: Final = 320 * MIB
+CONVERTED: Final = 400 * MIB
 """Large metadata documents while they are finished, until they are sent."""
 WHOLE_FILES: Final = 200 * MIB
 """Files that are read whole because nothing in them can be located otherwise: two of them."""

@@ -32,11 +32,14 @@ _ITEMS_TEXT = _ITEMS.decode()
 _VALUES = 64
 """Values of an element that are encoded at one go, in a large data set."""
 _LARGE = 1024 * 1024
-LARGEST_DOCUMENT: Final = 64 * 1024**2
-"""Bytes of a document, which each of its readers pays for: as XML it takes five times as much, which is what there is
-for all of them (`shared/memory_plan.py`). Of as many numbers and names as a data set may have it is smaller; but a
-control character in a text takes six bytes.
+LARGEST_DOCUMENT: Final = 56 * 1024**2
+"""Bytes of a document, which each of its readers pays for: with a text of two bytes a character, its values and what is
+made of them it takes seven times as much, which is what there is for all of them (`shared/memory_plan.py`). Of as many
+numbers and names as a data set may have it is smaller; but a control character in a text takes six bytes.
 """
+LARGEST_WIDE: Final = 24 * 1024**2
+"""The same of one with a character beyond U+FFFF, in whose text every character takes four bytes."""
+_WIDE: Final = re.compile(rb"[\xf0-\xf4]")
 _FEW_ITEMS = 256
 """Items of a sequence that are parsed once and kept."""
 
@@ -65,10 +68,12 @@ def dumps_in_slices(dataset: Mapping[str, Any], *, below: str = "") -> bytes:
 
 
 def _bounded(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    left = LARGEST_DOCUMENT
+    length, most = 0, LARGEST_DOCUMENT
     for piece in pieces:
-        left -= len(piece)
-        if left < 0:
+        length += len(piece)
+        if most > LARGEST_WIDE and _WIDE.search(piece):
+            most = LARGEST_WIDE
+        if length > most:
             raise DocumentTooLarge
         yield piece
 

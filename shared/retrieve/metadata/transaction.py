@@ -35,9 +35,9 @@ _CONVERTED: Final = MemoryBudget(
     memory_plan.CONVERTED, "Too many large data sets are being converted; try again later."
 )
 """For large documents while they are finished, until they are sent."""
-_RATIO: Final = 6
+_RATIO: Final = 9
 """Memory that one byte of such a document can take, more or less: as bytes, and as a text of up to 4 bytes a character,
-of which one element at a time is parsed and written.
+which is put together of pieces, and of which one element at a time is parsed and written.
 """
 _SELECTED_RATIO: Final = 24
 """The same where some attributes are chosen (META-11): the document is parsed whole, and `"1",` is a value of 50 bytes.

@@ -275,3 +275,16 @@ def test_a_large_document_is_finished_as_a_small_one(text, first, nested):
     assert large.pop("00081140")["Value"] == small.pop("00081140")["Value"] * 6000
     assert list(large.items()) == list(small.items())
     assert ("00080005" in large) == (text == "é")
+
+
+@pytest.mark.spec("STOW-37")
+@pytest.mark.parametrize(("character", "fits"), [("é", True), ("中", True), ("😀", False)])
+def test_a_document_whose_text_takes_four_bytes_a_character_has_a_lower_limit(monkeypatch, character, fits):
+    monkeypatch.setattr(json_model, "LARGEST_DOCUMENT", 3000)
+    monkeypatch.setattr(json_model, "LARGEST_WIDE", 1000)
+    document = {"0040A160": {"vr": "UT", "Value": [f"{'a' * 2000}{character}"]}}
+    if fits:
+        assert orjson.loads(json_model.dumps_in_slices(document)) == document
+    else:
+        with pytest.raises(json_model.DocumentTooLarge):
+            json_model.dumps_in_slices(document)
