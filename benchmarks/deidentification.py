@@ -53,12 +53,12 @@ def _work(data: bytes) -> None:
     for at in range(0, len(data), _CHUNK):
         reader.feed(memoryview(data)[at : at + _CHUNK])
     part10 = reader.finish()
-    made = deidentify(part10.attributes, _PROFILE, Key(bytes(32)))
+    made = deidentify(part10.attributes, part10.transfer_syntax_uid, _PROFILE, Key(bytes(32)))
     assert isinstance(made, Deidentified)
     pixels = part10.pixel_data
     values = {PIXEL_DATA: BulkValue(pixels.offset, pixels.length or 0)} if pixels else {}
     assert wanted_values(made) == list(values)
-    assert pieces(made, part10.transfer_syntax_uid, values)
+    assert pieces(made, part10.transfer_syntax_uid, values, {})
 
 
 def _peak(work: Callable[[], None]) -> int:

@@ -1,13 +1,15 @@
 """PS3.3 §C.7.6.3, §C.10.9, §C.11.1 Lengths of bulk values, by the attributes that stand beside them (DEID-2).
 
-What is longer could hold anything: samples are cut where the last of them ends, and tables of another size go.
+What is longer could hold anything: samples are cut where the last of them ends, and tables of another size go. So do
+tables whose bytes spell a name.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
-from shared.deidentification.report import Deed, Report
+from shared.deidentification import segments
+from shared.deidentification.report import Deed, Finding, Report
 from shared.dicom.attributes import Attributes
 from shared.dicom.elements import first, first_text, values
 from shared.dicom.part10.bulk_data import BulkValue
@@ -31,13 +33,53 @@ _DESCRIPTORS: Final = {
 """By table: its descriptor, whose first number says how many entries there are."""
 _MOST_ENTRIES: Final = 65536
 """The number that a descriptor means with 0."""
+_SEGMENTED: Final = {
+    "00281221": "00281101",
+    "00281222": "00281102",
+    "00281223": "00281103",
+    "00281224": "00281104",
+}
+"""The same of tables in segments, of which there may be any number (PS3.3 §C.7.9.2)."""
+_NARROW: Final = 8
+"""Bits of entries, and so of all words of segments, that are bytes."""
+_LONGEST_TABLE: Final = 3 * 2 * _MOST_ENTRIES
+"""Bytes of the longest table that makes sense: segments of one entry each, of three words."""
+_MOST_TABLES, _MOST_BYTES = 256, 8 * 1024**2
+"""Tables of an instance that are looked at, and their bytes: the others are removed."""
+
+
+def tables(attributes: Attributes, found: Mapping[str, BulkValue]) -> Mapping[str, BulkValue]:
+    """The lookup tables among bulk values, at any level, whose bytes `fitted` has to see; of many the first ones."""
+    wanted: dict[str, BulkValue] = {}
+    left = _MOST_BYTES
+
+    def level(attributes: Attributes) -> None:
+        nonlocal left
+        for key, element in attributes.items():
+            if element["vr"] == "SQ":
+                for item in values(attributes, key):
+                    level(item or {})
+            elif key in _DESCRIPTORS or key in _SEGMENTED:
+                value = found.get(element.get("BulkDataURI", ""))
+                if value is not None and value.length <= min(_LONGEST_TABLE, left) and len(wanted) < _MOST_TABLES:
+                    wanted[element["BulkDataURI"]] = value
+                    left -= value.length
+
+    level(attributes)
+    return wanted
 
 
 def fitted(
-    attributes: Attributes, found: Mapping[str, BulkValue], report: Report
+    attributes: Attributes,
+    found: Mapping[str, BulkValue],
+    read: Mapping[str, bytes],
+    spells_identity: Callable[[bytes], bool],
+    report: Report,
 ) -> tuple[Attributes, Mapping[str, int]]:
-    """A data set without tables that have not the size that their descriptor says, at any level; and by the path of
-    each bulk value of samples how many bytes the samples have.
+    """A data set without lookup tables that are not what their descriptor says, or spell an identity, at any level; and
+    by the path of each bulk value of samples how many bytes the samples have.
+
+    `read` has the bytes of `tables`, little endian. That samples have no known length is a finding in the report.
     """
     lengths: dict[str, int] = {}
 
@@ -51,12 +93,16 @@ def fitted(
                     changed[key] = {**element, "Value": after}
                 continue
             path = element.get("BulkDataURI", "")
-            entries, value = entries_of_table(attributes, key), found.get(path)
-            if entries is not None and value is not None and value.length not in {entries + entries % 2, 2 * entries}:
-                report.note(key, Deed.REMOVED)
-                changed[key] = None
-            elif path and (samples := _length_of_samples(attributes, key)) is not None:
-                lengths[path] = samples
+            if path and (key in _DESCRIPTORS or key in _SEGMENTED):
+                if not _is_table(attributes, key, read.get(path)) or spells_identity(read[path]):
+                    report.note(key, Deed.REMOVED)
+                    changed[key] = None
+            elif path in found and _has_samples(key):
+                samples = _length_of_samples(attributes, key, found[path])
+                if samples is not None:
+                    lengths[path] = samples
+                elif not found[path].encapsulated:
+                    report.findings[Finding.UNEXAMINED] = 1
         if not changed:
             return attributes  # not copied: there may be items for each of thousands of frames
         merged = {**attributes, **changed}
@@ -69,20 +115,40 @@ def entries_of_table(level: Attributes, key: str) -> int | None:
     """The entries that a lookup table has by its descriptor, 0 without one; None for what is no such table."""
     if key not in _DESCRIPTORS:
         return None
-    said = first(level, _DESCRIPTORS[key])
+    return _entries(level, _DESCRIPTORS[key])
+
+
+def _entries(level: Attributes, descriptor: str) -> int:
+    said = first(level, descriptor)
     return said % _MOST_ENTRIES or _MOST_ENTRIES if isinstance(said, int) else 0
 
 
-def _length_of_samples(level: Attributes, key: str) -> int | None:
+def _is_table(level: Attributes, key: str, data: bytes | None) -> bool:
+    """Whether bytes are as many entries as the descriptor says, or segments of them and nothing else."""
+    if data is None:
+        return False
+    if key in _DESCRIPTORS:
+        entries = _entries(level, _DESCRIPTORS[key])
+        return len(data) in {entries + entries % 2, 2 * entries}
+    entries = _entries(level, _SEGMENTED[key])
+    return 0 < entries == segments.entries(data, wide=values(level, _SEGMENTED[key])[-1:] != [_NARROW])
+
+
+def _has_samples(key: str) -> bool:
+    return key in {_WAVEFORM, _PIXEL_DATA} or key in _FLOATS
+
+
+def _length_of_samples(level: Attributes, key: str, found: BulkValue) -> int | None:
     """Bytes of the samples in a value of a data set or item; None where its attributes do not tell."""
     if key == _WAVEFORM:
         return _bytes(first(level, each) for each in (_CHANNELS, _SAMPLES, _WAVEFORM_BITS))
     size = [first(level, _ROWS), first(level, _COLUMNS), first(level, _NUMBER_OF_FRAMES) or 1]
     if key in _FLOATS:
         return _bytes((*size, _FLOATS[key]))
-    if key != _PIXEL_DATA or _SUBSAMPLED in (first_text(level, "00280004") or ""):
-        return None
-    return _bytes((*size, first(level, _SAMPLES_PER_PIXEL), first(level, _BITS_ALLOCATED)))
+    whole = _bytes((*size, first(level, _SAMPLES_PER_PIXEL), first(level, _BITS_ALLOCATED)))
+    if whole is None or found.length >= whole or _SUBSAMPLED not in (first_text(level, "00280004") or ""):
+        return whole
+    return whole // 3 * 2
 
 
 def _bytes(factors: Iterable[Any]) -> int | None:

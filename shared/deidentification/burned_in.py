@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from shared.deidentification.fragments import EXAMINED
 from shared.deidentification.report import Finding
 from shared.dicom.attributes import Attributes
 from shared.dicom.elements import first, first_text, values
@@ -43,7 +44,7 @@ _PIXELS: Final = ("7FE00010", "7FE00008", "7FE00009")
 _HEADS: Final = frozenset({"BRAIN", "FACE", "HEAD", "HEADNECK", "NECK", "ORBIT", "SINUS", "SKULL"})
 
 
-def findings(attributes: Attributes) -> list[Finding]:
+def findings(attributes: Attributes, transfer_syntax_uid: str) -> list[Finding]:
     """The suspicions that a data set raises, the gravest first; those about its pixels only where it has any."""
     sop_class = (first_text(attributes, "00080016") or "").rstrip(" \0")
     if sop_class in _DOCUMENTS:
@@ -64,6 +65,8 @@ def findings(attributes: Attributes) -> list[Finding]:
         found.append(Finding.SLIDE_LABEL)
     if _has_overlay_in_pixels(attributes):
         found.append(Finding.EMBEDDED_OVERLAY)
+    if transfer_syntax_uid not in EXAMINED:
+        found.append(Finding.UNEXAMINED)
     return found
 
 

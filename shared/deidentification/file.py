@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from shared.deidentification.bulk_lengths import fitted
-from shared.deidentification.frame_comments import COMMENTED
+from shared.deidentification.bulk_lengths import fitted, tables
+from shared.deidentification.fragments import FrameCoding
 from shared.deidentification.instance import Deidentified
 from shared.deidentification.report import Finding
 from shared.dicom.elements import first
@@ -32,8 +32,8 @@ class SourceRange:
 
     offset: int
     length: int
-    fragments: bool = False
-    """Whether these are fragments of frames that may have comments (`frame_comments`)."""
+    fragments: FrameCoding | None = None
+    """The coding of the frames whose fragments these are."""
 
 
 type Piece = bytes | SourceRange
@@ -44,19 +44,29 @@ def wanted_values(instance: Deidentified) -> list[str]:
     return bulk_paths(instance.attributes)
 
 
+def wanted_bytes(instance: Deidentified, values: Mapping[str, BulkValue]) -> Mapping[str, BulkValue]:
+    """The bulk values whose bytes decide whether the file has them: lookup tables."""
+    return tables(instance.attributes, values)
+
+
 def pieces(
-    instance: Deidentified, transfer_syntax_uid: str, values: Mapping[str, BulkValue], frames: FrameTable | None = None
+    instance: Deidentified,
+    transfer_syntax_uid: str,
+    values: Mapping[str, BulkValue],
+    read: Mapping[str, bytes],
+    frames: FrameTable | None = None,
 ) -> Sequence[Piece]:
     """The file, piece after piece; ranges are of the bytes in which `values` were found.
 
-    `frames` is where its frames are, in the same bytes. The basic offset table of encapsulated pixel data is made anew
-    of it, and empty without it. Bytes after the last sample are left out, and tables that have not the size that they
-    say.
+    `read` has the bytes of `wanted_bytes`, little endian. `frames` is where its frames are, in the same bytes as
+    `values`: the basic offset table of encapsulated pixel data is made anew of it, and empty without it. Bytes after
+    the last sample are left out, and tables that are not what they say.
 
     Raises:
         CannotCompose: a value is missing, or cannot be encoded.
     """
-    attributes, samples = fitted(instance.attributes, values, instance.report)
+    attributes, samples = fitted(instance.attributes, values, read, instance.spells_identity, instance.report)
+    coding = FrameCoding.of(transfer_syntax_uid, instance.attributes)
     ranges: dict[str, SourceRange] = {}
 
     def find(path: str) -> Sequence[BulkPart]:
@@ -64,7 +74,7 @@ def pieces(
         if value is None:
             raise CannotCompose("A bulk value is not in the file.")
         ranges[path] = (
-            SourceRange(value.offset, value.length, fragments=transfer_syntax_uid in COMMENTED)
+            SourceRange(value.offset, value.length, coding)
             if value.encapsulated
             else _range(instance, value, samples.get(path))
         )

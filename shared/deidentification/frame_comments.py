@@ -1,15 +1,16 @@
 """ISO 10918-1 §B.2.4, ISO 15444-1 §A.9 Comments inside of compressed frames, blanked while they stream by (DEID-2).
 
 JPEG, JPEG-LS and JPEG 2000 carry comments, and JPEG what applications add: EXIF with names and places, thumbnails. None
-of that is needed to decode the samples, so its bytes become zero; nothing changes its length, and no offset is wrong
-afterwards. What follows the end of a codestream becomes zero, too. A codestream that cannot be followed stays as it is.
+of that is needed to decode the samples, so its bytes become zero, and those of segments that no decoder knows. What
+follows the end of a codestream becomes zero, too. A codestream that cannot be followed stays as it is, and is told.
 """
 
 import re
-import struct
 from collections.abc import Callable
 from typing import Final
 
+from shared.deidentification.blanking import blank
+from shared.dicom.part10.frames import starts_codestream
 from shared.dicom.transfer_syntaxes import (
     HTJ2K_FAMILY,
     JPEG_2000_COMPONENTS,
@@ -18,11 +19,13 @@ from shared.dicom.transfer_syntaxes import (
     JPEG_LOSSLESS_FAMILY,
     JPEG_LOSSY_FAMILY,
     JPEG_LS_FAMILY,
+    JPEG_RETIRED,
 )
 
 COMMENTED: Final = (
     JPEG_LOSSY_FAMILY
     | JPEG_LOSSLESS_FAMILY
+    | JPEG_RETIRED
     | JPEG_LS_FAMILY
     | JPEG_2000_FAMILY
     | HTJ2K_FAMILY
@@ -30,13 +33,18 @@ COMMENTED: Final = (
 )
 """The transfer syntaxes whose frames can have comments that are found here."""
 
-_ITEM: Final = 0xFFFEE000
 _SOI, _SOC, _END = 0xD8, 0x4F, 0xD9
-_SOS, _COM, _FIRST_APP, _LAST_APP = 0xDA, 0xFE, 0xE0, 0xEF
-_SOT, _SOD, _COM_2000 = 0x90, 0x93, 0x64
+_SOS, _FIRST_APP, _LAST_APP = 0xDA, 0xE0, 0xEF
+_SOT, _SOD = 0x90, 0x93
 _BARE: Final = frozenset({0x01, *range(0xD0, 0xD9)})
 """Markers of JPEG without a length."""
 _BARE_2000: Final = frozenset({_SOC, 0x92, *range(0x30, 0x40)})
+_TABLES: Final = frozenset({*range(0xC0, 0xD0), *range(0xDA, 0xE0), 0xF7, 0xF8})
+"""Markers of the segments that JPEG and JPEG-LS are decoded with (ISO 10918-1 table B.1, ISO 14495-1 table C.1)."""
+_TABLES_2000: Final = frozenset(
+    {*range(0x50, 0x54), *range(0x55, 0x5A), *range(0x5C, 0x62), 0x63, *range(0x70, 0x7A), _SOT}
+)
+"""The same of JPEG 2000 (ISO 15444-1 table A.2, ISO 15444-2 table A.1): not comments (0x64)."""
 _NO_FILL = re.compile(rb"[^\xff]", re.DOTALL)
 """The byte that a marker has behind those that may be in front of it (ISO 10918-1 §B.1.1.2)."""
 _IN_SCAN = re.compile(rb"\xff[\xc0-\xcf\xd8-\xfe]")
@@ -45,6 +53,8 @@ _IN_TILE = re.compile(rb"\xff\xd9")
 """The end of a codestream whose last tile-part does not say how long it is."""
 _SOT_BYTES: Final = 12
 """Of the head of a tile-part with its marker."""
+_LONGEST_BEGINNING: Final = 4
+"""Bytes of a fragment that tell whether a codestream begins with it."""
 _MOST_MARKERS: Final = 4096
 """Of a JPEG codestream: the decoders of this service read no more, and what follows is blank."""
 _GREATEST: Final = 5
@@ -57,50 +67,18 @@ _NEEDED: Final[dict[int, tuple[bytes, tuple[int | None, ...]]]] = {
 """The parts of applications' segments that decoders look at: beginning, and rest; None: the small number that it is."""
 
 
-class Fragments:
-    """Fragments of encapsulated pixel data with the heads of their items (PS3.5 §A.4), piece after piece."""
-
-    def __init__(self) -> None:
-        self._head = bytearray()
-        self._left = 0
-        self._codestream = _Codestream()
-
-    @property
-    def blanked(self) -> bool:
-        """Whether there was anything to blank so far."""
-        return self._codestream.blanked
-
-    def clean(self, chunk: bytes) -> bytes:
-        """The next piece without comments, as long as it was."""
-        data = bytearray(chunk)
-        at = 0
-        while at < len(data):
-            if self._left:
-                end = min(at + self._left, len(data))
-                self._codestream.clean(data, at, end)
-                self._left -= end - at
-                at = end
-                continue
-            taken = data[at : at + 8 - len(self._head)]
-            self._head += taken
-            at += len(taken)
-            if len(self._head) == 8:
-                group, element, length = struct.unpack("<HHL", self._head)
-                self._left = length if group << 16 | element == _ITEM else 0
-                self._head.clear()
-                self._codestream.begin_fragment()
-        return bytes(data)
-
-
 type _State = Callable[[bytearray, int, int], int]
 """Looks at bytes from one position to another, and returns where the next state goes on."""
 
 
-class _Codestream:
+class Codestreams:
     """One codestream after the other; a frame may be in several fragments."""
 
     def __init__(self) -> None:
         self.blanked = False
+        self.unexamined = False
+        self._beginning: bytearray | None = None
+        """Of a fragment that begins where a codestream has not ended: what there is of its first bytes."""
         self._state: _State = self._start
         self._otherwise: _State = self._as_it_is
         """The state in which a fragment goes on that begins no codestream."""
@@ -120,6 +98,8 @@ class _Codestream:
 
     def clean(self, data: bytearray, at: int, end: int) -> None:
         """Blank what is to be blanked of these bytes."""
+        if self._beginning is not None:
+            self._look_at_beginning(data[at : min(end, at + _LONGEST_BEGINNING)])
         self._base = self._total - at
         self._total += end - at
         while at < end:
@@ -130,6 +110,8 @@ class _Codestream:
         if self._state in {self._after, self._as_it_is} or (self._state == self._scan and self._is_2000):
             self._otherwise = self._state
             self._go(self._start)
+        elif self._state != self._start:
+            self._beginning = bytearray()
 
     # ------------------------------------------------------------------------------------------------------ states
 
@@ -142,6 +124,7 @@ class _Codestream:
                 self._markers = 0
                 self._go(self._in_front_of_marker)
             else:
+                self.unexamined |= self._otherwise != self._scan and any(self._seen)
                 self._go(self._otherwise)
         return at
 
@@ -181,10 +164,10 @@ class _Codestream:
 
     def _segment(self, data: bytearray, at: int, end: int) -> int:
         stop = min(at + self._left, end)
-        if self._marker == (_COM_2000 if self._is_2000 else _COM):
-            self._blank(data, at, stop)
-        elif not self._is_2000 and _FIRST_APP <= self._marker <= _LAST_APP:
+        if not self._is_2000 and _FIRST_APP <= self._marker <= _LAST_APP:
             self._application(data, at, stop)
+        elif self._marker not in (_TABLES_2000 if self._is_2000 else _TABLES):
+            self._blank(data, at, stop)
         elif self._is_2000 and self._marker == _SOT:
             self._seen += data[at:stop]
         self._at += stop - at
@@ -217,7 +200,8 @@ class _Codestream:
         self._blank(data, at, end)
         return end
 
-    def _as_it_is(self, _data: bytearray, _at: int, end: int) -> int:
+    def _as_it_is(self, data: bytearray, at: int, end: int) -> int:
+        self.unexamined = self.unexamined or any(data[at:end])
         return end
 
     # ----------------------------------------------------------------------------------------------------- changes
@@ -263,9 +247,16 @@ class _Codestream:
         return stop
 
     def _blank(self, data: bytearray, at: int, end: int) -> None:
-        if any(data[at:end]):
-            self.blanked = True
-            data[at:end] = bytes(end - at)
+        self.blanked |= blank(data, at, end)
+
+    def _look_at_beginning(self, data: bytearray) -> None:
+        """Whether a codestream begins inside of another: decoders of single frames would see it, and this would not."""
+        beginning = (self._beginning or bytearray()) + data
+        self._beginning = None
+        if len(beginning) < _LONGEST_BEGINNING:
+            self._beginning = beginning
+        elif starts_codestream(bytes(beginning)) and not (self._state == self._scan and beginning[1] == _SOI):
+            self.unexamined = True
 
     def _application(self, data: bytearray, at: int, end: int) -> None:
         """A segment of an application: what decoders need of it, in one spelling, stays."""

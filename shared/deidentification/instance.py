@@ -1,5 +1,6 @@
 """PS3.15 §E.1.1 An instance de-identified, or refused with a reason (DEID-1 to DEID-7)."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -33,6 +34,8 @@ class Deidentified:
     identifier: InstanceIdentifier
     """Its new UIDs."""
     report: Report
+    spells_identity: Callable[[bytes], bool]
+    """Whether bytes of numbers spell a name, an identifier or a date of the source."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,7 @@ class Refused:
     report: Report
 
 
-def deidentify(attributes: Attributes, profile: Profile, key: Key) -> Deidentified | Refused:
+def deidentify(attributes: Attributes, transfer_syntax_uid: str, profile: Profile, key: Key) -> Deidentified | Refused:
     """A data set without what identifies persons, under the pseudonyms of a key.
 
     `attributes` is what `part10.file_reader` reads, and is not changed. The same input has the same output.
@@ -56,7 +59,7 @@ def deidentify(attributes: Attributes, profile: Profile, key: Key) -> Deidentifi
         return _refused(Finding.NO_IDENTIFIER, report)
     if known is None:
         return _refused(Finding.UNKNOWN_CLASS, report)
-    suspicions = findings(attributes)
+    suspicions = findings(attributes, transfer_syntax_uid)
     if suspicions and profile.burned_in is BurnedIn.REFUSE:
         return _refused(suspicions[0], report)
     report.findings.update(suspicions)
@@ -71,7 +74,8 @@ def deidentify(attributes: Attributes, profile: Profile, key: Key) -> Deidentifi
     cleaned.update(_statements(profile))
     report.note(_PATIENT_ID, Deed.REPLACED)
     study, series, instance = (key.uid(uid) for uid in uids)
-    return Deidentified(dict(sorted(cleaned.items())), InstanceIdentifier(study, series, instance), report)
+    identifier = InstanceIdentifier(study, series, instance)
+    return Deidentified(dict(sorted(cleaned.items())), identifier, report, texts.spelt)
 
 
 def _refused(reason: Finding, report: Report) -> Refused:

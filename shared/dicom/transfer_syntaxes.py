@@ -53,6 +53,8 @@ DEFLATED_REFERENCES: Final = frozenset({JPIP_REFERENCED_DEFLATE, JPIP_HTJ2K_REFE
 
 JPEG_LOSSY_FAMILY: Final = frozenset({JPEG_BASELINE, JPEG_EXTENDED})
 JPEG_LOSSLESS_FAMILY: Final = frozenset({JPEG_LOSSLESS, JPEG_LOSSLESS_SV1})
+JPEG_RETIRED: Final = frozenset(f"1.2.840.10008.1.2.4.{n}" for n in (52, 53, 54, 55, 56, 58, 59, *range(60, 67)))
+"""The processes of JPEG that the standard has retired: progressive, hierarchical and arithmetic ones."""
 JPEG_LS_FAMILY: Final = frozenset({JPEG_LS_LOSSLESS, JPEG_LS_NEAR_LOSSLESS})
 JPEG_2000_FAMILY: Final = frozenset({JPEG_2000_LOSSLESS, JPEG_2000})
 HTJ2K_FAMILY: Final = frozenset({HTJ2K_LOSSLESS, HTJ2K_LOSSLESS_RPCL, HTJ2K})

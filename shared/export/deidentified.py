@@ -8,15 +8,12 @@ an odd structure) is held whole, one file at a time, and refused beyond a limit.
 import asyncio
 import zlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import orjson
 
-from shared.deidentification.file import Piece, SourceRange, pieces, wanted_values
-from shared.deidentification.frame_comments import Fragments
+from shared.deidentification.file import pieces, wanted_bytes, wanted_values
 from shared.deidentification.instance import Deidentified, Refused, deidentify
 from shared.deidentification.key import Key
 from shared.deidentification.profile import BurnedIn, Option, Profile, Subjects
@@ -30,8 +27,9 @@ from shared.dicom.part10.file_meta import FileMeta, read_file_meta
 from shared.dicom.part10.file_reader import InvalidPart10, Part10, Part10Reader
 from shared.dicom.part10.inflating import inflated
 from shared.dicom.part10.tolerant_reader import locate
-from shared.dicom.transfer_syntaxes import DEFLATED, EXPLICIT_BIG_ENDIAN
+from shared.dicom.transfer_syntaxes import DEFLATED, EXPLICIT_BIG_ENDIAN, SOURCES
 from shared.export.copying import Copied, CopiesAsStored, Ending, FileCopies, Files, of_latest
+from shared.export.deidentified_file import WORKING, Held, MadeFile, Source, Stored, Unexamined, Unreadable, written
 from shared.export.model import REPORT, file_name
 from shared.export.records import ExportRecords
 from shared.index.model import StoredInstance
@@ -52,61 +50,9 @@ _MOST_WINDOWS: Final = 512
 """Reads of a file that look for its bulk values."""
 _DATA_SETS: Final = 3
 """Copies of the values of a file that are held: the source, its copy, and that in bytes."""
-_WORKING: Final = ThreadPoolExecutor(1, thread_name_prefix="deidentification")
-"""One thread: more would win nothing, and the thread that reads what is being stored is not held up."""
 _MOST_TAGS: Final = 4096
 """Tags in a report: more than files have, unless somebody makes them up."""
 _OTHERS: Final = "others"
-
-
-class _Unreadable(Exception):
-    """Nothing can be said of the file."""
-
-
-class _Source(Protocol):
-    """The bytes that the values of a file are found in."""
-
-    def chunks(self, piece: SourceRange) -> AsyncIterator[bytes]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class _Held:
-    """A file, or the data set that was deflated in it, in memory."""
-
-    data: bytes
-
-    async def chunks(self, piece: SourceRange) -> AsyncIterator[bytes]:
-        """A range of it."""
-        end = piece.offset + piece.length
-        for start in range(piece.offset, end, _WINDOW):
-            yield self.data[start : min(start + _WINDOW, end)]
-
-
-@dataclass(frozen=True, slots=True)
-class _Stored:
-    """A stored file, read by ranges."""
-
-    files: Files
-    blob: str
-
-    async def chunks(self, piece: SourceRange) -> AsyncIterator[bytes]:
-        """A range of it."""
-        if not piece.length:
-            return
-        reader = await self.files.blobs.open(self.blob, piece.offset, piece.length)
-        async for chunk in reader.chunks():
-            yield chunk
-
-
-@dataclass(frozen=True, slots=True)
-class _Made:
-    """The copy of a file."""
-
-    result: Deidentified | Refused
-    pieces: Sequence[Piece] = ()
-    source: _Source = field(default_factory=lambda: _Held(b""))
-    words: Mapping[int, int] = field(default_factory=dict)
-    """Bytes of the words of the ranges whose byte order the file has reversed, by their offsets."""
 
 
 class DeidentifiedCopies:
@@ -178,15 +124,19 @@ class DeidentifiedCopies:
             if isinstance(made.result, Refused):
                 return Copied(path, f"Refused: {made.result.reason.value}.", made.result.report)
             name = file_name(self._operation_id, made.result.identifier)
-            await self._container.write(name, _written(made))
-        except (_Unreadable, InvalidPart10, CannotCompose, zlib.error):
+            await self._container.write(name, written(made, refuses=self._profile.burned_in is BurnedIn.REFUSE))
+        except Unexamined:
+            report = Report()
+            report.findings[Finding.UNEXAMINED] = 1
+            return Copied(path, f"Refused: {Finding.UNEXAMINED.value}.", report)
+        except (Unreadable, InvalidPart10, CannotCompose, zlib.error):
             report = Report()
             report.findings[Finding.UNREADABLE] = 1
             return Copied(path, UNREADABLE, report)
         return Copied(path, "", made.result.report)
 
-    async def _made(self, instance: StoredInstance, arriving: Lease, odd: Lease) -> _Made:
-        """Raises _Unreadable, InvalidPart10, CannotCompose, BlobNotFound, Unavailable."""
+    async def _made(self, instance: StoredInstance, arriving: Lease, odd: Lease) -> MadeFile:
+        """Raises Unreadable, InvalidPart10, CannotCompose, BlobNotFound, Unavailable."""
         if instance.length > _SMALL:
             try:
                 made = await self._streamed(instance, arriving)
@@ -195,7 +145,7 @@ class DeidentifiedCopies:
             if made is not None:
                 return made
             if instance.length > _LARGEST_WHOLE:
-                raise _Unreadable
+                raise Unreadable
         arriving.shrink()
         data = await self._files.blobs.read(instance.blob)
         part10 = await _read(data, arriving, odd)
@@ -204,28 +154,29 @@ class DeidentifiedCopies:
         return await _beside(partial(self._whole, data, part10), part10, arriving)
 
     def _deidentified(self, part10: Part10) -> Deidentified | Refused:
-        """Frees the values of the source. Raises _Unreadable."""
+        """Frees the values of the source. Raises Unreadable."""
         try:
-            if part10.transfer_syntax_uid not in standard_uids():
-                raise _Unreadable  # it would be told as it is, and nobody knows how pixels are written in it
-            return deidentify(part10.attributes, self._profile, self._key)
+            if part10.transfer_syntax_uid not in standard_uids() | SOURCES:
+                raise Unreadable  # it would be told as it is, and nobody knows how pixels are written in it
+            return deidentify(part10.attributes, part10.transfer_syntax_uid, self._profile, self._key)
         finally:
             parsing.release(part10.attributes)
 
-    def _whole(self, data: bytes, part10: Part10) -> _Made:
+    def _whole(self, data: bytes, part10: Part10) -> MadeFile:
         result = self._deidentified(part10)
         if isinstance(result, Refused):
-            return _Made(result)
+            return MadeFile(result)
         meta, start = read_file_meta(data)
         if meta.deflated:
             data, _ = inflated(memoryview(data)[start:], _LARGEST_WHOLE + 1)
             start = 0
             if len(data) > _LARGEST_WHOLE:
-                raise _Unreadable
+                raise Unreadable
         values = _in_memory(wanted_values(result), data, meta, start)
-        return _made(result, part10, values, _Held(data))
+        read = {path: data[one.offset : one.offset + one.length] for path, one in wanted_bytes(result, values).items()}
+        return _made(result, part10, values, read, Held(data))
 
-    async def _streamed(self, instance: StoredInstance, arriving: Lease) -> _Made | None:
+    async def _streamed(self, instance: StoredInstance, arriving: Lease) -> MadeFile | None:
         """The copy of a file that is not held; None where it has no ranges. Raises InvalidPart10, CannotCompose."""
         blob = instance.blob
         meta, start = read_file_meta(await self._files.blobs.read(blob, 0, _HEAD))
@@ -240,14 +191,19 @@ class DeidentifiedCopies:
             return None
         result = await _beside(partial(self._deidentified, part10), part10, arriving)
         if isinstance(result, Refused):
-            return _Made(result)
+            return MadeFile(result)
         values = await self._located(instance, part10, wanted_values(result), meta, start)
-        return await _beside(partial(_made, result, part10, values, _Stored(self._files, blob)), part10, arriving)
+        read = {
+            path: await self._files.blobs.read(blob, one.offset, one.length)
+            for path, one in wanted_bytes(result, values).items()
+        }
+        source = Stored(self._files, blob)
+        return await _beside(partial(_made, result, part10, values, read, source), part10, arriving)
 
     async def _located(
         self, instance: StoredInstance, part10: Part10, paths: Sequence[str], meta: FileMeta, start: int
     ) -> Mapping[str, BulkValue]:
-        """Where values are in a stored file. Raises _Unreadable, InvalidPart10."""
+        """Where values are in a stored file. Raises Unreadable, InvalidPart10."""
         frames = part10.frames
         end = frames.offsets[-1] if frames is not None and frames.encapsulated else None
         walk = find_values(paths, meta.coding, instance.length, start=start, pixel_data_end=end)
@@ -262,7 +218,7 @@ class DeidentifiedCopies:
             found: Mapping[str, BulkValue] = stop.value
             return found
         walk.close()
-        raise _Unreadable
+        raise Unreadable
 
 
 async def _read(data: bytes, arriving: Lease, odd: Lease) -> Part10:
@@ -281,7 +237,7 @@ async def _beside[T](function: Callable[[], T], part10: Part10, arriving: Lease)
     """The result of work on the values of a file, in a thread. Raises what it raises, and Unavailable."""
     if part10.header_bytes > parsing.LARGE:
         await arriving.grow(_DATA_SETS * part10.header_bytes)
-    return await asyncio.get_running_loop().run_in_executor(_WORKING, function)
+    return await asyncio.get_running_loop().run_in_executor(WORKING, function)
 
 
 async def key_of(records: ExportRecords, operation: Operation) -> Key | None:
@@ -332,15 +288,22 @@ def profile_in(document: Mapping[str, Any]) -> Profile:
     )
 
 
-def _made(result: Deidentified, part10: Part10, values: Mapping[str, BulkValue], source: _Source) -> _Made:
+def _made(
+    result: Deidentified,
+    part10: Part10,
+    values: Mapping[str, BulkValue],
+    read: Mapping[str, bytes],
+    source: Source,
+) -> MadeFile:
     """Raises CannotCompose."""
     pixels = part10.pixel_data
-    found = pieces(result, part10.transfer_syntax_uid, values, part10.frames)
+    little = {path: swapped(data, values[path].word) for path, data in read.items()}
+    found = pieces(result, part10.transfer_syntax_uid, values, little, part10.frames)
     words = {value.offset: value.word for value in values.values() if value.word > 1}
     if part10.transfer_syntax_uid == EXPLICIT_BIG_ENDIAN and pixels is not None and PIXEL_DATA in values:
         bits = first(result.attributes, "00280100")
         words[values[PIXEL_DATA].offset] = pixel_word_size(pixels.vr, bits if isinstance(bits, int) else 0)
-    return _Made(result, found, source, words)
+    return MadeFile(result, found, source, words)
 
 
 def _in_memory(paths: list[str], data: bytes, meta: FileMeta, start: int) -> Mapping[str, BulkValue]:
@@ -357,28 +320,6 @@ def _in_memory(paths: list[str], data: bytes, meta: FileMeta, start: int) -> Map
         walk.close()  # the structure is odd: another reader finds them
     missing = [path for path in paths if path not in found]
     return found | locate(data, missing, coding=meta.coding if meta.deflated else None) if missing else found
-
-
-async def _written(made: _Made) -> AsyncIterator[bytes]:
-    """The bytes of a file, a piece at a time. Raises _Unreadable when it ends before its elements say it does."""
-    for piece in made.pieces:
-        if isinstance(piece, bytes):
-            yield piece
-            continue
-        left, word, held = piece.length, made.words.get(piece.offset, 1), b""
-        fragments = Fragments() if piece.fragments else None
-        async for chunk in made.source.chunks(piece):
-            left -= len(chunk)
-            cleaned = chunk
-            if fragments:  # in the thread: there may be very many of them, or of their comments
-                cleaned = await asyncio.get_running_loop().run_in_executor(_WORKING, fragments.clean, chunk)
-            whole = held + cleaned
-            held = whole[len(whole) - len(whole) % word :]
-            yield swapped(whole[: len(whole) - len(held)], word) if word > 1 else whole
-        if left or held:
-            raise _Unreadable
-        if fragments and fragments.blanked:
-            made.result.report.findings[Finding.COMMENTS] = 1
 
 
 async def _only(data: bytes) -> AsyncIterator[bytes]:

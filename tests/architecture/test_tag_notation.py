@@ -17,7 +17,7 @@ _ARITHMETIC = "shared/dicomweb/xml_model.py"
 """It computes with groups and blocks of private tags."""
 _ELEMENTS_OF_FILES = "shared/ingest/instance_validation.py"
 """It names the attributes that `validation` judges."""
-_FRAMES = "shared/deidentification/frame_comments.py"
+_FRAMES = "shared/deidentification/fragments.py"
 """It follows the items of encapsulated pixel data, byte by byte."""
 _MAKERS_OF_MODELS = {
     f"shared/dicom/part10/{name}.py"

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-from shared.deidentification.file import SourceRange, pieces, wanted_values
-from shared.deidentification.frame_comments import Fragments
+from shared.deidentification.file import SourceRange, pieces, wanted_bytes, wanted_values
+from shared.deidentification.fragments import Fragments
 from shared.deidentification.instance import Deidentified, Refused, deidentify
 from shared.deidentification.key import KEY_BYTES, Key
 from shared.deidentification.profile import Option, Profile
@@ -28,17 +28,18 @@ def deidentified(data: bytes, profile: Profile = BASIC, key: Key = KEY) -> bytes
 def with_report(data: bytes, profile: Profile = BASIC, key: Key = KEY) -> tuple[Deidentified | Refused, bytes]:
     """The result and the file that is made of `data`: none if it is refused."""
     part10 = read_whole(data)
-    result = deidentify(part10.attributes, profile, key)
+    result = deidentify(part10.attributes, part10.transfer_syntax_uid, profile, key)
     if isinstance(result, Refused):
         return result, b""
     values = _values(wanted_values(result), data)
-    made = pieces(result, part10.transfer_syntax_uid, values, part10.frames)
+    read = {path: data[one.offset : one.offset + one.length] for path, one in wanted_bytes(result, values).items()}
+    made = pieces(result, part10.transfer_syntax_uid, values, read, part10.frames)
     return result, b"".join(piece if isinstance(piece, bytes) else _bytes(piece, data) for piece in made)
 
 
 def _bytes(piece: SourceRange, data: bytes) -> bytes:
     found = data[piece.offset : piece.offset + piece.length]
-    return Fragments().clean(found) if piece.fragments else found
+    return Fragments(piece.fragments).clean(found) if piece.fragments else found
 
 
 def _values(paths: Iterable[str], data: bytes) -> dict[str, BulkValue]:

@@ -6,7 +6,7 @@ from pydicom.encaps import generate_frames, parse_basic_offsets
 from pydicom.filebase import DicomBytesIO
 
 from shared.deidentification.file import pieces
-from shared.deidentification.report import Finding
+from shared.deidentification.report import Deed, Finding
 from shared.dicom.part10.composer import CannotCompose
 from tests.builders import datasets
 from tests.builders.deidentifying import deidentified, leaked, with_report
@@ -123,6 +123,58 @@ def test_tables_that_have_not_the_size_that_they_say_are_removed() -> None:
     assert (tables[1], tables[3]) == ([1, 2, 3, 4], bytes(8))
 
 
+@pytest.mark.spec("DEID-2")
+def test_segmented_palettes_stay_if_they_are_segments_of_as_many_entries_as_they_say() -> None:
+    source = datasets.ct(
+        SOPClassUID="1.2.840.10008.5.1.4.1.1.6.1",
+        PhotometricInterpretation="PALETTE COLOR",
+        BurnedInAnnotation="NO",
+        PatientName="Zquxmorf",
+    )
+    segments = struct.pack("<8H", 0, 3, 10, 20, 30, 1, 5, 80)
+    spelt = struct.pack("<4H", 0, 8, 0x715A, 0x7875) + b"morf" + bytes(8)
+    for channel, count, table in (("Red", 8, segments), ("Green", 8, segments + b"Zquxmorf"), ("Blue", 8, spelt)):
+        setattr(source, f"{channel}PaletteColorLookupTableDescriptor", [count, 0, 16])
+        setattr(source, f"Segmented{channel}PaletteColorLookupTableData", table)
+
+    result, data = with_report(datasets.part10(source))
+
+    read = dcmread(DicomBytesIO(data))
+    assert leaked(data, ["Zquxmorf"]) == []
+    assert read.SegmentedRedPaletteColorLookupTableData == segments
+    assert "SegmentedGreenPaletteColorLookupTableData" not in read
+    assert result.report.deeds["00281222", Deed.REMOVED] == 1
+
+
+@pytest.mark.spec("DEID-2", "DEID-5")
+def test_a_table_that_spells_a_name_is_removed_whatever_its_size() -> None:
+    source = datasets.ct(PatientName="Zquxmorf^Wendelgard")
+    for channel, table in (("Red", b"Zquxmorf"), ("Green", bytes(8))):
+        setattr(source, f"{channel}PaletteColorLookupTableDescriptor", [4, 0, 16])
+        setattr(source, f"{channel}PaletteColorLookupTableData", table)
+
+    data = deidentified(datasets.part10(source))
+
+    assert leaked(data, ["Zquxmorf"]) == []
+    assert dcmread(DicomBytesIO(data)).GreenPaletteColorLookupTableData == bytes(8)
+
+
+@pytest.mark.spec("DEID-2", "DEID-6", "DEID-9")
+def test_samples_whose_length_cannot_be_told_are_reported() -> None:
+    halved = datasets.attributes(
+        SOPClassUID="1.2.840.10008.5.1.4.1.1.4", Rows=2, Columns=2, SamplesPerPixel=3, BitsAllocated=8
+    )
+    halved.PhotometricInterpretation = "YBR_FULL_422"
+    halved.add_new(0x7FE00010, "OB", bytes(range(8)) + b"Zq")
+    result, data = with_report(datasets.part10(halved))
+    assert dcmread(DicomBytesIO(data)).PixelData == bytes(range(8))
+    assert result.report.findings[Finding.UNEXAMINED] == 0
+
+    del halved.Rows
+    result, _ = with_report(datasets.part10(halved))
+    assert result.report.findings[Finding.UNEXAMINED] == 1
+
+
 def _table(vr: str, entries: bytes | list[int]) -> Dataset:
     item = Dataset()
     item.LUTDescriptor = [4, 0, 16]
@@ -146,4 +198,4 @@ def test_a_value_that_is_not_found_is_no_file() -> None:
     result, _ = with_report(datasets.f1())
 
     with pytest.raises(CannotCompose):
-        pieces(result, datasets.ELE, {})
+        pieces(result, datasets.ELE, {}, {})

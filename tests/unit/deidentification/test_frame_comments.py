@@ -11,7 +11,7 @@ from pydicom import dcmread
 from pydicom.encaps import encapsulate, generate_frames, parse_basic_offsets
 from pydicom.filebase import DicomBytesIO
 
-from shared.deidentification.frame_comments import Fragments
+from shared.deidentification.fragments import Fragments, FrameCoding
 from tests.builders import datasets
 from tests.builders.codestream_headers import jpeg_2000, segment
 from tests.builders.codestreams import STREAMS
@@ -58,7 +58,7 @@ def behind_the_end(syntax: str) -> bytes:
 
 
 def cleaned(data: bytes, size: int) -> tuple[bytes, bool]:
-    fragments = Fragments()
+    fragments = Fragments(FrameCoding(JPEG))
     return b"".join(fragments.clean(data[at : at + size]) for at in range(0, len(data), size)), fragments.blanked
 
 
@@ -131,6 +131,44 @@ def test_what_is_no_codestream_stays_as_it_is_and_ends(stream):
     items = struct.pack("<HHL", 0xFFFE, 0xE000, len(stream)) + stream
     for size in (1, 64):
         assert cleaned(items, size)[0] == items
+
+
+@pytest.mark.spec("DEID-2")
+@pytest.mark.parametrize("syntax", STREAMS)
+def test_segments_that_no_decoder_knows_are_blanked(syntax):
+    stream = STREAMS[syntax]
+    after = 4 + int.from_bytes(stream[4:6]) if syntax in FAMILY_2000 else 2
+    marker = 0xFF6F if syntax in FAMILY_2000 else 0xFFF5
+    result, blanked = cleaned(encapsulate([stream[:after] + segment(marker, SECRET) + stream[after:]]), 7)
+
+    assert blanked
+    assert leaked(result, ("Zquxmorf", "Wendelgard")) == []
+
+
+@pytest.mark.spec("DEID-2", "DEID-6")
+@pytest.mark.parametrize(
+    "frames",
+    [
+        [SECRET],
+        [STREAMS[J2K_LOSSLESS][:2] + SECRET],
+        [STREAMS[JPEG][:2] + b"\xff\xdb\0\0" + SECRET],
+        [STREAMS[JPEG][:2] + b"\xff\xdb\xff\xff", in_main_header(JPEG)],
+        [STREAMS[JPEG], b"A picture" + SECRET],
+    ],
+    ids=["no codestream", "no marker", "no length", "a frame in a table", "a second one that is none"],
+)
+def test_frames_that_cannot_be_followed_are_told(frames):
+    told = set()
+    items = encapsulate(frames, has_bot=False)
+    for size in (1, 3, len(items)):
+        fragments = Fragments(FrameCoding(JPEG))
+        for at in range(0, len(items), size):
+            fragments.clean(items[at : at + size])
+        told.add(fragments.unexamined)
+    assert told == {True}
+    whole = Fragments(FrameCoding(JPEG))
+    whole.clean(encapsulate([STREAMS[JPEG], STREAMS[JPEG]], fragments_per_frame=3, has_bot=False))
+    assert not whole.unexamined
 
 
 @pytest.mark.spec("DEID-2")

@@ -32,7 +32,7 @@ def result_of(dataset: Dataset, profile: Profile = _BASIC, key: Key = KEY) -> Da
 def test_a_result_has_nothing_in_common_with_its_source() -> None:
     source = read_whole(datasets.part10(datasets.ct()))
     before = json.dumps(source.attributes)
-    made = deidentify(source.attributes, ALL_OPTIONS, KEY)
+    made = deidentify(source.attributes, source.transfer_syntax_uid, ALL_OPTIONS, KEY)
     assert isinstance(made, Deidentified)
     assert json.dumps(source.attributes) == before
 

@@ -1,6 +1,8 @@
 """De-identified exports: no file, log or report names anybody, whatever way a file takes through the process."""
 
+import copy
 import json
+import struct
 from dataclasses import replace
 
 import pytest
@@ -9,6 +11,8 @@ from pydicom.filebase import DicomBytesIO
 
 from shared.deidentification.key import Key
 from shared.deidentification.report import Deed
+from shared.dicom.part10.byte_order import swapped
+from shared.dicom.transfer_syntaxes import JPEG_XL_LOSSLESS, MPEG2_MAIN
 from shared.errors import InvalidRequest
 from shared.export import deidentified as module
 from shared.export.deidentified import UNREADABLE
@@ -22,6 +26,7 @@ from tests.builders.deidentifying import leaked
 from tests.builders.pictures import JPEG
 from tests.unit.export.service import ExportService, destination, rules, source
 
+ULTRASOUND = "1.2.840.10008.5.1.4.1.1.6.1"
 DEFLATED = "1.2.840.10008.1.2.1.99"
 BASIC = {"profile": "basic"}
 NAMES = ("Zquxmorf", "Wendelgard", "83719264", "19630817")
@@ -61,7 +66,9 @@ FILES = {
     "native": datasets.part10(datasets.ct(**IDENTITY)),
     "implicit": datasets.part10(datasets.ct(**IDENTITY), datasets.ILE),
     "encapsulated": datasets.f2(**IDENTITY),
-    "no offset table": datasets.f13(**IDENTITY),
+    "no offset table": datasets.part10(
+        datasets.set_frames(datasets.ct(**IDENTITY), [STREAMS[JPEG]] * 2, fragments=2, basic_offsets=False), JPEG
+    ),
     "no pixels": datasets.f4(**IDENTITY),
 }
 
@@ -120,6 +127,64 @@ async def test_comments_in_frames_are_blanked_and_reported(monkeypatch, small):
     _, _, report, _ = await exported(service)
 
     assert (report["files"], report["findings"]) == (2, {"commentsInFrames": 1})
+
+
+@pytest.mark.spec("DEID-2", "DEID-6", "DEID-9")
+@pytest.mark.parametrize("small", [1, 2**20], ids=["streamed", "whole"])
+async def test_what_cannot_be_looked_through_is_refused_or_reported(monkeypatch, small):
+    monkeypatch.setattr(module, "_SMALL", small)
+    damaged = datasets.set_frames(datasets.ct(**IDENTITY), [STREAMS[JPEG], b"no frame"])
+    video = datasets.set_frames(datasets.ct(BurnedInAnnotation="NO", **IDENTITY), [b"\0\0\1\xb3" + bytes(60)])
+    size_unknown = datasets.ct(**IDENTITY)
+    del size_unknown.Rows
+    service = ExportService()
+    await stored(service, FILES["native"])
+    for number, data in enumerate(
+        (
+            datasets.part10(damaged, JPEG),
+            datasets.part10(video, MPEG2_MAIN),
+            datasets.part10(video, MPEG2_MAIN).replace(MPEG2_MAIN.encode(), JPEG_XL_LOSSLESS.encode()),
+            datasets.part10(size_unknown),
+        )
+    ):
+        await stored(service, data, (f"1.4.19630817.{number}", "1.5", "1.6"))
+
+    operation_id, files, report, results = await exported(service)
+
+    log = [json.loads(line)["error"] for line in service.container.log(operation_id)]
+    assert log == ["Refused: unexaminedPixelData."] * 4
+    assert (len(files), report["files"], results["skipped"]) == (1, 1, 4)
+    assert (report["refused"], report["findings"]) == ({"unexaminedPixelData": 4}, {})
+
+    service.container.blobs.clear()
+    _, files, report, _ = await exported(service, profile={**BASIC, "burnedIn": "report"})
+    assert (report["files"], report["refused"], report["findings"]["unexaminedPixelData"]) == (5, {}, 4)
+
+
+@pytest.mark.spec("DEID-2")
+async def test_palettes_of_a_file_in_any_byte_order_are_looked_at_where_they_are(monkeypatch):
+    source = datasets.ct(SOPClassUID=ULTRASOUND, BurnedInAnnotation="NO", **IDENTITY)
+    for channel, table in (("Red", (0, 8, *range(8))), ("Green", (0, 8, *range(8), 90))):
+        setattr(source, f"{channel}PaletteColorLookupTableDescriptor", [8, 0, 16])
+        setattr(source, f"Segmented{channel}PaletteColorLookupTableData", struct.pack(f"<{len(table)}H", *table))
+    big = copy.deepcopy(source)
+    big.SOPInstanceUID = "1.2.3.4.5.6"
+    for channel in ("Red", "Green"):
+        name = f"Segmented{channel}PaletteColorLookupTableData"
+        setattr(big, name, swapped(getattr(source, name), 2))
+    for small in (1, 2**20):
+        monkeypatch.setattr(module, "_SMALL", small)
+        service = ExportService()
+        await stored(service, datasets.part10(source))
+        await stored(service, datasets.part10(big, datasets.EBE), ("1.4.19630817", "1.5", "1.6"))
+
+        _, files, report, _ = await exported(service)
+
+        made = [dcmread(DicomBytesIO(content)) for content in files.values()]
+        red = [one.SegmentedRedPaletteColorLookupTableData for one in made]
+        assert red == [source.SegmentedRedPaletteColorLookupTableData] * 2
+        assert not any("SegmentedGreenPaletteColorLookupTableData" in one for one in made)
+        assert report["elements"]["00281222"] == {"removed": 2}
 
 
 @pytest.mark.spec("DEID-6", "DEID-9", "XPT-22", "XPT-23")
