@@ -7,7 +7,7 @@ from typing import Any, Final
 from shared.dicom.identifiers import is_uid, trim_uid
 from shared.dicomweb.json_input import with_tags
 from shared.errors import InvalidRequest, InvalidUid
-from shared.http.json_body import MALFORMED, WHERE
+from shared.http.json_body import MALFORMED, WHERE, lower_members
 from shared.study_updates.allowed_attributes import objection
 from shared.study_updates.refusal import InvalidAttributes
 
@@ -28,7 +28,7 @@ def bulk_update(document: Any) -> BulkUpdateRequest | InvalidAttributes:
     """The request in a body. Raises InvalidRequest (UPD-4 to UPD-6, UPD-10)."""
     if not isinstance(document, dict):
         raise InvalidRequest(MALFORMED, where=WHERE, remedy=_REMEDY)
-    fields = {str(name).lower(): value for name, value in document.items()}
+    fields = lower_members(document)
     studies = _studies(fields.get("studyinstanceuids"))
     data_set = fields.get("changedataset")
     if not isinstance(data_set, dict) or not data_set:

@@ -10,7 +10,7 @@ from shared.dicomweb.versions import ApiVersion
 from shared.errors import InvalidRequest
 from shared.export.destinations import FIELD, DestinationRules
 from shared.export.model import Destination, NewExport
-from shared.http.json_body import MALFORMED, WHERE, JsonBody, invalid_field, json_body
+from shared.http.json_body import MALFORMED, WHERE, JsonBody, invalid_field, json_body, lower_members
 from shared.http.messages import Request
 
 _LARGEST_BODY: Final = 16 * 1024**2
@@ -130,9 +130,7 @@ def _members(value: Any, name: str, allowed: tuple[str, ...]) -> Mapping[str, An
         if name == "$":
             raise InvalidRequest(MALFORMED, where=WHERE, remedy="Send a JSON object with source and destination.")
         raise invalid_field(name, "It must be an object.")
-    members = {str(key).lower(): each for key, each in value.items()}
-    if len(members) < len(value):
-        raise invalid_field(name, "It has a member twice.")
+    members = lower_members(value, name)
     known = {each.lower() for each in allowed}
     for key in value:
         if str(key).lower() not in known:

@@ -8,7 +8,7 @@ from shared.dicomweb.query_parameters import Window, window
 from shared.dicomweb.versions import ApiVersion
 from shared.errors import InvalidRequest
 from shared.extended_query_tags.paths import tag_path
-from shared.http.json_body import MALFORMED, WHERE, JsonBody, invalid_field, json_body
+from shared.http.json_body import MALFORMED, WHERE, JsonBody, invalid_field, json_body, lower_members
 from shared.http.messages import Request
 from shared.index_schema.indexed_attributes import Level
 
@@ -57,7 +57,7 @@ def new_tags(document: Any) -> list[NewTag]:
     """The entries of a body. Raises InvalidRequest (EQT-2 to EQT-5, EQT-19)."""
     if not isinstance(document, list) or not all(isinstance(each, dict) for each in document):
         raise InvalidRequest(MALFORMED, where=WHERE, remedy="Send a JSON array of objects with path and level.")
-    entries = [{str(name).lower(): value for name, value in each.items()} for each in document]
+    entries = [lower_members(each, f"$[{at}]") for at, each in enumerate(document)]
     for name in ("path", "level", "vr", "privatecreator"):
         for at, each in enumerate(entries):
             if not isinstance(each.get(name), str | None):
@@ -100,7 +100,7 @@ def query_status(document: Any) -> bool:
     for name in document:
         if name.lower() != "querystatus":
             raise InvalidRequest(f'The field is not supported: "{name[:64]}".', where=WHERE)
-    value = next(iter(document.values()), None)
+    value = lower_members(document).get("querystatus")
     if not isinstance(value, str) or value.strip().lower() not in _STATUSES:
         raise invalid_field("QueryStatus", "It must be one of the following values: ['Enabled', 'Disabled']")
     return _STATUSES[value.strip().lower()]

@@ -45,6 +45,11 @@ def _attribute(entry: NewTag, path: str) -> IndexedAttribute:
                 f"The extended query tag '{_shown(entry)}' is invalid as it cannot be parsed into a valid Dicom Tag.",
                 "A dot follows a sequence of the standard, and precedes an element of the standard.",
             )
+    if tag >> 16 < _FIRST_GROUP or tag >> 16 in _NO_GROUPS:
+        raise _refusal(
+            f"The extended query tag '{_shown(entry)}' is invalid as it cannot be parsed into a valid Dicom Tag.",
+            "No data set has elements of that group.",
+        )
     _check_creator(entry, tag)
     vr = _vr(entry, tag)
     return IndexedAttribute("", vr, entry.level, path=path, creator=entry.creator)
@@ -70,6 +75,10 @@ def _check_creator(entry: NewTag, tag: int) -> None:
         )
 
 
+_FIRST_GROUP: Final = 0x0008
+"""Lower ones are those of messages, of the file meta information and of directories, or of nobody (PS3.5 §7.1)."""
+_NO_GROUPS: Final = frozenset({0xFFFE, 0xFFFF})
+"""Delimiters, and a group that nobody may have."""
 _FIRST_PRIVATE: Final = 0x1000
 """Elements of private blocks begin here (PS3.5 §7.8.1)."""
 

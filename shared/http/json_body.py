@@ -1,7 +1,7 @@
 """azure-apis §1.2 Bodies of plain JSON: received within a limit, read leniently (GEN-11). Some may be YAML."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -67,6 +67,18 @@ def json_body(request: Request, *, most: int, or_yaml: bool = False) -> JsonBody
         others = f" or {YAML}" if or_yaml else ""
         raise UnsupportedMedia(f"The body must have the Content-Type {JSON}{others}.")
     return JsonBody(request.body, most)
+
+
+def lower_members(value: Mapping[str, Any], path: str = "") -> dict[str, Any]:
+    """The members of the object at `path` by their names in small letters (GEN-11).
+
+    Raises InvalidRequest where two have one name: nobody could tell which of them is meant.
+    """
+    members = {str(name).lower(): member for name, member in value.items()}
+    if len(members) < len(value):
+        twice = "It has a member twice."
+        raise invalid_field(path, twice) if path else InvalidRequest(f"{MALFORMED} {twice}", where=WHERE)
+    return members
 
 
 def invalid_field(path: str, reason: str) -> InvalidRequest:

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from shared.dicomweb.versions import ApiVersion
 from shared.errors import InvalidRequest
-from shared.http.json_body import MALFORMED, WHERE, invalid_field
+from shared.http.json_body import MALFORMED, WHERE, invalid_field, lower_members
 from shared.http.messages import Request
 from shared.operations.request import operation_id
 from shared.study_updates.patients import Patient
@@ -38,7 +38,7 @@ def erasure_request(document: Any) -> ErasureRequest:
     """The request in a body (PHI-1). Raises InvalidRequest."""
     if not isinstance(document, dict):
         raise InvalidRequest(MALFORMED, where=WHERE)
-    members = {str(name).lower(): member for name, member in document.items()}
+    members = lower_members(document)
     if unknown := members.keys() - set(_MEMBERS):
         if _DESPITE_RETENTION in unknown:
             raise invalid_field("despiteRetention", "The service keeps no retention of studies: leave it out.")

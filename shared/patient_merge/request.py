@@ -8,7 +8,7 @@ from shared.dicom.identifiers import is_uid, trim_uid
 from shared.dicomweb.json_input import with_tags
 from shared.dicomweb.versions import ApiVersion
 from shared.errors import InvalidRequest, InvalidUid
-from shared.http.json_body import MALFORMED, WHERE, invalid_field
+from shared.http.json_body import MALFORMED, WHERE, invalid_field, lower_members
 from shared.http.messages import Request
 from shared.index_schema.indexed_attributes import PATIENT_ID
 from shared.study_updates.allowed_attributes import NOT_SUPPORTED, objection
@@ -113,7 +113,7 @@ def _members(value: Any, names: Sequence[str], path: str = "") -> dict[str, Any]
     """The members of an object, by their names in lower case. One that is not known is refused."""
     if not isinstance(value, dict):
         raise invalid_field(path, "It is required, as an object.") if path else InvalidRequest(MALFORMED, where=WHERE)
-    members = {str(name).lower(): member for name, member in value.items()}
+    members = lower_members(value, path)
     if unknown := members.keys() - {name.lower() for name in names}:
         raise invalid_field(f"{path}.{min(unknown)[:64]}".strip("."), "It is not known.")
     return members
@@ -128,7 +128,7 @@ def _patient(value: Any, path: str, names: Sequence[str]) -> Patient:
 
 def _target(value: Any, path: str) -> Target | InvalidAttributes:
     patient = _patient(value, path, ("patientId", "issuer", "attributes"))
-    attributes = {name.lower(): member for name, member in value.items()}.get("attributes") or {}
+    attributes = lower_members(value, path).get("attributes") or {}
     if not isinstance(attributes, dict):
         raise invalid_field(f"{path}.attributes", "It must be a data set.")
     elements = with_tags(attributes)

@@ -13,6 +13,8 @@ _LONGEST: Final = 64
 """Characters of a part of a name."""
 _SUFFIX: Final = ".dcm"
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9_-]+")
+_RESERVED: Final = re.compile(r"(?:CON|PRN|AUX|NUL|(?:COM|LPT)[0-9])", re.IGNORECASE)
+"""Names of devices on Windows, which no folder or file can have there."""
 _PATIENT_ID: Final = "00100020"
 _MODALITY: Final = "00080060"
 _SERIES_NUMBER: Final = "00200011"
@@ -24,17 +26,17 @@ def entry_names(study: StudyView | None, instances: Iterable[StoredInstance], *,
 
     `uids_only`: no values of attributes, UIDs alone. `study` None: its attributes are not known any more.
     """
-    taken: set[str] = set()
+    taken = _Taken()
     folders: dict[str, str] = {}
     names: dict[InstanceIdentifier, str] = {}
     for instance in instances:
         uid = instance.identifier.series_instance_uid
         if uid not in folders:
             folder = _folder(study, instance.identifier, uids_only=uids_only)
-            folders[uid] = _unique(folder, _LONGEST, "", taken)
+            folders[uid] = taken.unique(folder, _LONGEST, "")
         number = "" if uids_only else instance.attributes.get(_INSTANCE_NUMBER, "")
         stem = _safe_name(number, instance.identifier.sop_instance_uid)
-        names[instance.identifier] = _unique(f"{folders[uid]}/{stem}", _LONGEST - len(_SUFFIX), _SUFFIX, taken)
+        names[instance.identifier] = taken.unique(f"{folders[uid]}/{stem}", _LONGEST - len(_SUFFIX), _SUFFIX)
     return names
 
 
@@ -53,20 +55,29 @@ def _safe_name(*parts: str) -> str:
 
 
 def _safe(text: str) -> str:
-    return _UNSAFE.sub("-", text.strip()).strip("-")
+    safe = _UNSAFE.sub("-", text.strip()).strip("-")
+    return f"_{safe}" if _RESERVED.fullmatch(safe) else safe
 
 
-def _unique(path: str, most: int, suffix: str, taken: set[str]) -> str:
-    """`path`, its last part no longer than `most`: of a long one the end is kept, which tells UIDs apart. Names that
-    differ in case alone are one name on many file systems.
-    """
-    parent, slash, last = path.rpartition("/")
-    parent = "/".join(part[-_LONGEST:] for part in parent.split("/"))
-    number = 1
-    while True:
-        tail = f"_{number}" if number > 1 else ""
-        name = f"{parent}{slash}{last[-(most - len(tail)) :]}{tail}{suffix}"
-        if name.casefold() not in taken:
-            taken.add(name.casefold())
-            return name
-        number += 1
+class _Taken:
+    """The names of an archive so far. Names that differ in case alone are one name on many file systems."""
+
+    def __init__(self) -> None:
+        self._names: set[str] = set()
+        self._numbers: dict[str, int] = {}
+        """By name: the number that the last one of that name was given, so that many of them cost no search each."""
+
+    def unique(self, path: str, most: int, suffix: str) -> str:
+        """`path`, its last part no longer than `most`: of a long one the end is kept, which tells UIDs apart."""
+        parent, slash, last = path.rpartition("/")
+        parent = "/".join(part[-_LONGEST:] for part in parent.split("/"))
+        known = path.casefold()
+        number = self._numbers.get(known, 1)
+        while True:
+            tail = f"_{number}" if number > 1 else ""
+            name = f"{parent}{slash}{last[-(most - len(tail)) :]}{tail}{suffix}"
+            if name.casefold() not in self._names:
+                self._names.add(name.casefold())
+                self._numbers[known] = number
+                return name
+            number += 1

@@ -12,6 +12,8 @@ from shared.http.messages import Request
 from shared.retrieve.negotiation import AS_STORED, RetrievedResource, TransferSyntaxChoice, choices
 
 _DICOMDIR: Final = "dicomdir"
+_SENT: Final = frozenset({ZIP, DICOM, "*/*", "application/*", "multipart/*"})
+"""The media types, and ranges of them, that answers with instances can have, beside multipart ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,13 @@ def also_zip[P](parse: Callable[[Request, ApiVersion], P]) -> Callable[[Request,
     return parsed
 
 
+def _can_be_sent(accepted: MediaType) -> bool:
+    """Whether instances can be of that type: what they cannot be is no reason to send no archive (RFC 9110 §12.5.1)."""
+    if accepted.type == MULTIPART_RELATED:
+        return (accepted.get("type") or DICOM) in {DICOM, "*/*"}
+    return accepted.type in _SENT
+
+
 def zip_choices(accept: Accept) -> tuple[TransferSyntaxChoice, ...]:
     """The transfer syntaxes of an archive's files, best first; () if no archive is what is accepted best.
 
@@ -49,7 +58,7 @@ def zip_choices(accept: Accept) -> tuple[TransferSyntaxChoice, ...]:
     """
     if not any("zip" in field.lower() for field in (*accept.fields, accept.query)):
         return ()
-    types = accept.types()
+    types = [each for each in accept.types() if _can_be_sent(each)]
     best = max((each.quality for each in types), default=0.0)
     zip_types = [each for each in types if each.type == ZIP and each.quality == best > 0]
     if not zip_types:

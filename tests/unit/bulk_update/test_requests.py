@@ -104,6 +104,9 @@ def test_the_path_is_recognised_however_it_is_written(path):
         (body(studies=[f"1.{number}" for number in range(51)]), "StudyInstanceUids count exceeded maximum length '50'"),
         (body(studies=["1.2", "a"]), "not a valid UID"),
         (body(studies=[12]), "not a valid UID"),
+        (body(studies=["1.2", f"1.{'2' * 63}"]), "not a valid UID"),
+        (body({"PatientName": NAME, "00100010": NAME}), "occurs twice"),
+        ({**body(), "ChangeDataSet": {"00100010": NAME}}, "It has a member twice."),
         (body({}), "The required field 'ChangeDataset' is missing or empty."),
         ({"studyInstanceUids": STUDIES}, "The required field 'ChangeDataset' is missing or empty."),
         ([], "The syntax of the request body is invalid."),
@@ -115,6 +118,47 @@ async def test_a_request_that_lacks_something_says_what(requests, document, text
     assert response.status == 400
     assert text in response.body.decode()
     assert await requests.operations.active() == []
+
+
+@pytest.mark.spec("UPD-7")
+@pytest.mark.parametrize(
+    "element",
+    [
+        {
+            "vr": "PN",
+            "Value": [{"Alphabetic": "Yamada^Tarou", "Ideographic": "山田^太郎", "Phonetic": "やまだ^たろう"}],
+        },
+        {"vr": "PN", "Value": [{"Ideographic": "山田^太郎"}]},
+        {"vr": "PN", "Value": [None]},
+        {"Value": []},
+        {"vr": "PN"},
+    ],
+)
+async def test_a_name_has_up_to_three_groups_or_none(requests, element):
+    assert (await requests.send(body({"00100010": element}))).status == 202
+
+
+@pytest.mark.spec("UPD-7")
+@pytest.mark.parametrize(
+    "element",
+    [
+        {"vr": "PN", "Value": [{"Alphabetic": "a=b"}]},
+        {"vr": "PN", "Value": [{"Family": "Doe"}]},
+        {"vr": "PN", "Value": [{"Alphabetic": ["Doe"]}]},
+        {"vr": "PN", "Value": [{"Alphabetic": "x" * 65}]},
+        {"vr": "PN", "Value": [{"Alphabetic": "a^b^c^d^e^f"}]},
+        {"vr": "PN", "Value": [{"Alphabetic": "Doe"}, {"Alphabetic": "Roe"}]},
+        {"vr": "PN", "InlineBinary": "RG9l"},
+        {"vr": "PN", "Value": {"Alphabetic": "Doe"}},
+        ["Doe"],
+        None,
+    ],
+)
+async def test_what_is_no_name_is_told_by_its_tag(requests, element):
+    response = await requests.send(body({"00100010": element}))
+    assert response.status == 400
+    [item] = json.loads(response.body)["00741048"]["Value"]
+    assert item["00000902"]["Value"][0].startswith("DICOM100: (0010,0010) - ")
 
 
 async def test_fifty_studies_can_be_updated_at_once(requests):

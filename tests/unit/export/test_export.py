@@ -63,6 +63,7 @@ async def test_an_export_is_an_operation_that_ends_with_its_files_and_an_empty_l
         (["1.9", "1.2", "1.1/1.9"], [OTHER], ["1.9", "1.1/1.9"]),
         (["1.1/1.1.1/1.9", "1.1/1.1.1/1.1.1.1"], STUDY[:1], ["1.1/1.1.1/1.9"]),
         ([" 1.2 "], [OTHER], []),
+        (["1.9/1.9.1/1.1.1.1", "1.2/1.2.1/1.2.1.1"], [OTHER], ["1.9/1.9.1/1.1.1.1"]),
     ],
 )
 async def test_identifiers_of_each_level_are_exported_and_unknown_ones_are_logged(service, values, files, unknown):
@@ -73,6 +74,19 @@ async def test_identifiers_of_each_level_are_exported_and_unknown_ones_are_logge
     assert [(line["identifier"], line["error"]) for line in lines] == [(each, NO_MATCH) for each in unknown]
     assert all(line["timestamp"].endswith("Z") for line in lines)
     assert (results["exported"], results["skipped"]) == (len(files), len(unknown))
+
+
+@pytest.mark.spec("XPT-24", "XPT-26")
+@pytest.mark.parametrize("copies", [True, False])
+async def test_what_is_named_several_times_is_one_file_whoever_writes_it(service, copies):
+    service.container.copies = copies
+
+    operation_id, results = await service.export("1.1", "1.1", "1.1/1.1.1", STUDY[0], STUDY[0])
+
+    assert service.exported(operation_id) == names(*STUDY)
+    assert 3 <= results["exported"] <= 3 + 3 + 2 + 1 + 1, "copied once, or once for each time it is named"
+    assert results["skipped"] == 0
+    assert service.container.log(operation_id) == []
 
 
 @pytest.mark.spec("XPT-14", "DP-11")

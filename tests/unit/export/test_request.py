@@ -67,7 +67,26 @@ def test_a_member_that_is_misspelt_is_never_taken_for_none(document):
 
 
 @pytest.mark.spec("XPT-4", "GEN-20")
-@pytest.mark.parametrize("value", ["", "x", "1.2/", "/1.2", "1.2/3.4/5.6/7.8", "1.2//3.4", "1." * 33, 12, None])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        "x",
+        "..",
+        "../1.2",
+        "1.2/..",
+        "1.2/../3.4",
+        "1.2\\3.4",
+        "1.2/3.4%2F5",
+        "1.2/",
+        "/1.2",
+        "1.2/3.4/5.6/7.8",
+        "1.2//3.4",
+        "1." * 33,
+        12,
+        None,
+    ],
+)
 def test_an_identifier_is_one_to_three_uids(value):
     told = refusal({"source": source("1.2", value), "destination": destination()})
 

@@ -35,6 +35,12 @@ async def test_a_path_and_a_level_are_required(missing, value):
     )
 
 
+@pytest.mark.spec("EQT-2", "GEN-11")
+async def test_a_member_that_is_there_twice_is_neither_of_the_two():
+    status, text = await refused({**tag("PatientAge"), "LEVEL": "Series"})
+    assert (status, text) == (400, "The field '$[0]' in request body is invalid: It has a member twice.")
+
+
 @pytest.mark.spec("EQT-5")
 async def test_a_level_is_one_of_three():
     assert await refused(tag("PatientAge", "Patient")) == (
@@ -52,12 +58,26 @@ async def test_a_level_is_one_of_three():
         pytest.param(tag("Nonsense"), "cannot be parsed into a valid Dicom Tag", marks=pytest.mark.spec("EQT-7")),
         pytest.param(tag("patientage"), "cannot be parsed into a valid Dicom Tag", marks=pytest.mark.spec("EQT-7")),
         pytest.param(tag("0010101"), "cannot be parsed into a valid Dicom Tag", marks=pytest.mark.spec("EQT-7")),
+        *(
+            pytest.param(tag(path, **more), "cannot be parsed into a valid Dicom Tag", marks=pytest.mark.spec("EQT-7"))
+            for path, more in (
+                ("TransferSyntaxUID", {}), ("00020010", {"vr": "UI"}), ("00000002", {"vr": "UI"}),
+                ("00041130", {"vr": "CS"}), ("00031001", {"vr": "LO", "privateCreator": "ACME"}),
+                ("FFFEE000", {"vr": "LO"}), ("FFFF1001", {"vr": "LO", "privateCreator": "ACME"}),
+                ("00290001", {"vr": "LO", "privateCreator": "ACME"}),
+            )
+        ),
         pytest.param(
             tag("00400275.00321064.00080100"),
             "Sequential dicom tags are currently not supported.",
             marks=pytest.mark.spec("EQT-8"),
         ),
-        pytest.param(tag("PatientAge.PatientSex"), "cannot be parsed", marks=pytest.mark.spec("EQT-8")),
+        *(
+            pytest.param(
+                tag(path, vr="LO", privateCreator="ACME"), "cannot be parsed", marks=pytest.mark.spec("EQT-8")
+            )
+            for path in ("PatientAge.PatientSex", "00291010.PatientSex", "00400275.00291010", "00400275.", ".00080050")
+        ),
         *(
             pytest.param(tag(path), f"The query tag '{path}' is already supported.", marks=pytest.mark.spec("EQT-9"))
             for path in (
@@ -71,10 +91,13 @@ async def test_a_level_is_one_of_three():
             "The private creator is not empty for standard tag 'PatientAge'.",
             marks=pytest.mark.spec("EQT-10"),
         ),
-        pytest.param(
-            tag("00290010", privateCreator="ACME", vr="LO"),
-            "The private creator is not empty for private identification code '00290010'.",
-            marks=pytest.mark.spec("EQT-11"),
+        *(
+            pytest.param(
+                tag(path, privateCreator="ACME", vr="LO"),
+                f"The private creator is not empty for private identification code '{path}'.",
+                marks=pytest.mark.spec("EQT-11"),
+            )
+            for path in ("00290010", "002900FF")
         ),
         pytest.param(
             tag("00291001", vr="LO"),

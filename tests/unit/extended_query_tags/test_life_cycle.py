@@ -77,7 +77,12 @@ async def test_a_tag_is_disabled_and_enabled_in_any_status(value):
         ({}, "The field 'QueryStatus' in request body is invalid"),
         ({"queryStatus": "on"}, "The field 'QueryStatus' in request body is invalid"),
         ({"queryStatus": 1}, "The field 'QueryStatus' in request body is invalid"),
+        ({"queryStatus": None}, "The field 'QueryStatus' in request body is invalid"),
+        ({"queryStatus": "Enabled", "QueryStatus": "Disabled"}, "The syntax of the request body is invalid."),
         ([], "The syntax of the request body is invalid."),
+        ([{"queryStatus": "Disabled"}], "The syntax of the request body is invalid."),
+        (b'"Disabled"', "The syntax of the request body is invalid."),
+        (b"null", "The syntax of the request body is invalid."),
         (b"{", "The syntax of the request body is invalid."),
     ],
 )
@@ -95,6 +100,25 @@ async def test_a_tag_that_does_not_exist_is_neither_changed_nor_deleted():
     service = TagService()
     assert (await service.patch("PatientAge", {"queryStatus": "Enabled"})).status == 404
     assert (await service.remove("PatientAge")).status == 404
+
+    await service.ready(tag("PatientAge"))
+    assert (await service.remove("PatientAge")).status == 204
+    assert (await service.remove("PatientAge")).status == 404
+    assert (await service.patch("PatientAge", {"queryStatus": "Enabled"})).status == 404
+    assert (await service.errors("PatientAge")).status == 404
+
+
+@pytest.mark.spec("EQT-51", "EQT-52", "EQT-55", "D-28")
+@pytest.mark.parametrize("path", ["RequestAttributesSequence.AccessionNumber", "00400275.00080050"])
+async def test_a_tag_inside_a_sequence_is_named_by_its_path(path):
+    service = TagService()
+    await service.ready(tag("RequestAttributesSequence.00080050", "Series"))
+    assert read(await service.retrieve(path))["path"] == "00400275.00080050"
+    assert read(await service.patch(path, {"queryStatus": "Disabled"}))["queryStatus"] == "disabled"
+    assert read(await service.errors(path)) == []
+    assert (await service.retrieve("AccessionNumber")).status == 404
+    assert (await service.remove(path)).status == 204
+    assert read(await service.all()) == []
 
 
 @pytest.mark.spec("EQT-55", "EQT-57")

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from urllib.parse import quote
 
 import orjson
 import pytest
@@ -103,7 +104,7 @@ STORED_AS = [
     ("AcquisitionDateTime", "20260228235959.5", "202602", "20260228235959.6-"),
     ("AcquisitionNumber", 7, "0007", "8"),
     ("Rows", 512, "0512", "511"),
-    ("RTVFlowRTPSamplingRate", 70000, "70000", "70001"),
+    ("RegionFlags", 70000, "70000", "70001"),
     ("ReferencePixelX0", -3, "-3", "3"),
     ("TagAngleSecondAxis", -5, "-5", "5"),
     ("RecommendedDisplayFrameRateInFloat", 1.1, "1.1", "1.2"),
@@ -268,6 +269,7 @@ async def test_a_private_element_is_found_in_the_block_that_its_creator_has_rese
     await store(1, {0x10: "ACME", 0x11: "OTHER"})
     await store(2, {0x10: "OTHER", 0x11: "ACME"})
     await service.ready(tag("00291001", vr="LO", privateCreator="ACME"))
+    assert await service.studies("00291001=acme") == ["1.2", "1.1"]
     await store(3, {0x12: "ACME"})
     await store(4, {0x10: "OTHER"})
     assert await service.studies("00291001=acme") == ["1.3", "1.2", "1.1"]
@@ -275,6 +277,49 @@ async def test_a_private_element_is_found_in_the_block_that_its_creator_has_rese
     found = {each["0020000D"]["Value"][0]: each for each in await service.found("00291001=acme")}
     assert found["1.3"]["00291201"] == {"vr": "LO", "Value": ["acme"]}
     assert found["1.3"]["00290012"] == {"vr": "LO", "Value": ["ACME"]}
+
+
+@pytest.mark.spec("EQT-12", "EQT-40", "EQT-41", "EQT-33")
+async def test_an_element_of_another_vr_than_its_tag_is_an_error_and_never_found():
+    service = TagService()
+
+    async def store(number):
+        new = service.new(f"1.{number}", f"1.{number}.1", f"1.{number}.1.1")
+        data_set = with_private(new, {0x10: "ACME"})
+        study, series, own = service.schemas.known.extract(data_set)
+        await service.store_all(
+            [replace(new, metadata=orjson.dumps(data_set), study=study, series=series, instance=own)]
+        )
+
+    await store(1)
+    await service.ready(tag("00291001", vr="SH", privateCreator="ACME"))
+    await store(2)
+    [fault] = read(await service.errors("00291001"))
+    assert (fault["studyInstanceUid"], fault["errorMessage"]) == (
+        "1.1",
+        "The element has another VR than the tag.",
+    )
+    assert read(await service.retrieve("00291001"))["queryStatus"] == "disabled"
+    await service.patch("00291001", {"queryStatus": "Enabled"})
+    assert await service.studies("00291001=acme") == []
+
+
+@pytest.mark.spec("D-28", "EQT-33")
+async def test_of_several_items_the_first_that_has_the_element_is_found():
+    service = TagService()
+    items = [{}, {"AccessionNumber": ""}, {"AccessionNumber": "A2"}, {"AccessionNumber": "A3"}]
+    await service.store("1.1", "1.1.1", "1.1.1.1", RequestAttributesSequence=items)
+    await service.ready(tag("RequestAttributesSequence.AccessionNumber", "Series"))
+    assert await service.series("00400275.00080050=A2") == ["1.1.1"]
+    assert await service.series("00400275.00080050=A3") == []
+
+
+@pytest.mark.spec("EQT-30")
+async def test_a_name_is_matched_in_each_of_its_groups_and_components():
+    service = await service_of(tag("ContentCreatorName"), "Yamada^Tarou=山田^太郎=やまだ^たろう", "Doe^John")
+    for match in ("yamada^tarou", "Yamada*", "*^Tarou*", "山田*", "*太郎*", "*やまだ*"):
+        assert await service.studies(f"ContentCreatorName={quote(match)}") == ["1.1"], match
+    assert await service.studies("ContentCreatorName=Tarou") == []
 
 
 async def test_an_element_that_the_standard_does_not_have_can_be_a_tag():

@@ -59,7 +59,7 @@ class MergingService(UpdatingService):
 
     async def ask_back(self, kind: str, operation_id: str, partition: str = "") -> Response:
         """The answer to a request to undo a merge or a move."""
-        handler = handler_of(blueprint(boundary(), self.merges), f"revert_{kind}")
+        handler = handler_of(blueprint(boundary(data_partitions=bool(partition)), self.merges), f"revert_{kind}")
         resource = "patients/$merge" if kind == "merge" else "studies/$move"
         return await handler.request("POST", f"/v2{partition}/{resource}/{operation_id}/$revert", ALL)
 

@@ -78,6 +78,33 @@ async def test_a_further_merge_adds_to_what_is_recorded(service):
 
 
 @pytest.mark.spec("MRG-1")
+async def test_name_birth_date_and_sex_of_the_source_never_stay_and_what_is_of_the_study_does(service):
+    of_study = {"PatientSize": "1.7", "PatientWeight": "70", "Occupation": "Miner"}
+    one, _ = await archive(service, target=False, PatientSex="F", PatientBirthTime="1200", **of_study)
+    given = {**BODY, "target": {"patientId": "third", "attributes": NAMED}}
+    await service.done(MERGE, given)
+    now = await file_of(service, one)
+    assert (now.PatientID, now.PatientName, now.PatientBirthDate, now.PatientSex) == ("third", "Poe^Jane", "", "")
+    assert (now.PatientAge, str(now.PatientSize), str(now.PatientWeight), now.Occupation) == (
+        "042Y",
+        "1.7",
+        "70",
+        "Miner",
+    )
+
+
+@pytest.mark.spec("MRG-1", "GEN-11")
+async def test_a_member_that_is_there_twice_is_refused(service):
+    await archive(service)
+    for body in (
+        {**BODY, "Target": {"patientId": "third"}},
+        {**BODY, "target": {"patientId": "new", "PatientID": "x"}},
+    ):
+        assert (await service.ask(MERGE, body)).status == 400
+    assert await service.operations.active() == []
+
+
+@pytest.mark.spec("MRG-1")
 async def test_what_the_request_says_of_the_target_comes_first(service):
     one, _, _ = await archive(service)
     await service.done(MERGE, {**BODY, "target": {"patientId": "new", "issuer": "H", "attributes": NAMED}})

@@ -119,6 +119,7 @@ async def test_only_a_merge_or_move_of_the_partition_that_has_ended_is_undone(se
     assert (await service.ask_back("merge", update.id)).status == 404
     assert (await service.ask_back("merge", "0" * 32)).status == 404
     assert (await service.ask_back("merge", "x")).status == 400
+    assert (await service.ask_back("merge", merged.id, "/partitions/ward")).status == 404
     active = await service.begun(MERGE, BODY)
     assert (await service.ask_back("merge", active.id)).status == 409
     assert await service.operations.active() == [(active.id, active.type)]

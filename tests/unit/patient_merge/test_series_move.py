@@ -92,6 +92,28 @@ async def test_series_move_with_new_uids_and_all_else_stays(service):
 
 
 @pytest.mark.spec("MRG-3")
+async def test_what_is_of_the_study_becomes_that_of_the_target_and_instances_of_somebody_else_stay(service):
+    of_target = {
+        "StudyDate": "20260102",
+        "StudyTime": "1200",
+        "AccessionNumber": "B2",
+        "ReferringPhysicianName": "Roe^Ann",
+        "StudyID": "9",
+    }
+    foreign = image("1.1", "1.1.1", "1.1.1.8", PatientID="else")
+    await stored(service, foreign)  # first: the newest instance says who the patient is
+    moving, _, _ = await archive(service, **of_target)
+
+    operation = await service.done(MOVE, BODY)
+
+    assert operation.results["instanceUpdated"] == 2
+    assert service.blobs.content((await service.current(foreign.identifier)).blob) == foreign.data
+    now = await service.current(become(operation, moving[0].identifier))
+    data = dataset(service.blobs.content(now.blob))
+    assert {keyword: data[keyword].value for keyword in of_target} == of_target
+
+
+@pytest.mark.spec("MRG-3")
 async def test_references_among_what_moves_follow(service):
     moving, staying, _ = await archive(service)
     refers = image(

@@ -3,15 +3,18 @@
 import io
 import re
 import zipfile
+from collections import Counter
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import pytest
 
-from shared.retrieve.instances import zip_answer, zip_stream
+from shared.dicom.identifiers import InstanceIdentifier
+from shared.retrieve.instances import zip_answer, zip_names, zip_stream
 from shared.retrieve.instances.zip_names import entry_names
 from shared.retrieve.instances.zip_stream import Entry, zipped, zipped_length
 from tests.builders.http import content, field
-from tests.builders.images import ELE, ILE, JPEG, MPEG2, image, new_uid
+from tests.builders.images import ELE, ILE, J2K_LOSSLESS, JPEG, MPEG2, image, new_uid
 from tests.builders.retrieve import RetrieveService
 from tests.builders.service import PARTITION
 from tests.unit.retrieve.test_instances import scope
@@ -74,6 +77,10 @@ async def test_a_series_and_an_instance_are_archives_too(service):
         (f"multipart/related; type=application/dicom;q=0.5, {ZIP}", True),
         (f"{ZIP};q=0.5, multipart/related; type=application/dicom; transfer-syntax=*", False),
         (f"{ZIP};q=0, */*", False),
+        (f"{ZIP}; transfer-syntax=*;q=0.9, application/dicom;q=0.8", True),
+        (f'{ZIP}; transfer-syntax="{ELE}"; q=0.2, application/dicom; transfer-syntax=*; q=0.3', False),
+        (f"{ZIP}; transfer-syntax={J2K_LOSSLESS};q=0.1, application/dicom+json", True),
+        (f"{ZIP};q=0.1, multipart/related; type=application/octet-stream, text/html", True),
         ("*/*", False),
         ("application/*, */*", False),
     ],
@@ -106,6 +113,21 @@ async def test_what_is_not_there_is_404_and_what_cannot_be_is_406(service):
     one = image()
     await stored(service, one)
     assert await service.status(f"{one.path}/metadata", ZIP) == 406
+    for path, status in (("studies/1.2.3", 404), (f"{one.path}/metadata", 406)):
+        assert (await service.get(path, ZIP, method="HEAD")).status == status
+
+
+@pytest.mark.spec("ZIP-1", "ZIP-3")
+async def test_objects_without_pixels_and_images_of_none_are_files_as_any_other(service):
+    study = new_uid()
+    images = [
+        image(study, frames=0),
+        image(study, frames=0, Rows=0, Columns=0, BitsAllocated=8, NumberOfFrames=0),
+        image(study, frames=0, PixelData=b""),
+    ]
+    path = await stored(service, *images)
+    assert contents(await archive_of(service, path, query="dicomdir=true"))[1:] != []
+    assert contents(await archive_of(service, path)) == sorted(one.data for one in images)
 
 
 @pytest.mark.spec("ZIP-4")
@@ -176,6 +198,17 @@ async def test_names_are_safe_and_unique_whatever_the_attributes_say(service):
 
 
 @pytest.mark.spec("ZIP-2")
+@pytest.mark.parametrize(
+    ("patient", "folder"), [("CON", "_CON"), ("nul", "_nul"), ("Com1", "_Com1"), ("CONSUL", "CONSUL")]
+)
+async def test_no_folder_has_the_name_of_a_device(service, patient, folder):
+    one = image(PatientID=patient, Modality="AUX", SeriesNumber=None)
+    await stored(service, one)
+    [name] = (await archive_of(service, one.path)).namelist()
+    assert name.split("/")[:2] == [folder, "_AUX"]
+
+
+@pytest.mark.spec("ZIP-2")
 async def test_names_of_uids_hold_no_value_of_an_attribute():
     service = RetrieveService(zip_names="uid")
     one = image(PatientID="SECRET-7", Modality="CT", SeriesNumber="5", InstanceNumber="9")
@@ -232,6 +265,7 @@ async def test_the_length_is_that_of_the_archive_in_zip64_too(monkeypatch, limit
         assert zipped_length((entry.name, entry.length) for entry in entries) == len(body)
 
 
+@pytest.mark.spec("ZIP-5")
 async def test_an_entry_of_another_length_than_it_says_is_no_archive(monkeypatch):
     async def fails():
         yield b"half"
@@ -257,6 +291,32 @@ async def test_the_names_of_very_many_files_are_made_off_the_loop(service, monke
     found = await archive_of(service, path, query=query)
     assert sorted(found.namelist()) == few
     assert len(few) == 4 + bool(query)
+
+
+@pytest.mark.spec("ZIP-2")
+def test_thousands_of_series_of_one_name_have_names_of_their_own_and_cost_no_search_each(monkeypatch):
+    count = 5000
+    attributes = {"00080060": "MR", "00200011": "1"}
+    of_all = [InstanceIdentifier("1.2", f"1.2.{number}", f"1.2.{number}.1") for number in range(count)]
+    study = SimpleNamespace(
+        attributes={"00100020": "x" * 70},
+        series={each.series_instance_uid: SimpleNamespace(attributes=attributes) for each in of_all},
+    )
+    looked_at = Counter()
+
+    class Counted(set):
+        def __contains__(self, name):
+            looked_at["names"] += 1
+            return super().__contains__(name)
+
+    monkeypatch.setattr(zip_names, "set", Counted, raising=False)
+
+    names = entry_names(study, [SimpleNamespace(identifier=each, attributes={}) for each in of_all], uids_only=False)
+
+    assert looked_at["names"] < 4 * count
+    assert len({name.casefold() for name in names.values()}) == count
+    assert names[of_all[1]] == f"{'x' * 64}/1_MR_2/1-2-1-1.dcm"
+    assert names[of_all[-1]].split("/")[1] == f"1_MR_{count}"
 
 
 def test_without_the_study_its_uid_is_the_name_of_the_folder():

@@ -18,12 +18,14 @@ from shared.index_schema.schema import BUILT_IN, IndexSchema
 from shared.index_schema.service_documents import is_service_document
 from shared.operations.model import OperationStatus, OperationType
 from shared.study_updates.task import UpdateTask
-from tests.builders.images import ELE, ILE, Image, image
+from tests.builders.images import EBE, ELE, ILE, Image, image
 from tests.builders.service import PARTITION
 from tests.builders.updating import DESCRIPTION, IDENTIFIER, NAME, UpdatingService, name
+from tests.fakes.events import MemoryEventPublisher
 from tests.unit.test_metrics import Counted
 
 JPEG = "1.2.840.10008.1.2.4.50"
+DEFLATED = "1.2.840.10008.1.2.1.99"
 STUDY = "1.2.3"
 
 
@@ -54,7 +56,7 @@ async def test_instances_that_were_updated_are_counted(service):
 
 
 @pytest.mark.spec("UPD-20", "UPD-21", "UPD-22")
-@pytest.mark.parametrize("syntax", [ELE, ILE, JPEG])
+@pytest.mark.parametrize("syntax", [ELE, ILE, JPEG, EBE, DEFLATED])
 async def test_every_instance_gets_a_new_version_with_the_values_and_all_else_as_it_was(service, syntax):
     images = study_of(3, syntax=syntax, frames=2)
     await stored(service, *images)
@@ -78,8 +80,8 @@ async def test_every_instance_gets_a_new_version_with_the_values_and_all_else_as
             was.pop(changed, None)
         assert new == was
         assert new.PixelData == was.PixelData
-        assert now.frames is not None
-        assert [data[slice(*frame)] for frame in spans(now.frames)] == [
+        assert (now.frames is None) is (syntax == DEFLATED)
+        assert syntax == DEFLATED or [data[slice(*frame)] for frame in spans(now.frames)] == [
             each.data[slice(*frame)] for frame in spans(old.frames)
         ]
 
@@ -230,6 +232,77 @@ async def test_the_feed_has_one_update_for_each_instance(service):
     pages = await service.log.pages(1, 100)
     operations = [change.operation for page in pages for change in page.changes]
     assert operations == ["create", "create", "update", "update"]
+
+
+@pytest.mark.spec("UPD-22", "UPD-24", "UPD-32", "CF-25")
+async def test_a_second_update_has_entries_and_events_of_its_own():
+    topic = MemoryEventPublisher()
+    service = UpdatingService(topic=topic)
+    await service.publication.prepare()
+    images = study_of(2)
+    await stored(service, *images)
+    for each in ("First", "Second"):
+        await service.updated([STUDY], name(each))
+    await service.sequencer.catch_up()
+    await service.publication.run()
+
+    entries = await service.feed("/v2/changefeed?includeMetadata=true")
+    told = [(each.type.rpartition("DicomImage")[2], each.data["sequenceNumber"]) for each in topic.published]
+    assert told == [({"Create": "Created"}.get(each["action"], "Updated"), each["sequence"]) for each in entries]
+    assert [each["action"] for each in entries] == ["Create"] * 2 + ["Update"] * 4
+    assert [each["state"] for each in entries] == ["Replaced"] * 4 + ["Current"] * 2
+    assert {each["metadata"][NAME]["Value"][0]["Alphabetic"] for each in entries} == {"Second"}
+    for each in images:
+        assert service.blobs.content((await service.original(each.identifier)).blob) == each.data
+
+
+@pytest.mark.spec("UPD-20", "UPD-32")
+async def test_the_value_that_is_there_already_is_an_update_as_any_other(service):
+    [one] = study_of(1, PatientName="Doe^Jane")
+    await stored(service, one)
+    before = await service.current(one.identifier)
+
+    operation = await service.updated([STUDY], name("Doe^Jane"))
+
+    now = await service.current(one.identifier)
+    assert operation.results["instanceUpdated"] == 1
+    assert now.version > before.version
+    assert service.blobs.content(now.first_version.blob) == one.data
+    assert dataset(service.blobs.content(now.blob)) == dataset(one.data)
+
+
+@pytest.mark.spec("UPD-20")
+@pytest.mark.parametrize(
+    ("character_set", "comments", "groups", "now"),
+    [
+        (["", "ISO 2022 IR 87"], "検査", ("Yamada^Tarou", "山田^太郎", "やまだ^たろう"), ["", "ISO 2022 IR 87"]),
+        (
+            ["ISO 2022 IR 13", "ISO 2022 IR 87"],
+            "検査",
+            ("ﾔﾏﾀﾞ^ﾀﾛｳ", "山田^太郎", ""),
+            ["ISO 2022 IR 13", "ISO 2022 IR 87"],
+        ),
+        (["", "ISO 2022 IR 149"], "검사", ("Hong^Gildong", "洪^吉洞", "홍^길동"), ["", "ISO 2022 IR 149"]),
+        ("GB18030", "检查", ("Wang^XiaoDong", "王^小东", ""), "GB18030"),
+        ("ISO_IR 100", "chest", ("Doe^Jane", "山田^太郎", ""), "ISO_IR 192"),
+        (None, "chest", ("Müller^Jörg", "", ""), "ISO_IR 192"),
+    ],
+)
+async def test_a_name_of_several_groups_is_written_in_the_character_set_of_the_file(
+    service, character_set, comments, groups, now
+):
+    [one] = study_of(1, **({"SpecificCharacterSet": character_set} if character_set else {}), PatientComments=comments)
+    await stored(service, one)
+    value = dict(zip(("Alphabetic", "Ideographic", "Phonetic"), groups, strict=True))
+
+    operation = await service.updated([STUDY], {NAME: [value]})
+
+    assert operation.status is OperationStatus.SUCCEEDED, operation.results
+    new = dataset(service.blobs.content((await service.current(one.identifier)).blob))
+    assert (new.PatientName, new.PatientComments) == ("=".join(groups).rstrip("="), comments)
+    assert new.SpecificCharacterSet == now
+    metadata = json.loads((await service.current(one.identifier)).metadata)
+    assert metadata[NAME]["Value"] == [{group: text for group, text in value.items() if text}]
 
 
 @pytest.mark.spec("UPD-36")
