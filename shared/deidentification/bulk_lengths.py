@@ -21,6 +21,12 @@ _ROWS, _COLUMNS, _SAMPLES_PER_PIXEL, _BITS_ALLOCATED = "00280010", "00280011", "
 _FLOATS: Final = {"7FE00008": 32, "7FE00009": 64}
 """The bits of FloatPixelData and DoubleFloatPixelData."""
 _PIXEL_DATA: Final = "7FE00010"
+_SPECTRA: Final = "56000020"
+_POINTS: Final = ("00289001", "00289002")
+"""Rows and columns of the points of a spectrum."""
+_COMPLEX: Final = "COMPLEX"
+"""DataRepresentation of points that are two numbers; others are one."""
+_BITS_OF_POINTS: Final = 32
 _WAVEFORM: Final = "54001010"
 _CHANNELS, _SAMPLES, _WAVEFORM_BITS = "003A0005", "003A0010", "54001004"
 _DESCRIPTORS: Final = {
@@ -44,12 +50,16 @@ _NARROW: Final = 8
 """Bits of entries, and so of all words of segments, that are bytes."""
 _LONGEST_TABLE: Final = 3 * 2 * _MOST_ENTRIES
 """Bytes of the longest table that makes sense: segments of one entry each, of three words."""
-_MOST_TABLES, _MOST_BYTES = 256, 8 * 1024**2
+_LONGEST_OTHER: Final = 64 * 1024
+"""Bytes of other numbers that are looked at: in long ones four letters come about by chance."""
+_MOST_TABLES, _MOST_BYTES = 256, 2 * 1024**2
 """Tables of an instance that are looked at, and their bytes: the others are removed."""
 
 
 def tables(attributes: Attributes, found: Mapping[str, BulkValue]) -> Mapping[str, BulkValue]:
-    """The lookup tables among bulk values, at any level, whose bytes `fitted` has to see; of many the first ones."""
+    """The lookup tables and other numbers among bulk values, at any level, whose bytes `fitted` has to see; of many the
+    first ones, and of other numbers those that are not long.
+    """
     wanted: dict[str, BulkValue] = {}
     left = _MOST_BYTES
 
@@ -59,9 +69,10 @@ def tables(attributes: Attributes, found: Mapping[str, BulkValue]) -> Mapping[st
             if element["vr"] == "SQ":
                 for item in values(attributes, key):
                     level(item or {})
-            elif key in _DESCRIPTORS or key in _SEGMENTED:
-                value = found.get(element.get("BulkDataURI", ""))
-                if value is not None and value.length <= min(_LONGEST_TABLE, left) and len(wanted) < _MOST_TABLES:
+            elif "BulkDataURI" in element and not _has_samples(key):
+                value = found.get(element["BulkDataURI"])
+                most = _LONGEST_TABLE if key in _DESCRIPTORS or key in _SEGMENTED else _LONGEST_OTHER
+                if value is not None and value.length <= min(most, left) and len(wanted) < _MOST_TABLES:
                     wanted[element["BulkDataURI"]] = value
                     left -= value.length
 
@@ -97,6 +108,9 @@ def fitted(
                 if not _is_table(attributes, key, read.get(path)) or spells_identity(read[path]):
                     report.note(key, Deed.REMOVED)
                     changed[key] = None
+            elif path in read and spells_identity(read[path]):
+                report.note(key, Deed.REMOVED)
+                changed[key] = None
             elif path in found and _has_samples(key):
                 samples = _length_of_samples(attributes, key, found[path])
                 if samples is not None:
@@ -135,7 +149,7 @@ def _is_table(level: Attributes, key: str, data: bytes | None) -> bool:
 
 
 def _has_samples(key: str) -> bool:
-    return key in {_WAVEFORM, _PIXEL_DATA} or key in _FLOATS
+    return key in {_WAVEFORM, _PIXEL_DATA, _SPECTRA} or key in _FLOATS
 
 
 def _length_of_samples(level: Attributes, key: str, found: BulkValue) -> int | None:
@@ -145,6 +159,9 @@ def _length_of_samples(level: Attributes, key: str, found: BulkValue) -> int | N
     size = [first(level, _ROWS), first(level, _COLUMNS), first(level, _NUMBER_OF_FRAMES) or 1]
     if key in _FLOATS:
         return _bytes((*size, _FLOATS[key]))
+    if key == _SPECTRA:
+        numbers = 2 if first_text(level, "00289108") == _COMPLEX else 1
+        return _bytes((*size, *(first(level, each) for each in _POINTS), numbers, _BITS_OF_POINTS))
     whole = _bytes((*size, first(level, _SAMPLES_PER_PIXEL), first(level, _BITS_ALLOCATED)))
     if whole is None or found.length >= whole or _SUBSAMPLED not in (first_text(level, "00280004") or ""):
         return whole

@@ -53,6 +53,10 @@ _IN_TILE = re.compile(rb"\xff\xd9")
 """The end of a codestream whose last tile-part does not say how long it is."""
 _SOT_BYTES: Final = 12
 """Of the head of a tile-part with its marker."""
+_LONGEST_TABLES: Final = 4096
+"""Bytes of one segment of tables: those that decoders need are shorter, but for indices of JPEG 2000."""
+_INDICES: Final = frozenset({0x55, 0x57, 0x58, 0x60, 0x61})
+"""Lengths and headers of packets of JPEG 2000 (TLM, PLM, PLT, PPM, PPT)."""
 _LONGEST_BEGINNING: Final = 4
 """Bytes of a fragment that tell whether a codestream begins with it."""
 _MOST_MARKERS: Final = 4096
@@ -158,6 +162,8 @@ class Codestreams:
             self._left = int.from_bytes(self._seen) - 2
             self._at, self._matches = 0, True
             self._go(self._segment if self._left > 0 else self._as_it_is)
+            known = self._marker in (_TABLES_2000 - _INDICES if self._is_2000 else _TABLES)
+            self.unexamined |= known and self._left > _LONGEST_TABLES
             if not self._left:
                 self._behind_segment(at)
         return at

@@ -92,7 +92,10 @@ def test_bytes_after_the_last_sample_of_floats_and_waveforms_are_left_out() -> N
     channels.add_new(0x54001010, "OW", struct.pack("<6h", *range(6)) + b"Zquxmorf")
     waveform = datasets.attributes(SOPClassUID="1.2.840.10008.5.1.4.1.1.9.1.1", Modality="ECG")
     waveform.WaveformSequence = [channels]
-    for source in (floats, waveform):
+    spectra = datasets.attributes(SOPClassUID="1.2.840.10008.5.1.4.1.1.4.2", Modality="MR", Rows=1, Columns=1)
+    spectra.DataPointRows, spectra.DataPointColumns, spectra.DataRepresentation = 1, 2, "COMPLEX"
+    spectra.SpectroscopyData = struct.pack("<4f", 1, 2, 3, 4) + b"Zquxmorf"
+    for source in (floats, spectra, waveform):
         result, data = with_report(datasets.part10(source))
 
         assert leaked(data, ["Zquxmorf"]) == []
@@ -157,6 +160,24 @@ def test_a_table_that_spells_a_name_is_removed_whatever_its_size() -> None:
 
     assert leaked(data, ["Zquxmorf"]) == []
     assert dcmread(DicomBytesIO(data)).GreenPaletteColorLookupTableData == bytes(8)
+
+
+@pytest.mark.spec("DEID-2", "DEID-5")
+def test_numbers_in_words_that_spell_a_name_are_removed_and_others_stay() -> None:
+    source = datasets.attributes(SOPClassUID="1.2.840.10008.5.1.4.1.1.66.5", PatientName="Zquxmorf^Wendelgard")
+    points, normals = Dataset(), Dataset()
+    points.PointCoordinatesData = struct.pack("<3f", 1.5, -2.25, 1e-3)
+    normals.VectorCoordinateData = b"\0\0\0\0Zquxmorf"
+    surface = Dataset()
+    surface.SurfacePointsSequence, surface.SurfacePointsNormalsSequence = [points], [normals]
+    source.SurfaceSequence = [surface]
+
+    data = deidentified(datasets.part10(source))
+
+    assert leaked(data, ["Zquxmorf"]) == []
+    [surface] = dcmread(DicomBytesIO(data)).SurfaceSequence
+    assert surface.SurfacePointsSequence[0].PointCoordinatesData == points.PointCoordinatesData
+    assert "VectorCoordinateData" not in surface.SurfacePointsNormalsSequence[0]
 
 
 @pytest.mark.spec("DEID-2", "DEID-6", "DEID-9")

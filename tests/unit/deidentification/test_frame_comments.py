@@ -154,8 +154,9 @@ def test_segments_that_no_decoder_knows_are_blanked(syntax):
         [STREAMS[JPEG][:2] + b"\xff\xdb\0\0" + SECRET],
         [STREAMS[JPEG][:2] + b"\xff\xdb\xff\xff", in_main_header(JPEG)],
         [STREAMS[JPEG], b"A picture" + SECRET],
+        [STREAMS[JPEG][:2] + segment(0xFFDB, SECRET * 300) + STREAMS[JPEG][2:]],
     ],
-    ids=["no codestream", "no marker", "no length", "a frame in a table", "a second one that is none"],
+    ids=["no codestream", "no marker", "no length", "a frame in a table", "a second one that is none", "a long table"],
 )
 def test_frames_that_cannot_be_followed_are_told(frames):
     told = set()

@@ -1,6 +1,7 @@
 import copy
 import datetime as dt
 import json
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given, settings
@@ -95,6 +96,84 @@ def test_references_between_instances_follow_and_uids_of_the_standard_stay() -> 
         assert found.ReferencedSOPClassUID == image.SOPClassUID
     assert key_objects.CurrentRequestedProcedureEvidenceSequence[0].StudyInstanceUID == target.StudyInstanceUID
     assert target.FrameOfReferenceUID == "1.2.840.10008.1.4.1.1"
+
+
+def _references(level: Dataset) -> Iterator[tuple[str, str]]:
+    """The UIDs of instances, series, studies and frames of reference in a data set, at every level, by keyword."""
+    for element in level:
+        if element.VR == "SQ":
+            for item in element.value:
+                yield from _references(item)
+        elif element.VR == "UI" and "Class" not in element.keyword:
+            yield element.keyword, str(element.value)
+
+
+def _nested(**values: object) -> Dataset:
+    item = Dataset()
+    for keyword, value in values.items():
+        setattr(item, keyword, [value] if isinstance(value, Dataset) else value)
+    return item
+
+
+@pytest.mark.spec("DEID-3")
+@pytest.mark.parametrize(
+    ("sop_class", "path"),
+    [
+        ("66.4", ("ReferencedSeriesSequence", "ReferencedInstanceSequence")),
+        (
+            "66.4",
+            ("PerFrameFunctionalGroupsSequence", "DerivationImageSequence", "SourceImageSequence"),
+        ),
+        ("11.1", ("ReferencedSeriesSequence", "ReferencedImageSequence")),
+        (
+            "481.3",
+            (
+                "ReferencedFrameOfReferenceSequence",
+                "RTReferencedStudySequence",
+                "RTReferencedSeriesSequence",
+                "ContourImageSequence",
+            ),
+        ),
+        ("481.3", ("ROIContourSequence", "ContourSequence", "ContourImageSequence")),
+    ],
+    ids=["SEG", "SEG of frames", "PR", "RTSTRUCT", "contours of RTSTRUCT"],
+)
+def test_references_of_each_kind_of_object_follow_at_every_level(sop_class: str, path: tuple[str, ...]) -> None:
+    image = datasets.ct(FrameOfReferenceUID="1.2.826.0.1.5")
+    item = _nested(
+        ReferencedSOPClassUID=image.SOPClassUID,
+        ReferencedSOPInstanceUID=image.SOPInstanceUID,
+    )
+    for keyword in reversed(path[1:]):
+        more = {"SeriesInstanceUID": image.SeriesInstanceUID} if "Series" in path[path.index(keyword) - 1] else {}
+        item = _nested(**{keyword: item}, **more)
+    source = datasets.attributes(
+        SOPClassUID=f"1.2.840.10008.5.1.4.1.1.{sop_class}", FrameOfReferenceUID=image.FrameOfReferenceUID
+    )
+    setattr(source, path[0], [item])
+
+    target, refers = result_of(image), result_of(source)
+
+    found = list(_references(refers))
+    renamed = dict(_references(target))
+    assert ("ReferencedSOPInstanceUID", renamed["SOPInstanceUID"]) in found
+    if "SeriesInstanceUID" in dict(_references(item)):
+        assert ("SeriesInstanceUID", renamed["SeriesInstanceUID"]) in found
+    for keyword, uid in found:
+        assert uid.startswith("2.25."), keyword
+        assert keyword != "FrameOfReferenceUID" or uid == renamed[keyword]
+
+
+@pytest.mark.spec("DEID-4")
+def test_a_subject_is_identifier_and_issuer_and_without_them_a_study() -> None:
+    def moved(**values: str) -> str:
+        return str(result_of(datasets.ct(StudyDate="20240228", **values), _DATES).StudyDate)
+
+    known = [moved(PatientID="P-1", IssuerOfPatientID=issuer) for issuer in ("A", "A", "B", "")]
+    assert known[0] == known[1]
+    assert len(set(known)) == 3
+    unknown = [moved(PatientID="", StudyInstanceUID=study) for study in ("1.2.3", "1.2.3", "1.2.4")]
+    assert unknown[0] == unknown[1] != unknown[2]
 
 
 @pytest.mark.spec("DEID-4")
