@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import Enum, auto
+from typing import Final
 
 from shared.dicom.identifiers import InstanceIdentifier
 from shared.dicom.part10.frames import FrameTable
@@ -89,6 +90,10 @@ class CommitOutcome(Enum):
     finishes it."""
 
 
+_INSTANCE_NUMBER: Final = "00200013"
+"""The attribute of an instance that no update changes: the versions of one instance have it in common."""
+
+
 @dataclass(frozen=True, slots=True)
 class StoredInstance:
     """A live instance as the index knows it."""
@@ -128,7 +133,7 @@ class StoredInstance:
             frames=original.frames,
             frames_in_blob=original.frames_in_blob,
             metadata=None,
-            attributes={},
+            attributes={key: text for key, text in self.attributes.items() if key == _INSTANCE_NUMBER},
             original=None,
         )
 

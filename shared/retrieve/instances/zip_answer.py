@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Final, Literal
@@ -14,6 +14,8 @@ from shared.dicom.media_types import ZIP
 from shared.dicom.transfer_syntaxes import DEFLATED
 from shared.http.messages import Response
 from shared.http.transaction import Context
+from shared.index.model import StudyView
+from shared.index_schema.schema import BUILT_IN
 from shared.retrieve.instances.transaction import Agreement, RetrievedInstances, retrieve_instances
 from shared.retrieve.instances.zip_directory import Directory, file_ids
 from shared.retrieve.instances.zip_names import EntryNames, entry_names
@@ -21,6 +23,7 @@ from shared.retrieve.instances.zip_stream import Entry, zipped, zipped_length
 from shared.retrieve.negotiation import TransferSyntaxChoice
 from shared.retrieve.response import CACHING
 from shared.retrieve.snapshot import Backend, Snapshot
+from shared.storage.ports import BlobNotFound
 
 type ZipNames = Literal["attributes", "uid"]
 """The kinds of names of files in an archive: patient, series, modality and numbers, or UIDs alone (ZIP-2)."""
@@ -45,6 +48,8 @@ class ZipTransaction:
         found = await retrieve_instances(archive, context.scope, accepted)
         named = dicomdir or self.names == "attributes"
         study = await archive.study(context.scope.study_instance_uid) if named else None
+        if study is not None and archive.original:
+            study = await _as_stored(study, found.snapshots[0])
         instances = [each.instance for each in found.snapshots]
         name = file_ids if dicomdir else partial(entry_names, study, uids_only=self.names == "uid")
         names = await asyncio.to_thread(name, instances) if len(instances) > _MANY else name(instances)
@@ -62,6 +67,16 @@ class ZipTransaction:
             headers.append(("Content-Length", str(zipped_length(lengths))))
         body = zipped(_entries(found, names, directory), datetime.now(UTC))
         return Response(200, tuple(headers), body), found
+
+
+async def _as_stored(study: StudyView, snapshot: Snapshot) -> StudyView:
+    """The study with the values that an instance had when it was stored: names and records agree with the files."""
+    try:
+        attributes = await snapshot.attributes_once()
+    except BlobNotFound:  # deleted this moment: it will be missing
+        return study
+    values, _, _ = BUILT_IN.extract(attributes)
+    return replace(study, attributes=values)
 
 
 def _file_name(scope: ResourceIdentifier) -> str:

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from shared.errors import Unavailable
-from shared.export import sources
+from shared.export import sources, transaction
 from shared.export.copying import DELETED, LOST
 from shared.export.work import NO_MATCH
 from tests.builders.errors import said
@@ -309,6 +309,22 @@ async def test_what_is_left_of_an_export_that_never_began_is_swept_after_an_hour
         "exports",
         f"export!{running}",
     }
+
+
+@pytest.mark.spec("XPT-13")
+async def test_a_container_that_does_not_answer_is_not_waited_for(monkeypatch, service):
+    assert transaction._CONNECT_SECONDS <= 30
+    monkeypatch.setattr(transaction, "_CONNECT_SECONDS", 0.01)
+
+    async def silent(_operation):
+        await asyncio.Event().wait()
+
+    service.container.before = silent
+    response = await service.ask({"source": source("1.1"), "destination": destination()})
+    told = said(response.status, {name.lower(): value for name, value in response.headers}, response.body)["what"]
+    assert response.status == 400
+    assert "Cannot connect to the container 'cohort' of" in told
+    assert service.tables.rows("ops") == []
 
 
 @pytest.mark.spec("XPT-13")

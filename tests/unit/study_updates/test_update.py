@@ -1,6 +1,8 @@
 """Updates of studies on stores in memory: files, rows, both versions, and what becomes of them."""
 
+import io
 import json
+import zipfile
 from datetime import UTC, datetime
 from itertools import count
 
@@ -11,14 +13,19 @@ from pydicom.filebase import DicomBytesIO
 from shared import metrics
 from shared.dicom.identifiers import ResourceIdentifier
 from shared.dicom.part10.file_meta import IMPLEMENTATION_CLASS_UID
+from shared.dicomweb.document_rules import DocumentRules
 from shared.index import documents
 from shared.index_schema import blob_names
 from shared.index_schema.indexed_attributes import IndexedAttribute
 from shared.index_schema.schema import BUILT_IN, IndexSchema
 from shared.index_schema.service_documents import is_service_document
 from shared.operations.model import OperationStatus, OperationType
+from shared.retrieve.functions import transactions
+from shared.retrieve.snapshot import Backend
 from shared.study_updates.task import UpdateTask
+from tests.builders.http import content, field
 from tests.builders.images import EBE, ELE, ILE, Image, image
+from tests.builders.retrieve import RetrieveService
 from tests.builders.service import PARTITION
 from tests.builders.updating import DESCRIPTION, IDENTIFIER, NAME, UpdatingService, name
 from tests.fakes.events import MemoryEventPublisher
@@ -114,6 +121,33 @@ async def test_the_version_that_was_stored_stays_and_those_between_go(service):
     names = service.blobs.names()
     assert between.blob not in names
     assert {now.blob, original.blob} <= set(names)
+
+
+@pytest.mark.spec("UPD-24", "WADO-32", "ZIP-2", "ZIP-4")
+async def test_an_archive_of_the_versions_that_were_stored_has_their_names_and_records(service):
+    old = {"PatientID": "old", "PatientName": "Old^Name", "StudyDescription": "Chest"}
+    images = study_of(2, SeriesNumber="3", Modality="CT", InstanceNumber="7", **old)
+    await stored(service, *images)
+    await service.updated([STUDY], {**name("New^Name"), IDENTIFIER: ["new"], DESCRIPTION: []})
+    archives = RetrieveService()
+    archives.transactions = transactions(Backend(service.lookup, service.blobs), DocumentRules())
+
+    for header, patient in (({}, "new"), ({"msdicom_request_original": "true"}, "old")):
+        found = {}
+        for query in ("", "dicomdir=true"):
+            response = await archives.get(f"studies/{STUDY}", "application/zip", query, **header)
+            data = await content(response)
+            head = await archives.get(f"studies/{STUDY}", "application/zip", query, method="HEAD", **header)
+            assert field(head, "content-length") == str(len(data))
+            found[query] = zipfile.ZipFile(io.BytesIO(data))
+        names = found[""].namelist()
+        assert {each.rpartition("/")[0] for each in names} == {f"{patient}/3_CT"}
+        assert all("/7_" in each for each in names)
+        assert {dataset(found[""].read(each)).PatientID for each in names} == {patient}
+        first, second, _, *files = dataset(found["dicomdir=true"].read("DICOMDIR")).DirectoryRecordSequence
+        assert (first.PatientID, str(first.PatientName)) == (patient, f"{patient.title()}^Name")
+        assert second.StudyDescription == ("" if patient == "new" else "Chest")
+        assert [each.InstanceNumber for each in files] == [7, 7]
 
 
 @pytest.mark.spec("UPD-25")
