@@ -6,7 +6,7 @@ follows the end of a codestream becomes zero, too. A codestream that cannot be f
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from shared.deidentification.blanking import blank
@@ -45,6 +45,24 @@ _TABLES_2000: Final = frozenset(
     {*range(0x50, 0x54), *range(0x55, 0x5A), *range(0x5C, 0x62), 0x63, *range(0x70, 0x7A), _SOT}
 )
 """The same of JPEG 2000 (ISO 15444-1 table A.2, ISO 15444-2 table A.1): not comments (0x64)."""
+_BOX_HEAD: Final = 8
+"""Bytes of the length and the type of a box."""
+_CODESTREAM: Final = b"jp2c"
+_OF_BOXES: Final = frozenset({b"jp2h", b"res "})
+"""Boxes of boxes."""
+_KEPT_OF_BOXES: Final[dict[bytes, Sequence[int | None]]] = {
+    b"jP  ": b"\r\n\x87\n",
+    b"ftyp": b"jp2 \0\0\0\0jp2 ",
+    b"ihdr": [None] * 14,
+    b"bpcc": [None] * 4,
+    b"colr": [1, 0, 0, *[None] * 4],
+    b"resc": [None] * 10,
+    b"resd": [None] * 10,
+    b"cdef": [None] * 26,
+}
+"""By type: what stays of the boxes that a picture in JP2 needs: colour spaces by their number, and no ICC profile."""
+_BOXES: Final = frozenset({*_KEPT_OF_BOXES, b"rreq", b"xml ", b"uuid", b"uinf", b"jp2i", b"free"})
+"""The types of boxes that may be in front of a codestream; where there is another one, nobody knows what it is."""
 _NO_FILL = re.compile(rb"[^\xff]", re.DOTALL)
 """The byte that a marker has behind those that may be in front of it (ISO 10918-1 §B.1.1.2)."""
 _IN_SCAN = re.compile(rb"\xff[\xc0-\xcf\xd8-\xfe]")
@@ -95,6 +113,8 @@ class Codestreams:
         self._at = 0
         """Bytes of the segment so far."""
         self._matches = True
+        self._kept: Sequence[int | None] = b""
+        """Of a box: the bytes that it begins with; None: the byte that it has."""
         self._total = self._base = 0
         """Bytes so far, and those in front of the first byte of what is looked at."""
         self._tile_end: int | None = None
@@ -111,8 +131,9 @@ class Codestreams:
 
     def begin_fragment(self) -> None:
         """A fragment begins: perhaps a frame with it."""
-        if self._state in {self._after, self._as_it_is} or (self._state == self._scan and self._is_2000):
-            self._otherwise = self._state
+        zeros = self._state == self._box and not any(self._seen)
+        if zeros or self._state in {self._after, self._as_it_is} or (self._state == self._scan and self._is_2000):
+            self._otherwise = self._as_it_is if zeros else self._state
             self._go(self._start)
         elif self._state != self._start:
             self._beginning = bytearray()
@@ -127,10 +148,44 @@ class Codestreams:
                 self._is_2000 = second == _SOC
                 self._markers = 0
                 self._go(self._in_front_of_marker)
+            elif not first and not second and self._otherwise != self._scan:
+                self._state = self._box
             else:
                 self.unexamined |= self._otherwise != self._scan and any(self._seen)
                 self._go(self._otherwise)
         return at
+
+    def _box(self, data: bytearray, at: int, end: int) -> int:
+        """The length and the type of a box in front of the codestream (ISO 15444-1 §I.4)."""
+        at = self._take(_BOX_HEAD, data, at, end)
+        if len(self._seen) < _BOX_HEAD:
+            return at
+        self._left = int.from_bytes(self._seen[:4]) - _BOX_HEAD
+        kind = bytes(self._seen[4:])
+        self._kept = _KEPT_OF_BOXES.get(kind, b"")
+        self._at = 0
+        if kind == _CODESTREAM:
+            self._go(self._start)
+        elif kind in _OF_BOXES and self._left >= 0:
+            self._go(self._box)
+        elif kind in _BOXES and self._left > 0:
+            self._go(self._in_box)
+        else:
+            self.unexamined |= any(self._seen)
+            self._go(self._as_it_is)
+        return at
+
+    def _in_box(self, data: bytearray, at: int, end: int) -> int:
+        stop = min(at + self._left, end)
+        for here in range(at, min(stop, at + max(0, len(self._kept) - self._at))):
+            only = self._kept[self._at + here - at]
+            data[here] = data[here] if only is None else only
+        self._blank(data, min(stop, at + max(0, len(self._kept) - self._at)), stop)
+        self._at += stop - at
+        self._left -= stop - at
+        if not self._left:
+            self._go(self._box)
+        return stop
 
     def _in_front_of_marker(self, data: bytearray, at: int, end: int) -> int:
         """Of JPEG, decoders skip what is in front of a marker although nothing should be there; so it is blanked."""

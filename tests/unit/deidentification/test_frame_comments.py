@@ -14,7 +14,7 @@ from pydicom.filebase import DicomBytesIO
 from shared.deidentification.fragments import Fragments, FrameCoding
 from tests.builders import datasets
 from tests.builders.codestream_headers import jpeg_2000, segment
-from tests.builders.codestreams import STREAMS
+from tests.builders.codestreams import NOISE, STREAMS
 from tests.builders.deidentifying import leaked, with_report
 from tests.builders.pictures import HTJ2K_LOSSLESS, J2K_LOSSLESS, JPEG, JPEG_LOSSLESS_SV1, JPEG_LS
 
@@ -143,6 +143,43 @@ def test_segments_that_no_decoder_knows_are_blanked(syntax):
 
     assert blanked
     assert leaked(result, ("Zquxmorf", "Wendelgard")) == []
+
+
+def in_boxes(*added: bytes) -> bytes:
+    """A file of JPEG 2000, as some write it into a fragment, with more boxes in front of the codestream."""
+    whole = bytes(imagecodecs.jpeg2k_encode(NOISE, level=0, codecformat="jp2", reversible=True))
+    at = whole.index(b"jp2c") - 4
+    return whole[:at] + b"".join(added) + whole[at:]
+
+
+def box(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">L4s", 8 + len(content), kind) + content
+
+
+@pytest.mark.spec("DEID-2")
+@pytest.mark.parametrize("fragments", [1, 3])
+def test_boxes_of_a_file_of_jpeg_2000_are_blanked_but_for_what_a_picture_needs(fragments):
+    added = [box(kind, SECRET) for kind in (b"xml ", b"uuid", b"jp2i")]
+    typed = in_boxes(*added).replace(b"ftypjp2 ", b"ftypZqux", 1) + box(b"xml ", SECRET)
+    profiled = in_boxes().replace(b"colr\x01", b"colr\x02", 1)
+    for frame in (in_boxes(*added), typed, profiled):
+        items = encapsulate([frame, frame], fragments_per_frame=fragments, has_bot=False)
+        told = set()
+        for size in (1, 5, len(items)):
+            cleaner = Fragments(FrameCoding(J2K_LOSSLESS))
+            data = b"".join(cleaner.clean(items[at : at + size]) for at in range(0, len(items), size))
+            told.add((data, cleaner.unexamined))
+        [(data, unexamined)] = told
+        assert not unexamined
+        assert leaked(data, ("Zquxmorf", "Wendelgard", "Zqux")) == []
+        one = data[16 : 16 + len(frame)] if fragments == 1 else frame
+        np.testing.assert_array_equal(np.asarray(imagecodecs.jpeg2k_decode(one)), NOISE)
+
+
+def test_a_box_that_nobody_knows_is_told():
+    fragments = Fragments(FrameCoding(J2K_LOSSLESS))
+    fragments.clean(encapsulate([in_boxes(box(b"Zqux", SECRET))], has_bot=False))
+    assert fragments.unexamined
 
 
 @pytest.mark.spec("DEID-2", "DEID-6")
