@@ -58,7 +58,8 @@ class ImportOutcome:
         cls, failure: FailureReason, *, status: int = 0, error: str = "", outcome: StoreOutcome | None = None
     ) -> Self:
         """The file is not stored. `status` and `error`: where they do not follow from the reason."""
-        text = error or "; ".join(outcome.comments if outcome else ()) or _TEXTS.get(failure, failure.name)
+        told = "; ".join(outcome.comments) or outcome.explanation if outcome else ""
+        text = error or told or _TEXTS.get(failure, failure.name)
         return cls(
             "refused",
             status or _STATUS.get(failure, 409),

@@ -85,7 +85,7 @@ async def _dry_run(
         there = "" if report.there is None else f", {report.files - (report.missing or 0):,} of them there"
         print(
             f"{row['study']}: {row['modalities'] or 'no modality'}, {row['series']} series, "
-            f"{report.files:,} files, {report.length / 1e6:,.1f} MB{there}"
+            f"{_number(report.files, 'file')}, {report.length / 1e6:,.1f} MB{there}"
         )
     print(f"{_number(len(files), 'file')} of {_number(len(studies), 'study', 'studies')} would be sent.")
     without = sum(one is not None and not one.has_patient for _, one in said)

@@ -16,10 +16,10 @@ _MAGIC: Final = b"DICM"
 _DIRECTORIES: Final = frozenset({"dicomdir"})
 """DICOMDIR files: tables of contents of media, which nobody stores."""
 _KINDS: Final = (
-    (b"PK\x03\x04", "zip archives (--zip sends what is in them)"),
-    (b"\x89PNG", "pictures and documents"),
-    (b"\xff\xd8\xff", "pictures and documents"),
-    (b"%PDF", "pictures and documents"),
+    (b"PK\x03\x04", "zip archive (--zip sends what is in it)"),
+    (b"\x89PNG", "picture or document"),
+    (b"\xff\xd8\xff", "picture or document"),
+    (b"%PDF", "picture or document"),
 )
 
 type State = Literal["stored", "duplicate", "refused"]
@@ -111,7 +111,7 @@ def _members(path: Path, relative: str, *, everything: bool) -> Iterator[LocalFi
             file = LocalFile(path, f"{relative}!/{each.name}", each.length, modified, member=each.number)
             yield _judged(file, everything=everything)
     except OSError:
-        yield PassedOver(relative, "damaged zip archives")
+        yield PassedOver(relative, "damaged zip archive")
 
 
 def _judged(file: LocalFile, *, everything: bool) -> LocalFile | PassedOver:
@@ -131,4 +131,4 @@ def _judged(file: LocalFile, *, everything: bool) -> LocalFile | PassedOver:
         return LocalFile(file.path, file.name, file.length, file.modified, file.member, lacks)
     if not opening:
         return PassedOver(file.name, "empty")
-    return PassedOver(file.name, next((kind for start, kind in _KINDS if opening.startswith(start)), "no DICOM files"))
+    return PassedOver(file.name, next((kind for start, kind in _KINDS if opening.startswith(start)), "no DICOM file"))

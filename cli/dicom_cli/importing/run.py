@@ -197,4 +197,4 @@ def states(run: Run, said: Iterable[tuple[LocalFile, Identifiers | None]], studi
 
 def passed_over_by_reason(reasons: Iterable[str]) -> str:
     """How many files were passed over, and why, in words."""
-    return ", ".join(f"{count:,} {reason}" for reason, count in Counter(reasons).most_common())
+    return ", ".join(f"{reason} ({count:,})" for reason, count in Counter(reasons).most_common())

@@ -156,13 +156,14 @@ async def _verdict(answer: ClientResponse) -> Verdict:
 
 
 def _failures(text: str) -> tuple[set[int], list[str]]:
-    """(0008,1197) of the items of (0008,1198) in a Store Instances Response, and their error comments, if the service
-    gives them, without the values that other services quote in them: what is said here is kept in a journal.
+    """(0008,1197) of the items of (0008,1198) in a Store Instances Response, and what the service says of each: of its
+    attributes, else of the instance. Without the values that other services quote: this is kept in a journal.
     """
     try:
         items = json.loads(text).get("00081198", {}).get("Value", [])
         reasons = {int(item["00081197"]["Value"][0]) for item in items}
-        attributes = [each for item in items for each in item.get("00741048", {}).get("Value", [])]
-        return reasons, [_QUOTATION.sub("Content", str(each["00000902"]["Value"][0])) for each in attributes]
+        said = [each for item in items for each in item.get("00741048", {}).get("Value", []) or [item]]
+        texts = (str(each.get("00000902", {}).get("Value", [""])[0]) for each in said)
+        return reasons, [_QUOTATION.sub("Content", text) for text in texts if text]
     except (ValueError, AttributeError, KeyError, IndexError, TypeError):
         return set(), []

@@ -81,7 +81,7 @@ async def test_a_folder_is_sent_once_and_the_program_says_what_became_of_it(impo
     assert "7 files in" in output
     assert "4 stored, 1 duplicate, 2 refused." in output
     assert "other content (45070)" in output or "other content. (45070)" in output
-    assert "1 file passed over: 1 no DICOM files." in output
+    assert "1 file passed over: no DICOM file (1)." in output
     assert "passed over: notes.txt" in output
     assert "refused: invalid: " in output
     found = await asyncio.to_thread(requests.get, f"{importing.url}/v2/studies/{study}/instances", timeout=60)

@@ -37,8 +37,8 @@ def test_what_looks_like_dicom_is_sent_in_order(folder):
         ("1", "sent"),
         ("DICOMDIR", "DICOMDIR"),
         ("empty", "empty"),
-        ("notes.txt", "no DICOM files"),
-        ("picture", "pictures and documents"),
+        ("notes.txt", "no DICOM file"),
+        ("picture", "picture or document"),
         ("b/2.dcm", "sent"),
     ]
     assert all(isinstance(one, LocalFile) for one in files_of(folder, everything=True))
@@ -93,7 +93,7 @@ def test_a_damaged_archive_ends_no_import(folder):
 
     found = {one.name: one for one in files_of(folder, archives=True)}
 
-    assert found["directory.zip"] == PassedOver("directory.zip", "damaged zip archives")
+    assert found["directory.zip"] == PassedOver("directory.zip", "damaged zip archive")
     with found["c.zip!/1.dcm"].open() as stream:
         assert stream.read() == data
     with found["member.zip!/1.dcm"].open() as stream, pytest.raises(OSError, match="cannot be read"):
@@ -144,12 +144,12 @@ def test_a_journal_can_be_forgotten_and_knows_what_is_missing(folder, tmp_path):
     journal = Journal.of(tmp_path / "journals", folder, "target")
     assert not journal.begun
     journal.note(one_of(folder), Verdict("stored", added="the preamble"))
-    journal.note_passed_over(PassedOver("notes.txt", "no DICOM files"))
+    journal.note_passed_over(PassedOver("notes.txt", "no DICOM file"))
     journal.close()
     second = Journal.of(tmp_path / "journals", folder, "target")
     assert second.begun
     assert second.verdict(one_of(folder)) == Verdict("stored", added="the preamble")
-    second.note_passed_over(PassedOver("notes.txt", "no DICOM files"))
+    second.note_passed_over(PassedOver("notes.txt", "no DICOM file"))
     assert second.path.read_text().count("notes.txt") == 1
     second.note_missing(one_of(folder))
     assert second.verdict(one_of(folder)) is None
@@ -201,6 +201,13 @@ def test_an_answer_without_failure_reasons_has_none(text):
 def test_the_reasons_of_an_answer_are_found():
     items = [{"00081197": {"vr": "US", "Value": [reason]}} for reason in (45070, 43264)]
     assert _failures(json.dumps({"00081198": {"vr": "SQ", "Value": items}})) == ({45070, 43264}, [])
+
+
+def test_a_refusal_of_the_whole_file_is_told():
+    comment = {"vr": "LO", "Value": ["The file ends in the middle of a data element."]}
+    item = {"00081197": {"vr": "US", "Value": [43264]}, "00000902": comment}
+    text = json.dumps({"00081198": {"vr": "SQ", "Value": [item]}})
+    assert _failures(text) == ({43264}, ["The file ends in the middle of a data element."])
 
 
 def test_the_error_comments_of_an_answer_are_told_without_the_values_that_they_quote():
@@ -322,7 +329,7 @@ async def test_a_damaged_archive_costs_its_members_and_nothing_else(folder, dama
     assert {"1", "b/2.dcm", "notes.txt"} <= set(found)
     [damaged] = [each for name, each in found.items() if name.startswith("c.zip")]
     if isinstance(damaged, PassedOver):
-        assert damaged.reason == "damaged zip archives"
+        assert damaged.reason == "damaged zip archive"
         return
     with pytest.raises(OSError, match="the archive cannot be read") as refused, damaged.open() as stream:
         stream.read()
