@@ -85,7 +85,8 @@ class CodecProcesses:
             return decode(frame, syntax, pixels)
         check_source(pixels, syntax)
         limits = Limits(
-            _MEMORY + codec_memory(pixels, syntax), _SECONDS + math.ceil(pixels.frame_bytes / _BYTES_A_SECOND)
+            _MEMORY + len(frame) + codec_memory(pixels, syntax),
+            _SECONDS + math.ceil(pixels.frame_bytes / _BYTES_A_SECOND),
         )
         answer = self._done(Message({"job": "decode", "syntax": syntax, "pixels": asdict(pixels)}, frame), limits)
         with _trusting_nothing():

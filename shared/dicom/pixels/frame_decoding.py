@@ -36,8 +36,21 @@ if TYPE_CHECKING:
 FRAME_LIMIT: Final = 1 << 28
 """Largest frame in bytes, decoded, that is converted at all."""
 
-_CODEC_BYTES_PER_SAMPLE: Final = 16
-"""Codecs work in 32 bits a sample, twice, and make the result beside it."""
+_WORKING_BYTES: Final = (
+    (JPEG_LOSSY_FAMILY, 2),
+    (JPEG_LOSSLESS_FAMILY, 4),
+    (JPEG_LS_FAMILY, 4),
+    (HTJ2K_FAMILY, 8),
+    (JPEG_2000_FAMILY, 8),
+    (frozenset({RLE_LOSSLESS}), 4),
+)
+"""Bytes of a sample that a codec works with, beside its result: measured, and rounded up. JPEG keeps the coefficients
+of a progressive image, JPEG 2000 the samples of a tile and of the image in 32 bits.
+"""
+_MOST_WORKING_BYTES: Final = 14
+"""Those of JPEG XL, in fractions."""
+_RESULT_COPIES: Final = 4
+"""Copies of the result that giving it its sign takes, the result included."""
 _MOST_PADDING: Final = 8
 """Zeros behind the last segment of a frame in RLE that some writers put there, and that would be samples. For each one
 a frame is decoded once more.
@@ -93,7 +106,9 @@ def codec_memory(pixels: ImagePixels, syntax: str) -> int:
     """Bytes that a codec takes while it decodes one frame, its result included."""
     if syntax in _INFLATED:
         return 0
-    return _CODEC_BYTES_PER_SAMPLE * pixels.rows * pixels.columns * pixels.samples
+    working = next((size for family, size in _WORKING_BYTES if syntax in family), _MOST_WORKING_BYTES)
+    result = pixels.container * (_RESULT_COPIES if pixels.signed or pixels.container > 2 else 1)
+    return (working + result) * pixels.rows * pixels.columns * pixels.samples
 
 
 def decode(frame: bytes, syntax: str, pixels: ImagePixels) -> Decoded:

@@ -39,6 +39,8 @@ _DEFLATE_RATIO: Final = 1032
 """Bytes that one byte of a deflated stream can stand for."""
 _WORK_FRAMES: Final = 6
 """Frames that a codec works with while it converts one, its own copies included."""
+_DECODED_FRAMES: Final = 3
+"""The same where nothing is encoded: the samples, a copy in another order, the result."""
 _FRAME_OVERHEAD: Final = 1024
 """Bytes that a frame takes beside its pixels, however small it is: headers of codestream and item, objects."""
 _ITEM: Final = b"\xfe\xff\x00\xe0"
@@ -92,9 +94,10 @@ def check_frames(pixels: ImagePixels, source: str, target: str) -> None:
     check_target(pixels, target)
 
 
-def frame_memory(pixels: ImagePixels, source: str, length: int) -> int:
+def frame_memory(pixels: ImagePixels, source: str, target: str, length: int) -> int:
     """Bytes that converting one frame of `length` bytes takes at its peak, its result included."""
-    return length + _WORK_FRAMES * pixels.frame_bytes + codec_memory(pixels, source)
+    frames = _DECODED_FRAMES if target == EXPLICIT_LITTLE_ENDIAN else _WORK_FRAMES
+    return length + frames * pixels.frame_bytes + codec_memory(pixels, source)
 
 
 def transcode_frame(frame: bytes, pixels: ImagePixels, source: str, target: str, *, decoder: Decoder = decode) -> bytes:

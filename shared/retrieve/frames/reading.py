@@ -200,7 +200,8 @@ class _FrameReader:
             )
 
         key = (self.snapshot.location, conversion.target, place)
-        return (await pool.make(key, frame_memory(conversion.pixels, conversion.source, len(frame)), work)).value
+        needed = frame_memory(conversion.pixels, conversion.source, conversion.target, len(frame))
+        return (await pool.make(key, needed, work)).value
 
     async def read(self, batch: Sequence[Span]) -> list[FrameBody]:
         """The frames at `batch`. Raises BlobNotFound, DamagedPixelData."""

@@ -4,6 +4,7 @@ import gc
 import os
 import threading
 
+import imagecodecs
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
@@ -17,7 +18,7 @@ from shared.dicom.pixels.image_pixels import ImagePixels
 from shared.errors import Unavailable
 from tests.builders.codestream_headers import coding_style, jpeg_2000, progressive_jpeg
 from tests.builders.codestreams import NOISE, STREAMS
-from tests.builders.pictures import ELE, J2K_LOSSLESS, JPEG_12, JPEG_LS
+from tests.builders.pictures import ELE, HTJ2K_LOSSLESS, J2K_LOSSLESS, JPEG, JPEG_12, JPEG_LOSSLESS_SV1, JPEG_LS
 
 LENIENT = "tests.unit.codec_process.lenient_child"
 LIMITS = Limits(memory=64 << 20, seconds=1)
@@ -37,6 +38,24 @@ def test_a_frame_is_decoded_as_it_is_in_the_worker_itself(syntax, lenient):
     there, here = lenient.decode(STREAMS[syntax], syntax, grey()), decode(STREAMS[syntax], syntax, grey())
     assert np.array_equal(there.samples, here.samples)
     assert (there.samples.dtype, there.pixels, there.lossy) == (here.samples.dtype, here.pixels, here.lossy)
+
+
+HILLS = np.add.outer(np.arange(1200) // 7, np.arange(1000) // 5).astype(np.uint8)
+LARGE = {
+    JPEG: lambda: imagecodecs.jpeg8_encode(HILLS),
+    JPEG_LOSSLESS_SV1: lambda: imagecodecs.jpeg8_encode(HILLS, lossless=True),
+    JPEG_LS: lambda: imagecodecs.jpegls_encode(HILLS),
+    J2K_LOSSLESS: lambda: imagecodecs.jpeg2k_encode(HILLS, level=0, codecformat="j2k", reversible=True),
+    HTJ2K_LOSSLESS: lambda: imagecodecs.htj2k_encode(HILLS, reversible=True),
+}
+
+
+@pytest.mark.spec("REND-13")
+@pytest.mark.parametrize("syntax", LARGE)
+def test_no_codec_takes_more_memory_than_its_frame_is_granted(syntax, lenient, monkeypatch):
+    monkeypatch.setattr(processes, "_MEMORY", 6 << 20)  # little beside what a sample is granted
+    found = lenient.decode(bytes(LARGE[syntax]()), syntax, grey(1200, 1000)).samples
+    assert int(np.abs(found.astype(int) - HILLS).max()) <= (8 if syntax == JPEG else 0)
 
 
 def test_native_frames_need_no_process():

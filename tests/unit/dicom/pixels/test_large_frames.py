@@ -35,7 +35,7 @@ def test_a_full_field_mammogram_renders_within_the_memory_that_is_reserved_by_de
     pixels = described(4096, 3328)
     needed = rendering_memory(pixels, syntax, pixels.frame_bytes, 800 * 800)
     PixelPool().check(needed)
-    PixelPool().check(frame_memory(pixels, syntax, pixels.frame_bytes))
+    PixelPool().check(frame_memory(pixels, syntax, JPEG_2000_LOSSLESS, pixels.frame_bytes))
     frame = noise((4096, 3328), "u2").tobytes()
     tracemalloc.start()
     try:
@@ -44,6 +44,24 @@ def test_a_full_field_mammogram_renders_within_the_memory_that_is_reserved_by_de
         assert tracemalloc.get_traced_memory()[1] < rendering_memory(pixels, EXPLICIT_LITTLE_ENDIAN, 0, 0)
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.spec("REND-13")
+@pytest.mark.parametrize(
+    ("syntax", "rows", "columns"),
+    [
+        ("1.2.840.10008.1.2.4.50", 4000, 6000),
+        ("1.2.840.10008.1.2.4.80", 3000, 4000),
+        (JPEG_2000_LOSSLESS, 3000, 4000),
+        ("1.2.840.10008.1.2.4.201", 3000, 4000),
+        ("1.2.840.10008.1.2.5", 3000, 4000),
+    ],
+)
+def test_a_photograph_is_decoded_within_the_memory_that_conversions_have_by_default(syntax, rows, columns):
+    pixels = described(rows, columns, 8, 3, "RGB")
+    length = pixels.frame_bytes // (6 if "4.50" in syntax else 1)
+    PixelPool().check(rendering_memory(pixels, syntax, length, 0))
+    PixelPool().check(frame_memory(pixels, syntax, EXPLICIT_LITTLE_ENDIAN, length))
 
 
 TABLE = LookupTable(100, 16, tuple(range(0, 60_000, 15)))
