@@ -5,6 +5,7 @@ they say must agree: a file that claims another syntax than its pixels have can 
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import chain
 from typing import Any, Final
 
@@ -15,7 +16,23 @@ from shared.dicom.media_types import JPX, OCTET_STREAM, PIXEL_MEDIA_TYPES, SYNON
 from shared.dicom.part10.composer import BulkPart, CannotCompose
 from shared.dicom.pixels.jpeg_2000 import BadCodestream
 from shared.dicom.pixels.pixel_syntax import HEAD, codestream_start, syntax_of
-from shared.dicom.transfer_syntaxes import EXPLICIT_LITTLE_ENDIAN, NATIVE
+from shared.dicom.transfer_syntaxes import (
+    EXPLICIT_LITTLE_ENDIAN,
+    HTJ2K,
+    HTJ2K_LOSSLESS,
+    HTJ2K_LOSSLESS_RPCL,
+    JPEG_2000,
+    JPEG_2000_LOSSLESS,
+    JPEG_BASELINE,
+    JPEG_EXTENDED,
+    JPEG_LOSSLESS,
+    JPEG_LOSSLESS_SV1,
+    JPEG_LS_LOSSLESS,
+    JPEG_LS_NEAR_LOSSLESS,
+    JPEG_XL_FAMILY,
+    NATIVE,
+    RLE_LOSSLESS,
+)
 from shared.store.bulk_spool import BulkSpool
 
 _SYNTAX: Final = "00020010"
@@ -24,6 +41,24 @@ _ROWS, _COLUMNS, _SAMPLES, _BITS, _FRAMES = "00280010", "00280011", "00280002", 
 _CARRIED: Final = {kind: syntaxes for kind, syntaxes in PIXEL_MEDIA_TYPES.items() if kind != JPX}
 """No header tells a codestream of Part 2 of JPEG 2000 from one of Part 1, so that parts of it are not taken (W-15)."""
 _SYNTAXES: Final = frozenset(chain.from_iterable(_CARRIED.values()))
+_HELD: Final = {
+    JPEG_BASELINE: {JPEG_BASELINE},
+    JPEG_EXTENDED: {JPEG_BASELINE, JPEG_EXTENDED},
+    JPEG_LOSSLESS: {JPEG_LOSSLESS, JPEG_LOSSLESS_SV1},
+    JPEG_LOSSLESS_SV1: {JPEG_LOSSLESS_SV1},
+    JPEG_LS_LOSSLESS: {JPEG_LS_LOSSLESS},
+    JPEG_LS_NEAR_LOSSLESS: {JPEG_LS_LOSSLESS, JPEG_LS_NEAR_LOSSLESS},
+    JPEG_2000_LOSSLESS: {JPEG_2000_LOSSLESS},
+    JPEG_2000: {JPEG_2000_LOSSLESS, JPEG_2000},
+    HTJ2K_LOSSLESS: {HTJ2K_LOSSLESS},
+    HTJ2K_LOSSLESS_RPCL: {HTJ2K_LOSSLESS},
+    HTJ2K: {HTJ2K_LOSSLESS, HTJ2K},
+    **dict.fromkeys(JPEG_XL_FAMILY, JPEG_XL_FAMILY),
+    RLE_LOSSLESS: {RLE_LOSSLESS},
+}
+"""The codestreams, by what their headers tell, that pixel data of a transfer syntax may be (PS3.5 §8.2, §10). Not of
+video: its profiles contain each other.
+"""
 
 
 def with_transfer_syntax(metadata: Attributes, spool: BulkSpool) -> Attributes:
@@ -49,7 +84,11 @@ def _part_syntax(  # noqa: PLR0917 - where a part is, and what is said of it
 ) -> str:
     media_type = SYNONYMS.get(part.media_type, part.media_type)
     if media_type == OCTET_STREAM:
-        return said or _of_octets(metadata, spool.find(uri), part.transfer_syntax_uid)
+        syntax = said or _of_octets(metadata, spool.find(uri), part.transfer_syntax_uid)
+        if syntax in _HELD:
+            with suppress(BadCodestream):
+                _check_held(_own_syntax(spool, uri, number), syntax)
+        return syntax
     carried = _CARRIED.get(media_type)
     if carried is None:
         raise CannotCompose("Pixel data of this media type are carried by no transfer syntax.")
@@ -57,18 +96,33 @@ def _part_syntax(  # noqa: PLR0917 - where a part is, and what is said of it
     for named in filter(None, (said, declared)):
         if named not in carried:
             raise CannotCompose("The media type of the pixel data and their transfer syntax contradict each other.")
+    if said and declared and said != declared:
+        raise CannotCompose("The transfer syntaxes of the metadata and of the pixel data contradict each other.")
     try:
         start = codestream_start(spool.peek(uri, number, 0, HEAD))
         if start:
             spool.narrow(uri, number, start)
-        own = syntax_of(lambda offset, length: spool.peek(uri, number, offset, length))
+        own = _own_syntax(spool, uri, number)
     except BadCodestream as error:
         if said or (declared and media_type.startswith("video/")):
             return said or declared
         raise CannotCompose(str(error)) from None
     if own not in carried:
         raise CannotCompose("The media type of the pixel data and their codestream contradict each other.")
+    _check_held(own, said or declared or own)
     return said or declared or own
+
+
+def _own_syntax(spool: BulkSpool, uri: str, number: int) -> str:
+    return syntax_of(lambda offset, length: spool.peek(uri, number, offset, length))
+
+
+def _check_held(own: str, syntax: str) -> None:
+    """Whether pixel data of a transfer syntax may be a codestream of another one. Raises CannotCompose."""
+    if own not in _HELD.get(syntax, {own}):
+        raise CannotCompose(
+            f"The transfer syntax of the pixel data and their codestream, which is of {own}, contradict each other."
+        )
 
 
 def _of_octets(metadata: Attributes, parts: Sequence[BulkPart], declared: str) -> str:

@@ -138,6 +138,49 @@ async def test_a_type_and_a_codestream_that_contradict_each_other_are_refused(me
     assert "contradict" in comments[0]
 
 
+@pytest.mark.parametrize(
+    ("media_type", "syntax", "stream"),
+    [
+        ("image/jpeg", "1.2.840.10008.1.2.4.70", "jpeg"),
+        ("image/jpeg", JPEG, "lossless"),
+        ("image/jls", JLS, "near"),
+        ("image/jp2", J2K, "lossy"),
+        (OCTETS, J2K, "jpeg"),
+        (OCTETS, RLE, "jls"),
+    ],
+)
+@pytest.mark.parametrize("in_metadata", [False, True])
+async def test_a_transfer_syntax_that_the_codestream_is_not_of_is_refused(media_type, syntax, stream, in_metadata):
+    named = {"00020010": {"vr": "UI", "Value": [syntax]}} if in_metadata else {}
+    said = media_type if in_metadata else f"{media_type}; transfer-syntax={syntax}"
+    found, comments = await stored(said, STREAMS[stream], **named)
+    assert found is None
+    assert "contradict" in comments[0]
+
+
+@pytest.mark.parametrize(
+    ("media_type", "syntax", "stream"),
+    [
+        ("image/jpeg", "1.2.840.10008.1.2.4.51", "jpeg"),
+        ("image/jls", "1.2.840.10008.1.2.4.81", "jls"),
+        ("image/jp2", "1.2.840.10008.1.2.4.91", "j2k"),
+        ("image/jphc", "1.2.840.10008.1.2.4.202", "htj2k"),
+        ("video/mp4", "1.2.840.10008.1.2.4.103", "mp4"),
+        (OCTETS, HTJ2K, "htj2k"),
+    ],
+)
+async def test_a_transfer_syntax_that_holds_the_codestream_is_believed(media_type, syntax, stream):
+    found, file = await stored(f"{media_type}; transfer-syntax={syntax}", STREAMS[stream])
+    assert found == syntax, file
+
+
+async def test_metadata_and_a_part_that_name_different_transfer_syntaxes_are_refused():
+    other = {"00020010": {"vr": "UI", "Value": ["1.2.840.10008.1.2.4.51"]}}
+    found, comments = await stored(f"image/jpeg; transfer-syntax={JPEG}", STREAMS["jpeg"], **other)
+    assert found is None
+    assert "contradict" in comments[0]
+
+
 async def test_a_type_and_metadata_that_contradict_each_other_are_refused():
     found, comments = await stored("image/jpeg", STREAMS["jpeg"], **{"00020010": {"vr": "UI", "Value": [J2K]}})
     assert found is None
