@@ -8,13 +8,9 @@ from shared.dicom.dictionary import vr_of
 from shared.errors import InvalidRequest
 from shared.extended_query_tags.paths import tag_path
 from shared.extended_query_tags.request import NewTag
-from shared.index_schema.indexed_attributes import IndexedAttribute
+from shared.index_schema.indexed_attributes import CUSTOM_VRS, IndexedAttribute
 from shared.index_schema.schema import BUILT_IN
 
-SUPPORTED_VRS: Final = frozenset(
-    {"AE", "AS", "CS", "DA", "DT", "FD", "FL", "IS", "LO", "PN", "SH", "SL", "SS", "TM", "UI", "UL", "US"}
-)
-"""Those whose values the index compares (azure-apis §3.3)."""
 _OTHER_VRS: Final = frozenset(
     {"AT", "DS", "LT", "OB", "OD", "OF", "OL", "OV", "OW", "SQ", "ST", "SV", "UC", "UN", "UR", "UT", "UV"}
 )
@@ -89,17 +85,17 @@ def _vr(entry: NewTag, tag: int) -> str:
     vr = entry.vr.upper() or (expected[0] if len(expected) == 1 else "")
     if not vr:
         raise _refusal(f"The vr for tag '{_shown(entry)}' is missing.")
-    if vr not in SUPPORTED_VRS | _OTHER_VRS:
+    if vr not in CUSTOM_VRS | _OTHER_VRS:
         raise _refusal(f"The VR code '{entry.vr[:16]}' for tag '{_shown(entry)}' is invalid.")
     if expected and vr not in expected:
         raise _refusal(
             f"The VR code '{vr}' is incorrectly specified for '{_shown(entry)}'. The expected VR code for it is "
             f"'{known}'."
         )
-    if vr not in SUPPORTED_VRS:
+    if vr not in CUSTOM_VRS:
         raise _refusal(
             f"The VR code '{vr}' specified for tag '{_shown(entry)}' is not supported.",
-            f"Supported are {', '.join(sorted(SUPPORTED_VRS))}.",
+            f"Supported are {', '.join(sorted(CUSTOM_VRS))}.",
         )
     return vr
 

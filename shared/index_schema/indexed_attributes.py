@@ -30,6 +30,11 @@ REQUESTED_PROCEDURE_ID = "00400275.00401001"
 UNREGISTERED = 2**31
 """Greater than the number of every schema."""
 
+CUSTOM_VRS = frozenset(
+    {"AE", "AS", "CS", "DA", "DT", "FD", "FL", "IS", "LO", "PN", "SH", "SL", "SS", "TM", "UI", "UL", "US"}
+)
+"""The VRs of attributes that clients may add: those whose values the index compares (azure-apis §3.3)."""
+
 
 @dataclass(frozen=True, slots=True)
 class IndexedAttribute:

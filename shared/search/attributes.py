@@ -6,6 +6,7 @@ from shared.dicomweb.versions import ApiVersion
 from shared.index_schema.indexed_attributes import MODALITIES_IN_STUDY, MODALITY, Level
 
 SPECIFIC_CHARACTER_SET = "00080005"
+TIMEZONE_OFFSET = "00080201"
 
 # Computed, as ModalitiesInStudy is (dicomweb §8.5).
 INSTANCE_AVAILABILITY = "00080056"

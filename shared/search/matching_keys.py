@@ -6,17 +6,44 @@ import re
 from typing import Final
 
 from shared.dicom.attributes import parse_attribute_id
-from shared.dicom.dictionary import keyword_of
+from shared.dicom.dictionary import keyword_of, vr_of
 from shared.dicom.suggestions import most_like, nearest_keyword, same_but_for_case
 from shared.dicomweb.query_parameters import invalid_parameter
 from shared.errors import InvalidRequest
-from shared.index_schema.indexed_attributes import MODALITIES_IN_STUDY, MODALITY, IndexedAttribute, Level
+from shared.index_schema.indexed_attributes import (
+    CUSTOM_VRS,
+    MODALITIES_IN_STUDY,
+    MODALITY,
+    IndexedAttribute,
+    Level,
+)
 from shared.index_schema.schema import BUILT_IN, IndexSchema
+from shared.search.attributes import (
+    INSTANCE_AVAILABILITY,
+    NUMBER_OF_SERIES_RELATED_INSTANCES,
+    NUMBER_OF_STUDY_RELATED_INSTANCES,
+    NUMBER_OF_STUDY_RELATED_SERIES,
+    SPECIFIC_CHARACTER_SET,
+    TIMEZONE_OFFSET,
+)
 
 _SHOWN: Final = 100
 """Characters of a client's text that a refusal quotes."""
 _FOREIGN: Final = re.compile(r"[a-z][A-Za-z0-9_-]{0,63}")
 _TAG: Final = re.compile(r"[0-9a-f]{8}", re.IGNORECASE)
+
+
+_COMPUTED: Final = frozenset(
+    {
+        SPECIFIC_CHARACTER_SET,
+        INSTANCE_AVAILABILITY,
+        TIMEZONE_OFFSET,
+        NUMBER_OF_STUDY_RELATED_SERIES,
+        NUMBER_OF_STUDY_RELATED_INSTANCES,
+        NUMBER_OF_SERIES_RELATED_INSTANCES,
+    }
+)
+"""Attributes that mean something else in a result, or nothing by themselves: an extended query tag would not help."""
 
 
 def is_foreign(name: str) -> bool:
@@ -40,7 +67,7 @@ def searchable_attribute(name: str, levels: tuple[Level, ...], schema: IndexSche
         return attribute
     custom = schema.custom.get(key)
     if custom is None or custom.level not in levels or schema.status(custom) != "ready":
-        raise invalid_parameter(shown(name), _not_queryable(key, levels, schema))
+        raise invalid_parameter(shown(name), _not_queryable(key, levels, schema), *_what_to_do(key, levels, schema))
     if not custom.enabled:
         raise invalid_parameter(
             shown(name),
@@ -77,6 +104,17 @@ def _not_queryable(key: str, levels: tuple[Level, ...], schema: IndexSchema) -> 
     if key == MODALITY and "study" in levels:
         return f"{text} Use {_keyword(MODALITIES_IN_STUDY)}. {_queryable(levels, schema)}"
     return f"{text} {_queryable(levels, schema)}"
+
+
+def _what_to_do(key: str, levels: tuple[Level, ...], schema: IndexSchema) -> tuple[str, ...]:
+    """The advice to a client whose attribute an extended query tag could make a matching key; else nothing."""
+    custom = schema.custom.get(key)
+    if custom is not None and custom.level in levels:
+        return (f"Its extended query tag is being added: GET extendedquerytags/{key} says how far it is.",)
+    vr = vr_of(int(key.rpartition(".")[2], 16))
+    if custom is not None or key in schema.searchable or key in _COMPUTED or vr not in CUSTOM_VRS:
+        return ()
+    return ("Leave the parameter out, or make the attribute an extended query tag: POST extendedquerytags.",)
 
 
 def _queryable(levels: tuple[Level, ...], schema: IndexSchema) -> str:

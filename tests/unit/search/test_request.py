@@ -165,6 +165,26 @@ def test_a_refusal_names_what_can_be_searched_instead():
 
 
 @pytest.mark.spec("QIDO-12")
+@pytest.mark.parametrize(
+    ("name", "helps"),
+    [
+        ("PatientAge", True),
+        ("BodyPartExamined", True),
+        ("00400555.PatientSex", True),
+        ("Modality", False),
+        ("SeriesInstanceUID", False),
+        ("NumberOfStudyRelatedInstances", False),
+        ("SliceThickness", False),
+        ("00091001", False),
+    ],
+)
+def test_a_refusal_tells_of_extended_query_tags_where_they_help(name, helps):
+    with pytest.raises(InvalidRequest) as refused:
+        read(f"{name}=1", "search_studies")
+    assert ("POST extendedquerytags" in refused.value.remedy) is helps
+
+
+@pytest.mark.spec("QIDO-12")
 @pytest.mark.parametrize("resource", SEARCH_LEVELS)
 def test_every_level_of_a_resource_can_be_searched(resource):
     values = {"DA": "20200101", "TM": "10", "IS": "1", "UI": "1.2"}
@@ -326,6 +346,14 @@ def test_what_the_schema_of_the_store_has_beside_its_first_attributes_can_be_sea
     later = IndexSchema.of(2, [*BUILT_IN.attributes.values(), age])
     assert read("PatientAge=010Y", schema=later).filters[0].attribute == age
     assert "not queryable" in refusal("PatientAge=010Y")
+
+
+@pytest.mark.spec("QIDO-12")
+def test_a_refusal_tells_that_an_extended_query_tag_is_being_added():
+    age = IndexedAttribute("x1", "AS", "study", ("x1",), path="00101010")
+    with pytest.raises(InvalidRequest) as refused:
+        read("PatientAge=010Y", schema=IndexSchema.of(1, [*BUILT_IN.attributes.values(), age]))
+    assert "GET extendedquerytags/00101010" in refused.value.remedy
 
 
 @given(st.text(max_size=40), st.sampled_from(sorted(SEARCH_LEVELS)))
