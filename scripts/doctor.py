@@ -142,6 +142,13 @@ def check_ports(machine: Machine) -> Iterator[Finding]:
     environment = machine.environment
     port = types.port(environment.get("PORT") or "7071")
     first = types.azurite_port(environment.get("AZURITE_PORT") or "10000")
+    if port and first and port in range(first, first + types.EMULATOR_PORTS):
+        yield Finding(
+            "FAILED",
+            f"port {port} is one of the three of Azurite ({first} to {first + types.EMULATOR_PORTS - 1})",
+            "choose another port: PORT= or AZURITE_PORT=",
+        )
+        return
     service = running_service_of(machine.service_file) or {}
     own = (service.get("port"), service.get("azuritePort")) == (port, first)
     wanted = {port: "PORT="} if port else {}

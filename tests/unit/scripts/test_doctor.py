@@ -86,7 +86,7 @@ def test_a_setting_that_cannot_be_understood_is_a_failure(project, setting, valu
 
 @pytest.mark.parametrize(
     ("environment", "setting"),
-    [({}, " PORT="), ({"PORT": "8000", "AZURITE_PORT": "7070"}, "AZURITE_PORT="), ({"AZURITE_PORT": "7069"}, "PORT=")],
+    [({}, " PORT="), ({"PORT": "8000", "AZURITE_PORT": "7070"}, "AZURITE_PORT=")],
 )
 def test_a_port_that_is_taken_is_named_with_its_setting(project, environment, setting):
     found = [
@@ -95,6 +95,13 @@ def test_a_port_that_is_taken_is_named_with_its_setting(project, environment, se
 
     assert [finding.text for finding in found] == ["port 7071 is taken: is another `make run` up?"]
     assert found[0].remedy.endswith(setting)
+
+
+@pytest.mark.parametrize("first", ["7069", "7070", "7071"])
+def test_a_port_that_is_one_of_the_emulator_s_is_said_to_be(project, first):
+    [found] = doctor.check_ports(Machine({"AZURITE_PORT": first}, project, lambda _: True))
+    assert found.state == "FAILED"
+    assert found.text.startswith("port 7071 is one of the three of Azurite (")
 
 
 def test_the_ports_of_another_emulator_are_one_failure(project):
