@@ -40,7 +40,7 @@ def parse_window(request: Request, _version: ApiVersion) -> Window:
 
 def parse_path(request: Request, _version: ApiVersion) -> str:
     """The tag that the path names. Raises InvalidRequest (EQT-51)."""
-    return tag_path(request.route["tag"])
+    return tag_path(request.route["tag"], "path, {tag}")
 
 
 def parse_errors(request: Request, version: ApiVersion) -> tuple[str, Window]:

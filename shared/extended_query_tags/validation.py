@@ -23,7 +23,7 @@ def indexed_attributes(tags: Iterable[NewTag]) -> list[IndexedAttribute]:
     """
     found: dict[str, IndexedAttribute] = {}
     for tag in tags:
-        path = tag_path(tag.path)
+        path = tag_path(tag.path, "request body")
         attribute = _attribute(tag, path)
         if path in found:
             raise _refusal(f"The extended query tag '{_shown(tag)}' has been specified before.")

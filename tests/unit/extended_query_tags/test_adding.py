@@ -1,5 +1,7 @@
 import pytest
 
+from shared.errors import InvalidRequest
+from shared.extended_query_tags.paths import tag_path
 from shared.extended_query_tags.transaction import MOST_TAGS
 from shared.operations.model import OperationType
 from tests.builders.http import error, field
@@ -255,3 +257,12 @@ async def test_of_two_requests_at_the_same_time_one_is_refused_and_leaves_nothin
 async def test_a_body_that_is_too_large_is_refused():
     service = TagService()
     assert (await service.add(document=b"[" + b" " * 300_000)).status == 413
+
+
+@pytest.mark.spec("EQT-7", "ERR-1")
+@pytest.mark.parametrize("text", ["Nonsense", "00400275.00400008.00080100"])
+def test_a_path_that_names_no_attribute_is_looked_for_where_it_stands(text):
+    for where in ("path, {tag}", "request body"):
+        with pytest.raises(InvalidRequest) as refused:
+            tag_path(text, where)
+        assert refused.value.where == where
