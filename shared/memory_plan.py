@@ -12,6 +12,8 @@ IDLE: Final = 512 * MIB
 """The Functions host, a worker and its codec processes when they have nothing to do."""
 BODY_COST: Final = 4
 """Memory that the host takes for a body with Content-Length, in sizes of the body, before the app sees it."""
+BESIDE_BODIES: Final = 896 * MIB
+"""The least that bodies may leave: a start is refused where they leave less (P-4), for they need no token."""
 REQUEST: Final = 32 * MIB
 """Memory of a request in the worker beside its body and the budgets below: 16 MiB of a file that nobody can read yet,
 blocks of files that are being staged; of reads, pages of rows or records of an archive's directory.

@@ -241,11 +241,11 @@ class Settings(BaseModel):
                 "FUNCTIONS_REQUEST_BODY_SIZE_LIMIT must be at least 1 MiB (1048576) more than MAX_REQUEST_BYTES: the "
                 "host would end a request that is too large without a word"
             )
-        needed = memory_plan.needed(self.http_concurrency, self.max_request_bytes, self.transcode_memory_bytes)
-        if self.instance_memory_mib and needed > self.instance_memory_mib * _MIB:
+        bodies = memory_plan.BODY_COST * self.max_request_bytes * self.http_concurrency
+        if self.instance_memory_mib and bodies > self.instance_memory_mib * _MIB - memory_plan.BESIDE_BODIES:
             raise ValueError(
-                f"HTTP_CONCURRENCY requests of MAX_REQUEST_BYTES, TRANSCODE_MEMORY_BYTES and all else may take "
-                f"{needed // _MIB} MiB, more than INSTANCE_MEMORY_MB: lower one of them"
+                f"MAX_REQUEST_BYTES x {memory_plan.BODY_COST} x HTTP_CONCURRENCY must be at most INSTANCE_MEMORY_MB "
+                f"less {memory_plan.BESIDE_BODIES // _MIB} MiB: bodies take it before anybody is asked for a token"
             )
         return self
 

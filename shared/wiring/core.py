@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from shared import audit_files, telemetry
+from shared import audit_files, memory_plan, telemetry
 from shared.allocator import give_back_freed_memory
 from shared.change_feed.publication import PUBLICATION, EventOrigin, Publication
 from shared.change_log.follower import Follower
@@ -125,6 +125,13 @@ def trash_of(settings: Settings, base: Stores) -> Erasure:
     )
 
 
+def tell_memory(settings: Settings) -> None:
+    """A line in the log if all that the service may take at a time is more than an instance has."""
+    needed = memory_plan.needed(settings.http_concurrency, settings.max_request_bytes, settings.transcode_memory_bytes)
+    if 0 < settings.instance_memory_mib < needed // memory_plan.MIB:
+        telemetry.event("memory-may-not-suffice", level=30, needed_mib=needed // memory_plan.MIB)
+
+
 # --------------------------------------------------------------------------------------------------------- inside
 
 
@@ -133,6 +140,7 @@ def _prepare_process(settings: Settings) -> None:
     telemetry.set_level(settings.telemetry_level)
     if settings.audit_folder:
         audit_files.write_to(settings.audit_folder)
+    tell_memory(settings)
     sys.setswitchinterval(SWITCH_SECONDS)
     give_back_freed_memory()
     if settings.telemetry_export != "off":

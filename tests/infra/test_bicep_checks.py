@@ -207,7 +207,7 @@ FAULTS = {
         MAIN, "INSTANCE_MEMORY_MB: string(instanceMemoryMB)", "INSTANCE_MEMORY_MB: '4000'", "told of another memory"
     ),
     "pixels beyond the memory": Fault(
-        MAIN, "string(pixelMemoryMB * 1048576)", "string(pixelMemoryMB * 8388608)", "and all else may take"
+        MAIN, "string(pixelMemoryMB * 1048576)", "string(pixelMemoryMB * 8388608)", "requests do not fit"
     ),
     "identity of somebody else": Fault(
         MAIN, "AZURE_CLIENT_ID: identity.outputs.clientId", "AZURE_CLIENT_ID: clientId", "the identity is not the app's"

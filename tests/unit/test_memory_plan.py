@@ -1,6 +1,7 @@
 """The sum of all that a process may take at a time is in one place, and nothing that takes memory is missing there."""
 
 import ast
+import logging
 import re
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from shared.ingest import parsing, part10_upload, store_batch
 from shared.memory_plan import MIB
 from shared.retrieve import snapshot
 from shared.retrieve.pixel_pool import PixelPool
+from shared.wiring.core import tell_memory
+from tests.unit.test_settings import AZURE, read
 
 ROOT = Path(__file__).parents[2]
 SEMAPHORES = {
@@ -125,3 +128,11 @@ def test_the_template_sums_as_the_service_does(requests, body):
         [written] = re.findall(rf"^var {name} = (.+)$", text, re.MULTILINE)
         scope[name] = eval(re.sub(r"(\w+) => ", r"lambda \1: ", written), scope)  # noqa: S307 - our own template
     assert scope["neededMemoryMB"] == memory_plan.needed(requests, body * MIB) // MIB
+
+
+@pytest.mark.spec("P-4")
+@pytest.mark.parametrize(("requests", "says"), [(6, False), (8, True)])
+def test_a_start_says_where_the_memory_may_not_suffice(requests, says, caplog):
+    caplog.set_level(logging.INFO)
+    tell_memory(read(AZURE, INSTANCE_MEMORY_MB="4096", HTTP_CONCURRENCY=str(requests)))
+    assert any("memory-may-not-suffice" in record.getMessage() for record in caplog.records) == says
