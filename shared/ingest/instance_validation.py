@@ -155,6 +155,9 @@ def validate(
         for oddity in part10.oddities:
             if oddity.tag not in errors:
                 warnings.setdefault(oddity.tag, oddity.explanation)
+        for tag, explanation in _not_indexed(attributes, schema).items():
+            if tag not in errors:
+                warnings.setdefault(tag, explanation)
 
     comments = tuple(_comment(tag, explanation) for tag, explanation in (errors | warnings).items())
     sop_class_uid, sop_instance_uid = (
@@ -225,6 +228,16 @@ def _custom_errors(attributes: Attributes, schema: IndexSchema) -> dict[int, str
         if text.strip(" \0") and (explanation := validation.minimum(int(path, 16), vr, text, trim_nul=True)):
             errors[int(path, 16)] = explanation
     return errors
+
+
+def _not_indexed(attributes: Attributes, schema: IndexSchema) -> dict[int, str]:
+    """Custom attributes whose values the index cannot take, though nothing else may be wrong with them (EQT-58)."""
+    found: dict[int, str] = {}
+    for key, fault in schema.faults(attributes, 0, schema.number).items():
+        path = located(attributes, schema.attributes[key])
+        if path is not None:
+            found[int(path.rpartition(".")[2], 16)] = f"The value is not found by searches: {fault}"
+    return found
 
 
 def document_of(verdict: Valid | Invalid, *, large: bool = True) -> tuple[Valid | Invalid, bytes]:

@@ -12,7 +12,7 @@ from pydicom.filebase import DicomBytesIO
 from shared.deidentification.key import Key
 from shared.deidentification.report import Deed
 from shared.dicom.part10.byte_order import swapped
-from shared.dicom.transfer_syntaxes import JPEG_XL_LOSSLESS, MPEG2_MAIN
+from shared.dicom.transfer_syntaxes import JPEG_XL_LOSSLESS, MPEG2_MAIN, RLE_LOSSLESS
 from shared.errors import InvalidRequest
 from shared.export import deidentified as module
 from shared.export.deidentified import UNREADABLE
@@ -20,7 +20,7 @@ from shared.export.request import new_export
 from shared.export.work import NO_MATCH
 from tests.builders import datasets
 from tests.builders.codestream_headers import segment
-from tests.builders.codestreams import STREAMS
+from tests.builders.codestreams import NOISE, STREAMS, run_length
 from tests.builders.deidentifying import deidentified as expected_file
 from tests.builders.deidentifying import leaked
 from tests.builders.pictures import JPEG
@@ -68,6 +68,13 @@ FILES = {
     "encapsulated": datasets.f2(**IDENTITY),
     "no offset table": datasets.part10(
         datasets.set_frames(datasets.ct(**IDENTITY), [STREAMS[JPEG]] * 2, fragments=2, basic_offsets=False), JPEG
+    ),
+    "run lengths": datasets.part10(
+        datasets.set_frames(
+            datasets.ct(Rows=40, Columns=56, BitsAllocated=8, BitsStored=8, HighBit=7, **IDENTITY),
+            [run_length(NOISE) + b"Zquxmorf", run_length(NOISE)],
+        ),
+        RLE_LOSSLESS,
     ),
     "no pixels": datasets.f4(**IDENTITY),
 }

@@ -329,3 +329,27 @@ def test_an_extended_query_tag_that_is_not_valid_fails_in_v1_and_is_left_out_in_
     assert "00101010" not in accepted.metadata
     for version in (V1, V2):
         assert judge({AGE: ("AS", "042Y")}, version=version, schema=WITH_AGE).study["t2x0"].strip() == "042Y"
+
+
+@pytest.mark.spec("EQT-58", "EQT-33")
+@pytest.mark.parametrize("path", ["00291001", "00180050", "00400275.00080050"])
+def test_an_element_of_another_vr_than_its_tag_is_told_and_stays(path):
+    private = {"creator": "ACME"} if path.startswith("0029") else {}
+    tag = IndexedAttribute("t2x0", "SH", "study", ("t2x0",), since=2, path=path, **private)
+    schema = IndexSchema.of(2, (*SCHEMA_1, tag))
+    changes = {
+        0x00290010: ("LO", "ACME"),
+        0x00291001: ("LO", "value"),
+        0x00180050: ("DS", "5"),
+        0x00400275: ("SQ", [{0x00080050: ("LO", "value")}]),
+    }
+    verdict = judge(changes, schema=schema)
+    assert isinstance(verdict, Valid)
+    element = path.rpartition(".")[2]
+    assert f"{element[:4]},{element[4:]}".lower() in tags(verdict)
+    assert "DICOM100: " in verdict.comments[-1]
+    assert verdict.warning is not None
+    assert "t2x0" not in verdict.study
+    assert path.partition(".")[0] in verdict.metadata
+    assert not any("value" in comment.replace("The value", "") for comment in verdict.comments)
+    assert isinstance(judge({**changes, 0x00290010: ("LO", "OTHER")}, version=V1, schema=schema), Valid)
