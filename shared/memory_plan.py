@@ -51,8 +51,8 @@ LARGEST_STORE: Final = HELD + ODD
 # ----------------------------------------------------------------------------------------------------- for what is read
 
 PIXELS: Final = 400 * MIB
-"""Conversions of pixels, in the worker and in its codec processes (TRANSCODE_MEMORY_BYTES): a full-field mammogram in
-JPEG 2000 takes 390 MiB.
+"""Conversions of pixels, in the worker and in its codec processes (TRANSCODE_MEMORY_BYTES): a photograph of 12
+megapixels in JPEG 2000 takes 390 MiB.
 """
 CONVERTED: Final = 400 * MIB
 """Large metadata documents while they are finished, until they are sent."""

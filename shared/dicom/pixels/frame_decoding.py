@@ -40,8 +40,8 @@ _WORKING_BYTES: Final = (
     (JPEG_LOSSY_FAMILY, 2),
     (JPEG_LOSSLESS_FAMILY, 4),
     (JPEG_LS_FAMILY, 4),
-    (HTJ2K_FAMILY, 8),
-    (JPEG_2000_FAMILY, 8),
+    (HTJ2K_FAMILY, 4),
+    (JPEG_2000_FAMILY, 6),
     (frozenset({RLE_LOSSLESS}), 4),
 )
 """Bytes of a sample that a codec works with, beside its result: measured, and rounded up. JPEG keeps the coefficients
@@ -100,6 +100,13 @@ def check_source(pixels: ImagePixels, syntax: str) -> None:
         raise Unconvertible("The photometric interpretation does not suit native pixels.")
     if pixels.subsampled and (pixels.columns % 2 or pixels.bits_allocated != 8) and native:
         raise Unconvertible("Subsampled pixels need an even number of columns of 8 bits.")
+
+
+def decoding_memory(pixels: ImagePixels, syntax: str, length: int) -> int:
+    """Bytes that decoding one frame of `length` bytes takes, in a codec process and here: the frame is here, has come
+    there, and is the codec's; its samples are the codec's, and come here.
+    """
+    return 3 * length + codec_memory(pixels, syntax) + pixels.frame_bytes
 
 
 def codec_memory(pixels: ImagePixels, syntax: str) -> int:

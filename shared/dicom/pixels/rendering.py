@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from shared.dicom.errors import Unconvertible
 from shared.dicom.media_types import GIF, JPEG, PNG
-from shared.dicom.pixels.frame_decoding import Decoded, codec_memory
+from shared.dicom.pixels.frame_decoding import Decoded, decoding_memory
 from shared.dicom.pixels.image_pixels import ImagePixels
 from shared.dicom.pixels.presentation import Presentation, Window
 
@@ -50,9 +50,12 @@ class Viewport:
 
 
 def rendering_memory(pixels: ImagePixels, source: str, length: int, area: int) -> int:
-    """Bytes that rendering one frame of `length` bytes in a viewport of `area` pixels takes at its peak (REND-13)."""
-    samples = 2 * pixels.frame_bytes + codec_memory(pixels, source)
-    return length + samples + _PICTURE_BYTES * (pixels.rows * pixels.columns + 2 * area) + _BAND_MEMORY
+    """Bytes that rendering one frame of `length` bytes in a viewport of `area` pixels takes at its peak (REND-13):
+    while it is decoded in another process, or when that has given it away.
+    """
+    decoding = decoding_memory(pixels, source, length)
+    drawing = length + 2 * pixels.frame_bytes + _PICTURE_BYTES * (pixels.rows * pixels.columns + 2 * area)
+    return max(decoding, drawing) + _BAND_MEMORY
 
 
 def picture(decoded: Decoded, how: Presentation, window: Window | None = None) -> "NDArray[np.uint8]":

@@ -17,7 +17,14 @@ from shared.dicom.part10.frames import FrameTable, encapsulated_frame, native_fr
 from shared.dicom.part10.model import Part10
 from shared.dicom.part10.pixel_data import number_of_frames
 from shared.dicom.part10.reencoding import data_set_of
-from shared.dicom.pixels.frame_decoding import FRAME_LIMIT, Decoder, check_source, codec_memory, decode
+from shared.dicom.pixels.frame_decoding import (
+    FRAME_LIMIT,
+    Decoder,
+    check_source,
+    codec_memory,
+    decode,
+    decoding_memory,
+)
 from shared.dicom.pixels.frame_encoding import check_target, described_as, encode
 from shared.dicom.pixels.image_pixels import ImagePixels, image_pixels
 from shared.dicom.transfer_syntaxes import (
@@ -95,9 +102,11 @@ def check_frames(pixels: ImagePixels, source: str, target: str) -> None:
 
 
 def frame_memory(pixels: ImagePixels, source: str, target: str, length: int) -> int:
-    """Bytes that converting one frame of `length` bytes takes at its peak, its result included."""
+    """Bytes that converting one frame of `length` bytes takes at its peak, its result included: while it is decoded in
+    another process, or when that has given it away.
+    """
     frames = _DECODED_FRAMES if target == EXPLICIT_LITTLE_ENDIAN else _WORK_FRAMES
-    return length + frames * pixels.frame_bytes + codec_memory(pixels, source)
+    return max(decoding_memory(pixels, source, length), length + frames * pixels.frame_bytes)
 
 
 def transcode_frame(frame: bytes, pixels: ImagePixels, source: str, target: str, *, decoder: Decoder = decode) -> bytes:
