@@ -5,18 +5,25 @@ They come in any order and of any size, so they wait on disk, in a file without 
 
 import asyncio
 import tempfile
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from dataclasses import replace
 from types import TracebackType
 from typing import Final, Self
 
 from shared.dicom.media_types import OCTET_STREAM
-from shared.dicom.part10.composer import BulkPart, Reference
+from shared.dicom.part10.composer import BulkPart, CannotCompose, Reference
+from shared.dicom.reasons import FailureReason
 from shared.errors import TooLarge, Unavailable
 
 _HELD: Final = 4 * 1024**2
 """Bytes that wait in memory before the file is used."""
 _PIECE: Final = 1024**2
+_FREE: Final = 64 * 1024**2
+"""Bytes that files may take from the parts of a request whatever their number is: a profile of colours is shared."""
+_TIMES: Final = 4
+"""Beyond those, the bytes that files may take for each one that was sent: else a request of some megabytes would store
+terabytes.
+"""
 _HEAD, _TAIL = 4, 8
 
 
@@ -30,7 +37,7 @@ class BulkSpool:
         self._places: dict[str, list[tuple[int, BulkPart]]] = {}
         self._location = ""
         self._labels = OCTET_STREAM, ""
-        self._start = self._end = 0
+        self._start = self._end = self._claimed = 0
         self._head = self._tail = b""
 
     def __enter__(self) -> Self:
@@ -73,6 +80,15 @@ class BulkSpool:
     def find(self, location: str) -> list[BulkPart]:
         """The parts with this location, in the order in which they came."""
         return [part for _, part in self._places.get(location, ())]
+
+    def claim(self, references: Iterable[Reference]) -> None:
+        """Count the bytes that a file takes from the parts. Raises CannotCompose for too many."""
+        wanted = self._claimed + sum(self._places[each.uri][each.number][1].length for each in references)
+        if wanted > max(_FREE, _TIMES * self._end):
+            raise CannotCompose(
+                "The metadata refer to the bulk values of the request too often.", FailureReason.OUT_OF_RESOURCES
+            )
+        self._claimed = wanted
 
     def peek(self, location: str, number: int, offset: int, length: int) -> bytes:
         """Some bytes of a part; fewer where it ends."""

@@ -74,7 +74,9 @@ async def _add(dataset: Attributes, document: Sequence[bytes], spool: BulkSpool,
 
 
 def _composed(dataset: Attributes, spool: BulkSpool) -> list[Piece]:
-    return compose(with_transfer_syntax(dataset, spool), spool.find)
+    pieces = compose(with_transfer_syntax(dataset, spool), spool.find)
+    spool.claim(piece for piece in pieces if isinstance(piece, Reference))
+    return pieces
 
 
 async def _bytes(pieces: list[Piece], spool: BulkSpool) -> AsyncIterator[bytes]:

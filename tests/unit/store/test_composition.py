@@ -77,6 +77,16 @@ async def test_an_array_may_hold_several_instances_that_share_a_value(service):
     assert [outcome.failure for outcome in outcomes] == [None, None]
 
 
+async def test_the_bytes_that_instances_share_are_bounded(service, monkeypatch):
+    monkeypatch.setattr(bulk_spool, "_FREE", 0)
+    images = [image() for _ in range(6)]
+    array = orjson.dumps([metadata_of(one) for one in images])
+    outcomes = await send(service, part(array), part(images[0].frames[0], OCTETS, "bulk/1"))
+    refused = FailureReason.OUT_OF_RESOURCES
+    assert [outcome.failure for outcome in outcomes] == [None] * 4 + [refused] * 2
+    assert outcomes[4].comments == ("The metadata refer to the bulk values of the request too often.",)
+
+
 async def test_a_missing_value_fails_its_instance_alone(service):
     good, bad = image(frames=0), image()
     array = orjson.dumps([metadata_of(bad, "http://192.0.2.1/elsewhere"), metadata_of(good)])
