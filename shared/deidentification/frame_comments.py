@@ -101,6 +101,8 @@ class Codestreams:
         self.unexamined = False
         self._beginning: bytearray | None = None
         """Of a fragment that begins where a codestream has not ended: what there is of its first bytes."""
+        self._ends_scan = False
+        """Whether such a fragment begins inside of a scan, which the marker of another codestream ends."""
         self._state: _State = self._start
         self._otherwise: _State = self._as_it_is
         """The state in which a fragment goes on that begins no codestream."""
@@ -136,7 +138,7 @@ class Codestreams:
             self._otherwise = self._as_it_is if zeros else self._state
             self._go(self._start)
         elif self._state != self._start:
-            self._beginning = bytearray()
+            self._beginning, self._ends_scan = bytearray(), self._state == self._scan
 
     # ------------------------------------------------------------------------------------------------------ states
 
@@ -316,7 +318,7 @@ class Codestreams:
         self._beginning = None
         if len(beginning) < _LONGEST_BEGINNING:
             self._beginning = beginning
-        elif starts_codestream(bytes(beginning)) and not (self._state == self._scan and beginning[1] == _SOI):
+        elif starts_codestream(bytes(beginning)) and not (self._ends_scan and beginning[1] == _SOI):
             self.unexamined = True
 
     def _application(self, data: bytearray, at: int, end: int) -> None:

@@ -24,7 +24,9 @@ from shared.dicom.transfer_syntaxes import (
     VIDEO,
 )
 from tests.builders.codestreams import NOISE
+from tests.builders.codestreams import STREAMS as CODESTREAMS
 from tests.builders.deidentifying import leaked
+from tests.builders.pictures import J2K_LOSSLESS
 
 PLANTED = ("Zquxmorf", "Wendelgard")
 SECRET = b"Zquxmorf^Wendelgard."
@@ -121,13 +123,6 @@ def test_bytes_that_no_sample_is_made_of_are_blanked_in_run_lengths(frame) -> No
 def test_run_lengths_with_another_header_are_told(frame) -> None:
     coding = CODING if len(frame) > 64 else FrameCoding(RLE_LOSSLESS)
     assert cleaned([frame], coding)[2]
-
-
-def test_random_bytes_as_run_lengths_end() -> None:
-    rng = random.Random(3)
-    for _ in range(20):
-        frame = run_lengths([rng.randbytes(60), rng.randbytes(60)])
-        cleaned([frame], FrameCoding(RLE_LOSSLESS, rng.choice((1, 8, 500)), 16))
 
 
 # ------------------------------------------------------------------------------------------- uncompressed and deflated
@@ -236,3 +231,27 @@ def test_a_stream_in_a_container_stays_as_it_is(start, syntax) -> None:
 def test_a_transfer_syntax_is_examined_when_everything_in_its_frames_is() -> None:
     assert EXAMINED.isdisjoint(VIDEO | JPEG_XL_FAMILY | {"1.2.840.10008.1.2.7.1", "1.2.840.10008.1.2.6.1"})
     assert standard_uids() | SOURCES >= EXAMINED
+
+
+def _bases():
+    yield from ((syntax, stream) for syntax, stream in CODESTREAMS.items())
+    yield from ((syntax, b"".join(units)) for syntax, units in STREAMS.items())
+    yield RLE_LOSSLESS, run_lengths(PLANES)
+    yield JPEG_XL_LOSSLESS, bytes(imagecodecs.jpegxl_encode(NOISE, lossless=True, usecontainer=True))
+    yield J2K_LOSSLESS, bytes(imagecodecs.jpeg2k_encode(NOISE, level=0, codecformat="jp2", reversible=True))
+    yield DEFLATED_FRAMES, zlib.compress(NOISE.tobytes(), wbits=-zlib.MAX_WBITS)
+
+
+BASES = list(_bases())
+
+
+@pytest.mark.parametrize("number", range(len(BASES)))
+def test_whatever_is_wrong_with_a_frame_it_keeps_its_length_and_is_the_same_in_any_pieces(number) -> None:
+    syntax, base = BASES[number]
+    rng = random.Random(number)
+    for _ in range(6):
+        frame = bytearray(base[: rng.choice((len(base), 700, 60))])
+        for _ in range(rng.choice((1, 3, 9))):
+            at = rng.randrange(len(frame))
+            frame[at : at + rng.choice((0, 1, 4))] = rng.choice((b"", b"\xff", b"\0\0\1", rng.randbytes(3), SECRET))
+        cleaned([bytes(frame), base], FrameCoding(syntax, ROWS * COLUMNS, 16, 2), fragments=rng.choice((1, 3)))

@@ -28,16 +28,8 @@ PLANTED = (WORD, SECOND, NUMBER, DATE)
 _TEXT = {"LO", "LT", "SH", "ST", "UC", "UT", "PN", "UR", "AE"}
 _BYTES = {"OB", "UN", "OB/OW"}
 _WORDS = {"OD", "OF", "OL", "OV", "OW"}
-_SAMPLES = {
-    0x00281221,  # segmented palettes, whose descriptors do not tell how long they are
-    0x00281222,
-    0x00281223,
-    0x56000010,  # spectra
-    0x56000020,
-    0x7FE00008,
-    0x7FE00009,
-}
-"""Samples are the image: what they mean, nobody can tell."""
+_SAMPLES = {0x56000020, 0x7FE00008, 0x7FE00009}
+"""Samples are the image, or the spectrum: what they mean, nobody can tell. How many there are their attributes say."""
 _LEFT_ALONE = {
     0x00080005,  # the character set decides how all the rest is read
     0x00080016,  # the SOP class, the modality and the sizes decide what becomes of all the rest
