@@ -60,11 +60,11 @@ def zip_choices(accept: Accept) -> tuple[TransferSyntaxChoice, ...]:
         return ()
     types = [each for each in accept.types() if _can_be_sent(each)]
     best = max((each.quality for each in types), default=0.0)
-    zip_types = [each for each in types if each.type == ZIP and each.quality == best > 0]
-    if not zip_types:
+    zip_types = [each for each in types if each.type == ZIP and each.quality > 0]
+    if all(each.quality < best for each in zip_types):
         return ()
-    syntaxes = (each.get("transfer-syntax") or AS_STORED for each in zip_types)
+    wanted = [(each.get("transfer-syntax") or AS_STORED, each.quality) for each in zip_types]
     return choices(
         RetrievedResource.INSTANCES,
-        [MediaType(MULTIPART_RELATED, {"type": DICOM, "transfer-syntax": syntax}, best) for syntax in syntaxes],
+        [MediaType(MULTIPART_RELATED, {"type": DICOM, "transfer-syntax": syntax}, weight) for syntax, weight in wanted],
     )

@@ -235,9 +235,10 @@ async def test_a_destination_that_refuses_fails_the_export_after_some_attempts(s
     operation_id = await service.start("1.1", to=destination(blobContainerUri=f"{URI}?{SIGNATURE}"))
     service.container.refused = "403 AuthorizationFailure"
 
-    for _ in range(6):
+    for attempt in range(1, 7):
         await service.runner.run()
         service.time.seconds += 400
+        assert ((await service.state(operation_id))["status"] == "failed") is (attempt >= 5)
 
     state = await service.state(operation_id)
     assert (state["status"], state["results"]["exported"]) == ("failed", 0)

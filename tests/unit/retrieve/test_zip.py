@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
+from pydicom import dcmread
 
 from shared.dicom.identifiers import InstanceIdentifier
 from shared.retrieve.instances import zip_answer, zip_names, zip_stream
@@ -67,6 +68,9 @@ async def test_a_series_and_an_instance_are_archives_too(service):
 
     assert contents(await archive_of(service, one.path.rpartition("/instances")[0])) == [one.data]
     assert contents(await archive_of(service, one.path)) == [one.data]
+    for path in (one.path, one.path.rpartition("/instances")[0]):
+        head = await service.get(path, ZIP, method="HEAD")
+        assert field(head, "content-disposition") == f'attachment; filename="{path.rpartition("/")[2]}.zip"'
 
 
 @pytest.mark.spec("ZIP-1", "WADO-3")
@@ -104,6 +108,23 @@ async def test_a_named_syntax_is_made_of_every_file_or_the_archive_refused(servi
     assert entry != implicit.data
     await stored(service, video)
     assert await service.status(path, f"{ZIP}; transfer-syntax={ELE}") == 406
+
+
+@pytest.mark.spec("ZIP-3", "WADO-34")
+async def test_with_several_syntaxes_accepted_what_has_no_other_is_sent_as_stored_with_a_warning(service):
+    study = new_uid()
+    implicit, video = image(study, syntax=ILE), image(study, syntax=MPEG2)
+    path = await stored(service, implicit, video)
+
+    response = await service.get(path, f"{ZIP}; transfer-syntax={ELE}, {ZIP}; transfer-syntax=*; q=0.5")
+    found = zipfile.ZipFile(io.BytesIO(await content(response)))
+
+    files = contents(found)
+    assert video.data in files
+    assert implicit.data not in files
+    assert sorted(dcmread(io.BytesIO(each)).file_meta.TransferSyntaxUID for each in files) == [ELE, MPEG2]
+    assert field(response, "warning").startswith("299 ")
+    assert field(await service.get(path, ZIP), "warning") is None
 
 
 @pytest.mark.spec("ZIP-5")
