@@ -183,14 +183,16 @@ async def test_searches_find_the_new_values_and_not_the_old_ones(service):
 
 
 @pytest.mark.spec("UPD-27")
-async def test_the_lists_of_extended_query_tags_have_the_new_value_and_not_the_old_one(service):
-    age = IndexedAttribute("t2x0", "AS", "study", ("t2x0",), since=2, path="00101010")
+@pytest.mark.parametrize("level", ["study", "series", "instance"])
+async def test_the_lists_of_extended_query_tags_have_the_new_value_and_not_the_old_one(service, level):
+    age = IndexedAttribute("t2x0", "AS", level, ("t2x0",), since=2, path="00101010")
     service.schemas.known = IndexSchema.of(2, [*BUILT_IN.attributes.values(), age], frozenset({1, 2}))
     await stored(service, *study_of(2, PatientAge="042Y"))
     await service.updated([STUDY], {"00101010": ["043Y"]})
     await service.settle()
-    listed = [row.row_key for row in service.tables.rows("idx") if row.row_key.startswith("t2x0!")]
-    assert [row_key.split("!")[1] for row_key in listed] == ["043y"]
+    rows = [*service.tables.rows("idx"), *service.tables.rows("idxi")]
+    listed = [row.row_key for row in rows if row.row_key.startswith("t2x0!")]
+    assert [row_key.split("!")[1] for row_key in listed] == ["043y"] * (2 if level == "instance" else 1)
 
 
 @pytest.mark.spec("UPD-30")
