@@ -16,8 +16,6 @@ from dicom_cli.smoke.sample import sample
 from dicom_cli.smoke.service import Failed, Service
 
 _MIB: Final = 1024**2
-_RESERVED_MIB: Final = 896
-"""Memory of an instance for the host, an idle worker and pixels under conversion (docs/operate/deploy.md)."""
 _IMPORT_SECONDS: Final = 90.0
 _TRAIL_SECONDS: Final = 600.0
 """Log Analytics takes some minutes."""
@@ -79,7 +77,9 @@ class Deployed:
         return f"{len(functions)} functions, {subscriptions} subscriptions, no dead letters"
 
     def _check_memory(self, app: Iterable[str], settings: Mapping[str, str]) -> None:
-        """Bodies that the host buffers before it asks for a token fit into an instance."""
+        """Instances have the memory, and are given the requests, that the app knows of: its start refuses what does not
+        fit (docs/operate/limits.md).
+        """
         ours, hosts = (
             int(settings.get(name) or 0) for name in ("MAX_REQUEST_BYTES", "FUNCTIONS_REQUEST_BODY_SIZE_LIMIT")
         )
@@ -92,10 +92,11 @@ class Deployed:
         concurrency = int((((scale.get("triggers") or {}).get("http") or {}).get("perInstanceConcurrency")) or 0)
         if memory and not concurrency:
             raise Failed("HTTP concurrency is not set", "one request at a time for each instance: azd provision")
-        if 4 * ours * concurrency > (memory - _RESERVED_MIB) * _MIB:
+        told = (int(settings.get(name) or 0) for name in ("INSTANCE_MEMORY_MB", "HTTP_CONCURRENCY"))
+        if memory and (memory, concurrency) != (*told,):
             raise Failed(
-                f"{concurrency} bodies of {ours // _MIB} MiB do not fit {memory} MB",
-                "lower maxRequestMiB or httpConcurrency, or raise instanceMemoryMB: uploads can take an instance down",
+                f"The app is told of another scale than {concurrency} requests in {memory} MB",
+                "what it checks its limits by is not so, and uploads can take an instance down: azd provision",
             )
 
     def _subscriptions(self) -> int:

@@ -9,9 +9,11 @@ MIB = 1024**2
 SETTINGS = {
     "MAX_REQUEST_BYTES": str(100 * MIB),
     "FUNCTIONS_REQUEST_BODY_SIZE_LIMIT": str(101 * MIB),
+    "INSTANCE_MEMORY_MB": "4096",
+    "HTTP_CONCURRENCY": "6",
     "DicomStorage__blobServiceUri": "https://stdicom.blob.core.windows.net/",
 }
-SCALE = {"instanceMemoryMB": 4096, "triggers": {"http": {"perInstanceConcurrency": 8}}}
+SCALE = {"instanceMemoryMB": 4096, "triggers": {"http": {"perInstanceConcurrency": 6}}}
 FUNCTIONS = [
     f"app/{name}" for name in ("append_changes", "health_check", "housekeeping", "index_instance", "zz_fallback", "x")
 ]
@@ -71,12 +73,10 @@ def test_a_deployment_that_is_well_is_told_in_numbers():
         ({"settings": {"WEBSITE_AUTH_ENABLED": "true"}}, "WEBSITE_AUTH_ENABLED"),
         ({"settings": {"AUTHENTICATION_MODE": "off"}}, "AUTHENTICATION_MODE"),
         ({"settings": {"FUNCTIONS_REQUEST_BODY_SIZE_LIMIT": str(100 * MIB)}}, "not above"),
-        (
-            {"settings": {"MAX_REQUEST_BYTES": str(200 * MIB), "FUNCTIONS_REQUEST_BODY_SIZE_LIMIT": str(201 * MIB)}},
-            "do not fit",
-        ),
+        ({"settings": {"HTTP_CONCURRENCY": "4"}}, "another scale than 6 requests in 4096 MB"),
+        ({"settings": {"INSTANCE_MEMORY_MB": None}}, "another scale"),
         ({"settings": {"DicomStorage__blobServiceUri": None}}, "no setting DicomStorage__blobServiceUri"),
-        ({"scale": {"instanceMemoryMB": 2048, "triggers": {"http": {"perInstanceConcurrency": 16}}}}, "do not fit"),
+        ({"scale": {"instanceMemoryMB": 2048, "triggers": {"http": {"perInstanceConcurrency": 6}}}}, "another scale"),
         ({"scale": {"instanceMemoryMB": 2048}}, "concurrency is not set"),
         ({"append": "Failed"}, "append-changes is Failed"),
         ({"append": ""}, "append-changes is missing"),
