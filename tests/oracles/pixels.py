@@ -73,7 +73,22 @@ def picture(dataset: Dataset, frame: np.ndarray) -> np.ndarray:
             shown = apply_voi(values.astype(np.int64), dataset) / ((1 << bits) - 1) * 255
         else:
             shown = _windowed(_group(dataset, "FrameVOILUTSequence"), values.astype(float))
+        if dataset.get("PixelPresentation") == "COLOR" and "RedPaletteColorLookupTableDescriptor" in dataset:
+            return _supplemented(dataset, frame, shown)
     return 255 - shown if dataset.PhotometricInterpretation == "MONOCHROME1" else shown
+
+
+def _supplemented(dataset: Dataset, frame: np.ndarray, grey: np.ndarray) -> np.ndarray:
+    """Colours in place of grey from the first value on that the palette has (PS3.3 §C.7.6.19)."""
+    palettes = _with_little_palettes(dataset)
+    count, first, bits = dataset.RedPaletteColorLookupTableDescriptor
+    tables = [
+        np.frombuffer(palettes[f"{color}PaletteColorLookupTableData"].value, f"<u{bits // 8}")[:count]
+        for color in ("Red", "Green", "Blue")
+    ]
+    places = np.clip(frame.astype(np.int64) - first, 0, count - 1)
+    colors = np.stack([table[places] for table in tables], axis=-1) * (255 / ((1 << bits) - 1))
+    return np.where((frame >= first)[..., None], colors, grey[..., None])
 
 
 def _with_little_palettes(dataset: Dataset) -> Dataset:

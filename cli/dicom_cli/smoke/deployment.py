@@ -77,7 +77,7 @@ class Deployed:
         return f"{len(functions)} functions, {subscriptions} subscriptions, no dead letters"
 
     def _check_memory(self, app: Iterable[str], settings: Mapping[str, str]) -> None:
-        """Instances have the memory, and are given the requests, that the app knows of: its start refuses what does not
+        """Instances have the memory, and are given the requests, that the app knows of: its start says what does not
         fit (docs/operate/limits.md).
         """
         ours, hosts = (
