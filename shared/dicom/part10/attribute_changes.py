@@ -44,6 +44,7 @@ _META: Final = 132
 _INSTANCE_UID, _CLASS_UID, _VERSION_NAME = 0x00020003, 0x00020012, 0x00020013
 _LAST_BEFORE_PIXELS: Final = 0x7FDFFFFF
 """Private attributes may stand before FloatPixelData (7FE0,0008), and nothing else may."""
+_LAST_OF_ALL: Final = 0xFFFFFFFF
 _CHARACTER_SET: Final = 0x00080005
 _SEQUENCE_END: Final = 8
 """Bytes of the delimiter of a sequence."""
@@ -126,7 +127,7 @@ def changed_file(data: bytes, length: int, changes: AttributeChanges, metadata: 
         meta, start = read_file_meta(data)
         if meta.deflated:
             return _deflated(data, start, meta, changes, metadata) if whole else _more()
-        elements, rest = outermost_elements(data, start, meta.coding, changes.last, whole=whole)
+        elements, rest = _elements(data, start, meta.coding, changes, metadata, whole=whole)
     except InvalidPart10:
         if not whole:
             raise MoreNeeded from None
@@ -136,6 +137,31 @@ def changed_file(data: bytes, length: int, changes: AttributeChanges, metadata: 
     coding = actual_coding(data, elements, meta.coding)
     body, written = _DataSet(data, coding, elements, changes, metadata).changed(start, rest)
     return ChangedFile(_changed_meta(data, start, changes) + body, rest, written)
+
+
+def _elements(
+    data: bytes, start: int, coding: Coding, changes: AttributeChanges, metadata: Attributes, *, whole: bool
+) -> tuple[list[Element] | None, int]:
+    """The elements up to the last one that changes, or all of them where one of those is behind the place of its tag:
+    the value that is there must not stay beside the new one. Else as `outermost_elements`.
+
+    Raises InvalidPart10; CannotChange for one that is behind the pixel data, which must not move against what it is.
+    """
+    elements, rest = outermost_elements(data, start, coding, changes.last, whole=whole)
+    if elements is not None and _lack(elements, changes, metadata):
+        elements, rest = outermost_elements(data, start, coding, _LAST_OF_ALL, whole=whole)
+    if elements is not None:
+        pixels = min((each.start for each in elements if each.tag > _LAST_BEFORE_PIXELS), default=len(data))
+        behind = any(each.start > pixels for each in elements if each.tag in changes.values)
+        if behind or _lack(elements, changes, metadata):
+            raise CannotChange("Its elements are not in the order of their tags.")
+    return elements, rest
+
+
+def _lack(elements: Sequence[Element], changes: AttributeChanges, metadata: Attributes) -> bool:
+    """Whether an attribute that changes is not among the elements, although the data set has it."""
+    found = {element.tag for element in elements}
+    return any(f"{tag:08X}" in metadata and tag not in found for tag in changes.values)
 
 
 def _more() -> ChangedFile:
@@ -150,7 +176,7 @@ def _deflated(data: bytes, start: int, meta: FileMeta, changes: AttributeChanges
         raise CannotChange(_ODD) from None
     if not complete:
         raise CannotChange("The data set is too large when it is inflated.")
-    elements, rest = outermost_elements(plain, 0, meta.coding, changes.last, whole=True)
+    elements, rest = _elements(plain, 0, meta.coding, changes, metadata, whole=True)
     if elements is None:
         raise CannotChange(_ODD)
     body, written = _DataSet(plain, meta.coding, elements, changes, metadata).changed(0, rest)

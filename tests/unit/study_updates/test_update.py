@@ -24,7 +24,9 @@ from shared.retrieve.functions import transactions
 from shared.retrieve.snapshot import Backend
 from shared.study_updates.task import UpdateTask
 from tests.builders.http import content, field
-from tests.builders.images import EBE, ELE, ILE, Image, image
+from tests.builders.images import EBE, ELE, ILE, SECONDARY_CAPTURE, Image, image
+from tests.builders.odd_files import PIXELS, odd_image
+from tests.builders.part10_bytes import explicit
 from tests.builders.retrieve import RetrieveService
 from tests.builders.service import PARTITION
 from tests.builders.updating import DESCRIPTION, IDENTIFIER, NAME, UpdatingService, name
@@ -339,6 +341,38 @@ async def test_a_name_of_several_groups_is_written_in_the_character_set_of_the_f
     assert new.SpecificCharacterSet == now
     metadata = json.loads((await service.current(one.identifier)).metadata)
     assert metadata[NAME]["Value"] == [{group: text for group, text in value.items() if text}]
+
+
+@pytest.mark.spec("UPD-20", "UPD-28")
+@pytest.mark.parametrize("after", [0x00080016, 0x00100020, 0x00280101, 0x7FE00010])
+async def test_a_value_at_another_place_than_its_tag_has_is_replaced_or_the_instance_fails(service, after):
+    elements = {after: explicit(after, *_OF[after]) + explicit(0x00100010, "PN", "Old^Name")}
+    moved = odd_image(elements, study=STUDY)
+    await stored(service, moved)
+    before = await service.current(moved.identifier)
+
+    operation = await service.updated([STUDY], name("New^Name"))
+
+    now = await service.current(moved.identifier)
+    data = service.blobs.content(now.blob)
+    if after == 0x7FE00010:
+        assert operation.results["errors"][1].endswith("Its elements are not in the order of their tags.")
+        assert (now.original, data) == (None, moved.data)
+        return
+    assert operation.status is OperationStatus.SUCCEEDED
+    assert b"Old^Name" not in data
+    assert dataset(data).PatientName == "New^Name"
+    assert [data[slice(*frame)] for frame in spans(now.frames)] == [
+        moved.data[slice(*frame)] for frame in spans(before.frames)
+    ]
+
+
+_OF = {
+    0x00080016: ("UI", SECONDARY_CAPTURE),
+    0x00100020: ("LO", "P1"),
+    0x00280101: ("US", b"\x08\0"),
+    0x7FE00010: ("OB", PIXELS[:4]),
+}
 
 
 @pytest.mark.spec("UPD-36")
