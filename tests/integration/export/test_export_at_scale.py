@@ -48,13 +48,15 @@ async def stored(archive, studies, in_a_study):
 
 
 async def beside(archive, victims, until):
-    """Store and delete one after the other until told to stop: the files that were stored, the paths of the deleted."""
-    added, deleted = {}, set()
+    """Store and delete one after the other until told to stop: the files that were stored, those that may have been as
+    their answers were lost, the paths of the deleted.
+    """
+    added, doubtful, deleted = {}, {}, set()
     requests = itertools.count(1)
     while not until.is_set():
         one = file()
-        if (await archive.store([one])).status == 200:
-            added[path_of(one)] = one
+        found = added if (await archive.store([one])).status == 200 else doubtful
+        found[path_of(one)] = one
         if victims:
             victim = victims.pop()
             deleted.add(path_of(victim))
@@ -62,7 +64,7 @@ async def beside(archive, victims, until):
         if next(requests) % BURST == 0:
             with suppress(TimeoutError):
                 await asyncio.wait_for(until.wait(), QUIET)
-    return added, deleted
+    return added, doubtful, deleted
 
 
 @pytest.mark.nightly
@@ -111,14 +113,14 @@ async def test_an_export_of_20000_instances_is_complete_whatever_dies(fresh_serv
 
         await eventually(has_ended, 1200)
         until.set()
-        added, deleted = await busy
+        added, doubtful, deleted = await busy
         results = (await state())["results"]
 
     destination = AzureBlobStore(connection.blob_endpoint, CONTAINER, connection.credential)
     prefix = f"{operation}/results/"
     names = [blob.name async for blob in destination.list(prefix)]
     found = {name.removeprefix(prefix).removesuffix(".dcm") for name in names}
-    known = first | added
+    known = first | added | doubtful
     assert first.keys() - found <= deleted, "nothing is missing but what was deleted meanwhile"
     assert found <= known.keys()
     assert len(names) == len(found)
