@@ -35,11 +35,12 @@ from shared.upkeep.study_reindex import Reindexed, StudyReindex
 _LOOK_SECONDS = 5.0
 """The interval at which a waiting re-index asks whether it is to pause."""
 _STUDIES_IN_A_PAGE = 100
+_COUNTED_AT_A_TIME = 1000
+_NEARLY = 99
+"""Percent that are shown at most before the end: studies are stored meanwhile, and those with a hint come twice."""
 _STUDIES_AT_ONCE = 4
 _STUDIES_OF_A_STEP = 20
 """Of those with a hint: after them it is noted how far the work is."""
-_HINTED_PERCENT = 50
-"""The share of the work that studies with a hint are, if there are any: just after an import they are nearly all."""
 _CYCLES = 2
 """After studies were brought on: one cleans up, the next finds them idle and drops their hints."""
 _LONGEST_PAUSE = 5.0
@@ -92,7 +93,7 @@ class Reindex:
             # rule: nobody writes an older schema when the walk begins
             await self._settle(lease, state)
             telemetry.event("reindexing", schema=number)
-            state["stage"] = "hinted"
+            state |= {"stage": "hinted", "rows": await self._count(lease, state)}
         if state["stage"] == "hinted":
             await self._bring_hinted(lease, state, number, done)
             state["stage"] = "walking"
@@ -115,6 +116,23 @@ class Reindex:
             if lease.stopping.is_set():
                 await lease.checkpoint(state)
 
+    async def _count(self, lease: Lease, state: Document) -> int:
+        """The rows of the lists of all studies: what there is to walk."""
+        count = 0
+        for partition in await self._partitions.partitions():
+            for shard in range(self._shards):
+                await lease.checkpoint(state)
+                partition_key = keys.posting_partition(shard, partition.namespace)
+                start: str | None
+                start, end = value_range(ALL, "")
+                while start is not None:
+                    page = await self._tables.page(
+                        "idx", partition_key, start, end, top=_COUNTED_AT_A_TIME, select=("study",)
+                    )
+                    count += len(page.entities)
+                    start = page.next_row_key
+        return count
+
     async def _bring_hinted(self, lease: Lease, state: dict[str, object], number: int, done: Reindexed) -> None:
         """Bring on the studies that have a hint, in an order in which whoever resumes can go on."""
         # rule: changes that are not folded are looked for where they are
@@ -125,18 +143,16 @@ class Reindex:
         for batch in batched(left, _STUDIES_OF_A_STEP, strict=False):
             await self._bring(batch, number, done)
             behind += len(batch)
-            percent = max(lease.operation.percent or 0, _HINTED_PERCENT * behind // len(places))
             state |= {"hinted": batch[-1].partition_key, "done": _counts(done)}
-            await lease.checkpoint(state, percent=percent)
+            await lease.checkpoint(state, percent=_percent(lease, state, behind))
 
     async def _walk(self, lease: Lease, state: dict[str, object], number: int, done: Reindexed) -> None:
         while True:
             partitions = await self._partitions.partitions()
             position = int(str(state["list"]))
-            lists = len(partitions) * self._shards
-            begun = _HINTED_PERCENT if "hinted" in state else 0
-            await lease.checkpoint(state, percent=begun + (100 - begun) * position // lists)
-            if position >= lists:
+            walked = int(str(state.get("walked", 0)))
+            await lease.checkpoint(state, percent=_percent(lease, state, walked))
+            if position >= len(partitions) * self._shards:
                 return
             namespace = partitions[position // self._shards].namespace
             partition_key = keys.posting_partition(position % self._shards, namespace)
@@ -146,7 +162,7 @@ class Reindex:
             )
             names = dict.fromkeys(str(row.properties["study"]) for row in page.entities)
             await self._bring([keys.study_place(namespace, name, self._shards) for name in names], number, done)
-            state["done"] = _counts(done)
+            state |= {"done": _counts(done), "walked": walked + len(page.entities)}
             if page.next_row_key is None:
                 state |= {"list": position + 1, "row": ""}
             elif page.entities:
@@ -193,6 +209,13 @@ class Reindex:
                 for _ in range(_CYCLES):
                     await self._catch_up()
             await asyncio.gather(*(pace.rest() for pace in paces))
+
+
+def _percent(lease: Lease, state: Document, behind: int) -> int:
+    """How much of the work is behind: studies with a hint, or rows that were walked. It never goes back."""
+    rows = int(str(state.get("rows", 0)))  # none where an earlier release has begun the work
+    share = min(100 * behind // rows, _NEARLY) if rows else 0
+    return max(share, lease.operation.percent or 0)
 
 
 def _counts(done: Reindexed) -> list[int]:

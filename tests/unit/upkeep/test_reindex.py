@@ -97,9 +97,17 @@ async def test_it_starts_by_itself_shows_how_far_it_is_and_ends():
     assert await new.operations.active() == []
 
 
-async def test_studies_that_have_just_been_stored_are_half_of_the_way(monkeypatch):
+@pytest.mark.parametrize("hinted", [True, False])
+async def test_it_shows_how_far_it_is_among_studies_that_have_just_been_stored_and_all_others(monkeypatch, hinted):
     monkeypatch.setattr(reindex, "_STUDIES_OF_A_STEP", 1)
-    new = Release(await old_store(4))
+    monkeypatch.setattr(reindex, "_STUDIES_IN_A_PAGE", 1)
+    old = await old_store(4)
+    if not hinted:
+        later = Release(old, added=())
+        await later.clean_up()
+        old = later
+    new = Release(old)
+    assert bool(await new.index.hints.all()) == hinted
     await new.start()
     operation = await new.state()
     seen = []
@@ -111,7 +119,7 @@ async def test_studies_that_have_just_been_stored_are_half_of_the_way(monkeypatc
     new.tables.after = look
     await new.runner.run()
     assert seen == sorted(seen)
-    assert {0, 12, 25, 37, 50, 100} <= set(seen)
+    assert {0, 25, 50, 75, 99, 100} <= set(seen)
 
 
 @pytest.mark.parametrize("every", [1, 2, 3, 5])
