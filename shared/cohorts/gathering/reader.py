@@ -6,11 +6,14 @@ from typing import Final
 
 from shared.fhir.client import FhirClient, Parameters
 from shared.fhir.resources import Resource, escaped, local_reference, referenced, resource_id
+from shared.outgoing.failures import Failure, request_failed
 
 GROUP: Final = 50
 """Patients, or ids, of one search (COH-5)."""
 PAGE: Final = "200"
 """Resources of a page that are asked for."""
+_MOST_KEPT: Final = 250_000
+"""Resources of a group of patients that are held together: five thousand of each."""
 
 
 class Reader:
@@ -39,15 +42,19 @@ class Reader:
         self, kind: str, ids: Sequence[str], base: str, *, keep: Callable[[Resource], bool] | None = None
     ) -> dict[str, list[Resource]]:
         """All resources of a kind of a group of patients, by patient, in the order of their ids; those that `keep`
-        says to keep.
+        says to keep. Raises RequestFailed.
         """
         found: dict[str, dict[str, Resource]] = defaultdict(dict)
         for group in _groups(ids):
+            kept = 0
             value = ",".join(f"Patient/{escaped(each)}" for each in group)
             async for resource in self.each(kind, (("patient", value),)):
                 patient = patient_of(resource, base)
                 if patient in group and (keep is None or keep(resource)):
                     found[patient][resource_id(resource)] = resource
+                    kept += 1
+                    if kept > _MOST_KEPT:
+                        raise request_failed(Failure.UNUSABLE, f"The FHIR server finds more {kind} than can be held.")
         return {patient: [by_id[key] for key in sorted(by_id)] for patient, by_id in found.items()}
 
     async def by_reference(self, references: Iterable[str]) -> dict[str, Resource]:
