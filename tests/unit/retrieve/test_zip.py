@@ -316,7 +316,7 @@ async def test_the_names_of_very_many_files_are_made_off_the_loop(service, monke
 
 @pytest.mark.spec("ZIP-2")
 def test_thousands_of_series_of_one_name_have_names_of_their_own_and_cost_no_search_each(monkeypatch):
-    count = 5000
+    count = 2000
     attributes = {"00080060": "MR", "00200011": "1"}
     of_all = [InstanceIdentifier("1.2", f"1.2.{number}", f"1.2.{number}.1") for number in range(count)]
     study = SimpleNamespace(
