@@ -59,7 +59,8 @@ SEMAPHORES = {
 def calls(name):
     """The calls of a constructor in the service: (file, first argument as it is written)."""
     for path in sorted((ROOT / "shared").rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        text = path.read_text(encoding="utf-8")
+        for node in ast.walk(ast.parse(text)) if f"{name}(" in text else ():
             if not isinstance(node, ast.Call):
                 continue
             called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
