@@ -5,16 +5,21 @@ import struct
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
+from shared import memory_plan
 from shared.dicom.part10 import frames as frame_tables
 from shared.dicom.part10.frames import FrameTable
 from shared.dicomweb.json_model import loads
 from shared.index.model import NewInstance, StoredInstance
 from shared.index_schema import blob_names
 from shared.index_schema.preset_dictionary import PRESET_DICTIONARIES
+from shared.memory_budget import MemoryBudget
 from shared.storage.large_values import join, split
 from shared.storage.ports import BlobExists, BlobStore, Value
+
+CONVERTED: Final = MemoryBudget(memory_plan.CONVERTED, "Too many large data sets are being converted; try again later.")
+"""For large documents while they are finished or looked into, until what comes of them is sent."""
 
 INLINE_METADATA = 240_000
 INLINE_FRAMES = 32_768

@@ -14,10 +14,12 @@ from shared.http.azure_functions import mount
 from shared.http.boundary import Boundary
 from shared.http.messages import Request, Response
 from shared.http.transaction import Context, Transaction, accepted_data_sets
+from shared.index.documents import CONVERTED
 from shared.index.indexing_errors import IndexingErrors
 from shared.index.lookup import InstanceLookup
 from shared.index_schema.schema import IndexSchema, Schemas
 from shared.index_schema.study_lists import StudyOrder
+from shared.memory_budget import Lease
 from shared.search.attributes import SEARCH_LEVELS
 from shared.search.label_key import NAME
 from shared.search.request import SearchQuery, parse_search
@@ -56,18 +58,22 @@ def _transaction(
 ) -> Transaction[QueryParameters, str]:
     async def answer(parameters: QueryParameters, media_type: str, context: Context) -> Response:
         query = await _query(resource, parameters, context, schemas, study_order)
-        page = await search(ports, context.partition, query, character_set_as_stored=character_set_as_stored)
-        erroneous = await _erroneous(ports, query)
-        return await asyncio.to_thread(
-            render,
-            page.results,
-            query,
-            context,
-            more=page.more,
-            erroneous=erroneous,
-            character_set_as_stored=character_set_as_stored,
-            media_type=media_type,
-        )
+        lease = Lease(CONVERTED)
+        try:
+            page = await search(ports, context.partition, query, lease, character_set_as_stored=character_set_as_stored)
+            erroneous = await _erroneous(ports, query)
+            return await asyncio.to_thread(
+                render,
+                page.results,
+                query,
+                context,
+                more=page.more,
+                erroneous=erroneous,
+                character_set_as_stored=character_set_as_stored,
+                media_type=media_type,
+            )
+        finally:
+            lease.shrink()
 
     return Transaction(_parameters, accepted_data_sets, answer)
 

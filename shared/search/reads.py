@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import replace
+from typing import overload
 
 from shared.dicom.identifiers import InstanceIdentifier, ResourceIdentifier
 from shared.dicomweb.confinement import Confinement
@@ -62,16 +64,26 @@ class Reads:
             found = await self._lookup.instances(self._partition, scope, metadata=metadata)
         return [*map(self._seen, found)]
 
-    def stream(self, scope: ResourceIdentifier) -> AsyncGenerator[StoredInstance]:
+    async def stream(self, scope: ResourceIdentifier) -> AsyncGenerator[StoredInstance]:
         """The same with their metadata, in no particular order and bounded memory. Must be closed."""
-        return self._lookup.stream(self._partition, scope)
+        async with aclosing(self._lookup.stream(self._partition, scope)) as found:
+            async for instance in found:
+                yield self._seen(instance)
 
-    async def document(self, instance: StoredInstance) -> bytes:
-        """The metadata of an instance that was read with its metadata. Raises BlobNotFound."""
+    @overload
+    async def document(self, instance: StoredInstance) -> bytes: ...
+    @overload
+    async def document(self, instance: StoredInstance, *, most: int) -> bytes | None: ...
+    async def document(self, instance: StoredInstance, *, most: int | None = None) -> bytes | None:
+        """The metadata of an instance that was read with its metadata; None: they are longer than `most` bytes, and
+        not in the index. Raises BlobNotFound.
+        """
         document = instance.metadata
         if document is None:
             async with self._slots:
-                document = await read_metadata(instance, self._blobs)
+                document = await read_metadata(instance, self._blobs, None if most is None else most + 1)
+            if most is not None and len(document) > most:
+                return None
         if self._confined is None:
             return document
         substitution = await self._confined.substitution(self._partition, document, instance.identifier)

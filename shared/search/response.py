@@ -1,11 +1,10 @@
 """PS3.18 §10.6.3 Search response: what is known of each result becomes a DICOM JSON data set."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import orjson
 
-from shared.dicom.elements import items
 from shared.dicom.media_types import DICOM_JSON, DICOM_XML
 from shared.dicomweb import json_model, multipart, xml_model
 from shared.dicomweb.urls import Urls
@@ -21,6 +20,7 @@ from shared.search.attributes import (
     NUMBER_OF_STUDY_RELATED_SERIES,
     RETRIEVE_URL,
 )
+from shared.search.documents import pick
 from shared.search.request import SearchQuery
 from shared.search.result import SearchResult, element, row_elements
 
@@ -100,24 +100,6 @@ def _private_elements(document: Mapping[str, Any], query: SearchQuery) -> frozen
     private = [each for each in query.schema.custom.values() if each.creator and each.path in query.stored]
     found = [path for each in private if (path := located(document, each))]
     return frozenset(found) | {f"{path[:4]}00{path[4:6]}" for path in found}
-
-
-def pick(document: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]:
-    """The elements of `document` that `keys` name; of a sequence only what dotted paths name in its items (D-28)."""
-    found: dict[str, Any] = {}
-    nested: dict[str, set[str]] = {}
-    for key in keys:
-        tag, _, inner_tag = key.partition(".")
-        if inner_tag:
-            nested.setdefault(tag, set()).add(inner_tag)
-        elif key in document:
-            found[key] = document[key]
-    for tag, inner_tags in nested.items():
-        inner = items(document, tag)
-        if tag not in found and any(inner_tags & item.keys() for item in inner):
-            picked = [{key: item[key] for key in item if key in inner_tags} for item in inner]
-            found[tag] = {"vr": "SQ", "Value": picked}
-    return found
 
 
 def _computed(result: SearchResult, urls: Urls, level: Level) -> Iterator[tuple[str, list[Any]]]:

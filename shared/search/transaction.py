@@ -23,6 +23,7 @@ from shared.index_search.limits import DEFAULT_LIMITS, SearchLimits
 from shared.index_search.merge import Candidate, Candidates, find_candidates
 from shared.index_search.scan import Effort, Shard
 from shared.index_search.sources import named_uids
+from shared.memory_budget import Lease
 from shared.search.changing import ChangingStudies
 from shared.search.completion import Completion
 from shared.search.covered import covered_studies
@@ -71,16 +72,19 @@ class SearchPage:
 
 
 async def search(
-    ports: SearchPorts, partition: Partition, query: SearchQuery, *, character_set_as_stored: bool = False
+    ports: SearchPorts, partition: Partition, query: SearchQuery, lease: Lease, *, character_set_as_stored: bool = False
 ) -> SearchPage:
-    """The page of results that `query` asks for. Raises TooLarge when no index serves it (S-5)."""
+    """The page of results that `query` asks for; `lease` is memory for them, until there is a response.
+
+    Raises TooLarge when no index serves it (S-5), or when the results are too large.
+    """
     custom = query.schema.custom.values() if query.within else ()
     hidden = frozenset(each.key for each in custom if each.vr == "UI")
     reads = Reads(ports.lookup, ports.blobs, partition, within=query.within, hidden=hidden)
     found = await _covered(ports, partition, query, reads)
     if found is None:
         found = await _Search(ports, partition, query, reads).results(query.limit + 1)
-    completion = Completion(reads, query, character_set_as_stored=character_set_as_stored)
+    completion = Completion(reads, query, lease, character_set_as_stored=character_set_as_stored)
     return SearchPage(await completion.complete(found[: query.limit]), more=len(found) > query.limit)
 
 

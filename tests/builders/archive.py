@@ -18,6 +18,7 @@ from shared.index.model import CommitOutcome, NewInstance
 from shared.index_schema import blob_names
 from shared.index_schema.schema import Schemas
 from shared.index_search.limits import DEFAULT_LIMITS, SearchLimits
+from shared.memory_budget import Lease, MemoryBudget
 from shared.search.request import SearchQuery, parse_search
 from shared.search.response import render
 from shared.search.transaction import SearchPage, SearchPorts, search
@@ -25,6 +26,9 @@ from tests.builders.http import DEFAULT_PARTITION, context
 from tests.builders.service import Process
 from tests.fakes.blobs import MemoryBlobStore
 from tests.fakes.tables import MemoryTableStore
+
+LEASE = Lease(MemoryBudget(1 << 30, "busy"))
+"""Memory for the results of searches, which are small here."""
 
 SMALL_LIMITS = SearchLimits(
     few=2, sorted_rows=30, smallest_page=2, largest_page=4, distinct_values=3, wasted_reads=5, verified_skips=3
@@ -150,7 +154,7 @@ class Archive(Process):
         self, query: str = "", resource: str = "search_studies", version: ApiVersion = ApiVersion.V2, **route: str
     ) -> SearchPage:
         """The results of a search."""
-        return await search(self.ports(), self.partition, self.query(query, resource, version, **route))
+        return await search(self.ports(), self.partition, self.query(query, resource, version, **route), LEASE)
 
     async def response(
         self,
@@ -163,7 +167,7 @@ class Archive(Process):
     ) -> Response:
         """The response of a search."""
         parsed = self.query(query, resource, version, **route)
-        page = await search(self.ports(), self.partition, parsed, character_set_as_stored=as_stored)
+        page = await search(self.ports(), self.partition, parsed, LEASE, character_set_as_stored=as_stored)
         asked = context("dicom.example:8080", version)
         return render(page.results, parsed, asked, more=page.more, character_set_as_stored=as_stored)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Final, NamedTuple
 
-from shared import collector, memory_plan
+from shared import collector
 from shared.dicom.identifiers import InstanceIdentifier, ResourceIdentifier
 from shared.dicom.media_types import DICOM_XML
 from shared.dicomweb import multipart, xml_model
@@ -19,7 +19,8 @@ from shared.dicomweb.json_model import elements, large
 from shared.dicomweb.urls import Urls
 from shared.dicomweb.versions import ApiVersion
 from shared.errors import NotFound
-from shared.memory_budget import Lease, MemoryBudget
+from shared.index.documents import CONVERTED
+from shared.memory_budget import Lease
 from shared.retrieve.metadata.selection import Selection, selected
 from shared.retrieve.snapshot import NO_INSTANCE, Archive, Snapshot, current
 
@@ -31,10 +32,6 @@ _INLINE: Final = 1024 * 1024
 """Bytes of a document that is finished on the event loop: some replacements in its bytes."""
 _INLINE_PARSED: Final = 32 * 1024
 """Likewise where it has to be taken apart and put together."""
-_CONVERTED: Final = MemoryBudget(
-    memory_plan.CONVERTED, "Too many large data sets are being converted; try again later."
-)
-"""For large documents while they are finished, until they are sent."""
 _RATIO: Final = 9
 """Memory that one byte of such a document can take, more or less: as bytes, and as a text of up to 4 bytes a character,
 which is put together of pieces, and of which one element at a time is parsed and written.
@@ -98,7 +95,7 @@ class MetadataRules:
         if (short := self.finished_inline(document, identifier)) is not None:
             yield short
             return
-        lease = Lease(_CONVERTED)
+        lease = Lease(CONVERTED)
         try:
             if large(document):
                 ratio = _SELECTED_RATIO if self.selection is not None else _RATIO if self.boundary else _COPIES

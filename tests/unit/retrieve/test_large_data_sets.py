@@ -67,7 +67,7 @@ async def test_the_collector_is_as_before_after_a_conversion(service, syntax):
 @pytest.mark.spec("STOW-46", "ACC-5")
 async def test_large_documents_become_xml_within_a_budget_that_is_given_back(service, monkeypatch):
     budget = MemoryBudget(1 << 20, "busy")
-    monkeypatch.setattr(transaction, "_CONVERTED", budget)
+    monkeypatch.setattr(transaction, "CONVERTED", budget)
     dataset = data_set(np.zeros((4, 4), "u1"))
     items = [Dataset() for _ in range(20)]
     for item in items:
