@@ -8,6 +8,7 @@ import struct
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from shared.deidentification.blanking import says_something
 from shared.deidentification.boxes import Boxes
 from shared.deidentification.frame_comments import COMMENTED, Codestreams
 from shared.deidentification.run_lengths import RunLengths
@@ -133,7 +134,7 @@ class _Unknown:
 
     def clean(self, data: bytearray, at: int, end: int) -> None:
         """Nothing is blanked."""
-        self.unexamined = self.unexamined or any(data[at:end])
+        self.unexamined = self.unexamined or says_something(data, at, end)
 
 
 def _cleaner(coding: FrameCoding) -> FrameCleaner:

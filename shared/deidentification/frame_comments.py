@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from shared.deidentification.blanking import blank
+from shared.deidentification.blanking import blank, says_something
 from shared.dicom.part10.frames import starts_codestream
 from shared.dicom.transfer_syntaxes import (
     HTJ2K_FAMILY,
@@ -101,8 +101,8 @@ class Codestreams:
         self.unexamined = False
         self._beginning: bytearray | None = None
         """Of a fragment that begins where a codestream has not ended: what there is of its first bytes."""
-        self._ends_scan = False
-        """Whether such a fragment begins inside of a scan, which the marker of another codestream ends."""
+        self._expected: int | None = None
+        """The marker of the codestream that may begin with that fragment, and is followed."""
         self._state: _State = self._start
         self._otherwise: _State = self._as_it_is
         """The state in which a fragment goes on that begins no codestream."""
@@ -121,6 +121,8 @@ class Codestreams:
         """Bytes so far, and those in front of the first byte of what is looked at."""
         self._tile_end: int | None = None
         self._was_ff = False
+        self._ended_in_ff = False
+        """The fragment of an open-ended tile-part in front of this one ended in the first half of a marker."""
 
     def clean(self, data: bytearray, at: int, end: int) -> None:
         """Blank what is to be blanked of these bytes."""
@@ -136,9 +138,11 @@ class Codestreams:
         zeros = self._state == self._box and not any(self._seen)
         if zeros or self._state in {self._after, self._as_it_is} or (self._state == self._scan and self._is_2000):
             self._otherwise = self._as_it_is if zeros else self._state
+            self._ended_in_ff = self._was_ff
             self._go(self._start)
         elif self._state != self._start:
-            self._beginning, self._ends_scan = bytearray(), self._state == self._scan
+            self._beginning = bytearray()
+            self._expected = self._expected_start()
 
     # ------------------------------------------------------------------------------------------------------ states
 
@@ -152,8 +156,10 @@ class Codestreams:
                 self._go(self._in_front_of_marker)
             elif not first and not second and self._otherwise != self._scan:
                 self._state = self._box
+            elif self._otherwise == self._scan:
+                self._go_on_in_tile(first, second, at)
             else:
-                self.unexamined |= self._otherwise != self._scan and any(self._seen)
+                self.unexamined |= any(self._seen)
                 self._go(self._otherwise)
         return at
 
@@ -264,7 +270,7 @@ class Codestreams:
         return end
 
     def _as_it_is(self, data: bytearray, at: int, end: int) -> int:
-        self.unexamined = self.unexamined or any(data[at:end])
+        self.unexamined = self.unexamined or says_something(data, at, end)
         return end
 
     # ----------------------------------------------------------------------------------------------------- changes
@@ -273,6 +279,17 @@ class Codestreams:
         self._seen.clear()
         self._was_ff = False
         self._state = state
+
+    def _go_on_in_tile(self, first: int, second: int, at: int) -> None:
+        """The first bytes of a fragment that goes on with an open-ended tile-part: its end may be among them."""
+        self._go(self._scan)
+        if self._ended_in_ff and first == _END:
+            self.unexamined |= second > 0
+            self._go(self._after)
+        elif first == 0xFF and second == _END:
+            self._found(second, at)
+        else:
+            self._was_ff = second == 0xFF
 
     def _found(self, marker: int, behind: int) -> None:
         """A marker, which ends in front of `behind`: what follows it."""
@@ -318,8 +335,14 @@ class Codestreams:
         self._beginning = None
         if len(beginning) < _LONGEST_BEGINNING:
             self._beginning = beginning
-        elif starts_codestream(bytes(beginning)) and not (self._ends_scan and beginning[1] == _SOI):
+        elif starts_codestream(bytes(beginning)) and beginning[1] != self._expected:
             self.unexamined = True
+
+    def _expected_start(self) -> int | None:
+        """The start of a codestream that may come, though nothing has ended the one before it."""
+        if self._is_2000:
+            return _SOC if self._state == self._in_front_of_marker and not self._seen else None
+        return _SOI if self._state == self._scan else None
 
     def _application(self, data: bytearray, at: int, end: int) -> None:
         """A segment of an application: what decoders need of it, in one spelling, stays."""

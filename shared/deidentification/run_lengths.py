@@ -3,7 +3,7 @@
 import struct
 from typing import Final
 
-from shared.deidentification.blanking import blank
+from shared.deidentification.blanking import blank, says_something
 
 _HEADER: Final = 64
 _MOST_SEGMENTS: Final = 15
@@ -42,7 +42,7 @@ class RunLengths:
         """Blank what no sample is made of."""
         while at < end:
             if self._lost:
-                self.unexamined = self.unexamined or any(data[at:end])
+                self.unexamined = self.unexamined or says_something(data, at, end)
                 return
             if len(self._header) < _HEADER:
                 taken = data[at : min(end, at + _HEADER - len(self._header))]

@@ -2,7 +2,7 @@
 
 import zlib
 
-from shared.deidentification.blanking import blank
+from shared.deidentification.blanking import blank, says_something
 from shared.dicom.part10.inflating import Inflater
 
 
@@ -49,7 +49,7 @@ class DeflatedFrames:
     def clean(self, data: bytearray, at: int, end: int) -> None:
         """Blank what is behind the end of a stream. One that stands for more than a frame is none of pixels."""
         if self._lost:
-            self.unexamined = self.unexamined or any(data[at:end])
+            self.unexamined = self.unexamined or says_something(data, at, end)
             return
         before = self._inflater.trailing
         try:
