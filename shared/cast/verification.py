@@ -78,11 +78,11 @@ class Verification:
         if read is None or not read[0].series:
             return []
         study = read[0]
-        endpoint = await self._endpoint(key.partition)
         try:
+            endpoint = await self._endpoint(key.partition)
             existing = await self.matching.study(key.study, endpoint)
         except Refused:
-            existing = None
+            return [Difference(key.study, key.partition, "missing")]
         if existing is None:
             return [Difference(key.study, key.partition, "missing")]
         found = await self._compared(study, existing, endpoint)
@@ -125,6 +125,7 @@ class Verification:
         return found
 
     async def _endpoint(self, partition: str) -> str:
+        """The reference of the Endpoint of a data partition; empty if there is none. Raises Refused."""
         endpoint = await self.matching.endpoint(
             address_of(self.settings.base, partition if self.settings.all_partitions else "")
         )
@@ -132,7 +133,10 @@ class Verification:
 
     async def _surplus(self, partition: str) -> AsyncIterator[Difference]:
         """ImagingStudies that name our Endpoint, or that we created, of studies that DICOM does not have."""
-        reference = await self._endpoint(partition)
+        try:
+            reference = await self._endpoint(partition)
+        except Refused:
+            return  # of no resource can be said that it is this service's
         if not reference:
             return
         parameters = [("endpoint", reference), ("_count", "100")]

@@ -102,13 +102,15 @@ class StoreBatch:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        for receiver in self._receivers:
-            await receiver.abort()
-        for entry in self._entries:
-            if entry.pending is not None:
-                await entry.pending.abort()
-        reserved, self._reserved = self._reserved, 0
-        _STAGED.release(reserved)
+        try:
+            for receiver in self._receivers:
+                await receiver.abort()
+            for entry in self._entries:
+                if entry.pending is not None:
+                    await entry.pending.abort()
+        finally:  # who ends it may be cancelled once more
+            reserved, self._reserved = self._reserved, 0
+            _STAGED.release(reserved)
 
     # ---- receiving
 

@@ -4,8 +4,9 @@ The metadata say it in (0002,0010), or the Content-Type of the part does, or the
 they say must agree: a file that claims another syntax than its pixels have can be read by nobody.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import cache, partial
 from itertools import chain
 from typing import Any, Final
 
@@ -72,7 +73,8 @@ def with_transfer_syntax(metadata: Attributes, spool: BulkSpool) -> Attributes:
     if not isinstance(uri, str) or not parts:
         return metadata
     said = trim_uid(first_text(metadata, _SYNTAX) or "")
-    found = {_part_syntax(metadata, spool, uri, number, part, said) for number, part in enumerate(parts)}
+    octets = cache(partial(_of_octets, metadata, parts))  # once: there may be very many parts
+    found = {_part_syntax(spool, uri, number, part, said, octets) for number, part in enumerate(parts)}
     if len(found) > 1:
         raise CannotCompose("The parts of the pixel data are in different transfer syntaxes.")
     (syntax,) = found
@@ -80,11 +82,11 @@ def with_transfer_syntax(metadata: Attributes, spool: BulkSpool) -> Attributes:
 
 
 def _part_syntax(  # noqa: PLR0917 - where a part is, and what is said of it
-    metadata: Attributes, spool: BulkSpool, uri: str, number: int, part: BulkPart, said: str
+    spool: BulkSpool, uri: str, number: int, part: BulkPart, said: str, octets: Callable[[str], str]
 ) -> str:
     media_type = SYNONYMS.get(part.media_type, part.media_type)
     if media_type == OCTET_STREAM:
-        syntax = said or _of_octets(metadata, spool.find(uri), part.transfer_syntax_uid)
+        syntax = said or octets(part.transfer_syntax_uid)
         if syntax in _HELD:
             with suppress(BadCodestream):
                 _check_held(_own_syntax(spool, uri, number), syntax)

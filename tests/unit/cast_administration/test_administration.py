@@ -254,3 +254,20 @@ async def test_a_verification_finds_every_kind_of_difference_and_repairs_them() 
     for number in range(5):
         await replayed(cast, f"2.25.{number}")
     assert [each async for _, each in verification.differences() if each] == []
+
+
+@pytest.mark.spec("CAST-OK-2")
+async def test_a_verification_comes_to_its_end_where_the_endpoint_of_the_service_cannot_be_told() -> None:
+    cast = Cast()
+
+    async def studies() -> AsyncIterator[StudyKey]:
+        for uid in ("2.25.1", "2.25.2"):
+            yield cast.key(uid)
+
+    verification = Verification(studies, cast.source, cast.matching, cast.studies, cast.settings)
+    for uid in ("2.25.1", "2.25.2"):
+        await cast.cast(uid, instance(uid))
+    (endpoint,) = cast.fhir.all("Endpoint")
+    cast.fhir.put({**endpoint, "address": "https://elsewhere.example/"})
+    found = [each async for _, each in verification.differences() if each]
+    assert [(each.study, each.kind) for each in found] == [("2.25.1", "missing"), ("2.25.2", "missing")]

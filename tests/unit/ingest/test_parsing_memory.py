@@ -165,3 +165,25 @@ async def test_what_waits_in_memory_is_one_share_for_all_requests_and_the_rest_w
     assert min(free for free, _ in lowest) >= 0
     assert {found for _, found in lowest} == {True, False}
     assert share.free == share.size
+
+
+async def test_what_waited_in_memory_is_given_back_though_the_end_of_its_request_is_cancelled(monkeypatch):
+    share = MemoryBudget(400 * KIB, "")
+    monkeypatch.setattr(store_batch, "_STAGED", share)
+    waited = []
+
+    async def cancelled(_pending):
+        waited.append(share.size - share.free)
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr(store_batch.PendingInstance, "abort", cancelled)
+
+    async def body():
+        start = b"--a-boundary-that-occurs-nowhere-else\r\nContent-Type: application/dicom\r\n\r\n"
+        yield start + odd(1, 40) + b"\r\n" + start
+        raise ConnectionResetError
+
+    with pytest.raises(asyncio.CancelledError):
+        await StoreService().send(body(), Multipart(b"a-boundary-that-occurs-nowhere-else", "application/dicom"))
+    assert waited[0] > 0
+    assert share.free == share.size

@@ -9,6 +9,7 @@ import orjson
 import pytest
 from PIL import Image as Picture
 
+from shared.store import pixel_parts
 from tests.builders.images import ELE, JPEG, image
 from tests.builders.store import StoreService
 from tests.unit.store.test_composition import JSON, OCTETS, metadata_of, part, send
@@ -218,3 +219,19 @@ async def test_frames_of_different_syntaxes_are_refused():
     parts = [part(STREAMS["jpeg"], "image/jpeg", "bulk/1"), part(STREAMS["lossless"], "image/jpeg", "bulk/1")]
     [outcome] = await send(service, part(orjson.dumps([found]), JSON), *parts)
     assert "different transfer syntaxes" in outcome.comments[0]
+
+
+async def test_the_octets_of_very_many_parts_are_counted_once(monkeypatch):
+    counted, count = [], pixel_parts._of_octets
+
+    def watched(*arguments):
+        counted.append(arguments[-1])
+        return count(*arguments)
+
+    monkeypatch.setattr(pixel_parts, "_of_octets", watched)
+    [frame] = image(size=(16, 24)).frames
+    _, found = metadata()
+    parts = [part(frame[at : at + 12], OCTETS, "bulk/1") for at in range(0, len(frame), 12)]
+    await send(StoreService(), part(orjson.dumps([found]), JSON), *parts)
+    assert len(parts) == 32
+    assert counted == [""]
