@@ -12,6 +12,8 @@ from shared.http.messages import Response
 
 _ACTIONS = {"create": "Create", "update": "Update", "delete": "Delete"}
 _STATES = {EntryState.CURRENT: "Current", EntryState.REPLACED: "Replaced", EntryState.DELETED: "Deleted"}
+_WHOLE = 1024 * 1024
+"""Bytes of an answer that is not streamed, though its length would be known."""
 _JSON = (("Content-Type", JSON_UTF_8), ("Cache-Control", "no-store"))
 
 
@@ -28,17 +30,39 @@ class Entry:
 
 
 async def entry_list(batches: AsyncGenerator[Sequence[Entry]], *, whole: bool) -> Response:
-    """The answer with the entries of a window, empty or not (CF-16). `whole`: they are few, do not stream them."""
+    """The answer with the entries of a window, empty or not (CF-16). `whole`: they are few, do not stream them unless
+    they are long.
+    """
     chunks = _array(batches)
-    if whole:
-        return Response(200, _JSON, b"".join([chunk async for chunk in chunks]))
-    return Response(200, _JSON, chunks)
+    if not whole:
+        return Response(200, _JSON, chunks)
+    first: list[bytes] = []
+    size = 0
+    try:
+        async for chunk in chunks:
+            first.append(chunk)
+            size += len(chunk)
+            if size > _WHOLE:
+                return Response(200, _JSON, _resumed(first, chunks))
+    except BaseException:
+        await chunks.aclose()
+        raise
+    return Response(200, _JSON, b"".join(first))
+
+
+async def _resumed(first: Sequence[bytes], chunks: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
+    async with aclosing(chunks):
+        for chunk in first:
+            yield chunk
+        async for chunk in chunks:
+            yield chunk
 
 
 async def latest_entry(batches: AsyncGenerator[Sequence[Entry]]) -> Response:
     """The answer with the latest entry; 204 if there is none (CF-18)."""
-    async for [entry] in batches:
-        return Response(200, _JSON, _document(entry))
+    async with aclosing(batches):
+        async for [entry] in batches:
+            return Response(200, _JSON, _document(entry))
     return Response(204)
 
 

@@ -6,8 +6,11 @@ from urllib.parse import quote
 
 import pytest
 
+from shared.change_feed import response, transaction
 from shared.dicom.identifiers import InstanceIdentifier, ResourceIdentifier
+from shared.index import documents as stored_documents
 from shared.index_schema import blob_names
+from shared.memory_budget import MemoryBudget
 from tests.builders.feed import READER, FeedService, brief, logged
 from tests.builders.files import file
 from tests.builders.http import field
@@ -301,6 +304,24 @@ async def test_a_page_of_many_entries_is_whole(service):
     assert {entry["metadata"]["00080018"]["Value"][0] for entry in entries} == {
         one.identifier.sop_instance_uid for one in files
     }
+
+
+@pytest.mark.spec("CF-2", "CF-18", "STOW-46")
+async def test_long_metadata_come_one_after_the_other_within_a_budget_that_is_given_back(service, monkeypatch):
+    budget = MemoryBudget(100_000, "busy")
+    monkeypatch.setattr(transaction, "CONVERTED", budget)
+    monkeypatch.setattr(stored_documents, "_LARGEST_INLINE", 2000)
+    monkeypatch.setattr(stored_documents, "INLINE_METADATA", 2000)
+    for length in (10, 5000, 20, 6000, 7000):
+        await service.store(file({0x0040A160: ("UT", "x" * length)}).data)
+    whole, latest = await service.feed(), await service.feed("/v2/changefeed/latest")
+    assert [len(entry["metadata"]["0040A160"]["Value"][0]) for entry in whole] == [10, 5000, 20, 6000, 7000]
+    for limits in ({"_SHORT": 3000}, {"_SHORT": 3000, "_WHOLE": 1000}):
+        for name, value in limits.items():
+            monkeypatch.setattr(response if name == "_WHOLE" else transaction, name, value)
+        assert await service.feed() == whole
+        assert await service.feed("/v2/changefeed/latest") == latest
+        assert budget.free == budget.size
 
 
 # ------------------------------------------------------------------------------------------------------ the boundary
