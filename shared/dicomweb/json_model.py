@@ -37,8 +37,11 @@ LARGEST_DOCUMENT: Final = 56 * 1024**2
 made of them it takes seven times as much, which is what there is for all of them (`shared/memory_plan.py`). Of as many
 numbers and names as a data set may have it is smaller; but a control character in a text takes six bytes.
 """
+LARGEST_PLAIN: Final = 72 * 1024**2
+"""The same of one without a character beyond U+00FF, in whose text each character takes one byte: reports of 60 MB."""
 LARGEST_WIDE: Final = 24 * 1024**2
 """The same of one with a character beyond U+FFFF, in whose text every character takes four bytes."""
+_TWO_BYTES: Final = re.compile(rb"[\xc4-\xef]")
 _WIDE: Final = re.compile(rb"[\xf0-\xf4]")
 _FEW_ITEMS = 256
 """Items of a sequence that are parsed once and kept."""
@@ -56,7 +59,7 @@ def dumps(document: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> bytes:
 
 
 class DocumentTooLarge(Exception):
-    """The document of a data set is larger than LARGEST_DOCUMENT."""
+    """The document of a data set is larger than those with its characters may be."""
 
 
 def dumps_in_slices(dataset: Mapping[str, Any], *, below: str = "") -> bytes:
@@ -68,11 +71,14 @@ def dumps_in_slices(dataset: Mapping[str, Any], *, below: str = "") -> bytes:
 
 
 def _bounded(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    length, most = 0, LARGEST_DOCUMENT
+    length, most = 0, LARGEST_PLAIN
     for piece in pieces:
         length += len(piece)
-        if most > LARGEST_WIDE and _WIDE.search(piece):
-            most = LARGEST_WIDE
+        if not piece.isascii():
+            if most > LARGEST_DOCUMENT and _TWO_BYTES.search(piece):
+                most = LARGEST_DOCUMENT
+            if most > LARGEST_WIDE and _WIDE.search(piece):
+                most = LARGEST_WIDE
         if length > most:
             raise DocumentTooLarge
         yield piece

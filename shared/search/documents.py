@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
 from shared.dicom.elements import items
-from shared.dicomweb.json_model import LARGEST_DOCUMENT, dumps_in_slices, elements, large, loads
+from shared.dicomweb.json_model import LARGEST_PLAIN, dumps_in_slices, elements, large, loads
 from shared.errors import TooLarge
 from shared.index.model import StoredInstance
 from shared.memory_budget import Lease
@@ -63,7 +63,7 @@ class Documents:
         async with self._turn:
             before = self._lease.size
             try:
-                await self._lease.grow(before + LARGEST_DOCUMENT)
+                await self._lease.grow(before + LARGEST_PLAIN)
                 document = await self._reads.document(instance)
                 await self._lease.grow(before + _RATIO * len(document))
                 return await asyncio.to_thread(self._reduced, document)

@@ -89,7 +89,8 @@ def test_one_file_takes_what_the_plan_has_for_it():
     assert part10_upload.HELD_BYTES_UNREADABLE - part10_upload.HELD_BYTES <= memory_plan.HELD
     assert part10_upload.HELD_BYTES + 2 * store_batch._STAGING * 4 * MIB <= memory_plan.REQUEST
     assert parsing._most_needed(part10_upload.HELD_BYTES_UNREADABLE) <= memory_plan.ODD
-    assert max(7 * json_model.LARGEST_DOCUMENT, 13 * json_model.LARGEST_WIDE) <= memory_plan.CONVERTED
+    documents = (4 * json_model.LARGEST_PLAIN, 7 * json_model.LARGEST_DOCUMENT, 13 * json_model.LARGEST_WIDE)
+    assert max(documents) <= memory_plan.CONVERTED
     assert store_batch.HELD_BYTES + store_batch._HELD_DOCUMENTS <= memory_plan.STAGED
     assert (
         max(memory_plan.FIRST_ARRIVING, memory_plan.DOCUMENTS, memory_plan.LARGEST_STORE) == memory_plan.LARGEST_STORE

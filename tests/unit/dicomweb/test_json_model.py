@@ -278,11 +278,27 @@ def test_a_large_document_is_finished_as_a_small_one(text, first, nested):
 
 
 @pytest.mark.spec("STOW-37")
-@pytest.mark.parametrize(("character", "fits"), [("é", True), ("中", True), ("😀", False)])
-def test_a_document_whose_text_takes_four_bytes_a_character_has_a_lower_limit(monkeypatch, character, fits):
+@pytest.mark.parametrize(
+    ("character", "length", "fits"),
+    [
+        ("a", 3900, True),
+        ("a", 4000, False),
+        ("\xff", 3900, True),
+        ("\u0100", 3900, False),
+        ("\u0100", 2900, True),
+        ("\uffff", 2900, True),
+        ("中", 3000, False),
+        ("😀", 2900, False),
+        ("\U00010000", 900, True),
+    ],
+)
+def test_a_document_has_a_lower_limit_the_more_bytes_each_character_of_its_text_takes(
+    monkeypatch, character, length, fits
+):
+    monkeypatch.setattr(json_model, "LARGEST_PLAIN", 4000)
     monkeypatch.setattr(json_model, "LARGEST_DOCUMENT", 3000)
     monkeypatch.setattr(json_model, "LARGEST_WIDE", 1000)
-    document = {"0040A160": {"vr": "UT", "Value": [f"{'a' * 2000}{character}"]}}
+    document = {"0040A160": {"vr": "UT", "Value": [f"{'a' * length}{character}"]}}
     if fits:
         assert orjson.loads(json_model.dumps_in_slices(document)) == document
     else:

@@ -132,7 +132,7 @@ async def test_the_bytes_of_large_files_that_nobody_can_read_yet_are_bounded(mon
 @pytest.mark.spec("STOW-50", "STOW-37")
 async def test_an_instance_whose_metadata_would_be_very_much_longer_than_its_file_fails_by_name(monkeypatch):
     """A control character is a byte of a text, and six of its JSON."""
-    monkeypatch.setattr(json_model, "LARGEST_DOCUMENT", 300 * KIB)
+    monkeypatch.setattr(json_model, "LARGEST_PLAIN", 300 * KIB)
     monkeypatch.setattr(parsing, "LARGE", 10 * KIB)
     service = StoreService()
 
