@@ -120,6 +120,8 @@ class Codestreams:
         self._total = self._base = 0
         """Bytes so far, and those in front of the first byte of what is looked at."""
         self._tile_end: int | None = None
+        self._in_tile_header = False
+        """Whether samples may begin: what a decoder makes of others, nobody knows."""
         self._was_ff = False
         self._ended_in_ff = False
         """The fragment of an open-ended tile-part in front of this one ended in the first half of a marker."""
@@ -152,6 +154,7 @@ class Codestreams:
             first, second = self._seen
             if first == 0xFF and second in {_SOI, _SOC}:
                 self._is_2000 = second == _SOC
+                self._in_tile_header = False
                 self._markers = 0
                 self._go(self._in_front_of_marker)
             elif not first and not second and self._otherwise != self._scan:
@@ -298,7 +301,11 @@ class Codestreams:
         if marker == _END or (self._markers > _MOST_MARKERS and not self._is_2000):
             self._go(self._after)
         elif self._is_2000 and marker == _SOD:
-            self._begin_tile(self._base + behind)
+            begins, self._in_tile_header = self._in_tile_header, False
+            if begins:
+                self._begin_tile(self._base + behind)
+            else:
+                self._go(self._as_it_is)
         elif marker in (_BARE_2000 if self._is_2000 else _BARE):
             self._go(self._in_front_of_marker)
         else:
@@ -309,6 +316,7 @@ class Codestreams:
             length = int.from_bytes(self._seen[2:6])
             # It counts from its own marker (ISO 15444-1 §A.4.2).
             self._tile_end = self._base + behind - _SOT_BYTES + length if length else None
+            self._in_tile_header = True
         self._go(self._scan if self._marker == _SOS and not self._is_2000 else self._in_front_of_marker)
 
     def _begin_tile(self, position: int) -> None:

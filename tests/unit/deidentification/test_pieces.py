@@ -157,3 +157,14 @@ def test_the_end_of_an_open_ended_tile_part_is_seen_where_a_fragment_begins(behi
     assert unexamined == (behind != -2), "what cannot be blanked any more is told"
     if behind == -2:
         assert not any(result[-len(SECRET) :])
+
+
+@pytest.mark.spec("DEID-2", "DEID-6")
+def test_samples_of_jpeg_2000_that_belong_to_no_tile_part_are_told():
+    """Decoders pass over them, as over any marker that they do not know there."""
+    behind_size = 4 + int.from_bytes(JPEG_2000[4:6])
+    frame = JPEG_2000[:behind_size] + b"\xff\x93" + SECRET + JPEG_2000[behind_size:]
+    np.testing.assert_array_equal(imagecodecs.jpeg2k_decode(frame), PIXELS)
+    coding, _ = FRAMES["JPEG 2000"]
+    assert cleaned(coding, items([frame, JPEG_2000], random.Random(2)), [])[2]
+    assert not cleaned(coding, items([JPEG_2000, open_ended(JPEG_2000)], random.Random(2)), [])[2]
