@@ -45,6 +45,10 @@ _TABLES_2000: Final = frozenset(
     {*range(0x50, 0x54), *range(0x55, 0x5A), *range(0x5C, 0x62), 0x63, *range(0x70, 0x7A), _SOT}
 )
 """The same of JPEG 2000 (ISO 15444-1 table A.2, ISO 15444-2 table A.1): not comments (0x64)."""
+_WITH_LENGTH: Final = _TABLES_2000 | {0x64}
+"""The markers of JPEG 2000 behind which there is a length for sure: decoders do not look for it behind others, and what
+looks like a long one may be anything, the codestream behind it included.
+"""
 _BOX_HEAD: Final = 8
 """Bytes of the length and the type of a box."""
 _CODESTREAM: Final = b"jp2c"
@@ -122,6 +126,8 @@ class Codestreams:
         self._tile_end: int | None = None
         self._in_tile_header = False
         """Whether samples may begin: what a decoder makes of others, nobody knows."""
+        self._had_samples = False
+        """Whether the codestream may end: decoders pass over an end in front of all samples."""
         self._was_ff = False
         self._ended_in_ff = False
         """The fragment of an open-ended tile-part in front of this one ended in the first half of a marker."""
@@ -154,7 +160,7 @@ class Codestreams:
             first, second = self._seen
             if first == 0xFF and second in {_SOI, _SOC}:
                 self._is_2000 = second == _SOC
-                self._in_tile_header = False
+                self._in_tile_header = self._had_samples = False
                 self._markers = 0
                 self._go(self._in_front_of_marker)
             elif not first and not second and self._otherwise != self._scan:
@@ -230,6 +236,9 @@ class Codestreams:
             self._go(self._segment if self._left > 0 else self._as_it_is)
             known = self._marker in (_TABLES_2000 - _INDICES if self._is_2000 else _TABLES)
             self.unexamined |= known and self._left > _LONGEST_TABLES
+            if self._is_2000 and self._marker not in _WITH_LENGTH and self._left > _LONGEST_TABLES:
+                self.unexamined = True
+                self._go(self._as_it_is)
             if not self._left:
                 self._behind_segment(at)
         return at
@@ -298,10 +307,13 @@ class Codestreams:
         """A marker, which ends in front of `behind`: what follows it."""
         self._marker = marker
         self._markers += 1
-        if marker == _END or (self._markers > _MOST_MARKERS and not self._is_2000):
+        if marker == _END and self._is_2000 and not self._had_samples:
+            self.unexamined = True
+            self._go(self._as_it_is)
+        elif marker == _END or (self._markers > _MOST_MARKERS and not self._is_2000):
             self._go(self._after)
         elif self._is_2000 and marker == _SOD:
-            begins, self._in_tile_header = self._in_tile_header, False
+            begins, self._in_tile_header, self._had_samples = self._in_tile_header, False, True
             if begins:
                 self._begin_tile(self._base + behind)
             else:

@@ -168,3 +168,16 @@ def test_samples_of_jpeg_2000_that_belong_to_no_tile_part_are_told():
     coding, _ = FRAMES["JPEG 2000"]
     assert cleaned(coding, items([frame, JPEG_2000], random.Random(2)), [])[2]
     assert not cleaned(coding, items([JPEG_2000, open_ended(JPEG_2000)], random.Random(2)), [])[2]
+
+
+@pytest.mark.spec("DEID-2", "DEID-6")
+@pytest.mark.parametrize("marker", [b"\xff\xd0", b"\xff\x02", b"\xff\xd9"])
+def test_a_codestream_behind_a_marker_that_does_not_belong_there_stays(marker):
+    behind_size = 4 + int.from_bytes(JPEG_2000[4:6])
+    frame = JPEG_2000[:behind_size] + marker + SECRET + JPEG_2000[behind_size:]
+    np.testing.assert_array_equal(imagecodecs.jpeg2k_decode(frame), PIXELS)
+    data = struct.pack("<HHL", 0xFFFE, 0xE000, len(frame)) + frame
+    for step in (1, 7, len(data)):
+        result, _, unexamined = cleaned(FRAMES["JPEG 2000"][0], data, list(range(step, len(data), step)))
+        assert unexamined
+        np.testing.assert_array_equal(imagecodecs.jpeg2k_decode(result[8:]), PIXELS)
