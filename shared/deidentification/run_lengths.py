@@ -1,14 +1,20 @@
-"""PS3.5 §G Frames in RLE: what is between and behind the segments, and in them behind the last sample, is blanked."""
+"""PS3.5 §G Frames in RLE: what is between and behind the segments, and in them behind the last sample, is blanked.
+
+Decoders read on to the next segment: zeros would be more samples, and many refuse a segment that has more of them than
+the picture. So it is blanked by codes that stand for nothing; zeros that are there stay, as writers pad with them.
+"""
 
 import struct
 from typing import Final
 
-from shared.deidentification.blanking import blank, says_something
+from shared.deidentification.blanking import says_something
 
 _HEADER: Final = 64
 _MOST_SEGMENTS: Final = 15
 _NO_RUN: Final = 128
 """The code that stands for nothing; greater ones repeat a byte, lower ones are in front of bytes as they are."""
+_FILLED: Final = bytes([0, *[_NO_RUN] * 255])
+"""By byte: what is in its place."""
 
 
 class RunLengths:
@@ -59,7 +65,9 @@ class RunLengths:
             if self._needed or self._run:
                 reached = self._runs(data, at, stop)
             else:
-                self.blanked |= blank(data, at, stop)
+                filled = data[at:stop].translate(_FILLED)
+                self.blanked |= filled != data[at:stop]
+                data[at:stop] = filled
                 reached = stop
             self._position += reached - at
             at = reached

@@ -11,6 +11,8 @@ from pydicom.encaps import encapsulate, generate_frames
 
 from shared.deidentification.fragments import EXAMINED, Fragments, FrameCoding
 from shared.deidentification.tables import standard_uids
+from shared.dicom.pixels.frame_decoding import decode
+from shared.dicom.pixels.image_pixels import ImagePixels
 from shared.dicom.transfer_syntaxes import (
     DEFLATED_FRAMES,
     ENCAPSULATED_UNCOMPRESSED,
@@ -107,6 +109,22 @@ def test_bytes_that_no_sample_is_made_of_are_blanked_in_run_lengths(frame) -> No
         for segment, plane in ((one[first:second], WIDE >> 8), (one[second:], WIDE & 255)):
             samples = bytes(imagecodecs.packbits_decode(segment))
             assert samples[: WIDE.size - COLUMNS] == plane.astype(np.uint8).tobytes()[:-COLUMNS]
+
+
+@pytest.mark.spec("DEID-2")
+@pytest.mark.parametrize(
+    "behind", [SECRET, b"\x80" * 20, b"\xff" * 9], ids=["a name", "codes that say nothing", "runs"]
+)
+def test_run_lengths_with_something_behind_their_samples_can_be_decoded_afterwards(behind) -> None:
+    """By the decoder of this service, which takes a segment with more samples than the picture for damaged."""
+    shape = ImagePixels(
+        *(ROWS, COLUMNS, 1, "MONOCHROME2"), planar=False, bits_allocated=16, bits_stored=16, high_bit=15, signed=False,
+        frames=1,
+    )  # fmt: skip
+    for frame in (run_lengths([PLANES[0] + behind, PLANES[1]]), run_lengths(PLANES) + behind):
+        data, blanked, unexamined = cleaned([frame], CODING)
+        assert (blanked, unexamined) == (b"\x80" not in behind, False)
+        np.testing.assert_array_equal(decode(of(data)[0], RLE_LOSSLESS, shape).samples, WIDE)
 
 
 @pytest.mark.spec("DEID-2", "DEID-6")
