@@ -118,9 +118,17 @@ def test_bytes_that_no_sample_is_made_of_are_blanked_in_run_lengths(frame) -> No
 def test_run_lengths_with_something_behind_their_samples_can_be_decoded_afterwards(behind) -> None:
     """By the decoder of this service, which takes a segment with more samples than the picture for damaged."""
     shape = ImagePixels(
-        *(ROWS, COLUMNS, 1, "MONOCHROME2"), planar=False, bits_allocated=16, bits_stored=16, high_bit=15, signed=False,
+        rows=ROWS,
+        columns=COLUMNS,
+        samples=1,
+        photometric="MONOCHROME2",
+        planar=False,
+        bits_allocated=16,
+        bits_stored=16,
+        high_bit=15,
+        signed=False,
         frames=1,
-    )  # fmt: skip
+    )
     for frame in (run_lengths([PLANES[0] + behind, PLANES[1]]), run_lengths(PLANES) + behind):
         data, blanked, unexamined = cleaned([frame], CODING)
         assert (blanked, unexamined) == (b"\x80" not in behind, False)
