@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from shared.dicom.media_types import DICOM, MULTIPART_RELATED, ZIP
+from shared.dicom.media_types import ANY, ANY_APPLICATION, ANY_MULTIPART, DICOM, MULTIPART_RELATED, ZIP
 from shared.dicomweb.content_negotiation import Accept, MediaType
 from shared.dicomweb.query_parameters import boolean, invalid_parameter, pairs
 from shared.dicomweb.versions import ApiVersion
@@ -12,7 +12,7 @@ from shared.http.messages import Request
 from shared.retrieve.negotiation import AS_STORED, RetrievedResource, TransferSyntaxChoice, choices
 
 _DICOMDIR: Final = "dicomdir"
-_SENT: Final = frozenset({ZIP, DICOM, "*/*", "application/*", "multipart/*"})
+_SENT: Final = frozenset({ZIP, DICOM, ANY, ANY_APPLICATION, ANY_MULTIPART})
 """The media types, and ranges of them, that answers with instances can have, beside multipart ones."""
 
 
@@ -47,7 +47,7 @@ def also_zip[P](parse: Callable[[Request, ApiVersion], P]) -> Callable[[Request,
 def _can_be_sent(accepted: MediaType) -> bool:
     """Whether instances can be of that type: what they cannot be is no reason to send no archive (RFC 9110 §12.5.1)."""
     if accepted.type == MULTIPART_RELATED:
-        return (accepted.get("type") or DICOM) in {DICOM, "*/*"}
+        return (accepted.get("type") or DICOM) in {DICOM, ANY}
     return accepted.type in _SENT
 
 
