@@ -6,10 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-import orjson
-
 from shared.cast.ports import Unreadable
-from shared.outgoing.documents import AT_ONCE, check_count
+from shared.outgoing.documents import AT_ONCE, check_count, loads
 
 _TOKENS = re.compile(rb'\\.|["{}]', re.DOTALL)
 _MOST = 64 * 1024**2
@@ -81,7 +79,7 @@ def read_object(document: bytes) -> Any:
     except ValueError:
         return None
     try:
-        return orjson.loads(document)
+        return loads(document)
     except ValueError:
         pass
     try:
