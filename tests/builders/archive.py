@@ -1,6 +1,8 @@
 """An archive in memory: instances in one line, committed through the real index, and searched."""
 
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count
 from typing import Any
 
@@ -27,9 +29,6 @@ from tests.builders.service import Process
 from tests.fakes.blobs import MemoryBlobStore
 from tests.fakes.tables import MemoryTableStore
 
-LEASE = Lease(MemoryBudget(1 << 30, "busy"))
-"""Memory for the results of searches, which are small here."""
-
 SMALL_LIMITS = SearchLimits(
     few=2, sorted_rows=30, smallest_page=2, largest_page=4, distinct_values=3, wasted_reads=5, verified_skips=3
 )
@@ -52,6 +51,16 @@ def element(keyword: str, value: Any) -> tuple[str, dict[str, Any]]:
     if vr == "SQ":
         values = [dict(element(*pair) for pair in item.items()) for item in values]
     return f"{tag:08X}", {"vr": vr, "Value": values} if values else {"vr": vr}
+
+
+@contextmanager
+def results_memory() -> Iterator[Lease]:
+    """Memory for the results of a search, given back at the end: while it is held, the collector stays away."""
+    lease = Lease(MemoryBudget(1 << 30, "busy"))
+    try:
+        yield lease
+    finally:
+        lease.shrink()
 
 
 class Archive(Process):
@@ -154,7 +163,8 @@ class Archive(Process):
         self, query: str = "", resource: str = "search_studies", version: ApiVersion = ApiVersion.V2, **route: str
     ) -> SearchPage:
         """The results of a search."""
-        return await search(self.ports(), self.partition, self.query(query, resource, version, **route), LEASE)
+        with results_memory() as lease:
+            return await search(self.ports(), self.partition, self.query(query, resource, version, **route), lease)
 
     async def response(
         self,
@@ -167,9 +177,10 @@ class Archive(Process):
     ) -> Response:
         """The response of a search."""
         parsed = self.query(query, resource, version, **route)
-        page = await search(self.ports(), self.partition, parsed, LEASE, character_set_as_stored=as_stored)
         asked = context("dicom.example:8080", version)
-        return render(page.results, parsed, asked, more=page.more, character_set_as_stored=as_stored)
+        with results_memory() as lease:
+            page = await search(self.ports(), self.partition, parsed, lease, character_set_as_stored=as_stored)
+            return render(page.results, parsed, asked, more=page.more, character_set_as_stored=as_stored)
 
     async def found(
         self, query: str = "", resource: str = "search_studies", version: ApiVersion = ApiVersion.V2, **route: str

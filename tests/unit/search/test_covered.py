@@ -20,7 +20,7 @@ from shared.search.transaction import search
 from shared.storage.ports import Kind, RowWrite
 from shared.upkeep.cleanup import StudyCleanup
 from shared.upkeep.erasure import Erasure
-from tests.builders.archive import LEASE, SMALL_LIMITS, Archive, archive_of
+from tests.builders.archive import SMALL_LIMITS, Archive, archive_of, results_memory
 from tests.fakes.lists import covering
 
 OHIF_LIST = "limit=101&offset=0&fuzzymatching=true&includefield=00081030,00080060,00080090,00100030"
@@ -155,7 +155,8 @@ async def test_changing_studies_that_were_many_are_not_counted_again_at_once() -
     for seconds in (0.0, 1.9, 0.2):
         archive.seconds += seconds
         archive.requests.clear()
-        assert len((await search(ports, archive.partition, query, LEASE)).results) == 1
+        with results_memory() as lease:
+            assert len((await search(ports, archive.partition, query, lease)).results) == 1
         hints.append(archive.requests["hint"])
     assert hints == [1, 0, 1]
 
