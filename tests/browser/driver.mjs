@@ -160,6 +160,9 @@ const calls = {
   evaluate: (text) => page.evaluate(text),
   violations: async () => {
     await page.evaluate(axe);
+    // What is still appearing has other colours than what people read; a spinner never ends.
+    await page.evaluate(() => Promise.allSettled(document.getAnimations()
+      .filter((each) => each.effect?.getComputedTiming().iterations !== Infinity).map((each) => each.finished)));
     return page.evaluate(async () => (await globalThis.axe.run(document, { resultTypes: ['violations'] })).violations
       .map(({ id, impact, nodes }) => ({ id, impact, nodes: nodes.map(({ target, failureSummary }) => `${target}: ${failureSummary}`) })));
   },
