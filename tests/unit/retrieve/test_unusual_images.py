@@ -21,28 +21,11 @@ from tests.builders.reading import (
     JXL_LOSSLESS,
     JXL_RECOMPRESSION,
     OTHERS,
-    Answers,
     compressed,
     grey,
 )
-from tests.builders.whole_service import whole_service
 
 NOISE = np.random.default_rng(9)
-
-
-@pytest.fixture(scope="module")
-async def service():
-    return await whole_service()
-
-
-@pytest.fixture
-def stored(service):
-    async def answers(one):
-        found = Answers(service, one)
-        await found.store()
-        return found
-
-    return answers
 
 
 @pytest.mark.spec("FRM-15")

@@ -9,23 +9,7 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
 from tests.builders import pictures
-from tests.builders.reading import OTHERS, Answers
-from tests.builders.whole_service import whole_service
-
-
-@pytest.fixture(scope="module")
-async def service():
-    return await whole_service()
-
-
-@pytest.fixture
-def stored(service):
-    async def answers(one):
-        found = Answers(service, one)
-        await found.store()
-        return found
-
-    return answers
+from tests.builders.reading import OTHERS
 
 
 def palette_image(bits, tables, pixels, *, first=0, count=None, segmented=False):

@@ -23,10 +23,8 @@ async def long_ones(count: int = 3) -> Archive:
     """Instances of one series whose documents are of some thousand bytes."""
     archive = Archive(shards=2)
     for number in range(count):
-        await archive.store(
-            "1.1", "1.1.1", f"1.1.1.{number}", PatientID="P", Rows=number, TextValue="x" * 5000,
-            RequestAttributesSequence=REQUESTS,
-        )  # fmt: skip  # read at once
+        values = {"Rows": number, "TextValue": "x" * 5000, "RequestAttributesSequence": REQUESTS}
+        await archive.store("1.1", "1.1.1", f"1.1.1.{number}", PatientID="P", **values)
     return archive
 
 
